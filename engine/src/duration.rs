@@ -1,0 +1,59 @@
+//! Spans as people write them: `250ms 30s 5m 2h 7d`.
+
+use std::time::Duration;
+
+/// Reads a span: a whole number and one of `ms s m h d`.
+///
+/// # Errors
+/// [`BadDuration`] for anything else, also for a span over 10 years.
+pub fn parse(text: &str) -> Result<Duration, BadDuration> {
+    let bad = || BadDuration(text.to_owned());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+    let (number, unit) = text.split_at(digits);
+    let unit_ms: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(bad()),
+    };
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let millis = number.checked_mul(unit_ms).filter(|ms| *ms <= MAX_MS).ok_or_else(bad)?;
+    Ok(Duration::from_millis(millis))
+}
+
+const MAX_MS: u64 = 3_650 * 86_400_000;
+
+/// Writes a span in its largest whole unit, so that [`parse`] reads the same span back.
+#[must_use]
+pub fn format(span: Duration) -> String {
+    let millis = span.as_millis();
+    for (unit_ms, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
+        if millis >= unit_ms && millis % unit_ms == 0 {
+            return format!("{}{unit}", millis / unit_ms);
+        }
+    }
+    format!("{millis}ms")
+}
+
+/// A text that is no span.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("“{0}” is not a duration; write a whole number and a unit: 250ms, 30s, 5m, 2h or 7d")]
+pub struct BadDuration(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_back_as_written() {
+        for text in ["250ms", "30s", "5m", "2h", "7d", "90s", "0ms"] {
+            assert_eq!(format(parse(text).unwrap()), text);
+        }
+        assert_eq!(format(parse("60s").unwrap()), "1m");
+        for text in ["", "5", "s", "1.5h", "-1s", "5 m", "99999999d", "99999999999999999999s"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

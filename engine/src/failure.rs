@@ -1,0 +1,155 @@
+//! What went wrong with work, as a fact of the run.
+
+use serde::{Deserialize, Serialize};
+
+/// The closed set of kinds; integrations add their own [`Failure::code`] below a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The work said that it failed.
+    Error,
+    /// The process ended with another code than 0.
+    Exit,
+    /// The process was ended by a signal that Everfold did not send.
+    Crash,
+    /// A time limit passed.
+    Timeout,
+    /// The work vanished without a record.
+    Lost,
+    /// The work could not be started.
+    Spawn,
+    /// An output, an input or an expression was not what was declared.
+    Validation,
+    /// A gate failed and its route was `fail`.
+    Gate,
+    /// A person rejected.
+    Rejected,
+    /// A budget was exceeded.
+    Budget,
+    /// The work was cancelled.
+    Cancelled,
+    /// Something that the step needs failed.
+    Dependency,
+    /// Another one holds what the step needs.
+    Conflict,
+}
+
+impl FailureKind {
+    /// Every kind, in the order of the reference.
+    pub const ALL: [Self; 13] = [
+        Self::Error,
+        Self::Exit,
+        Self::Crash,
+        Self::Timeout,
+        Self::Lost,
+        Self::Spawn,
+        Self::Validation,
+        Self::Gate,
+        Self::Rejected,
+        Self::Budget,
+        Self::Cancelled,
+        Self::Dependency,
+        Self::Conflict,
+    ];
+
+    /// The word used in files, events and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Exit => "exit",
+            Self::Crash => "crash",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::Spawn => "spawn",
+            Self::Validation => "validation",
+            Self::Gate => "gate",
+            Self::Rejected => "rejected",
+            Self::Budget => "budget",
+            Self::Cancelled => "cancelled",
+            Self::Dependency => "dependency",
+            Self::Conflict => "conflict",
+        }
+    }
+
+    /// What a person can do next, where the failure itself has no better advice.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Error => "read the attempt's log; `retry` in the step makes the engine try again by itself",
+            Self::Exit => "read the attempt's log; the last lines usually name the cause",
+            Self::Crash => "a signal ended the process: look for memory limits or a bug in the program",
+            Self::Timeout => "raise `timeout` of the step, or make the work smaller",
+            Self::Lost => {
+                "the work's end was not recorded: check its side effects, then unblock with retry, proceed, skip or fail"
+            }
+            Self::Spawn => "check that the program exists and may be executed",
+            Self::Validation => "compare the output with what the step declares",
+            Self::Gate => "read the gate's evidence; correct the work or the gate",
+            Self::Rejected => "read the approver's comment",
+            Self::Budget => "raise the budget or make the work cheaper",
+            Self::Cancelled => "someone cancelled this work",
+            Self::Dependency => "look at the step that this one needs",
+            Self::Conflict => "wait for the other holder to end, or cancel it",
+        }
+    }
+}
+
+impl std::fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for FailureKind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
+    }
+}
+
+/// A failure as events hold it; step, round, attempt and time stand in the event around it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// An integration's or the user's own code below the kind.
+    pub code: Option<String>,
+    /// What happened, in one line.
+    pub message: String,
+    /// More of it: the last lines of output, the failing path.
+    pub detail: Option<String>,
+    /// What to do next, where that is better than the kind's own hint.
+    pub hint: Option<String>,
+    /// The exit code, as a shell would show it (124 for a time limit).
+    pub exit_code: Option<i32>,
+}
+
+impl Failure {
+    /// A failure with no more than a kind and a message.
+    #[must_use]
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, code: None, message: message.into(), detail: None, hint: None, exit_code: None }
+    }
+
+    /// The same with advice of its own.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with details.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The advice to show: its own, else the kind's.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        self.hint.as_deref().unwrap_or(self.kind.hint())
+    }
+}

@@ -1,0 +1,258 @@
+//! JSON inside events: canonical text, so that equal values have equal bytes and equal hashes.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+pub use serde_json::Value;
+
+/// The canonical text of a value: keys sorted by their bytes, no white space, numbers as
+/// `serde_json` writes them.
+#[must_use]
+pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_canonical(item, text);
+            }
+            text.push(']');
+        }
+        Value::Object(fields) => {
+            // Sorted here, because another crate may switch serde_json's maps to insertion order.
+            let mut keys: Vec<&String> = fields.keys().collect();
+            keys.sort_unstable();
+            text.push('{');
+            for (index, key) in keys.into_iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_leaf(&Value::String(key.clone()), text);
+                text.push(':');
+                write_canonical(&fields[key], text);
+            }
+            text.push('}');
+        }
+        leaf => write_leaf(leaf, text),
+    }
+}
+
+fn write_leaf(leaf: &Value, text: &mut String) {
+    // Writing to a String cannot fail.
+    let _infallible = write!(text, "{leaf}");
+}
+
+/// A JSON value as canonical text: what events hold. Cheap to clone.
+///
+/// In bincode it is the text; in JSON it is the value itself.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JsonText(Arc<str>);
+
+impl JsonText {
+    /// The canonical text of `value`.
+    #[must_use]
+    pub fn new(value: &Value) -> Self {
+        Self(canonical(value).into())
+    }
+
+    /// The text `null`.
+    #[must_use]
+    pub fn null() -> Self {
+        Self("null".into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.0).expect("a JsonText is parsed before it is made")
+    }
+
+    /// BLAKE3 of the text.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash::of(self.0.as_bytes())
+    }
+}
+
+impl Default for JsonText {
+    fn default() -> Self {
+        Self::null()
+    }
+}
+
+impl From<Value> for JsonText {
+    fn from(value: Value) -> Self {
+        Self::new(&value)
+    }
+}
+
+impl std::fmt::Debug for JsonText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for JsonText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            self.value().serialize(serializer)
+        } else {
+            serializer.serialize_str(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            Value::deserialize(deserializer).map(Self::from)
+        } else {
+            let text = String::deserialize(deserializer)?;
+            // Stored bytes are not trusted: `value` relies on this check.
+            serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(serde::de::Error::custom)?;
+            Ok(Self(text.into()))
+        }
+    }
+}
+
+/// A BLAKE3 hash. Written as 64 hexadecimal digits.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// What stands before the first event of a stream.
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// The hash of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The first 12 hexadecimal digits, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_owned()
+    }
+}
+
+impl std::fmt::Display for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Hash {
+    type Err = blake3::HexError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes()))
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            text.parse().map_err(serde::de::Error::custom)
+        } else {
+            <[u8; 32]>::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+/// Values over this size are kept as a file of their run instead of inside the event.
+pub const INLINE_BYTES_MAX: usize = 32 * 1024;
+
+/// A JSON value in an event: inside it, or, over [`INLINE_BYTES_MAX`], as a blob of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// The value itself.
+    Inline(JsonText),
+    /// The blob `blobs/<run>/<hash>` holds the value's canonical text.
+    Blob(BlobRef),
+}
+
+impl Payload {
+    /// The hash of the canonical text, wherever it is kept.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        match self {
+            Self::Inline(text) => text.hash(),
+            Self::Blob(blob) => blob.hash,
+        }
+    }
+
+    /// The size of the canonical text in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Inline(text) => text.as_str().len() as u64,
+            Self::Blob(blob) => blob.size_bytes,
+        }
+    }
+}
+
+/// Names a blob of a run by content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BlobRef {
+    /// BLAKE3 of the content: the file's name.
+    pub hash: Hash,
+    /// The content's length in bytes.
+    pub size_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn h5_equal_values_have_one_text() {
+        let value: Value = serde_json::from_str(r#"{"b":1,"a":[1.5,"é\n",null,{"z":0,"y":true}]}"#).unwrap();
+        assert_eq!(canonical(&value), r#"{"a":[1.5,"é\n",null,{"y":true,"z":0}],"b":1}"#);
+        assert_eq!(JsonText::new(&value).value(), value);
+    }
+
+    #[test]
+    fn json_text_is_text_in_bincode_and_a_value_in_json() {
+        let text = JsonText::new(&json!({"a": 1}));
+        let bytes = bincode::serialize(&text).unwrap();
+        assert_eq!(bincode::deserialize::<JsonText>(&bytes).unwrap(), text);
+        assert_eq!(serde_json::to_string(&text).unwrap(), r#"{"a":1}"#);
+        let broken = bincode::serialize("{").unwrap();
+        assert!(bincode::deserialize::<JsonText>(&broken).is_err());
+    }
+}

@@ -1,0 +1,18 @@
+//! The core of Everfold: what a pipeline is, what happened to a run, what follows from it, and,
+//! with the feature `runtime`, the store that keeps the facts and the driver that acts on them.
+//!
+//! Law: [`definition`], [`expr`], [`event`], [`state`], [`decide`], [`effect`] and [`policy`] are
+//! pure. They know no clock, no file system, no randomness and no thread; time and drawn bits come
+//! in with the input. `cargo check -p everfold-engine --no-default-features` builds them alone.
+#![forbid(unsafe_code)]
+
+pub mod actor;
+pub mod duration;
+pub mod envelope;
+pub mod failure;
+pub mod id;
+pub mod json;
+pub mod time;
+
+#[cfg(feature = "runtime")]
+pub mod store;

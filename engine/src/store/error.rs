@@ -1,0 +1,172 @@
+//! What can go wrong in a store, by operation.
+
+use std::path::PathBuf;
+
+use crate::envelope::StreamId;
+use crate::id::{Position, Version};
+use crate::json::Hash;
+
+/// Why an append was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Another writer was first; fold again and decide again.
+    #[error("{stream} is at version {actual}, not {expected}")]
+    WrongExpectedVersion {
+        /// The stream.
+        stream: StreamId,
+        /// What the writer believed.
+        expected: Version,
+        /// What is.
+        actual: Version,
+    },
+    /// The versions agree and the histories do not.
+    #[error("{stream} ends with event {actual}, not {expected}: the writer's history is another one")]
+    WrongPreviousHash {
+        /// The stream.
+        stream: StreamId,
+        /// What the writer believed.
+        expected: Hash,
+        /// What is.
+        actual: Hash,
+    },
+    /// The idempotency key was used for something else.
+    #[error("the idempotency key was used before with another body")]
+    DedupConflict,
+    /// A newer owner has written.
+    #[error("the writer's ownership {given} is over; {seen} has written since")]
+    Fenced {
+        /// The writer's token.
+        given: u64,
+        /// The newest token seen.
+        seen: u64,
+    },
+    /// Over [`super::APPEND_EVENTS_MAX`] or [`super::APPEND_BYTES_MAX`].
+    #[error("an append of {events} events and {bytes} bytes is over the limit of 1000 events and 4 MiB")]
+    TooLarge {
+        /// Events in the batch.
+        events: usize,
+        /// Payload bytes in the batch.
+        bytes: usize,
+    },
+    /// No event, versions with gaps, a header of another stream: the caller's mistake.
+    #[error("malformed append: {0}")]
+    Malformed(String),
+    /// The disk is full; nothing of the batch was kept, and the store goes on when there is room.
+    #[error("the disk is full: nothing was recorded; the store goes on by itself when there is room")]
+    Full,
+    /// The store takes no writes any more.
+    #[error("the store is read-only: {0}")]
+    ReadOnly(String),
+    /// It is not known whether the batch is durable; read the head before repeating.
+    #[error("the outcome of the append is unknown: {0}")]
+    Unknown(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// A place where stored bytes are not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file} is damaged at byte {offset}: {what}", file = file.display())]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// Where in it.
+    pub offset: u64,
+    /// What was found there.
+    pub what: String,
+    /// The positions that are lost or in doubt, where they are known.
+    pub positions: Option<(Position, Position)>,
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The bytes on disk are not what was written.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// One event's record is not what was written; the other streams are not concerned.
+    #[error("{stream} is damaged at version {version}: {what}")]
+    DamagedStream {
+        /// The stream.
+        stream: StreamId,
+        /// The event.
+        version: Version,
+        /// What was found.
+        what: String,
+    },
+    /// The operating system failed.
+    #[error("could not read {path}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The index failed.
+    #[error("the index failed: {0}")]
+    Index(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Why a store could not be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process owns it.
+    #[error("the store is in use by process {pid}")]
+    InUse {
+        /// The owner, 0 where it is unknown.
+        pid: u32,
+    },
+    /// The journal is damaged in a way that recovery must not pass over.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// The journal lacks events that were acknowledged.
+    #[error("the journal in {folder} lacks positions {first} to {last}: {what}", folder = folder.display())]
+    Missing {
+        /// The journal's folder.
+        folder: PathBuf,
+        /// The first one missing.
+        first: Position,
+        /// The last one missing.
+        last: Position,
+        /// How that is known.
+        what: String,
+    },
+    /// The folder holds something else.
+    #[error("{folder} is not an Everfold data folder: it holds {found}", folder = folder.display())]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// A file that does not belong there.
+        found: String,
+    },
+    /// A newer Everfold wrote it.
+    #[error("the store in {folder} has format {found}; this everfold reads up to {known}", folder = folder.display())]
+    TooNew {
+        /// The folder.
+        folder: PathBuf,
+        /// The store's format.
+        found: u32,
+        /// The newest known format.
+        known: u32,
+    },
+    /// The operating system refused.
+    #[error("could not open {path}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The index could not be opened, not even rebuilt.
+    #[error("the index could not be built: {0}")]
+    Index(String),
+}

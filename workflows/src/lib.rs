@@ -1,0 +1,2 @@
+//! Everfold.
+#![forbid(unsafe_code)]
