@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod actor;
+pub mod definition;
 pub mod duration;
 pub mod envelope;
+pub mod expr;
 pub mod failure;
 pub mod id;
 pub mod json;

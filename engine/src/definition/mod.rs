@@ -1,0 +1,8 @@
+//! Pipelines: read, checked, canonical, hashed.
+//!
+//! Law: what [`check`](self) lets through has no unresolved name and no expression that does not
+//! compile; the rest of the core relies on it.
+
+mod model;
+
+pub use model::*;
