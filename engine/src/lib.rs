@@ -14,7 +14,13 @@ pub mod expr;
 pub mod failure;
 pub mod id;
 pub mod json;
+pub mod policy;
 pub mod time;
+pub mod trace;
 
+#[cfg(feature = "runtime")]
+pub mod execution;
+#[cfg(feature = "runtime")]
+pub mod layout;
 #[cfg(feature = "runtime")]
 pub mod store;

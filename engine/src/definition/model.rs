@@ -220,7 +220,8 @@ impl Retry {
     /// Whether a failure of this kind and code is tried again.
     #[must_use]
     pub fn covers(&self, kind: FailureKind, code: Option<&str>) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == kind.as_str() || Some(only.as_str()) == code)
+        self.only.is_empty()
+            || self.only.iter().any(|only| only == kind.as_str() || Some(only.as_str()) == code)
     }
 }
 

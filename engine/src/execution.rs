@@ -1,0 +1,267 @@
+//! The edge, seen from the core: what does the work of steps and gates.
+//!
+//! Law: an executor acts only on what it is asked for and answers with what happened; it never
+//! writes to a run. Whatever it is asked twice (after a crash) it does once, as far as its kind of
+//! work can.
+//!
+//! The driver calls these traits; crate `everfold-workflows` implements them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::definition::{Keep, OnLost, Save};
+use crate::failure::Failure;
+use crate::id::{EffectId, RunId};
+use crate::json::Value;
+use crate::time::Timestamp;
+pub use crate::trace::{Artefact, Usage, Workspace};
+
+/// An attempt to make, everything rendered.
+#[derive(Debug, Clone)]
+pub struct AttemptRequest {
+    /// Which one; its folder, processes and results are found by it.
+    pub id: EffectId,
+    /// The executor's parameters ([`crate::definition::Task`] says their shapes).
+    pub spec: Value,
+    /// For the process, beside what it inherits.
+    pub env: BTreeMap<String, String>,
+    /// The time limit of the attempt.
+    pub timeout: Option<Duration>,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// What the work is told: `{input, config, run, step, round, attempt, with, needs, rework, answers, previous}`.
+    pub input: Value,
+    /// What the step declares that it leaves.
+    pub outputs: RequestedOutputs,
+    /// The attempt's own folder: log, records of the supervisor. Not yet made.
+    pub folder: PathBuf,
+    /// Where the work runs.
+    pub workdir: Workdir,
+}
+
+/// What a step declares that it leaves, rendered.
+#[derive(Debug, Clone, Default)]
+pub struct RequestedOutputs {
+    /// Files to keep, by name.
+    pub files: BTreeMap<String, RequestedFile>,
+    /// Where the JSON output is read from.
+    pub json: Option<RequestedJson>,
+    /// Fields read out of standard output by regular expressions.
+    pub matches: BTreeMap<String, String>,
+}
+
+/// A declared file.
+#[derive(Debug, Clone)]
+pub struct RequestedFile {
+    /// Relative to the workdir.
+    pub path: String,
+    /// Its absence is no failure.
+    pub optional: bool,
+    /// Unchanged by this attempt counts as missing.
+    pub fresh: bool,
+}
+
+/// Where a step's JSON output is read from.
+#[derive(Debug, Clone)]
+pub enum RequestedJson {
+    /// Standard output, whole.
+    Stdout,
+    /// The last JSON value that stands in standard output.
+    Lenient,
+    /// A file, relative to the workdir.
+    File(String),
+}
+
+/// Where work runs.
+#[derive(Debug, Clone)]
+pub struct Workdir {
+    /// The folder.
+    pub path: PathBuf,
+    /// The run's worktree, where `path` is one.
+    pub git: Option<GitWorkdir>,
+}
+
+/// What an executor must know of a worktree.
+#[derive(Debug, Clone)]
+pub struct GitWorkdir {
+    /// Whether leftovers are committed after the attempt.
+    pub save: Save,
+    /// The message of that commit.
+    pub message: Option<String>,
+    /// Its author, `NAME <EMAIL>`.
+    pub author: Option<String>,
+    /// The commit the run started from.
+    pub base_commit: String,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub struct AttemptEnd {
+    /// What came of it.
+    pub result: AttemptResult,
+    /// The worktree's head afterwards.
+    pub commit: Option<String>,
+    /// Kept files.
+    pub artefacts: Vec<Artefact>,
+    /// What it used up, in order; a repeated report names the same ones again.
+    pub usage: Vec<Usage>,
+    /// When the work itself ended: by the supervisor's record, not by when it was read.
+    pub ended_at: Timestamp,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone)]
+pub enum AttemptResult {
+    /// Its output.
+    Succeeded(Value),
+    /// It failed.
+    Failed(Failure),
+    /// It vanished without a record.
+    Lost {
+        /// How that is known.
+        reason: String,
+    },
+}
+
+/// Takes what an attempt says while it runs. Never blocks; what is not taken in time is dropped,
+/// because none of it is needed for the result.
+pub trait AttemptObserver: Send + Sync {
+    /// The work really began.
+    fn started(&self);
+    /// The newest line of its output.
+    fn line(&self, line: &str);
+}
+
+/// What an executor says of a piece of work before it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traits {
+    /// Whether it lives on without the engine (a supervised process): its start is idempotent by
+    /// its folder, its time limit is kept outside, and shutting the engine down leaves it alone.
+    pub supervised: bool,
+    /// Whether sending it again does no harm.
+    pub idempotent: bool,
+    /// What follows its loss where the step does not say.
+    pub on_lost: OnLost,
+}
+
+/// Does one kind of work.
+pub trait Executor: Send + Sync + 'static {
+    /// What is known of this work beforehand.
+    fn traits(&self, spec: &Value) -> Traits;
+
+    /// Does the work and resolves with its end. Dropping the future leaves supervised work running.
+    fn start(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd>;
+
+    /// Goes on with work that a former engine started, as if nothing had happened; answers
+    /// [`AttemptResult::Lost`] where that cannot be.
+    fn reattach(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd>;
+
+    /// Asks the work to end (SIGTERM, grace, SIGKILL, whole group) and resolves when nothing of it
+    /// is left, also where no `start` of this process is waiting for it. The waiting future resolves
+    /// too. Repeating it does no harm.
+    fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()>;
+}
+
+/// Evidence to collect, everything rendered.
+#[derive(Debug, Clone)]
+pub struct ProbeRequest {
+    /// The attempt that is judged, and by its run and round everything else.
+    pub id: EffectId,
+    /// The gate.
+    pub gate: String,
+    /// The number of the probe in this round of the gate, 1-based.
+    pub probe_no: u32,
+    /// The prober's parameters.
+    pub spec: Value,
+    /// For processes.
+    pub env: BTreeMap<String, String>,
+    /// The time limit of one probe.
+    pub timeout: Duration,
+    /// The probe's own folder. Not yet made.
+    pub folder: PathBuf,
+    /// Where the judged work ran.
+    pub workdir: Workdir,
+}
+
+/// The evidence could not be had. That is no verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ProbeFailure {
+    /// What happened and what to do, in one line.
+    pub message: String,
+    /// Asking again cannot help (a path out of the workspace, a malformed parameter).
+    pub permanent: bool,
+}
+
+/// Collects one kind of evidence.
+pub trait Prober: Send + Sync + 'static {
+    /// Collects the evidence: small JSON with its `source`, and everything of the parameters that
+    /// the default policy needs ([`crate::policy`]).
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>>;
+}
+
+/// A workspace to make, everything rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkspaceRequest {
+    /// A worktree of a git repository.
+    Git {
+        /// The repository; absolute.
+        repository: PathBuf,
+        /// The branch to start from; `None`: the repository's default.
+        base: Option<String>,
+        /// The run's branch.
+        branch: String,
+    },
+    /// A folder that is there; absolute.
+    Dir(PathBuf),
+}
+
+/// Makes and removes workspaces.
+pub trait Workspaces: Send + Sync + 'static {
+    /// Makes the run's workspace, or finds the one it made before a crash.
+    ///
+    /// # Errors
+    /// A failure of kind `spawn` or `conflict` with a hint: no repository, no such branch, …
+    fn prepare(
+        &self,
+        run: RunId,
+        request: WorkspaceRequest,
+    ) -> BoxFuture<'static, Result<Workspace, Failure>>;
+
+    /// Removes the run's workspace after its end unless `keep` says otherwise; `succeeded` is how it
+    /// ended. Repeating it does no harm.
+    fn release(
+        &self,
+        run: RunId,
+        workspace: Workspace,
+        keep: Keep,
+        keep_branch: bool,
+        succeeded: bool,
+    ) -> BoxFuture<'static, ()>;
+
+    /// Removes what runs left behind that are neither in `unended` nor kept on purpose.
+    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()>;
+}
+
+/// Everything the driver can act with.
+#[derive(Clone, Default)]
+pub struct Edge {
+    /// By kind of work.
+    pub executors: BTreeMap<String, Arc<dyn Executor>>,
+    /// By kind of probe.
+    pub probers: BTreeMap<String, Arc<dyn Prober>>,
+    /// `None`: pipelines with a workspace fail with `spawn`.
+    pub workspaces: Option<Arc<dyn Workspaces>>,
+}

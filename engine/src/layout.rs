@@ -1,0 +1,81 @@
+//! Where things lie in a data folder.
+
+use std::path::{Path, PathBuf};
+
+use crate::id::{AttemptId, EffectId, RunId};
+
+/// The paths of one data folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the data folder at `root`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The data folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.root.join("everfold.toml")
+    }
+
+    /// The owner's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("everfold.sock")
+    }
+
+    /// Who owns the folder; informs, decides nothing.
+    #[must_use]
+    pub fn owner(&self) -> PathBuf {
+        self.root.join("owner.json")
+    }
+
+    /// The blobs of all runs.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// The attempt folders of a run.
+    #[must_use]
+    pub fn attempts(&self, run: RunId) -> PathBuf {
+        self.root.join("attempts").join(run.to_string())
+    }
+
+    /// The folder of one attempt: `attempts/RUN/STEP[.ITEM]-rROUND-aATTEMPT`.
+    #[must_use]
+    pub fn attempt(&self, id: &EffectId) -> PathBuf {
+        let AttemptId { path, round, attempt } = &id.attempt;
+        self.attempts(id.run).join(format!("{path}-r{round}-a{attempt}"))
+    }
+
+    /// The folder of one probe: `attempts/RUN/STEP[.ITEM]-rROUND-aATTEMPT-GATE-pNUMBER`.
+    #[must_use]
+    pub fn probe(&self, id: &EffectId, gate: &str, probe_no: u32) -> PathBuf {
+        let AttemptId { path, round, attempt } = &id.attempt;
+        self.attempts(id.run).join(format!("{path}-r{round}-a{attempt}-{gate}-p{probe_no}"))
+    }
+
+    /// The worktrees of all runs.
+    #[must_use]
+    pub fn worktrees(&self) -> PathBuf {
+        self.root.join("worktrees")
+    }
+
+    /// The folder in which steps of a run work that have no workspace.
+    #[must_use]
+    pub fn scratch(&self, run: RunId) -> PathBuf {
+        self.root.join("scratch").join(run.to_string())
+    }
+}
