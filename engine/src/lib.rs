@@ -9,10 +9,13 @@
 pub mod actor;
 pub mod definition;
 pub mod duration;
+pub mod effect;
 pub mod envelope;
+pub mod event;
 pub mod expr;
 pub mod failure;
 pub mod id;
+pub mod input;
 pub mod json;
 pub mod policy;
 pub mod time;

@@ -1,0 +1,84 @@
+//! Outstanding work, as the folded state says it.
+//!
+//! Law: an effect is listed from the event that schedules it to the event that ends it; nothing is
+//! listed that no event scheduled, and nothing that ended. The driver starts what is listed and not
+//! in progress; it stops only what a [`Effect::Stop`] names. Recovery is the same: fold, list, start.
+
+use crate::event::TimerId;
+use crate::id::{AttemptId, StepId, StepPath};
+use crate::state::RunState;
+use crate::time::Timestamp;
+
+/// One piece of outstanding work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// An attempt to start, or to go on with.
+    Attempt {
+        /// Which.
+        id: AttemptId,
+        /// `AttemptStarted` is recorded: after a crash it is re-attached rather than begun.
+        started: bool,
+    },
+    /// An attempt to end; listed until its end is recorded.
+    Stop {
+        /// Which.
+        id: AttemptId,
+    },
+    /// Evidence to collect.
+    Probe {
+        /// The attempt that is judged.
+        id: AttemptId,
+        /// The gate.
+        gate: String,
+        /// The number of the probe.
+        probe_no: u32,
+    },
+    /// A moment to wait for.
+    Timer {
+        /// Which timer.
+        timer: TimerId,
+        /// When it is due.
+        at: Timestamp,
+    },
+    /// The workspace to make.
+    Workspace,
+    /// `decide` stopped at a bound, or needs values loaded: it wants an `advance` input.
+    Advance,
+}
+
+/// The part of a run that an event touched: whose effects may have changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Touched {
+    /// The run as a whole: its workspace, its agenda.
+    Run,
+    /// A step, or an item of one.
+    Path(StepPath),
+}
+
+/// Everything that should be in progress: what recovery starts. Costs O(run).
+#[must_use]
+pub fn effects(state: &RunState) -> Vec<Effect> {
+    let mut effects = effects_of(state, &Touched::Run);
+    for path in state.active_paths() {
+        effects.extend(effects_of(state, &Touched::Path(path)));
+    }
+    effects
+}
+
+/// What should be in progress for one part of the run. Costs O(1) in the size of the run.
+#[must_use]
+pub fn effects_of(state: &RunState, touched: &Touched) -> Vec<Effect> {
+    match touched {
+        Touched::Run => state.run_effects(),
+        Touched::Path(path) => state.path_effects(path),
+    }
+}
+
+/// The step that a touched part belongs to.
+impl Touched {
+    /// Marks a step as a whole.
+    #[must_use]
+    pub fn step(step: &StepId) -> Self {
+        Self::Path(StepPath::step(step))
+    }
+}
