@@ -4,5 +4,7 @@
 //! compile; the rest of the core relies on it.
 
 mod model;
+mod similar;
 
 pub use model::*;
+pub use similar::similar;

@@ -3,6 +3,18 @@
 //! Law: evaluation is pure, bounded and deterministic; it asks its [`Scope`] only for the names that
 //! the expression mentions, so its cost does not grow with the run.
 
+mod eval;
+pub(crate) mod functions;
+mod parse;
+mod setting;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use functions::usages;
+pub use parse::{Access, Expr, ExprError, Reference, SOURCE_BYTES_MAX, step_path};
+pub use template::{Part, Template, parts};
+
 use crate::id::Version;
 use crate::json::{Hash, Value};
 

@@ -1,0 +1,58 @@
+//! Numbers and spans that may be computed.
+
+use serde_json::Value;
+
+use super::functions::kind;
+use super::{EvalError, Scope, Template};
+use crate::definition::{Setting, Span};
+
+impl Setting<u32> {
+    /// The number, computed where it is not fixed. A text of digits counts as a number.
+    ///
+    /// # Errors
+    /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number from 0 on.
+    pub fn resolve(&self, scope: &dyn Scope) -> Result<u32, EvalError> {
+        match self {
+            Self::Fixed(number) => Ok(*number),
+            Self::Computed(template) => {
+                let value = template.render(scope)?;
+                let number = match &value {
+                    Value::Number(number) => number.as_u64(),
+                    Value::String(digits) => digits.trim().parse().ok(),
+                    _ => None,
+                };
+                number
+                    .and_then(|number| u32::try_from(number).ok())
+                    .ok_or_else(|| failed(template, "a whole number from 0 on", &value))
+            }
+        }
+    }
+}
+
+impl Setting<Span> {
+    /// The span, computed where it is not fixed: a text like `5m`.
+    ///
+    /// # Errors
+    /// As [`Template::render`]; [`EvalError::Failed`] where the value is no span.
+    pub fn resolve(&self, scope: &dyn Scope) -> Result<Span, EvalError> {
+        match self {
+            Self::Fixed(span) => Ok(*span),
+            Self::Computed(template) => {
+                let value = template.render(scope)?;
+                value
+                    .as_str()
+                    .and_then(|text| crate::duration::parse(text.trim()).ok())
+                    .map(Span)
+                    .ok_or_else(|| failed(template, "a duration like 30s, 5m or 2h", &value))
+            }
+        }
+    }
+}
+
+fn failed(template: &Template, needed: &str, value: &Value) -> EvalError {
+    let shown: String = value.to_string().chars().take(80).collect();
+    EvalError::Failed {
+        expression: template.source().as_str().unwrap_or_default().to_owned(),
+        message: format!("{needed} is needed, this is {}: {shown}", kind(value)),
+    }
+}
