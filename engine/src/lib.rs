@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod actor;
+pub mod decide;
 pub mod definition;
 pub mod duration;
 pub mod effect;
@@ -18,6 +19,7 @@ pub mod id;
 pub mod input;
 pub mod json;
 pub mod policy;
+pub mod state;
 pub mod time;
 pub mod trace;
 

@@ -7,12 +7,33 @@
 //!
 //! Called by the shard for every input, and by replay for every recorded fact.
 
+mod draft;
+mod end;
+mod gate;
+mod people;
+pub mod plan;
+mod ready;
+mod refusal;
+mod route;
+mod scope;
+mod settle;
+mod start;
+mod work;
+
+pub use people::TEXT_BYTES_MAX;
+pub use refusal::Refusal;
+pub use start::INPUT_BYTES_MAX;
+
 use std::collections::BTreeMap;
 
-use crate::event::RunEvent;
+use draft::{Draft, Interrupt};
+
+use crate::event::{Advanced, RunEvent};
 use crate::expr::ValueRef;
 use crate::id::Version;
+use crate::input::{Input, InputKind};
 use crate::json::{BlobRef, Hash, JsonText};
+use crate::state::{Agenda, RunState};
 
 /// What `decide` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,4 +68,84 @@ impl Loaded {
     pub fn get(&self, value: &ValueRef) -> Option<&JsonText> {
         self.0.get(&(value.version, value.hash))
     }
+}
+
+/// Decides what follows from an input, and folds it into the state in place.
+///
+/// `loaded` holds what an earlier call asked for with [`Decision::Needs`].
+///
+/// # Errors
+/// [`Refusal`]: the input may not do that in this state. The state is unchanged.
+pub fn decide(state: &mut RunState, input: &Input, loaded: &Loaded) -> Result<Decision, Refusal> {
+    let is_start = matches!(input.kind, InputKind::Start(_));
+    if !is_start && state.run().is_none() {
+        return Err(Refusal::NotStarted);
+    }
+    if !input.actor.is_engine() && state.facts.inputs.contains(&input.id) {
+        return Ok(Decision::Events(Batch::default())); // A repeated input: the first one is already history.
+    }
+    let mut draft = Draft::new(state, input, loaded);
+    let outcome = match accept(&mut draft, &input.kind)? {
+        Ok(()) => advance(&mut draft),
+        Err(interrupt) => Err(interrupt),
+    };
+    match outcome {
+        // What is left stands on the agenda.
+        Ok(()) => Ok(Decision::Events(draft.into_batch())),
+        Err(Interrupt::Needs(values)) if draft.is_empty() => Ok(Decision::Needs(values)),
+        Err(Interrupt::Needs(_)) => Ok(Decision::Events(draft.into_batch())),
+    }
+}
+
+/// Records the input's own fact and what belongs to it.
+fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrupt>, Refusal> {
+    match kind {
+        InputKind::Start(start) => return start::start(draft, start),
+        InputKind::AttemptStarted { id } => work::started(draft, id),
+        InputKind::AttemptFinished { id, result, commit, artefacts, ended_at } => {
+            work::finished(draft, id, result, commit.as_ref(), artefacts, *ended_at);
+        }
+        InputKind::AttemptLost { id, reason, fallback } => work::lost(draft, id, reason, *fallback),
+        InputKind::Usage { id, seq, usage } => work::usage(draft, id, *seq, usage),
+        InputKind::WorkspacePrepared(prepared) => work::workspace(draft, prepared),
+        InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms } => {
+            return Ok(work::probe_finished(draft, id, gate, *probe_no, evidence, *took_ms));
+        }
+        InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms } => {
+            work::probe_failed(draft, id, gate, *probe_no, message, *permanent, *took_ms);
+        }
+        InputKind::TimerFired { timer } => work::timer_fired(draft, timer),
+        InputKind::Vote { id, vote, comment, roles } => people::vote(draft, id, *vote, comment.as_ref(), roles)?,
+        InputKind::Cancel { reason } => people::cancel(draft, reason.as_ref())?,
+        InputKind::Pause { reason } => people::pause(draft, reason.as_ref())?,
+        InputKind::Resume { reason } => people::resume(draft, reason.as_ref())?,
+        InputKind::Unblock { path, decision, output, reason } => {
+            people::unblock(draft, path.as_ref(), *decision, output.as_ref(), reason.as_ref())?;
+        }
+        InputKind::Note { text } => people::note(draft, text)?,
+        InputKind::Advance => draft.record_with_next(Advanced {}),
+    }
+    Ok(Ok(()))
+}
+
+/// Goes on with what the agenda holds, until nothing follows or a bound is reached.
+///
+/// Only what a fact made possible is gone on with here: an input without a fact changes nothing.
+fn advance(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
+    if draft.is_empty() && !draft.has_fact() {
+        return Ok(());
+    }
+    while !draft.is_full() {
+        let Some(item) = draft.state.next_agenda() else { break };
+        let before = draft.len();
+        match item {
+            Agenda::Settle(key) => settle::settle(draft, key)?,
+            Agenda::Judge(at) => gate::judge(draft, at)?,
+            Agenda::Ready(at) => ready::begin(draft, at)?,
+            Agenda::Items(at) => ready::next_item(draft, at)?,
+            Agenda::End => end::end(draft)?,
+        }
+        assert!(draft.len() > before, "every thing on the agenda leads to a fact that takes it off: {item:?}");
+    }
+    Ok(())
 }

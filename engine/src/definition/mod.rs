@@ -3,6 +3,7 @@
 //! Law: what [`check`](self) lets through has no unresolved name and no expression that does not
 //! compile; the rest of the core relies on it.
 
+pub mod input;
 mod model;
 mod similar;
 

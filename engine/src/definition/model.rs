@@ -297,6 +297,15 @@ pub struct Task {
     pub spec: Template,
 }
 
+impl Task {
+    /// A program, run in a supervised process.
+    pub const COMMAND: &'static str = "command";
+    /// An agent, run in a supervised process.
+    pub const AGENT: &'static str = "agent";
+    /// A function inside the engine's process.
+    pub const FUNCTION: &'static str = "function";
+}
+
 /// People decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Approval {

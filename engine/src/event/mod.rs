@@ -11,7 +11,7 @@ mod parts;
 
 pub use codec::{CodecError, decode, encode};
 pub use parts::{
-    ApprovalTerms, BlockReason, FinishMark, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, StopReason, TimerId,
+    ApprovalTerms, BlockReason, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, StopReason, TimerId,
     TimerKind, UnblockDecision, Unblocked,
 };
 
@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{OnLost, Vote};
+use crate::definition::{FinishStatus, OnLost, Vote};
 use crate::failure::Failure;
 use crate::id::{AttemptId, Round, RunId, StepId, StepPath};
-use crate::json::{Hash, JsonText, Payload};
+use crate::json::{BlobRef, Hash, JsonText, Payload};
 use crate::policy::Verdict;
 use crate::time::Timestamp;
 use crate::trace::{Artefact, Usage, Workspace};
@@ -122,18 +122,16 @@ run_events! {
         /// Why it is not.
         failure: Option<Failure>,
     }
-    /// The items of a `foreach`, in chunks.
+    /// The items of a `foreach`.
     ItemsExpanded = 4 {
         /// The step.
         step: StepId,
         /// The round.
         round: Round,
-        /// The index of this chunk's first item.
-        first: u32,
         /// The items.
         items: Vec<Payload>,
-        /// The number of items in all chunks.
-        total: u32,
+        /// Items in progress at once.
+        max_in_flight: Option<u32>,
     }
     /// Work really began. Fact of `attempt started`.
     AttemptStarted = 5 {
@@ -197,8 +195,10 @@ run_events! {
         path: StepPath,
         /// The round.
         round: Round,
+        /// Added to the run's labels.
+        labels: BTreeMap<String, String>,
         /// A `finish` route ends the run with it.
-        finish: Option<FinishMark>,
+        finish: Option<FinishStatus>,
     }
     /// A step did not apply, or was passed over.
     StepSkipped = 12 {
@@ -220,7 +220,7 @@ run_events! {
         /// The run goes on as if it had succeeded without output.
         tolerated: bool,
         /// A `finish` route ends the run with it.
-        finish: Option<FinishMark>,
+        finish: Option<FinishStatus>,
     }
     /// A step cannot go on without a person.
     StepBlocked = 14 {
@@ -279,6 +279,8 @@ run_events! {
         took_ms: u64,
         /// The gate's own code.
         code: Option<String>,
+        /// It failed, and its route says `continue`: a warning, and on to the next gate.
+        tolerated: bool,
     }
     /// Evidence could not be had. Fact of `probe failed`.
     ProbeFailed = 18 {
@@ -410,6 +412,65 @@ run_events! {
     NoteAdded = 34 {
         /// What it says.
         text: String,
+    }
+}
+
+impl RunEvent {
+    /// The values in it that may be large, and may be kept outside of it.
+    #[must_use]
+    pub fn payloads(&self) -> Vec<&Payload> {
+        match self {
+            Self::RunStarted(event) => vec![&event.input],
+            Self::StepScheduled(StepScheduled { work: ScheduledWork::Task(task), .. }) => vec![&task.task],
+            Self::ItemsExpanded(event) => event.items.iter().collect(),
+            Self::AttemptSucceeded(event) => vec![&event.output],
+            Self::RetryScheduled(event) => event.task.iter().map(|task| &task.task).collect(),
+            Self::ProbeScheduled(event) => vec![&event.task],
+            Self::GateEvaluated(event) => std::iter::once(&event.evidence).chain(&event.findings).collect(),
+            Self::ReworkRequested(event) => vec![&event.findings],
+            Self::ApprovalRequested(event) => vec![&event.show],
+            Self::RunUnblocked(event) => event.unblocked.output.iter().collect(),
+            Self::RunSucceeded(event) => vec![&event.output],
+            Self::StepScheduled(_)
+            | Self::WorkspacePrepared(_)
+            | Self::AttemptStarted(_)
+            | Self::AttemptFailed(_)
+            | Self::AttemptLost(_)
+            | Self::StopRequested(_)
+            | Self::StepSucceeded(_)
+            | Self::StepSkipped(_)
+            | Self::StepFailed(_)
+            | Self::StepBlocked(_)
+            | Self::StepCancelled(_)
+            | Self::ProbeFailed(_)
+            | Self::VoteCast(_)
+            | Self::ApprovalDecided(_)
+            | Self::TimerSet(_)
+            | Self::TimerFired(_)
+            | Self::UsageRecorded(_)
+            | Self::RunPaused(_)
+            | Self::RunResumed(_)
+            | Self::CancelRequested(_)
+            | Self::RunCancelled(_)
+            | Self::RunFailed(_)
+            | Self::Advanced(_)
+            | Self::NoteAdded(_) => Vec::new(),
+        }
+    }
+
+    /// Every blob that the event names, kept files included.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<BlobRef> {
+        let artefacts = match self {
+            Self::AttemptSucceeded(event) => event.artefacts.as_slice(),
+            Self::AttemptFailed(event) => event.artefacts.as_slice(),
+            _other => &[],
+        };
+        let large = self.payloads().into_iter().filter_map(|payload| match payload {
+            Payload::Blob(blob) => Some(*blob),
+            Payload::Inline(_) => None,
+        });
+        large.chain(artefacts.iter().map(|artefact| artefact.blob)).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{FinishStatus, Vote};
+use crate::definition::Vote;
 use crate::id::{AttemptId, StepId, StepPath};
 use crate::json::Payload;
 
@@ -62,9 +62,6 @@ pub enum SkipReason {
     /// A person skipped it.
     Person,
 }
-
-/// What a `finish` route makes of the run.
-pub type FinishMark = FinishStatus;
 
 /// Why a step is blocked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

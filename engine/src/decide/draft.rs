@@ -1,0 +1,105 @@
+//! The batch that is being decided: every recorded event is folded at once.
+
+use super::{Batch, Loaded};
+use crate::event::RunEvent;
+use crate::expr::{EvalError, ValueRef};
+use crate::failure::{Failure, FailureKind};
+use crate::input::Input;
+use crate::json::{BlobRef, INLINE_BYTES_MAX, JsonText, Payload, Value};
+use crate::state::{EventMeta, RunState};
+
+/// A decision stops here and leaves the rest to `advance`: well below the store's limits of 1,000
+/// events and 4 MiB, because one step may record several more.
+const EVENTS_MAX: usize = 500;
+const BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// `decide` cannot go on.
+pub(super) enum Interrupt {
+    /// These values must be loaded first.
+    Needs(Vec<ValueRef>),
+}
+
+pub(super) struct Draft<'a> {
+    pub(super) state: &'a mut RunState,
+    pub(super) loaded: &'a Loaded,
+    pub(super) meta: EventMeta,
+    batch: Batch,
+    bytes: usize,
+    /// Recorded together with the first event that follows: a fact that is worth nothing alone.
+    fact: Option<RunEvent>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(state: &'a mut RunState, input: &Input, loaded: &'a Loaded) -> Self {
+        let meta = EventMeta { at: input.at.max(state.last_at()), actor: input.actor.clone(), input: input.id };
+        Self { state, loaded, meta, batch: Batch::default(), bytes: 0, fact: None }
+    }
+
+    /// Records a fact: it is true from here on.
+    pub(super) fn record(&mut self, event: impl Into<RunEvent>) {
+        if let Some(fact) = self.fact.take() {
+            self.fold(fact);
+        }
+        self.fold(event.into());
+    }
+
+    /// Records a fact only if something follows from it.
+    pub(super) fn record_with_next(&mut self, event: impl Into<RunEvent>) {
+        self.fact = Some(event.into());
+    }
+
+    fn fold(&mut self, event: RunEvent) {
+        self.state.apply(&event, &self.meta);
+        self.bytes += 256;
+        self.batch.events.push(event);
+    }
+
+    /// A value as an event holds it; a large one becomes a blob of the run.
+    pub(super) fn payload(&mut self, text: JsonText) -> Payload {
+        let size = text.as_str().len();
+        if size <= INLINE_BYTES_MAX {
+            self.bytes += size;
+            return Payload::Inline(text);
+        }
+        let blob = BlobRef { hash: text.hash(), size_bytes: size as u64 };
+        self.batch.blobs.push((blob, text));
+        Payload::Blob(blob)
+    }
+
+    pub(super) fn payload_of(&mut self, value: &Value) -> Payload {
+        self.payload(JsonText::new(value))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.events.len() >= EVENTS_MAX || self.bytes >= BYTES_MAX
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.events.is_empty()
+    }
+
+    pub(super) fn has_fact(&self) -> bool {
+        self.fact.is_some()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.batch.events.len()
+    }
+
+    pub(super) fn into_batch(self) -> Batch {
+        self.batch
+    }
+}
+
+/// Parts what must be loaded from what failed: the first interrupts, the second is a failure of the
+/// run.
+pub(super) fn settled<T>(result: Result<T, EvalError>) -> Result<Result<T, Failure>, Interrupt> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(EvalError::Needs(values)) => Err(Interrupt::Needs(values)),
+        Err(failed @ EvalError::Failed { .. }) => {
+            Ok(Err(Failure::new(FailureKind::Validation, failed.to_string())
+                .with_hint("an expression of the pipeline failed on this run's values; guard it with has() or ?.")))
+        }
+    }
+}

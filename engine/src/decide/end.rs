@@ -1,0 +1,95 @@
+//! The end of a run: stop what is in progress, mark what did not end, run `on_finish`, close.
+
+use super::draft::{Draft, Interrupt, settled};
+use super::ready;
+use super::scope::RunScope;
+use crate::definition::FinishStatus;
+use crate::event::{
+    RunCancelled, RunFailed, RunSucceeded, SkipReason, StepCancelled, StepSkipped, StopReason, StopRequested,
+};
+use crate::failure::{Failure, FailureKind};
+use crate::id::{AttemptId, StepPath};
+use crate::state::{Ending, Key, Outcome};
+
+/// Attempts that one event asks to stop.
+const STOPS_MAX: usize = 500;
+
+pub(super) fn end(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
+    match draft.state.ending() {
+        Ending::Await => {}
+        Ending::Stop => stop(draft),
+        Ending::Sweep => sweep(draft),
+        Ending::Begin(at) => return ready::begin(draft, at),
+        Ending::Pass(at) => {
+            let (path, round) = (StepPath::step(&draft.state.step_id(at)), draft.state.facts.steps[at].round);
+            draft.record(StepCancelled { path, round });
+        }
+        Ending::Close => return close(draft),
+    }
+    Ok(())
+}
+
+fn stop(draft: &mut Draft<'_>) {
+    let state = &*draft.state;
+    let is_cancelled = matches!(state.facts.outcome, Some(Outcome::Cancelled));
+    let ids: Vec<AttemptId> = state
+        .facts
+        .attempts
+        .iter()
+        .filter(|key| !state.graph.is_finish(key.step) || state.facts.cancels > 1)
+        .take(STOPS_MAX)
+        .map(|key: &Key| state.attempt_id(*key))
+        .collect();
+    let reason = if is_cancelled { StopReason::Cancel } else { StopReason::RunEnded };
+    draft.record(StopRequested { ids, reason });
+}
+
+/// Marks main steps that have not ended: bypassed by a `finish` route, else cancelled.
+fn sweep(draft: &mut Draft<'_>) {
+    let is_finished = matches!(draft.state.facts.outcome, Some(Outcome::Finished { .. }));
+    for at in 0..draft.state.graph.main_len() {
+        if draft.state.facts.steps[at].phase.is_ended() {
+            continue;
+        }
+        let (path, round) = (StepPath::step(&draft.state.step_id(at)), draft.state.facts.steps[at].round);
+        if is_finished {
+            draft.record(StepSkipped { path, round, reason: SkipReason::Bypassed });
+        } else {
+            draft.record(StepCancelled { path, round });
+        }
+        if draft.is_full() {
+            return;
+        }
+    }
+}
+
+fn close(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
+    match draft.state.facts.outcome.clone() {
+        Some(Outcome::Cancelled | Outcome::Finished { status: FinishStatus::Cancelled, .. }) => {
+            draft.record(RunCancelled {});
+        }
+        Some(Outcome::Failed { path, failure }) => draft.record(RunFailed { path, failure }),
+        Some(Outcome::Finished { status: FinishStatus::Failed, path }) => {
+            let known = draft.state.key(&path).and_then(|key| draft.state.facts.steps[key.step].failure.clone());
+            let failure = known.unwrap_or_else(|| {
+                Failure::new(FailureKind::Error, format!("“{path}” finished the run as failed"))
+            });
+            draft.record(RunFailed { path: Some(path), failure });
+        }
+        Some(Outcome::Finished { status: FinishStatus::Succeeded, .. }) | None => {
+            let definition = draft.state.definition().clone();
+            let output = match &definition.output {
+                None => Ok(serde_json::Value::Null),
+                Some(output) => settled(output.render(&RunScope::run(draft.state, draft.loaded)))?,
+            };
+            match output {
+                Ok(output) => {
+                    let output = draft.payload_of(&output);
+                    draft.record(RunSucceeded { output });
+                }
+                Err(failure) => draft.record(RunFailed { path: None, failure }),
+            }
+        }
+    }
+    Ok(())
+}

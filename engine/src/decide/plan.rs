@@ -1,0 +1,214 @@
+//! What the driver must know to act on an effect.
+//!
+//! Pure: equal states give equal plans, so an effect that is taken up again after a crash is the
+//! same. Values that are not loaded are named ([`EvalError::Needs`]): load them and ask again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Loaded;
+use super::scope::RunScope;
+use crate::definition::{GitWorkspace, StepWorkspace, Work, WorkspaceSpec};
+use crate::expr::{EvalError, Template};
+use crate::id::AttemptId;
+use crate::json::Value;
+use crate::state::{Key, RunState};
+
+/// An attempt to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptPlan {
+    /// The executor.
+    pub kind: String,
+    /// Its parameters.
+    pub spec: Value,
+    /// For the process.
+    pub env: BTreeMap<String, String>,
+    /// `{files: {NAME: {path, optional, fresh}}, json: null | "stdout" | "lenient" | {file}, matches: {NAME: REGEX}}`.
+    pub outputs: Value,
+    /// The limit of the attempt.
+    pub timeout: Option<Duration>,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// What the work is told.
+    pub input: Value,
+    /// Where it runs.
+    pub place: Place,
+}
+
+/// Evidence to collect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbePlan {
+    /// The prober.
+    pub kind: String,
+    /// Its parameters.
+    pub spec: Value,
+    /// For the process.
+    pub env: BTreeMap<String, String>,
+    /// Where the judged work ran.
+    pub place: Place,
+}
+
+/// Where work runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the run's workspace.
+    Workspace,
+    /// Where the run was started, else in a folder of the run's own.
+    Outside,
+    /// In this folder.
+    Dir(String),
+}
+
+/// A workspace to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkspacePlan {
+    /// A worktree of a git repository.
+    Git {
+        /// The repository's path, as the pipeline has it.
+        repository: String,
+        /// The branch to start from.
+        base: Option<String>,
+        /// The run's branch.
+        branch: String,
+    },
+    /// A folder that is there.
+    Dir(String),
+}
+
+/// What is committed after an attempt, and by whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SavePlan {
+    /// The message; `None`: the engine's own.
+    pub message: Option<String>,
+    /// The author; `None`: the settings'.
+    pub author: Option<String>,
+}
+
+/// The plan of an attempt that is listed as an effect, or is to be stopped. `None`: it is not known.
+///
+/// # Errors
+/// [`EvalError::Needs`] where values must be loaded first.
+pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Option<AttemptPlan>, EvalError> {
+    let Some(key) = state.current(id) else { return Ok(None) };
+    let Some(unit) = state.unit_at(key) else { return Ok(None) };
+    let mut document = unit.task.value(loaded)?;
+    let spec = document["spec"].take();
+    let input = told(state, key, &spec, loaded)?;
+    Ok(Some(AttemptPlan {
+        kind: unit.kind.clone(),
+        env: texts(&document["env"]),
+        outputs: document["outputs"].take(),
+        timeout: unit.timeout_ms.map(Duration::from_millis),
+        grace: Duration::from_millis(unit.grace_ms),
+        input,
+        place: place(state, key, loaded)?,
+        spec,
+    }))
+}
+
+/// The plan of a probe that is listed as an effect. `None`: it is not known.
+///
+/// # Errors
+/// [`EvalError::Needs`] where values must be loaded first.
+pub fn probe(state: &RunState, id: &AttemptId, gate: &str, loaded: &Loaded) -> Result<Option<ProbePlan>, EvalError> {
+    let Some(key) = state.current(id) else { return Ok(None) };
+    if super::gate::current(state, key.step).is_none_or(|current| current.id != gate) {
+        return Ok(None);
+    }
+    let judging = &state.facts.steps[key.step].judging;
+    let mut document = judging.task.value(loaded)?;
+    Ok(Some(ProbePlan {
+        kind: judging.kind.clone(),
+        spec: document["spec"].take(),
+        env: texts(&document["env"]),
+        place: place(state, key, loaded)?,
+    }))
+}
+
+/// The plan of the run's workspace. `None`: the pipeline has none.
+///
+/// # Errors
+/// [`EvalError`]: values must be loaded first, or an expression failed.
+pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePlan>, EvalError> {
+    let scope = RunScope::run(state, loaded);
+    let text = |template: &Option<Template>| template.as_ref().map(|text| text.render_text(&scope)).transpose();
+    Ok(match &state.definition().workspace {
+        None => None,
+        Some(WorkspaceSpec::Dir(dir)) => Some(WorkspacePlan::Dir(dir.render_text(&scope)?)),
+        Some(WorkspaceSpec::Git(git)) => {
+            let short = state.run().map(|run| run.short()).unwrap_or_default();
+            Some(WorkspacePlan::Git {
+                repository: git.git.render_text(&scope)?,
+                base: text(&git.base)?.filter(|base| !base.is_empty()),
+                branch: text(&git.branch)?.unwrap_or_else(|| format!("everfold/{short}")),
+            })
+        }
+    })
+}
+
+/// How leftovers of an attempt are committed.
+///
+/// # Errors
+/// [`EvalError`]: values must be loaded first, or an expression failed.
+pub fn save(state: &RunState, id: &AttemptId, git: &GitWorkspace, loaded: &Loaded) -> Result<SavePlan, EvalError> {
+    let scope = match state.key(&id.path) {
+        Some(key) => RunScope::of(state, loaded, key),
+        None => RunScope::run(state, loaded),
+    };
+    let text = |template: &Option<Template>| template.as_ref().map(|text| text.render_text(&scope)).transpose();
+    Ok(SavePlan { message: text(&git.message)?, author: text(&git.author)? })
+}
+
+fn place(state: &RunState, key: Key, loaded: &Loaded) -> Result<Place, EvalError> {
+    Ok(match &state.graph.step(key.step).workspace {
+        StepWorkspace::Run if state.definition().workspace.is_some() => Place::Workspace,
+        StepWorkspace::Run | StepWorkspace::None => Place::Outside,
+        StepWorkspace::Dir(dir) => Place::Dir(dir.render_text(&RunScope::of(state, loaded, key))?),
+    })
+}
+
+/// `{input, config, run, step, round, attempt, with, needs, rework, answers, previous}`, and the item
+/// of a `foreach`.
+fn told(state: &RunState, key: Key, spec: &Value, loaded: &Loaded) -> Result<Value, EvalError> {
+    use crate::expr::Scope as _;
+    let scope = RunScope::of(state, loaded, key);
+    let get = |name: &str| scope.get(&[name]).map(Option::unwrap_or_default);
+    let step = state.graph.step(key.step);
+    let mut needs = serde_json::Map::new();
+    let mut missing = Vec::new();
+    for need in &step.needs {
+        match scope.get(&["steps", need.as_str(), "output"]) {
+            Ok(output) => drop(needs.insert(need.to_string(), output.unwrap_or_default())),
+            Err(EvalError::Needs(values)) => missing.extend(values),
+            Err(failed) => return Err(failed),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(EvalError::Needs(missing));
+    }
+    let mut told = json!({
+        "input": get("input")?,
+        "config": get("config")?,
+        "run": get("run")?,
+        "step": step.id,
+        "round": state.facts.steps[key.step].round,
+        "attempt": get("attempt")?,
+        "with": spec.get("with").cloned().unwrap_or_default(),
+        "needs": needs,
+        "rework": get("rework")?,
+        "answers": get("answers")?,
+        "previous": state.facts.steps[key.step].last.value(loaded)?,
+    });
+    if matches!(&step.work, Some(Work::Task(_))) && key.item.is_some() {
+        told["item"] = get("item")?;
+        told["index"] = get("index")?;
+    }
+    Ok(told)
+}
+
+fn texts(map: &Value) -> BTreeMap<String, String> {
+    let fields = map.as_object().into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}

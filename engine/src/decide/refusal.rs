@@ -1,0 +1,137 @@
+//! What an input may not do, typed.
+
+use crate::definition::Vote;
+use crate::event::UnblockDecision;
+use crate::id::StepPath;
+use crate::state::RunStatus;
+
+/// Why an input was refused. Nothing was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The run was started before.
+    #[error("the run is there already")]
+    AlreadyStarted,
+    /// There is no such run yet.
+    #[error("the run was not started")]
+    NotStarted,
+    /// The run is over; it never changes again.
+    #[error("the run is over: it {0}")]
+    Ended(RunStatus),
+    /// The input does not fit the pipeline's schema.
+    #[error("the input does not fit: {}", .0.join("; "))]
+    InvalidInput(Vec<String>),
+    /// An expression that the start needs failed.
+    #[error("the run cannot start: {0}")]
+    Start(String),
+    /// There is no such step.
+    #[error("there is no step “{0}”")]
+    UnknownStep(StepPath),
+    /// There is no such question.
+    #[error("“{0}” asks nobody")]
+    NotAsking(StepPath),
+    /// The question was withdrawn, because its step went on or began again.
+    #[error("the question of “{0}” is superseded")]
+    Superseded(StepPath),
+    /// It was decided otherwise.
+    #[error("“{path}” was decided already: {}", vote_word(*.decision))]
+    Decided {
+        /// The step.
+        path: StepPath,
+        /// What was decided.
+        decision: Vote,
+    },
+    /// The voter has none of the roles.
+    #[error("“{path}” asks {}", .roles.join(" or "))]
+    WrongRole {
+        /// The step.
+        path: StepPath,
+        /// Who may vote.
+        roles: Vec<String>,
+    },
+    /// The one who started the run may not vote.
+    #[error("who started the run may not decide on “{0}”")]
+    SelfApproval(StepPath),
+    /// This decision needs a comment.
+    #[error("“{path}” wants a comment with {}", vote_word(*.vote))]
+    CommentNeeded {
+        /// The step.
+        path: StepPath,
+        /// The decision.
+        vote: Vote,
+    },
+    /// The approval does not offer that.
+    #[error("“{path}” does not offer {}", vote_word(*.vote))]
+    NotOffered {
+        /// The step.
+        path: StepPath,
+        /// The decision.
+        vote: Vote,
+    },
+    /// The step is not blocked.
+    #[error("“{0}” is not blocked")]
+    NotBlocked(StepPath),
+    /// Nothing of the run is blocked.
+    #[error("no step is blocked")]
+    NothingBlocked,
+    /// Several steps are blocked; one must be named.
+    #[error("several steps are blocked, name one: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    SeveralBlocked(Vec<StepPath>),
+    /// The decision makes no sense there.
+    #[error("“{path}” cannot be unblocked by {decision:?}: {why}")]
+    CannotUnblock {
+        /// The step or item.
+        path: StepPath,
+        /// The decision.
+        decision: UnblockDecision,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The run is not paused.
+    #[error("the run is not paused")]
+    NotPaused,
+    /// A text or value is over its limit.
+    #[error("{what} is over the limit of {max} bytes")]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+}
+
+impl Refusal {
+    /// A stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AlreadyStarted => "already_started",
+            Self::NotStarted => "not_started",
+            Self::Ended(_) => "ended",
+            Self::InvalidInput(_) => "invalid_input",
+            Self::Start(_) => "start",
+            Self::UnknownStep(_) => "unknown_step",
+            Self::NotAsking(_) => "not_asking",
+            Self::Superseded(_) => "superseded",
+            Self::Decided { .. } => "decided",
+            Self::WrongRole { .. } => "wrong_role",
+            Self::SelfApproval(_) => "self_approval",
+            Self::CommentNeeded { .. } => "comment_needed",
+            Self::NotOffered { .. } => "not_offered",
+            Self::NotBlocked(_) => "not_blocked",
+            Self::NothingBlocked => "nothing_blocked",
+            Self::SeveralBlocked(_) => "several_blocked",
+            Self::CannotUnblock { .. } => "cannot_unblock",
+            Self::NotPaused => "not_paused",
+            Self::TooLarge { .. } => "too_large",
+        }
+    }
+}
+
+fn vote_word(vote: Vote) -> &'static str {
+    match vote {
+        Vote::Approve => "approve",
+        Vote::Reject => "reject",
+        Vote::Changes => "changes",
+    }
+}

@@ -1,0 +1,206 @@
+//! Where a failure or a success leads.
+
+use serde_json::json;
+
+use super::draft::{Draft, Interrupt, settled};
+use super::scope::RunScope;
+use crate::definition::{FinishStatus, Route, RouteMax, RouteTo, Routes, Setting};
+use crate::event::{BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason, StopRequested};
+use crate::expr::{EvalError, Template};
+use crate::failure::{Failure, FailureKind};
+use crate::id::{AttemptId, StepId};
+use crate::json::{JsonText, Value};
+use crate::state::{Key, RouteUse, RunState};
+
+/// Uses of a rework route that nobody limited.
+const MAX_DEFAULT: u32 = 3;
+
+/// Where a list of routes stands.
+pub(super) struct Place<'a> {
+    /// `STEP/gate:ID`, `STEP/on_fail`, …: the counters' name.
+    pub(super) name: String,
+    pub(super) routes: &'a Routes,
+    /// A person caused it: reworks are not limited unless the route says so.
+    pub(super) by_person: bool,
+}
+
+/// Where a route leads, with every limit looked at.
+pub(super) enum Next {
+    Continue,
+    Rework(Rework),
+    Block(Option<StepId>),
+    Fail(Option<Failure>),
+    Finish(FinishStatus),
+}
+
+/// A rework that is allowed.
+pub(super) struct Rework {
+    target: usize,
+    route: String,
+    used: u32,
+    max: Option<u32>,
+    findings: Option<Template>,
+}
+
+/// The first route whose condition holds. No route at all: `None`.
+pub(super) fn choose(
+    state: &RunState,
+    scope: &RunScope<'_>,
+    place: &Place<'_>,
+    failure: Option<&Failure>,
+) -> Result<Option<Next>, EvalError> {
+    if place.routes.is_empty() {
+        return Ok(None);
+    }
+    for (index, route) in place.routes.0.iter().enumerate() {
+        let holds = route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(scope))?;
+        if holds {
+            return follow(state, scope, route, format!("{}/{index}", place.name), place.by_person, failure).map(Some);
+        }
+    }
+    Ok(Some(Next::Fail(None)))
+}
+
+fn follow(
+    state: &RunState,
+    scope: &RunScope<'_>,
+    route: &Route,
+    name: String,
+    by_person: bool,
+    failure: Option<&Failure>,
+) -> Result<Next, EvalError> {
+    Ok(match &route.to {
+        RouteTo::Continue => Next::Continue,
+        RouteTo::Block => Next::Block(None),
+        RouteTo::Finish(status) => Next::Finish(*status),
+        RouteTo::Fail { code, message, hint } => {
+            let text = |template: &Option<Template>| {
+                template.as_ref().map(|template| template.render_text(scope)).transpose()
+            };
+            let mut own = failure.cloned().unwrap_or_else(|| Failure::new(FailureKind::Error, "a route ended the run"));
+            own.code = code.clone().or(own.code);
+            own.message = text(message)?.unwrap_or(own.message);
+            own.hint = text(hint)?.or(own.hint);
+            Next::Fail(Some(own))
+        }
+        RouteTo::Rework(target) => {
+            let Some(target) = state.graph.find(target) else { return Ok(Next::Block(None)) };
+            let former = state.facts.routes.get(&name).copied();
+            let max = match (former, &route.max) {
+                (Some(former), _) => former.max,
+                (None, Some(RouteMax::Unlimited)) => None,
+                (None, Some(RouteMax::Times(times))) => Some(times.resolve(scope)?),
+                (None, None) => (!by_person).then_some(MAX_DEFAULT),
+            };
+            let used = former.map_or(0, |former: RouteUse| former.used);
+            let rounds_left = by_person || has_rounds_left(state, scope, target)?;
+            if rounds_left && max.is_none_or(|max| used < max) {
+                let findings = route.findings.clone();
+                return Ok(Next::Rework(Rework { target, route: name, used: used + 1, max, findings }));
+            }
+            match &route.then {
+                Some(then) => follow(state, scope, then, format!("{name}/then"), by_person, failure)?,
+                None => Next::Block(Some(state.step_id(target))),
+            }
+        }
+    })
+}
+
+fn has_rounds_left(state: &RunState, scope: &RunScope<'_>, target: usize) -> Result<bool, EvalError> {
+    let max: Option<&Setting<u32>> = state.graph.step(target).max_rounds.as_ref();
+    let max = max.map(|max| max.resolve(scope)).transpose()?;
+    Ok(max.is_none_or(|max| state.facts.steps[target].rounds_run < max))
+}
+
+/// What a route starts from.
+pub(super) struct From {
+    pub(super) key: Key,
+    pub(super) id: AttemptId,
+    pub(super) gate: Option<String>,
+    pub(super) by: Option<String>,
+    pub(super) failure: Failure,
+    /// Why the step would be blocked.
+    pub(super) blocked: BlockReason,
+    /// What a reworked step is told where the route does not say.
+    pub(super) findings: Value,
+}
+
+/// Goes where a route of a failure leads.
+pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), Interrupt> {
+    let is_finish_step = draft.state.graph.is_finish(from.key.step);
+    let (path, round) = (from.id.path.clone(), from.id.round);
+    match next {
+        Next::Rework(rework) => return request(draft, rework, from),
+        Next::Continue => {
+            draft.record(StepFailed { path, round, failure: from.failure, tolerated: true, finish: None });
+        }
+        Next::Block(target) if !is_finish_step => {
+            let message = match &target {
+                Some(target) => format!("{}; the rework of “{target}” is used up", from.failure.message),
+                None => from.failure.message.clone(),
+            };
+            let reason = match target {
+                Some(target) => BlockReason::UsedUp { target, gate: from.gate },
+                None => from.blocked,
+            };
+            draft.record(StepBlocked { path, round, reason, message });
+        }
+        Next::Block(_) => {
+            draft.record(StepFailed { path, round, failure: from.failure, tolerated: true, finish: None });
+        }
+        Next::Fail(own) => {
+            let failure = own.unwrap_or(from.failure);
+            draft.record(StepFailed { path, round, failure, tolerated: is_finish_step, finish: None });
+        }
+        Next::Finish(status) => {
+            draft.record(StepFailed { path, round, failure: from.failure, tolerated: false, finish: Some(status) });
+        }
+    }
+    Ok(())
+}
+
+fn request(draft: &mut Draft<'_>, rework: Rework, from: From) -> Result<(), Interrupt> {
+    let own = match &rework.findings {
+        None => None,
+        Some(template) => {
+            let scope = RunScope::of(draft.state, draft.loaded, from.key)
+                .with("failure", super::scope::failure_value(&from.failure));
+            // Findings that cannot be rendered are replaced by the default: the rework matters more.
+            settled(template.render(&scope))?.ok()
+        }
+    };
+    let findings = own.unwrap_or(from.findings);
+    let source = ReworkSource { id: from.id, gate: from.gate, by: from.by };
+    record(draft, rework.target, source, rework.route, (rework.used, rework.max), &findings);
+    Ok(())
+}
+
+/// Begins a step and all that depends on it anew.
+pub(super) fn record(
+    draft: &mut Draft<'_>,
+    target: usize,
+    source: ReworkSource,
+    route: String,
+    (used, max): (u32, Option<u32>),
+    findings: &Value,
+) {
+    let reset = draft.state.graph.downstream(target);
+    let facts = &draft.state.facts;
+    let in_flight = facts.attempts.iter().filter(|key| reset.binary_search(&key.step).is_ok());
+    let ids: Vec<AttemptId> = in_flight.map(|key| draft.state.attempt_id(*key)).collect();
+    if !ids.is_empty() {
+        draft.record(StopRequested { ids, reason: StopReason::Rework });
+    }
+    let reset = reset.into_iter().map(|at| draft.state.step_id(at)).collect();
+    let findings = draft.payload(JsonText::new(findings));
+    let target = draft.state.step_id(target);
+    draft.record(ReworkRequested { target, source, route, used, max, findings, reset });
+}
+
+/// What a reworked step is told of a failure.
+pub(super) fn failure_findings(failure: &Failure) -> Value {
+    match &failure.detail {
+        Some(detail) => json!(format!("{}\n{detail}", failure.message)),
+        None => json!(failure.message),
+    }
+}

@@ -1,0 +1,215 @@
+//! The names of expressions, looked up in the state.
+
+use serde_json::json;
+
+use super::Loaded;
+use crate::expr::{EvalError, Scope};
+use crate::failure::Failure;
+use crate::json::Value;
+use crate::state::{Items, Kept, Key, Phase, RunState, Stage, StepState, Unit};
+
+/// Gives the names that an expression of one step may use.
+pub(crate) struct RunScope<'a> {
+    state: &'a RunState,
+    loaded: &'a Loaded,
+    key: Option<Key>,
+    extra: Vec<(&'static str, Value)>,
+}
+
+impl<'a> RunScope<'a> {
+    /// The names of the run.
+    pub(crate) fn run(state: &'a RunState, loaded: &'a Loaded) -> Self {
+        Self { state, loaded, key: None, extra: Vec::new() }
+    }
+
+    /// The names of a step or an item of one.
+    pub(crate) fn of(state: &'a RunState, loaded: &'a Loaded, key: Key) -> Self {
+        Self { state, loaded, key: Some(key), extra: Vec::new() }
+    }
+
+    /// The same with another name: `output`, `evidence`, `gate`, `failure`.
+    pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.extra.push((name, value));
+        self
+    }
+
+    fn own_step(&self) -> Option<&StepState> {
+        self.key.map(|key| &self.state.facts.steps[key.step])
+    }
+
+    fn item(&self, name: &str) -> Result<Option<Value>, EvalError> {
+        let Some(Key { step, item: Some(item) }) = self.key else { return Ok(None) };
+        let foreach_name = self.state.graph.step(step).foreach.as_ref().and_then(|foreach| foreach.name.as_deref());
+        if name == "index" {
+            return Ok(Some(json!(item)));
+        }
+        if name != "item" && Some(name) != foreach_name {
+            return Ok(None);
+        }
+        let items = self.state.facts.steps[step].items.as_ref();
+        match items.and_then(|items| items.list.get(item as usize)) {
+            Some(kept) => kept.value(self.loaded).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn run_value(&self) -> Value {
+        let started = self.state.facts.started.as_ref();
+        json!({
+            "id": started.map(|started| started.run.to_string()),
+            "short_id": started.map(|started| started.run.short()),
+            "title": started.and_then(|started| started.title.clone()),
+            "pipeline": self.state.pipeline(),
+            "labels": self.state.labels(),
+            "status": self.state.status(),
+            "origin": null,
+            "started_at": started.map(|started| started.at),
+        })
+    }
+
+    fn workspace_value(&self) -> Value {
+        match self.state.workspace() {
+            None => Value::Null,
+            Some(workspace) => json!({
+                "path": workspace.path,
+                "branch": workspace.branch,
+                "base": workspace.base,
+                "commit": self.state.commit(),
+            }),
+        }
+    }
+
+    fn rework_value(&self) -> Result<Value, EvalError> {
+        match self.own_step().and_then(|step| step.rework.as_ref()) {
+            None => Ok(Value::Null),
+            Some(rework) => {
+                let findings = [&rework.findings].into_iter().chain(&rework.history);
+                let mut values = all(findings.map(|kept| kept.value(self.loaded)))?;
+                let newest = values.remove(0);
+                Ok(json!({
+                    "from": rework.source.id.path.to_string(),
+                    "gate": rework.source.gate,
+                    "by": rework.source.by,
+                    "round": rework.source.id.round,
+                    "findings": newest,
+                    "history": values,
+                }))
+            }
+        }
+    }
+
+    fn step_field(&self, step: &str, field: &str) -> Result<Option<Value>, EvalError> {
+        let Some(at) = self.state.graph.find(&step.into()) else { return Ok(None) };
+        let state = &self.state.facts.steps[at];
+        Ok(Some(match field {
+            "status" => json!(self.state.status_at(at)),
+            "output" => return self.output(state).map(Some),
+            "last" => state.last.value(self.loaded)?,
+            "outputs" => json!(state.artefacts),
+            "round" => json!(state.round),
+            "rounds" => json!(state.rounds_run),
+            "attempts" => json!(state.unit.attempt),
+            "failure" => state.failure.as_ref().or(state.unit.failure.as_ref()).map_or(Value::Null, failure_value),
+            "gates" => self.gates(state)?,
+            "commit" => json!(state.commit),
+            "stage" => json!(self.state.graph.step(at).stage),
+            "role" => Value::Null,
+            _unknown => return Ok(None),
+        }))
+    }
+
+    /// The output of a step in its current round; of a `foreach` the list over its items.
+    pub(crate) fn output(&self, step: &StepState) -> Result<Value, EvalError> {
+        match &step.items {
+            Some(items) if !matches!(step.phase, Phase::Skipped | Phase::Failed { .. }) && step.output == Kept::Null => {
+                self.items_output(items)
+            }
+            _whole => step.output.value(self.loaded),
+        }
+    }
+
+    fn items_output(&self, items: &Items) -> Result<Value, EvalError> {
+        let one = |unit: &Unit| -> Result<Value, EvalError> {
+            let status = match unit.stage {
+                Stage::Succeeded => "succeeded",
+                Stage::Failed => "failed",
+                Stage::Skipped => "skipped",
+                _unended => "running",
+            };
+            Ok(json!({
+                "status": status,
+                "output": unit.output.value(self.loaded)?,
+                "failure": unit.failure.as_ref().map(failure_value),
+            }))
+        };
+        let mut values = all(items.units.iter().map(one))?;
+        let unscheduled = json!({"status": "cancelled", "output": null, "failure": null});
+        values.resize(items.total(), unscheduled);
+        Ok(Value::Array(values))
+    }
+
+    fn gates(&self, step: &StepState) -> Result<Value, EvalError> {
+        let mut gates = serde_json::Map::new();
+        for verdict in &step.gates {
+            let value = json!({"verdict": verdict.verdict, "reason": verdict.reason, "evidence": verdict.evidence.value(self.loaded)?});
+            gates.insert(verdict.gate.clone(), value);
+        }
+        Ok(Value::Object(gates))
+    }
+}
+
+impl Scope for RunScope<'_> {
+    fn get(&self, path: &[&str]) -> Result<Option<Value>, EvalError> {
+        if let ["steps", step, field] = path {
+            return self.step_field(step, field);
+        }
+        let [name] = path else { return Ok(None) };
+        if let Some((_, value)) = self.extra.iter().find(|(extra, _)| extra == name) {
+            return Ok(Some(value.clone()));
+        }
+        Ok(Some(match *name {
+            "input" => self.state.facts.input.value(self.loaded)?,
+            "config" | "secrets" => json!({}),
+            "answers" => json!([]),
+            "run" => self.run_value(),
+            "workspace" => self.workspace_value(),
+            "rework" => self.rework_value()?,
+            "attempt" => json!(self.key.and_then(|key| self.state.unit_at(key)).map_or(1, |unit| unit.attempt.0.max(1))),
+            "step" => match (self.key, self.own_step()) {
+                (Some(key), Some(step)) => json!({
+                    "id": self.state.step_id(key.step),
+                    "round": step.round,
+                    "rounds": step.rounds_run,
+                    "stage": self.state.graph.step(key.step).stage,
+                }),
+                _outside => Value::Null,
+            },
+            other => return self.item(other),
+        }))
+    }
+}
+
+/// A failure as expressions see it.
+pub(crate) fn failure_value(failure: &Failure) -> Value {
+    json!({
+        "kind": failure.kind,
+        "code": failure.code,
+        "message": failure.message,
+        "detail": failure.detail,
+        "exit_code": failure.exit_code,
+    })
+}
+
+/// Collects values; where some must be loaded first, names all of them at once.
+pub(crate) fn all(values: impl Iterator<Item = Result<Value, EvalError>>) -> Result<Vec<Value>, EvalError> {
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for value in values {
+        match value {
+            Ok(value) => found.push(value),
+            Err(EvalError::Needs(needs)) => missing.extend(needs),
+            Err(failed) => return Err(failed),
+        }
+    }
+    if missing.is_empty() { Ok(found) } else { Err(EvalError::Needs(missing)) }
+}

@@ -1,0 +1,321 @@
+//! Something ended: what follows?
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::draft::{Draft, Interrupt, settled};
+use super::gate;
+use super::route::{self, Next, Place};
+use super::scope::{RunScope, failure_value};
+use crate::definition::{OnLost, Retry, Routes, Step, Vote, Work};
+use crate::event::{
+    BlockReason, ProbeScheduled, RetryScheduled, ReworkSource, SkipReason, StepBlocked, StepFailed, StepSkipped,
+    StepSucceeded, UnblockDecision,
+};
+use crate::failure::{Failure, FailureKind};
+use crate::id::AttemptId;
+use crate::state::{AttemptEnding, Key, Phase, RunState, Settling, Stage};
+
+/// So many attempts of one round may vanish before a person is asked, whatever `on_lost` says.
+const LOST_MAX: u32 = 5;
+
+pub(super) fn settle(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    if key.item.is_some() {
+        return item(draft, key);
+    }
+    let Phase::Settling(settling) = draft.state.facts.steps[key.step].phase.clone() else { return Ok(()) };
+    match settling {
+        Settling::Work => work(draft, key),
+        Settling::Items => items(draft, key),
+        Settling::GateFailed => gate::failed(draft, key.step),
+        Settling::GateOpen { permanent } => gate::open(draft, key.step, permanent),
+        Settling::GatesPassed => passed(draft, key),
+        Settling::Decided(vote) => decided(draft, key, vote),
+        Settling::Unblocked(decision, reason) => unblocked(draft, key, decision, &reason),
+    }
+}
+
+/// An attempt of the step failed or vanished.
+fn work(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let unit = &draft.state.facts.steps[key.step].unit;
+    let failure = unit.failure.clone().unwrap_or_else(|| Failure::new(FailureKind::Error, "the work failed"));
+    if let Stage::Ended(AttemptEnding::Lost(fallback)) = unit.stage {
+        match on_lost(step, fallback, unit.lost) {
+            OnLost::Retry => return retry(draft, key, Duration::ZERO),
+            OnLost::Block => {
+                let (id, message) = (draft.state.attempt_id(key), failure.message);
+                draft.record(StepBlocked { path: id.path, round: id.round, reason: BlockReason::Lost, message });
+                return Ok(());
+            }
+            OnLost::Fail => {}
+        }
+    }
+    match settled(may_retry(draft, key, step, &failure))? {
+        Ok(Some(pause)) => retry(draft, key, pause),
+        Ok(None) => failed(draft, key, step, failure),
+        Err(broken) => failed(draft, key, step, broken),
+    }
+}
+
+fn on_lost(step: &Step, fallback: OnLost, lost: u32) -> OnLost {
+    let wanted = step.on_lost.unwrap_or(if step.idempotent == Some(true) { OnLost::Retry } else { fallback });
+    if wanted == OnLost::Retry && lost > LOST_MAX { OnLost::Block } else { wanted }
+}
+
+/// The pause before the next attempt, if there is to be one.
+fn may_retry(
+    draft: &Draft<'_>,
+    key: Key,
+    step: &Step,
+    failure: &Failure,
+) -> Result<Option<Duration>, crate::expr::EvalError> {
+    let scope = RunScope::of(draft.state, draft.loaded, key);
+    let attempts = step.retry.attempts.resolve(&scope)?;
+    let made = draft.state.unit_at(key).map_or(0, |unit| unit.attempt.0 - unit.lost.min(unit.attempt.0));
+    let is_covered = step.retry.covers(failure.kind, failure.code.as_deref());
+    Ok((is_covered && made < attempts).then(|| backoff(&step.retry, made, draft.state, key)))
+}
+
+/// Doubles from the first pause to the longest; up to a quarter is taken off, by the run's entropy,
+/// so that runs that failed together do not come back together.
+fn backoff(retry: &Retry, made: u32, state: &RunState, key: Key) -> Duration {
+    let longest = retry.backoff_max.0;
+    let doubled = retry.backoff_min.0.saturating_mul(2_u32.saturating_pow(made.saturating_sub(1).min(30)));
+    let pause = doubled.min(longest);
+    let entropy = state.facts.started.as_ref().map_or(0, |started| started.entropy);
+    let seed = blake3::hash(format!("{entropy}/{}", state.attempt_id(key)).as_bytes());
+    let drawn = u32::from(seed.as_bytes()[0]);
+    pause - pause.mul_f64(f64::from(drawn) / 1024.0)
+}
+
+fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interrupt> {
+    let id = draft.state.attempt_id(key);
+    let at = draft.meta.at.plus(pause);
+    draft.record(RetryScheduled { id: AttemptId { attempt: id.attempt.next(), ..id }, at, task: None });
+    Ok(())
+}
+
+/// The work failed for good.
+fn failed(draft: &mut Draft<'_>, key: Key, step: &Step, failure: Failure) -> Result<(), Interrupt> {
+    follow(draft, key, &step.on_fail, "on_fail", failure, BlockReason::Failed, None)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn follow(
+    draft: &mut Draft<'_>,
+    key: Key,
+    routes: &Routes,
+    place: &str,
+    failure: Failure,
+    blocked: BlockReason,
+    by: Option<String>,
+) -> Result<(), Interrupt> {
+    let id = draft.state.attempt_id(key);
+    let place = Place { name: format!("{}/{place}", id.path.step), routes, by_person: by.is_some() };
+    let next = {
+        let scope =
+            RunScope::of(draft.state, draft.loaded, key).with("failure", failure_value(&failure)).with("output", json!(null));
+        settled(route::choose(draft.state, &scope, &place, Some(&failure)))?
+    };
+    let (next, failure) = match next {
+        Ok(next) => (next.unwrap_or(Next::Fail(None)), failure),
+        Err(broken) => (Next::Fail(None), broken),
+    };
+    let findings = route::failure_findings(&failure);
+    route::take(draft, next, route::From { key, id, gate: None, by, failure, blocked, findings })
+}
+
+/// All items are over, and some failed.
+fn items(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let Some(items) = &draft.state.facts.steps[key.step].items else { return Ok(()) };
+    let first = items.units.iter().enumerate().find(|(_, unit)| unit.stage == Stage::Failed);
+    let (failed_count, total) = (items.failed, items.total());
+    let failure = match first {
+        None => Failure::new(FailureKind::Error, format!("{failed_count} of {total} items failed")),
+        Some((index, unit)) => {
+            let cause = unit.failure.clone().unwrap_or_else(|| Failure::new(FailureKind::Error, "the item failed"));
+            let message = format!("{failed_count} of {total} items failed; item {index}: {}", cause.message);
+            Failure { message, ..cause }
+        }
+    };
+    failed(draft, key, step, failure)
+}
+
+/// The gates passed: the step succeeds, or its `on_success` leads elsewhere.
+fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let prepared = {
+        let state = &*draft.state;
+        let output = settled(RunScope::run(state, draft.loaded).output(&state.facts.steps[key.step]));
+        // Only routes and labels may need the output; without them it is not loaded.
+        let wants_output = !step.on_success.is_empty() || !step.labels.is_empty();
+        let output = if wants_output { output?.unwrap_or_default() } else { json!(null) };
+        let scope = RunScope::of(state, draft.loaded, key).with("output", output);
+        let place = Place { name: format!("{}/on_success", step.id), routes: &step.on_success, by_person: false };
+        settled(route::choose(state, &scope, &place, None).and_then(|next| {
+            let labels = super::ready::render_texts(&step.labels, &scope)?;
+            Ok((next, labels))
+        }))?
+    };
+    let id = draft.state.attempt_id(key);
+    let (path, round) = (id.path.clone(), id.round);
+    match prepared {
+        Err(failure) => {
+            let tolerated = graph.is_finish(key.step);
+            draft.record(StepFailed { path, round, failure, tolerated, finish: None });
+        }
+        Ok((None | Some(Next::Continue), labels)) => draft.record(StepSucceeded { path, round, labels, finish: None }),
+        Ok((Some(Next::Finish(status)), labels)) => {
+            draft.record(StepSucceeded { path, round, labels, finish: Some(status) });
+        }
+        Ok((Some(next), _)) => {
+            let failure = Failure::new(FailureKind::Error, format!("the route after “{}” says so", step.id));
+            let findings = route::failure_findings(&failure);
+            let blocked = BlockReason::Failed;
+            return route::take(draft, next, route::From { key, id, gate: None, by: None, failure, blocked, findings });
+        }
+    }
+    Ok(())
+}
+
+/// People rejected, or want changes.
+fn decided(draft: &mut Draft<'_>, key: Key, vote: Vote) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let (comment, by) = rejection(draft.state, key, vote);
+    let message = match &comment {
+        None => format!("rejected by {by}"),
+        Some(comment) => format!("rejected by {by}: {comment}"),
+    };
+    let failure = Failure::new(FailureKind::Rejected, message);
+    let (routes, place) = match &step.work {
+        Some(Work::Approval(approval)) if !approval.on_reject.is_empty() => (&approval.on_reject, "on_reject"),
+        _without_own_route => (&step.on_fail, "on_fail"),
+    };
+    follow(draft, key, routes, place, failure, BlockReason::Rejected, Some(by))
+}
+
+fn rejection(state: &RunState, key: Key, vote: Vote) -> (Option<String>, String) {
+    let votes = state.facts.steps[key.step].approval.iter().flat_map(|approval| &approval.votes);
+    let against: Vec<_> = votes.filter(|(_, cast)| cast.vote == vote).collect();
+    let comments: Vec<&str> = against.iter().filter_map(|(_, cast)| cast.comment.as_deref()).collect();
+    let by: Vec<&str> = against.iter().map(|(by, _)| by.as_str()).collect();
+    ((!comments.is_empty()).then(|| comments.join("\n")), by.join(", "))
+}
+
+/// A person decided on a blocked step.
+fn unblocked(
+    draft: &mut Draft<'_>,
+    key: Key,
+    decision: UnblockDecision,
+    reason: &BlockReason,
+) -> Result<(), Interrupt> {
+    let id = draft.state.attempt_id(key);
+    let (path, round) = (id.path.clone(), id.round);
+    match decision {
+        UnblockDecision::Retry => return retry_blocked(draft, key, reason),
+        UnblockDecision::Recheck | UnblockDecision::Proceed => {
+            draft.record(StepSucceeded { path, round, labels: std::collections::BTreeMap::new(), finish: None });
+        }
+        UnblockDecision::Skip => draft.record(StepSkipped { path, round, reason: SkipReason::Person }),
+        UnblockDecision::Fail => {
+            let failure = final_failure(draft.state, key, reason);
+            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+        }
+    }
+    Ok(())
+}
+
+/// What was refused, once more.
+fn retry_blocked(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), Interrupt> {
+    let has_items = draft.state.facts.steps[key.step].items.is_some();
+    let (target, gate) = match reason {
+        BlockReason::Lost | BlockReason::Failed if !has_items => return retry(draft, key, Duration::ZERO),
+        BlockReason::NoEvidence { gate } => return probe_again(draft, key, gate),
+        BlockReason::Lost | BlockReason::Failed | BlockReason::Rejected => (key.step, None),
+        BlockReason::Gate { gate } => (key.step, Some(gate.clone())),
+        BlockReason::UsedUp { target, gate } => {
+            (draft.state.graph.find(target).unwrap_or(key.step), gate.clone())
+        }
+    };
+    let findings = route::failure_findings(&final_failure(draft.state, key, reason));
+    let source = ReworkSource { id: draft.state.attempt_id(key), gate, by: Some(draft.meta.actor.to_string()) };
+    let name = format!("{}/unblock", source.id.path.step);
+    let used = draft.state.facts.routes.get(&name).map_or(0, |route| route.used) + 1;
+    route::record(draft, target, source, name, (used, None), &findings);
+    Ok(())
+}
+
+fn probe_again(draft: &mut Draft<'_>, key: Key, gate: &str) -> Result<(), Interrupt> {
+    let judging = &draft.state.facts.steps[key.step].judging;
+    let (probe_no, kind) = (judging.probe_no + 1, judging.kind.clone());
+    let task = settled(judging.task.value(draft.loaded))?.unwrap_or_default();
+    if kind.is_empty() {
+        // Its parameters could not be rendered, or it needs no prober: judge it anew.
+        return gate::judge(draft, key.step);
+    }
+    let task = draft.payload_of(&task);
+    draft.record(ProbeScheduled { id: draft.state.attempt_id(key), gate: gate.to_owned(), probe_no, kind, task });
+    Ok(())
+}
+
+fn final_failure(state: &RunState, key: Key, reason: &BlockReason) -> Failure {
+    let known = state.unit_at(key).and_then(|unit| unit.failure.clone());
+    known.unwrap_or_else(|| match reason {
+        BlockReason::Gate { gate } | BlockReason::UsedUp { gate: Some(gate), .. } => {
+            let verdict = state.facts.steps[key.step].gates.iter().find(|verdict| verdict.gate == *gate);
+            let why = verdict.map_or("it failed", |verdict| verdict.reason.as_str());
+            Failure::new(FailureKind::Gate, format!("gate “{gate}” failed: {why}"))
+        }
+        BlockReason::NoEvidence { gate } => Failure::new(FailureKind::Gate, format!("gate “{gate}” has no verdict")),
+        BlockReason::Rejected => Failure::new(FailureKind::Rejected, "rejected"),
+        BlockReason::Lost => Failure::new(FailureKind::Lost, "the work vanished"),
+        BlockReason::Failed | BlockReason::UsedUp { .. } => Failure::new(FailureKind::Error, "the step failed"),
+    })
+}
+
+/// An attempt of an item failed or vanished, or a person decided on the item.
+fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let Some(unit) = draft.state.unit_at(key) else { return Ok(()) };
+    let failure = unit.failure.clone().unwrap_or_else(|| Failure::new(FailureKind::Error, "the item failed"));
+    let (stage, lost) = (unit.stage.clone(), unit.lost);
+    let id = draft.state.attempt_id(key);
+    let (path, round) = (id.path, id.round);
+    let final_failure = |failure| StepFailed { path: path.clone(), round, failure, tolerated: false, finish: None };
+    match stage {
+        Stage::Ended(AttemptEnding::Lost(fallback)) => match on_lost(step, fallback, lost) {
+            OnLost::Retry => return retry(draft, key, Duration::ZERO),
+            OnLost::Block => {
+                let message = failure.message;
+                draft.record(StepBlocked { path: path.clone(), round, reason: BlockReason::Lost, message });
+            }
+            OnLost::Fail => draft.record(final_failure(failure)),
+        },
+        Stage::Ended(_) => match settled(may_retry(draft, key, step, &failure))? {
+            Ok(Some(pause)) => return retry(draft, key, pause),
+            Ok(None) => draft.record(final_failure(failure)),
+            Err(broken) => draft.record(final_failure(broken)),
+        },
+        Stage::Unblocked(decision) => match decision {
+            UnblockDecision::Retry => return retry(draft, key, Duration::ZERO),
+            UnblockDecision::Skip => {
+                draft.record(StepSkipped { path: path.clone(), round, reason: SkipReason::Person });
+            }
+            UnblockDecision::Fail => draft.record(final_failure(failure)),
+            UnblockDecision::Proceed | UnblockDecision::Recheck => {
+                let labels = std::collections::BTreeMap::new();
+                draft.record(StepSucceeded { path: path.clone(), round, labels, finish: None });
+            }
+        },
+        _in_progress => {}
+    }
+    Ok(())
+}

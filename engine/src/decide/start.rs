@@ -1,0 +1,47 @@
+//! A run begins.
+
+use super::draft::{Draft, Interrupt};
+use super::refusal::Refusal;
+use super::scope::RunScope;
+use crate::definition::input;
+use crate::event::RunStarted;
+use crate::input::Start;
+use crate::json::JsonText;
+
+/// Inputs are kept whole in the run's history.
+pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
+
+pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), Interrupt>, Refusal> {
+    if draft.state.run().is_some() {
+        return Err(Refusal::AlreadyStarted);
+    }
+    if start.input.as_str().len() > INPUT_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the input", max: INPUT_BYTES_MAX });
+    }
+    let definition = draft.state.definition().clone();
+    let checked = match &definition.input {
+        None => start.input.value(),
+        Some(schema) => input::check(schema, &start.input.value()).map_err(|problems| {
+            Refusal::InvalidInput(problems.iter().map(ToString::to_string).collect())
+        })?,
+    };
+    let mut labels = std::collections::BTreeMap::new();
+    for (name, template) in &definition.labels {
+        let scope = RunScope::run(draft.state, draft.loaded).with("input", checked.clone());
+        let text = template.render_text(&scope).map_err(|error| Refusal::Start(format!("label “{name}”: {error}")))?;
+        labels.insert(name.clone(), text);
+    }
+    labels.extend(start.labels.clone());
+    let input = draft.payload(JsonText::new(&checked));
+    draft.record(RunStarted {
+        run: start.run,
+        pipeline: definition.name.clone(),
+        definition: definition.hash(),
+        input,
+        title: start.title.clone(),
+        labels,
+        cwd: start.cwd.clone(),
+        entropy: start.entropy,
+    });
+    Ok(Ok(()))
+}

@@ -1,0 +1,157 @@
+//! What executors, probers and workspaces report.
+
+use super::draft::{Draft, Interrupt, settled};
+use super::gate;
+use crate::definition::OnLost;
+use crate::event::{
+    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ProbeFailed, StopReason, StopRequested, TimerFired,
+    TimerId, TimerKind, UsageRecorded, WorkspacePrepared,
+};
+use crate::failure::Failure;
+use crate::id::AttemptId;
+use crate::json::JsonText;
+use crate::state::{Key, RunState, Stage};
+use crate::time::Timestamp;
+use crate::trace::{Artefact, Usage, Workspace};
+
+/// Whether an attempt's end is still awaited: it is the current one of its step, or being stopped.
+fn is_awaited(state: &RunState, id: &AttemptId) -> bool {
+    state.facts.stops.contains_key(id)
+        || state.current(id).is_some_and(|key| state.unit_at(key).is_some_and(|unit| unit.stage.is_in_flight()))
+}
+
+pub(super) fn started(draft: &mut Draft<'_>, id: &AttemptId) {
+    let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
+    if unit.is_some_and(|unit| unit.stage == Stage::Scheduled) {
+        draft.record(AttemptStarted { id: id.clone() });
+    }
+}
+
+pub(super) fn finished(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    result: &Result<JsonText, Failure>,
+    commit: Option<&String>,
+    artefacts: &[Artefact],
+    ended_at: Timestamp,
+) {
+    if !is_awaited(draft.state, id) {
+        return; // A repeated report: the first one is already history.
+    }
+    let (id, commit, artefacts) = (id.clone(), commit.cloned(), artefacts.to_vec());
+    match result {
+        Ok(output) => {
+            let output = draft.payload(output.clone());
+            draft.record(AttemptSucceeded { id, output, commit, artefacts, ended_at });
+        }
+        Err(failure) => {
+            draft.record(AttemptFailed { id, failure: failure.clone(), commit, artefacts, ended_at });
+        }
+    }
+}
+
+pub(super) fn lost(draft: &mut Draft<'_>, id: &AttemptId, reason: &str, fallback: OnLost) {
+    if is_awaited(draft.state, id) {
+        draft.record(AttemptLost { id: id.clone(), reason: reason.to_owned(), fallback });
+    }
+}
+
+pub(super) fn usage(draft: &mut Draft<'_>, id: &AttemptId, seq: u32, usage: &Usage) {
+    let known = draft.state.current(id).and_then(|key| draft.state.unit_at(key)).map(|unit| unit.usage_seq);
+    // What a stopped attempt of a former round used up is recorded once, with its end.
+    let is_new = match known {
+        Some(known) => seq > known && is_awaited(draft.state, id),
+        None => draft.state.facts.stops.contains_key(id),
+    };
+    if is_new {
+        draft.record(UsageRecorded { id: id.clone(), seq, usage: usage.clone() });
+    }
+}
+
+pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Failure>) {
+    if draft.state.facts.workspace.is_some() {
+        return;
+    }
+    let waiting: Vec<Key> = {
+        let facts = &draft.state.facts;
+        let keys = facts.attempts.iter().copied().chain(facts.probing.iter().map(|at| Key::step(*at)));
+        keys.filter(|key| draft.state.graph.uses_workspace(key.step)).collect()
+    };
+    match prepared {
+        Ok(workspace) => draft.record(WorkspacePrepared { workspace: Some(workspace.clone()), failure: None }),
+        Err(failure) => {
+            draft.record(WorkspacePrepared { workspace: None, failure: Some(failure.clone()) });
+            let at = draft.meta.at;
+            for key in waiting {
+                fail_waiting(draft, key, failure, at);
+            }
+        }
+    }
+}
+
+/// What waited for the workspace fails with it.
+fn fail_waiting(draft: &mut Draft<'_>, key: Key, failure: &Failure, ended_at: Timestamp) {
+    let id = draft.state.attempt_id(key);
+    if draft.state.facts.attempts.contains(&key) {
+        let failure = failure.clone();
+        draft.record(AttemptFailed { id, failure, commit: None, artefacts: Vec::new(), ended_at });
+    } else if let Some(gate) = gate::current(draft.state, key.step) {
+        let (gate, probe_no) = (gate.id.clone(), draft.state.facts.steps[key.step].judging.probe_no);
+        let message = failure.message.clone();
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms: 0 });
+    }
+}
+
+/// The step whose current gate waits for exactly this probe.
+fn probing(state: &RunState, id: &AttemptId, gate: &str, probe_no: u32) -> Option<usize> {
+    let key = state.current(id)?;
+    let judging = &state.facts.steps[key.step].judging;
+    let is_current = gate::current(state, key.step).is_some_and(|current| current.id == gate);
+    (state.facts.probing.contains(&key.step) && is_current && judging.probe_no == probe_no).then_some(key.step)
+}
+
+pub(super) fn probe_finished(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    gate: &str,
+    probe_no: u32,
+    evidence: &JsonText,
+    took_ms: u64,
+) -> Result<(), Interrupt> {
+    let Some(at) = probing(draft.state, id, gate, probe_no) else { return Ok(()) };
+    let graph = draft.state.graph.clone();
+    let Some(gate) = graph.step(at).gates.iter().find(|known| known.id == gate) else { return Ok(()) };
+    let judged = gate::evaluate(draft.state, draft.loaded, at, gate, probe_no, &evidence.value());
+    match settled(judged)? {
+        Ok(evaluated) => gate::record(draft, gate, id.clone(), probe_no, evidence.clone(), took_ms, evaluated),
+        Err(failure) => {
+            let (id, gate, message) = (id.clone(), gate.id.clone(), failure.message);
+            draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn probe_failed(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    gate: &str,
+    probe_no: u32,
+    message: &str,
+    permanent: bool,
+    took_ms: u64,
+) {
+    if probing(draft.state, id, gate, probe_no).is_some() {
+        let (id, gate, message) = (id.clone(), gate.to_owned(), message.to_owned());
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms });
+    }
+}
+
+pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId) {
+    let Some(due) = draft.state.facts.timers.get(timer).copied() else { return };
+    draft.record(TimerFired { timer: timer.clone(), due });
+    if timer.kind == TimerKind::Timeout {
+        draft.record(StopRequested { ids: vec![timer.id.clone()], reason: StopReason::Timeout });
+    }
+}
+

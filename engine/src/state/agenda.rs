@@ -1,0 +1,91 @@
+//! What `advance` has to look at: folded, so that it survives a bound, a crash and a load.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Key, Phase, RunState};
+
+/// One thing to look at. The order is the order in which they are taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) enum Agenda {
+    /// Something ended: what follows?
+    Settle(Key),
+    /// A gate is next.
+    Judge(usize),
+    /// A step's needs are satisfied.
+    Ready(usize),
+    /// Items may be scheduled.
+    Items(usize),
+    /// The run is to end.
+    End,
+}
+
+impl Agenda {
+    fn step(self) -> Option<usize> {
+        match self {
+            Self::Settle(key) => Some(key.step),
+            Self::Judge(step) | Self::Ready(step) | Self::Items(step) => Some(step),
+            Self::End => None,
+        }
+    }
+}
+
+/// What the end of a run waits for, or needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Attempts are to be stopped.
+    Stop,
+    /// Stopped attempts, or a step of `on_finish`, have not ended.
+    Await,
+    /// Main steps are to be marked as cancelled or bypassed.
+    Sweep,
+    /// A step of `on_finish` begins.
+    Begin(usize),
+    /// A step of `on_finish` is passed over: a second cancel.
+    Pass(usize),
+    /// The last event.
+    Close,
+}
+
+impl RunState {
+    /// The first thing that can be gone on with now.
+    pub(crate) fn next_agenda(&self) -> Option<Agenda> {
+        if self.facts.ended.is_some() || self.facts.paused && self.facts.outcome.is_none() {
+            return None;
+        }
+        self.facts.agenda.iter().copied().find(|item| match item {
+            Agenda::End => self.ending() != Ending::Await,
+            other => other.step().is_some_and(|step| self.is_live(step)),
+        })
+    }
+
+    /// Whether a step may go on: a main step until the outcome is certain, an `on_finish` step after.
+    pub(crate) fn is_live(&self, step: usize) -> bool {
+        self.graph.is_finish(step) || self.facts.outcome.is_none()
+    }
+
+    /// Where the end of the run stands. Only asked when the agenda says `End`.
+    pub(crate) fn ending(&self) -> Ending {
+        let facts = &self.facts;
+        let is_bypassing = facts.outcome.is_some();
+        let must_stop =
+            |key: &&Key| (is_bypassing && !self.graph.is_finish(key.step)) || (facts.cancels > 1 && self.graph.is_finish(key.step));
+        if facts.attempts.iter().any(|key| must_stop(&key)) {
+            return Ending::Stop;
+        }
+        if !facts.stops.is_empty() {
+            return Ending::Await;
+        }
+        if facts.unended > 0 {
+            return Ending::Sweep;
+        }
+        for at in self.graph.main_len()..self.graph.len() {
+            match &facts.steps[at].phase {
+                ended if ended.is_ended() => {}
+                _ if facts.cancels > 1 => return Ending::Pass(at),
+                Phase::Pending => return Ending::Begin(at),
+                _in_progress => return Ending::Await,
+            }
+        }
+        Ending::Close
+    }
+}

@@ -1,0 +1,106 @@
+//! What the state says is outstanding.
+
+use super::{Key, RunState, Stage};
+use crate::effect::Effect;
+use crate::event::{TimerId, TimerKind};
+use crate::id::{Attempt, AttemptId, Round, StepPath};
+use crate::time::Timestamp;
+
+impl RunState {
+    /// The run's own effects.
+    pub(crate) fn run_effects(&self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.next_agenda().is_some() {
+            effects.push(Effect::Advance);
+        }
+        if self.wants_workspace() {
+            effects.push(Effect::Workspace);
+        }
+        effects
+    }
+
+    /// The effects of a step, or of an item of one.
+    pub(crate) fn path_effects(&self, path: &StepPath) -> Vec<Effect> {
+        let mut effects: Vec<Effect> = self.stops_of(path).map(|id| Effect::Stop { id: id.clone() }).collect();
+        let Some(key) = self.key(path) else { return effects };
+        if self.facts.ended.is_some() {
+            return effects;
+        }
+        if self.facts.attempts.contains(&key) {
+            let started = self.unit_at(key).is_some_and(|unit| unit.stage == Stage::Running);
+            if started || !self.is_held(key.step) {
+                effects.push(Effect::Attempt { id: self.attempt_id(key), started });
+            }
+        }
+        if key.item.is_none() && self.facts.probing.contains(&key.step) && !self.is_held(key.step) {
+            let judging = &self.facts.steps[key.step].judging;
+            if let Some(gate) = self.graph.step(key.step).gates.get(judging.gate) {
+                let (id, gate) = (self.attempt_id(key), gate.id.clone());
+                effects.push(Effect::Probe { id, gate, probe_no: judging.probe_no });
+            }
+        }
+        if !self.facts.paused {
+            effects.extend(self.timers_of(path).map(|(timer, at)| Effect::Timer { timer: timer.clone(), at: *at }));
+        }
+        effects
+    }
+
+    /// Steps and items that may have effects.
+    pub(crate) fn active_paths(&self) -> Vec<StepPath> {
+        let facts = &self.facts;
+        let keys = facts.attempts.iter().copied().chain(facts.probing.iter().map(|at| Key::step(*at)));
+        let mut paths: Vec<StepPath> = keys.map(|key| self.path(key)).collect();
+        paths.extend(facts.stops.keys().map(|id| id.path.clone()));
+        paths.extend(facts.timers.keys().map(|timer| timer.id.path.clone()));
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
+    /// Whether new work of a step must wait: a pause, stopped attempts of a rework, no workspace yet.
+    fn is_held(&self, step: usize) -> bool {
+        self.facts.paused
+            || self.facts.rework_stops > 0
+            || !self.is_live(step)
+            || (self.facts.workspace.is_none() && self.graph.uses_workspace(step))
+    }
+
+    fn wants_workspace(&self) -> bool {
+        let facts = &self.facts;
+        if self.graph.definition.workspace.is_none()
+            || facts.workspace.is_some()
+            || facts.paused
+            || facts.rework_stops > 0
+            || facts.ended.is_some()
+        {
+            return false;
+        }
+        // By step, not by item: there may be many items in flight that need none.
+        (0..self.graph.len()).any(|step| {
+            let first = Key::step(step);
+            let next = Key::step(step + 1);
+            self.is_live(step)
+                && self.graph.uses_workspace(step)
+                && (facts.probing.contains(&step) || facts.attempts.range(first..next).next().is_some())
+        })
+    }
+
+    /// The timers of a step, or of an item of one.
+    pub(crate) fn timers_of<'a>(&'a self, path: &'a StepPath) -> impl Iterator<Item = (&'a TimerId, &'a Timestamp)> {
+        let first = TimerId { id: first_attempt(path), kind: TimerKind::Retry, name: String::new() };
+        self.facts.timers.range(first..).take_while(move |(timer, _)| timer.id.path == *path)
+    }
+
+    fn stops_of<'a>(&'a self, path: &'a StepPath) -> impl Iterator<Item = &'a AttemptId> {
+        self.facts.stops.range(first_attempt(path)..).map(|(id, _)| id).take_while(move |id| id.path == *path)
+    }
+
+    /// The earliest timer.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(at, _)| *at)
+    }
+}
+
+fn first_attempt(path: &StepPath) -> AttemptId {
+    AttemptId { path: path.clone(), round: Round::ZERO, attempt: Attempt::ZERO }
+}

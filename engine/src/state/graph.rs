@@ -1,0 +1,89 @@
+//! The pipeline's graph by index: what the fold needs of the definition.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::definition::{Definition, Step, Task, Work};
+use crate::id::StepId;
+
+/// A definition with its steps numbered: first `steps`, then `on_finish`.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub(crate) definition: Arc<Definition>,
+    index: HashMap<StepId, usize>,
+    needs: Vec<Vec<usize>>,
+    dependents: Vec<Vec<usize>>,
+}
+
+impl Graph {
+    pub(crate) fn new(definition: Arc<Definition>) -> Self {
+        let all = || definition.steps.iter().chain(&definition.on_finish);
+        let index: HashMap<StepId, usize> = all().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
+        let needs: Vec<Vec<usize>> =
+            all().map(|step| step.needs.iter().filter_map(|need| index.get(need).copied()).collect()).collect();
+        let mut dependents = vec![Vec::new(); needs.len()];
+        for (at, needs) in needs.iter().enumerate() {
+            for need in needs {
+                dependents[*need].push(at);
+            }
+        }
+        Self { definition, index, needs, dependents }
+    }
+
+    /// The number of steps of the main graph; higher indexes are `on_finish` steps.
+    pub(crate) fn main_len(&self) -> usize {
+        self.definition.steps.len()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.needs.len()
+    }
+
+    pub(crate) fn is_finish(&self, at: usize) -> bool {
+        at >= self.main_len()
+    }
+
+    pub(crate) fn step(&self, at: usize) -> &Step {
+        match at.checked_sub(self.main_len()) {
+            None => &self.definition.steps[at],
+            Some(finish) => &self.definition.on_finish[finish],
+        }
+    }
+
+    pub(crate) fn find(&self, step: &StepId) -> Option<usize> {
+        self.index.get(step).copied()
+    }
+
+    pub(crate) fn needs(&self, at: usize) -> &[usize] {
+        &self.needs[at]
+    }
+
+    pub(crate) fn dependents(&self, at: usize) -> &[usize] {
+        &self.dependents[at]
+    }
+
+    /// A step and everything that needs it, directly or not, in the order of the file.
+    pub(crate) fn downstream(&self, at: usize) -> Vec<usize> {
+        let mut seen = vec![false; self.len()];
+        let mut open = vec![at];
+        while let Some(next) = open.pop() {
+            if !std::mem::replace(&mut seen[next], true) {
+                open.extend(&self.dependents[next]);
+            }
+        }
+        (0..self.len()).filter(|at| seen[*at]).collect()
+    }
+
+    /// Whether the time limit of a task is a timer of the core; a supervised process has its own.
+    pub(crate) fn is_timed_here(task_kind: &str) -> bool {
+        !matches!(task_kind, Task::COMMAND | Task::AGENT)
+    }
+
+    /// Whether the step works in the run's workspace, where the pipeline has one.
+    pub(crate) fn uses_workspace(&self, at: usize) -> bool {
+        let step = self.step(at);
+        self.definition.workspace.is_some()
+            && step.workspace == crate::definition::StepWorkspace::Run
+            && (matches!(&step.work, Some(Work::Task(task)) if task.kind != Task::FUNCTION) || !step.gates.is_empty())
+    }
+}

@@ -1,0 +1,58 @@
+//! Values as the state keeps them: small ones whole, large ones by reference (rule D3).
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::Loaded;
+use crate::expr::{EvalError, ValueRef};
+use crate::id::Version;
+use crate::json::{JsonText, Payload, Value};
+
+/// Outputs over this size stay out of the state.
+const KEPT_BYTES_MAX: usize = 1024;
+
+/// A value of the history.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kept {
+    /// There is none: null.
+    #[default]
+    Null,
+    /// The value itself.
+    Whole(JsonText),
+    /// Where the history holds it.
+    Ref(ValueRef),
+}
+
+impl Kept {
+    /// Keeps a value of the event at `version`; whole up to 1 KiB.
+    pub(crate) fn of(payload: &Payload, version: Version) -> Self {
+        Self::up_to(KEPT_BYTES_MAX, payload, version)
+    }
+
+    /// Keeps a value whole as long as its event holds it: for the run's input, which nearly every
+    /// expression mentions and of which there is one.
+    pub(crate) fn inline(payload: &Payload, version: Version) -> Self {
+        Self::up_to(crate::json::INLINE_BYTES_MAX, payload, version)
+    }
+
+    fn up_to(bytes_max: usize, payload: &Payload, version: Version) -> Self {
+        match payload {
+            Payload::Inline(text) if text.as_str().len() <= bytes_max => Self::Whole(text.clone()),
+            large => Self::Ref(ValueRef { version, hash: large.hash(), size_bytes: large.size_bytes() }),
+        }
+    }
+
+    /// The value.
+    ///
+    /// # Errors
+    /// [`EvalError::Needs`] where it must be loaded first.
+    pub fn value(&self, loaded: &Loaded) -> Result<Value, EvalError> {
+        match self {
+            Self::Null => Ok(Value::Null),
+            Self::Whole(text) => Ok(text.value()),
+            Self::Ref(reference) => match loaded.get(reference) {
+                Some(text) => Ok(text.value()),
+                None => Err(EvalError::Needs(vec![*reference])),
+            },
+        }
+    }
+}

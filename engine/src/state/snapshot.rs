@@ -1,0 +1,45 @@
+//! States as bytes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Facts, Graph, RunState};
+use crate::definition::Definition;
+use crate::json::Hash;
+
+/// The number of this fold. Grows whenever the same history folds to another state or the state's
+/// bytes change, so that no snapshot of another fold is used.
+pub const FOLD_VERSION: u32 = 1;
+
+/// Why bytes are no state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the snapshot cannot be read: {0}")]
+pub struct SnapshotError(String);
+
+impl RunState {
+    /// The state's bytes.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        bincode::serialize(&self.facts).expect("the state holds only what bincode can write")
+    }
+
+    /// Reads a state of a run that is pinned to `definition`.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] where the bytes are none, or belong to another definition.
+    pub fn from_snapshot(definition: Arc<Definition>, bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let facts: Facts = bincode::deserialize(bytes).map_err(|error| SnapshotError(error.to_string()))?;
+        let graph = Arc::new(Graph::new(definition));
+        if facts.steps.len() != graph.len() {
+            return Err(SnapshotError("it belongs to another definition".into()));
+        }
+        let due: BTreeSet<_> = facts.timers.iter().map(|(timer, at)| (*at, timer.clone())).collect();
+        Ok(Self { graph, facts, due, touched: Vec::new() })
+    }
+
+    /// BLAKE3 of the state's bytes: two folds agree exactly when these do.
+    #[must_use]
+    pub fn fingerprint(&self) -> Hash {
+        Hash::of(&self.snapshot())
+    }
+}

@@ -1,0 +1,317 @@
+//! What the state knows of one step.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kept;
+use crate::definition::{OnLost, Vote};
+use crate::event::{ApprovalTerms, BlockReason, ReworkSource, UnblockDecision};
+use crate::failure::Failure;
+use crate::id::{Attempt, Round};
+use crate::policy::Verdict;
+use crate::time::Timestamp;
+
+/// A step of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepState {
+    /// How far it is.
+    pub phase: Phase,
+    /// The current round; 0 before the first.
+    pub round: Round,
+    /// Rounds that ran; skipped visits do not count.
+    pub rounds_run: u32,
+    /// Needs that are not satisfied.
+    pub(crate) unmet: u32,
+    /// A rework named it: the next visit runs, also of a standby step.
+    pub(crate) named: bool,
+    /// The work of the round, unless it is a `foreach`.
+    pub unit: Unit,
+    /// The items of the round of a `foreach`.
+    pub items: Option<Items>,
+    /// How far the judging is.
+    pub judging: Judging,
+    /// The newest verdict of each gate of this round, in order.
+    pub gates: Vec<GateVerdict>,
+    /// The output of this round.
+    pub output: Kept,
+    /// The output of the last round that was completed.
+    pub last: Kept,
+    /// Kept files of this round: path by name.
+    pub artefacts: BTreeMap<String, String>,
+    /// The worktree's head after the last attempt.
+    pub commit: Option<String>,
+    /// How the work failed, or the step.
+    pub failure: Option<Failure>,
+    /// What it was told when it was named by a rework.
+    pub rework: Option<Rework>,
+    /// The question to people.
+    pub approval: Option<ApprovalState>,
+    /// When the round began.
+    pub started_at: Option<Timestamp>,
+    /// When the round ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Not begun in this round.
+    #[default]
+    Pending,
+    /// Its work is in progress, or people or a timer are awaited.
+    Working,
+    /// Its gates are judged.
+    Judging,
+    /// Something ended, and what follows is to be decided.
+    Settling(Settling),
+    /// A person must decide.
+    Blocked(BlockReason),
+    /// It ended well.
+    Succeeded,
+    /// It failed for good.
+    Failed {
+        /// The run goes on as if it had succeeded without output.
+        tolerated: bool,
+    },
+    /// It did not apply, or was passed over.
+    Skipped,
+    /// It was ended with its run.
+    Cancelled,
+}
+
+impl Phase {
+    /// Whether the step's round is over.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed { .. } | Self::Skipped | Self::Cancelled)
+    }
+
+    /// Whether what needs the step may go on.
+    #[must_use]
+    pub fn is_satisfied(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed { tolerated: true } | Self::Skipped)
+    }
+}
+
+/// What ended, so that something must follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Settling {
+    /// The work, well or not: the unit says how.
+    Work,
+    /// All items.
+    Items,
+    /// A gate said fail.
+    GateFailed,
+    /// A gate said pending, or had no evidence.
+    GateOpen {
+        /// Asking again cannot help.
+        permanent: bool,
+    },
+    /// All gates passed.
+    GatesPassed,
+    /// People decided.
+    Decided(Vote),
+    /// A person decided on a blocked step.
+    Unblocked(UnblockDecision, BlockReason),
+}
+
+/// The work of one round, or of one item of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// The current attempt; 0 before the first.
+    pub attempt: Attempt,
+    /// How far it is.
+    pub stage: Stage,
+    /// What is to be done: `{spec, env, outputs}`.
+    pub(crate) task: Kept,
+    /// The time limit of an attempt in milliseconds.
+    pub(crate) timeout_ms: Option<u64>,
+    /// From SIGTERM to SIGKILL in milliseconds.
+    pub(crate) grace_ms: u64,
+    /// The executor; empty where none is needed.
+    pub kind: String,
+    /// Usage reports of the current attempt.
+    pub(crate) usage_seq: u32,
+    /// Attempts of this round that vanished.
+    pub(crate) lost: u32,
+    /// When the current attempt was scheduled, or really began.
+    pub since: Option<Timestamp>,
+    /// The output, of an item.
+    pub output: Kept,
+    /// How it failed.
+    pub failure: Option<Failure>,
+}
+
+/// How far a piece of work is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Nothing was scheduled.
+    #[default]
+    Idle,
+    /// To be started.
+    Scheduled,
+    /// It really began.
+    Running,
+    /// The next attempt waits for its time.
+    RetryAt(Timestamp),
+    /// The attempt ended; what follows is to be decided.
+    Ended(AttemptEnding),
+    /// A person must decide.
+    Blocked(BlockReason),
+    /// A person decided; what follows is to be decided.
+    Unblocked(UnblockDecision),
+    /// It is over, well.
+    Succeeded,
+    /// It is over, and failed.
+    Failed,
+    /// It was passed over.
+    Skipped,
+}
+
+impl Stage {
+    /// Whether an attempt is to be started or in progress.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self, Self::Scheduled | Self::Running)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped)
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttemptEnding {
+    /// Well.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It vanished; what follows where the step does not say.
+    Lost(OnLost),
+}
+
+/// The items of a `foreach`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Items {
+    /// The list that was gone over.
+    pub(crate) list: Vec<Kept>,
+    /// The work of those that were scheduled, in order.
+    pub units: Vec<Unit>,
+    /// Items in progress at once.
+    pub(crate) max_in_flight: Option<u32>,
+    /// Scheduled and not over.
+    pub(crate) open: u32,
+    /// Over, and failed.
+    pub failed: u32,
+    /// Waiting for a person.
+    pub blocked: u32,
+    /// A failed item stops the others from starting.
+    pub(crate) stopped: bool,
+}
+
+impl Items {
+    /// The number of items.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Items that are over.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.units.len() - self.open as usize
+    }
+
+    /// Whether another item may be scheduled.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.stopped
+            && self.units.len() < self.list.len()
+            && self.max_in_flight.is_none_or(|max| self.open - self.blocked < max)
+    }
+
+    /// Whether nothing more will come of it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.open == 0 && (self.stopped || self.units.len() == self.list.len())
+    }
+}
+
+/// How far the judging is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judging {
+    /// The index of the current gate.
+    pub gate: usize,
+    /// The number of its newest probe; 0 before the first.
+    pub probe_no: u32,
+    /// Probes in all since the gate was opened; a recheck begins anew.
+    pub(crate) polls: u32,
+    /// When the first of them was scheduled.
+    pub(crate) since: Option<Timestamp>,
+    /// The prober; empty before the first probe.
+    pub(crate) kind: String,
+    /// Its parameters: `{spec, env}`.
+    pub(crate) task: Kept,
+}
+
+/// What a gate last said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateVerdict {
+    /// The gate.
+    pub gate: String,
+    /// The number of the probe.
+    pub probe_no: u32,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// On what.
+    pub(crate) evidence: Kept,
+    /// What a rework is told.
+    pub(crate) findings: Kept,
+    /// It failed, and the run goes on.
+    pub tolerated: bool,
+}
+
+/// What a reworked step is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rework {
+    /// What led to it.
+    pub source: ReworkSource,
+    /// What is to be done better.
+    pub(crate) findings: Kept,
+    /// The findings of former reworks, oldest first; at most [`Rework::HISTORY_MAX`].
+    pub(crate) history: Vec<Kept>,
+}
+
+impl Rework {
+    pub(crate) const HISTORY_MAX: usize = 16;
+}
+
+/// A question to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalState {
+    /// What is asked.
+    pub title: String,
+    /// What is shown.
+    pub show: Kept,
+    /// Who may answer, and what decides.
+    pub terms: ApprovalTerms,
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// The newest vote of each person.
+    pub votes: BTreeMap<String, CastVote>,
+    /// What was decided.
+    pub decision: Option<Vote>,
+}
+
+/// A vote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CastVote {
+    /// What was said.
+    pub vote: Vote,
+    /// With which words.
+    pub comment: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}

@@ -1,0 +1,387 @@
+//! What others may ask of a state.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kept, Phase, RunState, Settling, Stage, StepState, UsageTotal};
+use crate::actor::Actor;
+use crate::definition::{FinishStatus, Step, Work};
+use crate::event::BlockReason;
+use crate::failure::Failure;
+use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
+use crate::json::Hash;
+use crate::time::Timestamp;
+use crate::trace::Workspace;
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// It waits for a slot.
+    Queued,
+    /// Something executes.
+    Running,
+    /// Only people, timers or signals are awaited.
+    Waiting,
+    /// Nothing new is started.
+    Paused,
+    /// It cannot go on without a person's decision.
+    Blocked,
+    /// It ended well.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The word used in files, answers and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl std::fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a step is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    /// Its needs are not satisfied.
+    Pending,
+    /// Its work is to be started.
+    Scheduled,
+    /// Its work is in progress.
+    Running,
+    /// Its gates are judged.
+    Gating,
+    /// People or a timer are awaited.
+    Waiting,
+    /// It ended well.
+    Succeeded,
+    /// It failed for good.
+    Failed,
+    /// It did not apply.
+    Skipped,
+    /// It was ended with its run.
+    Cancelled,
+    /// A person must decide.
+    Blocked,
+}
+
+impl StepStatus {
+    /// The word used in files, answers and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Scheduled => "scheduled",
+            Self::Running => "running",
+            Self::Gating => "gating",
+            Self::Waiting => "waiting",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl std::fmt::Display for StepStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a start must know of a run without folding it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunNote {
+    /// It has not ended.
+    pub open: bool,
+    /// Something is to be started or stopped.
+    pub busy: bool,
+    /// The earliest timer.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// What a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Awaited {
+    /// Votes on an approval.
+    Approval {
+        /// The task.
+        id: AttemptId,
+        /// Who may vote; empty: anyone.
+        roles: Vec<String>,
+    },
+    /// A decision on a blocked step.
+    Unblock {
+        /// The step, or an item of it.
+        path: StepPath,
+        /// Why it is blocked.
+        reason: BlockReason,
+    },
+    /// A moment.
+    Timer {
+        /// What it belongs to.
+        path: StepPath,
+        /// When it is due.
+        at: Timestamp,
+    },
+    /// The end of a pause.
+    Resume,
+}
+
+impl RunState {
+    /// The run, once it is started.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        self.facts.started.as_ref().map(|started| started.run)
+    }
+
+    /// The last folded version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.facts.version
+    }
+
+    /// The last input's time.
+    #[must_use]
+    pub fn last_at(&self) -> Timestamp {
+        self.facts.last_at
+    }
+
+    /// The pipeline's name.
+    #[must_use]
+    pub fn pipeline(&self) -> &str {
+        &self.graph.definition.name
+    }
+
+    /// The pinned definition's hash, once the run is started.
+    #[must_use]
+    pub fn definition_hash(&self) -> Option<Hash> {
+        self.facts.started.as_ref().map(|started| started.definition)
+    }
+
+    /// For readers.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        self.facts.started.as_ref()?.title.as_deref()
+    }
+
+    /// Who started it, and when.
+    #[must_use]
+    pub fn started(&self) -> Option<(&Actor, Timestamp)> {
+        self.facts.started.as_ref().map(|started| (&started.by, started.at))
+    }
+
+    /// The folder of the one who started it.
+    #[must_use]
+    pub fn cwd(&self) -> Option<&str> {
+        self.facts.started.as_ref()?.cwd.as_deref()
+    }
+
+    /// Addresses and filters.
+    #[must_use]
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.facts.labels
+    }
+
+    /// The checked input.
+    #[must_use]
+    pub fn input(&self) -> &Kept {
+        &self.facts.input
+    }
+
+    /// The workspace, once it is there.
+    #[must_use]
+    pub fn workspace(&self) -> Option<&Workspace> {
+        self.facts.workspace.as_ref()
+    }
+
+    /// The worktree's head as last recorded.
+    #[must_use]
+    pub fn commit(&self) -> Option<&str> {
+        self.facts.commit.as_deref()
+    }
+
+    /// What was used up so far.
+    #[must_use]
+    pub fn usage(&self) -> UsageTotal {
+        self.facts.usage
+    }
+
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.facts.ended.is_some()
+    }
+
+    /// When the run ended.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.facts.ended.as_ref().map(|ended| ended.at)
+    }
+
+    /// The run's result; null before its end.
+    #[must_use]
+    pub fn output(&self) -> &Kept {
+        self.facts.ended.as_ref().map_or(&Kept::Null, |ended| &ended.output)
+    }
+
+    /// How the run failed, and where.
+    #[must_use]
+    pub fn failure(&self) -> Option<(&Failure, Option<&StepPath>)> {
+        let ended = self.facts.ended.as_ref()?;
+        Some((ended.failure.as_ref()?, ended.path.as_ref()))
+    }
+
+    /// What the run is doing: the first that is true of ended, paused, running, blocked, waiting.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        let facts = &self.facts;
+        match &facts.ended {
+            Some(ended) => match ended.status {
+                FinishStatus::Succeeded => RunStatus::Succeeded,
+                FinishStatus::Failed => RunStatus::Failed,
+                FinishStatus::Cancelled => RunStatus::Cancelled,
+            },
+            None if facts.started.is_none() => RunStatus::Queued,
+            None if facts.paused => RunStatus::Paused,
+            None if self.is_busy() => RunStatus::Running,
+            None if !facts.blocked.is_empty() => RunStatus::Blocked,
+            None => RunStatus::Waiting,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let facts = &self.facts;
+        !facts.attempts.is_empty()
+            || !facts.probing.is_empty()
+            || !facts.stops.is_empty()
+            || self.next_agenda().is_some()
+    }
+
+    /// What a start must know of the run.
+    #[must_use]
+    pub fn note(&self) -> RunNote {
+        match self.is_ended() {
+            true => RunNote { open: false, busy: !self.facts.stops.is_empty(), wake_at: None },
+            false => RunNote { open: true, busy: self.is_busy(), wake_at: self.next_due().filter(|_| !self.facts.paused) },
+        }
+    }
+
+    /// What the run waits for, people first.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<Awaited> {
+        let facts = &self.facts;
+        if facts.ended.is_some() {
+            return Vec::new();
+        }
+        let mut awaited: Vec<Awaited> = Vec::new();
+        if facts.paused {
+            awaited.push(Awaited::Resume);
+        }
+        for at in &facts.asking {
+            if let Some(approval) = &facts.steps[*at].approval {
+                let id = self.attempt_id(super::Key::step(*at));
+                awaited.push(Awaited::Approval { id, roles: approval.terms.roles.clone() });
+            }
+        }
+        for key in &facts.blocked {
+            if let Some(reason) = self.block_reason(&self.path(*key)) {
+                awaited.push(Awaited::Unblock { path: self.path(*key), reason: reason.clone() });
+            }
+        }
+        if !facts.paused {
+            let timers = self.facts.timers.iter();
+            awaited.extend(timers.map(|(timer, at)| Awaited::Timer { path: timer.id.path.clone(), at: *at }));
+        }
+        awaited
+    }
+
+    /// Why a step or item is blocked, if it is.
+    #[must_use]
+    pub fn block_reason(&self, path: &StepPath) -> Option<&BlockReason> {
+        let key = self.key(path)?;
+        match key.item {
+            None => match &self.facts.steps[key.step].phase {
+                Phase::Blocked(reason) => Some(reason),
+                _not_blocked => None,
+            },
+            Some(_) => match &self.unit_at(key)?.stage {
+                Stage::Blocked(reason) => Some(reason),
+                _not_blocked => None,
+            },
+        }
+    }
+
+    /// The steps in the order of the file, those of `on_finish` last.
+    pub fn steps(&self) -> impl Iterator<Item = (&Step, &StepState)> {
+        self.facts.steps.iter().enumerate().map(|(at, state)| (self.graph.step(at), state))
+    }
+
+    /// One step.
+    #[must_use]
+    pub fn step(&self, step: &StepId) -> Option<(&Step, &StepState)> {
+        let at = self.graph.find(step)?;
+        Some((self.graph.step(at), &self.facts.steps[at]))
+    }
+
+    /// What a step is doing.
+    #[must_use]
+    pub fn step_status(&self, step: &StepId) -> Option<StepStatus> {
+        let at = self.graph.find(step)?;
+        Some(self.status_at(at))
+    }
+
+    pub(crate) fn status_at(&self, at: usize) -> StepStatus {
+        let step = &self.facts.steps[at];
+        match &step.phase {
+            Phase::Pending => StepStatus::Pending,
+            Phase::Working => self.working_status(at, step),
+            Phase::Settling(Settling::Work | Settling::Items) => StepStatus::Running,
+            Phase::Judging | Phase::Settling(_) => StepStatus::Gating,
+            Phase::Blocked(_) => StepStatus::Blocked,
+            Phase::Succeeded => StepStatus::Succeeded,
+            Phase::Failed { .. } => StepStatus::Failed,
+            Phase::Skipped => StepStatus::Skipped,
+            Phase::Cancelled => StepStatus::Cancelled,
+        }
+    }
+
+    fn working_status(&self, at: usize, step: &StepState) -> StepStatus {
+        if let Some(items) = &step.items {
+            return if items.open > 0 && items.open == items.blocked { StepStatus::Blocked } else { StepStatus::Running };
+        }
+        match (&step.unit.stage, &self.graph.step(at).work) {
+            (Stage::Scheduled, _) => StepStatus::Scheduled,
+            (Stage::RetryAt(_), _) => StepStatus::Waiting,
+            (_, Some(Work::Approval(_) | Work::Wait(_))) => StepStatus::Waiting,
+            (_, Some(Work::Task(_)) | None) => StepStatus::Running,
+        }
+    }
+}
