@@ -1,2 +1,7 @@
-//! Everfold.
+//! What steps and gates do: executors, probers, git workspaces, the built-in pipelines.
+//!
+//! Law: nothing here writes to a run. Executors and probers are asked, act once however often they
+//! are asked the same, and answer with what happened.
 #![forbid(unsafe_code)]
+
+pub mod shim;

@@ -1,0 +1,64 @@
+//! Standard output as it came: its beginning in a file, and, where it goes on after the limit, its
+//! end in another.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+
+use super::folder::Folder;
+use super::protocol::{Request, STDOUT, STDOUT_TAIL};
+
+pub(crate) struct Capture {
+    file: Option<File>,
+    room_bytes: u64,
+    tail: VecDeque<u8>,
+    tail_max_bytes: usize,
+    /// Everything that came.
+    pub(crate) seen_bytes: u64,
+    /// Whether the file lacks some of it.
+    pub(crate) truncated: bool,
+}
+
+impl Capture {
+    pub(crate) fn open(folder: &Folder, request: &Request) -> std::io::Result<Self> {
+        Ok(Self {
+            file: Some(super::log::create(&folder.path(STDOUT))?),
+            room_bytes: request.stdout_max_bytes,
+            tail: VecDeque::new(),
+            tail_max_bytes: usize::try_from(request.stdout_tail_max_bytes).unwrap_or(usize::MAX),
+            seen_bytes: 0,
+            truncated: false,
+        })
+    }
+
+    /// Takes a piece; a disk without room only ends the file.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        self.seen_bytes += bytes.len() as u64;
+        let fits = usize::try_from(self.room_bytes).unwrap_or(usize::MAX).min(bytes.len());
+        let written = self.file.as_mut().is_some_and(|file| file.write_all(&bytes[..fits]).is_ok());
+        if !written {
+            self.file = None;
+        }
+        self.room_bytes -= fits as u64;
+        let rest = if written { &bytes[fits..] } else { bytes };
+        if !rest.is_empty() {
+            self.truncated = true;
+            self.keep_tail(rest);
+        }
+    }
+
+    fn keep_tail(&mut self, bytes: &[u8]) {
+        let kept = &bytes[bytes.len().saturating_sub(self.tail_max_bytes)..];
+        let over = (self.tail.len() + kept.len()).saturating_sub(self.tail_max_bytes);
+        self.tail.drain(..over.min(self.tail.len()));
+        self.tail.extend(kept);
+    }
+
+    /// Writes the end of what did not fit.
+    pub(crate) fn finish(&mut self, folder: &Folder) {
+        if self.truncated {
+            // Without room for it the record still says that something is missing.
+            let _full = std::fs::write(folder.path(STDOUT_TAIL), self.tail.make_contiguous());
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The supervisor's hold on its folder: the lock, the one start, the last record.
+//!
+//! Law: `started` is durable before the command runs, and room for `exit.json` is there before
+//! `started` is.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::protocol::{
+    CANCEL, EXIT, EXIT_RESERVE, ExitRecord, LOCK, PROTOCOL, REQUEST, Request, SHIM, STARTED, ShimRecord,
+};
+
+const RESERVED_BYTES: usize = 4096;
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Why a supervisor could not begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShimError {
+    #[error("another supervisor holds the folder")]
+    Held,
+    #[error("could not {what}")]
+    Io {
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("request.json is unreadable: {0}")]
+    Request(String),
+    #[error("request.json has protocol {0}, this program knows up to {PROTOCOL}")]
+    Newer(u32),
+}
+
+fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> ShimError {
+    move |source| ShimError::Io { what, source }
+}
+
+/// Whether the command may run.
+pub(crate) enum Claim {
+    Ours,
+    StartedBefore,
+    Cancelled,
+}
+
+/// A folder that this process holds.
+pub(crate) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes the lock. Others test it for a moment now and then, so it is tried a few times.
+    pub(crate) fn lock(path: &Path) -> Result<Self, ShimError> {
+        let lock = open_new(&path.join(LOCK), false).map_err(io("open the lock"))?;
+        for _ in 0..LOCK_TRIES {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                Err(errno) => return Err(ShimError::Io { what: "take the lock", source: errno.into() }),
+            }
+        }
+        Err(ShimError::Held)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.path(EXIT).exists()
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.path(CANCEL).exists()
+    }
+
+    pub(crate) fn request(&self) -> Result<Request, ShimError> {
+        let text = std::fs::read_to_string(self.path(REQUEST)).map_err(io("read request.json"))?;
+        let bad = |error: serde_json::Error| ShimError::Request(error.to_string());
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(bad)?;
+        match value["protocol"].as_u64().and_then(|number| u32::try_from(number).ok()) {
+            Some(number) if number > PROTOCOL => Err(ShimError::Newer(number)),
+            _ => serde_json::from_value(value).map_err(bad),
+        }
+    }
+
+    /// Decides, once for ever, whether the command runs.
+    pub(crate) fn claim(&self) -> Result<Claim, ShimError> {
+        let reserve = self.path(EXIT_RESERVE);
+        let mut room = open_new(&reserve, false).map_err(io("reserve room for exit.json"))?;
+        room.write_all(&[b' '; RESERVED_BYTES]).map_err(io("reserve room for exit.json"))?;
+        room.sync_all().map_err(io("reserve room for exit.json"))?;
+        if self.is_cancelled() && !self.path(STARTED).exists() {
+            return Ok(Claim::Cancelled);
+        }
+        let started = match open_new(&self.path(STARTED), true) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(Claim::StartedBefore),
+            Err(error) => return Err(ShimError::Io { what: "create `started`", source: error }),
+        };
+        started.sync_all().map_err(io("sync `started`"))?;
+        self.sync().map_err(io("sync the folder"))?;
+        Ok(Claim::Ours)
+    }
+
+    /// Writes down who supervises what, for an engine that comes later.
+    pub(crate) fn introduce(&self, record: &ShimRecord) -> std::io::Result<()> {
+        let text = serde_json::to_vec(record)?;
+        let new = self.path("shim.json.new");
+        std::fs::write(&new, text)?;
+        std::fs::rename(new, self.path(SHIM))
+    }
+
+    /// Leaves the last record: into the reserved room, synced, then under its name.
+    pub(crate) fn end(&self, record: &ExitRecord) -> Result<(), ShimError> {
+        let mut text = serde_json::to_vec(record)
+            .map_err(|error| ShimError::Io { what: "write exit.json", source: error.into() })?;
+        text.push(b'\n');
+        if text.len() < RESERVED_BYTES {
+            text.resize(RESERVED_BYTES, b' '); // Overwrites the room exactly; JSON allows the spaces.
+        }
+        let reserve = self.path(EXIT_RESERVE);
+        let mut file = open_new(&reserve, false).map_err(io("open exit.json.new"))?;
+        file.seek(SeekFrom::Start(0)).map_err(io("write exit.json"))?;
+        file.write_all(&text).map_err(io("write exit.json"))?;
+        file.sync_all().map_err(io("sync exit.json"))?;
+        std::fs::rename(reserve, self.path(EXIT)).map_err(io("rename exit.json"))?;
+        self.sync().map_err(io("sync the folder"))
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn open_new(path: &Path, exclusive: bool) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    if exclusive {
+        options.create_new(true)
+    } else {
+        options.create(true).truncate(false)
+    };
+    options.open(path)
+}

@@ -1,0 +1,64 @@
+//! The supervisor of one process: a tiny mode of the same binary, `everfold shim FOLDER`.
+//!
+//! Law: the attempt folder is the rendezvous. However often a supervisor is started on a folder,
+//! its command runs at most once; whoever lives holds the lock; the last thing written is
+//! `exit.json`, complete or not at all. No engine need be there for any of it.
+//!
+//! The command line calls [`shim_main`] before anything else; [`crate::process`] writes the request
+//! and reads what is left behind. `docs/reference/processes.md` describes the files.
+
+pub mod log;
+pub mod protocol;
+
+mod capture;
+mod children;
+mod folder;
+pub(crate) mod os;
+mod supervise;
+mod survivors;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use folder::{Claim, Folder, ShimError};
+use protocol::Outcome;
+
+/// Supervises the command that `request.json` in `folder` asks for, until nothing of it is left.
+///
+/// Exits with 0 when `exit.json` stands in the folder, with 75 when another supervisor holds it, and
+/// with 70, a line on stderr, when it could not even begin; nothing has been started then.
+#[must_use]
+pub fn shim_main(folder: &Path) -> ExitCode {
+    match run(folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ShimError::Held) => ExitCode::from(protocol::EXIT_HELD),
+        Err(error) => {
+            eprintln!("{}: {error}", folder.display());
+            ExitCode::from(protocol::EXIT_UNABLE)
+        }
+    }
+}
+
+fn run(path: &Path) -> Result<(), ShimError> {
+    os::detach();
+    let folder = Folder::lock(path)?;
+    if folder.has_ended() {
+        return Ok(());
+    }
+    let request = folder.request()?;
+    match folder.claim()? {
+        Claim::Cancelled => folder.end(&Outcome::Cancelled.record()),
+        Claim::StartedBefore => {
+            let killed = survivors::kill(path);
+            let reason = match killed {
+                0 => "its supervisor ended without a record".to_owned(),
+                n => format!("its supervisor ended without a record; {n} processes it left were killed"),
+            };
+            folder.end(&Outcome::Lost { reason }.record())
+        }
+        Claim::Ours => {
+            let record = supervise::supervise(&folder, &request);
+            folder.end(&record)
+        }
+    }
+}

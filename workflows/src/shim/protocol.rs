@@ -1,0 +1,167 @@
+//! The files of an attempt folder, as they are on disk.
+//!
+//! Law: every file that a process leaves for a later engine carries [`PROTOCOL`]. A newer engine
+//! reads all released numbers; an older one refuses a newer number instead of guessing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The number that these files carry.
+pub const PROTOCOL: u32 = 1;
+
+/// The supervisor's exit code when another one holds the folder.
+pub const EXIT_HELD: u8 = 75;
+/// The supervisor's exit code when it could not begin.
+pub const EXIT_UNABLE: u8 = 70;
+
+/// What to run; written by the engine.
+pub const REQUEST: &str = "request.json";
+/// Held by `flock` as long as a supervisor lives.
+pub const LOCK: &str = "lock";
+/// Made, exclusively, before the command may run: it never runs again after that.
+pub const STARTED: &str = "started";
+/// Who supervises what.
+pub const SHIM: &str = "shim.json";
+/// How it ended.
+pub const EXIT: &str = "exit.json";
+/// The room for [`EXIT`] on a disk that fills up.
+pub const EXIT_RESERVE: &str = "exit.json.new";
+/// Made by who wants it to end.
+pub const CANCEL: &str = "cancel";
+/// A FIFO that wakes the supervisor to look for [`CANCEL`].
+pub const WAKE: &str = "wake";
+/// The log, with times ([`super::log`]).
+pub const LOG: &str = "log";
+/// Standard output as it came, up to a limit.
+pub const STDOUT: &str = "stdout";
+/// The end of a standard output that went over the limit.
+pub const STDOUT_TAIL: &str = "stdout.tail";
+/// What the supervisor itself complains about.
+pub const SHIM_ERRORS: &str = "shim.err";
+
+/// The variable that marks every process of an attempt; its value is the attempt's folder.
+pub const MARK_VARIABLE: &str = "EVERFOLD_SHIM";
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Added to the environment that the supervisor has.
+    pub env: BTreeMap<String, String>,
+    /// Taken from it before, by name; a trailing `*` stands for any ending.
+    pub env_remove: Vec<String>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// What it reads on standard input; nothing without.
+    pub stdin: Option<PathBuf>,
+    /// Its time limit.
+    pub timeout_ms: Option<u64>,
+    /// From SIGTERM to SIGKILL.
+    pub grace_ms: u64,
+    /// The limit of [`LOG`].
+    pub log_max_bytes: u64,
+    /// The limit of [`STDOUT`].
+    pub stdout_max_bytes: u64,
+    /// The limit of [`STDOUT_TAIL`].
+    pub stdout_tail_max_bytes: u64,
+}
+
+/// A process that a pid alone does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessRef {
+    /// Its number.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot (field 22 of `/proc/PID/stat`); 0 where unknown.
+    pub start_ticks: u64,
+}
+
+/// Who supervises what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShimRecord {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The boot in which the numbers mean something.
+    pub boot_id: String,
+    /// The supervisor, leader of its session.
+    pub shim: ProcessRef,
+    /// The command, leader of its process group.
+    pub command: ProcessRef,
+    /// When the command started, in milliseconds since 1970.
+    pub started_at: i64,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// What came of the command.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// When it started, in milliseconds since 1970; 0 where it never did.
+    pub started_at: i64,
+    /// When it ended, in milliseconds since 1970.
+    pub ended_at: i64,
+    /// How much it wrote to standard output.
+    pub stdout_bytes: u64,
+    /// Whether [`STDOUT`] lacks some of it.
+    pub stdout_truncated: bool,
+    /// How much output is missing in [`LOG`].
+    pub log_lost_bytes: u64,
+    /// Processes that could not be killed in time.
+    pub left_over: u32,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ended by itself.
+    Exited {
+        /// Its exit code.
+        code: i32,
+    },
+    /// A signal that Everfold did not send ended it.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Its time limit passed.
+    TimedOut,
+    /// It was asked to end, or never began because of that.
+    Cancelled,
+    /// It could not be started.
+    NotStarted {
+        /// Whether the program does not exist.
+        missing: bool,
+        /// The reason.
+        reason: String,
+    },
+    /// A former supervisor ended without a record.
+    Lost {
+        /// How that is known.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// The record of an end with no more to say.
+    #[must_use]
+    pub fn record(self) -> ExitRecord {
+        ExitRecord {
+            protocol: PROTOCOL,
+            outcome: self,
+            started_at: 0,
+            ended_at: super::os::now_ms(),
+            stdout_bytes: 0,
+            stdout_truncated: false,
+            log_lost_bytes: 0,
+            left_over: 0,
+        }
+    }
+}

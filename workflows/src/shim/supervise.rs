@@ -1,0 +1,317 @@
+//! Runs the command and watches it to its end.
+//!
+//! Law: only the supervisor decides the time limit. It reads both pipes whatever happens to the
+//! disk, so a command never blocks on its output.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
+use rustix::process::{Pid, Signal};
+
+use super::capture::Capture;
+use super::children::Family;
+use super::folder::Folder;
+use super::log::{LogWriter, Source};
+use super::os;
+use super::protocol::{ExitRecord, LOG, MARK_VARIABLE, Outcome, PROTOCOL, Request, ShimRecord, WAKE};
+
+/// How long an unfinished line waits for its end before it is logged as a piece.
+const PIECE_AFTER: Duration = Duration::from_millis(150);
+/// How often orphans are reaped.
+const REAP_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked where nothing can wake the supervisor.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long pipes that foreign processes hold open are read after everyone has ended.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+
+/// Runs the request's command; resolves when nothing of it is left.
+pub(crate) fn supervise(folder: &Folder, request: &Request) -> ExitRecord {
+    let wake = make_wake(folder);
+    if folder.is_cancelled() {
+        return Outcome::Cancelled.record();
+    }
+    match Supervision::start(folder, request, wake) {
+        Ok(mut supervision) => supervision.run(),
+        Err(error) => {
+            let missing = matches!(error.kind(), ErrorKind::NotFound);
+            Outcome::NotStarted { missing, reason: error.to_string() }.record()
+        }
+    }
+}
+
+/// The FIFO by which others wake this process; where it cannot be made, it looks by itself.
+fn make_wake(folder: &Folder) -> Option<OwnedFd> {
+    let path = folder.path(WAKE);
+    let _there = mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR);
+    // Opened for both, so that it never ends when a writer goes.
+    open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Timeout,
+    Cancel,
+}
+
+struct Supervision<'a> {
+    folder: &'a Folder,
+    family: Family,
+    pipes: Pipes,
+    handle: Option<OwnedFd>,
+    wake: Option<OwnedFd>,
+    deadline: Option<Instant>,
+    grace: Duration,
+    stop: Option<(Stop, Instant)>,
+    started_at: i64,
+}
+
+impl<'a> Supervision<'a> {
+    fn start(folder: &'a Folder, request: &Request, wake: Option<OwnedFd>) -> std::io::Result<Self> {
+        let capture = Capture::open(folder, request)?;
+        let log = LogWriter::open(&folder.path(LOG), request.log_max_bytes)?;
+        let mut child = spawn(folder, request)?;
+        let started_at = os::now_ms();
+        let head = Pid::from_child(&child);
+        let pipes = Pipes {
+            stdout: child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe))),
+            stderr: child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe))),
+            capture,
+            log,
+            buffer: vec![0; 64 * 1024],
+        };
+        let record = ShimRecord {
+            protocol: PROTOCOL,
+            boot_id: os::boot_id(),
+            shim: os::process_ref(rustix::process::getpid().as_raw_nonzero().get()),
+            command: os::process_ref(head.as_raw_nonzero().get()),
+            started_at,
+        };
+        // Without it a later engine polls the lock instead, and finds survivors by their mark.
+        let _full = folder.introduce(&record);
+        Ok(Self {
+            folder,
+            family: Family { head },
+            pipes,
+            handle: handle(head),
+            wake,
+            deadline: request.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms)),
+            grace: Duration::from_millis(request.grace_ms),
+            stop: None,
+            started_at,
+        })
+    }
+
+    fn run(&mut self) -> ExitRecord {
+        let mut reaped_at = Instant::now();
+        while !self.has_ended() {
+            self.wait(self.pause());
+            self.check_stop();
+            if reaped_at.elapsed() >= REAP_EVERY {
+                self.family.reap_orphans();
+                reaped_at = Instant::now();
+            }
+        }
+        let (family, pipes) = (&self.family, &mut self.pipes);
+        let left_over = family.end_leftovers(|pause| pipes.drain_for(pause));
+        pipes.drain_rest();
+        let status = family.reap_head();
+        let outcome = match (self.stop, status) {
+            (Some((Stop::Timeout, _)), _) => Outcome::TimedOut,
+            (Some((Stop::Cancel, _)), _) => Outcome::Cancelled,
+            (None, Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => Outcome::Exited { code },
+                (None, signal) => Outcome::Signalled { signal: signal.unwrap_or(0) },
+            },
+            (None, None) => Outcome::Lost { reason: "its exit status could not be read".to_owned() },
+        };
+        self.pipes.capture.finish(self.folder);
+        ExitRecord {
+            started_at: self.started_at,
+            stdout_bytes: self.pipes.capture.seen_bytes,
+            stdout_truncated: self.pipes.capture.truncated,
+            log_lost_bytes: self.pipes.log.lost_bytes,
+            left_over,
+            ..outcome.record()
+        }
+    }
+
+    /// Whether the command has ended; it stays a zombie, so that its group keeps its number.
+    fn has_ended(&self) -> bool {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(self.family.head), options), Ok(None))
+    }
+
+    fn pause(&self) -> Duration {
+        let now = Instant::now();
+        let next = match (self.stop, self.deadline) {
+            (Some((_, kill_at)), _) => Some(kill_at),
+            (None, deadline) => deadline,
+        };
+        let mut pause = next.map_or(REAP_EVERY, |at| at.saturating_duration_since(now).min(REAP_EVERY));
+        if self.pipes.log.has_pending() {
+            pause = pause.min(PIECE_AFTER);
+        }
+        if self.handle.is_none() || self.wake.is_none() {
+            pause = pause.min(LOOK_EVERY);
+        }
+        pause
+    }
+
+    fn wait(&mut self, pause: Duration) {
+        let mut others: Vec<&OwnedFd> = Vec::new();
+        others.extend(&self.handle);
+        others.extend(&self.wake);
+        self.pipes.read(pause, &others);
+        if let Some(wake) = &self.wake {
+            let mut rings = [0; 64];
+            while rustix::io::read(wake, &mut rings).is_ok_and(|count| count > 0) {}
+        }
+    }
+
+    fn check_stop(&mut self) {
+        let now = Instant::now();
+        match self.stop {
+            None => {
+                let reason = if self.folder.is_cancelled() {
+                    Stop::Cancel
+                } else if self.deadline.is_some_and(|deadline| now >= deadline) {
+                    Stop::Timeout
+                } else {
+                    return;
+                };
+                self.family.signal_group(Signal::TERM);
+                self.stop = Some((reason, now + self.grace));
+            }
+            Some((reason, kill_at)) if now >= kill_at => {
+                self.family.signal_all(Signal::KILL);
+                self.stop = Some((reason, now + LOOK_EVERY));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn handle(pid: Pid) -> Option<OwnedFd> {
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn handle(_pid: Pid) -> Option<OwnedFd> {
+    None
+}
+
+fn spawn(folder: &Folder, request: &Request) -> std::io::Result<Child> {
+    let (program, arguments) = request
+        .argv
+        .split_first()
+        .ok_or_else(|| std::io::Error::new(ErrorKind::InvalidInput, "the command is empty"))?;
+    if !request.cwd.is_dir() {
+        let message = format!("the working folder {} does not exist", request.cwd.display());
+        return Err(std::io::Error::new(ErrorKind::NotADirectory, message));
+    }
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(&request.cwd).process_group(0);
+    for (name, _) in std::env::vars_os() {
+        let removed = name.to_str().is_some_and(|name| request.env_remove.iter().any(|it| matches(it, name)));
+        if removed {
+            command.env_remove(&name);
+        }
+    }
+    command.envs(&request.env).env(MARK_VARIABLE, folder.root());
+    match &request.stdin {
+        Some(path) => command.stdin(File::open(path)?),
+        None => command.stdin(Stdio::null()),
+    };
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
+}
+
+/// Both pipes, and where their content goes.
+struct Pipes {
+    stdout: Option<File>,
+    stderr: Option<File>,
+    capture: Capture,
+    log: LogWriter,
+    buffer: Vec<u8>,
+}
+
+impl Pipes {
+    /// Waits until something can be read, one of `others` is ready, or the pause is over, and reads.
+    fn read(&mut self, pause: Duration, others: &[&OwnedFd]) {
+        let pipes: Vec<(Source, &File)> = [(Source::Stdout, &self.stdout), (Source::Stderr, &self.stderr)]
+            .into_iter()
+            .filter_map(|(source, pipe)| Some((source, pipe.as_ref()?)))
+            .collect();
+        let mut fds: Vec<PollFd<'_>> = pipes
+            .iter()
+            .map(|(_, pipe)| pipe.as_fd())
+            .chain(others.iter().map(|fd| fd.as_fd()))
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        let timeout = Timespec {
+            tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(pause.subsec_nanos()),
+        };
+        let count = poll(&mut fds, Some(&timeout)).unwrap_or(0);
+        let ready: Vec<Source> = pipes
+            .iter()
+            .zip(&fds)
+            .filter(|(_, fd)| !fd.revents().is_empty())
+            .map(|((source, _), _)| *source)
+            .collect();
+        if count == 0 {
+            self.log.flush(); // Nothing came for a while: an unfinished line may be a prompt.
+        }
+        for source in ready {
+            self.read_one(source);
+        }
+    }
+
+    fn read_one(&mut self, source: Source) {
+        let pipe = if source == Source::Stderr { &mut self.stderr } else { &mut self.stdout };
+        let Some(file) = pipe.as_mut() else { return };
+        match file.read(&mut self.buffer) {
+            Ok(0) => *pipe = None,
+            Ok(count) => {
+                self.log.take(source, &self.buffer[..count]);
+                if source == Source::Stdout {
+                    self.capture.take(&self.buffer[..count]);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => *pipe = None,
+        }
+    }
+
+    fn drain_for(&mut self, pause: Duration) {
+        if self.is_open() {
+            self.read(pause, &[]);
+        } else {
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// Reads what is left after everyone has ended.
+    fn drain_rest(&mut self) {
+        let until = Instant::now() + DRAIN_LIMIT;
+        while self.is_open() && Instant::now() < until {
+            self.read(until.saturating_duration_since(Instant::now()), &[]);
+        }
+        self.log.flush();
+    }
+
+    fn is_open(&self) -> bool {
+        self.stdout.is_some() || self.stderr.is_some()
+    }
+}
