@@ -5,9 +5,16 @@
 //!
 //! Called by `decide` when a probe's evidence comes in, and by everything that re-decides later.
 
+mod command;
+mod diff;
+mod file;
+mod frontmatter;
+mod value;
+
 use serde::{Deserialize, Serialize};
 
 use crate::json::Value;
+pub use value::judge_value;
 
 /// The version of the default policies and of the way policy values are read; recorded with every
 /// decision.
@@ -62,5 +69,107 @@ impl Judgement {
     #[must_use]
     pub fn new(verdict: Verdict, reason: impl Into<String>) -> Self {
         Self { verdict, reason: reason.into(), findings: None }
+    }
+}
+
+/// Judges by the default policy of a kind of probe; `None`: the kind has none.
+///
+/// Total: evidence of a wrong shape fails, with a reason that says so.
+#[must_use]
+pub fn judge_default(kind: &str, evidence: &Value) -> Option<Judgement> {
+    Some(match kind {
+        "command" => command::judge(evidence),
+        "file" => file::judge(evidence),
+        "frontmatter" => frontmatter::judge(evidence),
+        "diff" => diff::judge(evidence),
+        _ => return None,
+    })
+}
+
+fn pass(reason: impl Into<String>) -> Judgement {
+    Judgement::new(Verdict::Pass, reason)
+}
+
+fn fail(reason: impl Into<String>) -> Judgement {
+    Judgement::new(Verdict::Fail, reason)
+}
+
+/// A text cut to `chars_max` characters, on one line.
+fn shortened(text: &str, chars_max: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(chars_max) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
+
+/// The texts of a list; nothing for anything else.
+fn texts(value: &Value) -> Vec<&str> {
+    value.as_array().map(|items| items.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+}
+
+/// `1 file`, `2 files`.
+fn count(number: u64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[A-Z ]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            let key = prop::sample::select(vec![
+                "exit",
+                "output",
+                "files",
+                "fields",
+                "value",
+                "pass",
+                "fail",
+                "match",
+                "problem",
+                "verdict",
+                "reason",
+                "lines",
+                "matches",
+                "path",
+                "exists",
+                "max_files",
+                "deny",
+                "min",
+            ]);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(key, inner, 0..6)
+                    .prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn same_evidence_same_verdict_whatever_the_evidence(evidence in any_value()) {
+            for kind in ["command", "file", "frontmatter", "diff"] {
+                let first = judge_default(kind, &evidence);
+                prop_assert!(first.as_ref().is_some_and(|it| !it.reason.is_empty() && !it.reason.contains('\n')));
+                let again: Value = serde_json::from_str(&crate::json::canonical(&evidence)).unwrap();
+                prop_assert_eq!(first, judge_default(kind, &again));
+            }
+            prop_assert_eq!(judge_value(&evidence), judge_value(&evidence));
+        }
+    }
+
+    #[test]
+    fn a_kind_without_a_default_policy_is_not_judged() {
+        assert_eq!(judge_default("config", &Value::Null), None);
     }
 }
