@@ -24,6 +24,8 @@ pub mod time;
 pub mod trace;
 
 #[cfg(feature = "runtime")]
+pub mod clock;
+#[cfg(feature = "runtime")]
 pub mod execution;
 #[cfg(feature = "runtime")]
 pub mod layout;

@@ -31,7 +31,8 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(state: &'a mut RunState, input: &Input, loaded: &'a Loaded) -> Self {
-        let meta = EventMeta { at: input.at.max(state.last_at()), actor: input.actor.clone(), input: input.id };
+        let meta =
+            EventMeta { at: input.at.max(state.last_at()), actor: input.actor.clone(), input: input.id };
         Self { state, loaded, meta, batch: Batch::default(), bytes: 0, fact: None }
     }
 
@@ -98,8 +99,9 @@ pub(super) fn settled<T>(result: Result<T, EvalError>) -> Result<Result<T, Failu
         Ok(value) => Ok(Ok(value)),
         Err(EvalError::Needs(values)) => Err(Interrupt::Needs(values)),
         Err(failed @ EvalError::Failed { .. }) => {
-            Ok(Err(Failure::new(FailureKind::Validation, failed.to_string())
-                .with_hint("an expression of the pipeline failed on this run's values; guard it with has() or ?.")))
+            Ok(Err(Failure::new(FailureKind::Validation, failed.to_string()).with_hint(
+                "an expression of the pipeline failed on this run's values; guard it with has() or ?.",
+            )))
         }
     }
 }

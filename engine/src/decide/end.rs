@@ -70,7 +70,8 @@ fn close(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
         }
         Some(Outcome::Failed { path, failure }) => draft.record(RunFailed { path, failure }),
         Some(Outcome::Finished { status: FinishStatus::Failed, path }) => {
-            let known = draft.state.key(&path).and_then(|key| draft.state.facts.steps[key.step].failure.clone());
+            let known =
+                draft.state.key(&path).and_then(|key| draft.state.facts.steps[key.step].failure.clone());
             let failure = known.unwrap_or_else(|| {
                 Failure::new(FailureKind::Error, format!("“{path}” finished the run as failed"))
             });

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::Loaded;
 use super::draft::{Draft, Interrupt, settled};
 use super::ready::render_texts;
 use super::route::{self, Next, Place};
 use super::scope::RunScope;
-use super::Loaded;
 use crate::definition::{Gate, Poll, Probe, Routes, Span, Step};
 use crate::event::{BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled, TimerId, TimerKind, TimerSet};
 use crate::expr::EvalError;
@@ -19,7 +19,7 @@ use crate::policy::{self, EVALUATOR, Judgement, Verdict};
 use crate::state::{GateVerdict, Key, RunState};
 
 /// How a gate asks again that does not say.
-const POLL_DEFAULT: Poll =
+static POLL_DEFAULT: Poll =
     Poll { every: Span(Duration::from_secs(10)), max: Some(3), span: None, on_timeout: Routes(Vec::new()) };
 
 /// Findings are cut here: they go into a prompt.
@@ -87,7 +87,8 @@ fn prepare(
             Ok(Prepared::Judged(probe_no, evidence, evaluated))
         }
         Probe::Task(task) => {
-            let document = json!({"spec": task.spec.render(&scope)?, "env": render_texts(&step.env, &scope)?});
+            let document =
+                json!({"spec": task.spec.render(&scope)?, "env": render_texts(&step.env, &scope)?});
             Ok(Prepared::Probe(task.kind.clone(), document))
         }
     }
@@ -110,7 +111,8 @@ fn scope<'a>(
         }),
     };
     let name = place_name(state, at, gate);
-    let used = state.facts.routes.iter().filter(|(route, _)| route.starts_with(&name)).map(|(_, route)| route.used);
+    let used =
+        state.facts.routes.iter().filter(|(route, _)| route.starts_with(&name)).map(|(_, route)| route.used);
     let elapsed = step.judging.since.map_or(0, |since| state.last_at().since(since).as_millis());
     let known = json!({
         "round": step.round, "probe_no": probe_no, "used": used.sum::<u32>(),
@@ -214,7 +216,13 @@ fn failure_of(gate: &Gate, reason: &str) -> Failure {
 }
 
 /// Where a failed gate leads: its own route, else the step's, else the run fails.
-fn next(state: &RunState, scope: &RunScope<'_>, at: usize, gate: &Gate, failure: &Failure) -> Result<Next, EvalError> {
+fn next(
+    state: &RunState,
+    scope: &RunScope<'_>,
+    at: usize,
+    gate: &Gate,
+    failure: &Failure,
+) -> Result<Next, EvalError> {
     let own = Place { name: place_name(state, at, gate), routes: &gate.on_fail, by_person: false };
     if let Some(next) = route::choose(state, scope, &own, Some(failure))? {
         return Ok(next);
@@ -232,8 +240,12 @@ fn newest<'a>(state: &'a RunState, at: usize, gate: &Gate) -> Option<&'a GateVer
 /// A gate said fail: its route is taken.
 pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
-    let Some(gate) = graph.step(at).gates.get(draft.state.facts.steps[at].judging.gate) else { return Ok(()) };
-    let Some((failure, next, findings)) = settle_failed(draft.state, draft.loaded, at, gate)? else { return Ok(()) };
+    let Some(gate) = graph.step(at).gates.get(draft.state.facts.steps[at].judging.gate) else {
+        return Ok(());
+    };
+    let Some((failure, next, findings)) = settle_failed(draft.state, draft.loaded, at, gate)? else {
+        return Ok(());
+    };
     let key = Key::step(at);
     let from = route::From {
         key,
@@ -288,7 +300,9 @@ fn default_findings(failure: &Failure, evidence: &Value) -> Value {
 /// A gate has no verdict yet: it asks again later, or it is over.
 pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
-    let Some(gate) = graph.step(at).gates.get(draft.state.facts.steps[at].judging.gate) else { return Ok(()) };
+    let Some(gate) = graph.step(at).gates.get(draft.state.facts.steps[at].judging.gate) else {
+        return Ok(());
+    };
     let poll = gate.poll.as_ref().unwrap_or(&POLL_DEFAULT);
     let judging = &draft.state.facts.steps[at].judging;
     let key = Key::step(at);
@@ -296,7 +310,8 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
     let now = draft.meta.at;
     let next_at = now.plus(poll.every.0);
     let has_probes = poll.max.is_none_or(|max| judging.polls < max);
-    let has_time = poll.span.is_none_or(|span| judging.since.is_none_or(|since| next_at <= since.plus(span.0)));
+    let has_time =
+        poll.span.is_none_or(|span| judging.since.is_none_or(|since| next_at <= since.plus(span.0)));
     let is_bounded = poll.max.is_some() || poll.span.is_some() || judging.polls < 3;
     if !permanent && has_probes && has_time && is_bounded {
         let timer = TimerId { id, kind: TimerKind::Poll, name: gate.id.clone() };
@@ -304,12 +319,20 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
         return Ok(());
     }
     let probes = judging.polls;
-    let message = format!("gate “{}” has no verdict after {probes} probe{}", gate.id, if probes == 1 { "" } else { "s" });
+    let message = format!(
+        "gate “{}” has no verdict after {probes} probe{}",
+        gate.id,
+        if probes == 1 { "" } else { "s" }
+    );
     let mut failure = Failure::new(FailureKind::Gate, message)
         .with_hint("look at what the last probe said in the run's events; unblock with recheck, retry, proceed, skip or fail");
     failure.code.clone_from(&gate.code);
     let next = {
-        let place = Place { name: format!("{}/timeout", place_name(draft.state, at, gate)), routes: &poll.on_timeout, by_person: false };
+        let place = Place {
+            name: format!("{}/timeout", place_name(draft.state, at, gate)),
+            routes: &poll.on_timeout,
+            by_person: false,
+        };
         let chosen = scope(draft.state, draft.loaded, at, gate, judging.probe_no).and_then(|scope| {
             let scope = scope.with("failure", super::scope::failure_value(&failure));
             route::choose(draft.state, &scope, &place, Some(&failure))
@@ -324,5 +347,9 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
     }
     let blocked = BlockReason::NoEvidence { gate: gate.id.clone() };
     let findings = route::failure_findings(&failure);
-    route::take(draft, next, route::From { key, id, gate: Some(gate.id.clone()), by: None, failure, blocked, findings })
+    route::take(
+        draft,
+        next,
+        route::From { key, id, gate: Some(gate.id.clone()), by: None, failure, blocked, findings },
+    )
 }

@@ -115,7 +115,9 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
             work::probe_failed(draft, id, gate, *probe_no, message, *permanent, *took_ms);
         }
         InputKind::TimerFired { timer } => work::timer_fired(draft, timer),
-        InputKind::Vote { id, vote, comment, roles } => people::vote(draft, id, *vote, comment.as_ref(), roles)?,
+        InputKind::Vote { id, vote, comment, roles } => {
+            people::vote(draft, id, *vote, comment.as_ref(), roles)?
+        }
         InputKind::Cancel { reason } => people::cancel(draft, reason.as_ref())?,
         InputKind::Pause { reason } => people::pause(draft, reason.as_ref())?,
         InputKind::Resume { reason } => people::resume(draft, reason.as_ref())?,
@@ -145,7 +147,10 @@ fn advance(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
             Agenda::Items(at) => ready::next_item(draft, at)?,
             Agenda::End => end::end(draft)?,
         }
-        assert!(draft.len() > before, "every thing on the agenda leads to a fact that takes it off: {item:?}");
+        assert!(
+            draft.len() > before,
+            "every thing on the agenda leads to a fact that takes it off: {item:?}"
+        );
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use super::draft::Draft;
 use super::refusal::Refusal;
 use crate::definition::Vote;
 use crate::event::{
-    ApprovalDecided, BlockReason, CancelRequested, NoteAdded, RunPaused, RunResumed, RunUnblocked, UnblockDecision,
-    Unblocked, VoteCast,
+    ApprovalDecided, BlockReason, CancelRequested, NoteAdded, RunPaused, RunResumed, RunUnblocked,
+    UnblockDecision, Unblocked, VoteCast,
 };
 use crate::id::{AttemptId, StepPath};
 use crate::json::JsonText;
@@ -44,7 +44,11 @@ pub(super) fn vote(
     let by = draft.meta.actor.to_string();
     if let Some(decision) = approval.decision {
         // The same again is no news.
-        return if decision == vote { Ok(()) } else { Err(Refusal::Decided { path: path.clone(), decision }) };
+        return if decision == vote {
+            Ok(())
+        } else {
+            Err(Refusal::Decided { path: path.clone(), decision })
+        };
     }
     refuse_ended(draft.state)?;
     if !draft.state.facts.asking.contains(&key.step) {
@@ -64,7 +68,8 @@ pub(super) fn vote(
     if terms.comment.contains(&vote) && comment.is_none_or(|comment| comment.trim().is_empty()) {
         return Err(Refusal::CommentNeeded { path: path.clone(), vote });
     }
-    if approval.votes.get(&by).is_some_and(|former| former.vote == vote && former.comment.as_ref() == comment) {
+    if approval.votes.get(&by).is_some_and(|former| former.vote == vote && former.comment.as_ref() == comment)
+    {
         return Ok(());
     }
     draft.record(VoteCast { id: id.clone(), vote, comment: comment.cloned(), roles: roles.to_vec() });
@@ -138,7 +143,9 @@ pub(super) fn unblock(
     check_text("the reason", reason.map(String::as_str))?;
     refuse_ended(draft.state)?;
     let path = blocked_path(draft.state, path)?;
-    let Some(blocked) = draft.state.block_reason(&path).cloned() else { return Err(Refusal::NotBlocked(path)) };
+    let Some(blocked) = draft.state.block_reason(&path).cloned() else {
+        return Err(Refusal::NotBlocked(path));
+    };
     let has_gates = !matches!(blocked, BlockReason::Lost | BlockReason::Failed | BlockReason::Rejected);
     if decision == UnblockDecision::Recheck && (path.item.is_some() || !has_gates) {
         let why = "its work did not end well, so there is nothing to judge again";

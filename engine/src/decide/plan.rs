@@ -112,7 +112,12 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
 ///
 /// # Errors
 /// [`EvalError::Needs`] where values must be loaded first.
-pub fn probe(state: &RunState, id: &AttemptId, gate: &str, loaded: &Loaded) -> Result<Option<ProbePlan>, EvalError> {
+pub fn probe(
+    state: &RunState,
+    id: &AttemptId,
+    gate: &str,
+    loaded: &Loaded,
+) -> Result<Option<ProbePlan>, EvalError> {
     let Some(key) = state.current(id) else { return Ok(None) };
     if super::gate::current(state, key.step).is_none_or(|current| current.id != gate) {
         return Ok(None);
@@ -133,7 +138,8 @@ pub fn probe(state: &RunState, id: &AttemptId, gate: &str, loaded: &Loaded) -> R
 /// [`EvalError`]: values must be loaded first, or an expression failed.
 pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePlan>, EvalError> {
     let scope = RunScope::run(state, loaded);
-    let text = |template: &Option<Template>| template.as_ref().map(|text| text.render_text(&scope)).transpose();
+    let text =
+        |template: &Option<Template>| template.as_ref().map(|text| text.render_text(&scope)).transpose();
     Ok(match &state.definition().workspace {
         None => None,
         Some(WorkspaceSpec::Dir(dir)) => Some(WorkspacePlan::Dir(dir.render_text(&scope)?)),
@@ -152,12 +158,18 @@ pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePl
 ///
 /// # Errors
 /// [`EvalError`]: values must be loaded first, or an expression failed.
-pub fn save(state: &RunState, id: &AttemptId, git: &GitWorkspace, loaded: &Loaded) -> Result<SavePlan, EvalError> {
+pub fn save(
+    state: &RunState,
+    id: &AttemptId,
+    git: &GitWorkspace,
+    loaded: &Loaded,
+) -> Result<SavePlan, EvalError> {
     let scope = match state.key(&id.path) {
         Some(key) => RunScope::of(state, loaded, key),
         None => RunScope::run(state, loaded),
     };
-    let text = |template: &Option<Template>| template.as_ref().map(|text| text.render_text(&scope)).transpose();
+    let text =
+        |template: &Option<Template>| template.as_ref().map(|text| text.render_text(&scope)).transpose();
     Ok(SavePlan { message: text(&git.message)?, author: text(&git.author)? })
 }
 

@@ -78,7 +78,8 @@ fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
     Ok(match (&step.foreach, &step.work) {
         (Some(foreach), _) => match foreach.items.render(scope)? {
             Value::Array(items) => {
-                let max_in_flight = foreach.max_in_flight.as_ref().map(|max| max.resolve(scope)).transpose()?;
+                let max_in_flight =
+                    foreach.max_in_flight.as_ref().map(|max| max.resolve(scope)).transpose()?;
                 check_items(items, max_in_flight)
             }
             other => Prepared::Refused(Failure::new(
@@ -130,7 +131,10 @@ fn prepare_task(step: &Step, task: &Task, scope: &RunScope<'_>) -> Result<Prepar
     })
 }
 
-fn resolve_span(setting: Option<&Setting<Span>>, scope: &RunScope<'_>) -> Result<Option<Duration>, EvalError> {
+fn resolve_span(
+    setting: Option<&Setting<Span>>,
+    scope: &RunScope<'_>,
+) -> Result<Option<Duration>, EvalError> {
     setting.map(|setting| setting.resolve(scope).map(|span| span.0)).transpose()
 }
 

@@ -5,7 +5,9 @@ use serde_json::json;
 use super::draft::{Draft, Interrupt, settled};
 use super::scope::RunScope;
 use crate::definition::{FinishStatus, Route, RouteMax, RouteTo, Routes, Setting};
-use crate::event::{BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason, StopRequested};
+use crate::event::{
+    BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason, StopRequested,
+};
 use crate::expr::{EvalError, Template};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, StepId};
@@ -55,7 +57,8 @@ pub(super) fn choose(
     for (index, route) in place.routes.0.iter().enumerate() {
         let holds = route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(scope))?;
         if holds {
-            return follow(state, scope, route, format!("{}/{index}", place.name), place.by_person, failure).map(Some);
+            return follow(state, scope, route, format!("{}/{index}", place.name), place.by_person, failure)
+                .map(Some);
         }
     }
     Ok(Some(Next::Fail(None)))
@@ -77,7 +80,8 @@ fn follow(
             let text = |template: &Option<Template>| {
                 template.as_ref().map(|template| template.render_text(scope)).transpose()
             };
-            let mut own = failure.cloned().unwrap_or_else(|| Failure::new(FailureKind::Error, "a route ended the run"));
+            let mut own =
+                failure.cloned().unwrap_or_else(|| Failure::new(FailureKind::Error, "a route ended the run"));
             own.code = code.clone().or(own.code);
             own.message = text(message)?.unwrap_or(own.message);
             own.hint = text(hint)?.or(own.hint);
@@ -153,7 +157,13 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
             draft.record(StepFailed { path, round, failure, tolerated: is_finish_step, finish: None });
         }
         Next::Finish(status) => {
-            draft.record(StepFailed { path, round, failure: from.failure, tolerated: false, finish: Some(status) });
+            draft.record(StepFailed {
+                path,
+                round,
+                failure: from.failure,
+                tolerated: false,
+                finish: Some(status),
+            });
         }
     }
     Ok(())

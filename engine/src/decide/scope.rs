@@ -39,7 +39,8 @@ impl<'a> RunScope<'a> {
 
     fn item(&self, name: &str) -> Result<Option<Value>, EvalError> {
         let Some(Key { step, item: Some(item) }) = self.key else { return Ok(None) };
-        let foreach_name = self.state.graph.step(step).foreach.as_ref().and_then(|foreach| foreach.name.as_deref());
+        let foreach_name =
+            self.state.graph.step(step).foreach.as_ref().and_then(|foreach| foreach.name.as_deref());
         if name == "index" {
             return Ok(Some(json!(item)));
         }
@@ -109,7 +110,9 @@ impl<'a> RunScope<'a> {
             "round" => json!(state.round),
             "rounds" => json!(state.rounds_run),
             "attempts" => json!(state.unit.attempt),
-            "failure" => state.failure.as_ref().or(state.unit.failure.as_ref()).map_or(Value::Null, failure_value),
+            "failure" => {
+                state.failure.as_ref().or(state.unit.failure.as_ref()).map_or(Value::Null, failure_value)
+            }
             "gates" => self.gates(state)?,
             "commit" => json!(state.commit),
             "stage" => json!(self.state.graph.step(at).stage),
@@ -121,7 +124,10 @@ impl<'a> RunScope<'a> {
     /// The output of a step in its current round; of a `foreach` the list over its items.
     pub(crate) fn output(&self, step: &StepState) -> Result<Value, EvalError> {
         match &step.items {
-            Some(items) if !matches!(step.phase, Phase::Skipped | Phase::Failed { .. }) && step.output == Kept::Null => {
+            Some(items)
+                if !matches!(step.phase, Phase::Skipped | Phase::Failed { .. })
+                    && step.output == Kept::Null =>
+            {
                 self.items_output(items)
             }
             _whole => step.output.value(self.loaded),
@@ -130,7 +136,7 @@ impl<'a> RunScope<'a> {
 
     fn items_output(&self, items: &Items) -> Result<Value, EvalError> {
         let one = |unit: &Unit| -> Result<Value, EvalError> {
-            let status = match unit.stage {
+            let status = match &unit.stage {
                 Stage::Succeeded => "succeeded",
                 Stage::Failed => "failed",
                 Stage::Skipped => "skipped",
@@ -174,7 +180,9 @@ impl Scope for RunScope<'_> {
             "run" => self.run_value(),
             "workspace" => self.workspace_value(),
             "rework" => self.rework_value()?,
-            "attempt" => json!(self.key.and_then(|key| self.state.unit_at(key)).map_or(1, |unit| unit.attempt.0.max(1))),
+            "attempt" => json!(
+                self.key.and_then(|key| self.state.unit_at(key)).map_or(1, |unit| unit.attempt.0.max(1))
+            ),
             "step" => match (self.key, self.own_step()) {
                 (Some(key), Some(step)) => json!({
                     "id": self.state.step_id(key.step),

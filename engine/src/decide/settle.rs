@@ -10,8 +10,8 @@ use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
 use crate::definition::{OnLost, Retry, Routes, Step, Vote, Work};
 use crate::event::{
-    BlockReason, ProbeScheduled, RetryScheduled, ReworkSource, SkipReason, StepBlocked, StepFailed, StepSkipped,
-    StepSucceeded, UnblockDecision,
+    BlockReason, ProbeScheduled, RetryScheduled, ReworkSource, SkipReason, StepBlocked, StepFailed,
+    StepSkipped, StepSucceeded, UnblockDecision,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::AttemptId;
@@ -47,7 +47,12 @@ fn work(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             OnLost::Retry => return retry(draft, key, Duration::ZERO),
             OnLost::Block => {
                 let (id, message) = (draft.state.attempt_id(key), failure.message);
-                draft.record(StepBlocked { path: id.path, round: id.round, reason: BlockReason::Lost, message });
+                draft.record(StepBlocked {
+                    path: id.path,
+                    round: id.round,
+                    reason: BlockReason::Lost,
+                    message,
+                });
                 return Ok(());
             }
             OnLost::Fail => {}
@@ -116,8 +121,9 @@ fn follow(
     let id = draft.state.attempt_id(key);
     let place = Place { name: format!("{}/{place}", id.path.step), routes, by_person: by.is_some() };
     let next = {
-        let scope =
-            RunScope::of(draft.state, draft.loaded, key).with("failure", failure_value(&failure)).with("output", json!(null));
+        let scope = RunScope::of(draft.state, draft.loaded, key)
+            .with("failure", failure_value(&failure))
+            .with("output", json!(null));
         settled(route::choose(draft.state, &scope, &place, Some(&failure)))?
     };
     let (next, failure) = match next {
@@ -138,7 +144,8 @@ fn items(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let failure = match first {
         None => Failure::new(FailureKind::Error, format!("{failed_count} of {total} items failed")),
         Some((index, unit)) => {
-            let cause = unit.failure.clone().unwrap_or_else(|| Failure::new(FailureKind::Error, "the item failed"));
+            let cause =
+                unit.failure.clone().unwrap_or_else(|| Failure::new(FailureKind::Error, "the item failed"));
             let message = format!("{failed_count} of {total} items failed; item {index}: {}", cause.message);
             Failure { message, ..cause }
         }
@@ -157,7 +164,8 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
         let wants_output = !step.on_success.is_empty() || !step.labels.is_empty();
         let output = if wants_output { output?.unwrap_or_default() } else { json!(null) };
         let scope = RunScope::of(state, draft.loaded, key).with("output", output);
-        let place = Place { name: format!("{}/on_success", step.id), routes: &step.on_success, by_person: false };
+        let place =
+            Place { name: format!("{}/on_success", step.id), routes: &step.on_success, by_person: false };
         settled(route::choose(state, &scope, &place, None).and_then(|next| {
             let labels = super::ready::render_texts(&step.labels, &scope)?;
             Ok((next, labels))
@@ -170,7 +178,9 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             let tolerated = graph.is_finish(key.step);
             draft.record(StepFailed { path, round, failure, tolerated, finish: None });
         }
-        Ok((None | Some(Next::Continue), labels)) => draft.record(StepSucceeded { path, round, labels, finish: None }),
+        Ok((None | Some(Next::Continue), labels)) => {
+            draft.record(StepSucceeded { path, round, labels, finish: None })
+        }
         Ok((Some(Next::Finish(status)), labels)) => {
             draft.record(StepSucceeded { path, round, labels, finish: Some(status) });
         }
@@ -178,7 +188,11 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             let failure = Failure::new(FailureKind::Error, format!("the route after “{}” says so", step.id));
             let findings = route::failure_findings(&failure);
             let blocked = BlockReason::Failed;
-            return route::take(draft, next, route::From { key, id, gate: None, by: None, failure, blocked, findings });
+            return route::take(
+                draft,
+                next,
+                route::From { key, id, gate: None, by: None, failure, blocked, findings },
+            );
         }
     }
     Ok(())
@@ -195,7 +209,9 @@ fn decided(draft: &mut Draft<'_>, key: Key, vote: Vote) -> Result<(), Interrupt>
     };
     let failure = Failure::new(FailureKind::Rejected, message);
     let (routes, place) = match &step.work {
-        Some(Work::Approval(approval)) if !approval.on_reject.is_empty() => (&approval.on_reject, "on_reject"),
+        Some(Work::Approval(approval)) if !approval.on_reject.is_empty() => {
+            (&approval.on_reject, "on_reject")
+        }
         _without_own_route => (&step.on_fail, "on_fail"),
     };
     follow(draft, key, routes, place, failure, BlockReason::Rejected, Some(by))
@@ -221,7 +237,12 @@ fn unblocked(
     match decision {
         UnblockDecision::Retry => return retry_blocked(draft, key, reason),
         UnblockDecision::Recheck | UnblockDecision::Proceed => {
-            draft.record(StepSucceeded { path, round, labels: std::collections::BTreeMap::new(), finish: None });
+            draft.record(StepSucceeded {
+                path,
+                round,
+                labels: std::collections::BTreeMap::new(),
+                finish: None,
+            });
         }
         UnblockDecision::Skip => draft.record(StepSkipped { path, round, reason: SkipReason::Person }),
         UnblockDecision::Fail => {
@@ -245,7 +266,8 @@ fn retry_blocked(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Resul
         }
     };
     let findings = route::failure_findings(&final_failure(draft.state, key, reason));
-    let source = ReworkSource { id: draft.state.attempt_id(key), gate, by: Some(draft.meta.actor.to_string()) };
+    let source =
+        ReworkSource { id: draft.state.attempt_id(key), gate, by: Some(draft.meta.actor.to_string()) };
     let name = format!("{}/unblock", source.id.path.step);
     let used = draft.state.facts.routes.get(&name).map_or(0, |route| route.used) + 1;
     route::record(draft, target, source, name, (used, None), &findings);
@@ -261,7 +283,13 @@ fn probe_again(draft: &mut Draft<'_>, key: Key, gate: &str) -> Result<(), Interr
         return gate::judge(draft, key.step);
     }
     let task = draft.payload_of(&task);
-    draft.record(ProbeScheduled { id: draft.state.attempt_id(key), gate: gate.to_owned(), probe_no, kind, task });
+    draft.record(ProbeScheduled {
+        id: draft.state.attempt_id(key),
+        gate: gate.to_owned(),
+        probe_no,
+        kind,
+        task,
+    });
     Ok(())
 }
 
@@ -273,10 +301,14 @@ fn final_failure(state: &RunState, key: Key, reason: &BlockReason) -> Failure {
             let why = verdict.map_or("it failed", |verdict| verdict.reason.as_str());
             Failure::new(FailureKind::Gate, format!("gate “{gate}” failed: {why}"))
         }
-        BlockReason::NoEvidence { gate } => Failure::new(FailureKind::Gate, format!("gate “{gate}” has no verdict")),
+        BlockReason::NoEvidence { gate } => {
+            Failure::new(FailureKind::Gate, format!("gate “{gate}” has no verdict"))
+        }
         BlockReason::Rejected => Failure::new(FailureKind::Rejected, "rejected"),
         BlockReason::Lost => Failure::new(FailureKind::Lost, "the work vanished"),
-        BlockReason::Failed | BlockReason::UsedUp { .. } => Failure::new(FailureKind::Error, "the step failed"),
+        BlockReason::Failed | BlockReason::UsedUp { .. } => {
+            Failure::new(FailureKind::Error, "the step failed")
+        }
     })
 }
 
@@ -289,7 +321,8 @@ fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let (stage, lost) = (unit.stage.clone(), unit.lost);
     let id = draft.state.attempt_id(key);
     let (path, round) = (id.path, id.round);
-    let final_failure = |failure| StepFailed { path: path.clone(), round, failure, tolerated: false, finish: None };
+    let final_failure =
+        |failure| StepFailed { path: path.clone(), round, failure, tolerated: false, finish: None };
     match stage {
         Stage::Ended(AttemptEnding::Lost(fallback)) => match on_lost(step, fallback, lost) {
             OnLost::Retry => return retry(draft, key, Duration::ZERO),

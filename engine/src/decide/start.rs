@@ -21,14 +21,15 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
     let definition = draft.state.definition().clone();
     let checked = match &definition.input {
         None => start.input.value(),
-        Some(schema) => input::check(schema, &start.input.value()).map_err(|problems| {
-            Refusal::InvalidInput(problems.iter().map(ToString::to_string).collect())
-        })?,
+        Some(schema) => input::check(schema, &start.input.value())
+            .map_err(|problems| Refusal::InvalidInput(problems.iter().map(ToString::to_string).collect()))?,
     };
     let mut labels = std::collections::BTreeMap::new();
     for (name, template) in &definition.labels {
         let scope = RunScope::run(draft.state, draft.loaded).with("input", checked.clone());
-        let text = template.render_text(&scope).map_err(|error| Refusal::Start(format!("label “{name}”: {error}")))?;
+        let text = template
+            .render_text(&scope)
+            .map_err(|error| Refusal::Start(format!("label “{name}”: {error}")))?;
         labels.insert(name.clone(), text);
     }
     labels.extend(start.labels.clone());

@@ -4,8 +4,8 @@ use super::draft::{Draft, Interrupt, settled};
 use super::gate;
 use crate::definition::OnLost;
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ProbeFailed, StopReason, StopRequested, TimerFired,
-    TimerId, TimerKind, UsageRecorded, WorkspacePrepared,
+    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ProbeFailed, StopReason, StopRequested,
+    TimerFired, TimerId, TimerKind, UsageRecorded, WorkspacePrepared,
 };
 use crate::failure::Failure;
 use crate::id::AttemptId;
@@ -17,7 +17,9 @@ use crate::trace::{Artefact, Usage, Workspace};
 /// Whether an attempt's end is still awaited: it is the current one of its step, or being stopped.
 fn is_awaited(state: &RunState, id: &AttemptId) -> bool {
     state.facts.stops.contains_key(id)
-        || state.current(id).is_some_and(|key| state.unit_at(key).is_some_and(|unit| unit.stage.is_in_flight()))
+        || state
+            .current(id)
+            .is_some_and(|key| state.unit_at(key).is_some_and(|unit| unit.stage.is_in_flight()))
 }
 
 pub(super) fn started(draft: &mut Draft<'_>, id: &AttemptId) {
@@ -78,7 +80,9 @@ pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Fail
         keys.filter(|key| draft.state.graph.uses_workspace(key.step)).collect()
     };
     match prepared {
-        Ok(workspace) => draft.record(WorkspacePrepared { workspace: Some(workspace.clone()), failure: None }),
+        Ok(workspace) => {
+            draft.record(WorkspacePrepared { workspace: Some(workspace.clone()), failure: None })
+        }
         Err(failure) => {
             draft.record(WorkspacePrepared { workspace: None, failure: Some(failure.clone()) });
             let at = draft.meta.at;
@@ -107,7 +111,8 @@ fn probing(state: &RunState, id: &AttemptId, gate: &str, probe_no: u32) -> Optio
     let key = state.current(id)?;
     let judging = &state.facts.steps[key.step].judging;
     let is_current = gate::current(state, key.step).is_some_and(|current| current.id == gate);
-    (state.facts.probing.contains(&key.step) && is_current && judging.probe_no == probe_no).then_some(key.step)
+    (state.facts.probing.contains(&key.step) && is_current && judging.probe_no == probe_no)
+        .then_some(key.step)
 }
 
 pub(super) fn probe_finished(
@@ -123,7 +128,9 @@ pub(super) fn probe_finished(
     let Some(gate) = graph.step(at).gates.iter().find(|known| known.id == gate) else { return Ok(()) };
     let judged = gate::evaluate(draft.state, draft.loaded, at, gate, probe_no, &evidence.value());
     match settled(judged)? {
-        Ok(evaluated) => gate::record(draft, gate, id.clone(), probe_no, evidence.clone(), took_ms, evaluated),
+        Ok(evaluated) => {
+            gate::record(draft, gate, id.clone(), probe_no, evidence.clone(), took_ms, evaluated)
+        }
         Err(failure) => {
             let (id, gate, message) = (id.clone(), gate.id.clone(), failure.message);
             draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms });
@@ -154,4 +161,3 @@ pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId) {
         draft.record(StopRequested { ids: vec![timer.id.clone()], reason: StopReason::Timeout });
     }
 }
-

@@ -18,8 +18,8 @@ pub struct InputProblem {
 /// Every problem.
 pub fn check(schema: &Value, value: &Value) -> Result<Value, Vec<InputProblem>> {
     let problem = |path: String, message: String| InputProblem { path, message };
-    let validator =
-        jsonschema::validator_for(schema).map_err(|error| vec![problem("schema".into(), error.to_string())])?;
+    let validator = jsonschema::validator_for(schema)
+        .map_err(|error| vec![problem("schema".into(), error.to_string())])?;
     let problems: Vec<_> = validator
         .iter_errors(value)
         .map(|error| problem(error.instance_path().to_string(), error.to_string()))

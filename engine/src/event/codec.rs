@@ -73,11 +73,15 @@ pub(super) fn write<T: Serialize>(name: &'static str, event: &T) -> Result<Vec<u
 }
 
 /// An upcaster is an arm here: it reads the frozen struct of an older schema and makes the newest.
-pub(super) fn read<T: DeserializeOwned>(name: &'static str, schema: u16, bytes: &[u8]) -> Result<T, CodecError> {
+pub(super) fn read<T: DeserializeOwned>(
+    name: &'static str,
+    schema: u16,
+    bytes: &[u8],
+) -> Result<T, CodecError> {
     match schema {
-        SCHEMA => {
-            options().deserialize(bytes).map_err(|error| CodecError::Corrupt { name, what: error.to_string() })
-        }
+        SCHEMA => options()
+            .deserialize(bytes)
+            .map_err(|error| CodecError::Corrupt { name, what: error.to_string() }),
         schema => Err(CodecError::UnknownSchema { name, schema, known: SCHEMA }),
     }
 }

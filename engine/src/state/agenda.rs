@@ -67,8 +67,10 @@ impl RunState {
     pub(crate) fn ending(&self) -> Ending {
         let facts = &self.facts;
         let is_bypassing = facts.outcome.is_some();
-        let must_stop =
-            |key: &&Key| (is_bypassing && !self.graph.is_finish(key.step)) || (facts.cancels > 1 && self.graph.is_finish(key.step));
+        let must_stop = |key: &&Key| {
+            (is_bypassing && !self.graph.is_finish(key.step))
+                || (facts.cancels > 1 && self.graph.is_finish(key.step))
+        };
         if facts.attempts.iter().any(|key| must_stop(&key)) {
             return Ending::Stop;
         }

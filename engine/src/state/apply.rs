@@ -6,16 +6,16 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Agenda, ApprovalState, AttemptEnding, CastVote, Ended, EventMeta, GateVerdict, Items, Judging, Kept, Key, Outcome,
-    Phase, Rework, RouteUse, RunState, Settling, Stage, Started, StepState, Unit,
+    Agenda, ApprovalState, AttemptEnding, CastVote, Ended, EventMeta, GateVerdict, Items, Judging, Kept, Key,
+    Outcome, Phase, Rework, RouteUse, RunState, Settling, Stage, Started, StepState, Unit,
 };
 use crate::definition::{FinishStatus, OnItemFailure, Vote};
 use crate::effect::Touched;
 use crate::event::{
     ApprovalDecided, ApprovalRequested, AttemptFailed, AttemptLost, AttemptSucceeded, GateEvaluated,
-    ItemsExpanded, ProbeFailed, ProbeScheduled, RetryScheduled, ReworkRequested, RunEvent, RunStarted, ScheduledTask,
-    ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSucceeded, StopReason, TimerId, TimerKind,
-    UnblockDecision, Unblocked, VoteCast,
+    ItemsExpanded, ProbeFailed, ProbeScheduled, RetryScheduled, ReworkRequested, RunEvent, RunStarted,
+    ScheduledTask, ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSucceeded, StopReason, TimerId,
+    TimerKind, UnblockDecision, Unblocked, VoteCast,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, StepPath};
@@ -81,7 +81,9 @@ impl RunState {
                 self.facts.cancels += 1;
                 self.set_outcome(Outcome::Cancelled);
             }
-            RunEvent::RunCancelled(_) => self.end_run(FinishStatus::Cancelled, None, None, Kept::Null, meta.at),
+            RunEvent::RunCancelled(_) => {
+                self.end_run(FinishStatus::Cancelled, None, None, Kept::Null, meta.at)
+            }
             RunEvent::RunSucceeded(event) => {
                 let output = Kept::of(&event.output, self.facts.version);
                 self.end_run(FinishStatus::Succeeded, None, None, output, meta.at);
@@ -174,7 +176,8 @@ impl RunState {
         let Some(at) = self.graph.find(&event.step) else { return };
         let version = self.facts.version;
         let list: Vec<Kept> = event.items.iter().map(|item| Kept::of(item, version)).collect();
-        self.facts.steps[at].items = Some(Items { list, max_in_flight: event.max_in_flight, ..Items::default() });
+        self.facts.steps[at].items =
+            Some(Items { list, max_in_flight: event.max_in_flight, ..Items::default() });
         self.check_items(at);
     }
 
@@ -247,8 +250,11 @@ impl RunState {
             None => {
                 let step = &mut self.facts.steps[key.step];
                 step.output = output;
-                step.artefacts =
-                    event.artefacts.iter().map(|artefact| (artefact.name.clone(), artefact.path.clone())).collect();
+                step.artefacts = event
+                    .artefacts
+                    .iter()
+                    .map(|artefact| (artefact.name.clone(), artefact.path.clone()))
+                    .collect();
                 step.unit.stage = Stage::Ended(AttemptEnding::Succeeded);
                 self.open_gate(key.step, 0);
             }
@@ -358,7 +364,10 @@ impl RunState {
         }
         if event.at > now {
             unit.stage = Stage::RetryAt(event.at);
-            self.set_timer(TimerId { id: event.id.clone(), kind: TimerKind::Retry, name: String::new() }, event.at);
+            self.set_timer(
+                TimerId { id: event.id.clone(), kind: TimerKind::Retry, name: String::new() },
+                event.at,
+            );
             self.touch(key);
         } else {
             self.begin_attempt(key, now);
@@ -404,7 +413,10 @@ impl RunState {
         if let Some(status) = event.finish {
             self.set_outcome(Outcome::Finished { status, path: event.path.clone() });
         } else if !event.tolerated {
-            self.set_outcome(Outcome::Failed { path: Some(event.path.clone()), failure: event.failure.clone() });
+            self.set_outcome(Outcome::Failed {
+                path: Some(event.path.clone()),
+                failure: event.failure.clone(),
+            });
         }
     }
 
@@ -531,7 +543,8 @@ impl RunState {
         let step = &self.facts.steps[key.step];
         let is_judged = matches!(
             step.phase,
-            Phase::Judging | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::Unblocked(..))
+            Phase::Judging
+                | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::Unblocked(..))
         );
         let current = self.graph.step(key.step).gates.get(step.judging.gate)?;
         (is_judged && current.id == gate).then_some(key)
@@ -562,8 +575,12 @@ impl RunState {
         step.gates.retain(|former| former.gate != verdict.gate);
         step.gates.push(verdict);
         match event.verdict {
-            Verdict::Pass | Verdict::Skipped => self.open_gate(key.step, self.facts.steps[key.step].judging.gate + 1),
-            Verdict::Fail if event.tolerated => self.open_gate(key.step, self.facts.steps[key.step].judging.gate + 1),
+            Verdict::Pass | Verdict::Skipped => {
+                self.open_gate(key.step, self.facts.steps[key.step].judging.gate + 1)
+            }
+            Verdict::Fail if event.tolerated => {
+                self.open_gate(key.step, self.facts.steps[key.step].judging.gate + 1)
+            }
             Verdict::Fail => {
                 step.phase = Phase::Settling(Settling::GateFailed);
                 self.settle_later(key);
@@ -606,7 +623,12 @@ impl RunState {
             };
         }
         for at in &reset {
-            let unmet = self.graph.needs(*at).iter().filter(|need| !self.facts.steps[**need].phase.is_satisfied()).count();
+            let unmet = self
+                .graph
+                .needs(*at)
+                .iter()
+                .filter(|need| !self.facts.steps[**need].phase.is_satisfied())
+                .count();
             self.facts.steps[*at].unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
         }
         if let Some(target) = self.graph.find(&event.target) {
@@ -801,8 +823,13 @@ impl RunState {
 
     /// Something that holds back new work changed: look at everything that waits.
     fn touch_waiting(&mut self) {
-        let keys: Vec<Key> =
-            self.facts.attempts.iter().copied().chain(self.facts.probing.iter().map(|at| Key::step(*at))).collect();
+        let keys: Vec<Key> = self
+            .facts
+            .attempts
+            .iter()
+            .copied()
+            .chain(self.facts.probing.iter().map(|at| Key::step(*at)))
+            .collect();
         for key in keys {
             self.touch(key);
         }
@@ -832,4 +859,3 @@ fn set_task(unit: &mut Unit, task: &ScheduledTask, version: crate::id::Version) 
 fn timed_out() -> Failure {
     Failure { exit_code: Some(124), ..Failure::new(FailureKind::Timeout, "the time limit passed") }
 }
-

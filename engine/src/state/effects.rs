@@ -21,7 +21,8 @@ impl RunState {
 
     /// The effects of a step, or of an item of one.
     pub(crate) fn path_effects(&self, path: &StepPath) -> Vec<Effect> {
-        let mut effects: Vec<Effect> = self.stops_of(path).map(|id| Effect::Stop { id: id.clone() }).collect();
+        let mut effects: Vec<Effect> =
+            self.stops_of(path).map(|id| Effect::Stop { id: id.clone() }).collect();
         let Some(key) = self.key(path) else { return effects };
         if self.facts.ended.is_some() {
             return effects;
@@ -40,7 +41,9 @@ impl RunState {
             }
         }
         if !self.facts.paused {
-            effects.extend(self.timers_of(path).map(|(timer, at)| Effect::Timer { timer: timer.clone(), at: *at }));
+            effects.extend(
+                self.timers_of(path).map(|(timer, at)| Effect::Timer { timer: timer.clone(), at: *at }),
+            );
         }
         effects
     }
@@ -86,7 +89,10 @@ impl RunState {
     }
 
     /// The timers of a step, or of an item of one.
-    pub(crate) fn timers_of<'a>(&'a self, path: &'a StepPath) -> impl Iterator<Item = (&'a TimerId, &'a Timestamp)> {
+    pub(crate) fn timers_of<'a>(
+        &'a self,
+        path: &'a StepPath,
+    ) -> impl Iterator<Item = (&'a TimerId, &'a Timestamp)> {
         let first = TimerId { id: first_attempt(path), kind: TimerKind::Retry, name: String::new() };
         self.facts.timers.range(first..).take_while(move |(timer, _)| timer.id.path == *path)
     }

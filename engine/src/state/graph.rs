@@ -18,9 +18,11 @@ pub(crate) struct Graph {
 impl Graph {
     pub(crate) fn new(definition: Arc<Definition>) -> Self {
         let all = || definition.steps.iter().chain(&definition.on_finish);
-        let index: HashMap<StepId, usize> = all().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
-        let needs: Vec<Vec<usize>> =
-            all().map(|step| step.needs.iter().filter_map(|need| index.get(need).copied()).collect()).collect();
+        let index: HashMap<StepId, usize> =
+            all().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
+        let needs: Vec<Vec<usize>> = all()
+            .map(|step| step.needs.iter().filter_map(|need| index.get(need).copied()).collect())
+            .collect();
         let mut dependents = vec![Vec::new(); needs.len()];
         for (at, needs) in needs.iter().enumerate() {
             for need in needs {
@@ -84,6 +86,7 @@ impl Graph {
         let step = self.step(at);
         self.definition.workspace.is_some()
             && step.workspace == crate::definition::StepWorkspace::Run
-            && (matches!(&step.work, Some(Work::Task(task)) if task.kind != Task::FUNCTION) || !step.gates.is_empty())
+            && (matches!(&step.work, Some(Work::Task(task)) if task.kind != Task::FUNCTION)
+                || !step.gates.is_empty())
     }
 }

@@ -20,7 +20,8 @@ pub(crate) use graph::Graph;
 pub use kept::Kept;
 pub use snapshot::{FOLD_VERSION, SnapshotError};
 pub use step::{
-    ApprovalState, AttemptEnding, CastVote, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage, StepState, Unit,
+    ApprovalState, AttemptEnding, CastVote, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage,
+    StepState, Unit,
 };
 pub use view::{RunNote, RunStatus, StepStatus};
 
@@ -177,7 +178,10 @@ impl RunState {
     pub fn new(definition: Arc<Definition>) -> Self {
         let graph = Arc::new(Graph::new(definition));
         let steps = (0..graph.len())
-            .map(|at| StepState { unmet: u32::try_from(graph.needs(at).len()).unwrap_or(u32::MAX), ..StepState::default() })
+            .map(|at| StepState {
+                unmet: u32::try_from(graph.needs(at).len()).unwrap_or(u32::MAX),
+                ..StepState::default()
+            })
             .collect();
         let facts = Facts { steps, unended: graph.main_len(), ..Facts::default() };
         Self { graph, facts, due: BTreeSet::new(), touched: Vec::new() }

@@ -290,7 +290,11 @@ impl RunState {
     pub fn note(&self) -> RunNote {
         match self.is_ended() {
             true => RunNote { open: false, busy: !self.facts.stops.is_empty(), wake_at: None },
-            false => RunNote { open: true, busy: self.is_busy(), wake_at: self.next_due().filter(|_| !self.facts.paused) },
+            false => RunNote {
+                open: true,
+                busy: self.is_busy(),
+                wake_at: self.next_due().filter(|_| !self.facts.paused),
+            },
         }
     }
 
@@ -375,7 +379,11 @@ impl RunState {
 
     fn working_status(&self, at: usize, step: &StepState) -> StepStatus {
         if let Some(items) = &step.items {
-            return if items.open > 0 && items.open == items.blocked { StepStatus::Blocked } else { StepStatus::Running };
+            return if items.open > 0 && items.open == items.blocked {
+                StepStatus::Blocked
+            } else {
+                StepStatus::Running
+            };
         }
         match (&step.unit.stage, &self.graph.step(at).work) {
             (Stage::Scheduled, _) => StepStatus::Scheduled,

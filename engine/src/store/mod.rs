@@ -14,9 +14,30 @@ use crate::id::{Position, Version};
 use crate::json::Hash;
 use crate::time::Timestamp;
 
+mod applier;
+mod commit;
 mod error;
+pub mod files;
+mod follow;
+mod gate;
+mod journal;
+mod judge;
+mod keeper;
+mod lock;
+mod mark;
+mod memory;
+mod open;
+mod recent;
+mod record;
+mod shared;
+mod sled;
+mod sled_store;
 
 pub use error::{AppendError, Damage, OpenError, ReadError};
+pub use judge::{ACTOR_BYTES_MAX, DEDUP_KEPT};
+pub use mark::STORE_FORMAT;
+pub use memory::MemoryStore;
+pub use sled_store::{IndexOpened, OpenReport, SledOptions, SledStore};
 
 /// Most events in one append.
 pub const APPEND_EVENTS_MAX: usize = 1_000;
@@ -141,6 +162,18 @@ pub enum Writability {
     Full,
     /// It does not any more, for the reason given; reading goes on.
     ReadOnly(String),
+}
+
+/// How far a long piece of work has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The index is being built from the journal.
+    Index {
+        /// The last position that is in.
+        done: Position,
+        /// The last position of the journal.
+        of: Position,
+    },
 }
 
 /// An append-only store of event streams.

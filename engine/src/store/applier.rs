@@ -1,0 +1,199 @@
+//! What follows a group's sync: index, memory, followers, answers.
+//!
+//! Law: groups pass in their order. An append whose group is synced is answered with success even if
+//! the index fails; the index is then built again from the journal, and meanwhile nothing is written.
+//!
+//! Run by the writer thread itself while there is nothing else to do, else by a thread beside it, so
+//! that one group is applied while the next one is synced.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use super::gate::Cause;
+use super::judge::{DedupRecord, HeadRecord};
+use super::keeper::Keeper;
+use super::mark::JournalMark;
+use super::shared::Shared;
+use super::sled::{IndexBatch, IndexEntry, IndexError};
+use super::{Append, AppendError, Appended};
+use crate::envelope::Envelope;
+use crate::id::Position;
+
+/// Where an append's outcome goes.
+pub(crate) type Reply = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// An append whose group is synced.
+pub(crate) struct Committed {
+    pub(crate) append: Append,
+    /// Its record, behind [`RECORD_AT`] bytes of length.
+    pub(crate) record: Vec<u8>,
+    pub(crate) went: Appended,
+    pub(crate) head_before: Option<HeadRecord>,
+    pub(crate) head: HeadRecord,
+    pub(crate) reply: Reply,
+}
+
+/// Where the record starts in [`Committed::record`].
+pub(crate) const RECORD_AT: usize = 4;
+
+/// A group that is synced, or only answers that wait for the groups before them.
+pub(crate) struct CommittedGroup {
+    /// Counts the groups of this process, those of mere answers too.
+    pub(crate) turn: u64,
+    pub(crate) appends: Vec<Committed>,
+    /// Repeats and refusals that were judged in this group.
+    pub(crate) answers: Vec<(Reply, Result<Appended, AppendError>)>,
+    pub(crate) mark: Option<JournalMark>,
+}
+
+/// Groups that may wait for the thread.
+const QUEUE: usize = 2;
+
+/// Hands groups over.
+pub(crate) struct Applier {
+    desk: Arc<Desk>,
+    queue: Option<SyncSender<CommittedGroup>>,
+    thread: Option<JoinHandle<()>>,
+    given: u64,
+}
+
+struct Desk {
+    shared: Arc<Shared>,
+    keeper: Arc<Keeper>,
+    /// The last turn that is done.
+    done: AtomicU64,
+}
+
+impl Applier {
+    /// Starts the thread.
+    pub(crate) fn start(shared: Arc<Shared>, keeper: Arc<Keeper>) -> std::io::Result<Self> {
+        let desk = Arc::new(Desk { shared, keeper, done: AtomicU64::new(0) });
+        let (queue, groups) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new().name("everfold-apply".into()).spawn({
+            let desk = desk.clone();
+            move || desk.run(&groups)
+        })?;
+        Ok(Self { desk, queue: Some(queue), thread: Some(thread), given: 0 })
+    }
+
+    /// The last group that is applied.
+    pub(crate) fn done(&self) -> u64 {
+        self.desk.done.load(Ordering::Acquire)
+    }
+
+    /// Applies a group, at once where nothing is before it and nothing else `waits`.
+    pub(crate) fn give(&mut self, group: CommittedGroup, waits: bool) {
+        let idle = self.done() == self.given;
+        self.given = group.turn;
+        if idle && !waits {
+            self.desk.apply(group);
+        } else if let Some(queue) = &self.queue
+            && let Err(back) = queue.send(group)
+        {
+            // The thread is gone, which only a panic does: the order is kept all the same.
+            self.desk.apply(back.0);
+        }
+    }
+
+    /// Waits until every group is applied.
+    pub(crate) fn drain(&mut self) {
+        while self.done() != self.given {
+            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for the groups under way and ends the thread.
+    pub(crate) fn stop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by the thread itself.
+            let _ended = thread.join();
+        }
+    }
+}
+
+impl Desk {
+    fn run(&self, groups: &Receiver<CommittedGroup>) {
+        while let Ok(group) = groups.recv() {
+            self.apply(group);
+        }
+    }
+
+    fn apply(&self, group: CommittedGroup) {
+        let shared = &self.shared;
+        let last = group.appends.last().map(|append| append.went.last_position());
+        let indexed = last.map_or(Ok(()), |last| self.index(&group.appends, last));
+        let mut answers = Vec::with_capacity(group.appends.len());
+        if let Some(last) = last {
+            let mut heads = shared.heads();
+            for committed in &group.appends {
+                heads.put(committed.append.stream.clone(), committed.head);
+            }
+            drop(heads);
+            shared.recent.push(group.appends.into_iter().flat_map(|committed| {
+                answers.push((committed.reply, Ok(committed.went)));
+                envelopes(committed.append, &committed.went)
+            }));
+            if let Some(mark) = group.mark {
+                shared.mark().journal = mark;
+            }
+            if indexed.is_ok() {
+                shared.publish(last);
+            }
+            self.keeper.set_dirty();
+        }
+        for (reply, answer) in answers.into_iter().chain(group.answers) {
+            // Who no longer waits for the answer finds the events in the store.
+            let _gone = reply.send(answer);
+        }
+        if let (Err(error), Some(last)) = (indexed, last) {
+            tracing::error!(%error, "the index failed; it is built again from the journal");
+            shared
+                .gate
+                .set(Cause::Index, Some(format!("the index failed ({error}) and is being built again")));
+            self.keeper.heal_now();
+            shared.publish(last);
+        }
+        self.done.store(group.turn, Ordering::Release);
+    }
+
+    fn index(&self, appends: &[Committed], last: Position) -> Result<(), IndexError> {
+        let index = self.shared.index().map_err(|error| IndexError(error.to_string()))?;
+        let mut batch = IndexBatch::default();
+        for committed in appends {
+            let Committed { append, record, went, head_before, head, .. } = committed;
+            batch.put_events(&IndexEntry {
+                stream: &append.stream,
+                first_version: went.first_version,
+                first_position: went.first_position,
+                committed_at: went.committed_at,
+                record: &record[RECORD_AT..],
+            });
+            batch.put_head(&append.stream, head_before.as_ref().map(|head| &head.note), head);
+            if let Some(dedup) = &append.dedup {
+                batch.put_dedup(&dedup.key, &DedupRecord::new(dedup, went));
+            }
+        }
+        let first = appends.first().map_or(last, |committed| committed.went.first_position);
+        index.apply(batch, first, last)
+    }
+}
+
+/// The appended events as readers see them.
+pub(crate) fn envelopes(append: Append, went: &Appended) -> impl Iterator<Item = Envelope> + use<> {
+    let (first, committed_at) = (went.first_position.0, went.committed_at);
+    (first..).zip(append.events).map(move |(position, event)| Envelope {
+        header: event.header,
+        hash: event.hash,
+        position: Position(position),
+        committed_at,
+        payload: event.payload,
+    })
+}

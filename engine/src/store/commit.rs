@@ -1,0 +1,252 @@
+//! The writer thread: takes what is queued, judges it, writes one group, syncs, hands it on.
+//!
+//! Law: the only writer of the journal. It never waits to fill a group. What is under way is seen by
+//! its judgement and by nobody else; when a group fails, everything judged on it fails with it.
+//!
+//! Fed by [`super::SledStore::append`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::applier::{Applier, Committed, CommittedGroup, Reply};
+use super::gate::Cause;
+use super::journal::format::GROUP_HEADER;
+use super::journal::writer::{GroupError, JournalWriter};
+use super::judge::{self, DedupRecord, HeadRecord};
+use super::mark::JournalMark;
+use super::shared::Shared;
+use super::{Append, AppendError, Appended, ReadError};
+use crate::envelope::{StreamId, StreamKind};
+use crate::id::Position;
+use crate::json::Hash;
+use crate::time::Timestamp;
+
+/// Appends that one group takes at most.
+const GROUP_APPENDS_MAX: usize = 1_024;
+/// Bytes behind which a group takes no further append.
+const GROUP_BYTES_ENOUGH: usize = 4 * 1024 * 1024;
+
+/// What the writer thread is told.
+pub(crate) enum Command {
+    Append(Box<Queued>),
+    /// Finish what is queued, then end; the sender learns when all is applied.
+    Close(oneshot::Sender<()>),
+}
+
+/// An append with its encoded record, its length in front.
+pub(crate) struct Queued {
+    pub(crate) append: Append,
+    pub(crate) record: Vec<u8>,
+    pub(crate) reply: Reply,
+}
+
+/// The writer thread's state.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    journal: JournalWriter,
+    applier: Applier,
+    /// The turn of the last group.
+    turn: u64,
+    /// What groups that are not applied yet have changed.
+    heads: HashMap<StreamId, (u64, HeadRecord)>,
+    dedups: HashMap<Hash, (u64, DedupRecord)>,
+    /// The group's bytes: room for its header, then its body.
+    buffer: Vec<u8>,
+}
+
+/// The group that is being judged.
+struct Group {
+    turn: u64,
+    committed_at: Timestamp,
+    next_position: Position,
+    appends: Vec<Committed>,
+    answers: Vec<(Reply, Result<Appended, AppendError>)>,
+}
+
+impl Committer {
+    pub(crate) fn new(shared: Arc<Shared>, journal: JournalWriter, applier: Applier) -> Self {
+        let buffer = Vec::with_capacity(64 * 1024);
+        Self { shared, journal, applier, turn: 0, heads: HashMap::new(), dedups: HashMap::new(), buffer }
+    }
+
+    /// The thread's whole life: ends when the store is closed or dropped. All that was queued by then
+    /// is written, applied and answered.
+    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut taken = Vec::with_capacity(GROUP_APPENDS_MAX);
+        let mut closers = Vec::new();
+        while queue.blocking_recv_many(&mut taken, GROUP_APPENDS_MAX) > 0 {
+            let mut group = self.start_group();
+            for command in taken.drain(..) {
+                match command {
+                    Command::Append(queued) => {
+                        if self.buffer.len() + queued.record.len() > GROUP_BYTES_ENOUGH
+                            && !group.appends.is_empty()
+                        {
+                            self.finish(group, true);
+                            group = self.start_group();
+                        }
+                        self.admit(*queued, &mut group);
+                    }
+                    Command::Close(done) => {
+                        closers.push(done);
+                        queue.close();
+                    }
+                }
+            }
+            self.finish(group, !queue.is_empty());
+        }
+        self.applier.stop();
+        self.shared.end();
+        for done in closers {
+            // Who asked may have gone; the store is closed all the same.
+            let _gone = done.send(());
+        }
+    }
+
+    fn start_group(&mut self) -> Group {
+        self.buffer.clear();
+        self.buffer.resize(GROUP_HEADER, 0);
+        self.turn += 1;
+        let done = self.applier.done();
+        self.heads.retain(|_, (turn, _)| *turn > done);
+        self.dedups.retain(|_, (turn, _)| *turn > done);
+        let tail = self.journal.tail();
+        Group {
+            turn: self.turn,
+            committed_at: (self.shared.options.clock)().max(tail.committed_at),
+            next_position: tail.next_position,
+            appends: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Judges an append and takes it into the group, or keeps its refusal for the group's end.
+    fn admit(&mut self, queued: Queued, group: &mut Group) {
+        let Queued { append, record, reply } = queued;
+        match self.judge(&append, group.committed_at) {
+            Ok((None, head_before)) => {
+                let went = Appended {
+                    first_version: append.expected.next(),
+                    first_position: group.next_position,
+                    count: u32::try_from(append.events.len()).expect("checked: at most 1,000 events"),
+                    committed_at: group.committed_at,
+                    repeated: false,
+                };
+                let head = judge::head_after(&append, head_before.as_ref(), &went);
+                self.heads.insert(append.stream.clone(), (group.turn, head));
+                if let Some(dedup) = &append.dedup {
+                    self.dedups.insert(dedup.key, (group.turn, DedupRecord::new(dedup, &went)));
+                }
+                group.next_position = went.last_position().next();
+                self.buffer.extend_from_slice(&record);
+                group.appends.push(Committed { append, record, went, head_before, head, reply });
+            }
+            Ok((Some(first), _)) => group.answers.push((reply, Ok(first))),
+            Err(refused) => group.answers.push((reply, Err(refused))),
+        }
+    }
+
+    fn judge(
+        &self,
+        append: &Append,
+        now: Timestamp,
+    ) -> Result<(Option<Appended>, Option<HeadRecord>), AppendError> {
+        if let Some(why) = self.shared.gate.read_only() {
+            return Err(AppendError::ReadOnly(why));
+        }
+        let unreadable = |error: ReadError| AppendError::ReadOnly(error.to_string());
+        let head = match self.heads.get(&append.stream) {
+            Some((_, head)) => Some(*head),
+            None => self.shared.head(&append.stream).map_err(unreadable)?,
+        };
+        let dedup = match &append.dedup {
+            None => None,
+            Some(dedup) => match self.dedups.get(&dedup.key) {
+                Some((_, record)) => Some(*record),
+                None => {
+                    self.shared.index().and_then(|index| Ok(index.dedup(&dedup.key)?)).map_err(unreadable)?
+                }
+            },
+        };
+        let repeated = judge::judge(append, head.as_ref(), dedup.as_ref(), now)?;
+        // What is left is for runs that have begun, and for the slots that they wait for.
+        let begins = head.is_none() && append.stream.kind != StreamKind::Key;
+        if repeated.is_none() && begins && self.journal.is_short_of_room() {
+            return Err(AppendError::Full);
+        }
+        Ok((repeated, head))
+    }
+
+    /// Writes the group and hands it on, or answers with its failure.
+    fn finish(&mut self, group: Group, waits: bool) {
+        let Group { turn, committed_at, appends, answers, .. } = group;
+        if appends.is_empty() && answers.is_empty() {
+            self.applier_turn(turn);
+            return;
+        }
+        let mut mark = None;
+        if !appends.is_empty() {
+            let events = appends.iter().map(|committed| committed.went.count).sum();
+            let count = u32::try_from(appends.len()).expect("groups are bounded");
+            match self.journal.write(&mut self.buffer, count, events, committed_at) {
+                Ok(()) => mark = Some(self.journal_mark()),
+                Err(error) => return self.fail(appends, answers, &error),
+            }
+        }
+        self.applier.give(CommittedGroup { turn, appends, answers, mark }, waits);
+    }
+
+    /// A group of nothing has its turn too.
+    fn applier_turn(&mut self, turn: u64) {
+        self.applier
+            .give(CommittedGroup { turn, appends: Vec::new(), answers: Vec::new(), mark: None }, false);
+    }
+
+    fn journal_mark(&self) -> JournalMark {
+        let (segment, end) = self.journal.place();
+        let tail = self.journal.tail();
+        JournalMark { segment, end, position: tail.position(), crc: tail.crc }
+    }
+
+    /// Drops what was judged on a group that failed.
+    fn fail(
+        &mut self,
+        appends: Vec<Committed>,
+        answers: Vec<(Reply, Result<Appended, AppendError>)>,
+        error: &GroupError,
+    ) {
+        // Groups before this one are durable; what they changed is in the index once they are applied.
+        self.applier.drain();
+        self.heads.clear();
+        self.dedups.clear();
+        if let Some(why) = self.journal.broken() {
+            self.shared.gate.set(Cause::Journal, Some(why.to_owned()));
+        }
+        if *error == GroupError::Full && appends.len() > 1 {
+            // Together they do not fit into the rest; the first ones do by themselves.
+            for Committed { append, record, reply, .. } in appends {
+                let mut alone = self.start_group();
+                self.admit(Queued { append, record, reply }, &mut alone);
+                self.finish(alone, false);
+            }
+        } else {
+            for Committed { reply, .. } in appends {
+                let _gone = reply.send(Err(append_error(error)));
+            }
+        }
+        for (reply, _) in answers {
+            // They were judged beside what failed, maybe on it.
+            let _gone = reply.send(Err(append_error(error)));
+        }
+    }
+}
+
+fn append_error(error: &GroupError) -> AppendError {
+    match error {
+        GroupError::Full => AppendError::Full,
+        GroupError::Unknown(why) => AppendError::Unknown(why.clone()),
+        GroupError::ReadOnly(why) => AppendError::ReadOnly(why.clone()),
+    }
+}

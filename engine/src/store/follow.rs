@@ -1,0 +1,87 @@
+//! Following the log.
+//!
+//! Law: each event from the first position on comes once, in order. A slow follower is served from
+//! the journal; it never holds anybody up.
+//!
+//! Made by [`super::SledStore::subscribe`].
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::journal::reader::JournalCursor;
+use super::shared::{Published, Shared};
+use super::sled_store::READ_BYTES_ENOUGH;
+use super::{ReadError, Subscription};
+use crate::envelope::Envelope;
+use crate::id::Position;
+
+/// Events that come at once at most.
+const EVENTS_MAX: usize = 1_024;
+
+/// A reader that follows the store.
+pub(crate) struct Follower {
+    shared: Arc<Shared>,
+    published: watch::Receiver<Published>,
+    next: Position,
+    /// The place in the journal, while the newest events are ahead.
+    cursor: Option<JournalCursor>,
+}
+
+impl Follower {
+    pub(crate) fn new(shared: Arc<Shared>, from: Position) -> Self {
+        let published = shared.published.subscribe();
+        Self { shared, published, next: from.max(Position::FIRST), cursor: None }
+    }
+
+    async fn wait(&mut self) -> Result<Position, ReadError> {
+        let next = self.next;
+        let published = self
+            .published
+            .wait_for(|published| published.position >= next || published.closed)
+            .await
+            .map_err(|_| ReadError::Closed)?;
+        // What was durable before the end is still given out.
+        if published.position >= next { Ok(published.position) } else { Err(ReadError::Closed) }
+    }
+
+    async fn read(&mut self, last: Position) -> Result<Vec<Arc<Envelope>>, ReadError> {
+        if let Some(events) = self.shared.recent.read(self.next, EVENTS_MAX)
+            && !events.is_empty()
+        {
+            self.cursor = None;
+            return Ok(events);
+        }
+        let mut cursor =
+            self.cursor.take().filter(|cursor| cursor.position() == self.next).unwrap_or_else(|| {
+                JournalCursor::new(self.shared.files.clone(), self.shared.segments.clone(), self.next)
+            });
+        let read = tokio::task::spawn_blocking(move || {
+            let events = cursor.next_events(last, EVENTS_MAX, READ_BYTES_ENOUGH);
+            (events, cursor)
+        });
+        let (events, cursor) = read.await.map_err(|_| ReadError::Closed)?;
+        let events = events?;
+        self.cursor = Some(cursor);
+        Ok(events)
+    }
+}
+
+impl Subscription for Follower {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
+        Box::pin(async move {
+            let last = self.wait().await?;
+            let events = self.read(last).await?;
+            let Some(newest) = events.last() else {
+                // The position is published after the events are in the journal.
+                return Err(ReadError::Index(format!(
+                    "position {} is published and not readable",
+                    self.next
+                )));
+            };
+            self.next = newest.position.next();
+            Ok(events)
+        })
+    }
+}

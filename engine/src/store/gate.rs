@@ -1,0 +1,118 @@
+//! Whether appends are taken, and why not.
+//!
+//! Law: each cause comes and goes by itself; what is told is the gravest one.
+//!
+//! Set by the store's threads; watched by the driver.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::Writability;
+
+#[derive(Default)]
+struct Causes {
+    full: bool,
+    /// A folder that was copied, until somebody adopts it.
+    not_adopted: Option<String>,
+    /// The index failed and is being built again.
+    index: Option<String>,
+    /// The journal takes no more groups.
+    journal: Option<String>,
+}
+
+/// One cause that ends writing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cause {
+    NotAdopted,
+    Index,
+    Journal,
+}
+
+/// The causes that stand, and who watches them.
+pub(crate) struct Gate {
+    causes: Mutex<Causes>,
+    told: watch::Sender<Writability>,
+    index_is_whole: watch::Sender<bool>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        let told = watch::Sender::new(Writability::Writable);
+        Self { causes: Mutex::default(), told, index_is_whole: watch::Sender::new(true) }
+    }
+}
+
+impl Gate {
+    pub(crate) fn watch(&self) -> watch::Receiver<Writability> {
+        self.told.subscribe()
+    }
+
+    /// Why appends are refused whatever they hold; a full disk is not among it.
+    pub(crate) fn read_only(&self) -> Option<String> {
+        match &*self.told.borrow() {
+            Writability::ReadOnly(why) => Some(why.clone()),
+            Writability::Writable | Writability::Full => None,
+        }
+    }
+
+    /// Changes when the index fails and when it is built again.
+    pub(crate) fn index_is_whole(&self) -> watch::Receiver<bool> {
+        self.index_is_whole.subscribe()
+    }
+
+    /// Whether journal and index agree as far as is known.
+    pub(crate) fn is_sound(&self) -> bool {
+        let causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        causes.journal.is_none() && causes.index.is_none()
+    }
+
+    pub(crate) fn set_full(&self, full: bool) {
+        self.change(|causes| causes.full = full);
+    }
+
+    pub(crate) fn set(&self, cause: Cause, why: Option<String>) {
+        self.change(|causes| match cause {
+            Cause::NotAdopted => causes.not_adopted = why,
+            Cause::Index => causes.index = why,
+            Cause::Journal => causes.journal = why,
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Causes)) {
+        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut causes);
+        let whole = causes.index.is_none();
+        self.index_is_whole.send_if_modified(|told| std::mem::replace(told, whole) != whole);
+        let grave = causes.journal.as_ref().or(causes.not_adopted.as_ref()).or(causes.index.as_ref());
+        let now = match grave {
+            Some(why) => Writability::ReadOnly(why.clone()),
+            None if causes.full => Writability::Full,
+            None => Writability::Writable,
+        };
+        self.told.send_if_modified(|told| {
+            let changed = *told != now;
+            *told = now;
+            changed
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s7_a_full_disk_ends_by_itself_and_a_graver_cause_hides_it() {
+        let gate = Gate::default();
+        let watch = gate.watch();
+        gate.set_full(true);
+        assert_eq!(*watch.borrow(), Writability::Full);
+        gate.set(Cause::Index, Some("being built".into()));
+        assert_eq!(*watch.borrow(), Writability::ReadOnly("being built".into()));
+        gate.set(Cause::Index, None);
+        assert_eq!(*watch.borrow(), Writability::Full);
+        gate.set_full(false);
+        assert_eq!(*watch.borrow(), Writability::Writable);
+    }
+}

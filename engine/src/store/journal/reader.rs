@@ -1,0 +1,333 @@
+//! Walks the groups of a segment, and the events of the whole journal from a position on.
+//!
+//! Law: nothing is given out whose checksums, sequence or chain of checksums are not right; the
+//! place where they are not is named.
+//!
+//! Called by `read_all` and subscriptions, by recovery, rebuild and verification.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use super::format::{self, GROUP_HEADER, GroupHeader, SEGMENT_HEADER};
+use super::segment::{IndexEntry, Segment, Segments, SparseIndex};
+use crate::envelope::Envelope;
+use crate::id::Position;
+use crate::store::files::{Access, Files, StoreFile};
+use crate::store::{Damage, ReadError, record};
+
+const CHUNK: usize = 256 * 1024;
+
+/// A window over a file that is read forwards.
+pub(crate) struct Window {
+    file: Box<dyn StoreFile>,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    pub(crate) fn new(file: Box<dyn StoreFile>) -> Self {
+        Self { file, start: 0, bytes: Vec::new() }
+    }
+
+    /// Up to `length` bytes at `offset`; fewer at the end of the file and at `end`, behind which
+    /// bytes may still change.
+    pub(crate) fn get(&mut self, offset: u64, length: usize, end: u64) -> std::io::Result<&[u8]> {
+        let held = self.start + self.bytes.len() as u64;
+        if offset < self.start || offset + length as u64 > held {
+            let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+            self.bytes.resize(length.max(CHUNK).min(left), 0);
+            let read = self.file.read_at(&mut self.bytes, offset)?;
+            self.bytes.truncate(read);
+            self.start = offset;
+        }
+        let from = usize::try_from(offset - self.start).expect("a window is far below 4 GiB");
+        Ok(&self.bytes[from..self.bytes.len().min(from + length)])
+    }
+
+    /// Bytes that the last [`Self::get`] covered.
+    fn held(&self, offset: u64, length: usize) -> &[u8] {
+        let from = usize::try_from(offset - self.start).expect("a window is far below 4 GiB");
+        &self.bytes[from..from + length]
+    }
+}
+
+/// Walks one segment's groups.
+pub(crate) struct GroupWalk {
+    segment: Arc<Segment>,
+    window: Window,
+    pub(crate) offset: u64,
+    sequence: u64,
+    previous_crc: u32,
+    position: Position,
+    /// The group that was stepped over last, and its offset.
+    found: Option<(GroupHeader, u64)>,
+}
+
+impl GroupWalk {
+    /// Starts at the segment's first group.
+    pub(crate) fn open(files: &dyn Files, segment: &Arc<Segment>) -> Result<Self, ReadError> {
+        let start = IndexEntry {
+            position: segment.header.first_position,
+            offset: SEGMENT_HEADER as u64,
+            sequence: segment.header.first_sequence,
+            previous_crc: segment.header.previous_crc,
+        };
+        Self::open_at(files, segment, start)
+    }
+
+    /// Starts at a known group.
+    pub(crate) fn open_at(
+        files: &dyn Files,
+        segment: &Arc<Segment>,
+        at: IndexEntry,
+    ) -> Result<Self, ReadError> {
+        if let Some(damage) = &segment.damage {
+            return Err(damage.clone().into());
+        }
+        let file = files
+            .open(&segment.path, Access::Read)
+            .map_err(|source| ReadError::Io { path: segment.path.clone(), source })?;
+        Ok(Self {
+            segment: segment.clone(),
+            window: Window::new(file),
+            offset: at.offset,
+            sequence: at.sequence,
+            previous_crc: at.previous_crc,
+            position: at.position,
+            found: None,
+        })
+    }
+
+    /// What the next group would be entered as in an index.
+    pub(crate) fn place(&self) -> IndexEntry {
+        IndexEntry {
+            position: self.position,
+            offset: self.offset,
+            sequence: self.sequence,
+            previous_crc: self.previous_crc,
+        }
+    }
+
+    /// The next group; `None` at the segment's durable end.
+    pub(crate) fn next_group(&mut self) -> Result<Option<(GroupHeader, GroupPlace<'_>)>, ReadError> {
+        Ok(if self.step()? { self.current() } else { None })
+    }
+
+    /// Steps over groups up to the one that holds `from` or follows it; whether there is one.
+    fn skip_to(&mut self, from: Position) -> Result<bool, ReadError> {
+        while self.step()? {
+            if self.position > from {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Steps over one group; `false` at the segment's durable end.
+    fn step(&mut self) -> Result<bool, ReadError> {
+        let end = self.segment.end();
+        if self.offset >= end {
+            return Ok(false);
+        }
+        let found = self.next_within(end);
+        match found.map_err(|source| ReadError::Io { path: self.segment.path.clone(), source })? {
+            Ok(found) => {
+                self.found = Some(found);
+                Ok(true)
+            }
+            Err(what) => Err(ReadError::Damaged(self.damage(what))),
+        }
+    }
+
+    /// The group that was stepped over last.
+    fn current(&self) -> Option<(GroupHeader, GroupPlace<'_>)> {
+        let (header, offset) = self.found?;
+        let body = self.window.held(offset + GROUP_HEADER as u64, header.body_bytes as usize);
+        Some((header, GroupPlace { path: &self.segment.path, offset, body }))
+    }
+
+    /// Reads and checks the group at the offset and steps over it. The inner error says what stands
+    /// there instead of a valid group.
+    pub(crate) fn next_within(&mut self, end: u64) -> std::io::Result<Result<(GroupHeader, u64), String>> {
+        let (nonce, offset) = (self.segment.header.nonce, self.offset);
+        let bytes = self.window.get(offset, GROUP_HEADER, end)?;
+        let Some((header, crc)) = GroupHeader::decode(bytes, nonce, offset) else {
+            return Ok(Err("no valid group header".into()));
+        };
+        if header.body_bytes as usize > format::GROUP_BODY_MAX || offset + header.length() > end {
+            return Ok(Err(format!("a group of {} bytes that does not fit", header.body_bytes)));
+        }
+        let whole = self.window.get(offset, GROUP_HEADER + header.body_bytes as usize, end)?;
+        let body = whole.get(GROUP_HEADER..).unwrap_or_default();
+        if body.len() != header.body_bytes as usize {
+            return Ok(Err("the file ends inside a group".into()));
+        }
+        if format::body_crc(nonce, offset, body) != header.body_crc {
+            return Ok(Err(format!("group {} fails its checksum", header.sequence)));
+        }
+        if header.sequence != self.sequence
+            || header.previous_crc != self.previous_crc
+            || header.first_position != self.position
+        {
+            return Ok(Err(format!(
+                "group {} at position {} stands where group {} at position {} belongs",
+                header.sequence, header.first_position, self.sequence, self.position
+            )));
+        }
+        self.offset += header.length();
+        self.sequence += 1;
+        self.previous_crc = crc;
+        self.position = header.next_position();
+        Ok(Ok((header, offset)))
+    }
+
+    fn damage(&self, what: String) -> Damage {
+        Damage {
+            file: self.segment.path.clone(),
+            offset: self.offset,
+            what,
+            positions: Some((self.position, self.position)),
+        }
+    }
+}
+
+/// Where a group lies.
+pub(crate) struct GroupPlace<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) offset: u64,
+    pub(crate) body: &'a [u8],
+}
+
+/// Walks the groups of the whole journal, from the one that holds a position on.
+pub(crate) struct JournalGroups {
+    files: Arc<dyn Files>,
+    segments: Segments,
+    from: Position,
+    walk: Option<GroupWalk>,
+}
+
+impl JournalGroups {
+    pub(crate) fn new(files: Arc<dyn Files>, segments: Segments, from: Position) -> Self {
+        Self { files, segments, from, walk: None }
+    }
+
+    /// The next group that ends behind the position asked for; `None` at the durable end.
+    pub(crate) fn next(&mut self) -> Result<Option<(GroupHeader, GroupPlace<'_>)>, ReadError> {
+        if self.walk.is_none() {
+            self.walk = self.seek()?;
+        }
+        loop {
+            let Some(walk) = &mut self.walk else { return Ok(None) };
+            match walk.skip_to(self.from)? {
+                true => break,
+                false => match self.segments.after(walk.segment.number) {
+                    // It may have grown before it got a successor.
+                    Some(_) if walk.offset < walk.segment.end() => {}
+                    Some(next) => *walk = GroupWalk::open(self.files.as_ref(), &next)?,
+                    None => return Ok(None),
+                },
+            }
+        }
+        let walk = self.walk.as_mut().expect("the loop above ends with a walk");
+        Ok(walk.current())
+    }
+
+    /// Opens the segment that holds the first position, near that position.
+    fn seek(&self) -> Result<Option<GroupWalk>, ReadError> {
+        let Some(segment) = self.segments.holding(self.from) else { return Ok(None) };
+        let walk = match index(self.files.as_ref(), &segment, self.from)? {
+            Some(entry) => GroupWalk::open_at(self.files.as_ref(), &segment, entry)?,
+            None => GroupWalk::open(self.files.as_ref(), &segment)?,
+        };
+        Ok(Some(walk))
+    }
+}
+
+/// Reads events in the order of their positions, keeping its place between calls.
+pub(crate) struct JournalCursor {
+    groups: JournalGroups,
+    next: Position,
+    /// Events of a group that was read and not given out yet.
+    held: VecDeque<Arc<Envelope>>,
+}
+
+impl JournalCursor {
+    /// Stands before the event at `from`.
+    pub(crate) fn new(files: Arc<dyn Files>, segments: Segments, from: Position) -> Self {
+        let next = from.max(Position::FIRST);
+        Self { groups: JournalGroups::new(files, segments, next), next, held: VecDeque::new() }
+    }
+
+    /// The position of the next event.
+    pub(crate) fn position(&self) -> Position {
+        self.next
+    }
+
+    /// Up to `limit` events up to and with the position `last`, fewer once they pass `bytes_max`; none
+    /// where there are none.
+    pub(crate) fn next_events(
+        &mut self,
+        last: Position,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Arc<Envelope>>, ReadError> {
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        while self.next <= last && events.len() < limit && bytes < bytes_max {
+            if self.held.is_empty() && !self.read_group()? {
+                break;
+            }
+            while events.len() < limit
+                && let Some(event) = self.held.pop_front_if(|event| event.position <= last)
+            {
+                bytes += event.payload.len();
+                self.next = event.position.next();
+                events.push(event);
+            }
+        }
+        Ok(events)
+    }
+
+    fn read_group(&mut self) -> Result<bool, ReadError> {
+        let Some((group, place)) = self.groups.next()? else { return Ok(false) };
+        let mut first = group.first_position;
+        for record in format::records(place.body) {
+            let decoded = record.and_then(|record| record::decode(record, first, group.committed_at));
+            let (_, batch) = decoded.map_err(|what| Damage {
+                file: place.path.to_owned(),
+                offset: place.offset,
+                what,
+                positions: Some((first, first)),
+            })?;
+            first = Position(first.0 + batch.len() as u64);
+            let wanted = batch.into_iter().filter(|event| event.position >= self.next);
+            self.held.extend(wanted.map(Arc::new));
+        }
+        Ok(true)
+    }
+}
+
+/// Where to start reading in a segment for a position; walks the segment once if it has no index.
+fn index(
+    files: &dyn Files,
+    segment: &Arc<Segment>,
+    position: Position,
+) -> Result<Option<IndexEntry>, ReadError> {
+    let mut held = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
+    if held.is_none() {
+        let mut index = SparseIndex::default();
+        let mut walk = GroupWalk::open(files, segment)?;
+        loop {
+            let place = walk.place();
+            match walk.next_group() {
+                Ok(Some(_)) => index.offer(place),
+                // A damaged group ends the index; who reads up to it is told.
+                Ok(None) | Err(ReadError::Damaged(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        *held = Some(index);
+    }
+    Ok(held.as_ref().and_then(|index| index.before(position)))
+}

@@ -1,0 +1,230 @@
+//! Extends the journal by groups.
+//!
+//! Law: [`JournalWriter::write`] returns `Ok` only after the group's `fdatasync` did. After a failed
+//! write or sync the file is neither written nor synced nor believed again: a new segment says where
+//! its durable part ends.
+//!
+//! Called by the store's writer thread.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use super::format::{self, GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
+use super::prepare::{Prepared, Preparer};
+use super::segment::{self, IndexEntry, Segment, Segments, SparseIndex};
+use crate::clock;
+use crate::id::Position;
+use crate::store::files::{Files, StoreFile};
+use crate::time::Timestamp;
+
+/// Where the journal ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tail {
+    pub(crate) next_sequence: u64,
+    /// The checksum of the last group's header.
+    pub(crate) crc: u32,
+    pub(crate) next_position: Position,
+    pub(crate) committed_at: Timestamp,
+}
+
+impl Tail {
+    /// The tail of a journal without groups.
+    pub(crate) const EMPTY: Self =
+        Self { next_sequence: 1, crc: 0, next_position: Position::FIRST, committed_at: Timestamp(0) };
+
+    /// The last event's position.
+    pub(crate) fn position(&self) -> Position {
+        Position(self.next_position.0 - 1)
+    }
+}
+
+/// Why a group was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GroupError {
+    /// There is no room; nothing was written.
+    Full,
+    /// The write or its sync failed.
+    Unknown(String),
+    /// The journal takes no groups any more; nothing was written.
+    ReadOnly(String),
+}
+
+/// Who the segments belong to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) store: u128,
+    pub(crate) epoch: u64,
+}
+
+/// The journal's one writer.
+pub(crate) struct JournalWriter {
+    files: Arc<dyn Files>,
+    folder: PathBuf,
+    segments: Segments,
+    owner: Owner,
+    preparer: Arc<Preparer>,
+    active: Arc<Segment>,
+    file: Box<dyn StoreFile>,
+    tail: Tail,
+    broken: Option<String>,
+}
+
+impl JournalWriter {
+    /// Goes on behind `active`'s durable end; `file` is that segment's, open for writing.
+    pub(crate) fn new(
+        files: Arc<dyn Files>,
+        folder: &Path,
+        segments: Segments,
+        owner: Owner,
+        preparer: Arc<Preparer>,
+        active: (Arc<Segment>, Box<dyn StoreFile>),
+        tail: Tail,
+    ) -> Self {
+        let (active, file) = active;
+        let folder = folder.to_owned();
+        Self { files, folder, segments, owner, preparer, active, file, tail, broken: None }
+    }
+
+    /// Where the journal ends.
+    pub(crate) fn tail(&self) -> Tail {
+        self.tail
+    }
+
+    /// The segment that is being written, and where it ends.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.active.number, self.active.end())
+    }
+
+    /// Why no group is taken any more, if none is.
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// Whether room is running out: what is left is for what has begun.
+    pub(crate) fn is_short_of_room(&self) -> bool {
+        self.preparer.has_failed()
+    }
+
+    /// Writes and syncs one group. `buffer` starts with [`GROUP_HEADER`] bytes of any content, which
+    /// are overwritten, followed by the body.
+    pub(crate) fn write(
+        &mut self,
+        buffer: &mut [u8],
+        appends: u32,
+        events: u32,
+        committed_at: Timestamp,
+    ) -> Result<(), GroupError> {
+        if let Some(why) = &self.broken {
+            return Err(GroupError::ReadOnly(why.clone()));
+        }
+        let length = format::group_length(buffer.len() - GROUP_HEADER);
+        if self.active.end() + length > self.active.header.capacity {
+            self.rotate()?;
+        }
+        let (nonce, offset) = (self.active.header.nonce, self.active.end());
+        let (head, body) = buffer.split_at_mut(GROUP_HEADER);
+        let header = GroupHeader {
+            sequence: self.tail.next_sequence,
+            previous_crc: self.tail.crc,
+            body_crc: format::body_crc(nonce, offset, body),
+            body_bytes: u32::try_from(body.len()).expect("groups are bounded far below 4 GiB"),
+            appends,
+            first_position: self.tail.next_position,
+            events,
+            committed_at,
+        };
+        let (bytes, crc) = header.encode(nonce, offset);
+        head.copy_from_slice(&bytes);
+        if let Err(error) = self.file.write_at(buffer, offset).and_then(|()| self.file.sync()) {
+            return Err(self.abandon(&error));
+        }
+        self.enter(&header, crc, offset);
+        Ok(())
+    }
+
+    fn enter(&mut self, header: &GroupHeader, crc: u32, offset: u64) {
+        let place = IndexEntry {
+            position: header.first_position,
+            offset,
+            sequence: header.sequence,
+            previous_crc: self.tail.crc,
+        };
+        if let Some(index) = self.active.index.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            index.offer(place);
+        }
+        self.tail = Tail {
+            next_sequence: header.sequence + 1,
+            crc,
+            next_position: header.next_position(),
+            committed_at: header.committed_at,
+        };
+        let end = offset + header.length();
+        self.active.set_end(end);
+        if end > self.active.header.capacity / 2 {
+            self.preparer.request(segment::CAPACITY);
+        }
+    }
+
+    /// Goes on in a new segment.
+    fn rotate(&mut self) -> Result<(), GroupError> {
+        let prepared = self.preparer.take(segment::CAPACITY).map_err(|_| GroupError::Full)?;
+        self.enter_segment(prepared, false).map_err(|error| {
+            let why = format!("a new segment of the journal could not be opened: {error}");
+            self.broken = Some(why.clone());
+            GroupError::ReadOnly(why)
+        })
+    }
+
+    /// Gives the segment up after a failed write or sync: what it holds behind its durable end may be
+    /// on the disk, or only seem to be.
+    fn abandon(&mut self, error: &std::io::Error) -> GroupError {
+        tracing::error!(file = %self.active.path.display(), %error, "the journal could not be synced");
+        let replaced = self
+            .preparer
+            .take(segment::CAPACITY)
+            .map_err(std::io::Error::other)
+            .and_then(|prepared| self.enter_segment(prepared, true));
+        if let Err(second) = replaced {
+            self.broken = Some(format!(
+                "{} could not be synced ({error}), and no new segment could be opened ({second})",
+                self.active.path.display()
+            ));
+        }
+        GroupError::Unknown(error.to_string())
+    }
+
+    fn enter_segment(&mut self, prepared: Prepared, abandoned: bool) -> std::io::Result<()> {
+        let header = SegmentHeader {
+            number: self.active.number + 1,
+            nonce: clock::draw_u64(),
+            store: self.owner.store,
+            epoch: self.owner.epoch,
+            first_position: self.tail.next_position,
+            first_sequence: self.tail.next_sequence,
+            previous_end: self.active.end(),
+            previous_crc: self.tail.crc,
+            previous_abandoned: abandoned,
+            committed_at: self.tail.committed_at,
+            capacity: prepared.capacity,
+        };
+        let (segment, file) = open_segment(self.files.as_ref(), &self.folder, &header, prepared)?;
+        self.segments.push(segment.clone());
+        (self.active, self.file) = (segment, file);
+        Ok(())
+    }
+}
+
+/// Makes a prepared file the segment that `header` describes, durably.
+pub(crate) fn open_segment(
+    files: &dyn Files,
+    folder: &Path,
+    header: &SegmentHeader,
+    prepared: Prepared,
+) -> std::io::Result<(Arc<Segment>, Box<dyn StoreFile>)> {
+    prepared.file.write_at(&header.encode(), 0)?;
+    prepared.file.sync()?;
+    let segment = Segment::new(folder, *header, SEGMENT_HEADER as u64, Some(SparseIndex::default()));
+    files.rename(&prepared.path, &segment.path)?;
+    files.sync_folder(folder)?;
+    Ok((Arc::new(segment), prepared.file))
+}

@@ -1,0 +1,145 @@
+//! What goes on beside the writing: checkpoints of the index, and building it again when it failed.
+//!
+//! Law: a checkpoint only saves work at the next start; it proves nothing and may fail. The mark in
+//! `store.json` never says more than the journal holds durably.
+//!
+//! A thread of the store; it sleeps while nothing was written.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::gate::Cause;
+use super::mark::{self, IndexState};
+use super::shared::Shared;
+use super::sled::{self, Index};
+use super::{ReadError, open};
+
+/// How long written groups wait for a checkpoint of the index.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(5);
+/// How long to wait before an index that could not be built is tried again.
+const HEAL_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+struct Wanted {
+    checkpoint: bool,
+    heal: bool,
+    stop: bool,
+}
+
+/// The desk of the keeper thread.
+pub(crate) struct Keeper {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { wanted: Mutex::default(), changed: Condvar::new() })
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was written that a checkpoint should cover.
+    pub(crate) fn set_dirty(&self) {
+        let mut wanted = self.wanted();
+        if !wanted.checkpoint {
+            wanted.checkpoint = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// The index failed.
+    pub(crate) fn heal_now(&self) {
+        self.wanted().heal = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends [`Self::run`].
+    pub(crate) fn stop(&self) {
+        self.wanted().stop = true;
+        self.changed.notify_all();
+    }
+
+    /// The thread's whole life.
+    pub(crate) fn run(&self, shared: &Shared) {
+        let mut wanted = self.wanted();
+        while !wanted.stop {
+            if wanted.heal {
+                // Before the work: a group that fails meanwhile asks for another round.
+                wanted.heal = false;
+                drop(wanted);
+                let healed = heal(shared);
+                wanted = self.wanted();
+                if let Err(error) = healed {
+                    tracing::error!(%error, "the index could not be built again; trying once more");
+                    wanted = self.wait(wanted, HEAL_AGAIN_AFTER);
+                    wanted.heal = true;
+                }
+            } else if wanted.checkpoint {
+                wanted = self.wait(wanted, CHECKPOINT_AFTER);
+                if wanted.stop || wanted.heal {
+                    continue;
+                }
+                wanted.checkpoint = false;
+                drop(wanted);
+                if let Err(error) = checkpoint(shared) {
+                    tracing::warn!(%error, "the index could not be made durable; a start may take longer");
+                }
+                wanted = self.wanted();
+            } else {
+                wanted = self.changed.wait(wanted).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// Waits that long, or until the end is wanted or the index fails.
+    fn wait<'a>(&'a self, wanted: MutexGuard<'a, Wanted>, span: Duration) -> MutexGuard<'a, Wanted> {
+        let heals = wanted.heal;
+        let waited =
+            self.changed.wait_timeout_while(wanted, span, |wanted| !wanted.stop && wanted.heal == heals);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Makes the index durable and says in `store.json` how far the journal goes.
+fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
+    let index = shared.index()?;
+    index.expire((shared.options.clock)())?;
+    index.checkpoint()?;
+    let mark = shared.mark().clone();
+    mark::write(shared.files.as_ref(), &shared.folder, &mark)
+        .map_err(|source| ReadError::Io { path: shared.folder.join(mark::FILE_NAME), source })
+}
+
+/// Throws the index away and builds it again from the journal.
+fn heal(shared: &Shared) -> Result<(), ReadError> {
+    // What fails to be removed or built is tried again later, from here.
+    if let Some(failed) = shared.set_index(None) {
+        let folder = failed.folder().to_owned();
+        drop(failed);
+        std::fs::remove_dir_all(&folder).map_err(|source| ReadError::Io { path: folder, source })?;
+    }
+    shared.mark().index = IndexState::Building;
+    write_mark(shared)?;
+    let folder = shared.folder.join(open::INDEX_FOLDER);
+    open::remove_folder(&folder).map_err(|source| ReadError::Io { path: folder.clone(), source })?;
+    let index = Index::open(&folder, shared.options.cache_bytes)?;
+    let last = shared.mark().journal.position;
+    let now = (shared.options.clock)();
+    sled::catch_up(&index, &shared.files, &shared.segments, last, now, shared.options.progress.as_ref())?;
+    index.flush()?;
+    shared.mark().index = IndexState::Open { boot: shared.options.boot_id.clone() };
+    write_mark(shared)?;
+    shared.set_index(Some(index));
+    shared.gate.set(Cause::Index, None);
+    tracing::info!("the index is built again");
+    Ok(())
+}
+
+fn write_mark(shared: &Shared) -> Result<(), ReadError> {
+    let mark = shared.mark().clone();
+    mark::write(shared.files.as_ref(), &shared.folder, &mark)
+        .map_err(|source| ReadError::Io { path: shared.folder.join(mark::FILE_NAME), source })
+}

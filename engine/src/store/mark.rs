@@ -1,0 +1,147 @@
+//! `store.json`: what a store says about itself outside of its journal.
+//!
+//! Law: it is replaced as a whole, durably, and carries its own checksum. Losing it loses no event;
+//! it makes recovery more careful.
+//!
+//! Written when a store is opened, at checkpoints and when it is closed.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::files::Files;
+use crate::id::Position;
+use crate::json::{self, Hash};
+
+/// The format of the data folder that this code writes, and the newest that it opens.
+pub const STORE_FORMAT: u32 = 1;
+/// The file's name.
+pub(crate) const FILE_NAME: &str = "store.json";
+
+/// A store's own description.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoreMark {
+    pub(crate) format: u32,
+    /// Drawn once for this store; stands in every segment.
+    pub(crate) store: String,
+    /// Drawn for this store and again for every copy of it.
+    pub(crate) epoch: String,
+    /// A person said that this copy is the one that acts.
+    pub(crate) adopted: bool,
+    pub(crate) place: Place,
+    pub(crate) index: IndexState,
+    /// The journal held this much, durably, when the file was written.
+    pub(crate) journal: JournalMark,
+}
+
+/// Where the folder lies; another place means that it was copied or moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// The file system's own identity: device numbers change when disks are found in another order.
+    pub(crate) filesystem: u64,
+}
+
+impl Place {
+    pub(crate) fn of(folder: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = fs::metadata(folder)?;
+        let filesystem = rustix::fs::statvfs(folder)?.f_fsid;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino(), filesystem })
+    }
+
+    /// Whether both are one folder.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.inode == other.inode
+            && (self.device == other.device || (self.filesystem != 0 && self.filesystem == other.filesystem))
+    }
+}
+
+/// How far the index may be believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum IndexState {
+    /// Not at all: it is being built.
+    Building,
+    /// While the machine runs on: this boot wrote it.
+    Open {
+        /// The kernel's boot id.
+        boot: String,
+    },
+    /// Wholly: it was synced, and nothing was written since.
+    Closed,
+}
+
+/// An end that the journal had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JournalMark {
+    pub(crate) segment: u64,
+    pub(crate) end: u64,
+    pub(crate) position: Position,
+    pub(crate) crc: u32,
+}
+
+impl JournalMark {
+    pub(crate) const EMPTY: Self = Self { segment: 0, end: 0, position: Position::ZERO, crc: 0 };
+}
+
+/// What a folder's file says.
+pub(crate) enum Found {
+    None,
+    /// It is there and not what was written.
+    Damaged(String),
+    /// A newer everfold wrote it, in this format.
+    TooNew(u32),
+    Mark(Box<StoreMark>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Checked {
+    everfold: StoreMark,
+    check: Hash,
+}
+
+/// Reads the file.
+pub(crate) fn read(folder: &Path) -> io::Result<Found> {
+    let bytes = match fs::read(folder.join(FILE_NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::None),
+        other => other?,
+    };
+    let damaged = |error: serde_json::Error| Found::Damaged(error.to_string());
+    let value: json::Value = match serde_json::from_slice(&bytes) {
+        Ok(value) => value,
+        Err(error) => return Ok(damaged(error)),
+    };
+    let check = Hash::of(json::canonical(&value["everfold"]).as_bytes()).to_string();
+    if value["check"] != check {
+        return Ok(Found::Damaged("its checksum is wrong".into()));
+    }
+    // The format is looked at before the rest, which a newer one may have changed.
+    if let Some(format) = value["everfold"]["format"].as_u64()
+        && format > u64::from(STORE_FORMAT)
+    {
+        return Ok(Found::TooNew(u32::try_from(format).unwrap_or(u32::MAX)));
+    }
+    Ok(match serde_json::from_value::<Checked>(value) {
+        Ok(checked) => Found::Mark(Box::new(checked.everfold)),
+        Err(error) => damaged(error),
+    })
+}
+
+/// Replaces the file, durably.
+pub(crate) fn write(files: &dyn Files, folder: &Path, mark: &StoreMark) -> io::Result<()> {
+    let value = serde_json::to_value(mark)?;
+    let check = Hash::of(json::canonical(&value).as_bytes());
+    let mut bytes = serde_json::to_vec_pretty(&Checked { everfold: mark.clone(), check })?;
+    bytes.push(b'\n');
+    files.replace(&folder.join(FILE_NAME), &bytes)
+}
+
+/// The kernel's name for this boot; empty where the system has none, and then no kill is told from a
+/// power cut.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}

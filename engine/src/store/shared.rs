@@ -1,0 +1,118 @@
+//! What the store's threads and its readers have in common.
+//!
+//! Law: what stands here is durable. The published position moves after the journal's sync and after
+//! the index holds the events, or has failed.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use lru::LruCache;
+use tokio::sync::watch;
+
+use super::files::Files;
+use super::gate::Gate;
+use super::journal::segment::Segments;
+use super::judge::HeadRecord;
+use super::mark::StoreMark;
+use super::recent::Recent;
+use super::sled::Index;
+use super::{ReadError, SledOptions};
+use crate::envelope::StreamId;
+use crate::id::Position;
+
+/// Heads that are kept in memory.
+const HEADS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+
+/// How far the store can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) position: Position,
+    pub(crate) closed: bool,
+}
+
+/// The state that the store's threads and readers share.
+pub(crate) struct Shared {
+    pub(crate) folder: PathBuf,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) options: SledOptions,
+    pub(crate) segments: Segments,
+    index: RwLock<Option<Arc<Index>>>,
+    heads: Mutex<LruCache<StreamId, HeadRecord>>,
+    pub(crate) recent: Recent,
+    pub(crate) published: watch::Sender<Published>,
+    pub(crate) gate: Arc<Gate>,
+    mark: Mutex<StoreMark>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        folder: PathBuf,
+        options: SledOptions,
+        segments: Segments,
+        index: Index,
+        gate: Arc<Gate>,
+        mark: StoreMark,
+        position: Position,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            folder,
+            files: options.files.clone(),
+            options,
+            segments,
+            index: RwLock::new(Some(Arc::new(index))),
+            heads: Mutex::new(LruCache::new(HEADS_MAX)),
+            recent: Recent::default(),
+            published: watch::Sender::new(Published { position, closed: false }),
+            gate,
+            mark: Mutex::new(mark),
+        })
+    }
+
+    /// The index, unless it is being built again or the store is closed.
+    pub(crate) fn index(&self) -> Result<Arc<Index>, ReadError> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner).clone();
+        index.ok_or_else(|| {
+            if self.published.borrow().closed {
+                ReadError::Closed
+            } else {
+                ReadError::Index("it is being built again from the journal".into())
+            }
+        })
+    }
+
+    /// Puts another index in the place of the one, which is given back.
+    pub(crate) fn set_index(&self, index: Option<Index>) -> Option<Arc<Index>> {
+        let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *held, index.map(Arc::new))
+    }
+
+    /// The durable heads that were used lately.
+    pub(crate) fn heads(&self) -> MutexGuard<'_, LruCache<StreamId, HeadRecord>> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream's durable head, from memory or the index.
+    pub(crate) fn head(&self, stream: &StreamId) -> Result<Option<HeadRecord>, ReadError> {
+        if let Some(head) = self.heads().get(stream) {
+            return Ok(Some(*head));
+        }
+        // Not entered into the memory here: the applier may be just passing by with a newer one.
+        Ok(self.index()?.head(stream)?)
+    }
+
+    /// The store's description, to be read or changed.
+    pub(crate) fn mark(&self) -> MutexGuard<'_, StoreMark> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells readers and followers how far the store goes now.
+    pub(crate) fn publish(&self, position: Position) {
+        self.published.send_modify(|published| published.position = position);
+    }
+
+    /// Tells followers that nothing comes any more.
+    pub(crate) fn end(&self) {
+        self.published.send_modify(|published| published.closed = true);
+    }
+}

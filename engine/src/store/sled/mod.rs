@@ -1,0 +1,127 @@
+//! The index: the streams as they are read, kept by sled, derived from the journal.
+//!
+//! Law: the index proves nothing. It may be thrown away at any moment and is built again from the
+//! journal; nothing is acknowledged because it is here. No panic of sled's leaves this module.
+//!
+//! Called by the store's threads and, on blocking threads, by its readers. Nothing else names sled.
+
+mod apply;
+mod keys;
+mod read;
+mod rebuild;
+mod values;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::id::Position;
+
+pub(crate) use apply::{IndexBatch, IndexEntry};
+pub(crate) use rebuild::catch_up;
+
+/// The index failed, or panicked, which is its way of failing on damage.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct IndexError(pub(crate) String);
+
+impl From<::sled::Error> for IndexError {
+    fn from(error: ::sled::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<IndexError> for crate::store::ReadError {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error.0)
+    }
+}
+
+/// How long an opener waits for the last handle of an earlier owner in this process to go.
+const LOCK_PATIENCE: u32 = 250;
+
+/// An open index.
+pub(crate) struct Index {
+    db: ::sled::Db,
+    /// sled's own flush leaves the disk's cache alone; a checkpoint syncs through this handle.
+    file: fs::File,
+    folder: PathBuf,
+    /// The last position that was applied, to notice one that was left out.
+    held: AtomicU64,
+}
+
+impl Index {
+    /// Opens or makes the index in a folder.
+    pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
+        guarded(|| {
+            let mut patience = LOCK_PATIENCE;
+            let db = loop {
+                let opened = ::sled::Config::new()
+                    .path(folder)
+                    .cache_capacity(cache_bytes)
+                    .flush_every_ms(None)
+                    .open();
+                match opened {
+                    // Its threads let go of the lock a moment after the last handle is dropped.
+                    Err(error) if patience > 0 && error.to_string().contains("acquire lock") => {
+                        patience -= 1;
+                        std::thread::park_timeout(Duration::from_millis(20));
+                    }
+                    other => break other?,
+                }
+            };
+            let file = fs::File::open(folder.join("db")).map_err(|error| IndexError(error.to_string()))?;
+            let index = Self { db, file, folder: folder.to_owned(), held: AtomicU64::new(0) };
+            index.held.store(index.position()?.0, Ordering::Release);
+            Ok(index)
+        })
+    }
+
+    /// The last position that it holds.
+    pub(crate) fn position(&self) -> Result<Position, IndexError> {
+        self.guarded(|db| match db.get(keys::POSITION)? {
+            None => Ok(Position::ZERO),
+            Some(value) => value
+                .as_ref()
+                .try_into()
+                .map(|bytes| Position(u64::from_le_bytes(bytes)))
+                .map_err(|_| IndexError("its position is not readable".into())),
+        })
+    }
+
+    /// Makes durable what it holds.
+    pub(crate) fn checkpoint(&self) -> Result<(), IndexError> {
+        self.guarded(|db| {
+            db.flush()?;
+            self.file.sync_data().map_err(|error| IndexError(error.to_string()))
+        })
+    }
+
+    /// Hands everything to the operating system, so that it survives the process.
+    pub(crate) fn flush(&self) -> Result<(), IndexError> {
+        self.guarded(|db| db.flush().map(|_| ()).map_err(IndexError::from))
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn guarded<T>(&self, body: impl FnOnce(&::sled::Db) -> Result<T, IndexError>) -> Result<T, IndexError> {
+        guarded(|| body(&self.db))
+    }
+}
+
+/// Turns a panic into an error.
+fn guarded<T>(body: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(IndexError(format!("the index panicked: {what}")))
+    })
+}

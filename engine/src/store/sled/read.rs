@@ -1,0 +1,196 @@
+//! Reads streams, heads, timers and snapshots from the index.
+//!
+//! Law: what is given out was checked: a batch's checksum, and that versions follow one another.
+//! A stream with a fault is an error of its own and concerns no other.
+//!
+//! Called on blocking threads.
+
+use std::collections::BTreeSet;
+
+use super::values::BatchPlace;
+use super::{Index, IndexError, keys, values};
+use crate::envelope::{Envelope, StreamId, StreamKind};
+use crate::id::Version;
+use crate::json::Hash;
+use crate::store::judge::{DedupRecord, HeadRecord};
+use crate::store::{Head, ReadError, Snapshot, record};
+use crate::time::Timestamp;
+
+impl Index {
+    pub(crate) fn head(&self, stream: &StreamId) -> Result<Option<HeadRecord>, IndexError> {
+        self.guarded(|db| match db.get(keys::head(stream))? {
+            None => Ok(None),
+            Some(value) => values::decode_head(&value)
+                .map(Some)
+                .map_err(|what| IndexError(format!("the head of {stream}: {what}"))),
+        })
+    }
+
+    pub(crate) fn dedup(&self, key: &Hash) -> Result<Option<DedupRecord>, IndexError> {
+        self.guarded(|db| match db.get(keys::dedup(key))? {
+            None => Ok(None),
+            Some(value) => values::decode_dedup(&value)
+                .map(Some)
+                .map_err(|what| IndexError(format!("an idempotency entry: {what}"))),
+        })
+    }
+
+    /// Up to `limit` events from a version on.
+    pub(crate) fn read(
+        &self,
+        stream: &StreamId,
+        from: Version,
+        limit: usize,
+    ) -> Result<Vec<Envelope>, ReadError> {
+        let mut events: Vec<Envelope> = Vec::new();
+        let mut expected = None;
+        self.each_batch(stream, from, |first, place, bytes| {
+            let damaged = |what| ReadError::DamagedStream { stream: stream.clone(), version: first, what };
+            if expected.is_some_and(|expected| expected != first) {
+                return Err(damaged(format!("batch {first} follows event {}", events.len())));
+            }
+            let (head, batch) =
+                record::decode(bytes, place.first_position, place.committed_at).map_err(damaged)?;
+            if head.stream != *stream || head.first_version != first {
+                return Err(damaged(format!("batch {} of {} stands here", head.first_version, head.stream)));
+            }
+            expected = Some(Version(first.0 + u64::from(head.count)));
+            events.extend(batch.into_iter().filter(|event| event.header.version >= from));
+            Ok(events.len() < limit)
+        })?;
+        events.truncate(limit);
+        Ok(events)
+    }
+
+    /// Calls `visit` with each batch from the one on that holds `from`, until it says `false`.
+    pub(crate) fn each_batch(
+        &self,
+        stream: &StreamId,
+        from: Version,
+        mut visit: impl FnMut(Version, BatchPlace, &[u8]) -> Result<bool, ReadError>,
+    ) -> Result<(), ReadError> {
+        let outcome = self.guarded(|db| {
+            let range = keys::batches(stream);
+            let wanted = keys::batch(stream, from.max(Version::FIRST), 0);
+            let start = match db.range(range.start.clone()..=wanted.clone()).next_back() {
+                None => wanted,
+                Some(item) => {
+                    let (key, _) = item?;
+                    let (version, _) = keys::version_and_chunk(&key)
+                        .ok_or_else(|| IndexError(format!("a key of {stream} is not readable")))?;
+                    keys::batch(stream, version, 0)
+                }
+            };
+            let mut batch: Option<(Version, Vec<u8>)> = None;
+            let mut visit = |held: Option<(Version, Vec<u8>)>| -> Result<bool, ReadError> {
+                let Some((version, bytes)) = held else { return Ok(true) };
+                let (place, record) = values::decode_batch(&bytes)
+                    .map_err(|what| ReadError::DamagedStream { stream: stream.clone(), version, what })?;
+                visit(version, place, record)
+            };
+            for item in db.range(start..range.end) {
+                let (key, value) = item?;
+                let (version, chunk) = keys::version_and_chunk(&key)
+                    .ok_or_else(|| IndexError(format!("a key of {stream} is not readable")))?;
+                match &mut batch {
+                    Some((held, bytes)) if *held == version && chunk > 0 => bytes.extend_from_slice(&value),
+                    _ => {
+                        match visit(batch.take()) {
+                            Ok(true) => {}
+                            Ok(false) => return Ok(Ok(())),
+                            Err(error) => return Ok(Err(error)),
+                        }
+                        batch = Some((version, value.to_vec()));
+                    }
+                }
+            }
+            Ok(visit(batch).map(|_| ()))
+        });
+        outcome?
+    }
+
+    pub(crate) fn streams(
+        &self,
+        kind: StreamKind,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(StreamId, Head)>, IndexError> {
+        self.guarded(|db| {
+            let mut streams = Vec::new();
+            for item in db.range(keys::heads_after(kind, after)).take(limit) {
+                let (key, value) = item?;
+                let stream = keys::stream_of(&key[1..]);
+                let stream = stream.ok_or_else(|| IndexError("a stream's key is not readable".into()))?;
+                let head = values::decode_head(&value)
+                    .map_err(|what| IndexError(format!("the head of {stream}: {what}")))?;
+                streams.push((stream, head.public()));
+            }
+            Ok(streams)
+        })
+    }
+
+    pub(crate) fn due(&self, until: Timestamp) -> Result<Vec<StreamId>, IndexError> {
+        let unreadable = || IndexError("a key of the due streams is not readable".into());
+        self.guarded(|db| {
+            let mut due = BTreeSet::new();
+            for key in db.scan_prefix([keys::BUSY]).keys() {
+                due.insert(keys::stream_of(&key?[1..]).ok_or_else(unreadable)?);
+            }
+            for key in db.range(keys::wakes_until(until)).keys() {
+                due.insert(keys::wake_of(&key?).ok_or_else(unreadable)?.1);
+            }
+            Ok(due.into_iter().collect())
+        })
+    }
+
+    pub(crate) fn next_wake(&self) -> Result<Option<Timestamp>, IndexError> {
+        self.guarded(|db| match db.scan_prefix([keys::WAKE]).keys().next() {
+            None => Ok(None),
+            Some(key) => keys::wake_of(&key?)
+                .map(|(at, _)| Some(at))
+                .ok_or_else(|| IndexError("a timer's key is not readable".into())),
+        })
+    }
+
+    /// Replaces a stream's snapshots by one.
+    pub(crate) fn save_snapshot(&self, stream: &StreamId, snapshot: &Snapshot) -> Result<(), IndexError> {
+        self.guarded(|db| {
+            let mut batch = ::sled::Batch::default();
+            for key in db.range(keys::snapshots(stream)).keys() {
+                batch.remove(key?);
+            }
+            values::snapshot_chunks(snapshot, |chunk, value| {
+                batch.insert(keys::snapshot(stream, snapshot.fold_version, chunk), value);
+            });
+            db.apply_batch(batch).map_err(IndexError::from)
+        })
+    }
+
+    /// The snapshot under a fold, whole, of this history; anything else is none.
+    pub(crate) fn load_snapshot(
+        &self,
+        stream: &StreamId,
+        fold_version: u32,
+    ) -> Result<Option<Snapshot>, ReadError> {
+        let bytes = self.guarded(|db| {
+            let mut range = keys::snapshots(stream);
+            range.start = keys::snapshot(stream, fold_version, 0);
+            let last = keys::snapshot(stream, fold_version, u16::MAX);
+            let mut bytes = Vec::new();
+            for value in db.range(range.start..=last).values() {
+                bytes.extend_from_slice(&value?);
+            }
+            Ok(bytes)
+        })?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let Ok(snapshot) = values::decode_snapshot(&bytes, fold_version) else {
+            tracing::warn!(%stream, "a snapshot is not whole and is not used");
+            return Ok(None);
+        };
+        let last = self.read(stream, snapshot.version, 1)?;
+        let known = last.first().filter(|event| event.header.version == snapshot.version);
+        Ok(known.is_some_and(|event| event.hash == snapshot.hash).then_some(snapshot))
+    }
+}

@@ -1,0 +1,167 @@
+//! The values of the index, and how long ones are cut into chunks.
+//!
+//! Law: no value is longer than 8 KiB, because sled never syncs what is much longer. A batch or
+//! snapshot carries its length and checksum, so one that lacks a chunk is noticed.
+//!
+//! Called by the parts of the index that write and read.
+
+use crate::id::{Position, Version};
+use crate::json::Hash;
+use crate::store::judge::{DedupRecord, HeadRecord};
+use crate::store::record::Reader;
+use crate::store::{DedupKeep, Fence, Snapshot, StreamNote};
+use crate::time::Timestamp;
+
+/// The longest value.
+pub(crate) const CHUNK_BYTES: usize = 8 * 1024;
+
+const OPEN: u8 = 1;
+const BUSY: u8 = 2;
+const WAKE: u8 = 4;
+const FENCE: u8 = 8;
+
+pub(crate) fn encode_head(head: &HeadRecord) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(65);
+    bytes.extend_from_slice(&head.version.0.to_le_bytes());
+    bytes.extend_from_slice(&head.position.0.to_le_bytes());
+    bytes.extend_from_slice(&head.hash.0);
+    let bits = [
+        (head.note.open, OPEN),
+        (head.note.busy, BUSY),
+        (head.note.wake_at.is_some(), WAKE),
+        (head.fence.is_some(), FENCE),
+    ];
+    bytes.push(bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit));
+    if let Some(wake_at) = head.note.wake_at {
+        bytes.extend_from_slice(&wake_at.0.to_le_bytes());
+    }
+    if let Some(Fence(fence)) = head.fence {
+        bytes.extend_from_slice(&fence.to_le_bytes());
+    }
+    bytes
+}
+
+pub(crate) fn decode_head(bytes: &[u8]) -> Result<HeadRecord, String> {
+    let mut reader = Reader(bytes);
+    let (version, position) = (Version(reader.u64()?), Position(reader.u64()?));
+    let hash = Hash(reader.array()?);
+    let bits = reader.u8()?;
+    let wake_at = if bits & WAKE == 0 { None } else { Some(Timestamp(reader.i64()?)) };
+    let fence = if bits & FENCE == 0 { None } else { Some(Fence(reader.u64()?)) };
+    reader.end()?;
+    let note = StreamNote { open: bits & OPEN != 0, busy: bits & BUSY != 0, wake_at };
+    Ok(HeadRecord { version, hash, position, note, fence })
+}
+
+pub(crate) fn encode_dedup(dedup: &DedupRecord) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(61);
+    bytes.extend_from_slice(&dedup.body.0);
+    bytes.push(u8::from(dedup.keep == DedupKeep::Stream));
+    bytes.extend_from_slice(&dedup.first_version.0.to_le_bytes());
+    bytes.extend_from_slice(&dedup.first_position.0.to_le_bytes());
+    bytes.extend_from_slice(&dedup.count.to_le_bytes());
+    bytes.extend_from_slice(&dedup.committed_at.0.to_le_bytes());
+    bytes
+}
+
+pub(crate) fn decode_dedup(bytes: &[u8]) -> Result<DedupRecord, String> {
+    let mut reader = Reader(bytes);
+    let record = DedupRecord {
+        body: Hash(reader.array()?),
+        keep: if reader.u8()? == 0 { DedupKeep::Week } else { DedupKeep::Stream },
+        first_version: Version(reader.u64()?),
+        first_position: Position(reader.u64()?),
+        count: reader.u32()?,
+        committed_at: Timestamp(reader.i64()?),
+    };
+    reader.end()?;
+    Ok(record)
+}
+
+/// What stands before a batch's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BatchPlace {
+    pub(crate) committed_at: Timestamp,
+    pub(crate) first_position: Position,
+}
+
+/// Calls `put` with the chunks of a batch.
+pub(crate) fn batch_chunks(place: &BatchPlace, record: &[u8], put: impl FnMut(u16, Vec<u8>)) {
+    let mut front = Vec::with_capacity(24);
+    front.extend_from_slice(&place.committed_at.0.to_le_bytes());
+    front.extend_from_slice(&place.first_position.0.to_le_bytes());
+    chunks(&front, record, put);
+}
+
+/// Reads what [`batch_chunks`] wrote, joined.
+pub(crate) fn decode_batch(bytes: &[u8]) -> Result<(BatchPlace, &[u8]), String> {
+    let mut reader = Reader(whole(bytes)?);
+    let committed_at = Timestamp(reader.i64()?);
+    Ok((BatchPlace { committed_at, first_position: Position(reader.u64()?) }, reader.0))
+}
+
+/// Calls `put` with the chunks of a snapshot.
+pub(crate) fn snapshot_chunks(snapshot: &Snapshot, put: impl FnMut(u16, Vec<u8>)) {
+    let mut front = Vec::with_capacity(48);
+    front.extend_from_slice(&snapshot.version.0.to_le_bytes());
+    front.extend_from_slice(&snapshot.hash.0);
+    chunks(&front, &snapshot.bytes, put);
+}
+
+/// Reads what [`snapshot_chunks`] wrote, joined.
+pub(crate) fn decode_snapshot(bytes: &[u8], fold_version: u32) -> Result<Snapshot, String> {
+    let mut reader = Reader(whole(bytes)?);
+    let (version, hash) = (Version(reader.u64()?), Hash(reader.array()?));
+    Ok(Snapshot { version, hash, fold_version, bytes: reader.0.to_vec() })
+}
+
+fn chunks(front: &[u8], rest: &[u8], mut put: impl FnMut(u16, Vec<u8>)) {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(front);
+    crc.update(rest);
+    let length = u32::try_from(front.len() + rest.len()).expect("batches and snapshots are far below 4 GiB");
+    let mut chunk = Vec::with_capacity((8 + front.len() + rest.len()).min(CHUNK_BYTES));
+    chunk.extend_from_slice(&length.to_le_bytes());
+    chunk.extend_from_slice(&crc.finalize().to_le_bytes());
+    chunk.extend_from_slice(front);
+    let (first, rest) = rest.split_at(rest.len().min(CHUNK_BYTES - chunk.len()));
+    chunk.extend_from_slice(first);
+    put(0, chunk);
+    for (number, piece) in (1..).zip(rest.chunks(CHUNK_BYTES)) {
+        put(number, piece.to_vec());
+    }
+}
+
+fn whole(bytes: &[u8]) -> Result<&[u8], String> {
+    let mut reader = Reader(bytes);
+    let (length, crc) = (reader.u32()?, reader.u32()?);
+    if reader.0.len() != length as usize {
+        return Err(format!("{} bytes are there of {length}", reader.0.len()));
+    }
+    if crc32fast::hash(reader.0) != crc {
+        return Err("the checksum is wrong".into());
+    }
+    Ok(reader.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_batches_are_cut_into_values_of_at_most_8_kib_and_a_lost_chunk_is_noticed() {
+        let place = BatchPlace { committed_at: Timestamp(7), first_position: Position(9) };
+        for length in [0, 1, CHUNK_BYTES - 24, CHUNK_BYTES - 23, CHUNK_BYTES, 100_000] {
+            let record: Vec<u8> = (0..length).map(|byte| u8::try_from(byte % 251).unwrap()).collect();
+            let mut chunks = Vec::new();
+            batch_chunks(&place, &record, |number, chunk| {
+                assert_eq!(usize::from(number), chunks.len());
+                assert!(chunk.len() <= CHUNK_BYTES);
+                chunks.push(chunk);
+            });
+            assert_eq!(decode_batch(&chunks.concat()), Ok((place, record.as_slice())));
+            chunks.pop();
+            assert!(decode_batch(&chunks.concat()).is_err());
+        }
+    }
+}

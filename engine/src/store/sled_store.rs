@@ -1,0 +1,442 @@
+//! [`SledStore`]: the store of one machine, a journal with an index by sled.
+//!
+//! Law: an append resolves after its group's `fdatasync`; no method blocks the caller's thread on a
+//! disk. Dropping the store closes it in order.
+//!
+//! Opened by whoever owns a data folder; shared as `Arc<dyn EventStore>`.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::applier::{Applier, RECORD_AT};
+use super::commit::{Command, Committer, Queued};
+use super::files::{Files, SystemFiles};
+use super::follow::Follower;
+use super::gate::{Cause, Gate};
+use super::journal::prepare::Preparer;
+use super::journal::reader::JournalCursor;
+use super::journal::writer::JournalWriter;
+use super::keeper::Keeper;
+use super::lock::FolderLock;
+use super::mark::{self, IndexState};
+use super::open::{self, Opened};
+use super::shared::Shared;
+use super::sled::Index;
+use super::{
+    Append, AppendError, Appended, EventStore, Head, OpenError, Progress, ReadError, Snapshot, Subscription,
+    Writability, judge, record,
+};
+use crate::clock::{self, Clock};
+use crate::envelope::{Envelope, StreamId, StreamKind};
+use crate::id::{Position, Version};
+use crate::time::Timestamp;
+
+/// Appends that wait for the writer at most; more callers wait before they queue.
+const QUEUE: usize = 4_096;
+/// Bytes of payload behind which one read of the log takes no more.
+pub(crate) const READ_BYTES_ENOUGH: usize = 8 * 1024 * 1024;
+
+/// How a store is opened. `Default` is what everything but tests wants.
+#[derive(Clone)]
+pub struct SledOptions {
+    /// The system calls.
+    pub files: Arc<dyn Files>,
+    /// Where commit times come from.
+    pub clock: Clock,
+    /// The kernel's name for this boot; while it stays, a kill is no power cut.
+    pub boot_id: String,
+    /// Memory for sled's pages.
+    pub cache_bytes: u64,
+    /// Told how far building the index has come.
+    pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Default for SledOptions {
+    fn default() -> Self {
+        Self {
+            files: Arc::new(SystemFiles),
+            clock: clock::system(),
+            boot_id: mark::boot_id(),
+            cache_bytes: 32 * 1024 * 1024,
+            progress: Arc::new(|_| {}),
+        }
+    }
+}
+
+/// What opening a store found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// The store's identity, 32 hexadecimal digits; copies share it.
+    pub store: String,
+    /// The store's epoch, 16 hexadecimal digits; no copy shares it. Cursors carry it.
+    pub epoch: String,
+    /// Whether this folder may act: it was not copied or moved, or somebody adopted it.
+    pub adopted: bool,
+    /// There was nothing in the folder.
+    pub is_new: bool,
+    /// The last event's position.
+    pub position: Position,
+    /// What was done to the index.
+    pub index: IndexOpened,
+    /// What was mended, for people.
+    pub warnings: Vec<String>,
+}
+
+/// What opening did to the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexOpened {
+    /// It was up to date.
+    Kept,
+    /// It lacked the journal's last events.
+    CaughtUp {
+        /// How many.
+        events: u64,
+    },
+    /// It was built again from the journal.
+    Rebuilt {
+        /// Of how many events.
+        events: u64,
+    },
+}
+
+/// The store of one machine.
+pub struct SledStore {
+    shared: Arc<Shared>,
+    keeper: Arc<Keeper>,
+    queue: Option<mpsc::Sender<Command>>,
+    running: Arc<Mutex<Option<Running>>>,
+    report: OpenReport,
+}
+
+/// What ends with the store.
+struct Running {
+    writer: JoinHandle<()>,
+    beside: Vec<JoinHandle<()>>,
+    preparer: Arc<Preparer>,
+    keeper: Arc<Keeper>,
+    _lock: FolderLock,
+}
+
+impl SledStore {
+    /// Opens the store in a folder, or makes a new one there. Blocks: rebuilding the index takes a
+    /// second or two for a million events.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing that could be evidence was changed.
+    pub fn open(folder: impl AsRef<Path>, options: SledOptions) -> Result<Self, OpenError> {
+        let folder = folder.as_ref().to_owned();
+        let Opened { lock, mark, index, survey, active, report } = open::open(&folder, &options)?;
+        let gate = Arc::new(Gate::default());
+        if !mark.adopted {
+            gate.set(Cause::NotAdopted, Some(not_adopted()));
+        }
+        let owner = open::owner(&mark);
+        let segments = survey.shared();
+        let position = survey.tail.position();
+        let files = options.files.clone();
+        let journal_folder = open::journal_folder(&folder);
+        let preparer = Preparer::new(files.clone(), &journal_folder, {
+            let gate = gate.clone();
+            move |failed| gate.set_full(failed)
+        });
+        let shared = Shared::new(folder.clone(), options, segments.clone(), index, gate, mark, position);
+        let keeper = Keeper::new();
+        let threads_failed = |source| OpenError::Io { path: folder.clone(), source };
+        let applier = Applier::start(shared.clone(), keeper.clone()).map_err(threads_failed)?;
+        let journal = JournalWriter::new(
+            files,
+            &journal_folder,
+            segments,
+            owner,
+            preparer.clone(),
+            active,
+            survey.tail,
+        );
+        let committer = Committer::new(shared.clone(), journal, applier);
+        let (queue, commands) = mpsc::channel(QUEUE);
+        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.into()).spawn(body).map_err(threads_failed)
+        };
+        let beside = vec![
+            spawn("everfold-prepare", {
+                let preparer = preparer.clone();
+                Box::new(move || preparer.run())
+            })?,
+            spawn("everfold-keep", {
+                let (keeper, shared) = (keeper.clone(), shared.clone());
+                Box::new(move || keeper.run(&shared))
+            })?,
+        ];
+        let writer = spawn("everfold-write", Box::new(move || committer.run(commands)))?;
+        let running = Running { writer, beside, preparer, keeper: keeper.clone(), _lock: lock };
+        let running = Arc::new(Mutex::new(Some(running)));
+        Ok(Self { shared, keeper, queue: Some(queue), running, report })
+    }
+
+    /// What opening found and did.
+    #[must_use]
+    pub fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.shared.folder
+    }
+
+    /// Lets a copied or moved store act: from now on it is the one.
+    ///
+    /// # Errors
+    /// Where that cannot be recorded.
+    pub async fn adopt(&self) -> Result<(), ReadError> {
+        self.blocking(|shared| {
+            let mark = {
+                let mut mark = shared.mark();
+                mark.adopted = true;
+                mark.clone()
+            };
+            mark::write(shared.files.as_ref(), &shared.folder, &mark)
+                .map_err(|source| ReadError::Io { path: shared.folder.join(mark::FILE_NAME), source })?;
+            shared.gate.set(Cause::NotAdopted, None);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs what may wait for the disk on a thread for that.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Shared) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let shared = self.shared.clone();
+        match tokio::task::spawn_blocking(move || body(&shared)).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => Err(ReadError::Index(error.to_string())),
+            Err(_) => Err(ReadError::Closed),
+        }
+    }
+
+    /// Reads from the index; where it turns out to be damaged, once more after it was built again.
+    async fn indexed<T: Send + 'static>(
+        &self,
+        body: impl Fn(&Index) -> Result<T, ReadError> + Send + Sync + 'static,
+    ) -> Result<T, ReadError> {
+        let body = Arc::new(body);
+        let again = body.clone();
+        let first = self.blocking(move |shared| shared.index().and_then(|index| body(&index))).await;
+        match first {
+            Err(ReadError::Index(_) | ReadError::DamagedStream { .. })
+                if !self.shared.published.borrow().closed =>
+            {
+                let why = first.err().map(|error| error.to_string()).unwrap_or_default();
+                tracing::warn!(why, "the index is damaged; it is built again from the journal");
+                self.heal(why).await?;
+                self.blocking(move |shared| shared.index().and_then(|index| again(&index))).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Has the index built again and waits for it.
+    async fn heal(&self, why: String) -> Result<(), ReadError> {
+        let mut healed = self.shared.gate.index_is_whole();
+        if *healed.borrow_and_update() {
+            self.shared.gate.set(Cause::Index, Some(format!("the index is being built again: {why}")));
+            self.keeper.heal_now();
+        }
+        let mut published = self.shared.published.subscribe();
+        tokio::select! {
+            whole = healed.wait_for(|whole| *whole) => whole.map(|_| ()).map_err(|_| ReadError::Closed),
+            _ = published.wait_for(|published| published.closed) => Err(ReadError::Closed),
+        }
+    }
+}
+
+fn not_adopted() -> String {
+    "this folder was copied or moved; `everfold store adopt` lets it act, if no other copy does".into()
+}
+
+impl EventStore for SledStore {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            judge::check_form(&append)?;
+            let record = encoded(&append);
+            let (reply, answer) = oneshot::channel();
+            let queued = Command::Append(Box::new(Queued { append, record, reply }));
+            let queue = self.queue.as_ref().ok_or(AppendError::Closed)?;
+            queue.send(queued).await.map_err(|_| AppendError::Closed)?;
+            let lost = |_| AppendError::Unknown("the store ended before it answered".into());
+            answer.await.map_err(lost)?
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        from: Version,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Envelope>, ReadError>> {
+        let stream = stream.clone();
+        Box::pin(self.indexed(move |index| index.read(&stream, from, limit)))
+    }
+
+    fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
+        Box::pin(async move {
+            let last = self.last_position();
+            if limit == 0 || from > last {
+                return Ok(Vec::new());
+            }
+            if let Some(events) = self.shared.recent.read(from, limit) {
+                return Ok(events);
+            }
+            self.blocking(move |shared| {
+                let mut cursor = JournalCursor::new(shared.files.clone(), shared.segments.clone(), from);
+                let mut events = Vec::new();
+                while events.len() < limit {
+                    let more = cursor.next_events(last, limit - events.len(), READ_BYTES_ENOUGH)?;
+                    if more.is_empty() {
+                        break;
+                    }
+                    events.extend(more);
+                }
+                Ok(events)
+            })
+            .await
+        })
+    }
+
+    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>> {
+        if let Some(head) = self.shared.heads().get(stream) {
+            let head = head.public();
+            return Box::pin(std::future::ready(Ok(Some(head))));
+        }
+        let stream = stream.clone();
+        Box::pin(async move {
+            let head = self.indexed(move |index| Ok(index.head(&stream)?)).await?;
+            Ok(head.map(|head| head.public()))
+        })
+    }
+
+    fn streams(
+        &self,
+        kind: StreamKind,
+        after: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<(StreamId, Head)>, ReadError>> {
+        Box::pin(self.indexed(move |index| Ok(index.streams(kind, after.as_deref(), limit)?)))
+    }
+
+    fn due(&self, until: Timestamp) -> BoxFuture<'_, Result<Vec<StreamId>, ReadError>> {
+        Box::pin(self.indexed(move |index| Ok(index.due(until)?)))
+    }
+
+    fn next_wake(&self) -> BoxFuture<'_, Result<Option<Timestamp>, ReadError>> {
+        Box::pin(self.indexed(|index| Ok(index.next_wake()?)))
+    }
+
+    fn last_position(&self) -> Position {
+        self.shared.published.borrow().position
+    }
+
+    fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
+        Box::new(Follower::new(self.shared.clone(), from))
+    }
+
+    fn save_snapshot<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        let stream = stream.clone();
+        Box::pin(self.indexed(move |index| Ok(index.save_snapshot(&stream, &snapshot)?)))
+    }
+
+    fn load_snapshot<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        fold_version: u32,
+    ) -> BoxFuture<'a, Result<Option<Snapshot>, ReadError>> {
+        let stream = stream.clone();
+        Box::pin(self.indexed(move |index| index.load_snapshot(&stream, fold_version)))
+    }
+
+    fn writability(&self) -> watch::Receiver<Writability> {
+        self.shared.gate.watch()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), AppendError>> {
+        Box::pin(async move {
+            let (done, closed) = oneshot::channel();
+            if let Some(queue) = &self.queue
+                && queue.send(Command::Close(done)).await.is_ok()
+            {
+                // An error means that the thread has ended: as good.
+                let _ended = closed.await;
+            }
+            let (shared, running) = (self.shared.clone(), self.running.clone());
+            let finished = tokio::task::spawn_blocking(move || finish(&shared, &running)).await;
+            finished.map_err(|error| AppendError::Unknown(error.to_string()))
+        })
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        // The writer ends when nobody can queue any more.
+        self.queue = None;
+        finish(&self.shared, &self.running);
+    }
+}
+
+/// Waits for the threads, makes the index durable, says so, and lets the folder go.
+fn finish(shared: &Shared, running: &Mutex<Option<Running>>) {
+    let Some(ended) = running.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    let wrote = ended.writer.join().is_ok();
+    ended.preparer.stop();
+    ended.keeper.stop();
+    let kept = ended.beside.into_iter().all(|thread| thread.join().is_ok());
+    let Some(index) = shared.set_index(None) else { return };
+    let synced = index.checkpoint();
+    let held = index.position();
+    wait_for_readers(index);
+    let mut mark = shared.mark().clone();
+    let whole = held.is_ok_and(|held| held == mark.journal.position) && shared.gate.is_sound();
+    if let Err(error) = &synced {
+        tracing::warn!(%error, "the index could not be made durable; the next start builds it again");
+    }
+    if wrote && kept && whole && synced.is_ok() {
+        mark.index = IndexState::Closed;
+    }
+    if let Err(error) = mark::write(shared.files.as_ref(), &shared.folder, &mark) {
+        tracing::warn!(%error, "the end could not be recorded; the next start checks more");
+    }
+}
+
+/// Waits until the last reader has let go of the index, so that the folder can be opened again.
+fn wait_for_readers(mut index: Arc<Index>) {
+    loop {
+        match Arc::try_unwrap(index) {
+            Ok(last) => return drop(last),
+            Err(shared) => {
+                index = shared;
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+/// The record of an append with its length in front.
+fn encoded(append: &Append) -> Vec<u8> {
+    let payloads: usize = append.events.iter().map(|event| event.payload.len() + 48).sum();
+    let mut bytes = Vec::with_capacity(payloads + 256);
+    bytes.extend_from_slice(&[0; RECORD_AT]);
+    record::encode(append, &mut bytes);
+    let length = u32::try_from(bytes.len() - RECORD_AT).expect("checked: an append is bounded");
+    bytes[..RECORD_AT].copy_from_slice(&length.to_le_bytes());
+    bytes
+}
