@@ -65,7 +65,7 @@ pub enum InputKind {
         /// What.
         usage: Usage,
     },
-    /// The workspace is there, or cannot be had.
+    /// The workspace is there, or cannot be had. Each preparation reports under an id of its own.
     WorkspacePrepared(Result<Workspace, Failure>),
     /// Evidence is there.
     ProbeFinished {
@@ -99,6 +99,8 @@ pub enum InputKind {
     TimerFired {
         /// Which timer.
         timer: TimerId,
+        /// When it was due: a timer that was set anew is another one.
+        due: Timestamp,
     },
     /// Someone votes.
     Vote {

@@ -81,7 +81,7 @@ pub fn decide(state: &mut RunState, input: &Input, loaded: &Loaded) -> Result<De
     if !is_start && state.run().is_none() {
         return Err(Refusal::NotStarted);
     }
-    if !input.actor.is_engine() && state.facts.inputs.contains(&input.id) {
+    if state.facts.inputs.contains(&input.id) {
         return Ok(Decision::Events(Batch::default())); // A repeated input: the first one is already history.
     }
     let mut draft = Draft::new(state, input, loaded);
@@ -114,7 +114,7 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms } => {
             work::probe_failed(draft, id, gate, *probe_no, message, *permanent, *took_ms);
         }
-        InputKind::TimerFired { timer } => work::timer_fired(draft, timer),
+        InputKind::TimerFired { timer, due } => work::timer_fired(draft, timer, *due),
         InputKind::Vote { id, vote, comment, roles } => {
             people::vote(draft, id, *vote, comment.as_ref(), roles)?
         }

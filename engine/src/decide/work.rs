@@ -71,7 +71,7 @@ pub(super) fn usage(draft: &mut Draft<'_>, id: &AttemptId, seq: u32, usage: &Usa
 }
 
 pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Failure>) {
-    if draft.state.facts.workspace.is_some() {
+    if !draft.state.wants_workspace() {
         return;
     }
     let waiting: Vec<Key> = {
@@ -154,8 +154,10 @@ pub(super) fn probe_failed(
     }
 }
 
-pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId) {
-    let Some(due) = draft.state.facts.timers.get(timer).copied() else { return };
+pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId, due: Timestamp) {
+    if draft.state.facts.timers.get(timer) != Some(&due) {
+        return;
+    }
     draft.record(TimerFired { timer: timer.clone(), due });
     if timer.kind == TimerKind::Timeout {
         draft.record(StopRequested { ids: vec![timer.id.clone()], reason: StopReason::Timeout });

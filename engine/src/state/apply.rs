@@ -23,7 +23,7 @@ use crate::json::Value;
 use crate::policy::Verdict;
 use crate::time::Timestamp;
 
-/// Inputs of people that are remembered.
+/// Inputs that are remembered by their id.
 const INPUTS_MAX: usize = 64;
 
 impl RunState {
@@ -31,7 +31,9 @@ impl RunState {
     pub fn apply(&mut self, event: &RunEvent, meta: &EventMeta) {
         self.facts.version = self.facts.version.next();
         self.facts.last_at = self.facts.last_at.max(meta.at);
-        if !meta.actor.is_engine() && self.facts.inputs.back() != Some(&meta.input) {
+        // Reports of work are recognised by what they are about; these are not.
+        let is_known_by_id = !meta.actor.is_engine() || matches!(event, RunEvent::WorkspacePrepared(_));
+        if is_known_by_id && self.facts.inputs.back() != Some(&meta.input) {
             self.facts.inputs.push_back(meta.input);
             if self.facts.inputs.len() > INPUTS_MAX {
                 self.facts.inputs.pop_front();
@@ -509,15 +511,16 @@ impl RunState {
 
     fn open_gate(&mut self, at: usize, gate: usize) {
         let step = &mut self.facts.steps[at];
-        step.judging = Judging { gate, ..Judging::default() };
-        if gate == self.graph.step(at).gates.len() {
+        let Some(next) = self.graph.step(at).gates.get(gate) else {
+            step.judging = Judging { gate, ..Judging::default() };
             step.phase = Phase::Settling(Settling::GatesPassed);
-            self.settle_later(Key::step(at));
-        } else {
-            step.phase = Phase::Judging;
-            if self.is_live(at) {
-                self.facts.agenda.insert(Agenda::Judge(at));
-            }
+            return self.settle_later(Key::step(at));
+        };
+        let probe_no = step.probes.get(&next.id).copied().unwrap_or(0);
+        step.judging = Judging { gate, probe_no, ..Judging::default() };
+        step.phase = Phase::Judging;
+        if self.is_live(at) {
+            self.facts.agenda.insert(Agenda::Judge(at));
         }
     }
 
@@ -529,9 +532,7 @@ impl RunState {
         self.facts.probing.insert(key.step);
         let step = &mut self.facts.steps[key.step];
         step.phase = Phase::Judging;
-        step.judging.probe_no = event.probe_no;
-        step.judging.polls += 1;
-        step.judging.since.get_or_insert(at);
+        step.note_probe(&event.gate, event.probe_no, at);
         step.judging.kind.clone_from(&event.kind);
         step.judging.task = Kept::of(&event.task, version);
         self.touch(key);
@@ -568,9 +569,7 @@ impl RunState {
         let step = &mut self.facts.steps[key.step];
         if event.probe_no > step.judging.probe_no {
             // An expression was judged without a probe.
-            step.judging.probe_no = event.probe_no;
-            step.judging.polls += 1;
-            step.judging.since.get_or_insert(at);
+            step.note_probe(&event.gate, event.probe_no, at);
         }
         step.gates.retain(|former| former.gate != verdict.gate);
         step.gates.push(verdict);
@@ -724,14 +723,14 @@ impl RunState {
                 self.open_gate(key.step, 0);
             }
             TimerKind::Poll => {
-                let judging = &mut self.facts.steps[key.step].judging;
+                let judging = &self.facts.steps[key.step].judging;
                 if judging.kind.is_empty() {
                     // An expression: no probe is needed.
                     self.facts.agenda.insert(Agenda::Judge(key.step));
                     return;
                 }
-                judging.probe_no += 1;
-                judging.polls += 1;
+                let probe_no = judging.probe_no + 1;
+                self.facts.steps[key.step].note_probe(&timer.name, probe_no, at);
                 self.facts.probing.insert(key.step);
             }
             TimerKind::Timeout => {}
@@ -772,6 +771,8 @@ impl RunState {
                 self.open_gate(key.step, 0);
             }
             decision => {
+                // A probe that is asked for by a person gets all its polls again.
+                (step.judging.polls, step.judging.since) = (0, None);
                 if decision == UnblockDecision::Proceed && output != Kept::Null {
                     step.output = output;
                 }

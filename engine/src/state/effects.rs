@@ -68,7 +68,8 @@ impl RunState {
             || (self.facts.workspace.is_none() && self.graph.uses_workspace(step))
     }
 
-    fn wants_workspace(&self) -> bool {
+    /// Whether something waits for the workspace.
+    pub(crate) fn wants_workspace(&self) -> bool {
         let facts = &self.facts;
         if self.graph.definition.workspace.is_none()
             || facts.workspace.is_some()

@@ -23,7 +23,7 @@ pub use step::{
     ApprovalState, AttemptEnding, CastVote, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage,
     StepState, Unit,
 };
-pub use view::{RunNote, RunStatus, StepStatus};
+pub use view::{Awaited, RunNote, RunStatus, StepStatus};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -31,6 +31,8 @@ pub struct StepState {
     pub items: Option<Items>,
     /// How far the judging is.
     pub judging: Judging,
+    /// The number of the newest probe of each gate in this round; a recheck goes on counting.
+    pub(crate) probes: BTreeMap<String, u32>,
     /// The newest verdict of each gate of this round, in order.
     pub gates: Vec<GateVerdict>,
     /// The output of this round.
@@ -51,6 +53,16 @@ pub struct StepState {
     pub started_at: Option<Timestamp>,
     /// When the round ended.
     pub ended_at: Option<Timestamp>,
+}
+
+impl StepState {
+    /// A probe of the current gate was scheduled, or judged without IO.
+    pub(crate) fn note_probe(&mut self, gate: &str, probe_no: u32, at: Timestamp) {
+        self.judging.probe_no = probe_no;
+        self.judging.polls += 1;
+        self.judging.since.get_or_insert(at);
+        self.probes.insert(gate.to_owned(), probe_no);
+    }
 }
 
 /// How far a step is.

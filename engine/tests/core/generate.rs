@@ -1,0 +1,196 @@
+//! Pipelines for the laws: every construct, in every mixture.
+
+use proptest::prelude::*;
+use proptest::strategy::BoxedStrategy;
+use serde_json::{Value, json};
+
+/// What one generated step is made of.
+#[derive(Debug, Clone)]
+struct Shape {
+    needs: Vec<prop::sample::Index>,
+    work: u8,
+    gates: Vec<u8>,
+    on_fail: u8,
+    retry: u32,
+    on_lost: u8,
+    standby: bool,
+    when: u8,
+    on_success: u8,
+    max_rounds: u8,
+}
+
+fn shape() -> BoxedStrategy<Shape> {
+    let first = (
+        prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        0_u8..9,
+        prop::collection::vec(0_u8..24, 0..3),
+        0_u8..12,
+        1_u32..4,
+    );
+    let second = (0_u8..5, prop::bool::weighted(0.1), 0_u8..10, 0_u8..16, 0_u8..6);
+    (first, second)
+        .prop_map(|((needs, work, gates, on_fail, retry), (on_lost, standby, when, on_success, max_rounds))| Shape {
+            needs,
+            work,
+            gates,
+            on_fail,
+            retry,
+            on_lost,
+            standby,
+            when,
+            on_success,
+            max_rounds,
+        })
+        .boxed()
+}
+
+/// Canonical documents of pipelines of 1 to 7 steps.
+pub fn pipelines() -> impl Strategy<Value = Value> {
+    let steps = prop::collection::vec(shape(), 1..7);
+    let finish = prop::collection::vec(0_u8..3, 0..3);
+    (steps, finish, 0_u8..4).prop_map(|(steps, finish, workspace)| {
+        let mut documents: Vec<Value> = Vec::new();
+        for (at, shape) in steps.iter().enumerate() {
+            documents.push(step(at, shape));
+        }
+        let on_finish: Vec<Value> = finish.iter().enumerate().map(|(at, kind)| finish_step(at, *kind)).collect();
+        let mut document = json!({"name": "generated", "steps": documents, "on_finish": on_finish});
+        if workspace == 0 {
+            document["workspace"] = json!({"git": {"git": "/repository"}});
+        }
+        if workspace == 1 {
+            document["output"] = json!("${steps.s0.status}");
+        }
+        document
+    })
+}
+
+fn name(at: usize) -> String {
+    format!("s{at}")
+}
+
+fn step(at: usize, shape: &Shape) -> Value {
+    let mut needs: Vec<usize> =
+        if at == 0 { Vec::new() } else { shape.needs.iter().map(|need| need.index(at)).collect() };
+    needs.sort_unstable();
+    needs.dedup();
+    let upstream = needs.first().copied().unwrap_or(at);
+    let mut step = json!({"id": name(at), "needs": needs.iter().map(|need| name(*need)).collect::<Vec<_>>()});
+    match shape.work {
+        0 | 1 => step["work"] = json!({"task": {"kind": "command", "spec": {"argv": ["true", "${run.id}"]}}}),
+        2 => {
+            step["work"] = json!({"task": {"kind": "function", "spec": {"name": "f", "with": {"input": "${input}"}}}});
+            step["timeout"] = json!("5s");
+        }
+        3 => step["work"] = json!({"approval": {"title": "go on?", "quorum": 1, "on_reject": routes(shape.on_success, at, upstream)}}),
+        4 => step["work"] = json!({"wait": {"for": "10s"}}),
+        5 => {
+            step["foreach"] = json!({"items": "${[1, 2, 3, 4, 5]}", "as": "n", "max_in_flight": 2, "on_failure": "continue"});
+            step["work"] = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${n}"}}});
+        }
+        6 => {
+            step["foreach"] = json!({"items": "${['a', 'b', 'c']}"});
+            step["work"] = json!({"task": {"kind": "command", "spec": {"argv": ["echo", "${item}"]}}});
+        }
+        7 if !needs.is_empty() => {
+            // Mentions an output that may have to be loaded.
+            let prompt = format!("do ${{json(steps.{}.output)}}", name(upstream));
+            step["work"] = json!({"task": {"kind": "agent", "spec": {"prompt": prompt}}});
+        }
+        _ => {
+            if shape.gates.is_empty() {
+                step["gates"] = json!([{"id": "g", "probe": {"expression": "true"}}]);
+            }
+        }
+    }
+    if !shape.gates.is_empty() {
+        let gates: Vec<Value> = shape.gates.iter().enumerate().map(|(no, kind)| gate(no, *kind, at, upstream)).collect();
+        step["gates"] = json!(gates);
+    }
+    step["on_fail"] = routes(shape.on_fail, at, upstream);
+    step["on_success"] = match shape.on_success {
+        0 => json!([{"to": {"finish": "succeeded"}, "when": "output == null"}]),
+        1 => json!([{"to": {"rework": name(at)}, "max": {"times": 1}, "then": {"to": "continue"}}]),
+        _ => json!([]),
+    };
+    if shape.retry > 1 {
+        step["retry"] = json!({"attempts": shape.retry, "backoff_min": "1s", "backoff_max": "4s"});
+    }
+    match shape.on_lost {
+        0 => step["on_lost"] = json!("retry"),
+        1 => step["on_lost"] = json!("block"),
+        2 => step["on_lost"] = json!("fail"),
+        3 => step["idempotent"] = json!(true),
+        _ => {}
+    }
+    if shape.standby && at > 0 {
+        step["standby"] = json!(true);
+    }
+    match shape.when {
+        0 => step["when"] = json!("false"),
+        1 => step["when"] = json!("step.round < 3"),
+        2 => step["when"] = json!("input.missing == 1"),
+        _ => {}
+    }
+    if shape.max_rounds < 2 {
+        step["max_rounds"] = json!(shape.max_rounds + 1);
+    }
+    for (key, empty) in [("on_fail", json!([])), ("on_success", json!([]))] {
+        if step[key] == empty {
+            step.as_object_mut().expect("a map").remove(key);
+        }
+    }
+    step
+}
+
+fn routes(kind: u8, at: usize, upstream: usize) -> Value {
+    match kind {
+        0 | 1 => json!([{"to": {"rework": name(upstream)}}]),
+        2 => json!([{"to": {"rework": name(at)}, "max": {"times": 1}, "then": {"to": "continue"}}]),
+        3 => json!([{"to": "block"}]),
+        4 => json!([{"to": "continue"}]),
+        5 => json!([{"to": {"finish": "cancelled"}}]),
+        6 => json!([{"to": {"fail": {"code": "own", "message": "it is ${failure.kind}"}}}]),
+        7 => json!([{"when": "failure.kind == 'lost'", "to": "continue"}, {"to": {"rework": name(at)}, "max": {"times": 2}}]),
+        8 => json!([{"to": {"rework": name(upstream)}, "max": {"times": 0}, "then": {"to": {"fail": {}}}}]),
+        _ => json!([]),
+    }
+}
+
+fn gate(no: usize, kind: u8, at: usize, upstream: usize) -> Value {
+    let mut gate = json!({"id": format!("g{no}")});
+    gate["probe"] = match kind % 6 {
+        0 => json!({"expression": "true"}),
+        1 => json!({"expression": "step.round >= 2"}),
+        2 => json!({"expression": "input.missing"}),
+        _ => json!({"task": {"kind": "command", "spec": {"argv": ["check", "${step.round}"]}}}),
+    };
+    match kind % 5 {
+        0 => gate["policy"] = json!("evidence.exit == 0 || step.round > 2"),
+        1 => gate["policy"] = json!("gate.probe_no > 2 ? 'pass' : 'pending'"),
+        _ => {}
+    }
+    match kind % 4 {
+        0 => gate["on_fail"] = routes(0, at, upstream),
+        1 => gate["on_fail"] = json!([{"to": "continue"}]),
+        2 => gate["on_fail"] = json!([{"to": "block"}]),
+        _ => {}
+    }
+    if kind.is_multiple_of(7) {
+        gate["poll"] = json!({"every": "5s", "max": 2, "on_timeout": [{"to": "continue"}]});
+    }
+    if kind == 11 {
+        gate["when"] = json!("step.round > 1");
+        gate["otherwise"] = json!("first round");
+    }
+    gate
+}
+
+fn finish_step(at: usize, kind: u8) -> Value {
+    let id = format!("f{at}");
+    match kind {
+        0 => json!({"id": id, "work": {"task": {"kind": "command", "spec": {"argv": ["tidy"]}}}}),
+        1 => json!({"id": id, "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "when": "run.status != 'x'"}),
+        _ => json!({"id": id, "work": {"task": {"kind": "command", "spec": {"argv": ["${input.missing}"]}}}}),
+    }
+}

@@ -1,0 +1,127 @@
+//! The laws, over generated pipelines and sequences of answers.
+
+use everfold_engine::definition::Vote;
+use everfold_engine::effect::Effect;
+use everfold_engine::event::UnblockDecision;
+use everfold_engine::input::InputKind;
+use everfold_engine::state::Awaited;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::generate::pipelines;
+use super::world::{World, definition};
+
+/// One thing that may happen: which effect is answered and how, or what a person does.
+#[derive(Debug, Clone)]
+struct Turn {
+    pick: prop::sample::Index,
+    luck: u8,
+    person: u8,
+}
+
+fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    let turn = (any::<prop::sample::Index>(), any::<u8>(), any::<u8>())
+        .prop_map(|(pick, luck, person)| Turn { pick, luck, person });
+    prop::collection::vec(turn, 1..60)
+}
+
+fn unblock(luck: u8) -> UnblockDecision {
+    match luck % 5 {
+        0 => UnblockDecision::Retry,
+        1 => UnblockDecision::Recheck,
+        2 => UnblockDecision::Proceed,
+        3 => UnblockDecision::Skip,
+        _ => UnblockDecision::Fail,
+    }
+}
+
+fn person(world: &mut World, turn: &Turn) {
+    let kind = match turn.person {
+        0..3 => InputKind::Cancel { reason: None },
+        3..8 => InputKind::Pause { reason: None },
+        8..20 => InputKind::Resume { reason: Some("go on".into()) },
+        20..30 => InputKind::Note { text: "seen".into() },
+        _ => return answer_people(world, turn.luck, turn.pick),
+    };
+    drop(world.by("ada", kind));
+}
+
+/// Does what one of those who are awaited might do; refusals are fine, and change nothing.
+fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
+    let awaited: Vec<Awaited> =
+        world.state.awaited().into_iter().filter(|awaited| !matches!(awaited, Awaited::Timer { .. })).collect();
+    if awaited.is_empty() {
+        return;
+    }
+    let kind = match pick.get(&awaited) {
+        Awaited::Approval { id, .. } => {
+            let vote = if luck.is_multiple_of(3) { Vote::Reject } else { Vote::Approve };
+            InputKind::Vote { id: id.clone(), vote, comment: Some("so".into()), roles: vec![] }
+        }
+        Awaited::Unblock { path, .. } => InputKind::Unblock {
+            path: Some(path.clone()),
+            decision: unblock(luck),
+            output: None,
+            reason: Some("because".into()),
+        },
+        Awaited::Resume => InputKind::Resume { reason: None },
+        Awaited::Timer { .. } => return,
+    };
+    drop(world.by("ada", kind));
+}
+
+/// Lets everything go well until the run ends; a run that cannot end fails the law.
+fn bring_to_end(world: &mut World) {
+    for _ in 0..3_000 {
+        if world.state.is_ended() {
+            return;
+        }
+        if let Some(effect) = world.effects().first().cloned() {
+            let luck = match &effect {
+                Effect::Probe { .. } => 9,
+                _other => 16,
+            };
+            world.answer(&effect, luck);
+        } else {
+            match world.state.awaited().into_iter().next() {
+                Some(Awaited::Approval { id, .. }) => {
+                    let vote = InputKind::Vote { id, vote: Vote::Approve, comment: None, roles: vec![] };
+                    world.by("ada", vote).expect("an open approval takes a vote");
+                }
+                Some(Awaited::Unblock { path, .. }) => {
+                    let decision = UnblockDecision::Fail;
+                    let kind = InputKind::Unblock { path: Some(path), decision, output: None, reason: None };
+                    world.by("ada", kind).expect("a blocked step can be failed");
+                }
+                Some(Awaited::Resume) => {
+                    world.by("ada", InputKind::Resume { reason: None }).expect("a paused run resumes");
+                }
+                Some(Awaited::Timer { .. }) | None => panic!("nothing to do: {:?}", world.names()),
+            }
+        }
+    }
+    panic!("the run does not end: {:?}", &world.names()[world.names().len().saturating_sub(60)..]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_law_holds_after_every_input_and_every_run_can_end(pipeline in pipelines(), turns in turns()) {
+        let mut world = World::start(definition(pipeline), json!({"n": 1}));
+        for turn in &turns {
+            if world.state.is_ended() {
+                break;
+            }
+            let effects = world.effects();
+            if effects.is_empty() || turn.person < 60 {
+                person(&mut world, turn);
+            } else {
+                let effect = turn.pick.get(&effects).clone();
+                world.answer(&effect, turn.luck);
+            }
+        }
+        bring_to_end(&mut world);
+        world.check_fold();
+    }
+}

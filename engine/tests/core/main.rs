@@ -1,0 +1,7 @@
+//! The pure core: laws over generated pipelines and input sequences, and rules one by one.
+
+mod fan_out;
+mod generate;
+mod laws;
+mod rules;
+mod world;

@@ -1,0 +1,369 @@
+//! A world for the core: it answers effects with inputs, and checks every law after every batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::decide::{Decision, Loaded, Refusal, decide};
+use everfold_engine::definition::{Definition, OnLost};
+use everfold_engine::effect::{Effect, Touched, effects, effects_of};
+use everfold_engine::event::{self, RunEvent, TimerKind};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::id::{AttemptId, InputId, RunId, Version};
+use everfold_engine::input::{Input, InputKind, Start};
+use everfold_engine::json::{Hash, JsonText, Payload};
+use everfold_engine::state::{EventMeta, RunState};
+use everfold_engine::time::Timestamp;
+use everfold_engine::trace::Workspace;
+use serde_json::{Value, json};
+
+pub const RUN: RunId = RunId(uuid::Uuid::from_u128(0x0198_c1f0_0000_7000_8000_0000_dead_beef));
+
+/// A run and everything that is known of it from outside.
+pub struct World {
+    pub state: RunState,
+    pub history: Vec<(EventMeta, RunEvent)>,
+    pub now: Timestamp,
+    blobs: BTreeMap<Hash, JsonText>,
+    outstanding: BTreeMap<Touched, Vec<Effect>>,
+    scheduled: BTreeSet<AttemptId>,
+    ended: BTreeSet<AttemptId>,
+    inputs: u64,
+    pub touched: usize,
+}
+
+/// A pipeline from its canonical document.
+pub fn definition(document: Value) -> Arc<Definition> {
+    Arc::new(serde_json::from_value(document).expect("a canonical document"))
+}
+
+impl World {
+    pub fn new(definition: Arc<Definition>) -> Self {
+        Self {
+            state: RunState::new(definition),
+            history: Vec::new(),
+            now: Timestamp(1_000_000),
+            blobs: BTreeMap::new(),
+            outstanding: BTreeMap::new(),
+            scheduled: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            inputs: 0,
+            touched: 0,
+        }
+    }
+
+    pub fn start(definition: Arc<Definition>, input: Value) -> Self {
+        let mut world = Self::new(definition);
+        world.give_as(Actor::User("ada".into()), start(input)).expect("the start is accepted");
+        world
+    }
+
+    /// Gives an input as the engine.
+    pub fn give(&mut self, kind: InputKind) -> Result<Vec<RunEvent>, Refusal> {
+        self.give_as(Actor::Engine, kind)
+    }
+
+    /// Gives an input, checks every law, and gives it again.
+    pub fn give_as(&mut self, actor: Actor, kind: InputKind) -> Result<Vec<RunEvent>, Refusal> {
+        self.inputs += 1;
+        self.now = self.now.plus(std::time::Duration::from_millis(7));
+        let input = Input { id: InputId::derive(&self.inputs.to_string()), at: self.now, actor, kind };
+        let before = self.state.clone();
+        let batch = match self.decide(&input) {
+            Err(refusal) => {
+                assert_eq!(self.state, before, "a refusal changes nothing");
+                return Err(refusal);
+            }
+            Ok(batch) => batch,
+        };
+        let meta = EventMeta { at: self.now, actor: input.actor.clone(), input: input.id };
+        for event in &batch {
+            self.note(event);
+            self.history.push((meta.clone(), event.clone()));
+        }
+        self.check(&before, &input, &batch);
+        let mut repeated = self.state.clone();
+        if let Ok(Decision::Events(again)) = decide(&mut repeated, &input, &Loaded::default()) {
+            assert!(again.events.is_empty(), "the same input twice: {:?} then {:?}", batch, again.events);
+        }
+        Ok(batch)
+    }
+
+    /// Decides as a driver does: loads what is asked for.
+    fn decide(&mut self, input: &Input) -> Result<Vec<RunEvent>, Refusal> {
+        let mut loaded = Loaded::default();
+        for _ in 0..10 {
+            match decide(&mut self.state, input, &loaded)? {
+                Decision::Events(batch) => {
+                    self.blobs.extend(batch.blobs.iter().map(|(blob, text)| (blob.hash, text.clone())));
+                    return Ok(batch.events);
+                }
+                Decision::Needs(values) => {
+                    assert!(!values.is_empty());
+                    for value in values {
+                        loaded.insert(&value, self.load(value.version, value.hash));
+                    }
+                }
+            }
+        }
+        panic!("the core never has enough loaded: {input:?}");
+    }
+
+    fn load(&self, version: Version, hash: Hash) -> JsonText {
+        let (_, event) = &self.history[usize::try_from(version.0 - 1).expect("small")];
+        let payload = event.payloads().into_iter().find(|payload| payload.hash() == hash).expect("the value is there");
+        match payload {
+            Payload::Inline(text) => text.clone(),
+            Payload::Blob(blob) => self.blobs[&blob.hash].clone(),
+        }
+    }
+
+    fn note(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::StepScheduled(event) => drop(self.scheduled.insert(event.id.clone())),
+            RunEvent::RetryScheduled(event) => drop(self.scheduled.insert(event.id.clone())),
+            RunEvent::AttemptSucceeded(event) => assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id),
+            RunEvent::AttemptFailed(event) => assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id),
+            RunEvent::AttemptLost(event) => assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id),
+            _other => {}
+        }
+    }
+
+    fn check(&mut self, before: &RunState, input: &Input, batch: &[RunEvent]) {
+        // The state kept is the fold of what was recorded.
+        let mut folded = before.clone();
+        let meta = EventMeta { at: input.at, actor: input.actor.clone(), input: input.id };
+        for event in batch {
+            let (schema, bytes) = event::encode(event).expect("events can be written");
+            assert_eq!(&event::decode(event.kind(), schema, &bytes).expect("and read"), event);
+            folded.apply(event, &meta);
+        }
+        assert_eq!(folded, self.state, "decide folds exactly what it records");
+        // Deltas and the full list of effects agree.
+        let touched = self.state.take_touched();
+        self.touched += touched.len();
+        for part in touched {
+            let now = effects_of(&self.state, &part);
+            if now.is_empty() { self.outstanding.remove(&part) } else { self.outstanding.insert(part, now) };
+        }
+        let kept: BTreeSet<Effect> = self.outstanding.values().flatten().cloned().collect();
+        let listed: BTreeSet<Effect> = effects(&self.state).into_iter().collect();
+        assert_eq!(kept, listed, "deltas say what the full list says, after {batch:#?}");
+        for effect in &listed {
+            self.check_effect(effect);
+        }
+        if !self.state.is_ended() {
+            let awaited = self.state.awaited();
+            assert!(!listed.is_empty() || !awaited.is_empty(), "stuck in silence after {batch:#?}");
+        } else {
+            assert!(listed.is_empty(), "an ended run has no effects: {listed:?}");
+        }
+    }
+
+    fn check_effect(&self, effect: &Effect) {
+        match effect {
+            Effect::Attempt { id, .. } | Effect::Stop { id } => {
+                assert!(self.scheduled.contains(id), "no event scheduled {id}");
+                assert!(!self.ended.contains(id), "{id} has ended");
+            }
+            Effect::Probe { id, gate, probe_no } => {
+                let is_known = self.history.iter().any(|(_, event)| match event {
+                    RunEvent::ProbeScheduled(event) => {
+                        event.id == *id && event.gate == *gate && event.probe_no <= *probe_no
+                    }
+                    _other => false,
+                });
+                assert!(is_known, "no event scheduled probe {probe_no} of {gate}");
+                let is_judged = self.history.iter().any(|(_, event)| match event {
+                    RunEvent::GateEvaluated(event) => {
+                        event.id == *id && event.gate == *gate && event.probe_no == *probe_no
+                    }
+                    _other => false,
+                });
+                assert!(!is_judged, "probe {probe_no} of {gate} was judged");
+            }
+            Effect::Timer { timer, .. } => assert!(self.scheduled.contains(&timer.id), "no event set {timer:?}"),
+            Effect::Workspace | Effect::Advance => {}
+        }
+    }
+
+    /// A run without the checks after each input, which cost O(run).
+    pub fn without_checks(definition: Arc<Definition>, input: Value) -> Self {
+        let mut world = Self::new(definition);
+        world.give_quickly(start(input));
+        world
+    }
+
+    fn give_quickly(&mut self, kind: InputKind) {
+        self.inputs += 1;
+        let input = Input { id: InputId::derive(&self.inputs.to_string()), at: self.now, actor: Actor::Engine, kind };
+        let meta = EventMeta { at: self.now, actor: Actor::Engine, input: input.id };
+        let events = self.decide(&input).expect("reports are never refused");
+        self.history.extend(events.into_iter().map(|event| (meta.clone(), event)));
+    }
+
+    /// The effects of what was touched since the last call: what a driver looks at.
+    pub fn take_effects(&mut self) -> BTreeSet<Effect> {
+        let touched = self.state.take_touched();
+        self.touched += touched.len();
+        touched.iter().flat_map(|part| effects_of(&self.state, part)).collect()
+    }
+
+    pub fn answer_quickly(&mut self, effect: &Effect) {
+        let kind = match effect {
+            Effect::Attempt { id, .. } => InputKind::AttemptFinished {
+                id: id.clone(),
+                result: Ok(json!(1).into()),
+                commit: None,
+                artefacts: Vec::new(),
+                ended_at: self.now,
+            },
+            Effect::Advance => InputKind::Advance,
+            other => panic!("not in a fan-out: {other:?}"),
+        };
+        self.give_quickly(kind);
+    }
+
+    /// A fold from zero gives the same state, and so does every snapshot on the way.
+    pub fn check_fold(&self) {
+        let mut state = RunState::new(self.state.definition().clone());
+        for (at, (meta, event)) in self.history.iter().enumerate() {
+            state.apply(event, meta);
+            if at % 17 == 0 {
+                let bytes = state.snapshot();
+                let read = RunState::from_snapshot(state.definition().clone(), &bytes).expect("a snapshot reads back");
+                assert_eq!(read, state);
+                assert_eq!(effects(&read), effects(&state));
+            }
+        }
+        assert_eq!(state, self.state, "the fold from zero is the state that was kept");
+        assert_eq!(state.fingerprint(), self.state.fingerprint());
+    }
+
+    pub fn effects(&self) -> Vec<Effect> {
+        effects(&self.state)
+    }
+
+    pub fn names(&self) -> Vec<&'static str> {
+        self.history.iter().map(|(_, event)| event.name()).collect()
+    }
+
+    pub fn succeed(&mut self, id: &str, output: Value) -> Vec<RunEvent> {
+        self.finish(id, Ok(output.into()))
+    }
+
+    pub fn fail(&mut self, id: &str, message: &str) -> Vec<RunEvent> {
+        self.finish(id, Err(Failure::new(FailureKind::Exit, message)))
+    }
+
+    pub fn finish(&mut self, id: &str, result: Result<JsonText, Failure>) -> Vec<RunEvent> {
+        let ended_at = self.now;
+        let id = id.parse().expect("an attempt id");
+        self.give(InputKind::AttemptFinished { id, result, commit: None, artefacts: Vec::new(), ended_at })
+            .expect("reports are never refused")
+    }
+
+    pub fn probe(&mut self, id: &str, gate: &str, probe_no: u32, evidence: Value) -> Vec<RunEvent> {
+        let (id, gate) = (id.parse().expect("an attempt id"), gate.to_owned());
+        self.give(InputKind::ProbeFinished { id, gate, probe_no, evidence: evidence.into(), took_ms: 5 })
+            .expect("reports are never refused")
+    }
+
+    pub fn by(&mut self, name: &str, kind: InputKind) -> Result<Vec<RunEvent>, Refusal> {
+        self.give_as(Actor::User(name.into()), kind)
+    }
+
+    /// Answers one effect as the world of tests does: by what `luck` says.
+    pub fn answer(&mut self, effect: &Effect, luck: u8) {
+        let ended_at = self.now;
+        let kind = match effect {
+            Effect::Attempt { id, .. } => match luck % 8 {
+                0..4 => InputKind::AttemptFinished {
+                    id: id.clone(),
+                    result: Ok(output(luck)),
+                    commit: Some(format!("c{luck}")),
+                    artefacts: Vec::new(),
+                    ended_at,
+                },
+                4 => InputKind::AttemptStarted { id: id.clone() },
+                5 => InputKind::AttemptLost { id: id.clone(), reason: "gone".into(), fallback: fallback(luck) },
+                _ => InputKind::AttemptFinished {
+                    id: id.clone(),
+                    result: Err(Failure::new(FailureKind::Exit, "exit 1")),
+                    commit: None,
+                    artefacts: Vec::new(),
+                    ended_at,
+                },
+            },
+            Effect::Stop { id } => InputKind::AttemptFinished {
+                id: id.clone(),
+                result: if luck.is_multiple_of(3) {
+                    Ok(json!("late").into())
+                } else {
+                    Err(Failure::new(FailureKind::Cancelled, "stopped"))
+                },
+                commit: None,
+                artefacts: Vec::new(),
+                ended_at,
+            },
+            Effect::Probe { id, gate, probe_no } => {
+                let (id, gate, probe_no) = (id.clone(), gate.clone(), *probe_no);
+                if luck.is_multiple_of(5) {
+                    let permanent = luck.is_multiple_of(2);
+                    InputKind::ProbeFailed { id, gate, probe_no, message: "unreadable".into(), permanent, took_ms: 1 }
+                } else {
+                    let evidence = json!({"exit": u8::from(!luck.is_multiple_of(3)), "output": "x".repeat(usize::from(luck) * 20)});
+                    InputKind::ProbeFinished { id, gate, probe_no, evidence: evidence.into(), took_ms: 1 }
+                }
+            }
+            Effect::Timer { timer, at } => {
+                if timer.kind != TimerKind::Timeout {
+                    self.now = self.now.max(*at);
+                }
+                InputKind::TimerFired { timer: timer.clone(), due: *at }
+            }
+            Effect::Workspace => InputKind::WorkspacePrepared(if luck.is_multiple_of(7) {
+                Err(Failure::new(FailureKind::Spawn, "no repository"))
+            } else {
+                Ok(Workspace {
+                    path: "/w".into(),
+                    repository: None,
+                    branch: Some("b".into()),
+                    base: None,
+                    commit: Some("c0".into()),
+                })
+            }),
+            Effect::Advance => InputKind::Advance,
+        };
+        self.give(kind).expect("reports are never refused");
+    }
+}
+
+/// Sometimes small, sometimes too large for the state, sometimes for the event.
+fn output(luck: u8) -> JsonText {
+    match luck % 4 {
+        0 => json!({"ok": true, "n": luck}).into(),
+        1 => json!("x".repeat(2_000 + usize::from(luck))).into(),
+        2 => json!(["y".repeat(40_000), luck]).into(),
+        _ => json!(null).into(),
+    }
+}
+
+fn fallback(luck: u8) -> OnLost {
+    match luck % 3 {
+        0 => OnLost::Retry,
+        1 => OnLost::Block,
+        _ => OnLost::Fail,
+    }
+}
+
+pub fn start(input: Value) -> InputKind {
+    InputKind::Start(Start {
+        run: RUN,
+        input: input.into(),
+        title: None,
+        labels: BTreeMap::new(),
+        cwd: None,
+        entropy: 7,
+    })
+}
