@@ -171,6 +171,9 @@ impl RunState {
             self.set_timer(TimerId { id, kind: TimerKind::Timeout, name: String::new() }, due);
         }
         self.facts.attempts.insert(key);
+        if self.facts.rework_stops > 0 {
+            self.facts.held.insert(key);
+        }
         self.touch(key);
     }
 
@@ -223,7 +226,8 @@ impl RunState {
             if reason == StopReason::Rework {
                 self.facts.rework_stops -= 1;
                 if self.facts.rework_stops == 0 {
-                    self.touch_waiting();
+                    let held = std::mem::take(&mut self.facts.held);
+                    held.into_iter().for_each(|key| self.touch(key));
                 }
             }
             self.touched.push(Touched::Path(id.path.clone()));
@@ -233,6 +237,7 @@ impl RunState {
             return (None, stopped);
         }
         self.facts.attempts.remove(&key);
+        self.facts.held.remove(&key);
         self.clear_timer(&TimerId { id: id.clone(), kind: TimerKind::Timeout, name: String::new() });
         self.touch(key);
         (Some(key), stopped)
@@ -344,6 +349,7 @@ impl RunState {
             }
             if let Some(key) = self.current(id) {
                 self.facts.attempts.remove(&key);
+                self.facts.held.remove(&key);
             }
             self.clear_timer(&TimerId { id: id.clone(), kind: TimerKind::Timeout, name: String::new() });
             self.touched.push(Touched::Path(id.path.clone()));
@@ -472,6 +478,7 @@ impl RunState {
     fn clear_unit(&mut self, key: Key) {
         self.facts.agenda.remove(&Agenda::Settle(key));
         self.facts.attempts.remove(&key);
+        self.facts.held.remove(&key);
         self.facts.blocked.remove(&key);
         let path = self.path(key);
         let timers: Vec<TimerId> = self.timers_of(&path).map(|(timer, _)| timer.clone()).collect();

@@ -29,7 +29,7 @@ impl RunState {
         }
         if self.facts.attempts.contains(&key) {
             let started = self.unit_at(key).is_some_and(|unit| unit.stage == Stage::Running);
-            if started || !self.is_held(key.step) {
+            if started || !(self.is_held(key.step) || self.facts.held.contains(&key)) {
                 effects.push(Effect::Attempt { id: self.attempt_id(key), started });
             }
         }
@@ -60,10 +60,9 @@ impl RunState {
         paths
     }
 
-    /// Whether new work of a step must wait: a pause, stopped attempts of a rework, no workspace yet.
+    /// Whether new work of a step must wait: a pause, no workspace yet.
     fn is_held(&self, step: usize) -> bool {
         self.facts.paused
-            || self.facts.rework_stops > 0
             || !self.is_live(step)
             || (self.facts.workspace.is_none() && self.graph.uses_workspace(step))
     }
@@ -74,7 +73,6 @@ impl RunState {
         if self.graph.definition.workspace.is_none()
             || facts.workspace.is_some()
             || facts.paused
-            || facts.rework_stops > 0
             || facts.ended.is_some()
         {
             return false;

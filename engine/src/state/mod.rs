@@ -87,8 +87,10 @@ pub(crate) struct Facts {
     pub(crate) probing: BTreeSet<usize>,
     /// Attempts to end; until their end is recorded.
     pub(crate) stops: BTreeMap<AttemptId, StopReason>,
-    /// How many of them a rework caused: new attempts wait for these.
+    /// How many of them a rework caused: attempts that are scheduled meanwhile wait for these.
     pub(crate) rework_stops: usize,
+    /// Units that wait so.
+    pub(crate) held: BTreeSet<Key>,
     pub(crate) timers: BTreeMap<TimerId, Timestamp>,
     pub(crate) blocked: BTreeSet<Key>,
     /// Steps whose question is open.

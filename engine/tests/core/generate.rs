@@ -29,18 +29,11 @@ fn shape() -> BoxedStrategy<Shape> {
     );
     let second = (0_u8..5, prop::bool::weighted(0.1), 0_u8..10, 0_u8..16, 0_u8..6);
     (first, second)
-        .prop_map(|((needs, work, gates, on_fail, retry), (on_lost, standby, when, on_success, max_rounds))| Shape {
-            needs,
-            work,
-            gates,
-            on_fail,
-            retry,
-            on_lost,
-            standby,
-            when,
-            on_success,
-            max_rounds,
-        })
+        .prop_map(
+            |((needs, work, gates, on_fail, retry), (on_lost, standby, when, on_success, max_rounds))| {
+                Shape { needs, work, gates, on_fail, retry, on_lost, standby, when, on_success, max_rounds }
+            },
+        )
         .boxed()
 }
 
@@ -53,7 +46,8 @@ pub fn pipelines() -> impl Strategy<Value = Value> {
         for (at, shape) in steps.iter().enumerate() {
             documents.push(step(at, shape));
         }
-        let on_finish: Vec<Value> = finish.iter().enumerate().map(|(at, kind)| finish_step(at, *kind)).collect();
+        let on_finish: Vec<Value> =
+            finish.iter().enumerate().map(|(at, kind)| finish_step(at, *kind)).collect();
         let mut document = json!({"name": "generated", "steps": documents, "on_finish": on_finish});
         if workspace == 0 {
             document["workspace"] = json!({"git": {"git": "/repository"}});
@@ -79,10 +73,13 @@ fn step(at: usize, shape: &Shape) -> Value {
     match shape.work {
         0 | 1 => step["work"] = json!({"task": {"kind": "command", "spec": {"argv": ["true", "${run.id}"]}}}),
         2 => {
-            step["work"] = json!({"task": {"kind": "function", "spec": {"name": "f", "with": {"input": "${input}"}}}});
+            step["work"] =
+                json!({"task": {"kind": "function", "spec": {"name": "f", "with": {"input": "${input}"}}}});
             step["timeout"] = json!("5s");
         }
-        3 => step["work"] = json!({"approval": {"title": "go on?", "quorum": 1, "on_reject": routes(shape.on_success, at, upstream)}}),
+        3 => {
+            step["work"] = json!({"approval": {"title": "go on?", "quorum": 1, "on_reject": routes(shape.on_success, at, upstream)}})
+        }
         4 => step["work"] = json!({"wait": {"for": "10s"}}),
         5 => {
             step["foreach"] = json!({"items": "${[1, 2, 3, 4, 5]}", "as": "n", "max_in_flight": 2, "on_failure": "continue"});
@@ -104,7 +101,8 @@ fn step(at: usize, shape: &Shape) -> Value {
         }
     }
     if !shape.gates.is_empty() {
-        let gates: Vec<Value> = shape.gates.iter().enumerate().map(|(no, kind)| gate(no, *kind, at, upstream)).collect();
+        let gates: Vec<Value> =
+            shape.gates.iter().enumerate().map(|(no, kind)| gate(no, *kind, at, upstream)).collect();
         step["gates"] = json!(gates);
     }
     step["on_fail"] = routes(shape.on_fail, at, upstream);
@@ -151,7 +149,9 @@ fn routes(kind: u8, at: usize, upstream: usize) -> Value {
         4 => json!([{"to": "continue"}]),
         5 => json!([{"to": {"finish": "cancelled"}}]),
         6 => json!([{"to": {"fail": {"code": "own", "message": "it is ${failure.kind}"}}}]),
-        7 => json!([{"when": "failure.kind == 'lost'", "to": "continue"}, {"to": {"rework": name(at)}, "max": {"times": 2}}]),
+        7 => {
+            json!([{"when": "failure.kind == 'lost'", "to": "continue"}, {"to": {"rework": name(at)}, "max": {"times": 2}}])
+        }
         8 => json!([{"to": {"rework": name(upstream)}, "max": {"times": 0}, "then": {"to": {"fail": {}}}}]),
         _ => json!([]),
     }
@@ -190,7 +190,9 @@ fn finish_step(at: usize, kind: u8) -> Value {
     let id = format!("f{at}");
     match kind {
         0 => json!({"id": id, "work": {"task": {"kind": "command", "spec": {"argv": ["tidy"]}}}}),
-        1 => json!({"id": id, "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "when": "run.status != 'x'"}),
+        1 => {
+            json!({"id": id, "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "when": "run.status != 'x'"})
+        }
         _ => json!({"id": id, "work": {"task": {"kind": "command", "spec": {"argv": ["${input.missing}"]}}}}),
     }
 }

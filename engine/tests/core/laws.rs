@@ -48,8 +48,12 @@ fn person(world: &mut World, turn: &Turn) {
 
 /// Does what one of those who are awaited might do; refusals are fine, and change nothing.
 fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
-    let awaited: Vec<Awaited> =
-        world.state.awaited().into_iter().filter(|awaited| !matches!(awaited, Awaited::Timer { .. })).collect();
+    let awaited: Vec<Awaited> = world
+        .state
+        .awaited()
+        .into_iter()
+        .filter(|awaited| !matches!(awaited, Awaited::Timer { .. }))
+        .collect();
     if awaited.is_empty() {
         return;
     }
@@ -103,8 +107,13 @@ fn bring_to_end(world: &mut World) {
     panic!("the run does not end: {:?}", &world.names()[world.names().len().saturating_sub(60)..]);
 }
 
+/// 1,000 sequences, or `EVERFOLD_CASES`.
+fn cases() -> u32 {
+    std::env::var("EVERFOLD_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_law_holds_after_every_input_and_every_run_can_end(pipeline in pipelines(), turns in turns()) {

@@ -111,7 +111,8 @@ impl World {
 
     fn load(&self, version: Version, hash: Hash) -> JsonText {
         let (_, event) = &self.history[usize::try_from(version.0 - 1).expect("small")];
-        let payload = event.payloads().into_iter().find(|payload| payload.hash() == hash).expect("the value is there");
+        let payload =
+            event.payloads().into_iter().find(|payload| payload.hash() == hash).expect("the value is there");
         match payload {
             Payload::Inline(text) => text.clone(),
             Payload::Blob(blob) => self.blobs[&blob.hash].clone(),
@@ -122,9 +123,15 @@ impl World {
         match event {
             RunEvent::StepScheduled(event) => drop(self.scheduled.insert(event.id.clone())),
             RunEvent::RetryScheduled(event) => drop(self.scheduled.insert(event.id.clone())),
-            RunEvent::AttemptSucceeded(event) => assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id),
-            RunEvent::AttemptFailed(event) => assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id),
-            RunEvent::AttemptLost(event) => assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id),
+            RunEvent::AttemptSucceeded(event) => {
+                assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
+            }
+            RunEvent::AttemptFailed(event) => {
+                assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
+            }
+            RunEvent::AttemptLost(event) => {
+                assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
+            }
             _other => {}
         }
     }
@@ -144,7 +151,11 @@ impl World {
         self.touched += touched.len();
         for part in touched {
             let now = effects_of(&self.state, &part);
-            if now.is_empty() { self.outstanding.remove(&part) } else { self.outstanding.insert(part, now) };
+            if now.is_empty() {
+                self.outstanding.remove(&part)
+            } else {
+                self.outstanding.insert(part, now)
+            };
         }
         let kept: BTreeSet<Effect> = self.outstanding.values().flatten().cloned().collect();
         let listed: BTreeSet<Effect> = effects(&self.state).into_iter().collect();
@@ -182,7 +193,9 @@ impl World {
                 });
                 assert!(!is_judged, "probe {probe_no} of {gate} was judged");
             }
-            Effect::Timer { timer, .. } => assert!(self.scheduled.contains(&timer.id), "no event set {timer:?}"),
+            Effect::Timer { timer, .. } => {
+                assert!(self.scheduled.contains(&timer.id), "no event set {timer:?}")
+            }
             Effect::Workspace | Effect::Advance => {}
         }
     }
@@ -196,7 +209,8 @@ impl World {
 
     fn give_quickly(&mut self, kind: InputKind) {
         self.inputs += 1;
-        let input = Input { id: InputId::derive(&self.inputs.to_string()), at: self.now, actor: Actor::Engine, kind };
+        let input =
+            Input { id: InputId::derive(&self.inputs.to_string()), at: self.now, actor: Actor::Engine, kind };
         let meta = EventMeta { at: self.now, actor: Actor::Engine, input: input.id };
         let events = self.decide(&input).expect("reports are never refused");
         self.history.extend(events.into_iter().map(|event| (meta.clone(), event)));
@@ -231,7 +245,8 @@ impl World {
             state.apply(event, meta);
             if at % 17 == 0 {
                 let bytes = state.snapshot();
-                let read = RunState::from_snapshot(state.definition().clone(), &bytes).expect("a snapshot reads back");
+                let read = RunState::from_snapshot(state.definition().clone(), &bytes)
+                    .expect("a snapshot reads back");
                 assert_eq!(read, state);
                 assert_eq!(effects(&read), effects(&state));
             }
@@ -286,7 +301,9 @@ impl World {
                     ended_at,
                 },
                 4 => InputKind::AttemptStarted { id: id.clone() },
-                5 => InputKind::AttemptLost { id: id.clone(), reason: "gone".into(), fallback: fallback(luck) },
+                5 => {
+                    InputKind::AttemptLost { id: id.clone(), reason: "gone".into(), fallback: fallback(luck) }
+                }
                 _ => InputKind::AttemptFinished {
                     id: id.clone(),
                     result: Err(Failure::new(FailureKind::Exit, "exit 1")),
@@ -310,7 +327,14 @@ impl World {
                 let (id, gate, probe_no) = (id.clone(), gate.clone(), *probe_no);
                 if luck.is_multiple_of(5) {
                     let permanent = luck.is_multiple_of(2);
-                    InputKind::ProbeFailed { id, gate, probe_no, message: "unreadable".into(), permanent, took_ms: 1 }
+                    InputKind::ProbeFailed {
+                        id,
+                        gate,
+                        probe_no,
+                        message: "unreadable".into(),
+                        permanent,
+                        took_ms: 1,
+                    }
                 } else {
                     let evidence = json!({"exit": u8::from(!luck.is_multiple_of(3)), "output": "x".repeat(usize::from(luck) * 20)});
                     InputKind::ProbeFinished { id, gate, probe_no, evidence: evidence.into(), took_ms: 1 }
