@@ -4,4 +4,10 @@
 //! are asked the same, and answer with what happened.
 #![forbid(unsafe_code)]
 
+pub mod agent;
+pub mod command;
+pub mod function;
+pub mod git;
+pub mod process;
+pub mod settings;
 pub mod shim;

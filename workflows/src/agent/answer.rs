@@ -1,0 +1,172 @@
+//! What an agent's output means: its answer, checked against the step's schema.
+
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Transcript, claude, codex, invalid};
+use crate::process::{Answer, Ended, last_json};
+use crate::settings::OutputFormat;
+
+/// Problems of one answer that are named.
+const PROBLEMS_MAX: usize = 5;
+
+/// What follows an answer that the schema refuses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnInvalid {
+    /// The attempt fails.
+    #[default]
+    Fail,
+    /// The output is null.
+    Keep,
+}
+
+pub(super) fn interpret(
+    format: OutputFormat,
+    schema: Option<&Value>,
+    on_invalid: OnInvalid,
+    ended: &Ended<'_>,
+) -> Answer {
+    let transcript = read(format, ended);
+    let usage = transcript.usage.clone();
+    let output = match answer(format, transcript, schema, ended) {
+        Err(failure) if failure.kind == FailureKind::Validation && on_invalid == OnInvalid::Keep => {
+            Ok(Value::Null)
+        }
+        output => output,
+    };
+    Answer { output, usage }
+}
+
+fn read(format: OutputFormat, ended: &Ended<'_>) -> Transcript {
+    let head = &ended.stdout.text;
+    // Where the middle is missing, the line that was cut is no JSON and is passed over.
+    let tail = ended.stdout.tail.as_deref().unwrap_or_default();
+    match format {
+        OutputFormat::Claude => claude::read(&mut head.lines().chain(tail.lines())),
+        OutputFormat::Codex => codex::read(&mut head.lines().chain(tail.lines())),
+        OutputFormat::Text | OutputFormat::Json => {
+            let text = if tail.is_empty() { head.clone() } else { format!("{head}\n…\n{tail}") };
+            Transcript { text: Some(text.trim().to_owned()), complete: true, ..Transcript::default() }
+        }
+    }
+}
+
+fn answer(
+    format: OutputFormat,
+    transcript: Transcript,
+    schema: Option<&Value>,
+    ended: &Ended<'_>,
+) -> Result<Value, Failure> {
+    if let Some(error) = transcript.error {
+        return Err(Failure::new(FailureKind::Error, super::one_line(&error)).with_detail(error));
+    }
+    if !transcript.complete {
+        return Err(Failure::new(FailureKind::Error, "the agent's output ended before its result")
+            .with_hint("read the attempt's log; does the profile's `output` fit the program?"));
+    }
+    let text = transcript.text.unwrap_or_default();
+    let value = match (ended.result, transcript.structured) {
+        (Some(result), _) => result.clone(),
+        (None, Some(structured)) => structured,
+        (None, None) if schema.is_some() || format == OutputFormat::Json => last_json(&text)
+            .ok_or_else(|| invalid("the answer holds no JSON").with_detail(super::one_line(&text)))?,
+        (None, None) => json!(text),
+    };
+    if let Some(schema) = schema {
+        check(schema, &value)?;
+    }
+    Ok(value)
+}
+
+/// Says whether a schema can be used at all, before anything is paid for.
+pub(super) fn check_schema(schema: &Value) -> Result<(), Failure> {
+    validator(schema).map(|_| ())
+}
+
+fn validator(schema: &Value) -> Result<jsonschema::Validator, Failure> {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .build(schema)
+        .map_err(|error| invalid(format!("`schema` of the agent is no JSON Schema: {error}")))
+}
+
+fn check(schema: &Value, value: &Value) -> Result<(), Failure> {
+    let validator = validator(schema)?;
+    let problems: Vec<String> = validator
+        .iter_errors(value)
+        .take(PROBLEMS_MAX)
+        .map(|error| {
+            let path = error.instance_path().to_string();
+            format!("{}: {error}", if path.is_empty() { "the answer" } else { path.as_str() })
+        })
+        .collect();
+    match problems.first() {
+        None => Ok(()),
+        Some(first) => {
+            Err(invalid(format!("the answer does not fit the schema: {first}"))
+                .with_detail(problems.join("\n")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Stdout;
+
+    fn output(
+        format: OutputFormat,
+        text: &str,
+        schema: Option<Value>,
+        on_invalid: OnInvalid,
+    ) -> Result<Value, Failure> {
+        let stdout = Stdout { text: text.to_owned(), tail: None };
+        let ended = Ended { exit_code: 0, stdout: &stdout, result: None };
+        interpret(format, schema.as_ref(), on_invalid, &ended).output
+    }
+
+    #[test]
+    fn an_answer_is_checked_against_the_schema() {
+        let schema =
+            || Some(json!({"type": "object", "required": ["ok"], "properties": {"ok": {"type": "boolean"}}}));
+        let text = "Sure!\n```json\n{\"ok\": true}\n```";
+        assert_eq!(output(OutputFormat::Text, text, schema(), OnInvalid::Fail).unwrap(), json!({"ok": true}));
+        let failure = output(OutputFormat::Text, "{\"ok\": 1}", schema(), OnInvalid::Fail).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Validation);
+        assert!(failure.message.contains("/ok"), "{}", failure.message);
+        assert!(
+            output(OutputFormat::Text, "no", schema(), OnInvalid::Fail)
+                .unwrap_err()
+                .message
+                .contains("no JSON")
+        );
+        assert_eq!(output(OutputFormat::Text, "no", schema(), OnInvalid::Keep).unwrap(), Value::Null);
+        assert!(check_schema(&json!({"type": 7})).is_err());
+    }
+
+    #[test]
+    fn without_a_schema_the_answer_is_text_unless_the_profile_says_json() {
+        assert_eq!(output(OutputFormat::Text, " hi\n", None, OnInvalid::Fail).unwrap(), json!("hi"));
+        assert_eq!(
+            output(OutputFormat::Json, "log\n{\"a\":1}", None, OnInvalid::Fail).unwrap(),
+            json!({"a": 1})
+        );
+    }
+
+    #[test]
+    fn an_agent_that_says_it_failed_has_failed_whatever_its_exit_code() {
+        let text = include_str!("../../tests/transcripts/claude-error.jsonl");
+        let failure = output(OutputFormat::Claude, text, None, OnInvalid::Keep).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Error);
+        assert!(
+            output(OutputFormat::Claude, "", None, OnInvalid::Fail)
+                .unwrap_err()
+                .message
+                .contains("before its result")
+        );
+    }
+}

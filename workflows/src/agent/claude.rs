@@ -1,0 +1,157 @@
+//! The `stream-json` of Claude Code: one JSON object per line, the last one of type `result`.
+
+use everfold_engine::execution::Usage;
+use everfold_engine::json::Value;
+
+use super::Transcript;
+use crate::process::cost_micros;
+
+/// Reads a transcript; lines that are no JSON, and types that came later, are passed over.
+pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
+    let mut transcript = Transcript::default();
+    let (mut model, mut session, mut last_text) = (None, None, None);
+    for event in lines.filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok()) {
+        let text = |field: &str| event[field].as_str().map(str::to_owned);
+        session = text("session_id").or(session);
+        match event["type"].as_str() {
+            Some("system") if event["subtype"] == "init" => model = text("model").or(model),
+            Some("assistant") => {
+                model = event["message"]["model"].as_str().map(str::to_owned).or(model);
+                last_text = said(&event).or(last_text);
+            }
+            Some("result") => {
+                transcript.complete = true;
+                transcript.text = text("result");
+                transcript.structured = event.get("structured_output").filter(|it| !it.is_null()).cloned();
+                if event["is_error"] == true
+                    || event["subtype"].as_str().is_some_and(|it| it.starts_with("error"))
+                {
+                    let subtype = event["subtype"].as_str().unwrap_or("error").replace('_', " ");
+                    transcript.error = Some(match text("result").filter(|said| !said.trim().is_empty()) {
+                        Some(said) => said,
+                        None => format!("the agent ended with: {subtype}"),
+                    });
+                }
+                transcript.usage = usage(&event, model.clone(), session.clone());
+            }
+            _ => {}
+        }
+    }
+    if transcript.text.is_none() {
+        transcript.text = last_text;
+    }
+    transcript
+}
+
+/// By model where the result tells them apart, else in one.
+fn usage(result: &Value, model: Option<String>, session: Option<String>) -> Vec<Usage> {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    if let Some(models) = result["modelUsage"].as_object().filter(|models| !models.is_empty()) {
+        let mut names: Vec<&String> = models.keys().collect();
+        names.sort_unstable();
+        return names
+            .into_iter()
+            .map(|name| {
+                let used = &models[name];
+                let cached = number(&used["cacheReadInputTokens"]);
+                Usage {
+                    model: Some(name.clone()),
+                    input_tokens: number(&used["inputTokens"])
+                        + number(&used["cacheCreationInputTokens"])
+                        + cached,
+                    cached_tokens: cached,
+                    output_tokens: number(&used["outputTokens"]),
+                    cost_micros: cost_micros(used["costUSD"].as_f64().unwrap_or(0.0)),
+                    session: session.clone(),
+                }
+            })
+            .collect();
+    }
+    let used = &result["usage"];
+    let cached = number(&used["cache_read_input_tokens"]);
+    vec![Usage {
+        model,
+        input_tokens: number(&used["input_tokens"]) + number(&used["cache_creation_input_tokens"]) + cached,
+        cached_tokens: cached,
+        output_tokens: number(&used["output_tokens"]),
+        cost_micros: cost_micros(result["total_cost_usd"].as_f64().unwrap_or(0.0)),
+        session,
+    }]
+}
+
+fn said(event: &Value) -> Option<String> {
+    let blocks = event["message"]["content"].as_array()?;
+    let texts: Vec<&str> = blocks
+        .iter()
+        .filter(|block| block["type"] == "text")
+        .filter_map(|block| block["text"].as_str())
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("\n"))
+}
+
+/// What a line of the stream shows while the agent works.
+pub(super) fn progress(line: &str) -> Option<String> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    if event["type"] != "assistant" {
+        return None;
+    }
+    let block = event["message"]["content"].as_array()?.last()?;
+    match block["type"].as_str()? {
+        "tool_use" => {
+            let name = block["name"].as_str().unwrap_or("a tool");
+            let input = &block["input"];
+            let subject = ["command", "file_path", "pattern", "url", "description"]
+                .into_iter()
+                .find_map(|field| input[field].as_str());
+            Some(match subject {
+                Some(subject) => format!("{name}: {}", super::one_line(subject)),
+                None => name.to_owned(),
+            })
+        }
+        "text" => Some(super::one_line(block["text"].as_str()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = include_str!("../../tests/transcripts/claude.jsonl");
+    const FAILED: &str = include_str!("../../tests/transcripts/claude-error.jsonl");
+
+    #[test]
+    fn answer_usage_cost_model_and_session_are_read() {
+        let transcript = read(&mut GOOD.lines());
+        assert!(transcript.complete && transcript.error.is_none());
+        assert_eq!(
+            transcript.text.as_deref(),
+            Some("The greeting now handles an empty name. All 4 tests pass.")
+        );
+        let [main, small] = transcript.usage.as_slice() else { panic!("{:?}", transcript.usage) };
+        assert_eq!(small.model.as_deref(), Some("claude-sonnet-4-5-20250929"));
+        assert_eq!(
+            (small.input_tokens, small.cached_tokens, small.output_tokens),
+            (8 + 5_210 + 31_744, 31_744, 412)
+        );
+        assert_eq!(small.cost_micros + main.cost_micros, 36_201);
+        assert_eq!(small.session.as_deref(), Some("5b6f0a0e-6a5e-4d0e-9a36-0d0a8a8f2c11"));
+    }
+
+    #[test]
+    fn an_error_result_and_a_stream_without_a_result_are_told_apart() {
+        let failed = read(&mut FAILED.lines());
+        assert_eq!(failed.error.as_deref(), Some("the agent ended with: error max turns"));
+        assert_eq!(failed.usage[0].cost_micros, 12_500);
+        let cut = read(&mut GOOD.lines().take(3));
+        assert!(!cut.complete && cut.usage.is_empty());
+    }
+
+    #[test]
+    fn tool_calls_are_progress() {
+        let shown: Vec<String> = GOOD.lines().filter_map(progress).collect();
+        assert_eq!(shown[0], "I'll look at the script first.");
+        assert_eq!(shown[1], "Read: /w/greet.sh");
+        assert_eq!(shown[2], "Bash: sh test.sh 2>&1 | tail -5");
+    }
+}

@@ -1,0 +1,108 @@
+//! The JSON lines of `codex exec --json`: threads, turns, items.
+
+use everfold_engine::execution::Usage;
+use everfold_engine::json::Value;
+
+use super::Transcript;
+
+/// Reads a transcript. The answer is the last message; usage is summed over turns. The program
+/// tells no cost and no model.
+pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
+    let mut transcript = Transcript::default();
+    let mut used = Usage::default();
+    let mut turns = 0;
+    for event in lines.filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok()) {
+        match event["type"].as_str() {
+            Some("thread.started") => used.session = event["thread_id"].as_str().map(str::to_owned),
+            Some("item.completed") if is_message(&event["item"]) => {
+                transcript.text = event["item"]["text"].as_str().map(str::to_owned);
+            }
+            Some("turn.completed") => {
+                let number = |field: &str| event["usage"][field].as_u64().unwrap_or(0);
+                used.input_tokens += number("input_tokens");
+                used.cached_tokens += number("cached_input_tokens");
+                used.output_tokens += number("output_tokens");
+                turns += 1;
+                transcript.complete = true;
+                transcript.error = None;
+            }
+            Some("turn.failed") => {
+                transcript.complete = true;
+                transcript.error = Some(message(&event["error"]));
+            }
+            // A reconnection is told as an error too; only a failed turn is final.
+            Some("error") if transcript.error.is_none() => transcript.error = Some(message(&event)),
+            _ => {}
+        }
+    }
+    if turns > 0 {
+        transcript.usage.push(used);
+    }
+    transcript
+}
+
+fn is_message(item: &Value) -> bool {
+    [&item["type"], &item["item_type"]]
+        .into_iter()
+        .any(|kind| kind == "agent_message" || kind == "assistant_message")
+}
+
+fn message(error: &Value) -> String {
+    error["message"].as_str().unwrap_or("the agent gave no reason").to_owned()
+}
+
+/// What a line of the stream shows while the agent works.
+pub(super) fn progress(line: &str) -> Option<String> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let item = &event["item"];
+    match (event["type"].as_str()?, item["type"].as_str().or(item["item_type"].as_str())?) {
+        ("item.started", "command_execution") => {
+            Some(format!("run: {}", super::one_line(item["command"].as_str()?)))
+        }
+        ("item.completed", "file_change") => {
+            let paths: Vec<&str> =
+                item["changes"].as_array()?.iter().filter_map(|change| change["path"].as_str()).collect();
+            Some(format!("edit: {}", super::one_line(&paths.join(", "))))
+        }
+        ("item.completed", "agent_message" | "assistant_message" | "reasoning") => {
+            Some(super::one_line(item["text"].as_str()?))
+        }
+        ("item.started", "mcp_tool_call") => Some(format!("tool: {}", item["tool"].as_str()?)),
+        ("item.completed", "web_search") => {
+            Some(format!("search: {}", super::one_line(item["query"].as_str()?)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = include_str!("../../tests/transcripts/codex.jsonl");
+    const FAILED: &str = include_str!("../../tests/transcripts/codex-error.jsonl");
+
+    #[test]
+    fn answer_usage_and_thread_are_read() {
+        let transcript = read(&mut GOOD.lines());
+        assert!(transcript.complete && transcript.error.is_none());
+        assert_eq!(transcript.text.as_deref(), Some("Fixed the greeting; `sh test.sh` reports 4 passed."));
+        let usage = &transcript.usage[0];
+        assert_eq!((usage.input_tokens, usage.cached_tokens, usage.output_tokens), (24_763, 24_448, 122));
+        assert_eq!(usage.session.as_deref(), Some("0199a213-81c0-7800-8aa1-bbab2a035a53"));
+    }
+
+    #[test]
+    fn a_failed_turn_is_an_error() {
+        let transcript = read(&mut FAILED.lines());
+        assert_eq!(transcript.error.as_deref(), Some("You've hit your usage limit. Try again later."));
+        assert!(transcript.complete && transcript.usage.is_empty());
+    }
+
+    #[test]
+    fn commands_and_edits_are_progress() {
+        let shown: Vec<String> = GOOD.lines().filter_map(progress).collect();
+        assert_eq!(shown[1], "run: bash -lc 'sh test.sh'");
+        assert_eq!(shown[2], "edit: /w/greet.sh");
+    }
+}

@@ -1,0 +1,128 @@
+//! Commits what an attempt left uncommitted.
+//!
+//! Law: doing it again changes nothing: a clean worktree makes no commit and gives the same head.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::{Git, GitError};
+
+/// How old a lock must be before it counts as left behind by a killed git.
+const LOCK_AGE: Duration = Duration::from_secs(2);
+const TRIES: u32 = 20;
+
+/// What to commit, and as whom.
+pub(crate) struct SaveRequest<'a> {
+    pub(crate) worktree: &'a Path,
+    pub(crate) message: &'a str,
+    /// `NAME <EMAIL>`.
+    pub(crate) author: &'a str,
+    pub(crate) push: bool,
+}
+
+/// Commits everything uncommitted in the worktree; gives its head.
+pub(crate) async fn save(request: SaveRequest<'_>) -> Result<String, GitError> {
+    let (name, email) = identity(request.author);
+    let mut git = Git::at(request.worktree);
+    for who in ["AUTHOR", "COMMITTER"] {
+        git = git.with_env(&format!("GIT_{who}_NAME"), name).with_env(&format!("GIT_{who}_EMAIL"), email);
+    }
+    let mut tries = 0;
+    loop {
+        match commit(&git, request.message).await {
+            Ok(()) => break,
+            Err(error) if tries < TRIES && is_locked(&error) => {
+                remove_stale_lock(&git, request.worktree).await?;
+                tokio::time::sleep(LOCK_AGE / 10).await;
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if request.push {
+        git.text(&["push", "--quiet", "origin", "HEAD"]).await?;
+    }
+    head(request.worktree).await
+}
+
+/// The commit that the worktree stands on.
+pub(crate) async fn head(worktree: &Path) -> Result<String, GitError> {
+    Git::at(worktree).text(&["rev-parse", "--verify", "HEAD^{commit}"]).await
+}
+
+async fn commit(git: &Git, message: &str) -> Result<(), GitError> {
+    git.text(&["add", "--all"]).await?;
+    // Asked of the index: `commit` itself fails when there is nothing to commit.
+    if git.text(&["diff", "--cached", "--name-only", "-z", "--no-ext-diff", "--no-renames"]).await?.is_empty()
+        && !is_merging(git).await?
+    {
+        return Ok(());
+    }
+    let arguments = ["-c", "commit.gpgSign=false", "-c", "gc.auto=0", "commit", "--quiet", "--no-verify"];
+    git.text(&[&arguments[..], &["--allow-empty-message", "-m", message]].concat()).await?;
+    Ok(())
+}
+
+async fn is_merging(git: &Git) -> Result<bool, GitError> {
+    let path = git.text(&["rev-parse", "--git-path", "MERGE_HEAD"]).await?;
+    Ok(git.folder.join(path).exists())
+}
+
+fn is_locked(error: &GitError) -> bool {
+    matches!(error, GitError::Failed { message, .. } if message.contains("index.lock"))
+}
+
+/// Removes the lock that a killed git left; one that is young may belong to a living one.
+async fn remove_stale_lock(git: &Git, worktree: &Path) -> Result<(), GitError> {
+    let path = git.text(&["rev-parse", "--git-path", "index.lock"]).await?;
+    let path: PathBuf = worktree.join(path);
+    let age = std::fs::metadata(&path)
+        .and_then(|metadata| metadata.modified())
+        .map(|modified| SystemTime::now().duration_since(modified).unwrap_or_default());
+    if age.is_ok_and(|age| age >= LOCK_AGE) {
+        tracing::warn!(path = %path.display(), "removed the lock of a git that was killed");
+        std::fs::remove_file(&path).map_err(GitError::Io)?;
+    }
+    Ok(())
+}
+
+fn identity(author: &str) -> (&str, &str) {
+    match author.split_once('<') {
+        Some((name, email)) => (name.trim(), email.trim_end().trim_end_matches('>').trim()),
+        None => (author.trim(), "everfold@localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_has_a_name_and_an_address() {
+        assert_eq!(identity("Ada L <ada@example.org>"), ("Ada L", "ada@example.org"));
+        assert_eq!(identity("Ada"), ("Ada", "everfold@localhost"));
+    }
+
+    #[tokio::test]
+    async fn leftovers_are_committed_once_and_a_stale_lock_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = Git::at(folder.path());
+        git.text(&["init", "--quiet"]).await.unwrap();
+        std::fs::write(folder.path().join("a"), "1").unwrap();
+        let request = || SaveRequest {
+            worktree: folder.path(),
+            message: "leftovers",
+            author: "Ada <ada@example.org>",
+            push: false,
+        };
+        let first = save(request()).await.unwrap();
+        assert_eq!(save(request()).await.unwrap(), first);
+        assert_eq!(git.text(&["log", "--format=%an %ce %s"]).await.unwrap(), "Ada ada@example.org leftovers");
+        std::fs::write(folder.path().join("b"), "2").unwrap();
+        let lock = std::fs::File::create(folder.path().join(".git/index.lock")).unwrap();
+        lock.set_modified(SystemTime::now() - LOCK_AGE * 2).unwrap();
+        let second = save(request()).await.unwrap();
+        assert_ne!(first, second);
+        assert_eq!(head(folder.path()).await.unwrap(), second);
+    }
+}

@@ -1,0 +1,262 @@
+//! Brings a folder to its `exit.json`: waits for its supervisor, or starts one.
+//!
+//! Law: alive means that the lock is held. A handle on the supervisor is opened first and its
+//! identity compared after, so that a number that passed to another process is never waited for.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use everfold_engine::execution::AttemptObserver;
+use rustix::fs::{FlockOperation, flock};
+
+use super::ShimProgram;
+use crate::shim::log::{LogReader, Source};
+use crate::shim::protocol::{
+    CANCEL, EXIT, EXIT_HELD, EXIT_UNABLE, ExitRecord, LOCK, LOG, PROTOCOL, REQUEST, Request, SHIM,
+    SHIM_ERRORS, STARTED, ShimRecord, WAKE,
+};
+
+/// Supervisors started in vain before it is given up.
+const STARTS_MAX: u32 = 3;
+/// How often output is looked at for the live line.
+const WATCH_EVERY: Duration = Duration::from_millis(200);
+/// The first look comes early: most commands are short.
+const WATCH_FIRST: Duration = Duration::from_millis(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Why a folder did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachError {
+    #[error("could not write {path}")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the supervisor {program} could not be started")]
+    Spawn {
+        program: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the supervisor could not begin: {0}")]
+    Unable(String),
+    #[error("{path} is unreadable: {reason}")]
+    Record { path: PathBuf, reason: String },
+    #[error("{path} was written by a newer Everfold (protocol {number}, this one knows {PROTOCOL})")]
+    Newer { path: PathBuf, number: u64 },
+}
+
+/// Turns a line of output into a line to show; `None` shows nothing.
+pub(crate) type Progress = fn(&str) -> Option<String>;
+
+/// Tells an observer what a process says while it runs.
+pub(crate) struct Watch {
+    observer: Arc<dyn AttemptObserver>,
+    progress: Progress,
+    reader: LogReader,
+    folder: PathBuf,
+    started: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(folder: &Path, observer: Arc<dyn AttemptObserver>, progress: Progress) -> Self {
+        let path = folder.join(LOG);
+        // An old log was shown by a former engine; its last line is enough.
+        let reader = LogReader::from_tail(&path, 1).unwrap_or_else(|_| LogReader::from_start(&path));
+        Self { observer, progress, reader, folder: folder.to_owned(), started: false }
+    }
+
+    fn look(&mut self) {
+        if !self.started && self.folder.join(SHIM).exists() {
+            self.started = true;
+            self.observer.started();
+        }
+        let Ok(lines) = self.reader.read() else { return };
+        let shown = lines
+            .iter()
+            .rev()
+            .filter(|line| line.source != Source::Supervisor && !line.text.trim().is_empty())
+            .find_map(|line| match line.source {
+                Source::Stdout => (self.progress)(&line.text),
+                Source::Stderr | Source::Supervisor => Some(line.text.clone()),
+            });
+        if let Some(line) = shown {
+            self.observer.line(line.trim_end());
+        }
+    }
+}
+
+/// Resolves with the folder's record. `request` is written unless the command has started already.
+pub(crate) async fn attach(
+    shim: &ShimProgram,
+    folder: &Path,
+    request: &Request,
+    mut watch: Option<Watch>,
+) -> Result<ExitRecord, AttachError> {
+    let mut starts = 0;
+    let record = loop {
+        if let Some(record) = read_exit(folder)? {
+            break record;
+        }
+        if is_held(folder) {
+            watched(wait_for_holder(folder), &mut watch).await;
+            continue;
+        }
+        if !folder.join(STARTED).exists() {
+            write_request(folder, request)?;
+        }
+        starts += 1;
+        match watched(start(shim, folder), &mut watch).await? {
+            Some(code) if code == i32::from(EXIT_UNABLE) => return Err(unable(folder)),
+            Some(code) if code == i32::from(EXIT_HELD) => starts -= 1,
+            _ if starts >= STARTS_MAX && !is_held(folder) && read_exit(folder)?.is_none() => {
+                return Err(unable(folder));
+            }
+            _ => {}
+        }
+    };
+    if let Some(watch) = &mut watch {
+        watch.look();
+    }
+    Ok(record)
+}
+
+/// Asks whatever is in the folder to end, and resolves when nothing of it is left. A folder that
+/// nothing was started in is marked, so that nothing will be.
+pub(crate) async fn cancel(shim: &ShimProgram, folder: &Path) {
+    if std::fs::create_dir_all(folder).is_err() || std::fs::write(folder.join(CANCEL), "").is_err() {
+        tracing::error!(folder = %folder.display(), "could not leave the mark that cancels an attempt");
+    }
+    let mut starts = 0;
+    while matches!(read_exit(folder), Ok(None)) {
+        if is_held(folder) {
+            ring(folder);
+            // Rung again after a while: the supervisor may just be starting.
+            let _late = tokio::time::timeout(WATCH_EVERY, wait_for_holder(folder)).await;
+        } else if !folder.join(REQUEST).exists() || starts >= STARTS_MAX {
+            return;
+        } else {
+            starts += 1;
+            let _settled = start(shim, folder).await;
+        }
+    }
+}
+
+/// Wakes the supervisor, if there is one.
+fn ring(folder: &Path) {
+    use rustix::fs::{Mode, OFlags, open};
+    // Without a reader the FIFO does not open.
+    if let Ok(wake) =
+        open(folder.join(WAKE), OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+    {
+        let _full = rustix::io::write(wake, b"!");
+    }
+}
+
+async fn watched<T>(work: impl Future<Output = T>, watch: &mut Option<Watch>) -> T {
+    let Some(watch) = watch else { return work.await };
+    tokio::pin!(work);
+    let mut pause = WATCH_FIRST;
+    loop {
+        match tokio::time::timeout(pause, &mut work).await {
+            Ok(value) => return value,
+            Err(_) => watch.look(),
+        }
+        pause = (pause * 2).min(WATCH_EVERY);
+    }
+}
+
+/// Starts a supervisor and waits for it; it lives on when this future is dropped.
+async fn start(shim: &ShimProgram, folder: &Path) -> Result<Option<i32>, AttachError> {
+    let spawn = |source| AttachError::Spawn { program: shim.path().to_owned(), source };
+    let errors = std::fs::File::create(folder.join(SHIM_ERRORS)).map_err(spawn)?;
+    let mut command = tokio::process::Command::new(shim.path());
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("EVERFOLD_") {
+            command.env_remove(&variable);
+        }
+    }
+    let mut child = command
+        .arg("shim")
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors)
+        .spawn()
+        .map_err(spawn)?;
+    let status = child.wait().await.map_err(spawn)?;
+    Ok(status.code())
+}
+
+fn unable(folder: &Path) -> AttachError {
+    let said = std::fs::read_to_string(folder.join(SHIM_ERRORS)).unwrap_or_default();
+    let said = said.lines().next_back().unwrap_or("it ended without a word").to_owned();
+    AttachError::Unable(said)
+}
+
+fn write_request(folder: &Path, request: &Request) -> Result<(), AttachError> {
+    let path = folder.join(REQUEST);
+    let io = |source| AttachError::Io { path: path.clone(), source };
+    let text = serde_json::to_vec(request).map_err(|error| io(error.into()))?;
+    super::files::write_private(&path, &text).map_err(io)
+}
+
+/// The record, if the folder has come to its end.
+pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError> {
+    let path = folder.join(EXIT);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(AttachError::Record { path, reason: source.to_string() }),
+    };
+    let bad =
+        |error: serde_json::Error| AttachError::Record { path: path.clone(), reason: error.to_string() };
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(bad)?;
+    match value["protocol"].as_u64() {
+        Some(number) if number > u64::from(PROTOCOL) => Err(AttachError::Newer { path, number }),
+        _ => serde_json::from_value(value).map(Some).map_err(bad),
+    }
+}
+
+/// Whether a supervisor lives.
+fn is_held(folder: &Path) -> bool {
+    let Ok(lock) = std::fs::File::open(folder.join(LOCK)) else { return false };
+    // Shared, and let go at once: a supervisor that starts in this moment tries again.
+    flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
+}
+
+/// Waits until the supervisor that holds the folder has ended, or may have.
+async fn wait_for_holder(folder: &Path) {
+    let record = std::fs::read(folder.join(SHIM))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<ShimRecord>(&text).ok());
+    match record.and_then(|record| handle(&record)) {
+        Some(handle) => {
+            let _ended = handle.readable().await;
+        }
+        None => tokio::time::sleep(LOCK_PAUSE).await,
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[expect(deprecated, reason = "sound for an `OwnedFd`, and its replacement is `unsafe`")]
+fn handle(record: &ShimRecord) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    use crate::shim::os;
+    let handle = pidfd_open(Pid::from_raw(record.shim.pid)?, PidfdFlags::NONBLOCK).ok()?;
+    let is_same = record.boot_id == os::boot_id()
+        && os::stat(record.shim.pid).is_some_and(|stat| stat.start_ticks == record.shim.start_ticks);
+    if !is_same {
+        return None;
+    }
+    tokio::io::unix::AsyncFd::with_interest(handle, tokio::io::Interest::READABLE).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn handle(_record: &ShimRecord) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    None
+}

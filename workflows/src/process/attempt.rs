@@ -1,0 +1,154 @@
+//! One attempt of a step by a process, from its request to its end.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Usage};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use everfold_engine::time::Timestamp;
+
+use super::Processes;
+use super::attach::{AttachError, Progress, Watch, attach};
+use super::files::{make_private, write_private};
+use super::output::Stdout;
+use super::report::{self, StoredEnd};
+use super::told::{self, INPUT};
+use crate::shim::os::now_ms;
+use crate::shim::protocol::{ExitRecord, Outcome, STARTED};
+
+/// What to run for an attempt, and how its output is read.
+pub(crate) struct Plan {
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) stdin: Option<PathBuf>,
+    /// Written into the folder before the start.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// Kept as blobs of the run, under names that `outputs` cannot take.
+    pub(crate) kept: Vec<(String, String)>,
+    pub(crate) stdout_max_bytes: u64,
+    pub(crate) stdout_tail_max_bytes: u64,
+    pub(crate) progress: Progress,
+    pub(crate) interpret: Interpret,
+    /// What to do when the program is not there.
+    pub(crate) missing_hint: String,
+}
+
+/// Reads the output of a process that ended; also of one that failed, for its usage.
+pub(crate) type Interpret = Arc<dyn Fn(&Ended<'_>) -> Answer + Send + Sync>;
+
+/// A process that ended by itself.
+pub(crate) struct Ended<'a> {
+    pub(crate) exit_code: i32,
+    pub(crate) stdout: &'a Stdout,
+    /// What the result file holds, without the reserved key.
+    pub(crate) result: Option<&'a Value>,
+}
+
+/// What a process's output means.
+pub(crate) struct Answer {
+    /// The output, unless the step declares another one; a failure fails the attempt.
+    pub(crate) output: Result<Value, Failure>,
+    pub(crate) usage: Vec<Usage>,
+}
+
+/// Makes the attempt, or goes on with it, wherever it stands.
+pub(crate) async fn attempt(
+    processes: Processes,
+    request: AttemptRequest,
+    plan: Result<Plan, Failure>,
+    observer: Arc<dyn AttemptObserver>,
+) -> AttemptEnd {
+    if let Some(end) = StoredEnd::load(&request.folder) {
+        return end.into();
+    }
+    let plan = match plan.and_then(|plan| prepared(&request, plan)) {
+        Ok(plan) => plan,
+        Err(failure) => return ended_now(AttemptResult::Failed(failure)),
+    };
+    let shim_request = told::request(&request, &plan, &processes.settings);
+    let watch = Watch::new(&request.folder, observer, plan.progress);
+    match attach(&processes.shim, &request.folder, &shim_request, Some(watch)).await {
+        Ok(record) => report::report(&processes, &request, &plan, &record).await,
+        Err(error) => ended_now(AttemptResult::Failed(unattached(&error))),
+    }
+}
+
+pub(crate) fn ended_now(result: AttemptResult) -> AttemptEnd {
+    AttemptEnd {
+        result,
+        commit: None,
+        artefacts: Vec::new(),
+        usage: Vec::new(),
+        ended_at: Timestamp(now_ms()),
+    }
+}
+
+/// Makes the folder ready, unless the command has started there before.
+fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Failure> {
+    if request.folder.join(STARTED).exists() {
+        return Ok(plan);
+    }
+    let workdir = &request.workdir.path;
+    if !workdir.is_dir() {
+        return Err(Failure::new(
+            FailureKind::Spawn,
+            format!("the working folder {} does not exist", workdir.display()),
+        ));
+    }
+    let program = plan.argv.first().cloned().unwrap_or_default();
+    if told::find_program(&program, workdir, &request.env).is_none() {
+        let message = format!("the program {program} does not exist or may not be executed");
+        return Err(Failure::new(FailureKind::Spawn, message).with_hint(plan.missing_hint));
+    }
+    let io = |what: &str, error: std::io::Error| {
+        Failure::new(FailureKind::Spawn, format!("could not write {what} of the attempt: {error}"))
+            .with_hint("look at the space and the permissions of the data folder")
+    };
+    let folder = &request.folder;
+    make_private(folder).map_err(|error| io("the folder", error))?;
+    let input = everfold_engine::json::canonical(&request.input);
+    write_private(&folder.join(INPUT), input.as_bytes()).map_err(|error| io(INPUT, error))?;
+    for (name, bytes) in &plan.files {
+        write_private(&folder.join(name), bytes).map_err(|error| io(name, error))?;
+    }
+    report::note_before(request).map_err(|error| io("what was there before", error))?;
+    Ok(plan)
+}
+
+fn unattached(error: &AttachError) -> Failure {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Failure::new(FailureKind::Spawn, message)
+        .with_hint("look at the space and the permissions of the data folder; `everfold doctor` checks both")
+}
+
+/// What the record of an end says by itself, before anything that the process left is read.
+pub(crate) fn outcome(record: &ExitRecord, request: &AttemptRequest, hint: &str) -> Result<i32, Failure> {
+    let failed = |kind, message: String, exit_code: Option<i32>| {
+        let mut failure = Failure::new(kind, message);
+        failure.exit_code = exit_code;
+        Err(failure)
+    };
+    match &record.outcome {
+        Outcome::Exited { code } => Ok(*code),
+        Outcome::Signalled { signal } => {
+            failed(FailureKind::Crash, format!("ended by signal {signal}"), Some(128 + signal))
+        }
+        Outcome::TimedOut => {
+            let limit = request.timeout.map(everfold_engine::duration::format).unwrap_or_default();
+            failed(FailureKind::Timeout, format!("the time limit of {limit} passed"), Some(124))
+        }
+        Outcome::Cancelled => failed(FailureKind::Cancelled, "cancelled".to_owned(), None),
+        Outcome::NotStarted { missing, reason } => {
+            let failure = Failure::new(FailureKind::Spawn, format!("could not be started: {reason}"));
+            Err(if *missing { failure.with_hint(hint) } else { failure })
+        }
+        Outcome::Lost { reason } => failed(FailureKind::Lost, reason.clone(), None),
+    }
+}

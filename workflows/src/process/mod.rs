@@ -1,0 +1,65 @@
+//! Work done by a process that outlives the engine.
+//!
+//! Law: starting and re-attaching are the same: look into the attempt's folder, wait for whoever
+//! supervises, start a supervisor where nobody does, read its record. What is made of the record
+//! (output, kept files, commit) is written down too, so that a report repeated after a crash is
+//! the same report.
+//!
+//! Used by the executors `command` and `agent`, and by the prober `command`.
+
+mod attach;
+mod attempt;
+mod blob;
+mod files;
+mod output;
+mod report;
+mod told;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(crate) use attach::{AttachError, Watch, attach, cancel};
+pub(crate) use attempt::{Answer, Ended, Interpret, Plan, attempt, ended_now};
+pub use blob::BlobStore;
+pub(crate) use files::{Place, resolve};
+pub(crate) use output::{Stdout, cost_micros, last_json};
+pub(crate) use told::find_program;
+
+use crate::settings::Settings;
+
+/// The program that supervises, with its leading arguments; a folder follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShimProgram {
+    program: PathBuf,
+}
+
+impl ShimProgram {
+    /// The running program itself.
+    ///
+    /// # Errors
+    /// When the system does not tell where that is.
+    pub fn current() -> std::io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()? })
+    }
+
+    /// Another program that understands `shim FOLDER`.
+    #[must_use]
+    pub fn at(program: &Path) -> Self {
+        Self { program: program.to_owned() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.program
+    }
+}
+
+/// What all executors of processes share.
+#[derive(Clone)]
+pub struct Processes {
+    /// Supervises.
+    pub shim: ShimProgram,
+    /// Keeps declared files and prompts.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Limits, identity, profiles.
+    pub settings: Arc<Settings>,
+}

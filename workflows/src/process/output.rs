@@ -1,0 +1,304 @@
+//! What a process tells: its result file, or its standard output read as declared.
+
+use std::path::Path;
+
+use everfold_engine::execution::{RequestedJson, RequestedOutputs, Usage};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use regex::Regex;
+use serde::Deserialize;
+use serde_json::{Map, json};
+
+use super::files::{Place, read_bounded, resolve};
+
+/// The limit of a result file, and of a JSON file named by `outputs.json`.
+pub(crate) const RESULT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What the result file holds beside the output, under its one reserved key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Told {
+    #[serde(default)]
+    usage: Option<OneOrMore>,
+    #[serde(default)]
+    pub(crate) note: Option<String>,
+    #[serde(default)]
+    pub(crate) labels: Option<Map<String, Value>>,
+    #[serde(default)]
+    pub(crate) code: Option<String>,
+    #[serde(default)]
+    pub(crate) ask: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(ToldUsage),
+    More(Vec<ToldUsage>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToldUsage {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    input_tokens: u64,
+    #[serde(default)]
+    cached_tokens: u64,
+    #[serde(default)]
+    output_tokens: u64,
+    #[serde(default)]
+    cost: Option<Value>,
+    #[serde(default)]
+    session: Option<String>,
+}
+
+/// The result file, read.
+#[derive(Debug, Default)]
+pub(crate) struct ResultFile {
+    /// The output without the reserved key; `None` when the process left none.
+    pub(crate) output: Option<Value>,
+    pub(crate) told: Told,
+    pub(crate) usage: Vec<Usage>,
+}
+
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Validation, message)
+}
+
+/// Reads the file that `EVERFOLD_OUTPUT` names.
+pub(crate) fn read_result(path: &Path) -> Result<ResultFile, Failure> {
+    let bytes = match read_bounded(path, RESULT_BYTES_MAX) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            return Err(invalid("the result file is larger than 1 MiB")
+                .with_hint("leave large results as files and declare them under `outputs`"));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ResultFile::default()),
+        Err(error) => return Err(invalid(format!("the result file could not be read: {error}"))),
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(ResultFile::default());
+    }
+    let mut value: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| invalid(format!("the result file is no JSON: {error}")))?;
+    let reserved = value.as_object_mut().and_then(|fields| fields.remove("everfold"));
+    let told = match reserved {
+        None => return Ok(ResultFile { output: Some(value), ..ResultFile::default() }),
+        Some(reserved) => serde_json::from_value::<Told>(reserved)
+            .map_err(|error| invalid(format!("`everfold` in the result file: {error}")))?,
+    };
+    let usage = match &told.usage {
+        None => Vec::new(),
+        Some(OneOrMore::One(one)) => vec![usage(one)?],
+        Some(OneOrMore::More(more)) => more.iter().map(usage).collect::<Result<_, _>>()?,
+    };
+    let output = Some(value).filter(|value| value.as_object().is_none_or(|fields| !fields.is_empty()));
+    Ok(ResultFile { output, told, usage })
+}
+
+fn usage(told: &ToldUsage) -> Result<Usage, Failure> {
+    let cost_micros = match &told.cost {
+        None | Some(Value::Null) => 0,
+        Some(cost) => {
+            let dollars = match cost {
+                Value::String(text) => text.trim_end_matches("USD").trim().parse::<f64>().ok(),
+                other => other.as_f64(),
+            };
+            cost_micros(dollars.filter(|dollars| *dollars >= 0.0 && *dollars < 1e9).ok_or_else(|| {
+                invalid(format!("`everfold.usage.cost` is {cost}, not an amount of US dollars"))
+            })?)
+        }
+    };
+    Ok(Usage {
+        model: told.model.clone(),
+        input_tokens: told.input_tokens,
+        cached_tokens: told.cached_tokens,
+        output_tokens: told.output_tokens,
+        cost_micros,
+        session: told.session.clone(),
+    })
+}
+
+/// US dollars in millionths, rounded.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(crate) fn cost_micros(dollars: f64) -> u64 {
+    (dollars.max(0.0) * 1e6).round() as u64 // Saturates; no cost is that high.
+}
+
+/// Standard output as the supervisor kept it.
+pub(crate) struct Stdout {
+    /// Its beginning.
+    pub(crate) text: String,
+    /// Its end, where the beginning is not all of it.
+    pub(crate) tail: Option<String>,
+}
+
+/// The output of a step that declares how it is read; `None` when it does not.
+pub(crate) fn declared(
+    outputs: &RequestedOutputs,
+    stdout: &Stdout,
+    workdir: &Path,
+) -> Result<Option<Value>, Failure> {
+    let Some(json) = &outputs.json else { return Ok(None) };
+    match json {
+        RequestedJson::Stdout if stdout.tail.is_some() => {
+            Err(invalid("standard output is larger than what is kept of it, so it cannot be read as JSON"))
+        }
+        RequestedJson::Stdout => serde_json::from_str(stdout.text.trim()).map(Some).map_err(|error| {
+            invalid(format!("standard output is no JSON: {error}"))
+                .with_hint("`json: lenient` takes the last JSON value and leaves other lines alone")
+        }),
+        RequestedJson::Lenient => match last_json(stdout.tail.as_deref().unwrap_or(&stdout.text)) {
+            Some(value) => Ok(Some(value)),
+            None => Err(invalid("no JSON value stands in standard output")),
+        },
+        RequestedJson::File(path) => json_file(workdir, path).map(Some),
+    }
+}
+
+fn json_file(workdir: &Path, path: &str) -> Result<Value, Failure> {
+    let file = match resolve(workdir, path) {
+        Place::Inside(file) => file,
+        Place::Missing => return Err(invalid(format!("the declared output {path} is missing"))),
+        Place::Outside(reason) => return Err(invalid(reason)),
+    };
+    match read_bounded(&file, RESULT_BYTES_MAX) {
+        Ok(Some(bytes)) => {
+            serde_json::from_slice(&bytes).map_err(|error| invalid(format!("{path} is no JSON: {error}")))
+        }
+        Ok(None) => Err(invalid(format!("{path} is larger than 1 MiB"))),
+        Err(error) => Err(invalid(format!("{path} could not be read: {error}"))),
+    }
+}
+
+/// The last JSON object or list that stands in a text, whole, at the start of a line or after a fence.
+pub(crate) fn last_json(text: &str) -> Option<Value> {
+    /// Starts tried from the end; a text full of braces is no reason to try all of them.
+    const STARTS_MAX: usize = 5_000;
+    let text = text.trim_end();
+    let starts = text.char_indices().rev().filter(|(_, c)| matches!(c, '{' | '[')).take(STARTS_MAX);
+    let mut best: Option<(usize, Value)> = None;
+    for (start, _) in starts {
+        let mut stream = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
+        let Some(Ok(value)) = stream.next() else { continue };
+        let end = start + stream.byte_offset();
+        // The widest value that ends last: an inner one ends before its outer one.
+        match &best {
+            Some((best_end, _)) if end < *best_end => break,
+            _ => best = Some((end, value)),
+        }
+    }
+    best.map(|(_, value)| value)
+}
+
+/// Adds the fields that `match` reads out of standard output.
+pub(crate) fn add_matches(
+    outputs: &RequestedOutputs,
+    stdout: &Stdout,
+    output: Value,
+) -> Result<Value, Failure> {
+    if outputs.matches.is_empty() {
+        return Ok(output);
+    }
+    let mut fields = match output {
+        Value::Object(fields) => fields,
+        Value::Null => Map::new(),
+        _ => return Err(invalid("`match` adds fields, and the output is no object to add them to")),
+    };
+    for (name, pattern) in &outputs.matches {
+        let regex = Regex::new(pattern)
+            .map_err(|error| invalid(format!("`match.{name}` is no regular expression: {error}")))?;
+        let captures = regex
+            .captures(&stdout.text)
+            .or_else(|| stdout.tail.as_deref().and_then(|tail| regex.captures(tail)))
+            .ok_or_else(|| {
+                invalid(format!("`match.{name}`: nothing in standard output matches {pattern}"))
+            })?;
+        let text = captures.get(1).or_else(|| captures.get(0)).map_or("", |found| found.as_str());
+        fields.insert(name.clone(), json!(text));
+    }
+    Ok(Value::Object(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stdout(text: &str) -> Stdout {
+        Stdout { text: text.to_owned(), tail: None }
+    }
+
+    #[test]
+    fn the_last_json_value_is_found_among_other_lines() {
+        for (text, value) in [
+            ("noise\n{\"a\": [1, {\"b\": 2}]}\nbye", Some(json!({"a": [1, {"b": 2}]}))),
+            ("{\"a\":1}\n{\"a\":2}\n", Some(json!({"a": 2}))),
+            ("```json\n[1, [2]]\n```", Some(json!([1, [2]]))),
+            ("[broken {\"ok\": true}", Some(json!({"ok": true}))),
+            ("nothing { here", None),
+            ("", None),
+        ] {
+            assert_eq!(last_json(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn y_the_reserved_key_is_taken_out_of_the_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output.json");
+        assert!(read_result(&path).unwrap().output.is_none());
+        let text = r#"{"n": 1, "everfold": {"usage": {"model": "m", "input_tokens": 5, "cost": "0.25"}, "code": "E7"}}"#;
+        std::fs::write(&path, text).unwrap();
+        let result = read_result(&path).unwrap();
+        assert_eq!(result.output, Some(json!({"n": 1})));
+        assert_eq!((result.usage[0].cost_micros, result.usage[0].input_tokens), (250_000, 5));
+        assert_eq!(result.told.code.as_deref(), Some("E7"));
+        for (text, part) in [
+            ("{", "no JSON"),
+            (r#"{"everfold": {"usages": 1}}"#, "usages"),
+            (r#"{"everfold": {"usage": {"cost": "much"}}}"#, "cost"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let failure = read_result(&path).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Validation);
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+        std::fs::write(&path, vec![b' '; 1024 * 1024 + 1]).unwrap();
+        assert!(read_result(&path).unwrap_err().message.contains("1 MiB"));
+    }
+
+    #[test]
+    fn declared_outputs_are_read_as_declared() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("r.json"), "{\"x\": 1}").unwrap();
+        let read = |json, text: &str| {
+            let outputs = RequestedOutputs { json: Some(json), ..RequestedOutputs::default() };
+            declared(&outputs, &stdout(text), folder.path())
+        };
+        assert_eq!(read(RequestedJson::Stdout, " {\"a\":1}\n").unwrap(), Some(json!({"a": 1})));
+        assert!(read(RequestedJson::Stdout, "a\n{}").is_err());
+        assert_eq!(read(RequestedJson::Lenient, "a\n{}").unwrap(), Some(json!({})));
+        assert!(read(RequestedJson::Lenient, "a").is_err());
+        assert_eq!(read(RequestedJson::File("r.json".to_owned()), "").unwrap(), Some(json!({"x": 1})));
+        assert!(read(RequestedJson::File("none.json".to_owned()), "").is_err());
+        assert!(read(RequestedJson::File("../r.json".to_owned()), "").is_err());
+    }
+
+    #[test]
+    fn matches_add_the_first_group_or_the_whole_match() {
+        let outputs = RequestedOutputs {
+            matches: [
+                ("version".to_owned(), r"version (\S+)".to_owned()),
+                ("all".to_owned(), "b.t".to_owned()),
+            ]
+            .into(),
+            ..RequestedOutputs::default()
+        };
+        let output = add_matches(&outputs, &stdout("version 1.2 built"), json!({"exit_code": 0}));
+        assert!(output.is_err(), "`all` does not match");
+        let output = add_matches(&outputs, &stdout("version 1.2 bit"), json!({"exit_code": 0})).unwrap();
+        assert_eq!(output, json!({"exit_code": 0, "version": "1.2", "all": "bit"}));
+    }
+}

@@ -1,0 +1,329 @@
+//! From the record of an end to what the driver is told.
+//!
+//! Law: reported once, reported alike for ever. The first report is kept in the folder, because
+//! files and commits of the workspace may be others by the time it is asked for again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use everfold_engine::definition::Save;
+use everfold_engine::execution::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Usage};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::{Hash, JsonText, Value};
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{Answer, Ended, Plan, outcome};
+use super::files::{Place, read_bounded, resolve, write_private};
+use super::output::{self, ResultFile, Stdout};
+use super::{Processes, told};
+use crate::git::{SaveRequest, save};
+use crate::shim::log;
+use crate::shim::protocol::{ExitRecord, LOG, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
+
+/// The first report.
+const REPORT: &str = "report.json";
+/// What declared files were before the attempt.
+const BEFORE: &str = "before.json";
+/// The limit of a kept file.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Lines of output in a failure.
+const DETAIL_LINES: usize = 20;
+
+/// A report as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StoredEnd {
+    protocol: u32,
+    result: StoredResult,
+    commit: Option<String>,
+    artefacts: Vec<Artefact>,
+    usage: Vec<Usage>,
+    ended_at: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredResult {
+    Succeeded(JsonText),
+    Failed(Failure),
+    Lost(String),
+}
+
+impl StoredEnd {
+    /// The report that was given before, if one was.
+    pub(crate) fn load(folder: &Path) -> Option<Self> {
+        let text = std::fs::read(folder.join(REPORT)).ok()?;
+        serde_json::from_slice::<Self>(&text).ok().filter(|end| end.protocol <= PROTOCOL)
+    }
+
+    fn of(end: &AttemptEnd) -> Self {
+        Self {
+            protocol: PROTOCOL,
+            result: match &end.result {
+                AttemptResult::Succeeded(output) => StoredResult::Succeeded(JsonText::new(output)),
+                AttemptResult::Failed(failure) => StoredResult::Failed(failure.clone()),
+                AttemptResult::Lost { reason } => StoredResult::Lost(reason.clone()),
+            },
+            commit: end.commit.clone(),
+            artefacts: end.artefacts.clone(),
+            usage: end.usage.clone(),
+            ended_at: end.ended_at.0,
+        }
+    }
+}
+
+impl From<StoredEnd> for AttemptEnd {
+    fn from(stored: StoredEnd) -> Self {
+        Self {
+            result: match stored.result {
+                StoredResult::Succeeded(output) => AttemptResult::Succeeded(output.value()),
+                StoredResult::Failed(failure) => AttemptResult::Failed(failure),
+                StoredResult::Lost(reason) => AttemptResult::Lost { reason },
+            },
+            commit: stored.commit,
+            artefacts: stored.artefacts,
+            usage: stored.usage,
+            ended_at: Timestamp(stored.ended_at),
+        }
+    }
+}
+
+/// Notes what the files are that must be fresh afterwards.
+pub(crate) fn note_before(request: &AttemptRequest) -> std::io::Result<()> {
+    let fresh = request.outputs.files.values().filter(|file| file.fresh);
+    let before: BTreeMap<&str, Option<Hash>> =
+        fresh.map(|file| (file.path.as_str(), hash_of(&request.workdir.path, &file.path))).collect();
+    if before.is_empty() {
+        return Ok(());
+    }
+    write_private(&request.folder.join(BEFORE), &serde_json::to_vec(&before)?)
+}
+
+fn hash_of(workdir: &Path, path: &str) -> Option<Hash> {
+    let Place::Inside(file) = resolve(workdir, path) else { return None };
+    let mut hasher = blake3::Hasher::new();
+    std::io::copy(&mut std::fs::File::open(file).ok()?, &mut hasher).ok()?;
+    Some(Hash(*hasher.finalize().as_bytes()))
+}
+
+/// Reads all that an ended process left, commits leftovers, and keeps the report.
+pub(crate) async fn report(
+    processes: &Processes,
+    request: &AttemptRequest,
+    plan: &Plan,
+    record: &ExitRecord,
+) -> AttemptEnd {
+    let reading = {
+        let (processes, request, record) = (processes.clone(), request.clone(), record.clone());
+        let (interpret, kept, hint) = (plan.interpret.clone(), plan.kept.clone(), plan.missing_hint.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut end = read(&request, &record, &interpret, &processes, &hint);
+            end.artefacts.extend(keep_texts(&processes, &request, &kept));
+            end
+        })
+    };
+    let mut end = match reading.await {
+        Ok(end) => end,
+        Err(error) => super::attempt::ended_now(AttemptResult::Failed(Failure::new(
+            FailureKind::Error,
+            format!("reading what the process left failed: {error}"),
+        ))),
+    };
+    if !matches!(record.outcome, Outcome::NotStarted { .. }) {
+        commit(processes, request, &mut end).await;
+    }
+    let stored = StoredEnd::of(&end);
+    let kept = serde_json::to_vec(&stored)
+        .map_err(std::io::Error::from)
+        .and_then(|text| write_private(&request.folder.join(REPORT), &text));
+    if let Err(error) = kept {
+        tracing::warn!(attempt = %request.id, %error, "could not keep the report of an attempt");
+    }
+    end
+}
+
+fn read(
+    request: &AttemptRequest,
+    record: &ExitRecord,
+    interpret: &super::Interpret,
+    processes: &Processes,
+    hint: &str,
+) -> AttemptEnd {
+    let mut end = AttemptEnd {
+        result: AttemptResult::Succeeded(Value::Null),
+        commit: None,
+        artefacts: Vec::new(),
+        usage: Vec::new(),
+        ended_at: Timestamp(record.ended_at),
+    };
+    end.result = match read_into(&mut end, request, record, interpret, processes, hint) {
+        Ok(output) => AttemptResult::Succeeded(output),
+        Err(failure) if failure.kind == FailureKind::Lost => AttemptResult::Lost { reason: failure.message },
+        Err(mut failure) => {
+            if failure.detail.is_none() && failure.kind != FailureKind::Cancelled {
+                let lines = log::tail(&request.folder.join(LOG), DETAIL_LINES);
+                failure.detail = Some(lines).filter(|lines| !lines.is_empty());
+            }
+            AttemptResult::Failed(failure)
+        }
+    };
+    end
+}
+
+fn read_into(
+    end: &mut AttemptEnd,
+    request: &AttemptRequest,
+    record: &ExitRecord,
+    interpret: &super::Interpret,
+    processes: &Processes,
+    hint: &str,
+) -> Result<Value, Failure> {
+    let exit = outcome(record, request, hint);
+    let result = output::read_result(&request.folder.join(told::OUTPUT));
+    let stdout = stdout(&request.folder, record);
+    let Answer { output, usage } = interpret(&Ended {
+        exit_code: *exit.as_ref().unwrap_or(&-1),
+        stdout: &stdout,
+        result: result.as_ref().ok().and_then(|result| result.output.as_ref()),
+    });
+    end.usage = usage;
+    if let Ok(result) = &result {
+        end.usage.extend(result.usage.iter().cloned());
+        mention_what_is_not_carried(request, result);
+    }
+    let code = result.as_ref().ok().and_then(|result| result.told.code.clone());
+    match exit {
+        Err(mut failure) => {
+            failure.code = code;
+            return Err(failure);
+        }
+        Ok(0) => {}
+        Ok(exit_code) => {
+            // What the program says of its failure is worth more than the number.
+            let message = match &output {
+                Err(failure) => format!("exit {exit_code}: {}", failure.message),
+                Ok(_) => format!("exit {exit_code}"),
+            };
+            let mut failure = Failure::new(FailureKind::Exit, message);
+            (failure.code, failure.exit_code) = (code, Some(exit_code));
+            return Err(failure);
+        }
+    }
+    let result = result?;
+    if result.told.ask.is_some() {
+        return Err(Failure::new(
+            FailureKind::Validation,
+            "`everfold.ask` in the result file is not supported yet",
+        )
+        .with_hint("let a following `approval` step ask"));
+    }
+    let output = match output::declared(&request.outputs, &stdout, &request.workdir.path)? {
+        Some(declared) => declared,
+        None => output?,
+    };
+    let output = output::add_matches(&request.outputs, &stdout, output)?;
+    end.artefacts = keep_files(request, processes)?;
+    Ok(output)
+}
+
+fn mention_what_is_not_carried(request: &AttemptRequest, result: &ResultFile) {
+    if result.told.note.is_some() || result.told.labels.is_some() {
+        tracing::warn!(attempt = %request.id, "`everfold.note` and `everfold.labels` in a result file are not recorded yet");
+    }
+}
+
+fn stdout(folder: &Path, record: &ExitRecord) -> Stdout {
+    let text = |name: &str| {
+        String::from_utf8_lossy(&std::fs::read(folder.join(name)).unwrap_or_default()).into_owned()
+    };
+    Stdout { text: text(STDOUT), tail: record.stdout_truncated.then(|| text(STDOUT_TAIL)) }
+}
+
+/// Keeps the declared files.
+fn keep_files(request: &AttemptRequest, processes: &Processes) -> Result<Vec<Artefact>, Failure> {
+    let invalid = |message: String| Failure::new(FailureKind::Validation, message);
+    let before: BTreeMap<String, Option<Hash>> = std::fs::read(request.folder.join(BEFORE))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default();
+    let mut kept = Vec::new();
+    for (name, file) in &request.outputs.files {
+        let path: PathBuf = match resolve(&request.workdir.path, &file.path) {
+            Place::Inside(path) if path.is_file() => path,
+            Place::Inside(_) => {
+                return Err(invalid(format!("the declared output {name} ({}) is no file", file.path)));
+            }
+            Place::Missing if file.optional => continue,
+            Place::Missing => {
+                return Err(invalid(format!("the declared output {name} ({}) is missing", file.path))
+                    .with_hint("the step succeeded without leaving it; `optional: true` allows that"));
+            }
+            Place::Outside(reason) => return Err(invalid(format!("the declared output {name}: {reason}"))),
+        };
+        if file.fresh
+            && before.get(&file.path).copied().flatten() == hash_of(&request.workdir.path, &file.path)
+        {
+            if file.optional {
+                continue;
+            }
+            return Err(invalid(format!(
+                "the declared output {name} ({}) was there before and has not changed",
+                file.path
+            )));
+        }
+        let failed = |error: std::io::Error| {
+            Failure::new(FailureKind::Error, format!("{} could not be kept: {error}", file.path))
+        };
+        let Some(bytes) = read_bounded(&path, FILE_BYTES_MAX).map_err(failed)? else {
+            return Err(invalid(format!("the declared output {name} ({}) is larger than 64 MiB", file.path)));
+        };
+        let blob = processes.blobs.put(request.id.run, &bytes).map_err(failed)?;
+        kept.push(Artefact { name: name.clone(), path: file.path.clone(), blob });
+    }
+    Ok(kept)
+}
+
+/// Keeps what the executor itself rendered, such as a prompt. Its loss fails nothing.
+fn keep_texts(processes: &Processes, request: &AttemptRequest, texts: &[(String, String)]) -> Vec<Artefact> {
+    let keep = |(name, file): &(String, String)| {
+        let bytes = std::fs::read(request.folder.join(file)).ok()?;
+        match processes.blobs.put(request.id.run, &bytes) {
+            Ok(blob) => Some(Artefact { name: name.clone(), path: file.clone(), blob }),
+            Err(error) => {
+                tracing::warn!(attempt = %request.id, %error, file, "could not keep a file of the attempt");
+                None
+            }
+        }
+    };
+    texts.iter().filter_map(keep).collect()
+}
+
+/// Commits leftovers where the workspace says so; tells the head.
+async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut AttemptEnd) {
+    let Some(git) = &request.workdir.git else { return };
+    let worktree = &request.workdir.path;
+    let result = match git.save {
+        Save::None => crate::git::head(worktree).await,
+        Save::Commit | Save::Push => {
+            let id = &request.id.attempt;
+            let message = match &git.message {
+                Some(message) => message.clone(),
+                None => format!("{}: round {}, attempt {}", id.path, id.round, id.attempt),
+            };
+            let author = git.author.as_deref().unwrap_or(&processes.settings.git.author);
+            save(SaveRequest { worktree, message: &message, author, push: git.save == Save::Push }).await
+        }
+    };
+    match result {
+        Ok(commit) => end.commit = Some(commit),
+        Err(error) => {
+            tracing::warn!(attempt = %request.id, %error, "could not save the worktree");
+            if matches!(end.result, AttemptResult::Succeeded(_)) {
+                let mut failure =
+                    Failure::new(FailureKind::Error, format!("the worktree could not be saved: {error}"));
+                failure.code = Some("save".to_owned());
+                end.result = AttemptResult::Failed(failure);
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a process is told: its environment, its input file, the request for its supervisor.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use everfold_engine::execution::AttemptRequest;
+
+use super::attempt::Plan;
+use crate::settings::Settings;
+use crate::shim::protocol::{PROTOCOL, Request};
+
+/// The input, as a file of the attempt's folder.
+pub(crate) const INPUT: &str = "input.json";
+/// Where the process may leave its output.
+pub(crate) const OUTPUT: &str = "output.json";
+
+/// Variables that would bind a git below to another repository.
+const GIT_LOCAL: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_PREFIX",
+    "GIT_NAMESPACE",
+];
+
+/// Variables that never reach a process from the engine's own environment.
+pub(crate) fn env_removed() -> Vec<String> {
+    GIT_LOCAL.iter().map(|name| (*name).to_owned()).chain(["EVERFOLD_*".to_owned()]).collect()
+}
+
+/// The request of an attempt.
+pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings) -> Request {
+    let mut env: BTreeMap<String, String> = plan.env.clone();
+    env.extend(attempt.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    env.extend(variables(attempt));
+    Request {
+        protocol: PROTOCOL,
+        argv: plan.argv.clone(),
+        env,
+        env_remove: env_removed(),
+        cwd: attempt.workdir.path.clone(),
+        stdin: plan.stdin.clone(),
+        timeout_ms: attempt.timeout.map(millis),
+        grace_ms: millis(attempt.grace),
+        log_max_bytes: settings.logs.max_bytes,
+        stdout_max_bytes: plan.stdout_max_bytes,
+        stdout_tail_max_bytes: plan.stdout_tail_max_bytes,
+    }
+}
+
+pub(crate) fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn variables(attempt: &AttemptRequest) -> [(String, String); 8] {
+    let id = &attempt.id.attempt;
+    [
+        ("RUN", attempt.id.run.to_string()),
+        ("STEP", id.path.to_string()),
+        ("ROUND", id.round.to_string()),
+        ("ATTEMPT", id.attempt.to_string()),
+        ("IDEMPOTENCY_KEY", attempt.id.idempotency_key()),
+        ("WORKSPACE", attempt.workdir.path.display().to_string()),
+        ("INPUT", attempt.folder.join(INPUT).display().to_string()),
+        ("OUTPUT", attempt.folder.join(OUTPUT).display().to_string()),
+    ]
+    .map(|(name, value)| (format!("EVERFOLD_{name}"), value))
+}
+
+/// Finds a program as the process would: by PATH, or, with a `/` in its name, from the folder.
+pub(crate) fn find_program(name: &str, folder: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| {
+        use std::os::unix::fs::PermissionsExt as _;
+        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    if name.contains('/') {
+        return Some(folder.join(name)).filter(is_program);
+    }
+    let paths = match env.get("PATH") {
+        Some(path) => path.into(),
+        None => std::env::var_os("PATH")?,
+    };
+    std::env::split_paths(&paths).map(|path| path.join(name)).find(is_program)
+}

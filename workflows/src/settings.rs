@@ -1,0 +1,249 @@
+//! The settings of a data folder: `everfold.toml`.
+//!
+//! Law: a key that is not known is refused, with the nearest known one; nothing is ignored.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use everfold_engine::definition::{OnLost, similar};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::profile;
+
+/// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
+pub const TEMPLATE: &str = include_str!("settings.toml");
+
+/// Every setting there is.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Commits that Everfold makes.
+    pub git: GitSettings,
+    /// Logs of attempts.
+    pub logs: LogSettings,
+    /// Profiles of agents by name; they replace a built-in one of the same name.
+    pub agents: BTreeMap<String, AgentProfile>,
+}
+
+/// Commits that Everfold makes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GitSettings {
+    /// `NAME <EMAIL>`: author and committer where the pipeline names none.
+    pub author: String,
+}
+
+impl Default for GitSettings {
+    fn default() -> Self {
+        Self { author: "Everfold <everfold@localhost>".to_owned() }
+    }
+}
+
+/// Logs of attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// The limit of one log; the rest is not kept, and the log says so.
+    pub max_bytes: u64,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { max_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// How an agent's program is called.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentProfile {
+    /// The program and its arguments, with placeholders.
+    pub command: Vec<Argument>,
+    /// Added to its environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// How it gets the prompt.
+    #[serde(default)]
+    pub prompt: PromptBy,
+    /// What it prints.
+    #[serde(default)]
+    pub output: OutputFormat,
+    /// The model where the step names none.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The effort where the step names none.
+    #[serde(default)]
+    pub effort: Option<String>,
+    /// What follows when it vanished, where the step does not say.
+    #[serde(default)]
+    pub on_lost: Option<OnLost>,
+}
+
+/// An argument, or a group that is left out when a placeholder in it has no value.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Argument {
+    /// One argument.
+    One(String),
+    /// A flag with its value.
+    Group(Vec<String>),
+}
+
+/// How an agent gets its prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptBy {
+    /// On standard input.
+    #[default]
+    Stdin,
+    /// As a file; its path is in `EVERFOLD_PROMPT` and `{prompt_file}`.
+    File,
+    /// As the argument `{prompt}`.
+    Argument,
+}
+
+/// What an agent prints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputFormat {
+    /// Its answer.
+    #[default]
+    Text,
+    /// Its answer as JSON, perhaps after other lines.
+    Json,
+    /// The `stream-json` of Claude Code.
+    Claude,
+    /// The JSON lines of `codex exec`.
+    Codex,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("could not read {path}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It says what cannot be.
+    #[error("{path}{}: {message}", .line.map(|line| format!(":{line}")).unwrap_or_default())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, 1-based, where it is known.
+        line: Option<usize>,
+        /// What is wrong and what was probably meant.
+        message: String,
+    },
+}
+
+impl Settings {
+    /// Reads the file; one that is not there gives the defaults.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds an unknown key or a wrong value.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(SettingsError::Io { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads the text of a settings file; `path` is for messages.
+    ///
+    /// # Errors
+    /// When it holds an unknown key or a wrong value.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        let invalid = |line, message| SettingsError::Invalid { path: path.to_owned(), line, message };
+        let settings: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            invalid(line, with_suggestion(error.message()))
+        })?;
+        for (name, profile) in &settings.agents {
+            profile::check(profile).map_err(|message| invalid(None, format!("agents.{name}: {message}")))?;
+        }
+        if !settings.git.author.contains('<') {
+            return Err(invalid(None, "git.author is written NAME <EMAIL>".to_owned()));
+        }
+        Ok(settings)
+    }
+
+    /// The profile of this name: the file's, else the built-in one.
+    #[must_use]
+    pub fn profile(&self, name: &str) -> Option<AgentProfile> {
+        self.agents.get(name).cloned().or_else(|| profile::built_in(name))
+    }
+
+    /// The names of all profiles.
+    #[must_use]
+    pub fn profile_names(&self) -> Vec<String> {
+        let built_in = profile::BUILT_IN.iter().map(|name| (*name).to_owned());
+        let mut names: Vec<String> = built_in.chain(self.agents.keys().cloned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// Adds “did you mean” to the parser's word about an unknown key.
+fn with_suggestion(message: &str) -> String {
+    let message = message.trim();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match quoted.split_first() {
+        Some((unknown, known)) if message.starts_with("unknown ") => {
+            match similar(unknown, known.iter().copied()) {
+                Some(near) => format!("{message}; did you mean `{near}`?"),
+                None => message.to_owned(),
+            }
+        }
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse(text, Path::new("everfold.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_absent_file_and_the_template_give_the_defaults() {
+        assert_eq!(Settings::load(Path::new("/no/such/everfold.toml")).unwrap(), Settings::default());
+        assert_eq!(parse(TEMPLATE).unwrap(), Settings::default());
+        let uncommented: String = TEMPLATE
+            .lines()
+            .filter(|line| !line.starts_with("##"))
+            .map(|line| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n")
+            .collect();
+        let settings = parse(&uncommented).unwrap();
+        assert_eq!((settings.git, settings.logs), (GitSettings::default(), LogSettings::default()));
+        assert!(settings.agents.contains_key("mine"));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_refused_with_the_line() {
+        for (text, part) in [
+            (
+                "[git]\nautor = \"A <a@b>\"",
+                "everfold.toml:2: unknown field `autor`, expected `author`; did you mean `author`?",
+            ),
+            ("[agent.x]\n", "did you mean `agents`?"),
+            ("[agents.x]\ncommand = []", "agents.x: the command is empty"),
+            ("[agents.x]\ncommand = [\"a\", \"{promt}\"]", "{promt}"),
+            ("[agents.x]\ncommand = [\"a\"]\noutput = \"claud\"", "did you mean `claude`?"),
+            ("[logs]\nmax_bytes = \"64\"", "everfold.toml:2"),
+            ("[git]\nauthor = \"me\"", "NAME <EMAIL>"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
