@@ -132,11 +132,11 @@ impl Desk {
         let indexed = last.map_or(Ok(()), |last| self.index(&group.appends, last));
         let mut answers = Vec::with_capacity(group.appends.len());
         if let Some(last) = last {
-            let mut heads = shared.heads();
-            for committed in &group.appends {
-                heads.put(committed.append.stream.clone(), committed.head);
-            }
-            drop(heads);
+            let new_heads: Vec<_> = group
+                .appends
+                .iter()
+                .map(|committed| (committed.append.stream.clone(), committed.head))
+                .collect();
             shared.recent.push(group.appends.into_iter().flat_map(|committed| {
                 answers.push((committed.reply, Ok(committed.went)));
                 envelopes(committed.append, &committed.went)
@@ -144,22 +144,18 @@ impl Desk {
             if let Some(mark) = group.mark {
                 shared.mark().journal = mark;
             }
-            if indexed.is_ok() {
-                shared.publish(last);
+            if let Err(error) = &indexed {
+                tracing::error!(%error, "the index failed; it is built again from the journal");
+                let why = format!("the index failed ({error}) and is being built again");
+                shared.gate.set(Cause::Index, Some(why));
+                self.keeper.heal_now();
             }
+            shared.publish(new_heads, last);
             self.keeper.set_dirty();
         }
         for (reply, answer) in answers.into_iter().chain(group.answers) {
             // Who no longer waits for the answer finds the events in the store.
             let _gone = reply.send(answer);
-        }
-        if let (Err(error), Some(last)) = (indexed, last) {
-            tracing::error!(%error, "the index failed; it is built again from the journal");
-            shared
-                .gate
-                .set(Cause::Index, Some(format!("the index failed ({error}) and is being built again")));
-            self.keeper.heal_now();
-            shared.publish(last);
         }
         self.done.store(group.turn, Ordering::Release);
     }

@@ -106,9 +106,21 @@ impl Shared {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells readers and followers how far the store goes now.
-    pub(crate) fn publish(&self, position: Position) {
+    /// Shows readers and followers a group. Under one lock, so that nobody sees a head and not its
+    /// events, or events and not their head.
+    pub(crate) fn publish(&self, new_heads: Vec<(StreamId, HeadRecord)>, position: Position) {
+        let mut heads = self.heads();
+        for (stream, head) in new_heads {
+            heads.put(stream, head);
+        }
         self.published.send_modify(|published| published.position = position);
+    }
+
+    /// Waits until what the index may show early is published.
+    pub(crate) async fn wait_for(&self, position: Position) -> Result<(), ReadError> {
+        let mut published = self.published.subscribe();
+        let reached = |published: &Published| published.position >= position || published.closed;
+        published.wait_for(reached).await.map(|_| ()).map_err(|_| ReadError::Closed)
     }
 
     /// Tells followers that nothing comes any more.

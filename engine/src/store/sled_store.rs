@@ -281,8 +281,8 @@ impl EventStore for SledStore {
         from: Version,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Envelope>, ReadError>> {
-        let stream = stream.clone();
-        Box::pin(self.indexed(move |index| index.read(&stream, from, limit)))
+        let (stream, last) = (stream.clone(), self.last_position());
+        Box::pin(self.indexed(move |index| index.read(&stream, from, limit, last)))
     }
 
     fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
@@ -318,6 +318,9 @@ impl EventStore for SledStore {
         let stream = stream.clone();
         Box::pin(async move {
             let head = self.indexed(move |index| Ok(index.head(&stream)?)).await?;
+            if let Some(head) = &head {
+                self.shared.wait_for(head.position).await?;
+            }
             Ok(head.map(|head| head.public()))
         })
     }
@@ -328,7 +331,14 @@ impl EventStore for SledStore {
         after: Option<String>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<(StreamId, Head)>, ReadError>> {
-        Box::pin(self.indexed(move |index| Ok(index.streams(kind, after.as_deref(), limit)?)))
+        Box::pin(async move {
+            let streams =
+                self.indexed(move |index| Ok(index.streams(kind, after.as_deref(), limit)?)).await?;
+            if let Some(last) = streams.iter().map(|(_, head)| head.position).max() {
+                self.shared.wait_for(last).await?;
+            }
+            Ok(streams)
+        })
     }
 
     fn due(&self, until: Timestamp) -> BoxFuture<'_, Result<Vec<StreamId>, ReadError>> {

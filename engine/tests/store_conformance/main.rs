@@ -1,5 +1,7 @@
 //! What every store guarantees, a file per guarantee, run over each store.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod atomicity;
 mod log;
 mod reopening;

@@ -279,7 +279,8 @@ impl JournalCursor {
                 break;
             }
             while events.len() < limit
-                && let Some(event) = self.held.pop_front_if(|event| event.position <= last)
+                && self.held.front().is_some_and(|event| event.position <= last)
+                && let Some(event) = self.held.pop_front()
             {
                 bytes += event.payload.len();
                 self.next = event.position.next();

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::values::BatchPlace;
 use super::{Index, IndexError, keys, values};
 use crate::envelope::{Envelope, StreamId, StreamKind};
-use crate::id::Version;
+use crate::id::{Position, Version};
 use crate::json::Hash;
 use crate::store::judge::{DedupRecord, HeadRecord};
 use crate::store::{Head, ReadError, Snapshot, record};
@@ -35,12 +35,13 @@ impl Index {
         })
     }
 
-    /// Up to `limit` events from a version on.
+    /// Up to `limit` events from a version on, none behind the position `last`.
     pub(crate) fn read(
         &self,
         stream: &StreamId,
         from: Version,
         limit: usize,
+        last: Position,
     ) -> Result<Vec<Envelope>, ReadError> {
         let mut events: Vec<Envelope> = Vec::new();
         let mut expected = None;
@@ -55,6 +56,9 @@ impl Index {
                 return Err(damaged(format!("batch {} of {} stands here", head.first_version, head.stream)));
             }
             expected = Some(Version(first.0 + u64::from(head.count)));
+            if place.first_position > last {
+                return Ok(false);
+            }
             events.extend(batch.into_iter().filter(|event| event.header.version >= from));
             Ok(events.len() < limit)
         })?;
@@ -189,7 +193,7 @@ impl Index {
             tracing::warn!(%stream, "a snapshot is not whole and is not used");
             return Ok(None);
         };
-        let last = self.read(stream, snapshot.version, 1)?;
+        let last = self.read(stream, snapshot.version, 1, Position(u64::MAX))?;
         let known = last.first().filter(|event| event.header.version == snapshot.version);
         Ok(known.is_some_and(|event| event.hash == snapshot.hash).then_some(snapshot))
     }
