@@ -79,7 +79,11 @@ fn may_retry(
 ) -> Result<Option<Duration>, crate::expr::EvalError> {
     let scope = RunScope::of(draft.state, draft.loaded, key);
     let attempts = step.retry.attempts.resolve(&scope)?;
-    let made = draft.state.unit_at(key).map_or(0, |unit| unit.attempt.0 - unit.lost.min(unit.attempt.0));
+    // Attempts that vanished are not tries that failed, unless the step says that they are.
+    let made = draft.state.unit_at(key).map_or(0, |unit| {
+        let lost = unit.lost - u32::from(failure.kind == FailureKind::Lost);
+        unit.attempt.0 - lost
+    });
     let is_covered = step.retry.covers(failure.kind, failure.code.as_deref());
     Ok((is_covered && made < attempts).then(|| backoff(&step.retry, made, draft.state, key)))
 }

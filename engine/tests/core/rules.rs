@@ -1,1 +1,638 @@
-//! Rules, one by one.
+//! Rules, one by one, as given, when, then.
+
+use everfold_engine::actor::Actor;
+use everfold_engine::decide::Refusal;
+use everfold_engine::definition::{OnLost, Vote};
+use everfold_engine::effect::Effect;
+use everfold_engine::event::{RunEvent, UnblockDecision};
+use everfold_engine::failure::FailureKind;
+use everfold_engine::id::StepPath;
+use everfold_engine::input::InputKind;
+use everfold_engine::policy::Verdict;
+use everfold_engine::state::{RunState, RunStatus, StepStatus};
+use serde_json::{Value, json};
+
+use super::world::{World, definition, start};
+
+fn run(steps: Value) -> World {
+    World::start(definition(json!({"name": "p", "steps": steps})), json!({}))
+}
+
+fn function(id: &str, needs: &[&str]) -> Value {
+    json!({"id": id, "needs": needs, "work": {"task": {"kind": "function", "spec": {"name": "f"}}}})
+}
+
+fn with(mut step: Value, more: Value) -> Value {
+    let fields = step.as_object_mut().expect("a step");
+    fields.extend(more.as_object().expect("fields").clone());
+    step
+}
+
+fn approval(id: &str, more: Value) -> Value {
+    json!({"id": id, "work": {"approval": with(json!({"title": "go on?"}), more)}})
+}
+
+fn names(events: &[RunEvent]) -> Vec<&'static str> {
+    events.iter().map(RunEvent::name).collect()
+}
+
+fn status(world: &World, step: &str) -> StepStatus {
+    world.state.step_status(&step.into()).expect("a step")
+}
+
+fn attempts(world: &World) -> Vec<String> {
+    let ids = world.effects().into_iter().filter_map(|effect| match effect {
+        Effect::Attempt { id, .. } => Some(id.to_string()),
+        _other => None,
+    });
+    ids.collect()
+}
+
+fn cancel() -> InputKind {
+    InputKind::Cancel { reason: None }
+}
+
+fn unblock(decision: UnblockDecision) -> InputKind {
+    InputKind::Unblock { path: None, decision, output: None, reason: None }
+}
+
+fn vote(id: &str, vote: Vote) -> InputKind {
+    InputKind::Vote { id: id.parse().expect("a task"), vote, comment: None, roles: vec![] }
+}
+
+fn lose(world: &mut World, id: &str, fallback: OnLost) {
+    let id = id.parse().expect("an attempt");
+    world
+        .give(InputKind::AttemptLost { id, reason: "no record".into(), fallback })
+        .expect("reports are taken");
+}
+
+#[test]
+fn a_trivial_step_is_one_batch() {
+    let mut world = run(json!([function("a", &[]), function("b", &["a"])]));
+    let batch = world.succeed("a/1/1", json!(1));
+    assert_eq!(names(&batch), ["AttemptSucceeded", "StepSucceeded", "StepScheduled"]);
+    let batch = world.succeed("b/1/1", json!(1));
+    assert_eq!(names(&batch), ["AttemptSucceeded", "StepSucceeded", "RunSucceeded"]);
+}
+
+#[test]
+fn late_report_of_an_old_attempt_changes_nothing() {
+    let mut world = run(json!([with(function("a", &[]), json!({"on_lost": "retry"}))]));
+    lose(&mut world, "a/1/1", OnLost::Block);
+    assert_eq!(attempts(&world), ["a/1/2"]);
+    assert!(world.succeed("a/1/1", json!("late")).is_empty());
+}
+
+#[test]
+fn d3_a_large_output_stays_out_of_the_state_and_is_loaded_when_an_expression_needs_it() {
+    let large = "x".repeat(50_000);
+    let mut world = run(json!([
+        function("a", &[]),
+        {"id": "b", "needs": ["a"], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${size(steps.a.output)}"}}}},
+    ]));
+    let batch = world.succeed("a/1/1", json!(large));
+    assert_eq!(names(&batch), ["AttemptSucceeded", "StepSucceeded"], "what needs the value waits for it");
+    assert!(world.state.snapshot().len() < 5_000);
+    assert_eq!(world.effects(), [Effect::Advance]);
+    let batch = world.give(InputKind::Advance).expect("taken");
+    assert_eq!(names(&batch), ["Advanced", "StepScheduled"]);
+    let RunEvent::StepScheduled(scheduled) = &batch[1] else { panic!("{batch:?}") };
+    assert!(format!("{:?}", scheduled.work).contains(r#""with":50000"#), "{scheduled:?}");
+}
+
+#[test]
+fn d5_nothing_starts_in_a_workspace_until_what_a_rework_stopped_has_ended() {
+    let mut world = run(json!([
+        function("build", &[]),
+        function("slow", &["build"]),
+        with(function("check", &["build"]), json!({"on_fail": [{"to": {"rework": "build"}}]})),
+    ]));
+    world.succeed("build/1/1", json!(1));
+    let batch = world.fail("check/1/1", "broken");
+    assert_eq!(names(&batch), ["AttemptFailed", "StopRequested", "ReworkRequested", "StepScheduled"]);
+    assert_eq!(world.effects(), [Effect::Stop { id: "slow/1/1".parse().expect("an id") }]);
+    world.fail("slow/1/1", "stopped");
+    assert_eq!(attempts(&world), ["build/2/1"]);
+}
+
+#[test]
+fn d6_a_result_after_a_cancel_is_recorded_and_routes_nothing() {
+    let mut world = run(json!([with(function("a", &[]), json!({"on_fail": [{"to": {"rework": "a"}}]}))]));
+    world.by("ada", cancel()).expect("taken");
+    assert_eq!(world.effects(), [Effect::Stop { id: "a/1/1".parse().expect("an id") }]);
+    let batch = world.succeed("a/1/1", json!("done after all"));
+    assert_eq!(names(&batch), ["AttemptSucceeded", "StepCancelled", "RunCancelled"]);
+}
+
+#[test]
+fn d6_a_result_that_comes_after_its_recorded_time_limit_does_not_count() {
+    let mut world = run(json!([with(function("a", &[]), json!({"timeout": "5s"}))]));
+    let timer =
+        world.effects().into_iter().find(|effect| matches!(effect, Effect::Timer { .. })).expect("a limit");
+    world.answer(&timer, 0);
+    assert_eq!(world.effects(), [Effect::Stop { id: "a/1/1".parse().expect("an id") }]);
+    let batch = world.succeed("a/1/1", json!("too late"));
+    assert_eq!(names(&batch), ["AttemptSucceeded", "StepFailed", "RunFailed"]);
+    let (failure, _) = world.state.failure().expect("a failure");
+    assert_eq!((failure.kind, failure.exit_code), (FailureKind::Timeout, Some(124)));
+}
+
+#[test]
+fn d8_a_blocked_branch_does_not_stop_the_others() {
+    let mut world = run(json!([
+        with(function("a", &[]), json!({"on_fail": [{"to": "block"}]})),
+        function("b", &[]),
+        function("c", &["b"]),
+    ]));
+    world.fail("a/1/1", "broken");
+    assert_eq!(world.state.status(), RunStatus::Running);
+    world.succeed("b/1/1", json!(1));
+    world.succeed("c/1/1", json!(1));
+    assert_eq!(world.state.status(), RunStatus::Blocked);
+    assert_eq!(status(&world, "a"), StepStatus::Blocked);
+}
+
+#[test]
+fn d8_while_paused_facts_are_recorded_and_nothing_is_scheduled() {
+    let mut world = run(json!([function("a", &[]), function("b", &["a"])]));
+    world.give(InputKind::AttemptStarted { id: "a/1/1".parse().expect("an id") }).expect("taken");
+    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    assert_eq!(attempts(&world), ["a/1/1"], "running work goes on");
+    assert_eq!(names(&world.succeed("a/1/1", json!(1))), ["AttemptSucceeded"]);
+    assert_eq!(world.state.status(), RunStatus::Paused);
+    assert!(world.effects().is_empty());
+    let batch = world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    assert_eq!(names(&batch), ["RunResumed", "StepSucceeded", "StepScheduled"]);
+    assert_eq!(world.by("ada", InputKind::Resume { reason: None }), Err(Refusal::NotPaused));
+}
+
+#[test]
+fn h5_the_first_event_of_every_batch_is_the_fact_of_its_input() {
+    let mut world = World::new(definition(json!({"name": "p", "steps": [approval("ask", json!({}))]})));
+    let batch = world.give_as(Actor::User("ada".into()), start(json!({}))).expect("taken");
+    assert_eq!(names(&batch), ["RunStarted", "StepScheduled", "ApprovalRequested"]);
+    let batch = world.by("ada", vote("ask/1/1", Vote::Approve)).expect("taken");
+    assert_eq!(names(&batch), ["VoteCast", "ApprovalDecided", "StepSucceeded", "RunSucceeded"]);
+}
+
+#[test]
+fn l6_a_step_waits_for_all_its_needs_and_a_tolerated_failure_satisfies() {
+    let mut world = run(json!([
+        with(function("a", &[]), json!({"on_fail": [{"to": "continue"}]})),
+        function("b", &[]),
+        function("c", &["a", "b"]),
+    ]));
+    world.fail("a/1/1", "tolerated");
+    assert_eq!(status(&world, "c"), StepStatus::Pending);
+    world.succeed("b/1/1", json!(1));
+    assert_eq!(status(&world, "c"), StepStatus::Scheduled);
+    assert_eq!(status(&world, "a"), StepStatus::Failed);
+}
+
+#[test]
+fn l7_a_false_when_skips_the_step_and_its_dependents_go_on() {
+    let mut world = run(json!([
+        with(function("a", &[]), json!({"when": "run.pipeline == 'other'"})),
+        with(function("b", &["a"]), json!({"when": "steps.a.status == 'skipped' && steps.a.output == null"})),
+    ]));
+    assert_eq!(attempts(&world), ["b/1/1"]);
+    world.succeed("b/1/1", json!(1));
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn l9_a_failed_run_stops_what_runs_and_runs_on_finish() {
+    let mut world = World::start(
+        definition(json!({"name": "p", "on_finish": [function("tidy", &[])], "steps": [
+            function("a", &[]), function("b", &[]), function("c", &["a"]),
+        ]})),
+        json!({}),
+    );
+    world.fail("a/1/1", "broken");
+    assert_eq!(world.effects(), [Effect::Stop { id: "b/1/1".parse().expect("an id") }]);
+    let batch = world.fail("b/1/1", "stopped");
+    assert_eq!(names(&batch), ["AttemptFailed", "StepCancelled", "StepCancelled", "StepScheduled"]);
+    assert_eq!(attempts(&world), ["tidy/1/1"]);
+    let batch = world.fail("tidy/1/1", "a warning only");
+    assert_eq!(names(&batch), ["AttemptFailed", "StepFailed", "RunFailed"]);
+    assert_eq!(world.state.failure().expect("a failure").0.message, "broken");
+}
+
+#[test]
+fn l10_rework_resets_its_target_and_what_depends_on_it_and_nothing_else() {
+    let mut world = run(json!([
+        function("a", &[]),
+        function("b", &["a"]),
+        function("beside", &[]),
+        with(function("c", &["b", "beside"]), json!({"on_fail": [{"to": {"rework": "b"}}]})),
+    ]));
+    world.succeed("a/1/1", json!("A"));
+    world.succeed("b/1/1", json!("B"));
+    world.succeed("beside/1/1", json!(1));
+    let batch = world.fail("c/1/1", "broken");
+    let RunEvent::ReworkRequested(rework) = &batch[1] else { panic!("{batch:?}") };
+    assert_eq!(rework.reset, ["b".into(), "c".into()]);
+    assert_eq!(status(&world, "a"), StepStatus::Succeeded);
+    assert_eq!(status(&world, "beside"), StepStatus::Succeeded);
+    assert_eq!(attempts(&world), ["b/2/1"]);
+}
+
+#[test]
+fn l11_the_target_alone_sees_the_findings_and_the_last_output_stays() {
+    let asks = json!({"rework": "${rework}", "last": "${steps.a.last}", "now": "${steps.a.output}"});
+    let spec = json!({"task": {"kind": "function", "spec": {"name": "f", "with": asks}}});
+    let mut world = run(json!([
+        {"id": "a", "work": spec},
+        {"id": "b", "needs": ["a"], "work": spec, "on_fail": [{"to": {"rework": "a"}, "findings": "look: ${failure.message}"}]},
+    ]));
+    world.succeed("a/1/1", json!("first"));
+    let batch = world.fail("b/1/1", "no good");
+    let RunEvent::StepScheduled(again) = &batch[2] else { panic!("{batch:?}") };
+    let text = format!("{:?}", again.work);
+    assert!(text.contains(r#""last":"first","now":null"#), "{text}");
+    assert!(text.contains(r#""findings":"look: no good","from":"b""#), "{text}");
+    let batch = world.succeed("a/2/1", json!("second"));
+    let RunEvent::StepScheduled(next) = &batch[2] else { panic!("{batch:?}") };
+    assert!(format!("{:?}", next.work).contains(r#""rework":null"#));
+}
+
+#[test]
+fn l12_a_route_is_used_max_times_and_then_leads_on() {
+    let route =
+        json!([{"to": {"rework": "a"}, "max": {"times": 2}, "then": {"to": {"fail": {"code": "enough"}}}}]);
+    let mut world = run(json!([with(function("a", &[]), json!({"on_fail": route}))]));
+    for round in 1..=2 {
+        let batch = world.fail(&format!("a/{round}/1"), "broken");
+        assert_eq!(names(&batch), ["AttemptFailed", "ReworkRequested", "StepScheduled"]);
+    }
+    assert_eq!(names(&world.fail("a/3/1", "broken")), ["AttemptFailed", "StepFailed", "RunFailed"]);
+    assert_eq!(world.state.failure().expect("a failure").0.code.as_deref(), Some("enough"));
+}
+
+#[test]
+fn l12_three_is_the_default_zero_leads_on_at_once_and_max_rounds_counts_every_round() {
+    let mut world = run(json!([with(function("a", &[]), json!({"on_fail": [{"to": {"rework": "a"}}]}))]));
+    (1..=3).for_each(|round| drop(world.fail(&format!("a/{round}/1"), "broken")));
+    assert_eq!(names(&world.fail("a/4/1", "broken")), ["AttemptFailed", "StepBlocked"]);
+
+    let zero = json!([{"to": {"rework": "a"}, "max": {"times": 0}}]);
+    let mut world = run(json!([with(function("a", &[]), json!({"on_fail": zero}))]));
+    assert_eq!(names(&world.fail("a/1/1", "broken")), ["AttemptFailed", "StepBlocked"]);
+
+    let unlimited = json!([{"to": {"rework": "a"}, "max": "unlimited", "then": {"to": "continue"}}]);
+    let mut world = run(json!([with(function("a", &[]), json!({"on_fail": unlimited, "max_rounds": 2}))]));
+    world.fail("a/1/1", "broken");
+    assert_eq!(names(&world.fail("a/2/1", "broken")), ["AttemptFailed", "StepFailed", "RunSucceeded"]);
+}
+
+#[test]
+fn l13_a_standby_step_runs_once_per_naming_and_its_other_visits_are_skipped() {
+    let mut world = run(json!([
+        function("build", &[]),
+        with(function("fix", &["build"]), json!({"standby": true})),
+        with(function("ci", &["build", "fix"]), json!({"on_fail": [{"to": {"rework": "fix"}}]})),
+    ]));
+    let batch = world.succeed("build/1/1", json!(1));
+    assert_eq!(names(&batch), ["AttemptSucceeded", "StepSucceeded", "StepSkipped", "StepScheduled"]);
+    world.fail("ci/1/1", "red");
+    assert_eq!(attempts(&world), ["fix/1/1"], "skipped visits are no rounds");
+    world.succeed("fix/1/1", json!(1));
+    assert_eq!(attempts(&world), ["ci/2/1"]);
+    world.succeed("ci/2/1", json!(1));
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+fn gated(gates: Value, more: Value) -> World {
+    run(json!([with(function("a", &[]), with(json!({"gates": gates}), more))]))
+}
+
+fn command(id: &str, more: Value) -> Value {
+    with(json!({"id": id, "probe": {"task": {"kind": "command", "spec": {"argv": ["make"]}}}}), more)
+}
+
+#[test]
+fn l14_gates_are_judged_in_order_and_the_first_failure_takes_its_route() {
+    let first = json!({"id": "first", "probe": {"expression": "output == 1"}});
+    let gates = json!([
+        first,
+        command("tests", json!({"on_fail": [{"to": {"rework": "a"}}]})),
+        command("last", json!({}))
+    ]);
+    let mut world = gated(gates, json!({}));
+    assert_eq!(
+        names(&world.succeed("a/1/1", json!(1))),
+        ["AttemptSucceeded", "GateEvaluated", "ProbeScheduled"]
+    );
+    assert_eq!(status(&world, "a"), StepStatus::Gating);
+    let batch =
+        world.probe("a/1/1", "tests", 1, json!({"argv": ["make"], "exit": 2, "output": "2 tests failed"}));
+    assert_eq!(names(&batch), ["GateEvaluated", "ReworkRequested", "StepScheduled"]);
+    let RunEvent::GateEvaluated(judged) = &batch[0] else { panic!("{batch:?}") };
+    assert_eq!((judged.verdict, judged.policy.as_str()), (Verdict::Fail, "default:command"));
+    let RunEvent::ReworkRequested(rework) = &batch[1] else { panic!("{batch:?}") };
+    assert!(format!("{:?}", rework.findings).contains("2 tests failed"), "{rework:?}");
+    world.succeed("a/2/1", json!(1));
+    world.probe("a/2/1", "tests", 1, json!({"argv": ["make"], "exit": 0, "output": ""}));
+    let batch = world.probe("a/2/1", "last", 1, json!({"argv": ["make"], "exit": 0, "output": ""}));
+    assert_eq!(names(&batch), ["GateEvaluated", "StepSucceeded", "RunSucceeded"]);
+}
+
+#[test]
+fn l14_a_verdict_that_says_continue_is_a_warning_and_a_gate_that_does_not_apply_is_skipped() {
+    let warn = json!({"id": "warn", "probe": {"expression": "false"}, "on_fail": [{"to": "continue"}], "code": "W1"});
+    let never = json!({"id": "never", "when": "step.round > 5", "otherwise": "too early", "probe": {"expression": "false"}});
+    let mut world = gated(json!([warn, never]), json!({}));
+    let batch = world.succeed("a/1/1", json!(1));
+    let verdicts: Vec<_> = batch
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::GateEvaluated(judged) => {
+                Some((judged.verdict, judged.tolerated, judged.reason.as_str()))
+            }
+            _other => None,
+        })
+        .collect();
+    assert_eq!(verdicts, [(Verdict::Fail, true, "`false` is false"), (Verdict::Skipped, false, "too early")]);
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn l16_a_gate_without_evidence_asks_again_and_never_passes() {
+    let mut world = gated(json!([command("tests", json!({"poll": {"every": "5s", "max": 2}}))]), json!({}));
+    world.succeed("a/1/1", json!(1));
+    let failed = |probe_no| InputKind::ProbeFailed {
+        id: "a/1/1".parse().expect("an id"),
+        gate: "tests".into(),
+        probe_no,
+        message: "no network".into(),
+        permanent: false,
+        took_ms: 1,
+    };
+    assert_eq!(names(&world.give(failed(1)).expect("taken")), ["ProbeFailed", "TimerSet"]);
+    assert_eq!(world.state.status(), RunStatus::Waiting);
+    let timer = world.effects().remove(0);
+    world.answer(&timer, 0);
+    assert_eq!(names(&world.give(failed(2)).expect("taken")), ["ProbeFailed", "StepBlocked"]);
+    assert_eq!(world.state.status(), RunStatus::Blocked);
+    let batch = world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+    assert_eq!(names(&batch), ["RunUnblocked", "ProbeScheduled"]);
+    let batch = world.probe("a/1/1", "tests", 3, json!({"argv": ["make"], "exit": 0, "output": ""}));
+    assert_eq!(names(&batch), ["GateEvaluated", "StepSucceeded", "RunSucceeded"]);
+}
+
+#[test]
+fn l18_recheck_judges_every_gate_again_on_the_same_artefacts() {
+    let mut world = gated(
+        json!([command("one", json!({})), command("two", json!({"on_fail": [{"to": "block"}]}))]),
+        json!({}),
+    );
+    world.succeed("a/1/1", json!(1));
+    world.probe("a/1/1", "one", 1, json!({"argv": ["make"], "exit": 0, "output": ""}));
+    world.probe("a/1/1", "two", 1, json!({"argv": ["make"], "exit": 1, "output": ""}));
+    world.by("ada", unblock(UnblockDecision::Recheck)).expect("taken");
+    let probes = world.effects();
+    let [Effect::Probe { gate, probe_no, .. }] = probes.as_slice() else { panic!("{probes:?}") };
+    assert_eq!((gate.as_str(), *probe_no), ("one", 2));
+}
+
+#[test]
+fn l20_a_quorum_decides_and_a_veto_ends_it() {
+    let mut world = run(json!([approval("ask", json!({"quorum": 2}))]));
+    assert_eq!(names(&world.by("ada", vote("ask/1/1", Vote::Approve)).expect("taken")), ["VoteCast"]);
+    assert!(world.by("ada", vote("ask/1/1", Vote::Approve)).expect("no news").is_empty());
+    let batch = world.by("bob", vote("ask/1/1", Vote::Approve)).expect("taken");
+    assert_eq!(names(&batch), ["VoteCast", "ApprovalDecided", "StepSucceeded", "RunSucceeded"]);
+
+    let mut world = run(json!([approval("ask", json!({"quorum": 2}))]));
+    world.by("ada", vote("ask/1/1", Vote::Approve)).expect("taken");
+    let batch = world.by("bob", vote("ask/1/1", Vote::Reject)).expect("taken");
+    assert_eq!(names(&batch), ["VoteCast", "ApprovalDecided", "StepFailed", "RunFailed"]);
+    assert_eq!(world.state.failure().expect("a failure").0.kind, FailureKind::Rejected);
+
+    let mut world = run(json!([approval("ask", json!({"quorum": 2, "veto": false}))]));
+    assert_eq!(names(&world.by("bob", vote("ask/1/1", Vote::Reject)).expect("taken")), ["VoteCast"]);
+}
+
+#[test]
+fn l20_roles_self_approval_and_comments_are_asked_for() {
+    let terms = json!({"roles": ["product"], "self_approval": false, "comment": ["reject"]});
+    let mut world = run(json!([approval("ask", terms)]));
+    let cast = |vote, roles: &[&str]| InputKind::Vote {
+        id: "ask/1/1".parse().expect("a task"),
+        vote,
+        comment: None,
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    };
+    let path = StepPath::step(&"ask".into());
+    assert_eq!(
+        world.by("bob", cast(Vote::Approve, &["ops"])),
+        Err(Refusal::WrongRole { path: path.clone(), roles: vec!["product".into()] })
+    );
+    assert_eq!(world.by("ada", cast(Vote::Approve, &["product"])), Err(Refusal::SelfApproval(path.clone())));
+    assert_eq!(
+        world.by("bob", cast(Vote::Reject, &["product"])),
+        Err(Refusal::CommentNeeded { path, vote: Vote::Reject })
+    );
+    world.by("bob", cast(Vote::Approve, &["product"])).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn l19_a_decided_task_takes_the_same_again_and_refuses_another_and_a_withdrawn_one_is_superseded() {
+    let mut world = run(json!([
+        approval("ask", json!({"on_reject": [{"to": {"rework": "ask"}}]})),
+        function("after", &["ask"]),
+    ]));
+    world.by("ada", vote("ask/1/1", Vote::Reject)).expect("taken");
+    let path = StepPath::step(&"ask".into());
+    assert_eq!(world.by("ada", vote("ask/1/1", Vote::Approve)), Err(Refusal::Superseded(path.clone())));
+    world.by("ada", vote("ask/2/1", Vote::Approve)).expect("taken");
+    assert!(world.by("bob", vote("ask/2/1", Vote::Approve)).expect("no news").is_empty());
+    let refused = world.by("bob", vote("ask/2/1", Vote::Reject));
+    assert_eq!(refused, Err(Refusal::Decided { path, decision: Vote::Approve }));
+}
+
+#[test]
+fn l23_each_unblock_decision_does_what_it_says() {
+    let blocked = || {
+        let mut world = run(json!([
+            with(function("a", &[]), json!({"on_fail": [{"to": {"rework": "a"}, "max": {"times": 0}}]})),
+            function("b", &["a"]),
+        ]));
+        world.fail("a/1/1", "broken");
+        assert_eq!(world.state.status(), RunStatus::Blocked);
+        world
+    };
+    let mut world = blocked();
+    world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+    assert_eq!(attempts(&world), ["a/2/1"], "the used-up rework, once more");
+
+    let mut world = blocked();
+    let output = Some(json!({"by": "hand"}).into());
+    let proceed = InputKind::Unblock { path: None, decision: UnblockDecision::Proceed, output, reason: None };
+    world.by("ada", proceed).expect("taken");
+    assert_eq!((status(&world, "a"), status(&world, "b")), (StepStatus::Succeeded, StepStatus::Scheduled));
+
+    let mut world = blocked();
+    world.by("ada", unblock(UnblockDecision::Skip)).expect("taken");
+    assert_eq!((status(&world, "a"), status(&world, "b")), (StepStatus::Skipped, StepStatus::Scheduled));
+
+    let mut world = blocked();
+    world.by("ada", unblock(UnblockDecision::Fail)).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Failed);
+    assert_eq!(world.by("ada", unblock(UnblockDecision::Fail)), Err(Refusal::Ended(RunStatus::Failed)));
+
+    let mut world = run(json!([function("a", &[])]));
+    assert_eq!(world.by("ada", unblock(UnblockDecision::Skip)), Err(Refusal::NothingBlocked));
+    lose(&mut world, "a/1/1", OnLost::Block);
+    assert_eq!(
+        names(&world.by("ada", unblock(UnblockDecision::Retry)).expect("taken")),
+        ["RunUnblocked", "RetryScheduled"]
+    );
+    assert_eq!(attempts(&world), ["a/1/2"]);
+}
+
+fn each(on_failure: &str, more: Value) -> World {
+    let step = json!({"id": "each", "foreach": {"items": "${[10, 20, 30]}", "as": "n", "max_in_flight": 2, "on_failure": on_failure},
+        "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${n + index}"}}}});
+    run(
+        json!([with(step, more), {"id": "sum", "needs": ["each"], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${steps.each.output}"}}}}]),
+    )
+}
+
+#[test]
+fn l24_items_run_within_their_limit_and_give_their_results_in_input_order() {
+    let mut world = each("stop", json!({}));
+    assert_eq!(attempts(&world), ["each.0/1/1", "each.1/1/1"]);
+    world.succeed("each.1/1/1", json!("B"));
+    assert_eq!(attempts(&world), ["each.0/1/1", "each.2/1/1"]);
+    world.succeed("each.2/1/1", json!("C"));
+    let batch = world.succeed("each.0/1/1", json!("A"));
+    let text = format!("{batch:?}");
+    let one = |output| format!(r#"{{"failure":null,"output":"{output}","status":"succeeded"}}"#);
+    assert!(text.contains(&format!("[{},{},{}]", one("A"), one("B"), one("C"))), "{text}");
+}
+
+#[test]
+fn l24_a_failed_item_fails_the_step_after_the_rest_ended() {
+    let mut world = each("stop", json!({}));
+    world.fail("each.0/1/1", "broken");
+    assert_eq!(attempts(&world), ["each.1/1/1"], "no more items start");
+    let batch = world.succeed("each.1/1/1", json!("B"));
+    assert_eq!(names(&batch), ["AttemptSucceeded", "StepFailed", "StepCancelled", "RunFailed"]);
+
+    let mut world = each("continue", json!({}));
+    world.fail("each.0/1/1", "broken");
+    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
+}
+
+#[test]
+fn l24_a_lost_item_is_blocked_alone_and_unblocked_by_its_path() {
+    let mut world = each("stop", json!({}));
+    lose(&mut world, "each.0/1/1", OnLost::Block);
+    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
+    world.succeed("each.1/1/1", json!("B"));
+    world.succeed("each.2/1/1", json!("C"));
+    assert_eq!(world.state.status(), RunStatus::Blocked);
+    let path = Some("each.0".parse().expect("a path"));
+    let retry = InputKind::Unblock { path, decision: UnblockDecision::Retry, output: None, reason: None };
+    world.by("ada", retry).expect("taken");
+    assert_eq!(attempts(&world), ["each.0/1/2"]);
+    world.succeed("each.0/1/2", json!("A"));
+    assert_eq!(status(&world, "sum"), StepStatus::Scheduled);
+}
+
+#[test]
+fn l29_cancel_runs_on_finish_and_a_second_one_skips_it() {
+    let pipeline = || {
+        let steps = json!([function("a", &[])]);
+        definition(
+            json!({"name": "p", "steps": steps, "on_finish": [function("tidy", &[]), function("more", &[])]}),
+        )
+    };
+    let mut world = World::start(pipeline(), json!({}));
+    world.by("ada", cancel()).expect("taken");
+    world.fail("a/1/1", "stopped");
+    assert_eq!(attempts(&world), ["tidy/1/1"]);
+    world.succeed("tidy/1/1", json!(1));
+    assert_eq!(attempts(&world), ["more/1/1"], "in order");
+    world.by("ada", cancel()).expect("taken");
+    world.fail("more/1/1", "stopped");
+    assert_eq!(world.state.status(), RunStatus::Cancelled);
+    assert_eq!(world.by("ada", cancel()), Err(Refusal::Ended(RunStatus::Cancelled)));
+}
+
+#[test]
+fn a_retry_waits_for_its_time_and_covers_the_kinds_it_names() {
+    let retry = json!({"attempts": 3, "backoff_min": "1s", "backoff_max": "60s", "only": ["exit"]});
+    let mut world = run(json!([with(function("a", &[]), json!({"retry": retry}))]));
+    assert_eq!(names(&world.fail("a/1/1", "exit 1")), ["AttemptFailed", "RetryScheduled"]);
+    assert_eq!((world.state.status(), status(&world, "a")), (RunStatus::Waiting, StepStatus::Waiting));
+    let timer = world.effects().remove(0);
+    world.answer(&timer, 0);
+    assert_eq!(attempts(&world), ["a/1/2"]);
+    let other = everfold_engine::failure::Failure::new(FailureKind::Validation, "not a map");
+    assert_eq!(names(&world.finish("a/1/2", Err(other))), ["AttemptFailed", "StepFailed", "RunFailed"]);
+}
+
+#[test]
+fn a_lost_attempt_follows_on_lost_and_is_not_repeated_for_ever() {
+    let mut world = run(json!([function("a", &[])]));
+    lose(&mut world, "a/1/1", OnLost::Fail);
+    assert_eq!(world.state.failure().expect("a failure").0.kind, FailureKind::Lost);
+    let mut world = run(json!([with(function("a", &[]), json!({"idempotent": true}))]));
+    for attempt in 1..=6 {
+        assert_eq!(world.state.status(), RunStatus::Running, "attempt {attempt}");
+        lose(&mut world, &format!("a/1/{attempt}"), OnLost::Block);
+    }
+    assert_eq!(world.state.status(), RunStatus::Blocked);
+}
+
+#[test]
+fn a_finish_route_ends_the_run_now_and_bypasses_the_rest() {
+    let done = json!({"on_success": [{"when": "output == 'enough'", "to": {"finish": "succeeded"}}, {"to": "continue"}]});
+    let mut world = run(json!([with(function("a", &[]), done), function("b", &[]), function("c", &["a"])]));
+    world.succeed("a/1/1", json!("enough"));
+    world.fail("b/1/1", "stopped");
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+    assert_eq!((status(&world, "b"), status(&world, "c")), (StepStatus::Skipped, StepStatus::Skipped));
+}
+
+#[test]
+fn an_expression_that_fails_at_run_time_fails_its_step_with_a_hint() {
+    let broken = json!({"id": "a", "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${input.missing}"}}}});
+    let world = run(json!([broken]));
+    let (failure, path) = world.state.failure().expect("a failure");
+    assert_eq!((failure.kind, path.map(ToString::to_string)), (FailureKind::Validation, Some("a".into())));
+    assert!(failure.message.contains("input.missing"), "{failure:?}");
+}
+
+#[test]
+fn the_run_gives_its_output() {
+    let steps = json!([function("a", &[])]);
+    let output = json!({"said": "${steps.a.output}", "at": "${run.short_id}"});
+    let mut world =
+        World::start(definition(json!({"name": "p", "steps": steps, "output": output})), json!({}));
+    world.succeed("a/1/1", json!(7));
+    let output = world.state.output().value(&everfold_engine::decide::Loaded::default()).expect("small");
+    assert_eq!(output, json!({"said": 7, "at": "deadbeef"}));
+}
+
+#[test]
+fn inputs_are_refused_before_a_start_and_a_second_start_is() {
+    let mut state = RunState::new(definition(json!({"name": "p", "steps": [function("a", &[])]})));
+    let input = |kind| everfold_engine::input::Input {
+        id: everfold_engine::id::InputId::default(),
+        at: everfold_engine::time::Timestamp(1),
+        actor: Actor::Engine,
+        kind,
+    };
+    let none = everfold_engine::decide::Loaded::default();
+    assert_eq!(
+        everfold_engine::decide::decide(&mut state, &input(cancel()), &none),
+        Err(Refusal::NotStarted)
+    );
+    let mut world = run(json!([function("a", &[])]));
+    assert_eq!(world.by("ada", start(json!({}))), Err(Refusal::AlreadyStarted));
+}
