@@ -8,6 +8,9 @@ pub mod agent;
 pub mod command;
 pub mod function;
 pub mod git;
+pub mod probe;
 pub mod process;
 pub mod settings;
 pub mod shim;
+
+mod yaml;

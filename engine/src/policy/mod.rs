@@ -9,11 +9,13 @@ mod command;
 mod diff;
 mod file;
 mod frontmatter;
+mod glob;
 mod value;
 
 use serde::{Deserialize, Serialize};
 
 use crate::json::Value;
+pub use glob::Glob;
 pub use value::judge_value;
 
 /// The version of the default policies and of the way policy values are read; recorded with every

@@ -4,6 +4,7 @@
 //! variables, so that a hook's environment cannot redirect it.
 
 mod save;
+mod worktrees;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
 pub(crate) use save::{SaveRequest, head, save};
+pub use worktrees::GitWorkspaces;
 
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 const OUTPUT_BYTES_MAX: u64 = 8 * 1024 * 1024;

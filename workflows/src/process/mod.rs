@@ -18,12 +18,15 @@ mod told;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use attach::{AttachError, Watch, attach, cancel};
+pub(crate) use attach::{attach, cancel};
 pub(crate) use attempt::{Answer, Ended, Interpret, Plan, attempt, ended_now};
 pub use blob::BlobStore;
-pub(crate) use files::{Place, resolve};
-pub(crate) use output::{Stdout, cost_micros, last_json};
-pub(crate) use told::find_program;
+pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
+#[cfg(test)]
+pub(crate) use output::Stdout;
+pub(crate) use output::{cost_micros, last_json};
+pub use told::find_program;
+pub(crate) use told::{env_removed, millis};
 
 use crate::settings::Settings;
 

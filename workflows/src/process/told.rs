@@ -70,8 +70,9 @@ fn variables(attempt: &AttemptRequest) -> [(String, String); 8] {
     .map(|(name, value)| (format!("EVERFOLD_{name}"), value))
 }
 
-/// Finds a program as the process would: by PATH, or, with a `/` in its name, from the folder.
-pub(crate) fn find_program(name: &str, folder: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
+/// Finds a program as a process would: by PATH, or, with a `/` in its name, from the folder.
+#[must_use]
+pub fn find_program(name: &str, folder: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
     let is_program = |path: &PathBuf| {
         use std::os::unix::fs::PermissionsExt as _;
         path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)

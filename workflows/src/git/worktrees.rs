@@ -1,0 +1,428 @@
+//! A worktree per run.
+//!
+//! Law: what is made for a run is found again after a crash, complete, or made anew. A record beside
+//! the worktree says what was meant, before anything is made; it starts out incomplete. Calls that
+//! change one repository happen one after the other.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use everfold_engine::definition::{Keep, similar};
+use everfold_engine::execution::{Workspace, WorkspaceRequest, Workspaces};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::id::RunId;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::{Git, GitError};
+use crate::process::{make_private, write_private};
+
+/// Repositories whose locks are remembered before unused ones are forgotten.
+const LOCKS_MAX: usize = 64;
+
+/// What was meant to be made for a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    workspace: Workspace,
+    /// Everything stands.
+    complete: bool,
+    /// The run has ended and this stays on purpose.
+    kept: bool,
+}
+
+/// Makes worktrees under one folder.
+#[derive(Clone)]
+pub struct GitWorkspaces {
+    root: PathBuf,
+    locks: Arc<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+impl GitWorkspaces {
+    /// Worktrees go below `root`, one folder per run.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), locks: Arc::default() }
+    }
+
+    fn path(&self, run: RunId) -> PathBuf {
+        self.root.join(run.to_string())
+    }
+
+    fn record_path(&self, run: RunId) -> PathBuf {
+        self.root.join(format!("{run}.json"))
+    }
+
+    fn record(&self, run: RunId) -> Option<Record> {
+        serde_json::from_slice(&std::fs::read(self.record_path(run)).ok()?).ok()
+    }
+
+    fn write(&self, run: RunId, record: &Record) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::new(FailureKind::Spawn, format!("could not write to {}: {error}", self.root.display()))
+                .with_hint("look at the space and the permissions of the data folder")
+        };
+        make_private(&self.root).map_err(failed)?;
+        let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
+        write_private(&self.record_path(run), &text).map_err(failed)
+    }
+
+    fn lock(&self, repository: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if locks.len() >= LOCKS_MAX {
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        locks.entry(repository.to_owned()).or_default().clone()
+    }
+
+    async fn prepare_git(
+        &self,
+        run: RunId,
+        repository: &Path,
+        base: Option<String>,
+        branch: String,
+    ) -> Result<Workspace, Failure> {
+        let repository = checked_repository(repository).await?;
+        let lock = self.lock(&repository);
+        let _one_at_a_time = lock.lock().await;
+        let git = Git::at(&repository);
+        let record = match self.record(run) {
+            Some(record) if record.complete && stands(&record.workspace).await => return Ok(record.workspace),
+            Some(record) => record,
+            None => {
+                let workspace = self.plan(run, &git, base, branch).await?;
+                let record = Record { workspace, complete: false, kept: false };
+                self.write(run, &record)?;
+                record
+            }
+        };
+        self.make(&git, &record.workspace).await?;
+        self.write(run, &Record { complete: true, ..record.clone() })?;
+        Ok(record.workspace)
+    }
+
+    /// Finds out what to make; nothing is changed before all of it is known to be possible.
+    async fn plan(
+        &self,
+        run: RunId,
+        git: &Git,
+        base: Option<String>,
+        branch: String,
+    ) -> Result<Workspace, Failure> {
+        let repository = git.folder.display().to_string();
+        if git.text(&["check-ref-format", "--branch", &branch]).await.is_err() {
+            return Err(Failure::new(FailureKind::Validation, format!("“{branch}” is no name for a branch")));
+        }
+        let base = match base {
+            Some(base) => base,
+            None => default_base(git).await?,
+        };
+        let commit = match git
+            .text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{base}^{{commit}}")])
+            .await
+        {
+            Ok(commit) => commit,
+            Err(GitError::Failed { .. }) => return Err(missing_base(git, &repository, &base).await),
+            Err(error) => return Err(unable(&error)),
+        };
+        let branches = branches(git, "refs/heads").await.map_err(|error| unable(&error))?;
+        if branches.contains(&branch) {
+            return Err(taken(git, &repository, &branch).await);
+        }
+        // `a` and `a/b` cannot both be branches.
+        let clash = branches.iter().find(|other| {
+            other
+                .strip_prefix(&branch)
+                .or(branch.strip_prefix(other.as_str()))
+                .is_some_and(|rest| rest.starts_with('/'))
+        });
+        if let Some(other) = clash {
+            return Err(Failure::new(
+                FailureKind::Conflict,
+                format!("the branch {branch} cannot be made beside the branch {other} in {repository}"),
+            )
+            .with_hint("choose another `workspace.branch`, or rename the other branch"));
+        }
+        let status = git.text(&["status", "--porcelain", "--untracked-files=no"]).await;
+        if status.is_ok_and(|changes| !changes.is_empty()) {
+            tracing::warn!(%run, repository, "uncommitted changes of the repository are not part of the run");
+        }
+        Ok(Workspace {
+            path: self.path(run).display().to_string(),
+            repository: Some(repository),
+            branch: Some(branch),
+            base: Some(base),
+            commit: Some(commit),
+        })
+    }
+
+    /// Makes the worktree, over whatever a crash left of it.
+    async fn make(&self, git: &Git, workspace: &Workspace) -> Result<(), Failure> {
+        let path = Path::new(&workspace.path);
+        discard(git, path).await.map_err(|error| unable(&error))?;
+        let (branch, commit) = (workspace.branch.as_deref().unwrap_or_default(), workspace.commit.as_deref());
+        let made =
+            branches(git, "refs/heads").await.map_err(|error| unable(&error))?.iter().any(|it| it == branch);
+        let mut arguments =
+            vec!["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--no-track"];
+        if made {
+            arguments.retain(|argument| *argument != "--no-track");
+            arguments.extend([workspace.path.as_str(), branch]);
+        } else {
+            arguments.extend(["-b", branch, &workspace.path]);
+            arguments.extend(commit);
+        }
+        match git.text(&arguments).await {
+            Ok(_) => Ok(()),
+            Err(GitError::Failed { message, .. }) if message.contains("already") => {
+                let repository = workspace.repository.as_deref().unwrap_or_default();
+                Err(taken(git, repository, branch).await)
+            }
+            Err(error) => Err(unable(&error)),
+        }
+    }
+
+    async fn remove(&self, run: RunId, workspace: &Workspace, keep_branch: bool) {
+        let path = PathBuf::from(&workspace.path);
+        let repository = workspace.repository.as_ref().map(PathBuf::from).filter(|path| path.is_dir());
+        if let Some(repository) = &repository {
+            let lock = self.lock(repository);
+            let _one_at_a_time = lock.lock().await;
+            let git = Git::at(repository);
+            if let Err(error) = discard(&git, &path).await {
+                tracing::warn!(%run, %error, "could not remove a worktree");
+                return;
+            }
+            if let Some(branch) = workspace.branch.as_deref().filter(|_| !keep_branch) {
+                if let Err(error) = git.text(&["branch", "--quiet", "-D", branch]).await {
+                    tracing::warn!(%run, %error, "could not remove the run's branch");
+                }
+            }
+        } else if path.starts_with(&self.root) {
+            let _gone = std::fs::remove_dir_all(&path);
+        }
+        let _gone = std::fs::remove_file(self.record_path(run));
+    }
+}
+
+impl Workspaces for GitWorkspaces {
+    fn prepare(
+        &self,
+        run: RunId,
+        request: WorkspaceRequest,
+    ) -> BoxFuture<'static, Result<Workspace, Failure>> {
+        let this = self.clone();
+        async move {
+            match request {
+                WorkspaceRequest::Git { repository, base, branch } => {
+                    this.prepare_git(run, &repository, base, branch).await
+                }
+                WorkspaceRequest::Dir(path) if path.is_dir() => Ok(Workspace {
+                    path: path.display().to_string(),
+                    repository: None,
+                    branch: None,
+                    base: None,
+                    commit: None,
+                }),
+                WorkspaceRequest::Dir(path) => Err(Failure::new(
+                    FailureKind::Spawn,
+                    format!("the folder {} of the workspace does not exist", path.display()),
+                )),
+            }
+        }
+        .boxed()
+    }
+
+    fn release(
+        &self,
+        run: RunId,
+        workspace: Workspace,
+        keep: Keep,
+        keep_branch: bool,
+        succeeded: bool,
+    ) -> BoxFuture<'static, ()> {
+        let this = self.clone();
+        async move {
+            let stays = match keep {
+                Keep::Always => true,
+                Keep::Failed => !succeeded,
+                Keep::Never => false,
+            };
+            // A folder that was there before is not ours to remove.
+            if workspace.repository.is_none() || !Path::new(&workspace.path).starts_with(&this.root) {
+                return;
+            }
+            if stays {
+                let record = Record { workspace, complete: true, kept: true };
+                if let Err(failure) = this.write(run, &record) {
+                    tracing::warn!(%run, failure = failure.message, "could not mark a worktree as kept");
+                }
+            } else {
+                this.remove(run, &workspace, keep_branch).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()> {
+        let this = self.clone();
+        async move {
+            let Ok(entries) = std::fs::read_dir(&this.root) else { return };
+            let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+            let runs: HashSet<RunId> =
+                names.filter_map(|name| name.strip_suffix(".json").unwrap_or(&name).parse().ok()).collect();
+            for run in runs.difference(&unended).copied() {
+                let record = this.record(run);
+                if record.as_ref().is_some_and(|record| record.kept) {
+                    continue;
+                }
+                let unknown = Workspace {
+                    path: this.path(run).display().to_string(),
+                    repository: None,
+                    branch: None,
+                    base: None,
+                    commit: None,
+                };
+                // The branch stays: it may hold the only copy of somebody's work.
+                this.remove(run, &record.map_or(unknown, |record| record.workspace), true).await;
+            }
+        }
+        .boxed()
+    }
+}
+
+/// The repository's top folder, if this is one.
+async fn checked_repository(path: &Path) -> Result<PathBuf, Failure> {
+    let failed = |message: String, hint: &str| Err(Failure::new(FailureKind::Spawn, message).with_hint(hint));
+    let shown = path.display();
+    let Ok(folder) = path.canonicalize() else {
+        return failed(
+            format!("the repository {shown} does not exist"),
+            "check `workspace.git`, or clone it there",
+        );
+    };
+    if !folder.is_dir() {
+        return failed(format!("{shown} is no folder"), "`workspace.git` names the folder of a repository");
+    }
+    let git = Git::at(&folder);
+    match git.text(&["rev-parse", "--is-bare-repository", "--is-inside-work-tree"]).await {
+        Err(GitError::Failed { message, .. }) if message.contains("dubious ownership") => failed(
+            format!("{shown} belongs to another user, so git does not read it"),
+            "`git config --global --add safe.directory FOLDER` allows it",
+        ),
+        Err(GitError::Failed { .. }) => {
+            failed(format!("{shown} is not a git repository"), "run `git init` there and make a first commit")
+        }
+        Err(error) => Err(unable(&error)),
+        Ok(answer) if answer.starts_with("true") => Ok(folder),
+        Ok(_) => match git.text(&["rev-parse", "--show-toplevel"]).await {
+            Ok(top) if Path::new(&top) == folder => Ok(folder),
+            Ok(top) => failed(
+                format!("{shown} is a folder inside the repository {top}"),
+                "name the repository itself in `workspace.git`",
+            ),
+            Err(error) => Err(unable(&error)),
+        },
+    }
+}
+
+/// The branch to start from where none is named: what `origin` calls its default, if there is a
+/// local branch of that name, else the branch that is checked out.
+async fn default_base(git: &Git) -> Result<String, Failure> {
+    let repository = git.folder.display();
+    if git.text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await.is_err() {
+        return Err(Failure::new(
+            FailureKind::Spawn,
+            format!("the repository {repository} has no commit yet"),
+        )
+        .with_hint("make a first commit, or name a branch that has one in `workspace.base`"));
+    }
+    let locals = branches(git, "refs/heads").await.map_err(|error| unable(&error))?;
+    if let Ok(remote) = git.text(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"]).await {
+        let name = remote.strip_prefix("origin/").unwrap_or(&remote).to_owned();
+        if locals.contains(&name) {
+            return Ok(name);
+        }
+    }
+    match git.text(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await {
+        Ok(branch) => Ok(branch),
+        Err(GitError::Failed { .. }) => Err(Failure::new(
+            FailureKind::Spawn,
+            format!("no branch is checked out in {repository}, so there is no default to start from"),
+        )
+        .with_hint("name a branch in `workspace.base`")),
+        Err(error) => Err(unable(&error)),
+    }
+}
+
+async fn branches(git: &Git, below: &str) -> Result<Vec<String>, GitError> {
+    let list = git.text(&["for-each-ref", "--format=%(refname:short)", below]).await?;
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+async fn missing_base(git: &Git, repository: &str, base: &str) -> Failure {
+    let mut known = branches(git, "refs/heads").await.unwrap_or_default();
+    known.extend(branches(git, "refs/remotes").await.unwrap_or_default());
+    let near = similar(base, known.iter().map(String::as_str));
+    let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let some: Vec<&str> = known.iter().take(8).map(String::as_str).collect();
+    let hint = match some.as_slice() {
+        [] => "the repository has no branches with commits".to_owned(),
+        some => format!("there are {}", some.join(", ")),
+    };
+    Failure::new(FailureKind::Spawn, format!("there is no branch {base} in {repository}{near}"))
+        .with_hint(hint)
+}
+
+/// The failure of a branch that is there before the run; says where it is checked out.
+async fn taken(git: &Git, repository: &str, branch: &str) -> Failure {
+    let list = git.text(&["worktree", "list", "--porcelain"]).await.unwrap_or_default();
+    let wanted = format!("branch refs/heads/{branch}");
+    let place = list
+        .split("\n\n")
+        .find(|entry| entry.lines().any(|line| line == wanted))
+        .and_then(|entry| entry.lines().find_map(|line| line.strip_prefix("worktree ")));
+    let message = match place {
+        Some(place) => format!("the branch {branch} of {repository} is checked out in {place}"),
+        None => format!("the branch {branch} exists already in {repository}"),
+    };
+    Failure::new(FailureKind::Conflict, message)
+        .with_hint("choose another `workspace.branch` (it may use ${run.short_id}), or remove the branch")
+}
+
+/// Whether a worktree is there, whole, and on its branch.
+async fn stands(workspace: &Workspace) -> bool {
+    let path = Path::new(&workspace.path);
+    if !path.join(".git").is_file() {
+        return false;
+    }
+    let git = Git::at(path);
+    // Another branch checked out there by a step is that step's business.
+    git.text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await.is_ok()
+}
+
+/// Takes a worktree away, whatever state it is in.
+async fn discard(git: &Git, path: &Path) -> Result<(), GitError> {
+    let shown = path.display().to_string();
+    // Twice --force: also one that a killed `worktree add` left locked.
+    let _unknown = git.text(&["worktree", "remove", "--force", "--force", &shown]).await;
+    match tokio::fs::remove_dir_all(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(GitError::Io(error)),
+        _ => {}
+    }
+    let _unlocked = git.text(&["worktree", "unlock", &shown]).await;
+    git.text(&["worktree", "prune"]).await.map(|_| ())
+}
+
+fn unable(error: &GitError) -> Failure {
+    let mut message = error.to_string();
+    if let Some(cause) = std::error::Error::source(error) {
+        message.push_str(&format!(": {cause}"));
+    }
+    let failure = Failure::new(FailureKind::Spawn, message);
+    match error {
+        GitError::Missing => failure.with_hint("install git; `everfold doctor` checks it"),
+        _ => failure,
+    }
+}

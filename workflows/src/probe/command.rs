@@ -1,0 +1,130 @@
+//! Evidence of a command: its exit code and the end of what it printed.
+
+use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::{never, not_now};
+use crate::command::{CommandLine, STDOUT_BYTES_MAX, command_line};
+use crate::process::{Processes, attach, env_removed, make_private, millis};
+use crate::shim::log;
+use crate::shim::protocol::{LOG, Outcome, PROTOCOL, Request};
+
+const GRACE_MS: u64 = 10_000;
+const OUTPUT_LINES: usize = 200;
+const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// Of one argument, as evidence.
+const ARGUMENT_BYTES_MAX: usize = 4 * 1024;
+
+/// Runs the command of a gate under a supervisor, in the probe's folder.
+#[derive(Clone)]
+pub struct CommandProber {
+    processes: Processes,
+}
+
+impl CommandProber {
+    /// Runs commands like the executor does.
+    #[must_use]
+    pub fn new(processes: Processes) -> Self {
+        Self { processes }
+    }
+}
+
+impl Prober for CommandProber {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        probe(self.processes.clone(), request).boxed()
+    }
+}
+
+async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, ProbeFailure> {
+    let line = command_line(&request.spec).map_err(|failure| never(failure.message))?;
+    let shim_request = shim_request(&processes, &request, &line);
+    let mut repeated = false;
+    loop {
+        make_private(&request.folder).map_err(|error| not_now(format!("the probe's folder: {error}")))?;
+        let record = attach(&processes.shim, &request.folder, &shim_request, None)
+            .await
+            .map_err(|error| not_now(error.to_string()))?;
+        let (exit, timed_out) = match record.outcome {
+            Outcome::Exited { code: 127 } => {
+                let said = log::tail(&request.folder.join(LOG), 1);
+                return Err(not_now(format!("a program of the command is not installed (exit 127): {said}")));
+            }
+            Outcome::Exited { code } => (code, false),
+            Outcome::Signalled { signal } => (128 + signal, false),
+            Outcome::TimedOut => (124, true),
+            Outcome::Cancelled => return Err(not_now("the probe was cancelled")),
+            Outcome::NotStarted { reason, .. } => {
+                return Err(not_now(format!("the command could not be started: {reason}")));
+            }
+            // A probe only looks, so one without a record is repeated under its number.
+            Outcome::Lost { .. } if !repeated => {
+                repeated = true;
+                std::fs::remove_dir_all(&request.folder)
+                    .map_err(|error| not_now(format!("the lost probe's folder: {error}")))?;
+                continue;
+            }
+            Outcome::Lost { reason } => return Err(not_now(reason)),
+        };
+        return Ok(evidence(&request, &line, exit, timed_out));
+    }
+}
+
+fn evidence(request: &ProbeRequest, line: &CommandLine, exit: i32, timed_out: bool) -> Value {
+    let argv: Vec<String> =
+        line.argv.iter().map(|argument| cut(argument, ARGUMENT_BYTES_MAX).to_owned()).collect();
+    let printed = log::tail(&request.folder.join(LOG), OUTPUT_LINES);
+    let mut from = printed.len().saturating_sub(OUTPUT_BYTES_MAX);
+    while !printed.is_char_boundary(from) {
+        from += 1;
+    }
+    let mut evidence = json!({
+        "argv": argv,
+        "exit": exit,
+        "output": &printed[from..],
+        "source": {"argv": argv, "exit": exit, "folder": request.workdir.path},
+    });
+    if timed_out {
+        evidence["timed_out"] = true.into();
+    }
+    evidence
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandLine) -> Request {
+    let id = &request.id.attempt;
+    let mut env = line.env.clone();
+    env.extend(request.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    for (name, value) in [
+        ("RUN", request.id.run.to_string()),
+        ("STEP", id.path.to_string()),
+        ("ROUND", id.round.to_string()),
+        ("ATTEMPT", id.attempt.to_string()),
+        ("GATE", request.gate.clone()),
+        ("WORKSPACE", request.workdir.path.display().to_string()),
+    ] {
+        env.insert(format!("EVERFOLD_{name}"), value);
+    }
+    Request {
+        protocol: PROTOCOL,
+        argv: line.argv.clone(),
+        env,
+        env_remove: env_removed(),
+        cwd: request.workdir.path.clone(),
+        stdin: None,
+        timeout_ms: Some(millis(request.timeout)),
+        grace_ms: GRACE_MS,
+        log_max_bytes: processes.settings.logs.max_bytes,
+        stdout_max_bytes: STDOUT_BYTES_MAX,
+        stdout_tail_max_bytes: 0,
+    }
+}

@@ -1,0 +1,191 @@
+//! Evidence of files: whether they are there, and whether they are sound.
+
+use std::path::{Path, PathBuf};
+
+use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::json::Value;
+use everfold_engine::policy::Glob;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use regex::Regex;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::source::{Content, commit_of, describe, in_worktree};
+use super::{never, not_now};
+use crate::process::{Place, Processes, resolve};
+use crate::yaml;
+
+/// Files and folders that a glob looks at.
+const WALK_MAX: usize = 200_000;
+/// Files that a glob finds; more are counted no further.
+const FOUND_MAX: usize = 1_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    exists: Option<String>,
+    all: Option<Vec<String>>,
+    glob: Option<String>,
+    min: Option<Value>,
+    #[serde(rename = "in")]
+    folder: Option<String>,
+    #[serde(default)]
+    json: bool,
+    #[serde(default)]
+    yaml: bool,
+    matches: Option<String>,
+}
+
+/// Looks for files.
+#[derive(Clone)]
+pub struct FileProber {
+    processes: Processes,
+}
+
+impl FileProber {
+    /// Keeps what it read as blobs.
+    #[must_use]
+    pub fn new(processes: Processes) -> Self {
+        Self { processes }
+    }
+}
+
+impl Prober for FileProber {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        let processes = self.processes.clone();
+        async move {
+            let commit = commit_of(&request.workdir).await;
+            tokio::task::spawn_blocking(move || probe(&processes, &request, commit.as_deref()))
+                .await
+                .unwrap_or_else(|error| Err(not_now(format!("looking for files failed: {error}"))))
+        }
+        .boxed()
+    }
+}
+
+fn probe(processes: &Processes, request: &ProbeRequest, commit: Option<&str>) -> Result<Value, ProbeFailure> {
+    let spec: Spec =
+        serde_json::from_value(request.spec.clone()).map_err(|error| never(format!("`file`: {error}")))?;
+    let pattern = match &spec.matches {
+        Some(text) => Some(Regex::new(text).map_err(|error| never(format!("`matches`: {error}")))?),
+        None => None,
+    };
+    let base = match &spec.folder {
+        None => request.workdir.path.clone(),
+        Some(folder) => match resolve(&request.workdir.path, folder) {
+            Place::Inside(base) => base,
+            // What is looked for in a folder that is not there is not there.
+            Place::Missing => request.workdir.path.join(folder),
+            Place::Outside(reason) => return Err(never(reason)),
+        },
+    };
+    let wanted = match (&spec.exists, &spec.all, &spec.glob) {
+        (Some(one), None, None) => vec![one.clone()],
+        (None, Some(all), None) => all.clone(),
+        (None, None, Some(glob)) => walk(&base, glob)?,
+        _ => return Err(never("`file` needs one of exists, all, glob")),
+    };
+    let mut files = Vec::new();
+    let mut sources = Vec::new();
+    for path in &wanted {
+        let content = if base.is_dir() { in_worktree(&base, path)? } else { Content::Missing };
+        let problem = match &content {
+            Content::Missing => None,
+            // Without a look inside, size does not matter.
+            Content::TooLarge if spec.json || spec.yaml || pattern.is_some() => {
+                Some("larger than 1 MiB".to_owned())
+            }
+            Content::TooLarge => None,
+            Content::Bytes(bytes) => problem(&spec, pattern.as_ref(), bytes),
+        };
+        let bytes = match &content {
+            Content::Bytes(bytes) => Some(bytes.as_slice()),
+            _ => None,
+        };
+        let exists = !matches!(content, Content::Missing);
+        let mut file = json!({"path": path, "exists": exists});
+        if let Some(problem) = problem {
+            file["problem"] = problem.into();
+        }
+        if exists {
+            sources.push(describe(&*processes.blobs, request.id.run, path, commit, bytes));
+        }
+        files.push(file);
+    }
+    let sound: Vec<&Value> = files
+        .iter()
+        .filter(|file| file["exists"] == true && file.get("problem").is_none())
+        .map(|file| &file["path"])
+        .collect();
+    let mut evidence = json!({
+        "exists": !files.is_empty() && files.iter().all(|file| file["exists"] == true),
+        "path": spec.exists.as_ref().or(spec.glob.as_ref()).or(wanted.first()),
+        "matches": sound,
+        "files": files,
+        "source": match sources.as_slice() {
+            [one] => one.clone(),
+            many => many.into(),
+        },
+    });
+    if let Some(glob) = &spec.glob {
+        evidence["glob"] = glob.clone().into();
+        evidence["min"] = min(spec.min.as_ref())?.into();
+    }
+    Ok(evidence)
+}
+
+fn min(value: Option<&Value>) -> Result<u64, ProbeFailure> {
+    super::diff::bound("min", value).map(|min| min.unwrap_or(1))
+}
+
+fn problem(spec: &Spec, pattern: Option<&Regex>, bytes: &[u8]) -> Option<String> {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Some("no UTF-8 text".to_owned()) };
+    if spec.json
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
+    {
+        return Some(format!("no JSON: {error}"));
+    }
+    if spec.yaml
+        && let Err(error) = yaml::read(text)
+    {
+        return Some(format!("no YAML: {error}"));
+    }
+    match pattern {
+        Some(pattern) if !pattern.is_match(text) => Some(format!("nothing matches {pattern}")),
+        _ => None,
+    }
+}
+
+/// The files below `base` that fit the glob, sorted; links to folders are not followed.
+fn walk(base: &Path, glob: &str) -> Result<Vec<String>, ProbeFailure> {
+    let matcher = Glob::new(glob);
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = vec![PathBuf::new()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(base.join(&folder)) else { continue };
+        for entry in entries.flatten() {
+            seen += 1;
+            if seen > WALK_MAX {
+                return Err(never(format!(
+                    "{glob} looks at more than {WALK_MAX} files; narrow it with `in`"
+                )));
+            }
+            let path = folder.join(entry.file_name());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && entry.file_name() != ".git" => folders.push(path),
+                Ok(kind) if !kind.is_dir() => {
+                    let path = path.to_string_lossy().into_owned();
+                    if matcher.matches(&path) {
+                        found.push(path);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    found.sort_unstable();
+    found.truncate(FOUND_MAX);
+    Ok(found)
+}

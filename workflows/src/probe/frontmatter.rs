@@ -1,0 +1,164 @@
+//! Evidence of a document's head: the fields between two lines of `---`.
+
+use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::{Map, json};
+
+use super::never;
+use super::source::{Content, commit_of, describe, in_commit, in_worktree};
+use crate::process::Processes;
+use crate::yaml;
+
+const WORKTREE: &str = "worktree";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    file: String,
+    #[serde(default)]
+    fields: Words,
+    #[serde(default)]
+    pass: Words,
+    #[serde(default)]
+    fail: Words,
+    #[serde(default, rename = "match")]
+    how: Option<String>,
+    #[serde(default)]
+    from: Words,
+}
+
+/// A word, or a list of words; numbers and truth values count as their text.
+#[derive(Debug, Default)]
+struct Words(Vec<String>);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = |value: &Value| match value {
+            Value::String(text) => Ok(text.clone()),
+            Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
+            other => Err(serde::de::Error::custom(format!("{other} is no word"))),
+        };
+        match Value::deserialize(deserializer)? {
+            Value::Null => Ok(Self::default()),
+            Value::Array(items) => items.iter().map(word).collect::<Result<_, _>>().map(Self),
+            one => word(&one).map(|word| Self(vec![word])),
+        }
+    }
+}
+
+/// Reads the heads of documents.
+#[derive(Clone)]
+pub struct FrontmatterProber {
+    processes: Processes,
+}
+
+impl FrontmatterProber {
+    /// Keeps what it read as blobs.
+    #[must_use]
+    pub fn new(processes: Processes) -> Self {
+        Self { processes }
+    }
+}
+
+impl Prober for FrontmatterProber {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        probe(self.processes.clone(), request).boxed()
+    }
+}
+
+async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, ProbeFailure> {
+    let spec: Spec = serde_json::from_value(request.spec.clone())
+        .map_err(|error| never(format!("`frontmatter`: {error}")))?;
+    let fields = if spec.fields.0.is_empty() { vec!["status".to_owned()] } else { spec.fields.0.clone() };
+    let places = if spec.from.0.is_empty() { vec![WORKTREE.to_owned()] } else { spec.from.0.clone() };
+    let mut found = None;
+    for place in &places {
+        let (commit, content) = if place == WORKTREE {
+            (commit_of(&request.workdir).await, in_worktree(&request.workdir.path, &spec.file)?)
+        } else {
+            let (commit, content) = in_commit(&request.workdir, place, &spec.file).await?;
+            (Some(commit), content)
+        };
+        // The first place that has the file decides, whatever stands in it.
+        if !matches!(content, Content::Missing) {
+            found = Some((place.clone(), commit, content));
+            break;
+        }
+    }
+    let (from, commit, bytes, head) = match found {
+        None => (None, None, None, Err("does not exist".to_owned())),
+        Some((from, commit, Content::Bytes(bytes))) => {
+            let head = head_of(&bytes);
+            (Some(from), commit, Some(bytes), head)
+        }
+        Some((from, commit, _)) => (Some(from), commit, None, Err("is larger than 1 MiB".to_owned())),
+    };
+    let (values, problem) = match head {
+        Ok(values) => (values, None),
+        Err(problem) => (Map::new(), Some(problem)),
+    };
+    let picked: Map<String, Value> =
+        fields.iter().map(|name| (name.clone(), values.get(name).cloned().unwrap_or_default())).collect();
+    let mut evidence = json!({
+        "file": spec.file,
+        "from": from,
+        "value": picked.get(&fields[0]).and_then(Value::as_str).map(str::trim),
+        "fields": picked,
+        "order": fields,
+        "pass": spec.pass.0,
+        "fail": spec.fail.0,
+        "match": spec.how.as_deref().unwrap_or("exact"),
+        "source": describe(&*processes.blobs, request.id.run, &spec.file, commit.as_deref(), bytes.as_deref()),
+    });
+    if let Some(problem) = problem {
+        evidence["problem"] = problem.into();
+    }
+    Ok(evidence)
+}
+
+/// The fields at the head of a document, or what is wrong with it.
+fn head_of(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "is no UTF-8 text".to_owned())?;
+    let mut lines = text.split_inclusive('\n');
+    let is_fence = |line: &str| line.trim_end_matches(['\n', '\r']).trim_end() == "---";
+    if !lines.next().is_some_and(is_fence) {
+        return Err("has no front matter: its first line is not ---".to_owned());
+    }
+    let mut block = String::new();
+    for line in lines {
+        if is_fence(line) {
+            return match yaml::read(&block) {
+                Ok(Value::Object(fields)) => Ok(fields),
+                Ok(Value::Null) => Err("has an empty front matter".to_owned()),
+                Ok(_) => Err("has a front matter that is no mapping".to_owned()),
+                Err(problem) => Err(format!("has a front matter that is no YAML: {problem}")),
+            };
+        }
+        block.push_str(line);
+    }
+    Err("has a front matter that does not end with ---".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_stands_between_the_first_two_fences() {
+        let head = head_of(b"---\r\nstatus: READY\r\n---\r\nverdict: FAIL\n").unwrap();
+        assert_eq!(Value::Object(head), json!({"status": "READY"}));
+        for (text, part) in [
+            ("", "no front matter"),
+            ("\n---\nstatus: READY\n---\n", "no front matter"),
+            ("---\nstatus: READY\n", "does not end"),
+            ("---\n---\n", "empty"),
+            ("---\n- a\n---\n", "no mapping"),
+            ("---\na: [\n---\n", "no YAML"),
+        ] {
+            assert!(head_of(text.as_bytes()).unwrap_err().contains(part), "{text}");
+        }
+    }
+}

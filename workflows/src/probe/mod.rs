@@ -1,0 +1,27 @@
+//! Probers: they collect the evidence that policies judge.
+//!
+//! Law: a prober never judges. Evidence holds what was found, where (`source`), and the parameters
+//! that the default policy needs; what cannot be found out is a [`ProbeFailure`], never a verdict.
+
+mod command;
+mod diff;
+mod file;
+mod frontmatter;
+mod source;
+
+use everfold_engine::execution::ProbeFailure;
+
+pub use command::CommandProber;
+pub use diff::DiffProber;
+pub use file::FileProber;
+pub use frontmatter::FrontmatterProber;
+
+/// Evidence that asking again will not bring.
+fn never(message: impl Into<String>) -> ProbeFailure {
+    ProbeFailure { message: message.into(), permanent: true }
+}
+
+/// Evidence that may come another time.
+fn not_now(message: impl Into<String>) -> ProbeFailure {
+    ProbeFailure { message: message.into(), permanent: false }
+}

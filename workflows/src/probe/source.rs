@@ -1,0 +1,110 @@
+//! Where evidence in a file comes from: the worktree, or a commit.
+
+use std::path::Path;
+
+use everfold_engine::execution::{ProbeFailure, Workdir};
+use everfold_engine::id::RunId;
+use everfold_engine::json::{Hash, Value};
+use serde_json::json;
+
+use super::{never, not_now};
+use crate::git::{Git, GitError, head};
+use crate::process::{BlobStore, Place, read_bounded, resolve};
+
+/// The largest file that is read as evidence.
+pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What stands at a place.
+pub(super) enum Content {
+    /// The file's bytes.
+    Bytes(Vec<u8>),
+    /// There is none.
+    Missing,
+    /// It is too large to be read.
+    TooLarge,
+}
+
+/// Reads a file of the worktree.
+pub(super) fn in_worktree(workdir: &Path, path: &str) -> Result<Content, ProbeFailure> {
+    match resolve(workdir, path) {
+        Place::Outside(reason) => Err(never(reason)),
+        Place::Missing => Ok(Content::Missing),
+        Place::Inside(file) if !file.is_file() => Ok(Content::Missing),
+        Place::Inside(file) => match read_bounded(&file, FILE_BYTES_MAX) {
+            Ok(Some(bytes)) => Ok(Content::Bytes(bytes)),
+            Ok(None) => Ok(Content::TooLarge),
+            Err(error) => Err(not_now(format!("{path} could not be read: {error}"))),
+        },
+    }
+}
+
+/// Reads a file of a commit.
+pub(super) async fn in_commit(
+    workdir: &Workdir,
+    reference: &str,
+    path: &str,
+) -> Result<(String, Content), ProbeFailure> {
+    if workdir.git.is_none() {
+        return Err(never(format!("`from: {reference}` needs a git workspace")));
+    }
+    if reference.starts_with('-') {
+        return Err(never(format!("{reference} is no name of a commit")));
+    }
+    let path = relative(&workdir.path, path)?;
+    let git = Git::at(&workdir.path);
+    let commit = git
+        .text(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")])
+        .await
+        .map_err(|error| match error {
+            GitError::Failed { .. } => not_now(format!("there is no commit {reference} in the repository")),
+            other => not_now(other.to_string()),
+        })?;
+    let object = format!("{commit}:{path}");
+    let size = match git.text(&["cat-file", "-s", &object]).await {
+        Ok(size) => size.parse::<u64>().unwrap_or(u64::MAX),
+        Err(GitError::Failed { .. }) => return Ok((commit, Content::Missing)),
+        Err(other) => return Err(not_now(other.to_string())),
+    };
+    if size > FILE_BYTES_MAX {
+        return Ok((commit, Content::TooLarge));
+    }
+    match git.bytes(&["cat-file", "blob", &object]).await {
+        Ok(bytes) => Ok((commit, Content::Bytes(bytes))),
+        Err(GitError::Failed { .. }) => Ok((commit, Content::Missing)),
+        Err(other) => Err(not_now(other.to_string())),
+    }
+}
+
+/// The path inside the worktree, as git names it.
+fn relative(workdir: &Path, path: &str) -> Result<String, ProbeFailure> {
+    let relative = match Path::new(path).strip_prefix(workdir) {
+        Ok(inside) => inside.to_string_lossy().into_owned(),
+        Err(_) => path.trim_start_matches("./").to_owned(),
+    };
+    let leads_out = relative.starts_with('/') || relative.split('/').any(|part| part == "..");
+    if leads_out { Err(never(format!("{path} leads out of the workspace"))) } else { Ok(relative) }
+}
+
+/// The `source` of evidence in a file, its content kept as a blob of the run.
+pub(super) fn describe(
+    blobs: &dyn BlobStore,
+    run: RunId,
+    path: &str,
+    commit: Option<&str>,
+    bytes: Option<&[u8]>,
+) -> Value {
+    let blob = bytes.map(|bytes| match blobs.put(run, bytes) {
+        Ok(blob) => blob.hash,
+        Err(error) => {
+            tracing::warn!(%run, %error, path, "could not keep evidence as a blob");
+            Hash::of(bytes)
+        }
+    });
+    json!({"path": path, "commit": commit, "blob": blob.map(|hash| hash.to_string())})
+}
+
+/// The head of the judged worktree, where there is one.
+pub(super) async fn commit_of(workdir: &Workdir) -> Option<String> {
+    workdir.git.as_ref()?;
+    head(&workdir.path).await.ok()
+}
