@@ -1,0 +1,154 @@
+//! What a run is doing, as far as its events tell without its definition.
+//!
+//! Law: the status is the first that is true of ended, paused, running, blocked, waiting, as in the
+//! run's own state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use everfold_engine::event::{RunEvent, ScheduledWork, TimerKind};
+use everfold_engine::id::{AttemptId, StepId, StepPath};
+use everfold_engine::policy::Verdict;
+use everfold_engine::state::RunStatus;
+use everfold_engine::time::Timestamp;
+
+/// The open parts of one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Activity {
+    attempts: BTreeMap<StepPath, AttemptId>,
+    probing: BTreeSet<StepPath>,
+    stopping: BTreeSet<AttemptId>,
+    asking: BTreeSet<StepPath>,
+    blocked: BTreeSet<StepPath>,
+    paused: bool,
+    ended: Option<RunStatus>,
+}
+
+impl Activity {
+    pub(crate) fn apply(&mut self, event: &RunEvent, at: Timestamp) {
+        match event {
+            RunEvent::StepScheduled(event) => {
+                if matches!(event.work, ScheduledWork::Task(_)) {
+                    self.begin(&event.id);
+                }
+            }
+            RunEvent::RetryScheduled(event) => {
+                self.blocked.remove(&event.id.path);
+                if event.at <= at {
+                    self.begin(&event.id);
+                }
+            }
+            RunEvent::TimerFired(event) => match event.timer.kind {
+                TimerKind::Retry => self.begin(&event.timer.id),
+                TimerKind::Poll => {
+                    self.probing.insert(event.timer.id.path.clone());
+                }
+                TimerKind::Wait | TimerKind::Timeout => {}
+            },
+            RunEvent::AttemptSucceeded(event) => self.end(&event.id),
+            RunEvent::AttemptFailed(event) => self.end(&event.id),
+            RunEvent::AttemptLost(event) => self.end(&event.id),
+            RunEvent::StopRequested(event) => {
+                for id in &event.ids {
+                    self.stopping.insert(id.clone());
+                    if self.attempts.get(&id.path) == Some(id) {
+                        self.attempts.remove(&id.path);
+                    }
+                }
+            }
+            RunEvent::ProbeScheduled(event) => {
+                self.blocked.remove(&event.id.path);
+                self.probing.insert(event.id.path.clone());
+            }
+            RunEvent::GateEvaluated(event) => {
+                self.probing.remove(&event.id.path);
+                if event.verdict == Verdict::Pass {
+                    self.blocked.remove(&event.id.path);
+                }
+            }
+            RunEvent::ProbeFailed(event) => {
+                self.probing.remove(&event.id.path);
+            }
+            RunEvent::StepSucceeded(event) => self.close(&event.path),
+            RunEvent::StepSkipped(event) => self.close(&event.path),
+            RunEvent::StepFailed(event) => self.close(&event.path),
+            RunEvent::StepCancelled(event) => self.close(&event.path),
+            RunEvent::StepBlocked(event) => {
+                self.blocked.insert(event.path.clone());
+            }
+            RunEvent::RunUnblocked(event) => {
+                self.blocked.remove(&event.unblocked.path);
+            }
+            RunEvent::ReworkRequested(event) => self.reset(&event.reset),
+            RunEvent::ApprovalRequested(event) => {
+                self.asking.insert(event.id.path.clone());
+            }
+            RunEvent::ApprovalDecided(event) => {
+                self.asking.remove(&event.id.path);
+            }
+            RunEvent::RunPaused(_) => self.paused = true,
+            RunEvent::RunResumed(_) => self.paused = false,
+            RunEvent::RunSucceeded(_) => self.finish(RunStatus::Succeeded),
+            RunEvent::RunFailed(_) => self.finish(RunStatus::Failed),
+            RunEvent::RunCancelled(_) => self.finish(RunStatus::Cancelled),
+            RunEvent::RunStarted(_)
+            | RunEvent::WorkspacePrepared(_)
+            | RunEvent::ItemsExpanded(_)
+            | RunEvent::AttemptStarted(_)
+            | RunEvent::VoteCast(_)
+            | RunEvent::TimerSet(_)
+            | RunEvent::UsageRecorded(_)
+            | RunEvent::CancelRequested(_)
+            | RunEvent::Advanced(_)
+            | RunEvent::NoteAdded(_) => {}
+        }
+    }
+
+    fn begin(&mut self, id: &AttemptId) {
+        self.attempts.insert(id.path.clone(), id.clone());
+    }
+
+    fn end(&mut self, id: &AttemptId) {
+        self.stopping.remove(id);
+        if self.attempts.get(&id.path) == Some(id) {
+            self.attempts.remove(&id.path);
+        }
+    }
+
+    fn close(&mut self, path: &StepPath) {
+        let is_part = |other: &StepPath| other == path || (path.item.is_none() && other.step == path.step);
+        self.attempts.retain(|other, _| !is_part(other));
+        self.probing.retain(|other| !is_part(other));
+        self.asking.retain(|other| !is_part(other));
+        self.blocked.retain(|other| !is_part(other));
+    }
+
+    fn reset(&mut self, steps: &[StepId]) {
+        for step in steps {
+            self.close(&StepPath::step(step));
+        }
+    }
+
+    fn finish(&mut self, status: RunStatus) {
+        *self = Self { ended: Some(status), ..Self::default() };
+    }
+
+    /// What the run is doing.
+    pub(crate) fn status(&self) -> RunStatus {
+        match self.ended {
+            Some(status) => status,
+            None if self.paused => RunStatus::Paused,
+            None if !self.attempts.is_empty() || !self.probing.is_empty() || !self.stopping.is_empty() => {
+                RunStatus::Running
+            }
+            None if !self.blocked.is_empty() => RunStatus::Blocked,
+            None => RunStatus::Waiting,
+        }
+    }
+
+    /// The steps that something goes on in, or that people are asked about, in the order of names.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        let open = self.attempts.keys().chain(&self.probing).chain(&self.asking).chain(&self.blocked);
+        let names: BTreeSet<&str> = open.map(|path| path.step.as_str()).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+}

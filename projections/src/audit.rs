@@ -1,0 +1,193 @@
+//! Every decision of every run: gates, votes, overrides, cancellations.
+
+use std::collections::HashMap;
+
+use everfold_engine::event::{RunEvent, UnblockDecision};
+use everfold_engine::id::{Position, Round, RunId, Version};
+use everfold_engine::json::{Hash, Payload};
+use everfold_engine::policy::Verdict;
+use everfold_engine::time::Timestamp;
+use serde::Serialize;
+
+use crate::inbox::vote_word;
+use crate::{Fact, Projection};
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Decision {
+    /// The event's place in its run.
+    pub version: Version,
+    /// The event's place in the store.
+    pub position: Position,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: String,
+    /// The step, or an item of it.
+    pub step: Option<String>,
+    /// The round.
+    pub round: Option<Round>,
+    /// What was decided.
+    #[serde(flatten)]
+    pub kind: DecisionKind,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// A gate was judged.
+    Gate {
+        /// The gate.
+        gate: String,
+        /// The number of the probe.
+        probe_no: u32,
+        /// What it says.
+        verdict: Verdict,
+        /// Why.
+        reason: String,
+        /// On what.
+        evidence: Payload,
+        /// By which policy.
+        policy: String,
+        /// BLAKE3 of that text.
+        policy_hash: Hash,
+        /// The version of the evaluator.
+        evaluator: u32,
+        /// It failed, and the run went on.
+        tolerated: bool,
+    },
+    /// Someone voted.
+    Vote {
+        /// What was said.
+        vote: &'static str,
+        /// With which words.
+        comment: Option<String>,
+    },
+    /// The votes sufficed.
+    Approval {
+        /// What they say.
+        decision: &'static str,
+        /// Whose votes made it.
+        by: Vec<String>,
+        /// Their comments.
+        comment: Option<String>,
+    },
+    /// A person decided on a blocked step.
+    Override {
+        /// What to do.
+        decision: UnblockDecision,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A step was sent back.
+    Rework {
+        /// The gate that failed, if it was one.
+        gate: Option<String>,
+        /// The person behind it, if it was one.
+        by: Option<String>,
+        /// The uses of the route, this one included.
+        used: u32,
+        /// How many are allowed.
+        max: Option<u32>,
+    },
+    /// Someone cancelled the run.
+    Cancel {
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// The read model `audit`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Audit {
+    runs: HashMap<RunId, Vec<Decision>>,
+}
+
+impl Audit {
+    /// The decisions of a run, in the order they were made.
+    #[must_use]
+    pub fn of(&self, run: RunId) -> &[Decision] {
+        self.runs.get(&run).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Projection for Audit {
+    const NAME: &'static str = "audit";
+    const SCHEMA: u32 = 1;
+
+    fn apply(&mut self, fact: &Fact<'_>) {
+        if fact.is_copied() {
+            return;
+        }
+        let Some((step, round, kind)) = decision(fact.event) else { return };
+        let header = &fact.envelope.header;
+        let decision = Decision {
+            version: header.version,
+            position: fact.envelope.position,
+            at: header.recorded_at,
+            actor: header.actor.to_string(),
+            step,
+            round,
+            kind,
+        };
+        self.runs.entry(fact.run).or_default().push(decision);
+    }
+}
+
+fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, DecisionKind)> {
+    let (step, round, kind) = match event {
+        RunEvent::GateEvaluated(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Gate {
+                gate: event.gate.clone(),
+                probe_no: event.probe_no,
+                verdict: event.verdict,
+                reason: event.reason.clone(),
+                evidence: event.evidence.clone(),
+                policy: event.policy.clone(),
+                policy_hash: event.policy_hash,
+                evaluator: event.evaluator,
+                tolerated: event.tolerated,
+            },
+        ),
+        RunEvent::VoteCast(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Vote { vote: vote_word(event.vote), comment: event.comment.clone() },
+        ),
+        RunEvent::ApprovalDecided(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Approval {
+                decision: vote_word(event.decision),
+                by: event.by.clone(),
+                comment: event.comment.clone(),
+            },
+        ),
+        RunEvent::RunUnblocked(event) => (
+            event.unblocked.path.to_string(),
+            None,
+            DecisionKind::Override {
+                decision: event.unblocked.decision,
+                reason: event.unblocked.reason.clone(),
+            },
+        ),
+        RunEvent::ReworkRequested(event) => (
+            event.target.to_string(),
+            None,
+            DecisionKind::Rework {
+                gate: event.source.gate.clone(),
+                by: event.source.by.clone(),
+                used: event.used,
+                max: event.max,
+            },
+        ),
+        RunEvent::CancelRequested(event) => {
+            return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+        }
+        _other => return None,
+    };
+    Some((Some(step), round, kind))
+}

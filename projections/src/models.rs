@@ -1,0 +1,84 @@
+//! All read models, and how far they are.
+//!
+//! Law: an event is folded once: one at or before the position is passed over. An event that cannot
+//! be read sets its run aside here too; the other runs go on.
+
+use everfold_engine::envelope::Envelope;
+use everfold_engine::event;
+use everfold_engine::id::{Position, RunId, Version};
+
+use crate::{Attempts, Audit, Fact, Inbox, Projection, RunRows};
+
+/// An event that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The run.
+    pub run: RunId,
+    /// The event.
+    pub version: Version,
+    /// What was found.
+    pub what: String,
+}
+
+/// How many unreadable events are remembered.
+const UNREADABLE_MAX: usize = 1_000;
+
+/// All read models.
+#[derive(Debug, Default, PartialEq)]
+pub struct Models {
+    /// The runs.
+    pub runs: RunRows,
+    /// What people are asked.
+    pub inbox: Inbox,
+    /// Every decision.
+    pub audit: Audit,
+    /// Every attempt.
+    pub attempts: Attempts,
+    position: Position,
+    unreadable: Vec<Unreadable>,
+}
+
+impl Models {
+    /// The names of the models with their schema numbers.
+    pub const NAMES: [(&'static str, u32); 4] = [
+        (RunRows::NAME, RunRows::SCHEMA),
+        (Inbox::NAME, Inbox::SCHEMA),
+        (Audit::NAME, Audit::SCHEMA),
+        (Attempts::NAME, Attempts::SCHEMA),
+    ];
+
+    /// Folds one event of the log.
+    pub fn apply(&mut self, envelope: &Envelope) {
+        if envelope.position <= self.position {
+            return;
+        }
+        self.position = envelope.position;
+        let Some(run) = envelope.header.stream.as_run() else { return };
+        let header = &envelope.header;
+        match event::decode(header.kind, header.schema, &envelope.payload) {
+            Ok(event) => {
+                let fact = Fact { run, envelope, event: &event };
+                self.runs.apply(&fact);
+                self.inbox.apply(&fact);
+                self.audit.apply(&fact);
+                self.attempts.apply(&fact);
+            }
+            Err(error) if self.unreadable.len() < UNREADABLE_MAX => {
+                self.unreadable.push(Unreadable { run, version: header.version, what: error.to_string() });
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// The last event that was folded.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Events that could not be read.
+    #[must_use]
+    pub fn unreadable(&self) -> &[Unreadable] {
+        &self.unreadable
+    }
+}
