@@ -81,8 +81,8 @@ fn may_retry(
     let attempts = step.retry.attempts.resolve(&scope)?;
     // Attempts that vanished are not tries that failed, unless the step says that they are.
     let made = draft.state.unit_at(key).map_or(0, |unit| {
-        let lost = unit.lost - u32::from(failure.kind == FailureKind::Lost);
-        unit.attempt.0 - lost
+        let lost = unit.lost.saturating_sub(u32::from(failure.kind == FailureKind::Lost));
+        unit.attempt.0.saturating_sub(lost)
     });
     let is_covered = step.retry.covers(failure.kind, failure.code.as_deref());
     Ok((is_covered && made < attempts).then(|| backoff(&step.retry, made, draft.state, key)))

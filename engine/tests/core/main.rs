@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod generate;
+mod golden;
 mod laws;
 mod rules;
 mod world;

@@ -1,0 +1,196 @@
+//! Golden histories: what a release wrote, every later one reads, and folds to the same state.
+//!
+//! A file in `tests/golden` is never changed. A new schema gets new files beside the old ones:
+//! `EVERFOLD_WRITE_GOLDEN=1 cargo test -p everfold-engine golden` writes those that are missing.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use everfold_engine::definition::{OnLost, Vote};
+use everfold_engine::event::{self, UnblockDecision};
+use everfold_engine::input::InputKind;
+use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
+use serde_json::{Value, json};
+
+use super::world::{World, definition};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes everything");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2)
+        .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hexadecimal"))
+        .collect()
+}
+
+/// The document, an event per line, and the state that they fold to.
+fn written(world: &World) -> String {
+    let mut text = format!("{}\n", world.state.definition().document());
+    for (meta, event) in &world.history {
+        let (schema, bytes) = event::encode(event).expect("events can be written");
+        let line = json!({
+            "kind": event.kind(), "schema": schema, "at": meta.at, "actor": meta.actor, "input": meta.input,
+            "payload": hex(&bytes), "event": event,
+        });
+        writeln!(text, "{line}").expect("a String takes everything");
+    }
+    let end = json!({"fold_version": FOLD_VERSION, "fingerprint": world.state.fingerprint(), "status": world.state.status()});
+    writeln!(text, "{end}").expect("a String takes everything");
+    text
+}
+
+/// A delivery in small: gates that fail and pass, a rework, people, a lost attempt, usage, a rework
+/// that stops another, items, timers, a large output, an unblocking.
+fn delivery() -> World {
+    let task = |kind: &str| json!({"task": {"kind": kind, "spec": {"argv": ["x", "${run.short_id}"]}}});
+    let document = json!({"name": "golden/delivery", "workspace": {"git": {"git": "/repository", "save": "commit"}}, "steps": [
+        {"id": "plan", "work": task("agent"), "outputs": {"files": {"brd": {"file": "docs/brd.md"}}}},
+        {"id": "approve", "needs": ["plan"], "work": {"approval": {"title": "Approve ${steps.plan.status}", "on_reject": [{"to": {"rework": "plan"}}]}}},
+        {"id": "build", "needs": ["approve"], "work": task("command"), "retry": {"attempts": 2, "backoff_min": "1s", "backoff_max": "8s"},
+         "gates": [{"id": "tests", "probe": task("command"), "on_fail": [{"to": {"rework": "build"}, "max": {"times": 1}}]},
+                   {"id": "small", "probe": {"expression": "output != null"}, "code": "S1"}]},
+        {"id": "slow", "needs": ["approve"], "work": task("command")},
+        {"id": "each", "needs": ["build"], "foreach": {"items": "${['a', 'b', 'c']}", "as": "n", "max_in_flight": 2},
+         "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${n}"}}}, "timeout": "1m"},
+        {"id": "pause", "needs": ["each"], "work": {"wait": {"for": "10s"}}},
+    ], "on_finish": [{"id": "tidy", "work": task("command")}], "output": {"last": "${steps.each.output}"}});
+    let mut world = World::start(definition(document), json!({"task": "say hello"}));
+    world.answer(&world.effects().remove(0), 1);
+    let usage = everfold_engine::trace::Usage {
+        model: Some("m".into()),
+        input_tokens: 10,
+        cached_tokens: 2,
+        output_tokens: 3,
+        cost_micros: 1_234,
+        session: None,
+    };
+    let plan = || "plan/1/1".parse().expect("an id");
+    world.give(InputKind::AttemptStarted { id: plan() }).expect("taken");
+    world.give(InputKind::Usage { id: plan(), seq: 1, usage }).expect("taken");
+    let artefacts = vec![everfold_engine::trace::Artefact {
+        name: "brd".into(),
+        path: "docs/brd.md".into(),
+        blob: everfold_engine::json::BlobRef { hash: everfold_engine::json::Hash::of(b"brd"), size_bytes: 3 },
+    }];
+    let ended_at = world.now;
+    let result = Ok(json!("y".repeat(40_000)).into());
+    world
+        .give(InputKind::AttemptFinished {
+            id: plan(),
+            result,
+            commit: Some("c1".into()),
+            artefacts,
+            ended_at,
+        })
+        .expect("taken");
+    let vote = |id: &str, vote, comment: Option<&str>| InputKind::Vote {
+        id: id.parse().expect("a task"),
+        vote,
+        comment: comment.map(Into::into),
+        roles: vec!["product".into()],
+    };
+    world.by("bob", vote("approve/1/1", Vote::Reject, Some("too vague"))).expect("taken");
+    world.succeed("plan/2/1", json!({"ok": true}));
+    world.by("bob", vote("approve/2/1", Vote::Approve, None)).expect("taken");
+    world.by("ada", InputKind::Note { text: "looks good".into() }).expect("taken");
+    world.fail("build/1/1", "exit 2");
+    let timer = world
+        .effects()
+        .into_iter()
+        .find(|effect| matches!(effect, everfold_engine::effect::Effect::Timer { .. }));
+    world.answer(&timer.expect("a retry"), 0);
+    world.succeed("build/1/2", json!(1));
+    world.probe("build/1/2", "tests", 1, json!({"argv": ["make"], "exit": 1, "output": "1 failed"}));
+    world.by("ada", InputKind::Pause { reason: Some("lunch".into()) }).expect("taken");
+    world.by("ada", InputKind::Resume { reason: None }).expect("taken");
+    world.succeed("build/2/1", json!(2));
+    world.probe("build/2/1", "tests", 1, json!({"argv": ["make"], "exit": 1, "output": "1 failed"}));
+    let proceed = InputKind::Unblock {
+        path: Some("build".parse().expect("a path")),
+        decision: UnblockDecision::Proceed,
+        output: Some(json!("by hand").into()),
+        reason: Some("known flake".into()),
+    };
+    world.by("ada", proceed).expect("taken");
+    let slow = "slow/1/1".parse().expect("an id");
+    world
+        .give(InputKind::AttemptLost { id: slow, reason: "reboot".into(), fallback: OnLost::Retry })
+        .expect("taken");
+    world.succeed("slow/1/2", json!(null));
+    ["each.0/1/1", "each.1/1/1", "each.2/1/1"].iter().for_each(|id| drop(world.succeed(id, json!(id))));
+    world.answer(&world.effects().remove(0), 0);
+    world.succeed("tidy/1/1", json!(null));
+    world
+}
+
+/// A run that is cancelled while it works, waits for a gate's evidence and is blocked.
+fn cancelled() -> World {
+    let task = json!({"task": {"kind": "command", "spec": {"argv": ["x"]}}});
+    let document = json!({"name": "golden/cancelled", "steps": [
+        {"id": "works", "work": task},
+        {"id": "gates", "gates": [{"id": "g", "probe": task, "poll": {"every": "5s", "max": 3}}]},
+        {"id": "blocked", "work": task, "on_fail": [{"to": "block"}]},
+        {"id": "later", "needs": ["works", "gates", "blocked"], "standby": false, "work": task},
+    ]});
+    let mut world = World::start(definition(document), json!(null));
+    world.fail("blocked/1/1", "broken");
+    let failed = InputKind::ProbeFailed {
+        id: "gates/1/1".parse().expect("an id"),
+        gate: "g".into(),
+        probe_no: 1,
+        message: "no network".into(),
+        permanent: false,
+        took_ms: 3,
+    };
+    world.give(failed).expect("taken");
+    world.by("ada", InputKind::Cancel { reason: Some("enough".into()) }).expect("taken");
+    world.fail("works/1/1", "stopped");
+    world
+}
+
+#[test]
+fn golden_histories_of_every_released_schema_fold_to_the_same_state() {
+    let current: [(&str, fn() -> World); 2] = [("delivery-1", delivery), ("cancelled-1", cancelled)];
+    for (name, make) in current {
+        let path = folder().join(format!("{name}.jsonl"));
+        if !path.exists() && std::env::var_os("EVERFOLD_WRITE_GOLDEN").is_some() {
+            std::fs::create_dir_all(folder()).expect("a folder");
+            std::fs::write(&path, written(&make())).expect("a file");
+        }
+        let text = std::fs::read_to_string(&path).expect("the golden file is there");
+        assert_eq!(written(&make()), text, "{name}: this release writes other bytes; give them a new schema");
+    }
+    for entry in std::fs::read_dir(folder()).expect("the golden folder is there") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let mut lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let end = lines.pop().expect("an end");
+        let mut state = RunState::new(definition(lines.remove(0)));
+        for line in lines {
+            let number = |key: &str| u16::try_from(line[key].as_u64().expect("a number")).expect("small");
+            let payload = unhex(line["payload"].as_str().expect("a text"));
+            let event = event::decode(number("kind"), number("schema"), &payload).expect("an event");
+            let read = |key: &str| line[key].as_str().expect("a text");
+            let meta = EventMeta {
+                at: read("at").parse().expect("a time"),
+                actor: read("actor").parse().expect("an actor"),
+                input: read("input").parse().expect("an id"),
+            };
+            state.apply(&event, &meta);
+        }
+        assert_eq!(json!(state.status()), end["status"], "{}", path.display());
+        if end["fold_version"] == json!(FOLD_VERSION) {
+            let same = json!(state.fingerprint()) == end["fingerprint"];
+            assert!(same, "{}: the fold changed; raise FOLD_VERSION", path.display());
+        }
+    }
+}
