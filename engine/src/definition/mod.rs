@@ -1,11 +1,26 @@
 //! Pipelines: read, checked, canonical, hashed.
 //!
-//! Law: what [`check`](self) lets through has no unresolved name and no expression that does not
-//! compile; the rest of the core relies on it.
+//! Law: what [`parse`] lets through has no unresolved name and no expression that does not compile;
+//! the rest of the core relies on it.
+//!
+//! A file becomes a tree with places (`yaml`), the tree a model (`read`), and what only the whole
+//! shows is checked last (`check`). Every step pushes its problems into one list.
 
+mod check;
+mod codes;
+mod files;
 pub mod input;
 mod model;
+mod parse;
+mod problem;
+mod read;
+mod shell;
 mod similar;
+mod yaml;
 
+pub use codes::{Code, codes};
+pub use files::{FileSource, NoFiles};
 pub use model::*;
+pub use parse::{Checked, DocumentError, parse};
+pub use problem::{Colour, Problem, Problems, Severity};
 pub use similar::similar;

@@ -16,7 +16,7 @@ use cel::{Context, Env, ExecutionError, FunctionContext, Value as CelValue};
 use serde_json::Value;
 
 use super::functions::{self, kind};
-use super::parse::{Expr, RANGE, Reference};
+use super::parse::{Expr, HAS, RANGE, Reference};
 use super::{EvalError, Scope};
 
 /// What the loops of one evaluation may go over, in parts of values (a text counts per 64 bytes).
@@ -71,6 +71,8 @@ impl Expr {
             let budget = Arc::clone(&budget);
             let function: cel_function::Function = if *name == RANGE {
                 Box::new(move |call| range(call, &budget))
+            } else if *name == HAS {
+                Box::new(|call| has(call))
             } else {
                 let run = functions::implementation(name).ok_or("an unknown function")?;
                 Box::new(move |call| own(call, run, &budget))
@@ -134,9 +136,34 @@ fn range<'context, 'call>(
         return Ok(value);
     };
     let mut keys: Vec<CelMapKey<'call>> = map.inner().keys().cloned().collect();
-    keys.sort_by(|a, b| key_order(a).cmp(&key_order(b)));
+    keys.sort_by_key(key_order);
     let keys: Vec<Box<dyn Val + 'call>> = keys.into_iter().map(|key| key.inner().clone_as_boxed()).collect();
     Ok(CowVal::owned(CelList::from(keys)))
+}
+
+fn has<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let [operand, field] = call.args.as_slice() else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    let mut operand = operand.as_ref();
+    if let Some(optional) = operand.downcast_ref::<CelOptional>() {
+        match optional.option() {
+            Some(value) => operand = value,
+            None => return Ok(CowVal::owned(CelBool::from(false))),
+        }
+    }
+    let field = field.downcast_ref::<CelString>().map(|field| field.inner().to_owned()).unwrap_or_default();
+    let answer = match operand.downcast_ref::<CelMap>() {
+        Some(map) => map.inner().contains_key(&CelMapKey::from(field)),
+        None if operand.downcast_ref::<CelNull>().is_some() => false,
+        None => {
+            let message = format!("a value of type {} has no fields", operand.get_type().name());
+            return Err(ExecutionError::function_error("has", message));
+        }
+    };
+    Ok(CowVal::owned(CelBool::from(answer)))
 }
 
 fn key_order(key: &CelMapKey<'_>) -> (u8, i128, String) {

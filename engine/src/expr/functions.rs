@@ -156,7 +156,7 @@ pub(super) fn similar(name: &str) -> Option<&'static str> {
     crate::definition::similar(name, names().into_iter())
 }
 
-fn text<'a>(arguments: &'a [Value], index: usize) -> Result<&'a str, String> {
+fn text(arguments: &[Value], index: usize) -> Result<&str, String> {
     match arguments.get(index) {
         Some(Value::String(text)) => Ok(text),
         Some(other) => Err(format!("a text is needed, this is {}", kind(other))),
@@ -310,8 +310,17 @@ fn extreme(arguments: &[Value], wanted: std::cmp::Ordering) -> Result<Value, Str
 /// Lower-case words of ASCII letters and digits, joined by `-`, at most so many bytes.
 fn slug(arguments: &[Value]) -> Result<Value, String> {
     let length = if arguments.len() > 1 { count(arguments, 1)? } else { 48 };
+    Ok(json!(slug_text(&to_text(arguments.first().unwrap_or(&Value::Null)), length)))
+}
+
+/// The id that a text could be.
+pub(crate) fn slug_of(text: &str) -> String {
+    slug_text(text, 48)
+}
+
+fn slug_text(text: &str, length: usize) -> String {
     let mut slug = String::new();
-    for c in to_text(arguments.first().unwrap_or(&Value::Null)).chars() {
+    for c in text.chars() {
         let c = fold_letter(c);
         if c.is_ascii_alphanumeric() {
             slug.push(c.to_ascii_lowercase());
@@ -323,7 +332,7 @@ fn slug(arguments: &[Value]) -> Result<Value, String> {
         }
     }
     slug.truncate(length);
-    Ok(json!(slug.trim_end_matches('-')))
+    slug.trim_end_matches('-').to_owned()
 }
 
 /// The ASCII letter under a common Latin one.

@@ -10,10 +10,12 @@ mod setting;
 mod template;
 #[cfg(test)]
 mod tests;
+mod types;
 
 pub use functions::usages;
 pub use parse::{Access, Expr, ExprError, Reference, SOURCE_BYTES_MAX, step_path};
 pub use template::{Part, Template, parts};
+pub use types::{Lookup, Type, TypeProblem};
 
 use crate::id::Version;
 use crate::json::{Hash, Value};

@@ -23,6 +23,9 @@ const DEPTH_MAX: usize = 32;
 /// Wraps the range of every comprehension: sorts map keys and charges the budget.
 pub(super) const RANGE: &str = "@range";
 
+/// What `has(x.field)` becomes: a test that a null `x` has no fields.
+pub(super) const HAS: &str = "@has";
+
 /// A compiled CEL expression. Cheap to clone; equal when the sources are equal.
 #[derive(Clone)]
 pub struct Expr(pub(super) Arc<Compiled>);
@@ -310,7 +313,9 @@ impl Walk<'_> {
                 "a chain of `+` counts one level each: use a text with several `${…}`, or `[…].join('')`",
             ));
         }
-        if let Some(access) = self.chain(node) {
+        let access = self.chain(node);
+        self.ask_leniently(node);
+        if let Some(access) = access {
             return self.access(access);
         }
         match &mut node.expr {
@@ -357,6 +362,22 @@ impl Walk<'_> {
                 self.functions.insert(RANGE);
                 Ok(())
             }
+        }
+    }
+
+    /// `has(a.b)` is false, not an error, where `a` is null: outputs of skipped steps are null.
+    fn ask_leniently(&mut self, node: &mut IdedNode) {
+        if let Node::Select(select) = &mut node.expr
+            && select.test
+        {
+            let operand = std::mem::take(&mut *select.operand);
+            let field = IdedNode {
+                id: node.id,
+                expr: Node::Literal(LiteralValue::String(select.field.clone().into())),
+            };
+            node.expr =
+                Node::Call(CallExpr { func_name: HAS.to_owned(), target: None, args: vec![operand, field] });
+            self.functions.insert(HAS);
         }
     }
 
@@ -423,39 +444,8 @@ impl Walk<'_> {
         self.bound.iter().any(|bound| bound == name)
     }
 
-    /// The static chain that ends in this node, if its root is a name of the scope.
     fn chain(&self, node: &IdedNode) -> Option<Access> {
-        match &node.expr {
-            Node::Ident(name) => {
-                let name = name.trim_start_matches('.');
-                let free = !self.is_bound(name) && !TYPES.contains(&name) && !name.starts_with('@');
-                free.then(|| Access { path: vec![name.to_owned()], guarded_from: None, tested: false })
-            }
-            Node::Select(select) => {
-                let mut access = self.chain(&select.operand)?;
-                if select.test {
-                    access.guarded_from.get_or_insert(access.path.len());
-                    access.tested = true;
-                }
-                access.path.push(select.field.clone());
-                Some(access)
-            }
-            Node::Call(call) if call.target.is_none() && call.args.len() == 2 => {
-                let optional = match call.func_name.as_str() {
-                    operators::INDEX => false,
-                    operators::OPT_INDEX | operators::OPT_SELECT => true,
-                    _ => return None,
-                };
-                let Node::Literal(LiteralValue::String(key)) = &call.args[1].expr else { return None };
-                let mut access = self.chain(&call.args[0])?;
-                if optional {
-                    access.guarded_from.get_or_insert(access.path.len());
-                }
-                access.path.push(key.inner().to_owned());
-                Some(access)
-            }
-            _ => None,
-        }
+        chain_of(node, &self.bound)
     }
 
     fn access(&mut self, access: Access) -> Result<(), ExprError> {
@@ -470,6 +460,43 @@ impl Walk<'_> {
         }
         self.accesses.push(access);
         Ok(())
+    }
+}
+
+/// The static chain that ends in this node, if its root is a name of the scope and not bound by a loop.
+pub(super) fn chain_of(node: &IdedNode, bound: &[String]) -> Option<Access> {
+    match &node.expr {
+        Node::Ident(name) => {
+            let name = name.trim_start_matches('.');
+            let free =
+                !bound.iter().any(|bound| bound == name) && !TYPES.contains(&name) && !name.starts_with('@');
+            free.then(|| Access { path: vec![name.to_owned()], guarded_from: None, tested: false })
+        }
+        Node::Select(select) => {
+            let mut access = chain_of(&select.operand, bound)?;
+            if select.test {
+                access.guarded_from.get_or_insert(access.path.len());
+                access.tested = true;
+            }
+            access.path.push(select.field.clone());
+            Some(access)
+        }
+        Node::Call(call) if call.target.is_none() && call.args.len() == 2 => {
+            let optional = match call.func_name.as_str() {
+                operators::INDEX => false,
+                operators::OPT_INDEX | operators::OPT_SELECT | HAS => true,
+                _ => return None,
+            };
+            let Node::Literal(LiteralValue::String(key)) = &call.args[1].expr else { return None };
+            let mut access = chain_of(&call.args[0], bound)?;
+            access.tested |= call.func_name == HAS;
+            if optional {
+                access.guarded_from.get_or_insert(access.path.len());
+            }
+            access.path.push(key.inner().to_owned());
+            Some(access)
+        }
+        _ => None,
     }
 }
 

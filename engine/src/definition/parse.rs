@@ -1,0 +1,73 @@
+//! The way from a file to a checked definition, and from a stored document back.
+
+use super::codes::Code;
+use super::files::FileSource;
+use super::problem::{Problems, Severity, Source};
+use super::read::Reader;
+use super::{Definition, Problem, check, yaml};
+
+/// A definition that may run, with what is only pointed out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The definition.
+    pub definition: Definition,
+    /// What is allowed, but probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks a pipeline file (YAML or JSON). `name` is the file's name in messages.
+///
+/// # Errors
+/// Every problem at once, in the order of the file; warnings are among them.
+pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked, Problems> {
+    let source = Source::new(name, source);
+    let mut reader = Reader::new(&source, files);
+    let root = yaml::read(&source, &mut reader.problems);
+    let pipeline = root.as_ref().and_then(|root| reader.pipeline(root));
+    let mut definition = None;
+    if let Some(mut pipeline) = pipeline {
+        let upstream = check::graph(&mut reader, &mut pipeline.drafts, pipeline.workspace.as_ref());
+        check::names(&mut reader, &pipeline.drafts, pipeline.input.as_ref(), upstream.as_ref());
+        let (finish, steps): (Vec<_>, Vec<_>) = pipeline.drafts.into_iter().partition(|draft| draft.finish);
+        definition = pipeline.name.map(|name| Definition {
+            name,
+            description: pipeline.description,
+            input: pipeline.input,
+            workspace: pipeline.workspace,
+            labels: pipeline.labels,
+            steps: steps.into_iter().map(|draft| draft.step).collect(),
+            on_finish: finish.into_iter().map(|draft| draft.step).collect(),
+            output: pipeline.output,
+            files: std::mem::take(&mut reader.loaded),
+        });
+    }
+    let mut problems = Problems(reader.problems);
+    problems.sort(name);
+    let errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
+    match definition {
+        Some(definition) if !errors => Ok(Checked { definition, warnings: problems.0 }),
+        _ => {
+            if !errors {
+                // A refusal without a reason would be a mistake of ours; better a vague one.
+                problems.0.push(source.problem(Code::Syntax, 0..0, "this is no pipeline"));
+            }
+            Err(problems)
+        }
+    }
+}
+
+/// Why a stored document is no definition.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored definition cannot be read: {0}")]
+pub struct DocumentError(#[from] serde_json::Error);
+
+impl Definition {
+    /// Reads a canonical document back and compiles its expressions; the document was checked
+    /// before it was stored.
+    ///
+    /// # Errors
+    /// [`DocumentError`] for a text that [`Definition::document`] did not write.
+    pub fn from_document(text: &str) -> Result<Self, DocumentError> {
+        Ok(serde_json::from_str(text)?)
+    }
+}

@@ -1,0 +1,275 @@
+//! The types of expressions, as far as they are known without values.
+//!
+//! Law: a problem is reported only where evaluation would certainly fail or compare things that are
+//! never equal. What is not known is [`Type::Any`] and never reported.
+
+use cel::common::ast::{CallExpr, Expr as Node, IdedExpr, LiteralValue, operators};
+
+use super::parse::{Expr, chain_of};
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// Not known.
+    Any,
+    /// Null.
+    Null,
+    /// True or false.
+    Bool,
+    /// A whole number.
+    Int,
+    /// A number with a fraction.
+    Double,
+    /// Text.
+    Text,
+    /// A list.
+    List,
+    /// A map.
+    Map,
+}
+
+impl Type {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Any => "any value",
+            Self::Null => "null",
+            Self::Bool => "a bool",
+            Self::Int => "a whole number",
+            Self::Double => "a number with a fraction",
+            Self::Text => "a text",
+            Self::List => "a list",
+            Self::Map => "a map",
+        }
+    }
+
+    fn is(self, wanted: Self) -> bool {
+        self == Self::Any || self == wanted
+    }
+
+    fn is_number(self) -> bool {
+        matches!(self, Self::Int | Self::Double | Self::Any)
+    }
+}
+
+/// Why an expression can give no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeProblem {
+    /// What does not go together.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+/// The type of the value at a chain of names.
+pub type Lookup<'a> = dyn Fn(&[String]) -> Type + 'a;
+
+impl Expr {
+    /// The expression's type, given those of the names in it.
+    ///
+    /// # Errors
+    /// [`TypeProblem`] where two parts can never go together.
+    pub fn infer(&self, lookup: &Lookup<'_>) -> Result<Type, TypeProblem> {
+        Inference { lookup, bound: Vec::new() }.of(&self.0.tree)
+    }
+}
+
+struct Inference<'a> {
+    lookup: &'a Lookup<'a>,
+    bound: Vec<(String, Type)>,
+}
+
+fn problem<T>(message: impl Into<String>, hint: Option<&str>) -> Result<T, TypeProblem> {
+    Err(TypeProblem { message: message.into(), hint: hint.map(str::to_owned) })
+}
+
+impl Inference<'_> {
+    fn of(&mut self, node: &IdedExpr) -> Result<Type, TypeProblem> {
+        let bound: Vec<String> = self.bound.iter().map(|(name, _)| name.clone()).collect();
+        if let Some(access) = chain_of(node, &bound) {
+            return Ok(match access {
+                access if access.tested => Type::Bool,
+                access if access.guarded_from.is_some() => Type::Any,
+                access => (self.lookup)(&access.path),
+            });
+        }
+        match &node.expr {
+            Node::Literal(literal) => Ok(match literal {
+                LiteralValue::Boolean(_) => Type::Bool,
+                LiteralValue::Double(_) => Type::Double,
+                LiteralValue::Int(_) => Type::Int,
+                LiteralValue::Null => Type::Null,
+                LiteralValue::String(_) => Type::Text,
+                LiteralValue::Bytes(_) | LiteralValue::UInt(_) => Type::Any,
+            }),
+            Node::Ident(name) => Ok(self
+                .bound
+                .iter()
+                .rev()
+                .find(|(bound, _)| bound == name)
+                .map_or(Type::Any, |(_, bound)| *bound)),
+            Node::List(list) => {
+                for element in &list.elements {
+                    self.of(element)?;
+                }
+                Ok(Type::List)
+            }
+            Node::Map(_) => Ok(Type::Map),
+            Node::Select(select) => {
+                let operand = self.of(&select.operand)?;
+                if matches!(operand, Type::Any | Type::Map | Type::Null) {
+                    return Ok(if select.test { Type::Bool } else { Type::Any });
+                }
+                problem(format!("{} has no field “{}”", operand.words(), select.field), None)
+            }
+            Node::Comprehension(comprehension) => {
+                self.of(&comprehension.iter_range)?;
+                let start = self.of(&comprehension.accu_init)?;
+                let depth = self.bound.len();
+                self.bound.push((comprehension.accu_var.clone(), start));
+                self.bound.push((comprehension.iter_var.clone(), Type::Any));
+                self.of(&comprehension.loop_step)?;
+                let result = self.of(&comprehension.result)?;
+                self.bound.truncate(depth);
+                Ok(result)
+            }
+            Node::Call(call) => self.call(call),
+            Node::Struct(_) | Node::Unspecified => Ok(Type::Any),
+        }
+    }
+
+    fn call(&mut self, call: &CallExpr) -> Result<Type, TypeProblem> {
+        let arguments = call
+            .target
+            .as_deref()
+            .into_iter()
+            .chain(&call.args)
+            .map(|argument| self.of(argument))
+            .collect::<Result<Vec<_>, _>>()?;
+        match (call.func_name.as_str(), arguments.as_slice()) {
+            (operators::CONDITIONAL, [condition, yes, no]) => {
+                if !condition.is(Type::Bool) {
+                    return problem(
+                        format!("`?:` asks for true or false, this is {}", condition.words()),
+                        None,
+                    );
+                }
+                Ok(if yes == no { *yes } else { Type::Any })
+            }
+            (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, arguments) => {
+                let sign = match call.func_name.as_str() {
+                    operators::LOGICAL_AND => "&&",
+                    operators::LOGICAL_OR => "||",
+                    _ => "!",
+                };
+                match arguments.iter().find(|argument| !argument.is(Type::Bool)) {
+                    Some(other) => {
+                        problem(format!("`{sign}` goes with true and false, this is {}", other.words()), None)
+                    }
+                    None => Ok(Type::Bool),
+                }
+            }
+            (operators::ADD, [left, right]) => sum(*left, *right),
+            (operators::SUBSTRACT, [left, right]) => arithmetic("-", *left, *right),
+            (operators::MULTIPLY, [left, right]) => arithmetic("*", *left, *right),
+            (operators::DIVIDE, [left, right]) => arithmetic("/", *left, *right),
+            (operators::MODULO, [left, right]) => arithmetic("%", *left, *right),
+            (
+                operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS,
+                [left, right],
+            ) => {
+                let fine = left.is(*right) || *right == Type::Any || (left.is_number() && right.is_number());
+                let orderable = |kind: &Type| !matches!(kind, Type::List | Type::Map | Type::Null);
+                if fine && orderable(left) && orderable(right) {
+                    return Ok(Type::Bool);
+                }
+                problem(
+                    format!("{} and {} have no order", left.words(), right.words()),
+                    conversion(*left, *right),
+                )
+            }
+            (operators::EQUALS | operators::NOT_EQUALS, [left, right]) => {
+                let null = *left == Type::Null || *right == Type::Null;
+                let fine = left.is(*right) || *right == Type::Any || (left.is_number() && right.is_number());
+                if fine || null {
+                    return Ok(Type::Bool);
+                }
+                problem(
+                    format!("{} and {} are never equal", left.words(), right.words()),
+                    conversion(*left, *right),
+                )
+            }
+            (operators::IN, [_, container]) => match container {
+                Type::Any | Type::List | Type::Map => Ok(Type::Bool),
+                other => problem(
+                    format!("`in` looks into a list or a map, this is {}", other.words()),
+                    (*other == Type::Text).then_some("write text.contains(part)"),
+                ),
+            },
+            (operators::INDEX, [container, _]) => match container {
+                Type::Any | Type::List | Type::Map | Type::Null => Ok(Type::Any),
+                other => problem(format!("{} has no parts to take with […]", other.words()), None),
+            },
+            (operators::NEGATE, [number]) => Ok(*number),
+            (super::parse::RANGE, [range]) => match range {
+                Type::Any | Type::List | Type::Map => Ok(*range),
+                other => {
+                    problem(format!("a loop goes over a list or a map, this is {}", other.words()), None)
+                }
+            },
+            (name, _) => Ok(result_of(name.trim_start_matches('@'))),
+        }
+    }
+}
+
+fn sum(left: Type, right: Type) -> Result<Type, TypeProblem> {
+    match (left, right) {
+        (Type::Any, known) | (known, Type::Any) => Ok(known),
+        (left, right)
+            if left == right && matches!(left, Type::Int | Type::Double | Type::Text | Type::List) =>
+        {
+            Ok(left)
+        }
+        (left, right) => problem(
+            format!("`+` does not go with {} and {}", left.words(), right.words()),
+            conversion(left, right),
+        ),
+    }
+}
+
+fn arithmetic(sign: &str, left: Type, right: Type) -> Result<Type, TypeProblem> {
+    match (left, right) {
+        (Type::Any, known) | (known, Type::Any) if known.is_number() => Ok(known),
+        (Type::Int, Type::Int) => Ok(Type::Int),
+        (Type::Double, Type::Double) => Ok(Type::Double),
+        (left, right) => problem(
+            format!("`{sign}` does not go with {} and {}", left.words(), right.words()),
+            conversion(left, right),
+        ),
+    }
+}
+
+fn conversion(left: Type, right: Type) -> Option<&'static str> {
+    let has = |wanted| left == wanted || right == wanted;
+    if has(Type::Int) && has(Type::Double) {
+        Some("write double(n) for the whole number")
+    } else if has(Type::Text) && (has(Type::Int) || has(Type::Double)) {
+        Some("write string(n), or int(text)")
+    } else {
+        None
+    }
+}
+
+fn result_of(function: &str) -> Type {
+    match function {
+        "matches" | "contains" | "startsWith" | "endsWith" | "bool" | "hasValue" | "not_strictly_false"
+        | "has" => Type::Bool,
+        "size" | "int" => Type::Int,
+        "double" => Type::Double,
+        "trim" | "lowerAscii" | "upperAscii" | "join" | "replace" | "substring" | "slug" | "pad" | "hash"
+        | "toJson" | "basename" | "string" => Type::Text,
+        "split" | "lines" => Type::List,
+        _ => Type::Any,
+    }
+}
