@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod builtin;
 pub mod command;
+pub mod demo;
 pub mod function;
 pub mod git;
 pub mod probe;

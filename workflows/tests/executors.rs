@@ -1,4 +1,5 @@
 //! Executors over real processes, and engines that come and go.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Evidence from real files, commits and processes, judged by the default policies.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The supervisor with real processes, and no engine anywhere.
+#![allow(clippy::unwrap_used)]
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

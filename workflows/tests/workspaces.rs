@@ -1,4 +1,5 @@
 //! Worktrees of runs in real repositories.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

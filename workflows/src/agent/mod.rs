@@ -96,7 +96,7 @@ impl AgentExecutor {
         ];
         let values: BTreeMap<&str, String> =
             optional.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let args: Vec<String> = spec.args.iter().flatten().map(word).collect();
+        let args = spec.args.iter().flatten().flat_map(words).collect::<Vec<String>>();
         let argv = profile::render(&profile, &values, &args);
         if argv.is_empty() {
             return Err(Failure::new(FailureKind::Spawn, format!("the profile {name} has no program"))
@@ -170,8 +170,14 @@ fn spec(value: &Value) -> Result<Spec, Failure> {
     Ok(spec)
 }
 
-fn word(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// An element of `args`: a list gives all of its own, null none.
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(words).collect(),
+        other => vec![other.to_string()],
+    }
 }
 
 fn default_prompt(spec: &Spec) -> String {

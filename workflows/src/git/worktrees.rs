@@ -194,10 +194,10 @@ impl GitWorkspaces {
                 tracing::warn!(%run, %error, "could not remove a worktree");
                 return;
             }
-            if let Some(branch) = workspace.branch.as_deref().filter(|_| !keep_branch) {
-                if let Err(error) = git.text(&["branch", "--quiet", "-D", branch]).await {
-                    tracing::warn!(%run, %error, "could not remove the run's branch");
-                }
+            if let Some(branch) = workspace.branch.as_deref().filter(|_| !keep_branch)
+                && let Err(error) = git.text(&["branch", "--quiet", "-D", branch]).await
+            {
+                tracing::warn!(%run, %error, "could not remove the run's branch");
             }
         } else if path.starts_with(&self.root) {
             let _gone = std::fs::remove_dir_all(&path);

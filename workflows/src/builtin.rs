@@ -1,0 +1,93 @@
+//! The pipelines that come with Everfold.
+
+use std::io;
+use std::path::Path;
+
+/// A built-in pipeline: its file, and the files that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuiltIn {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// What it names, by path relative to it.
+    pub files: &'static [(&'static str, &'static str)],
+}
+
+const DELIVERY: BuiltIn = BuiltIn {
+    name: "delivery",
+    text: include_str!("../pipelines/delivery.yaml"),
+    files: &[
+        ("prompts/analyst.md", include_str!("../pipelines/prompts/analyst.md")),
+        ("prompts/architect.md", include_str!("../pipelines/prompts/architect.md")),
+        ("prompts/developer.md", include_str!("../pipelines/prompts/developer.md")),
+        ("prompts/reviewer.md", include_str!("../pipelines/prompts/reviewer.md")),
+    ],
+};
+
+/// Every built-in pipeline.
+#[must_use]
+pub fn pipelines() -> &'static [BuiltIn] {
+    const ALL: [BuiltIn; 1] = [DELIVERY];
+    &ALL
+}
+
+/// The built-in pipeline of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static BuiltIn> {
+    pipelines().iter().find(|pipeline| pipeline.name == name)
+}
+
+impl BuiltIn {
+    /// The text of a file that the pipeline names.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<&'static str> {
+        self.files.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
+    }
+
+    /// Writes the pipeline and its files into a folder, as a start for one's own.
+    ///
+    /// # Errors
+    /// When a file of it is there already, or cannot be written.
+    pub fn write_to(&self, folder: &Path) -> io::Result<()> {
+        let own = format!("{}.yaml", self.name);
+        write_files(folder, [(own.as_str(), self.text)].into_iter().chain(self.files.iter().copied()))
+    }
+}
+
+/// Writes new files below a folder.
+pub(crate) fn write_files<'a>(
+    folder: &Path,
+    files: impl Iterator<Item = (&'a str, &'a str)>,
+) -> io::Result<()> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let mut file = std::fs::File::create_new(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        io::Write::write_all(&mut file, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_that_a_pipeline_names_comes_with_it() {
+        for pipeline in pipelines() {
+            for line in pipeline.text.lines() {
+                if let Some(path) = line.trim().strip_prefix("prompt: ") {
+                    assert!(pipeline.file(path).is_some(), "{path}");
+                }
+            }
+            let folder = tempfile::tempdir().unwrap();
+            pipeline.write_to(folder.path()).unwrap();
+            assert!(pipeline.write_to(folder.path()).is_err(), "nothing is overwritten");
+        }
+        assert!(find("delivery").is_some() && find("deliver").is_none());
+    }
+}
