@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::gate::Cause;
+use super::gate::IndexHealth;
 use super::judge::{DedupRecord, HeadRecord};
 use super::keeper::Keeper;
 use super::mark::JournalMark;
@@ -146,8 +146,7 @@ impl Desk {
             }
             if let Err(error) = &indexed {
                 tracing::error!(%error, "the index failed; it is built again from the journal");
-                let why = format!("the index failed ({error}) and is being built again");
-                shared.gate.set(Cause::Index, Some(why));
+                shared.gate.set_index(IndexHealth::Building);
                 self.keeper.heal_now();
             }
             shared.publish(new_heads, last);

@@ -25,21 +25,31 @@ struct Causes {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cause {
     NotAdopted,
-    Index,
     Journal,
+}
+
+/// How the index is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum IndexHealth {
+    /// It holds what the journal holds.
+    Whole,
+    /// It is being built again.
+    Building,
+    /// It could not be built, for now.
+    Failed(String),
 }
 
 /// The causes that stand, and who watches them.
 pub(crate) struct Gate {
     causes: Mutex<Causes>,
     told: watch::Sender<Writability>,
-    index_is_whole: watch::Sender<bool>,
+    index: watch::Sender<IndexHealth>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
         let told = watch::Sender::new(Writability::Writable);
-        Self { causes: Mutex::default(), told, index_is_whole: watch::Sender::new(true) }
+        Self { causes: Mutex::default(), told, index: watch::Sender::new(IndexHealth::Whole) }
     }
 }
 
@@ -57,8 +67,20 @@ impl Gate {
     }
 
     /// Changes when the index fails and when it is built again.
-    pub(crate) fn index_is_whole(&self) -> watch::Receiver<bool> {
-        self.index_is_whole.subscribe()
+    pub(crate) fn index(&self) -> watch::Receiver<IndexHealth> {
+        self.index.subscribe()
+    }
+
+    /// Says how the index is; nothing is written while it is not whole.
+    pub(crate) fn set_index(&self, health: IndexHealth) {
+        self.change(|causes| {
+            causes.index = match &health {
+                IndexHealth::Whole => None,
+                IndexHealth::Building => Some("the index is being built again from the journal".into()),
+                IndexHealth::Failed(why) => Some(format!("the index could not be built again: {why}")),
+            }
+        });
+        self.index.send_replace(health);
     }
 
     /// Whether journal and index agree as far as is known.
@@ -74,7 +96,6 @@ impl Gate {
     pub(crate) fn set(&self, cause: Cause, why: Option<String>) {
         self.change(|causes| match cause {
             Cause::NotAdopted => causes.not_adopted = why,
-            Cause::Index => causes.index = why,
             Cause::Journal => causes.journal = why,
         });
     }
@@ -82,8 +103,6 @@ impl Gate {
     fn change(&self, change: impl FnOnce(&mut Causes)) {
         let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut causes);
-        let whole = causes.index.is_none();
-        self.index_is_whole.send_if_modified(|told| std::mem::replace(told, whole) != whole);
         let grave = causes.journal.as_ref().or(causes.not_adopted.as_ref()).or(causes.index.as_ref());
         let now = match grave {
             Some(why) => Writability::ReadOnly(why.clone()),
@@ -108,9 +127,9 @@ mod tests {
         let watch = gate.watch();
         gate.set_full(true);
         assert_eq!(*watch.borrow(), Writability::Full);
-        gate.set(Cause::Index, Some("being built".into()));
-        assert_eq!(*watch.borrow(), Writability::ReadOnly("being built".into()));
-        gate.set(Cause::Index, None);
+        gate.set_index(IndexHealth::Building);
+        assert!(matches!(*watch.borrow(), Writability::ReadOnly(_)));
+        gate.set_index(IndexHealth::Whole);
         assert_eq!(*watch.borrow(), Writability::Full);
         gate.set_full(false);
         assert_eq!(*watch.borrow(), Writability::Writable);

@@ -8,11 +8,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::gate::Cause;
+use super::gate::IndexHealth;
 use super::mark::{self, IndexState};
 use super::shared::Shared;
-use super::sled::{self, Index};
-use super::{ReadError, open};
+use super::{ReadError, renew, sled_store};
 
 /// How long written groups wait for a checkpoint of the index.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(5);
@@ -72,10 +71,15 @@ impl Keeper {
                 drop(wanted);
                 let healed = heal(shared);
                 wanted = self.wanted();
-                if let Err(error) = healed {
-                    tracing::error!(%error, "the index could not be built again; trying once more");
-                    wanted = self.wait(wanted, HEAL_AGAIN_AFTER);
-                    wanted.heal = true;
+                match healed {
+                    Ok(()) if !wanted.heal => shared.gate.set_index(IndexHealth::Whole),
+                    Ok(()) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "the index could not be built again; trying once more");
+                        shared.gate.set_index(IndexHealth::Failed(error.to_string()));
+                        wanted = self.wait(wanted, HEAL_AGAIN_AFTER);
+                        wanted.heal = true;
+                    }
                 }
             } else if wanted.checkpoint {
                 wanted = self.wait(wanted, CHECKPOINT_AFTER);
@@ -113,27 +117,28 @@ fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
         .map_err(|source| ReadError::Io { path: shared.folder.join(mark::FILE_NAME), source })
 }
 
-/// Throws the index away and builds it again from the journal.
+/// Builds the index again from the journal, beside the old one, and replaces that.
 fn heal(shared: &Shared) -> Result<(), ReadError> {
-    // What fails to be removed or built is tried again later, from here.
-    if let Some(failed) = shared.set_index(None) {
-        let folder = failed.folder().to_owned();
-        drop(failed);
-        std::fs::remove_dir_all(&folder).map_err(|source| ReadError::Io { path: folder, source })?;
+    let last = shared.mark().journal.position;
+    if shared.index().is_ok_and(|index| index.held() != last) {
+        // Readers may not see less than was acknowledged: they wait.
+        shared.set_index(None);
+    }
+    let beside = renew::beside(&shared.folder);
+    drop(renew::build(&beside, &shared.options, &shared.segments, last)?);
+    if let Some(old) = shared.set_index(None) {
+        sled_store::wait_for_readers(old);
     }
     shared.mark().index = IndexState::Building;
     write_mark(shared)?;
-    let folder = shared.folder.join(open::INDEX_FOLDER);
-    open::remove_folder(&folder).map_err(|source| ReadError::Io { path: folder.clone(), source })?;
-    let index = Index::open(&folder, shared.options.cache_bytes)?;
+    let index = renew::swap(&shared.folder, &shared.options)?;
+    // What was under way when it failed has been published since.
     let last = shared.mark().journal.position;
-    let now = (shared.options.clock)();
-    sled::catch_up(&index, &shared.files, &shared.segments, last, now, shared.options.progress.as_ref())?;
+    renew::fill(&index, &shared.options, &shared.segments, last)?;
     index.flush()?;
     shared.mark().index = IndexState::Open { boot: shared.options.boot_id.clone() };
     write_mark(shared)?;
     shared.set_index(Some(index));
-    shared.gate.set(Cause::Index, None);
     tracing::info!("the index is built again");
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::json::Hash;
 use crate::time::Timestamp;
 
 mod applier;
+pub mod bench;
 mod commit;
 mod error;
 pub mod files;
@@ -29,6 +30,7 @@ mod memory;
 mod open;
 mod recent;
 mod record;
+mod renew;
 mod shared;
 mod sled;
 mod sled_store;

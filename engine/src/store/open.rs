@@ -18,15 +18,14 @@ use super::journal::segment::{self, Segment};
 use super::journal::writer::{self, Owner, Tail};
 use super::lock::FolderLock;
 use super::mark::{self, Found, IndexState, JournalMark, Place, StoreMark};
-use super::sled::{self, Index};
+use super::renew::{self, INDEX_FOLDER};
+use super::sled::Index;
 use super::{Damage, IndexOpened, OpenError, OpenReport, ReadError, SledOptions};
 use crate::clock;
 use crate::id::Position;
 
 /// The journal's folder inside the data folder.
 pub(crate) const JOURNAL_FOLDER: &str = "journal";
-/// The index's folder inside the data folder.
-pub(crate) const INDEX_FOLDER: &str = "sled";
 
 /// What other parts keep in a data folder; anything else, without a store, makes it a foreign one.
 const NEIGHBOURS: [&str; 18] = [
@@ -113,6 +112,14 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
         mark.adopted = false;
     }
     mark.place = place;
+    if let Some(last) = survey.segments.last() {
+        mark.journal = JournalMark {
+            segment: last.number,
+            end: last.end(),
+            position: survey.tail.position(),
+            crc: survey.tail.crc,
+        };
+    }
     mark.index = IndexState::Open { boot: options.boot_id.clone() };
     mark::write(files, folder, &mark).map_err(at(&folder.join(mark::FILE_NAME)))?;
     let active = open_active(files, &journal, &mark, &survey, &mut warnings)?;
@@ -275,7 +282,7 @@ fn open_index(
                     what: "the index holds them".into(),
                 });
             }
-            Ok((position, index)) if believed => match fill(&index, options, survey) {
+            Ok((position, index)) if believed => match renew::fill(&index, options, &survey.shared(), last) {
                 Ok(0) => return Ok((index, IndexOpened::Kept)),
                 Ok(events) => {
                     index.flush().map_err(|error| OpenError::Index(error.0))?;
@@ -296,30 +303,30 @@ fn open_index(
     } else if !is_new {
         warnings.push("the index was missing and was built again from the journal".into());
     }
-    mark.index = IndexState::Building;
-    mark::write(options.files.as_ref(), folder, mark).map_err(at(&folder.join(mark::FILE_NAME)))?;
-    remove_folder(&path).map_err(at(&path))?;
-    let index = Index::open(&path, options.cache_bytes).map_err(|error| OpenError::Index(error.0))?;
-    let events = fill(&index, options, survey).map_err(|error| match error {
-        ReadError::Damaged(damage) => OpenError::Damaged(damage),
-        ReadError::Io { path, source } => OpenError::Io { path, source },
-        other => OpenError::Index(other.to_string()),
-    })?;
-    index.flush().map_err(|error| OpenError::Index(error.0))?;
+    let segments = survey.shared();
+    let writing = |mark: &StoreMark| {
+        mark::write(options.files.as_ref(), folder, mark).map_err(at(&folder.join(mark::FILE_NAME)))
+    };
+    let (index, events) = if present && !is_new {
+        let (built, events) =
+            renew::build(&renew::beside(folder), options, &segments, last).map_err(unbuilt)?;
+        drop(built);
+        mark.index = IndexState::Building;
+        writing(mark)?;
+        (renew::swap(folder, options).map_err(unbuilt)?, events)
+    } else {
+        mark.index = IndexState::Building;
+        writing(mark)?;
+        renew::build(&path, options, &segments, last).map_err(unbuilt)?
+    };
     Ok((index, if is_new { IndexOpened::Kept } else { IndexOpened::Rebuilt { events } }))
 }
 
-fn fill(index: &Index, options: &SledOptions, survey: &Survey) -> Result<u64, ReadError> {
-    let segments = survey.shared();
-    let (last, now) = (survey.tail.position(), (options.clock)());
-    sled::catch_up(index, &options.files, &segments, last, now, options.progress.as_ref())
-}
-
-/// Removes a folder that may not be there.
-pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+fn unbuilt(error: ReadError) -> OpenError {
+    match error {
+        ReadError::Damaged(damage) => OpenError::Damaged(damage),
+        ReadError::Io { path, source } => OpenError::Io { path, source },
+        other => OpenError::Index(other.to_string()),
     }
 }
 

@@ -16,7 +16,7 @@ use super::applier::{Applier, RECORD_AT};
 use super::commit::{Command, Committer, Queued};
 use super::files::{Files, SystemFiles};
 use super::follow::Follower;
-use super::gate::{Cause, Gate};
+use super::gate::{Cause, Gate, IndexHealth};
 use super::journal::prepare::Preparer;
 use super::journal::reader::JournalCursor;
 use super::journal::writer::JournalWriter;
@@ -230,12 +230,12 @@ impl SledStore {
         let again = body.clone();
         let first = self.blocking(move |shared| shared.index().and_then(|index| body(&index))).await;
         match first {
-            Err(ReadError::Index(_) | ReadError::DamagedStream { .. })
+            Err(error @ (ReadError::Index(_) | ReadError::DamagedStream { .. }))
                 if !self.shared.published.borrow().closed =>
             {
-                let why = first.err().map(|error| error.to_string()).unwrap_or_default();
-                tracing::warn!(why, "the index is damaged; it is built again from the journal");
-                self.heal(why).await?;
+                tracing::warn!(%error, "the index is damaged; it is built again from the journal");
+                // Where that cannot be done, the first error says what the caller asked about.
+                self.heal().await.map_err(|_| error)?;
                 self.blocking(move |shared| shared.index().and_then(|index| again(&index))).await
             }
             outcome => outcome,
@@ -243,16 +243,23 @@ impl SledStore {
     }
 
     /// Has the index built again and waits for it.
-    async fn heal(&self, why: String) -> Result<(), ReadError> {
-        let mut healed = self.shared.gate.index_is_whole();
-        if *healed.borrow_and_update() {
-            self.shared.gate.set(Cause::Index, Some(format!("the index is being built again: {why}")));
+    async fn heal(&self) -> Result<(), ReadError> {
+        let mut health = self.shared.gate.index();
+        let is_whole = *health.borrow_and_update() == IndexHealth::Whole;
+        if is_whole {
+            self.shared.gate.set_index(IndexHealth::Building);
             self.keeper.heal_now();
         }
         let mut published = self.shared.published.subscribe();
-        tokio::select! {
-            whole = healed.wait_for(|whole| *whole) => whole.map(|_| ()).map_err(|_| ReadError::Closed),
-            _ = published.wait_for(|published| published.closed) => Err(ReadError::Closed),
+        let found = tokio::select! {
+            found = health.wait_for(|health| *health != IndexHealth::Building) => {
+                found.map_err(|_| ReadError::Closed)?.clone()
+            }
+            _ = published.wait_for(|published| published.closed) => return Err(ReadError::Closed),
+        };
+        match found {
+            IndexHealth::Failed(why) => Err(ReadError::Index(why)),
+            IndexHealth::Whole | IndexHealth::Building => Ok(()),
         }
     }
 }
@@ -428,7 +435,7 @@ fn finish(shared: &Shared, running: &Mutex<Option<Running>>) {
 }
 
 /// Waits until the last reader has let go of the index, so that the folder can be opened again.
-fn wait_for_readers(mut index: Arc<Index>) {
+pub(crate) fn wait_for_readers(mut index: Arc<Index>) {
     loop {
         match Arc::try_unwrap(index) {
             Ok(last) => return drop(last),

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod atomicity;
+#[path = "../events/mod.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod events;
 mod log;
 mod reopening;
 mod subject;

@@ -4,12 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use everfold_engine::actor::Actor;
 use everfold_engine::clock::Clock;
-use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use everfold_engine::id::{InputId, Version};
-use everfold_engine::json::Hash;
-use everfold_engine::store::{Append, EventStore, Head, MemoryStore, SledOptions, SledStore, StreamNote};
+use everfold_engine::store::{EventStore, MemoryStore, SledOptions, SledStore};
 use everfold_engine::time::Timestamp;
 use tempfile::TempDir;
 
@@ -62,47 +58,4 @@ pub(crate) fn run(mut subject: Subject, law: Law) {
     runtime.block_on(law(&mut subject));
 }
 
-/// Builds appends to one stream, following its history.
-#[derive(Clone)]
-pub(crate) struct Writer {
-    pub(crate) stream: StreamId,
-    pub(crate) version: Version,
-    pub(crate) hash: Hash,
-}
-
-impl Writer {
-    pub(crate) fn new(id: &str) -> Self {
-        Self { stream: StreamId::engine(id), version: Version::ZERO, hash: Hash::ZERO }
-    }
-
-    pub(crate) fn at(stream: &StreamId, head: Option<Head>) -> Self {
-        let (version, hash) = head.map_or((Version::ZERO, Hash::ZERO), |head| (head.version, head.hash));
-        Self { stream: stream.clone(), version, hash }
-    }
-
-    /// An append of payloads; the writer moves on as if it were recorded.
-    pub(crate) fn append(&mut self, payloads: &[&[u8]]) -> Append {
-        let (expected, previous) = (self.version, self.hash);
-        let mut events = Vec::new();
-        for payload in payloads {
-            self.version = self.version.next();
-            let header = EventHeader {
-                stream: self.stream.clone(),
-                version: self.version,
-                recorded_at: Timestamp(1_000),
-                actor: Actor::User("ada".into()),
-                cause: Cause { input: InputId::derive("input"), because: expected },
-                kind: 7,
-                schema: 1,
-                flags: 0,
-                payload_hash: Hash::ZERO,
-            };
-            let event = NewEvent::link(header, payload.to_vec(), &self.hash);
-            self.hash = event.hash;
-            events.push(event);
-        }
-        let note = StreamNote { open: true, busy: false, wake_at: None };
-        let stream = self.stream.clone();
-        Append { stream, expected, previous, events, dedup: None, fence: None, note }
-    }
-}
+pub(crate) use crate::events::Writer;

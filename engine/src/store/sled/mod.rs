@@ -13,7 +13,7 @@ mod values;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -47,7 +47,6 @@ pub(crate) struct Index {
     db: ::sled::Db,
     /// sled's own flush leaves the disk's cache alone; a checkpoint syncs through this handle.
     file: fs::File,
-    folder: PathBuf,
     /// The last position that was applied, to notice one that was left out.
     held: AtomicU64,
 }
@@ -73,7 +72,7 @@ impl Index {
                 }
             };
             let file = fs::File::open(folder.join("db")).map_err(|error| IndexError(error.to_string()))?;
-            let index = Self { db, file, folder: folder.to_owned(), held: AtomicU64::new(0) };
+            let index = Self { db, file, held: AtomicU64::new(0) };
             index.held.store(index.position()?.0, Ordering::Release);
             Ok(index)
         })
@@ -104,9 +103,9 @@ impl Index {
         self.guarded(|db| db.flush().map(|_| ()).map_err(IndexError::from))
     }
 
-    /// Its folder.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    /// The last position that was applied.
+    pub(crate) fn held(&self) -> Position {
+        Position(self.held.load(Ordering::Acquire))
     }
 
     fn guarded<T>(&self, body: impl FnOnce(&::sled::Db) -> Result<T, IndexError>) -> Result<T, IndexError> {

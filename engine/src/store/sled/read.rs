@@ -43,9 +43,16 @@ impl Index {
         limit: usize,
         last: Position,
     ) -> Result<Vec<Envelope>, ReadError> {
+        let fault = |version, what: &str| ReadError::DamagedStream {
+            stream: stream.clone(),
+            version,
+            what: what.to_owned(),
+        };
+        // Before the events, so that they hold at least as much.
+        let head = self.head(stream)?.filter(|head| head.position <= last);
         let mut events: Vec<Envelope> = Vec::new();
         let mut expected = None;
-        self.each_batch(stream, from, |first, place, bytes| {
+        self.each_batch(stream, from, last, |first, place, bytes| {
             let damaged = |what| ReadError::DamagedStream { stream: stream.clone(), version: first, what };
             if expected.is_some_and(|expected| expected != first) {
                 return Err(damaged(format!("batch {first} follows event {}", events.len())));
@@ -56,21 +63,31 @@ impl Index {
                 return Err(damaged(format!("batch {} of {} stands here", head.first_version, head.stream)));
             }
             expected = Some(Version(first.0 + u64::from(head.count)));
-            if place.first_position > last {
-                return Ok(false);
-            }
             events.extend(batch.into_iter().filter(|event| event.header.version >= from));
             Ok(events.len() < limit)
         })?;
         events.truncate(limit);
+        let from = from.max(Version::FIRST);
+        if events.first().is_some_and(|event| event.header.version != from) {
+            return Err(fault(from, "the event is not in the index"));
+        }
+        let reached = events.last().map_or(Version(from.0 - 1), |event| event.header.version);
+        if let Some(head) = head
+            && events.len() < limit
+            && reached < head.version.min(Version(from.0.saturating_add(limit as u64) - 1))
+        {
+            return Err(fault(reached.next(), "the event is not in the index, and the head is behind it"));
+        }
         Ok(events)
     }
 
-    /// Calls `visit` with each batch from the one on that holds `from`, until it says `false`.
+    /// Calls `visit` with each batch from the one on that holds `from`, until it says `false`; none
+    /// behind the position `last`.
     pub(crate) fn each_batch(
         &self,
         stream: &StreamId,
         from: Version,
+        last: Position,
         mut visit: impl FnMut(Version, BatchPlace, &[u8]) -> Result<bool, ReadError>,
     ) -> Result<(), ReadError> {
         let outcome = self.guarded(|db| {
@@ -88,6 +105,10 @@ impl Index {
             let mut batch: Option<(Version, Vec<u8>)> = None;
             let mut visit = |held: Option<(Version, Vec<u8>)>| -> Result<bool, ReadError> {
                 let Some((version, bytes)) = held else { return Ok(true) };
+                if values::batch_position(&bytes).is_some_and(|first| first > last) {
+                    // It is being applied at this moment: not all of it need be there.
+                    return Ok(false);
+                }
                 let (place, record) = values::decode_batch(&bytes)
                     .map_err(|what| ReadError::DamagedStream { stream: stream.clone(), version, what })?;
                 visit(version, place, record)
@@ -159,14 +180,17 @@ impl Index {
     /// Replaces a stream's snapshots by one.
     pub(crate) fn save_snapshot(&self, stream: &StreamId, snapshot: &Snapshot) -> Result<(), IndexError> {
         self.guarded(|db| {
-            let mut batch = ::sled::Batch::default();
+            // Not atomic, and need not be: one that is not whole fails its checksum and is not used.
             for key in db.range(keys::snapshots(stream)).keys() {
-                batch.remove(key?);
+                db.remove(key?)?;
             }
+            let mut failed = None;
             values::snapshot_chunks(snapshot, |chunk, value| {
-                batch.insert(keys::snapshot(stream, snapshot.fold_version, chunk), value);
+                if let Err(error) = db.insert(keys::snapshot(stream, snapshot.fold_version, chunk), value) {
+                    failed = Some(error);
+                }
             });
-            db.apply_batch(batch).map_err(IndexError::from)
+            failed.map_or(Ok(()), |error| Err(error.into()))
         })
     }
 

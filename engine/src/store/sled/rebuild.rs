@@ -20,9 +20,9 @@ use crate::store::{Appended, Damage, Progress, ReadError, StreamNote, record};
 use crate::time::Timestamp;
 
 /// Appends that go into the index together.
-const APPENDS_AT_ONCE: usize = 4_096;
+const APPENDS_AT_ONCE: usize = 16_384;
 /// Bytes that go into the index together.
-const BYTES_AT_ONCE: usize = 8 * 1024 * 1024;
+const BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
 
 /// Applies what the journal holds behind the index's position, up to `last`.
 ///
@@ -153,6 +153,10 @@ impl<'a> Pending<'a> {
         }
         (self.appends, self.bytes) = (0, 0);
         let first = std::mem::replace(&mut self.next, position.next());
-        if first > position { Ok(()) } else { self.index.apply(batch, first, position) }
+        match first > position {
+            true => Ok(()),
+            false if self.fresh => self.index.apply_sorted(batch, first, position),
+            false => self.index.apply(batch, first, position),
+        }
     }
 }

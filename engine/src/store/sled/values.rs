@@ -100,6 +100,12 @@ pub(crate) fn decode_batch(bytes: &[u8]) -> Result<(BatchPlace, &[u8]), String> 
     Ok((BatchPlace { committed_at, first_position: Position(reader.u64()?) }, reader.0))
 }
 
+/// The first position of a batch whose first chunk is there, whatever the rest is.
+pub(crate) fn batch_position(bytes: &[u8]) -> Option<Position> {
+    let place = bytes.get(16..24)?;
+    Some(Position(u64::from_le_bytes(place.try_into().ok()?)))
+}
+
 /// Calls `put` with the chunks of a snapshot.
 pub(crate) fn snapshot_chunks(snapshot: &Snapshot, put: impl FnMut(u16, Vec<u8>)) {
     let mut front = Vec::with_capacity(48);
@@ -159,6 +165,7 @@ mod tests {
                 assert!(chunk.len() <= CHUNK_BYTES);
                 chunks.push(chunk);
             });
+            assert_eq!(batch_position(&chunks[0]), Some(place.first_position));
             assert_eq!(decode_batch(&chunks.concat()), Ok((place, record.as_slice())));
             chunks.pop();
             assert!(decode_batch(&chunks.concat()).is_err());

@@ -1,0 +1,288 @@
+//! Measures a store beside the raw limit of its disk.
+//!
+//! Law: nothing here is asserted: a figure says what was, ratios say what it is worth. Raw and store
+//! write the same bytes in the same folder, one after the other.
+//!
+//! Called by the command line's `bench`, and by the example `store_bench`.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::{Files as _, SystemFiles};
+use super::renew::{INDEX_FOLDER, remove_folder};
+use super::{Append, AppendError, EventStore, OpenError, ReadError, SledOptions, SledStore, StreamNote};
+use crate::actor::Actor;
+use crate::clock::{self, Stopwatch};
+use crate::envelope::{Cause, EventHeader, NewEvent, StreamId, StreamKind};
+use crate::id::{InputId, Position, Version};
+use crate::json::Hash;
+
+/// What one caller appends at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Callers at once, each with streams of its own.
+    pub callers: usize,
+    /// Events in an append.
+    pub events: usize,
+    /// Bytes of each payload.
+    pub payload_bytes: usize,
+    /// Appends to a stream before the caller begins the next one.
+    pub appends_per_stream: u64,
+    /// How long to measure.
+    pub span: Duration,
+}
+
+/// How fast something repeated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// Repetitions in a second.
+    pub per_second: f64,
+    /// The median of one, in microseconds.
+    pub p50_us: f64,
+    /// All but a hundredth took at most this, in microseconds.
+    pub p99_us: f64,
+}
+
+impl Rate {
+    fn of(mut spans: Vec<Duration>, whole: Duration) -> Self {
+        spans.sort_unstable();
+        let at = |share: usize| spans.get(spans.len() * share / 100).map_or(0.0, |s| s.as_secs_f64() * 1e6);
+        Self { per_second: spans.len() as f64 / whole.as_secs_f64(), p50_us: at(50), p99_us: at(99) }
+    }
+}
+
+/// Appends `bytes` to a file and syncs it, again and again: what the disk itself can do.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn raw_sync_rate(folder: &Path, bytes: usize, span: Duration) -> io::Result<Rate> {
+    let path = folder.join("raw.tmp");
+    let file = SystemFiles.create(&path)?;
+    let block = vec![7; bytes];
+    let (whole, mut spans, mut offset) = (Stopwatch::start(), Vec::new(), 0);
+    while whole.elapsed() < span {
+        let one = Stopwatch::start();
+        file.write_at(&block, offset)?;
+        file.sync()?;
+        spans.push(one.elapsed());
+        offset += bytes as u64;
+    }
+    let rate = Rate::of(spans, whole.elapsed());
+    drop(file);
+    SystemFiles.remove(&path)?;
+    Ok(rate)
+}
+
+/// The same into a file that was filled with zeros before.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn raw_overwrite_rate(folder: &Path, bytes: usize, span: Duration) -> io::Result<Rate> {
+    const ROOM: usize = 16 * 1024 * 1024;
+    let path = folder.join("raw.tmp");
+    let file = SystemFiles.create(&path)?;
+    file.write_at(&vec![0; ROOM], 0)?;
+    file.sync()?;
+    let block = vec![7; bytes];
+    let (whole, mut spans, mut offset) = (Stopwatch::start(), Vec::new(), 0);
+    while whole.elapsed() < span {
+        let one = Stopwatch::start();
+        file.write_at(&block, (offset % (ROOM - bytes)) as u64)?;
+        file.sync()?;
+        spans.push(one.elapsed());
+        offset += bytes;
+    }
+    let rate = Rate::of(spans, whole.elapsed());
+    drop(file);
+    SystemFiles.remove(&path)?;
+    Ok(rate)
+}
+
+/// Durable appends under a load.
+///
+/// # Errors
+/// The first append that was not acknowledged.
+pub async fn append_rate(store: &Arc<dyn EventStore>, load: Load) -> Result<Rate, AppendError> {
+    let whole = Stopwatch::start();
+    let callers: Vec<_> = (0..load.callers)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { append_for(store, load, whole).await })
+        })
+        .collect();
+    let mut spans = Vec::new();
+    for caller in callers {
+        let caller = caller.await.map_err(|error| AppendError::Unknown(error.to_string()))?;
+        spans.extend(caller?);
+    }
+    Ok(Rate::of(spans, whole.elapsed()))
+}
+
+async fn append_for(
+    store: Arc<dyn EventStore>,
+    load: Load,
+    whole: Stopwatch,
+) -> Result<Vec<Duration>, AppendError> {
+    let mut spans = Vec::new();
+    let mut source = Source::new(load.payload_bytes);
+    while whole.elapsed() < load.span {
+        if source.appends == load.appends_per_stream {
+            source = Source::new(load.payload_bytes);
+        }
+        let append = source.next(load.events);
+        let one = Stopwatch::start();
+        store.append(append).await?;
+        spans.push(one.elapsed());
+    }
+    Ok(spans)
+}
+
+/// Fills a store with at least so many events, in streams of `per_stream` appends of `batch` events.
+///
+/// # Errors
+/// The first append that was not acknowledged.
+pub async fn fill(
+    store: &Arc<dyn EventStore>,
+    events: u64,
+    batch: usize,
+    per_stream: u64,
+    payload_bytes: usize,
+) -> Result<(), AppendError> {
+    const CALLERS: u64 = 64;
+    let each = events.div_ceil(CALLERS * batch as u64);
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut source = Source::new(payload_bytes);
+                for _ in 0..each {
+                    if source.appends == per_stream {
+                        source = Source::new(payload_bytes);
+                    }
+                    store.append(source.next(batch)).await?;
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.map_err(|error| AppendError::Unknown(error.to_string()))??;
+    }
+    Ok(())
+}
+
+/// Events in a second, and how many there were.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Throughput {
+    /// Events.
+    pub events: u64,
+    /// Events in a second.
+    pub per_second: f64,
+    /// The whole span.
+    pub took: Duration,
+}
+
+impl Throughput {
+    fn of(events: u64, took: Duration) -> Self {
+        Self { events, per_second: events as f64 / took.as_secs_f64().max(1e-9), took }
+    }
+}
+
+/// Reads the whole log once.
+///
+/// # Errors
+/// Those of reading.
+pub async fn scan_rate(store: &Arc<dyn EventStore>) -> Result<Throughput, ReadError> {
+    let (whole, last) = (Stopwatch::start(), store.last_position());
+    let mut follower = store.subscribe(Position::FIRST);
+    let mut next = Position::FIRST;
+    while next <= last {
+        let events = follower.next().await?;
+        next = events.last().map_or(next, |event| event.position.next());
+    }
+    Ok(Throughput::of(last.0, whole.elapsed()))
+}
+
+/// Reads one stream once.
+///
+/// # Errors
+/// Those of reading.
+pub async fn read_rate(store: &Arc<dyn EventStore>, stream: &StreamId) -> Result<Throughput, ReadError> {
+    let whole = Stopwatch::start();
+    let events = store.read(stream, Version::FIRST, usize::MAX).await?;
+    Ok(Throughput::of(events.len() as u64, whole.elapsed()))
+}
+
+/// Opens a closed store without its index, which is built again.
+///
+/// # Errors
+/// Those of opening.
+pub fn rebuild_rate(folder: &Path) -> Result<Throughput, OpenError> {
+    let index = folder.join(INDEX_FOLDER);
+    remove_folder(&index).map_err(|source| OpenError::Io { path: index, source })?;
+    let whole = Stopwatch::start();
+    let store = SledStore::open(folder, SledOptions::default())?;
+    let took = whole.elapsed();
+    Ok(Throughput::of(store.report().position.0, took))
+}
+
+/// Makes appends to one stream.
+pub struct Source {
+    stream: StreamId,
+    version: Version,
+    hash: Hash,
+    payload: Vec<u8>,
+    appends: u64,
+}
+
+impl Source {
+    /// A new stream.
+    #[must_use]
+    pub fn new(payload_bytes: usize) -> Self {
+        let id = uuid::Uuid::from_u128(clock::draw_u128()).to_string();
+        Self {
+            stream: StreamId { kind: StreamKind::Run, id },
+            version: Version::ZERO,
+            hash: Hash::ZERO,
+            payload: vec![7; payload_bytes],
+            appends: 0,
+        }
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    /// The next append of so many events.
+    pub fn next(&mut self, events: usize) -> Append {
+        let (expected, previous) = (self.version, self.hash);
+        let recorded_at = clock::now();
+        let events = (0..events)
+            .map(|_| {
+                self.version = self.version.next();
+                let header = EventHeader {
+                    stream: self.stream.clone(),
+                    version: self.version,
+                    recorded_at,
+                    actor: Actor::Engine,
+                    cause: Cause { input: InputId([7; 16]), because: expected },
+                    kind: 7,
+                    schema: 1,
+                    flags: 0,
+                    payload_hash: Hash::ZERO,
+                };
+                let event = NewEvent::link(header, self.payload.clone(), &self.hash);
+                self.hash = event.hash;
+                event
+            })
+            .collect();
+        self.appends += 1;
+        let note = StreamNote { open: true, busy: true, wake_at: None };
+        let stream = self.stream.clone();
+        Append { stream, expected, previous, events, dedup: None, fence: None, note }
+    }
+}

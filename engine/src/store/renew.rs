@@ -1,0 +1,72 @@
+//! Puts a new index in the place of one that cannot be believed.
+//!
+//! Law: the old index stays until the new one is whole. If the journal turns out to be damaged, the
+//! old one may hold what the journal lost.
+//!
+//! Called when a store is opened, and by the keeper when the index failed under way.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::journal::segment::Segments;
+use super::sled::{self, Index};
+use super::{ReadError, SledOptions};
+use crate::id::Position;
+
+/// The index's folder inside the data folder.
+pub(crate) const INDEX_FOLDER: &str = "sled";
+/// Where a new index is built while there is an old one.
+pub(crate) const BESIDE_FOLDER: &str = "sled.tmp";
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ReadError + use<> {
+    let path = path.to_owned();
+    move |source| ReadError::Io { path, source }
+}
+
+/// Builds an index of the journal up to `last` in a folder of its own; gives the number of events.
+pub(crate) fn build(
+    folder: &Path,
+    options: &SledOptions,
+    segments: &Segments,
+    last: Position,
+) -> Result<(Index, u64), ReadError> {
+    remove_folder(folder).map_err(at(folder))?;
+    let index = Index::open(folder, options.cache_bytes)?;
+    let events = fill(&index, options, segments, last)?;
+    index.flush()?;
+    Ok((index, events))
+}
+
+/// Applies what an index lacks of the journal; gives the number of events.
+pub(crate) fn fill(
+    index: &Index,
+    options: &SledOptions,
+    segments: &Segments,
+    last: Position,
+) -> Result<u64, ReadError> {
+    let now = (options.clock)();
+    sled::catch_up(index, &options.files, segments, last, now, options.progress.as_ref())
+}
+
+/// Replaces the index of a data folder, which nobody has open, by the one that was built beside it.
+pub(crate) fn swap(folder: &Path, options: &SledOptions) -> Result<Index, ReadError> {
+    let (old, new) = (folder.join(INDEX_FOLDER), beside(folder));
+    remove_folder(&old).map_err(at(&old))?;
+    fs::rename(&new, &old).map_err(at(&new))?;
+    options.files.sync_folder(folder).map_err(at(folder))?;
+    Ok(Index::open(&old, options.cache_bytes)?)
+}
+
+/// Where the index of a data folder is built anew.
+pub(crate) fn beside(folder: &Path) -> PathBuf {
+    folder.join(BESIDE_FOLDER)
+}
+
+/// Removes a folder that may not be there.
+pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
