@@ -78,7 +78,7 @@ codes! {
     DuplicateStep = "EF0113", Error, "two steps with one id",
         "A step's id is its name in `needs`, routes, expressions and on the command line; it is unique in the pipeline, `on_finish` included.";
     UnknownStep = "EF0114", Error, "a step that does not exist",
-        "`needs` and `rework` name steps by their ids.";
+        "`needs` and `rework` name steps by their ids. A step of `on_finish` cannot be named: it runs after all others.";
     Cycle = "EF0115", Error, "steps that need each other",
         "`needs` may not form a cycle: none of its steps could ever start. A loop is written as a route backwards: `on_fail: {rework: STEP}`.";
     Unreachable = "EF0116", Error, "something that can never happen",
@@ -123,7 +123,7 @@ codes! {
         "A quote, a `$(…)` or a here-document is not closed, or an expression stands inside `$((…))`, where the shell would compute with its text: \
          compute in the expression instead, `${input.n + 1}`.";
     ForeachList = "EF0130", Error, "`foreach` over something that is no list",
-        "`in` is a list, or one whole `${…}` that gives a list.";
+        "`in` is a list, or one whole `${…}` that gives a list: `in: \"${input.platforms}\"`.";
     OnFinish = "EF0131", Error, "something that `on_finish` cannot have",
         "Steps of `on_finish` run one after the other however the run ends. No person is there to decide and nothing can be reworked any more: \
          approvals, `rework` and `block`, `needs` and `standby` have no place there.";

@@ -71,3 +71,11 @@ impl Definition {
         Ok(serde_json::from_str(text)?)
     }
 }
+
+/// The plain value of a YAML (or JSON) text, as YAML 1.2 reads it; `None` where it is none.
+#[must_use]
+pub fn value_of(text: &str) -> Option<serde_json::Value> {
+    let mut problems = Vec::new();
+    let root = yaml::read(&Source::new("", text), &mut problems);
+    root.filter(|_| problems.is_empty()).map(|root| root.value())
+}

@@ -7,10 +7,20 @@ pub fn similar<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
     let limit = (wanted.len() / 3).clamp(1, 3);
     candidates
         .filter(|candidate| *candidate != name)
-        .map(|candidate| (distance(&wanted, &candidate.to_ascii_lowercase().replace('-', "_")), candidate))
-        .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|candidate| {
+            let spelled = candidate.to_ascii_lowercase().replace('-', "_");
+            // Of two equally near names, the one with the same letters is the likelier.
+            (distance(&wanted, &spelled), letters(&wanted) != letters(&spelled), candidate)
+        })
+        .filter(|(distance, _, candidate)| *distance <= limit && *distance < candidate.len())
+        .min_by_key(|(distance, other_letters, _)| (*distance, *other_letters))
+        .map(|(_, _, candidate)| candidate)
+}
+
+fn letters(text: &str) -> Vec<char> {
+    let mut letters: Vec<char> = text.chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours from one text to the other.

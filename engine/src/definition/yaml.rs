@@ -225,6 +225,12 @@ fn syntax_hint(message: &str, text: &str, at: usize) -> Option<String> {
     if message.contains("tab") {
         return Some("indent with spaces".to_owned());
     }
+    if message.contains("quote") {
+        return Some("a quote that was opened above, or here, is not closed".to_owned());
+    }
+    if message.contains("did not find expected ',' or") && line.contains('{') {
+        return Some("inside { } put texts with `${…}`, `,`, `{` or `}` in quotes".to_owned());
+    }
     if message.contains("mapping values") && line.matches(": ").count() > 1 {
         return Some("put a value that holds `: ` in quotes".to_owned());
     }

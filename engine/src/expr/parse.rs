@@ -422,7 +422,10 @@ impl Walk<'_> {
         let error = ExprError::new(locate_call(self.source, &last), format!("there is no function “{name}”"));
         match functions::similar(name) {
             Some(similar) => error.hint(format!("did you mean `{similar}`?")),
-            None => error.hint(format!("functions: {}", functions::names().join(", "))),
+            None => error.hint(format!(
+                "besides CEL's own there are: {}",
+                functions::usages().into_keys().collect::<Vec<_>>().join(", ")
+            )),
         }
     }
 
@@ -454,8 +457,17 @@ impl Walk<'_> {
             return Err(match access.path.get(1) {
                 None => ExprError::new(offset, "a step must be named literally")
                     .hint("write steps.NAME.FIELD, or steps['my-step'].FIELD for a name with `-`"),
-                Some(step) => ExprError::new(offset, format!("which field of step “{step}”?"))
-                    .hint(format!("write {}.output, .status, .outputs, …", step_path(step))),
+                Some(step) => {
+                    let rest = &self.source[(offset + step.len()).min(self.source.len())..];
+                    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+                    let whole = format!("{step}{}", &rest[..end.unwrap_or(rest.len())]);
+                    let error = ExprError::new(offset, format!("which field of step “{step}”?"));
+                    if rest.starts_with('-') {
+                        error.hint(format!("`-` subtracts; a name with it is written {}", step_path(&whole)))
+                    } else {
+                        error.hint(format!("write {}.output, .status, .outputs, …", step_path(step)))
+                    }
+                }
             });
         }
         self.accesses.push(access);

@@ -23,7 +23,11 @@ const FAILURE_FIELDS: [&str; 10] =
     ["kind", "code", "message", "detail", "hint", "exit_code", "step", "round", "attempt", "at"];
 
 /// Roots of later versions and of other places, for a better message.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 17] = [
+    ("steps", "no step has run yet when this is computed"),
+    ("step", "this belongs to no step"),
+    ("workspace", "the workspace is not made yet when this is computed"),
+    ("rework", "this belongs to no step"),
     ("config", "settings documents do not work yet"),
     ("answers", "questions do not work yet"),
     ("secrets", "secrets do not work yet"),
@@ -77,6 +81,10 @@ impl<'a> Check<'a> {
             Place::Start => {}
             Place::Workspace => roots.push("steps"),
             Place::Output => roots.extend(["steps", "workspace"]),
+            Place::Commit => {
+                roots.extend(step);
+                roots.push("attempt");
+            }
             Place::Step => roots.extend(step),
             Place::Work => {
                 roots.extend(step);

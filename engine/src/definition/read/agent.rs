@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::Task;
 use super::super::codes::Code;
 use super::super::problem::Source;
 use super::super::yaml::{self, Kind, Node};
+use super::super::{Severity, Task};
 use super::gate::text_value;
 use super::{Keys, Origin, Place, Reader, Shape};
 use crate::expr::Template;
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     what: "`agent`",
     keys: &[
         "profile",
@@ -28,7 +28,7 @@ const SHAPE: Shape = Shape {
     later: &[],
 };
 
-const ROLE: Shape = Shape {
+pub(super) const ROLE: Shape = Shape {
     what: "a role file",
     keys: &[
         "profile",
@@ -49,6 +49,7 @@ impl Reader<'_> {
     /// An agent's task: what the step says, over what its role file says.
     pub(super) fn agent(&mut self, node: &Node) -> Option<Task> {
         let mut spec = Map::new();
+        let before = self.problems.len();
         let own = if let Some(role) = node.text() {
             self.role(role.to_owned(), node, &mut spec)?;
             true
@@ -60,7 +61,9 @@ impl Reader<'_> {
             }
             self.fields(keys, &mut spec)
         };
-        if !spec.contains_key("prompt") {
+        // A prompt that could not be read was reported as such.
+        let reported = self.problems[before..].iter().any(|problem| problem.severity == Severity::Error);
+        if !spec.contains_key("prompt") && !reported {
             let role = spec.get("role").and_then(Value::as_str).map(|role| format!("roles/{role}.md"));
             let span = self.first_line(node.span.clone());
             let problem = self.report(Code::MissingKey, span, "this agent has no prompt");
@@ -146,7 +149,7 @@ impl Reader<'_> {
             };
             spec.insert("args".into(), args);
         }
-        !self.problems[before..].iter().any(|problem| problem.severity == super::super::Severity::Error)
+        !self.problems[before..].iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// The prompt as a text with `${…}`: itself, or the file that it names.

@@ -9,7 +9,7 @@ use super::route::Cause;
 use super::{Keys, Place, Reader, Shape, Wants};
 use crate::expr::Template;
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     what: "a gate",
     keys: &[
         "id",
@@ -47,21 +47,22 @@ const PROBES: [&str; 5] = ["expression", "command", "file", "frontmatter", "diff
 const LATER_PROBES: [&str; 11] =
     ["tests", "http", "ci", "mergeable", "runs", "config", "function", "all", "any", "not", "at_least"];
 
-const POLL: Shape = Shape { what: "`poll`", keys: &["every", "max", "for", "on_timeout"], later: &[] };
+pub(super) const POLL: Shape =
+    Shape { what: "`poll`", keys: &["every", "max", "for", "on_timeout"], later: &[] };
 
-const FILE: Shape = Shape {
+pub(super) const FILE: Shape = Shape {
     what: "the probe `file`",
     keys: &["exists", "all", "glob", "min", "in", "json", "yaml", "matches"],
     later: &[],
 };
 
-const FRONTMATTER: Shape = Shape {
+pub(super) const FRONTMATTER: Shape = Shape {
     what: "the probe `frontmatter`",
     keys: &["file", "fields", "pass", "fail", "match", "from"],
     later: &[],
 };
 
-const DIFF: Shape = Shape {
+pub(super) const DIFF: Shape = Shape {
     what: "the probe `diff`",
     keys: &["min_files", "max_files", "max_lines", "allow", "deny"],
     later: &[],

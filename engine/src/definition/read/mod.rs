@@ -19,6 +19,27 @@ use std::sync::Arc;
 pub(super) use route::ReworkUse;
 pub(super) use step::Draft;
 
+/// The keys of each construct with their place in the JSON Schema.
+#[cfg(test)]
+pub(super) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
+    vec![
+        ("", top::SHAPE.keys),
+        ("/properties/defaults", step::DEFAULTS.keys),
+        ("/$defs/step", step::SHAPE.keys),
+        ("/$defs/retry", step::RETRY.keys),
+        ("/$defs/foreach", step::FOREACH.keys),
+        ("/$defs/gate", gate::SHAPE.keys),
+        ("/$defs/gate/properties/file", gate::FILE.keys),
+        ("/$defs/gate/properties/frontmatter", gate::FRONTMATTER.keys),
+        ("/$defs/gate/properties/diff", gate::DIFF.keys),
+        ("/$defs/poll", gate::POLL.keys),
+        ("/$defs/routeMap", route::SHAPE.keys),
+        ("/$defs/approval", work::APPROVAL.keys),
+        ("/$defs/agent/oneOf/1", agent::SHAPE.keys),
+        ("/$defs/step/properties/wait", work::WAIT.keys),
+    ]
+}
+
 use super::codes::Code;
 use super::files::FileSource;
 use super::problem::{Problem, Source};
@@ -42,6 +63,8 @@ pub(super) enum Place {
     Start,
     /// Rendered when the workspace is made.
     Workspace,
+    /// Rendered for each commit of a step's leftovers.
+    Commit,
     /// A condition or a setting of a step.
     Step,
     /// Inside the work of a step.
@@ -231,16 +254,22 @@ impl<'a> Reader<'a> {
             Kind::List(items) => items,
             _ => {
                 self.wrong_type(node, what, "a list");
+                if let (Some(text), Some(last), false) =
+                    (node.text(), self.problems.last_mut(), node.is_null())
+                {
+                    last.hint = Some(format!("write [{text}]"));
+                }
                 &[]
             }
         }
     }
 
     /// Reports an expression that does not compile.
+    /// `shell`: the text looks like the shell's own `${…}`.
     pub(super) fn bad_expression(&mut self, error: &ExprError, origin: &Origin, shell: bool) {
         let at = origin.at(error.offset);
         let end = if error.offset + 1 < origin.places.len() { at + 1 } else { at };
-        let hint = if shell && shell_like(&origin.source.text[origin.at(0)..]) {
+        let hint = if shell {
             Some("for the shell's own `${…}` write `$${…}`".to_owned())
         } else {
             error.hint.clone()
@@ -257,5 +286,5 @@ fn shell_like(text: &str) -> bool {
         return true;
     }
     let name = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
-    name > 0 && text[name..].starts_with([':', '%', '#', '/', '^', ',', '-', '+', '=', '}'])
+    name > 0 && text[name..].starts_with([':', '%', '#', '/', '^', ',', '-', '+', '='])
 }

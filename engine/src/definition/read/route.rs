@@ -8,7 +8,7 @@ use super::super::{FinishStatus, Route, RouteMax, RouteTo, Routes, Setting};
 use super::{Keys, Place, Reader, Shape, Wants};
 use crate::id::StepId;
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     what: "a route",
     keys: &["rework", "block", "fail", "continue", "finish", "when", "max", "then", "findings"],
     later: &[
@@ -25,7 +25,7 @@ const SHAPE: Shape = Shape {
     ],
 };
 
-const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"], later: &[] };
+pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"], later: &[] };
 
 const TARGETS: [&str; 5] = ["rework", "block", "fail", "continue", "finish"];
 

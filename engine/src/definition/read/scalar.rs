@@ -51,6 +51,10 @@ impl Reader<'_> {
             return Some(flag);
         }
         self.wrong_type(node, what, "true or false");
+        if let (Some("yes" | "on" | "no" | "off"), Some(last)) = (node.text(), self.problems.last_mut()) {
+            let word = matches!(node.text(), Some("yes" | "on"));
+            last.hint = Some(format!("write {word}"));
+        }
         None
     }
 
@@ -188,9 +192,12 @@ impl Reader<'_> {
             self.wrong_type(node, what, "an expression");
             return None;
         };
-        let trimmed = text.trim();
-        if let Some(inner) = trimmed.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')) {
-            let hint = format!("write it bare: {inner}");
+        if text.contains("${") {
+            let bare = text.trim().strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));
+            let hint = match bare.filter(|bare| !bare.contains("${")) {
+                Some(bare) => format!("write it bare: {bare}"),
+                None => "names stand bare in it: run.id == 'x'".to_owned(),
+            };
             self.report(
                 Code::Expression,
                 node.span.clone(),
@@ -278,7 +285,10 @@ impl Reader<'_> {
                 true
             }
             Err(error) => {
-                let rest = origin.slice(error.offset.min(text.len())..text.len());
+                let at = error.offset.min(text.len());
+                let start = text[..at].rfind("${").unwrap_or(at);
+                let shell = shell && super::shell_like(&text[start..]);
+                let rest = origin.slice(at..text.len());
                 self.bad_expression(&ExprError { offset: 0, ..error }, &rest, shell);
                 false
             }

@@ -16,7 +16,7 @@ use crate::expr::Template;
 use crate::id::StepId;
 
 /// What a step may hold.
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     what: "a step",
     keys: &[
         "id",
@@ -61,18 +61,19 @@ const SHAPE: Shape = Shape {
     ],
 };
 
-const DEFAULTS: Shape = Shape {
+pub(super) const DEFAULTS: Shape = Shape {
     what: "`defaults`",
     keys: &["timeout", "grace", "retry", "on_fail", "on_lost", "env"],
     later: &[],
 };
 
-const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"], later: &[] };
+pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"], later: &[] };
 
-const FOREACH: Shape =
+pub(super) const FOREACH: Shape =
     Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "on_failure"], later: &[] };
 
-const OUTPUT: Shape = Shape { what: "an output", keys: &["file", "optional", "fresh"], later: &[] };
+pub(super) const OUTPUT: Shape =
+    Shape { what: "an output", keys: &["file", "optional", "fresh"], later: &[] };
 
 /// Names that an expression has already, so that `as` cannot take them.
 const TAKEN: [&str; 20] = [

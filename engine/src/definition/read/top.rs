@@ -11,7 +11,7 @@ use super::step::{Defaults, Draft};
 use super::{Keys, Place, Reader, Shape};
 use crate::expr::Template;
 
-const SHAPE: Shape = Shape {
+pub(super) const SHAPE: Shape = Shape {
     what: "a pipeline",
     keys: &[
         "name",
@@ -27,7 +27,7 @@ const SHAPE: Shape = Shape {
     later: &["config", "key", "admit", "concurrency", "budget", "secrets", "triggers", "on_signal", "notify"],
 };
 
-const GIT: Shape = Shape {
+pub(super) const GIT: Shape = Shape {
     what: "`workspace`",
     keys: &["git", "base", "branch", "save", "message", "author", "keep", "keep_branch", "dir"],
     later: &[],
@@ -140,10 +140,11 @@ impl Reader<'_> {
     }
 
     fn git(&mut self, keys: Keys<'_>, git: &Node) -> Option<GitWorkspace> {
-        let mut text = |key: &str| {
-            keys.get(key).and_then(|node| self.text_template(node, &format!("`{key}`"), Place::Workspace))
+        let mut text = |key: &str, place: Place| {
+            keys.get(key).and_then(|node| self.text_template(node, &format!("`{key}`"), place))
         };
-        let (base, branch, message, author) = (text("base"), text("branch"), text("message"), text("author"));
+        let (base, branch) = (text("base", Place::Workspace), text("branch", Place::Workspace));
+        let (message, author) = (text("message", Place::Commit), text("author", Place::Commit));
         if let (Some(template), Some(node)) = (&author, keys.get("author"))
             && template.is_constant()
             && !node.text().is_some_and(is_author)

@@ -14,13 +14,13 @@ use crate::expr::Template;
 const KINDS: [&str; 5] = ["command", "agent", "function", "approval", "wait"];
 const LATER: [&str; 3] = ["http", "run", "question"];
 
-const APPROVAL: Shape = Shape {
+pub(super) const APPROVAL: Shape = Shape {
     what: "`approval`",
     keys: &["title", "show", "roles", "quorum", "veto", "self_approval", "comment", "on_reject"],
     later: &["edit", "expires", "on_expire", "remind", "on_changes"],
 };
 
-const WAIT: Shape = Shape {
+pub(super) const WAIT: Shape = Shape {
     what: "`wait`",
     keys: &["for"],
     later: &["until", "zone", "signal", "match", "timeout", "on_timeout"],

@@ -1,0 +1,15 @@
+//! Pipeline files: what is read, what is refused, and how it is said.
+
+#[path = "definition/support.rs"]
+mod support;
+
+#[path = "definition/canonical.rs"]
+mod canonical;
+#[path = "definition/editor.rs"]
+mod editor;
+#[path = "definition/laws.rs"]
+mod laws;
+#[path = "definition/messages.rs"]
+mod messages;
+#[path = "definition/rules.rs"]
+mod rules;

@@ -1,0 +1,41 @@
+//! The canonical document and the hash.
+
+use everfold_engine::definition::{Definition, parse};
+
+use super::support::{files, folder, read};
+
+#[test]
+fn good_files_are_read_and_their_documents_read_back() {
+    for path in folder("good") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let checked = match parse(&text, &name, &files()) {
+            Ok(checked) => checked,
+            Err(problems) => panic!("{problems}"),
+        };
+        assert_eq!(checked.warnings, [], "{name}");
+        let document = checked.definition.document();
+        let again = Definition::from_document(&document).unwrap();
+        assert_eq!(again, checked.definition);
+        assert_eq!(again.document(), document);
+    }
+}
+
+#[test]
+fn the_canonical_document_is_what_it_was() {
+    let text = std::fs::read_to_string(&folder("good")[0]).unwrap();
+    let definition = read(&text);
+    let pretty: serde_json::Value = serde_json::from_str(&definition.document()).unwrap();
+    insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("canonical_delivery", format!("{}\n{pretty:#}", definition.hash()));
+    });
+}
+
+#[test]
+fn how_a_file_is_written_does_not_change_its_hash() {
+    let flow = read("{steps: [{command: 'echo  x', id: a, timeout: 60s}], name: x}");
+    let block = read(
+        "# a comment\nname: x\nsteps:\n  - id: a\n    command: \"echo  x\"\n    timeout: 1m\n    needs: []\n",
+    );
+    assert_eq!(flow.hash(), block.hash());
+}

@@ -1,0 +1,59 @@
+//! The JSON Schema for editors.
+
+use everfold_engine::definition::{Code, parse, schema};
+use serde_json::Value;
+
+use super::support::{files, folder};
+
+/// Problems that show in the shape of a file alone.
+const SHAPE: [Code; 11] = [
+    Code::UnknownKey,
+    Code::NotYet,
+    Code::MissingKey,
+    Code::Type,
+    Code::Value,
+    Code::TooSmall,
+    Code::Empty,
+    Code::TwoWorks,
+    Code::Probes,
+    Code::Combination,
+    Code::ForeachList,
+];
+
+fn value(text: &str) -> Option<Value> {
+    // The examples' own YAML, read by the parser under test: JSON is what an editor sees.
+    everfold_engine::definition::value_of(text)
+}
+
+#[test]
+fn good_files_satisfy_the_schema() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    for path in folder("good") {
+        let value = value(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let errors: Vec<String> = validator
+            .iter_errors(&value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
+    }
+}
+
+#[test]
+fn files_of_a_wrong_shape_do_not() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let mut refused = 0;
+    for path in folder("bad") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let Some(value) = value(&text) else { continue };
+        let problems = parse(&text, "x", &files()).unwrap_err();
+        let shape = problems.0.iter().filter(|problem| SHAPE.contains(&problem.code)).count();
+        let all_shape = shape == problems.0.len();
+        if validator.is_valid(&value) {
+            assert!(!all_shape || shape == 0, "{} satisfies the schema", path.display());
+        } else {
+            refused += 1;
+            assert!(shape > 0, "{} does not satisfy the schema, but has no problem of shape", path.display());
+        }
+    }
+    assert!(refused >= 10, "{refused}");
+}

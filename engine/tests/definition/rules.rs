@@ -1,0 +1,204 @@
+//! What a checked pipeline says: defaults, needs, routes, commands.
+
+use everfold_engine::definition::{Code, Probe, Route, RouteMax, RouteTo, Setting, Work};
+use serde_json::{Value, json};
+
+use super::support::{check, read, steps};
+
+fn needs(text: &str) -> Vec<(String, Vec<String>)> {
+    read(text)
+        .steps
+        .iter()
+        .map(|step| (step.id.to_string(), step.needs.iter().map(ToString::to_string).collect()))
+        .collect()
+}
+
+fn spec(text: &str) -> Value {
+    match &read(text).steps[0].work {
+        Some(Work::Task(task)) => task.spec.source().clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn codes(text: &str) -> Vec<Code> {
+    check(text)
+        .err()
+        .map(|problems| problems.0.iter().map(|problem| problem.code).collect())
+        .unwrap_or_default()
+}
+
+#[test]
+fn a_step_without_needs_follows_the_one_above_that_is_no_standby() {
+    let text = steps(
+        "  - {id: a, command: x}\n  - {id: fix, standby: true, command: x}\n  - {id: b, command: x}\n  - id: c\n    \
+         needs: [b, fix]\n    gates: [{command: x, on_fail: {rework: fix}}]\n  - {id: d, needs: [], command: x}",
+    );
+    let expected: Vec<(String, Vec<String>)> =
+        [("a", vec![]), ("fix", vec!["a"]), ("b", vec!["a"]), ("c", vec!["b", "fix"]), ("d", vec![])]
+            .into_iter()
+            .map(|(step, needs)| (step.to_owned(), needs.into_iter().map(str::to_owned).collect()))
+            .collect();
+    assert_eq!(needs(&text), expected);
+}
+
+#[test]
+fn defaults_are_folded_into_the_steps() {
+    let definition = read(
+        "name: x\ndefaults: {timeout: 5m, env: {A: '1', B: '2'}, on_fail: block, on_lost: fail, grace: 3s}\nsteps:\n  \
+         - {id: a, command: x, env: {B: '3'}}\n  - {id: b, wait: {for: 1s}, on_fail: fail}\n  - {id: c, command: x, timeout: 1h}",
+    );
+    let [a, b, c] = definition.steps.as_slice() else { panic!("three steps") };
+    assert_eq!(serde_json::to_value(&a.timeout).unwrap(), json!("5m"));
+    assert_eq!(serde_json::to_value(&a.env).unwrap(), json!({"A": "1", "B": "3"}));
+    assert_eq!(a.on_fail.0[0].to, RouteTo::Block);
+    assert!(a.on_lost.is_some());
+    assert_eq!(serde_json::to_value(&a.grace).unwrap(), json!("3s"));
+    assert!(b.timeout.is_none() && b.env.is_empty() && b.on_lost.is_none());
+    assert_eq!(b.on_fail.0[0].to, RouteTo::Fail { code: None, message: None, hint: None });
+    assert_eq!(serde_json::to_value(&c.timeout).unwrap(), json!("1h"));
+    let plain = read(&steps("  - {id: a, command: x}\n  - {id: b, wait: {for: 1s}}"));
+    assert_eq!(serde_json::to_value(&plain.steps[0].timeout).unwrap(), json!("30m"));
+    assert!(plain.steps[1].timeout.is_none());
+}
+
+#[test]
+fn a_stage_lasts_until_the_next_one() {
+    let definition =
+        read(&steps("  - {id: a, command: x}\n  - {id: b, stage: B, command: x}\n  - {id: c, command: x}"));
+    let stages: Vec<Option<&str>> = definition.steps.iter().map(|step| step.stage.as_deref()).collect();
+    assert_eq!(stages, [None, Some("B"), Some("B")]);
+}
+
+#[test]
+fn l12_a_rework_has_three_uses_unless_a_person_causes_it() {
+    let definition = read(&steps(
+        "  - {id: a, command: x, on_fail: {rework: a, then: {fail: {code: C}}}}\n  - id: b\n    approval: {title: t, on_reject: {rework: a}}",
+    ));
+    let route = &definition.steps[0].on_fail.0[0];
+    assert_eq!(route.max, Some(RouteMax::Times(Setting::Fixed(3))));
+    assert!(
+        matches!(route.then.as_deref(), Some(Route { to: RouteTo::Fail { code: Some(code), .. }, .. }) if code == "C")
+    );
+    let Some(Work::Approval(approval)) = &definition.steps[1].work else { panic!("an approval") };
+    assert_eq!(approval.on_reject.0[0].max, Some(RouteMax::Unlimited));
+}
+
+#[test]
+fn l12_an_unlimited_rework_needs_a_person_or_a_limit_of_rounds() {
+    let bounded = "  - {id: a, max_rounds: 5, command: x}\n  - {id: b, command: x, on_fail: {rework: a, max: unlimited}}";
+    let person = "  - {id: a, command: x}\n  - {id: p, approval: {title: t}}\n  - {id: b, command: x, on_fail: {rework: a, max: unlimited}}";
+    let aside = "  - {id: a, command: x}\n  - {id: p, approval: {title: t}}\n  - {id: b, needs: [a], command: x, on_fail: {rework: a, max: unlimited}}";
+    assert_eq!(codes(&steps(bounded)), []);
+    assert_eq!(codes(&steps(person)), []);
+    assert_eq!(codes(&steps(aside)), [Code::Unbounded]);
+}
+
+#[test]
+fn values_of_a_shell_string_are_variables() {
+    let spec = spec(&steps("  - {id: a, command: 'echo ${run.id} \"x ${run.id}\" $${HOME} $HOME'}"));
+    assert_eq!(
+        spec,
+        json!({
+            "shell": "echo \"$${EVERFOLD_VAR_1}\" \"x $${EVERFOLD_VAR_1}\" $${HOME} $HOME",
+            "vars": {"EVERFOLD_VAR_1": "${run.id}"}
+        })
+    );
+}
+
+#[test]
+fn a_command_may_be_a_list_of_words() {
+    let spec = spec(&steps("  - {id: a, command: [echo, 1.10, \"${run.id}\", true]}"));
+    assert_eq!(spec, json!({"argv": ["echo", "1.10", "${run.id}", "true"]}));
+}
+
+#[test]
+fn an_agent_takes_over_what_its_role_file_says() {
+    let fixer = spec(&steps("  - {id: a, agent: fixer}"));
+    assert_eq!(
+        fixer,
+        json!({
+            "role": "fixer", "profile": "script", "model": "small", "effort": null,
+            "prompt": "You fix CI. ${rework.findings}\n", "session": "new", "on_invalid": "fail"
+        })
+    );
+    let own = spec(&steps("  - {id: a, agent: {role: fixer, model: big, prompt: \"Do ${run.id}\"}}"));
+    assert_eq!(own["model"], "big");
+    assert_eq!(own["prompt"], "Do ${run.id}");
+}
+
+#[test]
+fn a_prompt_file_is_pinned_by_its_text() {
+    let definition = read("name: x\nsteps: [{id: a, agent: {prompt: prompts/analyst.md}}]");
+    assert_eq!(definition.files["prompts/analyst.md"], "Write the BRD for: ${input.task}\n");
+    let Some(Work::Task(task)) = &definition.steps[0].work else { panic!("a task") };
+    assert_eq!(task.spec.source()["prompt"], "Write the BRD for: ${input.task}\n");
+}
+
+#[test]
+fn a_schema_may_hold_what_looks_like_an_expression() {
+    let text = steps("  - {id: a, agent: {prompt: do it, schema: {pattern: '^\\${x}$'}}}");
+    assert_eq!(codes(&text), [Code::Schema], "a repetition of nothing");
+    let spec = spec(&steps("  - {id: a, agent: {prompt: do it, schema: {const: '${x}'}}}"));
+    assert_eq!(spec["schema"], json!({"const": "$${x}"}));
+}
+
+#[test]
+fn conditions_guard_values_that_may_be_absent() {
+    let head =
+        "name: x\ninput: {properties: {note: {type: string}, n: {type: integer, default: 1}}}\nsteps:\n";
+    for (line, fine) in [
+        ("  - {id: a, command: 'echo ${input.note}'}", false),
+        ("  - {id: a, command: 'echo ${input.?note} ${input.n}'}", true),
+        ("  - {id: a, command: 'echo ${has(input.note) ? input.note : 1}'}", true),
+        ("  - {id: a, when: has(input.note), command: 'echo ${input.note}'}", true),
+        ("  - {id: a, command: 'echo ${input.other}'}", true),
+        ("  - {id: a, when: '\"note\" in input', command: 'echo ${input.note}'}", true),
+    ] {
+        let expected: &[Code] = if fine { &[] } else { &[Code::Unguarded] };
+        assert_eq!(codes(&format!("{head}{line}")), expected, "{line}");
+    }
+    let tolerated = "  - {id: a, command: x, on_fail: continue, outputs: {o: {file: f, optional: true}}}\n";
+    for (line, fine) in [
+        ("  - {id: b, command: 'echo ${steps.a.output.x}'}", false),
+        ("  - {id: b, command: 'echo ${steps.a.output.?x} ${steps.a.output}'}", true),
+        ("  - {id: b, command: 'echo ${has(steps.a.output.x) ? steps.a.output.x : 1}'}", true),
+        ("  - {id: b, when: steps.a.status == 'succeeded', command: 'echo ${steps.a.output.x}'}", true),
+        ("  - {id: b, command: 'echo ${steps.a.outputs.o}'}", false),
+        ("  - {id: b, command: 'echo ${steps.a.outputs.?o}'}", true),
+    ] {
+        let expected: &[Code] = if fine { &[] } else { &[Code::Unguarded] };
+        assert_eq!(codes(&steps(&format!("{tolerated}{line}"))), expected, "{line}");
+    }
+}
+
+#[test]
+fn names_depend_on_the_place() {
+    for (line, fine) in [
+        ("  - {id: a, foreach: {in: [1, 2], as: it}, command: 'echo ${it} ${item} ${index}'}", true),
+        ("  - {id: a, command: 'echo ${item}'}", false),
+        ("  - {id: a, command: 'echo ${rework.findings} ${attempt}'}", true),
+        ("  - {id: a, command: x, gates: [{command: y, policy: evidence.exit == 0}]}", true),
+        ("  - {id: a, command: x, gates: [{command: y, when: evidence.exit == 0}]}", false),
+        ("  - {id: a, command: x, gates: [{expression: output.ok}]}", true),
+        ("  - {id: a, command: x, on_fail: [{when: failure.kind == 'exit', block: }, fail]}", true),
+        ("  - {id: a, command: x, when: failure.kind == 'exit'}", false),
+        ("  - {id: a, command: x, when: \"steps.a.round > 1\"}", true),
+    ] {
+        let expected: &[Code] = if fine { &[] } else { &[Code::UnknownName] };
+        assert_eq!(codes(&steps(line)), expected, "{line}");
+    }
+}
+
+#[test]
+fn json_is_read_like_yaml() {
+    let definition = read(r#"{"name": "x", "steps": [{"id": "a", "gates": [{"expression": "true"}]}]}"#);
+    assert!(matches!(definition.steps[0].gates[0].probe, Probe::Expression(_)));
+    assert_eq!(definition.steps[0].gates[0].id, "expression");
+}
+
+#[test]
+fn large_pipelines_are_checked_fast_enough_to_be_linear() {
+    let many: String =
+        (0..3_000).map(|n| format!("  - {{id: s{n}, command: 'echo ${{run.id}}'}}\n")).collect();
+    assert_eq!(read(&steps(&many)).steps.len(), 3_000);
+}
