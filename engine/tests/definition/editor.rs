@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::support::{files, folder};
 
 /// Problems that show in the shape of a file alone.
-const SHAPE: [Code; 11] = [
+const SHAPE: [Code; 12] = [
     Code::UnknownKey,
     Code::NotYet,
     Code::MissingKey,
@@ -18,6 +18,7 @@ const SHAPE: [Code; 11] = [
     Code::Probes,
     Code::Combination,
     Code::ForeachList,
+    Code::Unbounded,
 ];
 
 fn value(text: &str) -> Option<Value> {
@@ -49,7 +50,8 @@ fn files_of_a_wrong_shape_do_not() {
         let shape = problems.0.iter().filter(|problem| SHAPE.contains(&problem.code)).count();
         let all_shape = shape == problems.0.len();
         if validator.is_valid(&value) {
-            assert!(!all_shape || shape == 0, "{} satisfies the schema", path.display());
+            let loops = problems.0.iter().any(|problem| problem.code == Code::Unbounded);
+            assert!(!all_shape || loops, "{} satisfies the schema", path.display());
         } else {
             refused += 1;
             assert!(shape > 0, "{} does not satisfy the schema, but has no problem of shape", path.display());
