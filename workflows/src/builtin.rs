@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use everfold_engine::definition::FileSource;
+
 /// A built-in pipeline: its file, and the files that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuiltIn {
@@ -55,6 +57,12 @@ impl BuiltIn {
     }
 }
 
+impl FileSource for BuiltIn {
+    fn read(&self, path: &str) -> Result<Option<String>, String> {
+        Ok(self.file(path).map(str::to_owned))
+    }
+}
+
 /// Writes new files below a folder.
 pub(crate) fn write_files<'a>(
     folder: &Path,
@@ -74,7 +82,24 @@ pub(crate) fn write_files<'a>(
 
 #[cfg(test)]
 mod tests {
+    use everfold_engine::definition::{Colour, parse};
+
     use super::*;
+
+    #[test]
+    fn every_built_in_pipeline_is_sound() {
+        for pipeline in pipelines() {
+            match parse(pipeline.text, pipeline.name, pipeline) {
+                Ok(checked) => {
+                    assert_eq!(checked.definition.name, pipeline.name);
+                    assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
+                }
+                Err(problems) => {
+                    panic!("{}", problems.0.iter().map(|it| it.render(Colour::Never)).collect::<String>())
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_file_that_a_pipeline_names_comes_with_it() {
