@@ -22,7 +22,7 @@ mod work;
 
 pub use people::TEXT_BYTES_MAX;
 pub use refusal::Refusal;
-pub use start::INPUT_BYTES_MAX;
+pub use start::{INPUT_BYTES_MAX, LABELS_BYTES_MAX, TITLE_BYTES_MAX};
 
 use std::collections::BTreeMap;
 

@@ -11,12 +11,20 @@ use crate::json::JsonText;
 /// Inputs are kept whole in the run's history.
 pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
 
+/// Titles and labels stand in every list, so they are short.
+pub const TITLE_BYTES_MAX: usize = 1024;
+/// Names and values of all labels together.
+pub const LABELS_BYTES_MAX: usize = 16 * 1024;
+
 pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), Interrupt>, Refusal> {
     if draft.state.run().is_some() {
         return Err(Refusal::AlreadyStarted);
     }
     if start.input.as_str().len() > INPUT_BYTES_MAX {
         return Err(Refusal::TooLarge { what: "the input", max: INPUT_BYTES_MAX });
+    }
+    if start.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX) {
+        return Err(Refusal::TooLarge { what: "the title", max: TITLE_BYTES_MAX });
     }
     let definition = draft.state.definition().clone();
     let checked = match &definition.input {
@@ -33,6 +41,9 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         labels.insert(name.clone(), text);
     }
     labels.extend(start.labels.clone());
+    if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LABELS_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
+    }
     let input = draft.payload(JsonText::new(&checked));
     draft.record(RunStarted {
         run: start.run,

@@ -612,6 +612,13 @@ impl RunState {
         let version = self.facts.version;
         self.facts.routes.insert(event.route.clone(), RouteUse { used: event.used, max: event.max });
         let reset: Vec<usize> = event.reset.iter().filter_map(|step| self.graph.find(step)).collect();
+        // What is already being stopped there for another reason is waited for as well.
+        for (id, reason) in &mut self.facts.stops {
+            if *reason != StopReason::Rework && event.reset.contains(&id.path.step) {
+                *reason = StopReason::Rework;
+                self.facts.rework_stops += 1;
+            }
+        }
         for at in &reset {
             self.clear_step(*at);
             let step = &mut self.facts.steps[*at];

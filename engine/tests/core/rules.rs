@@ -117,6 +117,24 @@ fn d5_nothing_starts_in_a_workspace_until_what_a_rework_stopped_has_ended() {
 }
 
 #[test]
+fn d5_a_rework_also_waits_for_what_a_time_limit_stopped() {
+    let rework = json!({"on_fail": [{"to": {"rework": "build"}}]});
+    let mut world = run(json!([
+        function("build", &[]),
+        with(function("slow", &["build"]), json!({"timeout": "5s"})),
+        with(function("check", &["build"]), rework),
+    ]));
+    world.succeed("build/1/1", json!(1));
+    let limit =
+        world.effects().into_iter().find(|effect| matches!(effect, Effect::Timer { .. })).expect("a limit");
+    world.answer(&limit, 0);
+    world.fail("check/1/1", "broken");
+    assert_eq!(world.effects(), [Effect::Stop { id: "slow/1/1".parse().expect("an id") }]);
+    world.fail("slow/1/1", "stopped");
+    assert_eq!(attempts(&world), ["build/2/1"]);
+}
+
+#[test]
 fn d6_a_result_after_a_cancel_is_recorded_and_routes_nothing() {
     let mut world = run(json!([with(function("a", &[]), json!({"on_fail": [{"to": {"rework": "a"}}]}))]));
     world.by("ada", cancel()).expect("taken");
