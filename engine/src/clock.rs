@@ -3,6 +3,7 @@
 //! Law: [`now`] never goes back within a process, whatever is done to the machine's clock.
 //!
 //! Called by the store, which stamps groups, and by the driver, which gives inputs their time.
+#![allow(clippy::disallowed_methods, reason = "this is the one place")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -40,6 +41,13 @@ pub fn draw_u64() -> u64 {
 #[must_use]
 pub fn draw_u128() -> u128 {
     rand::random()
+}
+
+/// A UUIDv7: the given time, and 74 random bits.
+#[must_use]
+pub fn draw_uuid(at: Timestamp) -> uuid::Uuid {
+    let bits: [u8; 10] = rand::random();
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.0).unwrap_or(0), &bits).into_uuid()
 }
 
 /// Measures a span; unlike [`now`] it does not follow the machine's calendar.

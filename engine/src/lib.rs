@@ -14,6 +14,7 @@ pub mod effect;
 pub mod envelope;
 pub mod event;
 pub mod expr;
+pub mod fact;
 pub mod failure;
 pub mod id;
 pub mod input;
@@ -25,6 +26,8 @@ pub mod trace;
 
 #[cfg(feature = "runtime")]
 pub mod clock;
+#[cfg(feature = "runtime")]
+pub mod driver;
 #[cfg(feature = "runtime")]
 pub mod execution;
 #[cfg(feature = "runtime")]

@@ -1,0 +1,187 @@
+//! What can go wrong, by operation.
+
+use crate::decide::Refusal;
+use crate::event::CodecError;
+use crate::id::{RunId, Version};
+use crate::json::Hash;
+use crate::store::{AppendError, ReadError};
+
+/// Why an input was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// Not in this state; nothing was recorded.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NotFound(RunId),
+    /// The run cannot be gone on with; the others can.
+    #[error("run {run} is set aside: {reason}")]
+    SetAside {
+        /// The run.
+        run: RunId,
+        /// What happened.
+        reason: String,
+    },
+    /// Too much waits already; repeating later helps.
+    #[error("too many inputs wait; repeat a little later")]
+    Busy,
+    /// The idempotency key was used before for something else.
+    #[error("the idempotency key was used before with another body")]
+    KeyReused,
+    /// The disk is full; nothing was recorded, and the engine goes on by itself when there is room.
+    #[error("the disk is full: nothing was recorded; the engine goes on by itself when there is room")]
+    Full,
+    /// The store takes no writes, or cannot be read.
+    #[error("the store failed: {0}")]
+    Store(String),
+    /// The engine ends.
+    #[error("the engine is shutting down; repeat when it is back")]
+    ShuttingDown,
+}
+
+/// Why a run was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The input, or the run id, is not acceptable; nothing was recorded.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is a run of this id, started by someone else.
+    #[error("there is a run {0} already")]
+    Exists(RunId),
+    /// The definition could not be kept.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// As for any other input.
+    #[error(transparent)]
+    Submit(SubmitError),
+}
+
+impl From<SubmitError> for StartError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => Self::Refused(refusal),
+            other => Self::Submit(other),
+        }
+    }
+}
+
+/// Why a run's state could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NotFound(RunId),
+    /// The run cannot be folded.
+    #[error("run {run} is set aside: {reason}")]
+    SetAside {
+        /// The run.
+        run: RunId,
+        /// What happened.
+        reason: String,
+    },
+    /// The store could not be read.
+    #[error("the store failed: {0}")]
+    Store(String),
+    /// The engine ends.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+}
+
+/// Why a history could not be folded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NotFound(RunId),
+    /// The run has not come that far.
+    #[error("run {run} is at version {last}, not yet at {wanted}")]
+    NotYet {
+        /// The run.
+        run: RunId,
+        /// What was asked for.
+        wanted: Version,
+        /// Its last version.
+        last: Version,
+    },
+    /// An event cannot be read.
+    #[error("run {run}, version {version}: {source}")]
+    Event {
+        /// The run.
+        run: RunId,
+        /// The event.
+        version: Version,
+        /// What was found.
+        #[source]
+        source: CodecError,
+    },
+    /// The stored history is not one that this engine can have written.
+    #[error("run {run}, version {version} ({name}): {what}")]
+    Illegal {
+        /// The run.
+        run: RunId,
+        /// The event.
+        version: Version,
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// The pinned definition is missing or cannot be read.
+    #[error("run {run}: {source}")]
+    Definition {
+        /// The run.
+        run: RunId,
+        /// What happened.
+        #[source]
+        source: DefinitionError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] ReadError),
+}
+
+/// Why a pinned definition could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefinitionError {
+    /// No definition of this hash was saved.
+    #[error("there is no definition {}", .0.short())]
+    NotFound(Hash),
+    /// The stored bytes are no definition.
+    #[error("definition {} cannot be read: {what}", hash.short())]
+    Unreadable {
+        /// Its hash.
+        hash: Hash,
+        /// What was found.
+        what: String,
+    },
+    /// The document is over the limit of an event.
+    #[error("the definition is too large to keep: {0}")]
+    TooLarge(String),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store did not take it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+/// Why recovery did not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// The store could not say what is due.
+    #[error(transparent)]
+    Store(#[from] ReadError),
+    /// There is no such run.
+    #[error("there is no run {0}")]
+    NotFound(RunId),
+    /// The engine ends.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+}

@@ -1,0 +1,165 @@
+//! Loads a run: its newest snapshot, and the events after it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::LoadError;
+use super::definitions::Definitions;
+use crate::envelope::{Envelope, StreamId};
+use crate::event::{self, RunEvent};
+use crate::id::{Position, RunId, Version};
+use crate::json::Hash;
+use crate::state::{EventMeta, FOLD_VERSION, RunState};
+use crate::store::EventStore;
+
+/// Events that are read at once.
+const PAGE: usize = 1_000;
+
+/// A folded run, and where its stream ends.
+pub(super) struct Folded {
+    pub(super) state: RunState,
+    pub(super) version: Version,
+    pub(super) hash: Hash,
+    pub(super) position: Position,
+    /// Payload bytes of all folded events: a bound for the size of the state.
+    pub(super) bytes: u64,
+    /// Events and bytes since the snapshot it began with.
+    pub(super) events_since: u64,
+    pub(super) bytes_since: u64,
+}
+
+/// Reads and folds histories.
+pub(super) struct Loader<'a> {
+    pub(super) store: &'a dyn EventStore,
+    pub(super) definitions: &'a Definitions,
+}
+
+impl Loader<'_> {
+    /// Folds the run up to its end, or up to a version.
+    pub(super) async fn fold(&self, run: RunId, until: Option<Version>) -> Result<Folded, LoadError> {
+        let stream = StreamId::run(run);
+        let first = self.store.read(&stream, Version::FIRST, 1).await?;
+        let first = first.first().ok_or(LoadError::NotFound(run))?;
+        let definition = match decode(run, first)? {
+            RunEvent::RunStarted(started) => self
+                .definitions
+                .get(started.definition)
+                .await
+                .map_err(|source| LoadError::Definition { run, source })?,
+            other => {
+                let what = "a history begins with RunStarted".into();
+                return Err(LoadError::Illegal { run, version: Version::FIRST, name: other.name(), what });
+            }
+        };
+        let mut folded = match self.snapshot(&stream, until, &definition).await? {
+            Some(folded) => folded,
+            None => Folded {
+                state: RunState::new(definition),
+                version: Version::ZERO,
+                hash: Hash::ZERO,
+                position: Position::ZERO,
+                bytes: 0,
+                events_since: 0,
+                bytes_since: 0,
+            },
+        };
+        while until.is_none_or(|until| folded.version < until) {
+            let room =
+                until.map_or(PAGE, |until| usize::try_from(until.0 - folded.version.0).unwrap_or(PAGE));
+            let limit = room.min(PAGE);
+            let page = self.store.read(&stream, folded.version.next(), limit).await?;
+            for envelope in &page {
+                folded.fold(run, envelope)?;
+            }
+            if page.len() < limit {
+                break;
+            }
+        }
+        match until {
+            Some(wanted) if folded.version < wanted => {
+                Err(LoadError::NotYet { run, wanted, last: folded.version })
+            }
+            _ => Ok(folded),
+        }
+    }
+
+    /// A snapshot that is of this history, of this fold, and not too new. An unusable one is passed
+    /// over: losing it loses nothing.
+    async fn snapshot(
+        &self,
+        stream: &StreamId,
+        until: Option<Version>,
+        definition: &Arc<crate::definition::Definition>,
+    ) -> Result<Option<Folded>, LoadError> {
+        let Some(snapshot) = self.store.load_snapshot(stream, FOLD_VERSION).await? else { return Ok(None) };
+        if until.is_some_and(|until| snapshot.version > until) {
+            return Ok(None);
+        }
+        let at = self.store.read(stream, snapshot.version, 1).await?;
+        let Some(envelope) = at.first().filter(|envelope| envelope.hash == snapshot.hash) else {
+            return Ok(None);
+        };
+        let Ok(state) = RunState::from_snapshot(Arc::clone(definition), &snapshot.bytes) else {
+            return Ok(None);
+        };
+        Ok((state.version() == snapshot.version).then_some(Folded {
+            state,
+            version: snapshot.version,
+            hash: snapshot.hash,
+            position: envelope.position,
+            bytes: snapshot.bytes.len() as u64,
+            events_since: 0,
+            bytes_since: 0,
+        }))
+    }
+}
+
+impl Folded {
+    fn fold(&mut self, run: RunId, envelope: &Envelope) -> Result<(), LoadError> {
+        let event = decode(run, envelope)?;
+        let version = envelope.header.version;
+        let illegal = |what: String| LoadError::Illegal { run, version, name: event.name(), what };
+        if version != self.version.next() {
+            return Err(illegal(format!("it follows version {}", self.version)));
+        }
+        if !envelope.is_linked(&self.hash) {
+            return Err(illegal("its hash does not fit its content and its predecessor".into()));
+        }
+        let meta = meta(envelope);
+        catch_unwind(AssertUnwindSafe(|| self.state.apply(&event, &meta)))
+            .map_err(|panic| illegal(panic_text(panic.as_ref())))?;
+        self.version = version;
+        self.hash = envelope.hash;
+        self.position = envelope.position;
+        let size = envelope.payload.len() as u64;
+        self.bytes += size;
+        self.bytes_since += size;
+        self.events_since += 1;
+        Ok(())
+    }
+}
+
+/// What the fold is told of an event's envelope.
+pub(super) fn meta(envelope: &Envelope) -> EventMeta {
+    EventMeta {
+        at: envelope.header.recorded_at,
+        actor: envelope.header.actor.clone(),
+        input: envelope.header.cause.input,
+    }
+}
+
+pub(super) fn decode(run: RunId, envelope: &Envelope) -> Result<RunEvent, LoadError> {
+    let header = &envelope.header;
+    event::decode(header.kind, header.schema, &envelope.payload).map_err(|source| LoadError::Event {
+        run,
+        version: header.version,
+        source,
+    })
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+    said.map_or_else(|| "panicked".to_owned(), |said| format!("panicked: {said}"))
+}

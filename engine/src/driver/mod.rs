@@ -1,0 +1,36 @@
+//! The shell round the core: loads, decides, appends, starts what the state lists.
+//!
+//! Laws:
+//! - A run belongs to one shard and has at most one append in flight; what queued meanwhile is
+//!   decided in turn and appended as one batch.
+//! - Nothing starts, and nobody is answered, before the state it rests on is durable.
+//! - There is no stored to-do list: outstanding work is read from the folded state, so recovery is
+//!   the ordinary path taken once more.
+//! - A run that cannot be read, or whose decision panics, is set aside alone and visibly.
+//!
+//! Called by the edge (command line, REST) through [`Engine`]; calls the executors, probers and
+//! workspaces of [`crate::execution::Edge`], and is the only writer of run streams.
+
+mod blobs;
+mod config;
+mod definitions;
+mod engine;
+mod error;
+mod limits;
+mod live;
+mod load;
+mod message;
+mod recover;
+mod replay;
+mod request;
+mod shard;
+mod shared;
+mod values;
+
+pub use blobs::Blobs;
+pub use config::EngineConfig;
+pub use engine::{Accepted, Engine, StartRequest, Started, Submission};
+pub use error::{DefinitionError, LoadError, QueryError, RecoverError, StartError, SubmitError};
+pub use live::{LiveAttempt, LiveRun};
+pub use recover::{Recovered, Which};
+pub use replay::{Difference, ReplayError, Replayed};

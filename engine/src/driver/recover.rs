@@ -1,0 +1,173 @@
+//! After a start: what was in progress goes on, what came due meanwhile fires, the rest is left alone.
+//!
+//! Law: only runs that are busy or due are read. All living attempts are re-attached before a new one
+//! starts (D9).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use tokio::sync::{mpsc, oneshot};
+
+use super::message::Message;
+use super::shared::Shared;
+use super::{Engine, RecoverError};
+use crate::clock::Stopwatch;
+use crate::envelope::{StreamId, StreamKind};
+use crate::id::RunId;
+use crate::store::ReadError;
+
+/// Runs that are loaded at once.
+const LOADING_MAX: usize = 256;
+/// Streams that are listed at once.
+const PAGE: usize = 1_000;
+/// Looking for due runs takes at most one part in so many of the time.
+const WAKE_SHARE: u32 = 10;
+/// The pause after a look for due runs; longer each time while the same one stays due.
+const REST_MIN: Duration = Duration::from_millis(1);
+const REST_MAX: Duration = Duration::from_secs(1);
+/// The longest sleep: the machine's clock may be set meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// Which runs to go on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All that are busy or due, now and from now on.
+    All,
+    /// This one.
+    Only(RunId),
+}
+
+/// What recovery took up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// How many runs.
+    pub runs: usize,
+}
+
+impl Engine {
+    /// Goes on with what a former engine left: resolves when every run concerned is folded and its
+    /// living attempts are re-attached.
+    ///
+    /// # Errors
+    /// [`RecoverError`]: the store cannot say what is due, or there is no such run.
+    pub async fn recover(&self, which: Which) -> Result<Recovered, RecoverError> {
+        match which {
+            Which::Only(run) => match self.drive(run, true).await? {
+                true => Ok(Recovered { runs: 1 }),
+                false => Err(RecoverError::NotFound(run)),
+            },
+            Which::All => self.recover_all().await,
+        }
+    }
+
+    async fn recover_all(&self) -> Result<Recovered, RecoverError> {
+        let shared = &self.inner.shared;
+        shared.holding.store(true, Ordering::Release);
+        let recovered = self.drive_due().await;
+        shared.holding.store(false, Ordering::Release);
+        for shard in &self.inner.shards {
+            shard.send(Message::Release).await.map_err(|_| RecoverError::ShuttingDown)?;
+        }
+        let recovered = recovered?;
+        if !shared.wakes.attended.swap(true, Ordering::AcqRel) {
+            let wake =
+                wake(Arc::clone(shared), self.inner.shards.iter().map(mpsc::Sender::downgrade).collect());
+            self.inner.keep(tokio::spawn(wake));
+            self.sweep().await?;
+        }
+        Ok(recovered)
+    }
+
+    async fn drive_due(&self) -> Result<Recovered, RecoverError> {
+        let shared = &self.inner.shared;
+        let runs: Vec<RunId> = shared.store.due(shared.now()).await?.iter().filter_map(run_of).collect();
+        let mut driven = futures::stream::iter(runs.iter().map(|run| self.drive(*run, true)))
+            .buffer_unordered(LOADING_MAX);
+        while let Some(result) = driven.next().await {
+            result?;
+        }
+        Ok(Recovered { runs: runs.len() })
+    }
+
+    /// Goes on with one run; false where there is none.
+    async fn drive(&self, run: RunId, even_aside: bool) -> Result<bool, RecoverError> {
+        let (done, driven) = oneshot::channel();
+        let message = Message::Drive { run, even_aside, done };
+        self.inner.shard(run).send(message).await.map_err(|_| RecoverError::ShuttingDown)?;
+        driven.await.map_err(|_| RecoverError::ShuttingDown)
+    }
+
+    /// Removes workspaces that ended runs left behind.
+    async fn sweep(&self) -> Result<(), RecoverError> {
+        let shared = &self.inner.shared;
+        let Some(workspaces) = shared.edge.workspaces.clone() else { return Ok(()) };
+        let mut unended = HashSet::new();
+        let mut after = None;
+        loop {
+            let page = shared.store.streams(StreamKind::Run, after, PAGE).await?;
+            unended.extend(page.iter().filter(|(_, head)| head.note.open).filter_map(|(id, _)| run_of(id)));
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                _ => break,
+            }
+        }
+        self.inner.keep(tokio::spawn(async move { workspaces.sweep(unended).await }));
+        Ok(())
+    }
+}
+
+fn run_of(stream: &StreamId) -> Option<RunId> {
+    (stream.kind == StreamKind::Run).then(|| stream.id.parse().ok()).flatten()
+}
+
+/// Wakes runs that are not loaded when their timers are due. Runs that are loaded wake themselves;
+/// telling them again does no harm.
+async fn wake(shared: Arc<Shared>, shards: Vec<mpsc::WeakSender<Message>>) {
+    let mut former = None;
+    let mut rest = REST_MIN;
+    loop {
+        let next = match shared.store.next_wake().await {
+            Ok(next) => next,
+            Err(ReadError::Closed) => return,
+            Err(error) => {
+                tracing::error!(%error, "the store cannot say what is due next");
+                None
+            }
+        };
+        shared.wakes.clear();
+        let next = next.into_iter().chain(shared.wakes.earliest()).min();
+        let pause = next.map_or(SLEEP_MAX, |at| at.since(shared.now()).min(SLEEP_MAX));
+        tokio::select! {
+            biased;
+            () = shared.wakes.changed.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        let watch = Stopwatch::start();
+        if next.is_some_and(|at| at <= shared.now()) {
+            let due = match shared.store.due(shared.now()).await {
+                Ok(due) => due,
+                Err(ReadError::Closed) => return,
+                Err(_) => Vec::new(), // Said above when it is asked again.
+            };
+            for run in due.iter().filter_map(run_of) {
+                if !tell(&shards, run).await {
+                    return;
+                }
+            }
+        }
+        // What is still due after it was told cannot be helped by telling it at once again.
+        rest = if next.is_some() && next == former { (rest * 2).min(REST_MAX) } else { REST_MIN };
+        former = next;
+        tokio::time::sleep((watch.elapsed() * WAKE_SHARE).max(rest)).await;
+    }
+}
+
+async fn tell(shards: &[mpsc::WeakSender<Message>], run: RunId) -> bool {
+    let at = super::engine::shard_of(run, shards.len());
+    let Some(shard) = shards[at].upgrade() else { return false };
+    let (done, _nobody_waits) = oneshot::channel();
+    shard.send(Message::Drive { run, even_aside: false, done }).await.is_ok()
+}

@@ -1,0 +1,218 @@
+//! Decides a run's recorded inputs again and compares: would this everfold have done the same?
+//!
+//! Law (H5): it would, for every history that this fold and these rules wrote. Where a fork cut a
+//! batch short, the recorded part is compared.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::LoadError;
+use super::load::{decode, meta, panic_text};
+use super::shared::Shared;
+use crate::decide::{Decision, Loaded, decide};
+use crate::envelope::{Cause, Envelope, StreamId};
+use crate::event::RunEvent;
+use crate::fact::input_of;
+use crate::id::{RunId, Version};
+use crate::json::{BlobRef, JsonText, Payload};
+use crate::state::RunState;
+
+/// Events that are read at once.
+const PAGE: usize = 1_000;
+/// Differences that are told; more of them tell nothing more.
+const DIFFERENCES_MAX: usize = 100;
+/// How often one decision may ask for further values.
+const NEEDS_MAX: usize = 64;
+
+/// What came of deciding a run again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Inputs that were decided again.
+    pub inputs: u64,
+    /// Events that were compared.
+    pub events: u64,
+    /// Where it would go another way now; at most 100.
+    pub differences: Vec<Difference>,
+}
+
+/// An input that would lead to something else now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The first event of the recorded batch.
+    pub version: Version,
+    /// Its name: which input it was.
+    pub fact: &'static str,
+    /// What the history has from the first difference on.
+    pub recorded: Option<RunEvent>,
+    /// What would be there now.
+    pub decided: Option<RunEvent>,
+    /// What happened, in one line.
+    pub message: String,
+}
+
+/// Why a run could not be decided again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The history cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A value that was kept outside of its event is not at hand.
+    #[error("run {run}, version {version}: {what}")]
+    Value {
+        /// The run.
+        run: RunId,
+        /// The event.
+        version: Version,
+        /// What happened.
+        what: String,
+    },
+}
+
+/// The recorded events of one input.
+struct Group {
+    cause: Cause,
+    first: Envelope,
+    events: Vec<RunEvent>,
+}
+
+pub(super) async fn replay_with(shared: &Shared, run: RunId) -> Result<Replayed, ReplayError> {
+    let stream = StreamId::run(run);
+    let mut replayed = Replayed::default();
+    let mut state: Option<RunState> = None;
+    let mut group: Option<Group> = None;
+    let mut next = Version::FIRST;
+    loop {
+        let page = shared.store.read(&stream, next, PAGE).await.map_err(LoadError::from)?;
+        for envelope in &page {
+            let event = decode(run, envelope)?;
+            match &mut group {
+                Some(open) if open.cause == envelope.header.cause => open.events.push(event),
+                _ => {
+                    let new =
+                        Group { cause: envelope.header.cause, first: envelope.clone(), events: vec![event] };
+                    if let Some(whole) = group.replace(new) {
+                        again(shared, run, &mut state, whole, &mut replayed).await?;
+                    }
+                }
+            }
+            next = envelope.header.version.next();
+        }
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    match group {
+        Some(last) => again(shared, run, &mut state, last, &mut replayed).await?,
+        None => return Err(LoadError::NotFound(run).into()),
+    }
+    Ok(replayed)
+}
+
+/// Decides one input again on the state before it; the state then takes what was recorded.
+async fn again(
+    shared: &Shared,
+    run: RunId,
+    state: &mut Option<RunState>,
+    group: Group,
+    replayed: &mut Replayed,
+) -> Result<(), ReplayError> {
+    let version = group.first.header.version;
+    let meta = meta(&group.first);
+    let mut state_now = match (state.take(), group.events.first()) {
+        (Some(state), _) => state,
+        (None, Some(RunEvent::RunStarted(started))) => {
+            let definition = shared.definitions.get(started.definition).await;
+            RunState::new(definition.map_err(|source| LoadError::Definition { run, source })?)
+        }
+        (None, first) => {
+            let name = first.map_or("nothing", RunEvent::name);
+            let what = "a history begins with RunStarted".into();
+            return Err(LoadError::Illegal { run, version, name, what }.into());
+        }
+    };
+    let lacking = |what: String| ReplayError::Value { run, version, what };
+    let blobs = blobs(shared, run, &group.events[0]).await.map_err(lacking)?;
+    let decided = match input_of(&group.events[0], &meta, &|blob| blobs.get(blob).cloned()) {
+        Ok(input) => {
+            let mut loaded = Loaded::default();
+            let mut asked = 0;
+            loop {
+                let decision = catch_unwind(AssertUnwindSafe(|| decide(&mut state_now, &input, &loaded)));
+                match decision {
+                    Err(panic) => break Err(panic_text(panic.as_ref())),
+                    Ok(Err(refusal)) => break Err(format!("refused: {refusal}")),
+                    Ok(Ok(Decision::Events(batch))) => break Ok(batch.events),
+                    Ok(Ok(Decision::Needs(wanted))) => {
+                        asked += 1;
+                        if asked > NEEDS_MAX {
+                            break Err("it asks for ever more values".into());
+                        }
+                        for (value, text) in shared.values.load(run, wanted).await? {
+                            loaded.insert(&value, text);
+                        }
+                    }
+                }
+            }
+        }
+        Err(no_input) => Err(no_input.to_string()),
+    };
+    replayed.inputs += 1;
+    replayed.events += group.events.len() as u64;
+    let is_equal = decided.as_ref().is_ok_and(|decided| *decided == group.events);
+    if !is_equal {
+        if let Some(difference) = compare(version, &group.events, decided)
+            && replayed.differences.len() < DIFFERENCES_MAX
+        {
+            replayed.differences.push(difference);
+        }
+        // Deciding has folded something else: what counts is the history.
+        let last = Version(version.0 + group.events.len() as u64 - 1);
+        state_now = shared.loader().fold(run, Some(last)).await?.state;
+    }
+    *state = Some(state_now);
+    Ok(())
+}
+
+/// The first difference. A recorded batch may be a beginning of the decided one: a fork cut it.
+fn compare(
+    version: Version,
+    recorded: &[RunEvent],
+    decided: Result<Vec<RunEvent>, String>,
+) -> Option<Difference> {
+    let fact = recorded[0].name();
+    let decided = match decided {
+        Ok(decided) => decided,
+        Err(message) => {
+            return Some(Difference {
+                version,
+                fact,
+                recorded: Some(recorded[0].clone()),
+                decided: None,
+                message,
+            });
+        }
+    };
+    let at = recorded.iter().zip(&decided).position(|(one, other)| one != other);
+    let at = at.or_else(|| (recorded.len() > decided.len()).then_some(decided.len()))?;
+    let name = |event: Option<&RunEvent>| event.map_or("nothing", RunEvent::name);
+    let message = format!(
+        "event {} of the batch: {} is recorded, {} would follow now",
+        at + 1,
+        name(recorded.get(at)),
+        name(decided.get(at)),
+    );
+    let (recorded, decided) = (recorded.get(at).cloned(), decided.get(at).cloned());
+    Some(Difference { version, fact, recorded, decided, message })
+}
+
+/// The values of a fact that are kept outside of it.
+async fn blobs(shared: &Shared, run: RunId, fact: &RunEvent) -> Result<BTreeMap<BlobRef, JsonText>, String> {
+    let mut blobs = BTreeMap::new();
+    for payload in fact.payloads() {
+        if let Payload::Blob(blob) = payload {
+            blobs.insert(*blob, shared.values.text(run, payload).await?);
+        }
+    }
+    Ok(blobs)
+}

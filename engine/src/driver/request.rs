@@ -1,0 +1,164 @@
+//! From the core's plans to what executors, probers and workspaces are asked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::decide::Loaded;
+use crate::decide::plan::{self, AttemptPlan, Place, ProbePlan, WorkspacePlan};
+use crate::definition::WorkspaceSpec;
+use crate::execution::{
+    AttemptRequest, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Workdir,
+    WorkspaceRequest,
+};
+use crate::expr::EvalError;
+use crate::id::EffectId;
+use crate::json::Value;
+use crate::layout::Layout;
+use crate::state::RunState;
+
+/// The time limit of one probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// What an executor is asked.
+pub(super) fn attempt(
+    state: &RunState,
+    layout: &Layout,
+    id: &EffectId,
+    plan: AttemptPlan,
+    loaded: &Loaded,
+) -> Result<AttemptRequest, EvalError> {
+    Ok(AttemptRequest {
+        workdir: workdir(state, layout, id, &plan.place, loaded)?,
+        folder: layout.attempt(id),
+        id: id.clone(),
+        spec: plan.spec,
+        env: plan.env,
+        timeout: plan.timeout,
+        grace: plan.grace,
+        input: plan.input,
+        outputs: outputs(&plan.outputs),
+    })
+}
+
+/// What a prober is asked.
+pub(super) fn probe(
+    state: &RunState,
+    layout: &Layout,
+    id: &EffectId,
+    gate: &str,
+    probe_no: u32,
+    plan: ProbePlan,
+    loaded: &Loaded,
+) -> Result<ProbeRequest, EvalError> {
+    Ok(ProbeRequest {
+        workdir: workdir(state, layout, id, &plan.place, loaded)?,
+        folder: layout.probe(id, gate, probe_no),
+        id: id.clone(),
+        gate: gate.to_owned(),
+        probe_no,
+        spec: plan.spec,
+        env: plan.env,
+        timeout: PROBE_TIMEOUT,
+    })
+}
+
+/// What is asked for a workspace. Paths are relative to where the run was started.
+pub(super) fn workspace(state: &RunState, plan: WorkspacePlan) -> WorkspaceRequest {
+    let from = Path::new(state.cwd().unwrap_or("/"));
+    match plan {
+        WorkspacePlan::Dir(dir) => WorkspaceRequest::Dir(from.join(dir)),
+        WorkspacePlan::Git { repository, base, branch } => {
+            WorkspaceRequest::Git { repository: from.join(repository), base, branch }
+        }
+    }
+}
+
+/// The folder that must be there before work without one of its own can start.
+pub(super) fn folder_to_make(
+    request: &AttemptRequest,
+    is_supervised: bool,
+    layout: &Layout,
+) -> Option<PathBuf> {
+    let is_scratch = request.workdir.path == layout.scratch(request.id.run);
+    (is_supervised && is_scratch).then(|| request.workdir.path.clone())
+}
+
+fn workdir(
+    state: &RunState,
+    layout: &Layout,
+    id: &EffectId,
+    place: &Place,
+    loaded: &Loaded,
+) -> Result<Workdir, EvalError> {
+    let outside = || state.cwd().map_or_else(|| layout.scratch(id.run), PathBuf::from);
+    let workspace = match (place, state.workspace()) {
+        (Place::Dir(dir), _) => return Ok(Workdir { path: outside().join(dir), git: None }),
+        (Place::Workspace, Some(workspace)) => workspace,
+        (Place::Workspace, None) | (Place::Outside, _) => return Ok(Workdir { path: outside(), git: None }),
+    };
+    let git = match &state.definition().workspace {
+        Some(WorkspaceSpec::Git(git)) => {
+            let save = plan::save(state, &id.attempt, git, loaded)?;
+            Some(GitWorkdir {
+                save: git.save,
+                message: save.message,
+                author: save.author,
+                base_commit: workspace.commit.clone().unwrap_or_default(),
+            })
+        }
+        _ => None,
+    };
+    Ok(Workdir { path: PathBuf::from(&workspace.path), git })
+}
+
+/// Reads what a step declares that it leaves; the core wrote it ([`AttemptPlan::outputs`]).
+fn outputs(declared: &Value) -> RequestedOutputs {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let flag = |value: &Value| value.as_bool().unwrap_or(false);
+    let fields = |value: &Value| -> BTreeMap<String, Value> {
+        value.as_object().map(|fields| fields.clone().into_iter().collect()).unwrap_or_default()
+    };
+    let file = |file: &Value| RequestedFile {
+        path: text(&file["path"]),
+        optional: flag(&file["optional"]),
+        fresh: flag(&file["fresh"]),
+    };
+    RequestedOutputs {
+        files: fields(&declared["files"])
+            .iter()
+            .map(|(name, declared)| (name.clone(), file(declared)))
+            .collect(),
+        json: match &declared["json"] {
+            Value::String(word) if word == "stdout" => Some(RequestedJson::Stdout),
+            Value::String(word) if word == "lenient" => Some(RequestedJson::Lenient),
+            Value::Object(place) => place.get("file").map(|file| RequestedJson::File(text(file))),
+            _ => None,
+        },
+        matches: fields(&declared["matches"])
+            .iter()
+            .map(|(name, regex)| (name.clone(), text(regex)))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn declared_outputs_are_read_as_the_core_writes_them() {
+        let read = outputs(&json!({
+            "files": {"report": {"path": "docs/r.md", "optional": true, "fresh": false}},
+            "json": {"file": "out.json"},
+            "matches": {"id": "id=(\\d+)"},
+        }));
+        assert_eq!(read.files["report"].path, "docs/r.md");
+        assert!(read.files["report"].optional && !read.files["report"].fresh);
+        assert!(matches!(read.json, Some(RequestedJson::File(file)) if file == "out.json"));
+        assert_eq!(read.matches["id"], "id=(\\d+)");
+        assert!(matches!(outputs(&json!({"json": "stdout"})).json, Some(RequestedJson::Stdout)));
+        assert!(outputs(&json!({"files": {}, "json": null, "matches": {}})).json.is_none());
+    }
+}

@@ -1,0 +1,245 @@
+//! Attempts: planned, started, re-attached, stopped.
+//!
+//! Law (D10): work that may be sent twice, and processes that a supervisor starts at most once, begin
+//! as soon as they are scheduled; any other begins when `AttemptStarted` is durable.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll, Waker};
+
+use super::World;
+use super::cell::{Cell, Phase, Prepared, Running, Work};
+use super::outcome::WantedBy;
+use super::rings::Ring;
+use super::told::Observer;
+use super::work::{WorkDone, attempt_end, cancelled, started_input};
+use crate::decide::plan;
+use crate::driver::limits::{Class, Slot};
+use crate::driver::load::panic_text;
+use crate::driver::request;
+use crate::effect::{Effect, Touched, effects_of};
+use crate::execution::{AttemptRequest, Executor};
+use crate::expr::EvalError;
+use crate::failure::{Failure, FailureKind};
+use crate::id::{AttemptId, EffectId};
+
+/// How long a stopped attempt's future may still resolve by itself.
+const STOPPED_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What came of planning an attempt.
+enum Planned {
+    Ready(Arc<dyn Executor>, Box<AttemptRequest>),
+    /// Values are being read; it is planned again.
+    Later,
+    /// It cannot be planned; the reason is reported, or the run is set aside.
+    Never,
+}
+
+impl World {
+    /// The state lists an attempt.
+    pub(super) fn attempt_listed(&mut self, cell: &mut Cell, id: AttemptId, started: bool) {
+        match cell.work.get(&id) {
+            None if started => self.reattach(cell, id),
+            None => {
+                cell.work.insert(id.clone(), Work::Waiting);
+                self.enlist(cell, Ring::Fresh, id);
+                self.again = true;
+            }
+            Some(Work::Recording(_)) if started => {
+                if let Some(Work::Recording(prepared)) = cell.work.remove(&id) {
+                    self.launch(cell, id, *prepared, false, true);
+                }
+            }
+            Some(_in_progress) => {}
+        }
+    }
+
+    /// The turn of an attempt that waited has come.
+    pub(super) fn take_up(&mut self, cell: &mut Cell, id: AttemptId, slot: Option<Slot>) {
+        if !matches!(cell.work.get(&id), Some(Work::Waiting)) {
+            return;
+        }
+        let part = Touched::Path(id.path.clone());
+        let is_listed =
+            |effect: &Effect| matches!(effect, Effect::Attempt { id: listed, .. } if *listed == id);
+        let listed = cell.state.as_ref().is_some_and(|state| effects_of(state, &part).iter().any(is_listed));
+        if !listed || matches!(cell.phase, Phase::Aside(_)) {
+            // Where the state is on its way, the load lists it again.
+            cell.work.remove(&id);
+            return;
+        }
+        let (executor, request) = match self.plan(cell, &id) {
+            Planned::Ready(executor, request) => (executor, *request),
+            Planned::Later => {
+                cell.work.insert(id, Work::Planning);
+                return;
+            }
+            Planned::Never => return,
+        };
+        let traits = executor.traits(&request.spec);
+        let Some(slot) = slot.or_else(|| self.shared.slots.try_take(Class::of(&traits))) else {
+            self.enlist(cell, Ring::Place(Class::of(&traits)), id);
+            return;
+        };
+        let prepared = Prepared { executor, request, traits, slot: Some(slot) };
+        if traits.supervised || traits.idempotent {
+            self.launch(cell, id, prepared, false, false);
+        } else {
+            cell.push(started_input(cell.run, id.clone()));
+            cell.work.insert(id, Work::Recording(Box::new(prepared)));
+            self.mark(cell);
+        }
+    }
+
+    /// The values that a plan asked for are there.
+    pub(super) fn planned(&mut self, cell: &mut Cell, id: AttemptId) {
+        if matches!(cell.work.get(&id), Some(Work::Planning)) {
+            cell.work.remove(&id);
+            self.dispatch_part(cell, &Touched::Path(id.path));
+        }
+    }
+
+    /// Goes on with an attempt that a former engine started; it has its place already.
+    fn reattach(&mut self, cell: &mut Cell, id: AttemptId) {
+        match self.plan(cell, &id) {
+            Planned::Ready(executor, request) => {
+                let traits = executor.traits(&request.spec);
+                let slot = self.shared.slots.try_take(Class::of(&traits));
+                let prepared = Prepared { executor, request: *request, traits, slot };
+                self.launch(cell, id, prepared, true, true);
+            }
+            Planned::Later => drop(cell.work.insert(id, Work::Planning)),
+            Planned::Never => {}
+        }
+    }
+
+    fn plan(&mut self, cell: &mut Cell, id: &AttemptId) -> Planned {
+        let Some(state) = &cell.state else { return Planned::Never };
+        let effect = EffectId { run: cell.run, attempt: id.clone() };
+        let planned = loop {
+            let planned = catch_unwind(AssertUnwindSafe(|| {
+                let Some(plan) = plan::attempt(state, id, &cell.loaded)? else { return Ok(None) };
+                let kind = plan.kind.clone();
+                request::attempt(state, &self.shared.layout, &effect, plan, &cell.loaded)
+                    .map(|request| Some((kind, request)))
+            }));
+            match planned {
+                Ok(Err(EvalError::Needs(wanted))) => {
+                    let missing = self.shared.values.at_hand(wanted, &mut cell.loaded);
+                    if !missing.is_empty() {
+                        self.fetch(cell, missing, WantedBy::Attempt(id.clone()));
+                        return Planned::Later;
+                    }
+                }
+                other => break other,
+            }
+        };
+        let failure = match planned {
+            Err(panic) => {
+                self.set_aside(cell, panic_text(panic.as_ref()));
+                return Planned::Never;
+            }
+            Ok(Ok(Some((kind, request)))) => match self.shared.edge.executors.get(&kind) {
+                Some(executor) => return Planned::Ready(Arc::clone(executor), Box::new(request)),
+                None => unknown(&kind, "work", self.shared.edge.executors.keys()),
+            },
+            Ok(Ok(None)) => Failure::new(FailureKind::Spawn, "the attempt is not known to its run"),
+            Ok(Err(error)) => Failure::new(FailureKind::Validation, error.to_string()),
+        };
+        self.give_up(cell, id, failure);
+        Planned::Never
+    }
+
+    /// Starts an attempt. In-process work that is ready at once never becomes a task.
+    fn launch(&mut self, cell: &mut Cell, id: AttemptId, prepared: Prepared, again: bool, is_recorded: bool) {
+        let Prepared { executor, request, traits, slot } = prepared;
+        let observer = Arc::new(Observer {
+            id: request.id.clone(),
+            told: Arc::clone(&self.told),
+            shared: Arc::clone(&self.shared),
+            has_begun: AtomicBool::new(!traits.supervised),
+        });
+        let folder = request::folder_to_make(&request, traits.supervised, &self.shared.layout);
+        let begun = catch_unwind(AssertUnwindSafe(|| match again {
+            true => executor.reattach(request.clone(), observer),
+            false => executor.start(request.clone(), observer),
+        }));
+        let work = match begun {
+            Ok(work) => work,
+            Err(panic) => {
+                let failure =
+                    Failure::new(FailureKind::Error, format!("the executor {}", panic_text(panic.as_ref())));
+                return self.give_up(cell, &id, failure);
+            }
+        };
+        let mut work = Box::pin(attempt_end(work, self.shared.config.clock.clone()));
+        if !traits.supervised
+            && let Poll::Ready(ended) = work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return self.report(cell, &id, ended, traits.on_lost);
+        }
+        let (run, attempt) = (cell.run, id.clone());
+        let task = self.works.spawn(async move {
+            if let Some(folder) = folder {
+                // The executor reports a folder that is still missing.
+                let _reported = tokio::fs::create_dir_all(folder).await;
+            }
+            WorkDone::Attempt { run, id: attempt, ended: Box::new(work.await) }
+        });
+        let running = Running { executor, request, traits, task, stopping: false, is_recorded, _slot: slot };
+        cell.work.insert(id, Work::Running(Box::new(running)));
+    }
+
+    /// The state lists an attempt that is to end.
+    pub(super) fn stop_listed(&mut self, cell: &mut Cell, id: AttemptId) {
+        match cell.work.get_mut(&id) {
+            Some(Work::Running(running)) if running.stopping => {}
+            Some(Work::Running(_)) => self.stop(cell, &id),
+            Some(Work::Waiting | Work::Planning | Work::Recording(_)) => {
+                self.give_up(cell, &id, cancelled());
+            }
+            None => match self.plan(cell, &id) {
+                // It may have ended, or live on, since a former engine started it: ask, and stop it.
+                Planned::Ready(executor, request) if executor.traits(&request.spec).supervised => {
+                    let traits = executor.traits(&request.spec);
+                    let prepared = Prepared { executor, request: *request, traits, slot: None };
+                    self.launch(cell, id.clone(), prepared, true, true);
+                    self.stop(cell, &id);
+                }
+                Planned::Ready(..) => self.give_up(cell, &id, cancelled()),
+                Planned::Later => drop(cell.work.insert(id, Work::Planning)),
+                Planned::Never => {}
+            },
+        }
+    }
+
+    /// Asks running work to end, and sees that its end is reported even where it says nothing.
+    fn stop(&mut self, cell: &mut Cell, id: &AttemptId) {
+        let Some(Work::Running(running)) = cell.work.get_mut(id) else { return };
+        running.stopping = true;
+        let grace = running.request.grace;
+        let is_supervised = running.traits.supervised;
+        let cancelled = running.executor.cancel(running.request.clone());
+        let (run, id) = (cell.run, id.clone());
+        self.works.spawn(async move {
+            if is_supervised {
+                // Nothing may start in its place while anything of it is left.
+                cancelled.await;
+            } else {
+                let _too_late = tokio::time::timeout(grace, cancelled).await;
+            }
+            tokio::time::sleep(STOPPED_GRACE).await;
+            WorkDone::Stopped { run, id }
+        });
+    }
+}
+
+/// The failure of a kind that nobody here knows.
+pub(super) fn unknown<'a>(kind: &str, what: &str, known: impl Iterator<Item = &'a String>) -> Failure {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Failure::new(FailureKind::Spawn, format!("no {what} of kind “{kind}” can be done here")).with_hint(
+        format!("this engine knows: {known}; run an everfold that has “{kind}”, or change the step"),
+    )
+}

@@ -1,0 +1,195 @@
+//! One run in a shard: its folded state, what waits for it, what it has in progress.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+
+use super::commit::Chunk;
+use super::settle::Settling;
+use super::timers::TimerKey;
+use crate::decide::Loaded;
+use crate::driver::limits::Slot;
+use crate::driver::load::Folded;
+use crate::driver::message::{Look, Queued};
+use crate::effect::Touched;
+use crate::envelope::StreamId;
+use crate::event::TimerId;
+use crate::execution::{AttemptRequest, Executor, Traits};
+use crate::id::{AttemptId, Position, RunId, Version};
+use crate::json::Hash;
+use crate::state::RunState;
+use crate::time::Timestamp;
+
+/// What can be done with a run at this moment.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Its history is being read.
+    Loading,
+    /// Its state is durable; inputs are decided at once.
+    Ready,
+    /// The state is ahead of the store until an append ends.
+    Appending,
+    /// A value that a decision needs is being read.
+    Fetching,
+    /// The disk is full; it goes on when there is room.
+    Stalled,
+    /// It cannot be gone on with; inputs are kept.
+    Aside(String),
+}
+
+/// What waits for a run.
+pub(super) enum Item {
+    Input(Box<Queued>),
+    Look(Look),
+}
+
+/// One run.
+pub(super) struct Cell {
+    pub(super) run: RunId,
+    pub(super) stream: StreamId,
+    pub(super) phase: Phase,
+    /// Absent while it is loaded, and in a run that is set aside.
+    pub(super) state: Option<RunState>,
+    /// The last folded event, durable or on its way.
+    pub(super) version: Version,
+    pub(super) hash: Hash,
+    /// The last durable event.
+    pub(super) position: Position,
+    pub(super) queue: VecDeque<Item>,
+    pub(super) outbox: VecDeque<Chunk>,
+    /// Values that decisions and plans have asked for.
+    pub(super) loaded: Loaded,
+    /// Reads of such values in progress.
+    pub(super) fetching: usize,
+    /// Whether its effects are started; a mere look at a run starts nothing.
+    pub(super) driven: bool,
+    /// Its effects are to be listed in full: it was loaded.
+    pub(super) unlisted: bool,
+    /// Appends in a row that another writer came before, or whose outcome is unknown.
+    pub(super) tries: u32,
+    pub(super) work: HashMap<AttemptId, Work>,
+    pub(super) waiting: [VecDeque<AttemptId>; 3],
+    pub(super) probes: HashMap<AttemptId, (String, u32)>,
+    pub(super) preparing: bool,
+    pub(super) advancing: bool,
+    pub(super) released: bool,
+    pub(super) timers: BTreeMap<Touched, Vec<(TimerId, Timestamp, TimerKey)>>,
+    pub(super) settling: Option<Settling>,
+    /// Who waits for it to be loaded.
+    pub(super) awaited: Vec<tokio::sync::oneshot::Sender<bool>>,
+    /// Payload bytes folded so far: a bound for the state's size.
+    pub(super) bytes: u64,
+    pub(super) since: SinceSnapshot,
+    /// It stands on the list of runs to look at in this turn.
+    pub(super) is_dirty: bool,
+}
+
+/// What was appended since the last snapshot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SinceSnapshot {
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+    /// The state's size when it was last measured.
+    pub(super) state_bytes: u64,
+}
+
+/// What becomes of an attempt that is listed.
+pub(super) enum Work {
+    /// It waits for its turn.
+    Waiting,
+    /// Values for its plan are being read.
+    Planning,
+    /// It starts when `AttemptStarted` is durable.
+    Recording(Box<Prepared>),
+    /// It is in progress.
+    Running(Box<Running>),
+}
+
+/// An attempt about to start.
+pub(super) struct Prepared {
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) request: AttemptRequest,
+    pub(super) traits: Traits,
+    pub(super) slot: Option<Slot>,
+}
+
+/// An attempt in progress.
+pub(super) struct Running {
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) request: AttemptRequest,
+    pub(super) traits: Traits,
+    pub(super) task: AbortHandle,
+    pub(super) stopping: bool,
+    /// `AttemptStarted` is in the history.
+    pub(super) is_recorded: bool,
+    pub(super) _slot: Option<Slot>,
+}
+
+impl Cell {
+    pub(super) fn new(run: RunId, phase: Phase, state: Option<RunState>) -> Self {
+        Self {
+            run,
+            stream: StreamId::run(run),
+            phase,
+            state,
+            version: Version::ZERO,
+            hash: Hash::ZERO,
+            position: Position::ZERO,
+            queue: VecDeque::new(),
+            outbox: VecDeque::new(),
+            loaded: Loaded::default(),
+            fetching: 0,
+            driven: false,
+            unlisted: true,
+            tries: 0,
+            work: HashMap::new(),
+            waiting: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
+            probes: HashMap::new(),
+            preparing: false,
+            advancing: false,
+            released: false,
+            timers: BTreeMap::new(),
+            settling: None,
+            awaited: Vec::new(),
+            bytes: 0,
+            since: SinceSnapshot::default(),
+            is_dirty: false,
+        }
+    }
+
+    /// Takes over a loaded history.
+    pub(super) fn adopt(&mut self, folded: Folded) {
+        self.released |= folded.state.is_ended();
+        self.version = folded.version;
+        self.hash = folded.hash;
+        self.position = folded.position;
+        self.bytes = folded.bytes;
+        self.since = SinceSnapshot { events: folded.events_since, bytes: folded.bytes_since, state_bytes: 0 };
+        self.state = Some(folded.state);
+        self.phase = Phase::Ready;
+        self.unlisted = true;
+        self.advancing = false;
+    }
+
+    /// Queues an input of the engine's own.
+    pub(super) fn push(&mut self, queued: Queued) {
+        self.queue.push_back(Item::Input(Box::new(queued)));
+    }
+
+    /// Whether it must stay in memory.
+    pub(super) fn is_pinned(&self) -> bool {
+        !matches!(self.phase, Phase::Ready)
+            || !self.queue.is_empty()
+            || !self.work.is_empty()
+            || !self.probes.is_empty()
+            || self.preparing
+            || self.fetching > 0
+            || self.settling.is_some()
+    }
+
+    /// Whether work inside this process is in progress.
+    pub(super) fn has_in_process_work(&self) -> bool {
+        self.work.values().any(|work| matches!(work, Work::Running(running) if !running.traits.supervised))
+    }
+}

@@ -1,0 +1,185 @@
+//! From the durable state to what is in progress.
+//!
+//! Law: what is listed and not in progress is started; nothing else is. Only the parts that events
+//! touched are looked at, except after a load, when everything is.
+
+use std::collections::HashSet;
+
+use super::World;
+use super::cell::{Cell, Work};
+use super::settle::Settling;
+use super::timers::{Due, TimerKey};
+use crate::definition::WorkspaceSpec;
+use crate::driver::message::Queued;
+use crate::effect::{Effect, Touched, effects_of};
+use crate::event::TimerId;
+use crate::id::InputId;
+use crate::input::InputKind;
+use crate::state::RunStatus;
+use crate::time::Timestamp;
+
+impl World {
+    /// Brings what is in progress in line with the state, which is durable.
+    pub(super) fn dispatch(&mut self, cell: &mut Cell) {
+        let Some(state) = cell.state.as_mut() else { return };
+        let touched = state.take_touched();
+        if !cell.driven {
+            cell.unlisted = true;
+            return;
+        }
+        if self.shared.is_stopping() {
+            cell.unlisted = true;
+            self.keep_promises(cell);
+        } else if std::mem::take(&mut cell.unlisted) {
+            self.dispatch_all(cell);
+        } else {
+            for part in &touched {
+                self.dispatch_part(cell, part);
+            }
+        }
+        for waiting in cell.awaited.drain(..) {
+            let _gone = waiting.send(true);
+        }
+        self.release(cell);
+    }
+
+    /// At shutdown nothing starts but what is recorded as started: a later engine could not know that
+    /// it was not.
+    fn keep_promises(&mut self, cell: &mut Cell) {
+        let promised = cell.work.iter().filter(|(_, work)| matches!(work, Work::Recording(_)));
+        let promised: Vec<_> = promised.map(|(id, _)| Touched::Path(id.path.clone())).collect();
+        for part in promised {
+            let Some(state) = &cell.state else { return };
+            for effect in effects_of(state, &part) {
+                if let Effect::Attempt { id, started: true } = effect
+                    && matches!(cell.work.get(&id), Some(Work::Recording(_)))
+                {
+                    self.attempt_listed(cell, id, true);
+                }
+            }
+        }
+    }
+
+    /// Everything, after a load. Attempts that a former engine started are heard first.
+    fn dispatch_all(&mut self, cell: &mut Cell) {
+        let Some(state) = &cell.state else { return };
+        let mut parts: Vec<Touched> = vec![Touched::Run];
+        parts.extend(state.active_paths().into_iter().map(Touched::Path));
+        // Timers of parts that are no longer active.
+        let gone: Vec<Touched> = cell.timers.keys().filter(|part| !parts.contains(part)).cloned().collect();
+        let living: HashSet<_> = parts
+            .iter()
+            .flat_map(|part| effects_of(state, part))
+            .filter_map(|effect| match effect {
+                Effect::Attempt { id, started: true } if !cell.work.contains_key(&id) => Some(id),
+                _ => None,
+            })
+            .collect();
+        if !living.is_empty() && cell.settling.is_none() {
+            let until = self.shared.now().plus(self.shared.config.settle);
+            let until = self.timers.add(until, cell.run, Due::Settled);
+            cell.settling = Some(Settling::new(living, until));
+        }
+        for part in parts.iter().chain(&gone) {
+            self.dispatch_part(cell, part);
+        }
+    }
+
+    /// One part of the run.
+    pub(super) fn dispatch_part(&mut self, cell: &mut Cell, part: &Touched) {
+        let Some(state) = &cell.state else { return };
+        let effects = effects_of(state, part);
+        self.set_timers(cell, part, &effects);
+        for effect in effects {
+            match effect {
+                Effect::Attempt { id, started } => self.attempt_listed(cell, id, started),
+                Effect::Stop { id } => self.stop_listed(cell, id),
+                Effect::Probe { id, gate, probe_no } => self.probe_listed(cell, id, gate, probe_no, part),
+                Effect::Workspace => self.workspace_listed(cell, part),
+                Effect::Timer { .. } => {}
+                Effect::Advance => {
+                    if !std::mem::replace(&mut cell.advancing, true) {
+                        let id = InputId::derive(&format!("{}/advance/{}", cell.run, cell.version));
+                        cell.push(Queued::own(id, InputKind::Advance));
+                        self.mark(cell);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the queue of timers equal to what the part lists.
+    fn set_timers(&mut self, cell: &mut Cell, part: &Touched, effects: &[Effect]) {
+        let mut former = cell.timers.remove(part).unwrap_or_default();
+        let mut kept: Vec<(TimerId, Timestamp, TimerKey)> = Vec::new();
+        for effect in effects {
+            let Effect::Timer { timer, at } = effect else { continue };
+            let same = former.iter().position(|(known, due, _)| known == timer && due == at);
+            kept.push(match same {
+                Some(found) => former.swap_remove(found),
+                None => {
+                    let key = self.timers.add(*at, cell.run, Due::Timer(timer.clone()));
+                    (timer.clone(), *at, key)
+                }
+            });
+        }
+        former.into_iter().for_each(|(_, _, key)| self.timers.remove(key));
+        if !kept.is_empty() {
+            cell.timers.insert(part.clone(), kept);
+        }
+    }
+
+    /// A timer of the run is due.
+    pub(super) fn fired(&mut self, cell: &mut Cell, timer: TimerId, key: TimerKey) {
+        let part = Touched::Path(timer.id.path.clone());
+        if let Some(timers) = cell.timers.get_mut(&part) {
+            timers.retain(|(_, _, known)| *known != key);
+            if timers.is_empty() {
+                cell.timers.remove(&part);
+            }
+        }
+        let about = format!("{}/timer/{}/{:?}/{}/{}", cell.run, timer.id, timer.kind, timer.name, key.0.0);
+        let queued = Queued::own(InputId::derive(&about), InputKind::TimerFired { timer, due: key.0 });
+        match &mut cell.settling {
+            Some(settling) => settling.timer(queued),
+            None => cell.push(queued),
+        }
+        self.mark(cell);
+    }
+
+    /// Ends the listening of a recovered run when everything living was heard, or its time is over.
+    pub(super) fn settled(&mut self, cell: &mut Cell, is_over: bool) {
+        let Some(settling) = cell.settling.take_if(|settling| is_over || settling.is_settled()) else {
+            return;
+        };
+        self.timers.remove(settling.until);
+        settling.into_inputs().for_each(|queued| cell.push(queued));
+        self.mark(cell);
+    }
+
+    /// Whether runs with timers may leave memory: somebody wakes them.
+    pub(super) fn may_park(&self) -> bool {
+        self.shared.wakes.attended.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Gives the workspace of a run that has ended back.
+    fn release(&mut self, cell: &mut Cell) {
+        let Some(state) = cell.state.as_ref().filter(|state| state.is_ended()) else { return };
+        if cell.released || cell.work.values().any(|work| matches!(work, Work::Running(_))) {
+            return;
+        }
+        cell.released = true;
+        let (Some(workspace), Some(WorkspaceSpec::Git(git)), Some(workspaces)) =
+            (state.workspace(), &state.definition().workspace, &self.shared.edge.workspaces)
+        else {
+            return;
+        };
+        let is_success = state.status() == RunStatus::Succeeded;
+        let keep_branch = git.keep_branch.unwrap_or(true);
+        let released = workspaces.release(cell.run, workspace.clone(), git.keep, keep_branch, is_success);
+        self.jobs.push(Box::pin(async move {
+            released.await;
+            super::outcome::Done::Kept
+        }));
+    }
+}

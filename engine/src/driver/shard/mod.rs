@@ -1,0 +1,279 @@
+//! A shard: one task that owns the runs whose ids fall to it.
+//!
+//! Law: it never waits for a commit, a read or a piece of work. Whatever takes time is a future that
+//! it polls, so that its other runs go on meanwhile; each turn takes in everything that is ready,
+//! then decides, then starts appends and work.
+
+mod attempt;
+mod cell;
+mod commit;
+mod dispatch;
+mod idle;
+mod intake;
+mod outcome;
+mod probe;
+mod rings;
+mod settle;
+mod timers;
+mod told;
+mod work;
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, Stream as _};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+
+use cell::{Cell, Phase};
+use idle::Idle;
+use outcome::Done;
+use rings::Rings;
+use timers::{Due, Timers};
+use told::Told;
+use work::WorkDone;
+
+use super::message::Message;
+use super::shared::Shared;
+use crate::id::RunId;
+use crate::time::Timestamp;
+
+/// Most messages, results and timers taken in at once.
+const TAKEN_MAX: usize = 256;
+/// Appends and reads in progress at which a shard takes in no new messages.
+const JOBS_MAX: usize = 4_096;
+/// The longest sleep: the machine's clock may be set meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// One shard.
+pub(super) struct Shard {
+    cells: HashMap<RunId, Cell>,
+    world: World,
+    inbox: mpsc::Receiver<Message>,
+    messages: Vec<Message>,
+    done: Vec<Done>,
+    worked: Vec<WorkDone>,
+    /// Started at shutdown: when in-process work is given up.
+    closing: Option<Pin<Box<Sleep>>>,
+    is_given_up: bool,
+}
+
+/// What a shard has beside its runs.
+struct World {
+    shared: Arc<Shared>,
+    jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    works: JoinSet<WorkDone>,
+    told: Arc<Told>,
+    timers: Timers,
+    rings: Rings,
+    idle: Idle,
+    dirty: VecDeque<RunId>,
+    /// Runs that wait for room on the disk.
+    stalled: Vec<RunId>,
+    sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
+    /// There is more to do at once.
+    again: bool,
+}
+
+impl World {
+    /// Puts the run on the list of those to look at in this turn.
+    fn mark(&mut self, cell: &mut Cell) {
+        if !cell.is_dirty {
+            cell.is_dirty = true;
+            self.dirty.push_back(cell.run);
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Message>) -> Self {
+        let config = &shared.config;
+        let shards = config.shards.max(1);
+        let idle = Idle::new(config.states.div_ceil(shards), config.states_bytes / shards as u64);
+        Self {
+            cells: HashMap::new(),
+            world: World {
+                shared,
+                jobs: FuturesUnordered::new(),
+                works: JoinSet::new(),
+                told: Arc::default(),
+                timers: Timers::default(),
+                rings: Rings::default(),
+                idle,
+                dirty: VecDeque::new(),
+                stalled: Vec::new(),
+                sleep: None,
+                again: false,
+            },
+            inbox,
+            messages: Vec::new(),
+            done: Vec::new(),
+            worked: Vec::new(),
+            closing: None,
+            is_given_up: false,
+        }
+    }
+
+    /// Runs until the engine is dropped or shut down.
+    pub(super) async fn run(mut self) {
+        while poll_fn(|cx| self.gather(cx)).await {
+            self.turn();
+            if self.is_finished() {
+                break;
+            }
+        }
+    }
+
+    /// Takes in everything that is ready; false when nobody can tell it anything any more.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut is_ready = std::mem::take(&mut self.world.again);
+        if self.world.jobs.len() < JOBS_MAX {
+            match self.inbox.poll_recv_many(cx, &mut self.messages, TAKEN_MAX) {
+                Poll::Ready(0) => return Poll::Ready(false),
+                Poll::Ready(_) => is_ready = true,
+                Poll::Pending => {}
+            }
+        }
+        while self.done.len() < TAKEN_MAX {
+            match Pin::new(&mut self.world.jobs).poll_next(cx) {
+                Poll::Ready(Some(done)) => self.done.push(done),
+                _ => break,
+            }
+        }
+        while self.worked.len() < TAKEN_MAX {
+            match self.world.works.poll_join_next(cx) {
+                // An aborted task has no result; who aborted it has reported for it.
+                Poll::Ready(Some(result)) => self.worked.extend(result.ok()),
+                _ => break,
+            }
+        }
+        is_ready |= self.world.told.poll(cx) | self.world.rings.poll(cx, &self.world.shared.slots);
+        is_ready |= !self.done.is_empty() || !self.worked.is_empty();
+        is_ready |= self.poll_sleep(cx);
+        if let Some(closing) = &mut self.closing
+            && !self.is_given_up
+            && closing.as_mut().poll(cx).is_ready()
+        {
+            self.is_given_up = true;
+            is_ready = true;
+        }
+        if is_ready { Poll::Ready(true) } else { Poll::Pending }
+    }
+
+    /// Whether a timer is due; asks to be woken when the next one is.
+    fn poll_sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let next = self.world.timers.next().filter(|_| self.closing.is_none());
+        let Some(at) = next else {
+            self.world.sleep = None;
+            return false;
+        };
+        let now = self.world.shared.now();
+        if at <= now {
+            return true;
+        }
+        if self.world.sleep.as_ref().is_none_or(|(until, _)| *until != at) {
+            let sleep = Box::pin(tokio::time::sleep(at.since(now).min(SLEEP_MAX)));
+            self.world.sleep = Some((at, sleep));
+        }
+        let Some((_, sleep)) = &mut self.world.sleep else { return false };
+        if sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.world.sleep = None;
+        // Not yet by the calendar where the sleep was cut short: the next turn sleeps on.
+        true
+    }
+
+    fn turn(&mut self) {
+        for message in std::mem::take(&mut self.messages) {
+            self.take(message);
+        }
+        for done in std::mem::take(&mut self.done) {
+            self.took(done);
+        }
+        for worked in std::mem::take(&mut self.worked) {
+            self.worked(worked);
+        }
+        self.hear();
+        self.fire();
+        self.start_waiting();
+        while let Some(run) = self.world.dirty.pop_front() {
+            self.look_at(run);
+        }
+        while let Some(run) = self.world.idle.surplus() {
+            self.forget(run);
+        }
+    }
+
+    /// Attempts that say that they really began.
+    fn hear(&mut self) {
+        for id in self.world.told.take() {
+            if let Some(cell) = self.cells.get_mut(&id.run) {
+                self.world.began(cell, &id.attempt);
+            }
+        }
+    }
+
+    /// Timers that are due become inputs.
+    fn fire(&mut self) {
+        if self.closing.is_some() {
+            return;
+        }
+        let now = self.world.shared.now();
+        for _ in 0..TAKEN_MAX {
+            let Some((run, due, key)) = self.world.timers.pop(now) else { return };
+            let Some(cell) = self.cells.get_mut(&run) else { continue };
+            match due {
+                Due::Timer(timer) => self.world.fired(cell, timer, key),
+                Due::Settled => self.world.settled(cell, true),
+            }
+        }
+        self.world.again = true;
+    }
+
+    /// Decides what waits for a run, and sends what came of it.
+    fn look_at(&mut self, run: RunId) {
+        let Some(cell) = self.cells.get_mut(&run) else { return };
+        cell.is_dirty = false;
+        if matches!(cell.phase, Phase::Ready) {
+            self.world.advance(cell);
+        }
+        let is_resting = !cell.is_pinned() && (cell.timers.is_empty() || self.world.may_park());
+        if is_resting {
+            self.world.idle.rest(run, cell.bytes + 512);
+        } else {
+            self.world.idle.rouse(&run);
+        }
+    }
+
+    /// Lets a run go from memory; whoever needs it next loads it.
+    fn forget(&mut self, run: RunId) {
+        let Some(cell) = self.cells.remove(&run) else { return };
+        let mut earliest: Option<Timestamp> = None;
+        for (_, at, key) in cell.timers.into_values().flatten() {
+            self.world.timers.remove(key);
+            earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+        }
+        if let Some(at) = earliest {
+            self.world.shared.wakes.parked(at);
+        }
+    }
+
+    /// Whether the shutdown is complete: nothing is on its way into the store, and in-process work
+    /// has ended or had its time.
+    fn is_finished(&self) -> bool {
+        if self.closing.is_none() || !self.world.dirty.is_empty() {
+            return false;
+        }
+        if self.is_given_up {
+            return !self.cells.values().any(|cell| matches!(cell.phase, Phase::Appending));
+        }
+        self.world.jobs.is_empty() && !self.cells.values().any(Cell::has_in_process_work)
+    }
+}

@@ -1,0 +1,347 @@
+//! What the shard's own futures end with: appends, loads, reads of values.
+
+use std::sync::Arc;
+
+use super::cell::{Cell, Item, Phase};
+use super::commit::Next;
+use super::{Shard, World};
+use crate::driver::load::Folded;
+use crate::driver::message::Queued;
+use crate::driver::{LoadError, QueryError, SubmitError};
+use crate::expr::ValueRef;
+use crate::id::{AttemptId, RunId};
+use crate::json::JsonText;
+use crate::state::{FOLD_VERSION, RunState};
+use crate::store::{AppendError, Appended, Snapshot, Writability};
+
+/// A snapshot is looked at from so many events on.
+const SNAPSHOT_EVENTS: u64 = 500;
+/// … and taken when the events since the last weigh so many times what the state does.
+const SNAPSHOT_WEIGHT: u64 = 4;
+
+/// The end of one of the shard's own futures.
+pub(super) enum Done {
+    Appended { run: RunId, result: Result<Appended, AppendFailure> },
+    Loaded { run: RunId, result: Box<Result<Folded, LoadError>> },
+    Values { run: RunId, wanted_by: WantedBy, result: Result<Vec<(ValueRef, JsonText)>, LoadError> },
+    Writable,
+    Kept,
+}
+
+/// Why an append did not happen.
+pub(super) enum AppendFailure {
+    Store(AppendError),
+    Blob(std::io::Error),
+}
+
+/// What goes on when a value is there.
+pub(super) enum WantedBy {
+    Decision,
+    Attempt(AttemptId),
+    Part(crate::effect::Touched),
+}
+
+impl Shard {
+    pub(super) fn took(&mut self, done: Done) {
+        match done {
+            Done::Appended { run, result } => self.appended(run, result),
+            Done::Loaded { run, result } => self.loaded(run, *result),
+            Done::Values { run, wanted_by, result } => {
+                if let Some(cell) = self.cells.get_mut(&run) {
+                    self.world.fetched(cell, wanted_by, result);
+                }
+            }
+            Done::Writable => {
+                for run in std::mem::take(&mut self.world.stalled) {
+                    if let Some(cell) = self.cells.get_mut(&run) {
+                        self.world.load(cell);
+                    }
+                }
+            }
+            Done::Kept => {}
+        }
+    }
+
+    fn appended(&mut self, run: RunId, result: Result<Appended, AppendFailure>) {
+        let Some(cell) = self.cells.get_mut(&run) else { return };
+        match result {
+            Ok(appended) if appended.repeated => {
+                cell.repeated(&appended);
+                self.world.load(cell);
+            }
+            Ok(appended) => {
+                if cell.outbox.front().is_some_and(|chunk| chunk.is_last_wish) {
+                    die();
+                }
+                cell.commit(&appended);
+                if cell.outbox.is_empty() {
+                    cell.phase = Phase::Ready;
+                    self.world.dispatch(cell);
+                    self.world.keep_snapshot(cell);
+                    self.world.mark(cell);
+                } else {
+                    self.world.send(cell);
+                }
+            }
+            Err(failure) => self.world.failed(cell, failure),
+        }
+    }
+
+    fn loaded(&mut self, run: RunId, result: Result<Folded, LoadError>) {
+        let Some(cell) = self.cells.get_mut(&run) else { return };
+        match result {
+            Ok(folded) => {
+                cell.adopt(folded);
+                self.world.shared.aside().remove(&run);
+                self.world.dispatch(cell);
+            }
+            Err(LoadError::NotFound(_)) => {
+                if !cell.begin_anew() {
+                    self.world.idle.rouse(&run);
+                    self.cells.remove(&run);
+                    return;
+                }
+            }
+            Err(error) => self.world.set_aside(cell, error.to_string()),
+        }
+        self.world.mark(cell);
+    }
+}
+
+impl Cell {
+    /// There is no such stream: a start that waits makes one, everything before it is refused.
+    fn begin_anew(&mut self) -> bool {
+        while let Some(item) = self.queue.pop_front() {
+            match item {
+                Item::Input(queued) if queued.definition.is_some() => {
+                    let definition = queued.definition.clone();
+                    self.queue.push_front(Item::Input(queued));
+                    self.state = definition.map(RunState::new);
+                    (self.version, self.hash) = Default::default();
+                    self.phase = Phase::Ready;
+                    self.driven = true;
+                    return true;
+                }
+                Item::Input(mut queued) => queued.answer(Err(SubmitError::NotFound(self.run))),
+                Item::Look(look) => look(Err(QueryError::NotFound(self.run))),
+            }
+        }
+        for waiting in self.awaited.drain(..) {
+            let _gone = waiting.send(false);
+        }
+        false
+    }
+}
+
+impl World {
+    /// Reads the run's history.
+    pub(super) fn load(&mut self, cell: &mut Cell) {
+        cell.phase = Phase::Loading;
+        cell.state = None;
+        let (run, shared) = (cell.run, Arc::clone(&self.shared));
+        self.jobs.push(Box::pin(async move {
+            let result = Box::new(shared.loader().fold(run, None).await);
+            Done::Loaded { run, result }
+        }));
+    }
+
+    /// Decides what waits, and sees to what that needs.
+    pub(super) fn advance(&mut self, cell: &mut Cell) {
+        match cell.decide_queue(&self.shared) {
+            Next::Rest => {
+                if cell.fetching == 0 {
+                    cell.loaded = crate::decide::Loaded::default();
+                }
+            }
+            Next::Append => self.send(cell),
+            Next::Fetch(wanted) => {
+                if cell.outbox.is_empty() {
+                    cell.phase = Phase::Fetching;
+                    self.fetch(cell, wanted, WantedBy::Decision);
+                } else {
+                    // What was decided before goes first; the next look asks again.
+                    self.send(cell);
+                }
+            }
+            Next::Aside(reason) => self.set_aside(cell, reason),
+        }
+    }
+
+    /// Appends the first chunk of the outbox.
+    pub(super) fn send(&mut self, cell: &mut Cell) {
+        cell.phase = Phase::Appending;
+        let Some((append, blobs)) = cell.next_append(&self.shared) else { return };
+        let (run, shared) = (cell.run, Arc::clone(&self.shared));
+        self.jobs.push(Box::pin(async move {
+            if !blobs.is_empty() {
+                let keeper = Arc::clone(&shared.blobs);
+                let kept = tokio::task::spawn_blocking(move || {
+                    blobs.iter().try_for_each(|(_, text)| keeper.put(run, text.as_str().as_bytes()).map(drop))
+                });
+                let kept = kept.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                if let Err(error) = kept {
+                    return Done::Appended { run, result: Err(AppendFailure::Blob(error)) };
+                }
+            }
+            let result = shared.store.append(append).await.map_err(AppendFailure::Store);
+            Done::Appended { run, result }
+        }));
+    }
+
+    /// Reads values; the run goes on where it waits for them.
+    pub(super) fn fetch(&mut self, cell: &mut Cell, wanted: Vec<ValueRef>, wanted_by: WantedBy) {
+        cell.fetching += 1;
+        let (run, shared) = (cell.run, Arc::clone(&self.shared));
+        self.jobs.push(Box::pin(async move {
+            let result = shared.values.load(run, wanted).await;
+            Done::Values { run, wanted_by, result }
+        }));
+    }
+
+    fn fetched(
+        &mut self,
+        cell: &mut Cell,
+        wanted_by: WantedBy,
+        result: Result<Vec<(ValueRef, JsonText)>, LoadError>,
+    ) {
+        cell.fetching = cell.fetching.saturating_sub(1);
+        match result {
+            Ok(values) => values.into_iter().for_each(|(value, text)| cell.loaded.insert(&value, text)),
+            Err(error) => {
+                cell.requeue();
+                return self.set_aside(cell, error.to_string());
+            }
+        }
+        match wanted_by {
+            WantedBy::Decision if matches!(cell.phase, Phase::Fetching) => cell.phase = Phase::Ready,
+            WantedBy::Decision => {}
+            WantedBy::Attempt(id) => self.planned(cell, id),
+            WantedBy::Part(part) => self.dispatch_part(cell, &part),
+        }
+        self.mark(cell);
+    }
+
+    fn failed(&mut self, cell: &mut Cell, failure: AppendFailure) {
+        let error = match failure {
+            AppendFailure::Blob(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                AppendError::Full
+            }
+            AppendFailure::Blob(error) => {
+                cell.requeue();
+                return self.set_aside(cell, format!("a large value could not be kept: {error}"));
+            }
+            AppendFailure::Store(error) => error,
+        };
+        match error {
+            AppendError::WrongExpectedVersion { .. }
+            | AppendError::WrongPreviousHash { .. }
+            | AppendError::Unknown(_) => {
+                cell.requeue();
+                cell.tries += 1;
+                if cell.tries > self.shared.config.tries {
+                    return self.set_aside(cell, format!("{} appends in a row failed: {error}", cell.tries));
+                }
+                self.load(cell);
+            }
+            AppendError::DedupConflict => {
+                cell.drop_first(|queued| queued.answer(Err(SubmitError::KeyReused)));
+                self.load(cell);
+            }
+            AppendError::Full => {
+                cell.requeue();
+                cell.refuse(|queued| queued.definition.is_some(), &SubmitError::Full);
+                cell.phase = Phase::Stalled;
+                self.stall(cell.run);
+            }
+            AppendError::ReadOnly(_) | AppendError::Fenced { .. } | AppendError::Closed => {
+                cell.requeue();
+                let error = SubmitError::Store(error.to_string());
+                cell.refuse(|queued| queued.answer.is_some(), &error);
+                self.set_aside(cell, error.to_string());
+            }
+            AppendError::TooLarge { .. } | AppendError::Malformed(_) => {
+                cell.requeue();
+                self.set_aside(cell, error.to_string());
+            }
+        }
+    }
+
+    /// The run goes on when there is room on the disk.
+    fn stall(&mut self, run: RunId) {
+        if self.stalled.is_empty() {
+            let mut writable = self.shared.store.writability();
+            self.jobs.push(Box::pin(async move {
+                // A closed watch means a closed store; the next append says so.
+                let _closed = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
+                Done::Writable
+            }));
+        }
+        self.stalled.push(run);
+    }
+
+    /// Leaves a run that cannot be gone on with; what comes for it is kept up to a bound.
+    pub(super) fn set_aside(&mut self, cell: &mut Cell, reason: String) {
+        tracing::error!(run = %cell.run, reason, "run set aside");
+        cell.requeue();
+        let error = SubmitError::SetAside { run: cell.run, reason: reason.clone() };
+        cell.refuse(|queued| queued.answer.is_some(), &error);
+        self.shared.aside().insert(cell.run, reason.clone());
+        for waiting in cell.awaited.drain(..) {
+            let _gone = waiting.send(true);
+        }
+        cell.phase = Phase::Aside(reason);
+    }
+
+    /// Keeps a snapshot in the background when loading has become much dearer than the state is large.
+    fn keep_snapshot(&mut self, cell: &mut Cell) {
+        let since = &mut cell.since;
+        if since.events < SNAPSHOT_EVENTS || since.bytes <= SNAPSHOT_WEIGHT * since.state_bytes {
+            return;
+        }
+        let Some(state) = &cell.state else { return };
+        let bytes = state.snapshot();
+        since.state_bytes = bytes.len() as u64;
+        if since.bytes <= SNAPSHOT_WEIGHT * since.state_bytes {
+            return;
+        }
+        (since.events, since.bytes) = (0, 0);
+        let snapshot = Snapshot { version: cell.version, hash: cell.hash, fold_version: FOLD_VERSION, bytes };
+        let (stream, shared) = (cell.stream.clone(), Arc::clone(&self.shared));
+        self.jobs.push(Box::pin(async move {
+            if let Err(error) = shared.store.save_snapshot(&stream, snapshot).await {
+                tracing::warn!(%stream, %error, "a snapshot was not kept; loads go on without it");
+            }
+            Done::Kept
+        }));
+    }
+}
+
+impl Cell {
+    /// Answers the waiting inputs of a kind with an error; they are not kept. Looks end too where
+    /// the run cannot be folded.
+    fn refuse(&mut self, is_meant: impl Fn(&Queued) -> bool, error: &SubmitError) {
+        let mut kept = std::mem::take(&mut self.queue);
+        kept.retain_mut(|item| match item {
+            Item::Input(queued) if is_meant(queued) => {
+                queued.answer(Err(error.clone()));
+                false
+            }
+            _ => true,
+        });
+        for item in kept {
+            match (item, error) {
+                (Item::Look(look), SubmitError::SetAside { run, reason }) => {
+                    look(Err(QueryError::SetAside { run: *run, reason: reason.clone() }));
+                }
+                (item, _) => self.queue.push_back(item),
+            }
+        }
+    }
+}
+
+/// Ends the process as a power cut would end it: for tests and demonstrations of recovery.
+fn die() -> ! {
+    let _never_returns =
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
+}

@@ -1,0 +1,176 @@
+//! Evidence and workspaces: asked for, waited for, reported.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+
+use super::World;
+use super::attempt::unknown;
+use super::cell::Cell;
+use super::outcome::WantedBy;
+use super::work::{Probed, WorkDone};
+use crate::clock::Stopwatch;
+use crate::decide::plan;
+use crate::driver::load::panic_text;
+use crate::driver::message::Queued;
+use crate::driver::request;
+use crate::effect::Touched;
+use crate::execution::ProbeFailure;
+use crate::expr::EvalError;
+use crate::failure::{Failure, FailureKind};
+use crate::id::{AttemptId, EffectId, InputId};
+use crate::input::InputKind;
+use crate::json::JsonText;
+use crate::trace::Workspace;
+
+impl World {
+    /// The state lists a probe.
+    pub(super) fn probe_listed(
+        &mut self,
+        cell: &mut Cell,
+        id: AttemptId,
+        gate: String,
+        probe_no: u32,
+        part: &Touched,
+    ) {
+        let wanted = (gate, probe_no);
+        if cell.probes.get(&id) == Some(&wanted) {
+            return;
+        }
+        let (gate, _) = &wanted;
+        let effect = EffectId { run: cell.run, attempt: id.clone() };
+        let refused = |message: String| ProbeFailure { message, permanent: true };
+        let Some(state) = &cell.state else { return };
+        let planned = loop {
+            let planned = catch_unwind(AssertUnwindSafe(|| {
+                let Some(plan) = plan::probe(state, &id, gate, &cell.loaded)? else { return Ok(None) };
+                let kind = plan.kind.clone();
+                request::probe(state, &self.shared.layout, &effect, gate, probe_no, plan, &cell.loaded)
+                    .map(|request| Some((kind, request)))
+            }));
+            match planned {
+                Ok(Err(EvalError::Needs(values))) => {
+                    let missing = self.shared.values.at_hand(values, &mut cell.loaded);
+                    if !missing.is_empty() {
+                        return self.fetch(cell, missing, WantedBy::Part(part.clone()));
+                    }
+                }
+                other => break other,
+            }
+        };
+        let (prober, request) = match planned {
+            Err(panic) => return self.set_aside(cell, panic_text(panic.as_ref())),
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => {
+                let (gate, probe_no) = wanted;
+                return self.probed(cell, id, gate, probe_no, Err(refused(error.to_string())), 0);
+            }
+            Ok(Ok(Some((kind, request)))) => match self.shared.edge.probers.get(&kind) {
+                Some(prober) => (Arc::clone(prober), request),
+                None => {
+                    let failure = unknown(&kind, "probe", self.shared.edge.probers.keys());
+                    let (gate, probe_no) = wanted;
+                    let message = format!("{}; {}", failure.message, failure.hint());
+                    return self.probed(cell, id, gate, probe_no, Err(refused(message)), 0);
+                }
+            },
+        };
+        cell.probes.insert(id.clone(), wanted.clone());
+        let (run, places) = (cell.run, Arc::clone(&self.shared.slots.probes));
+        let (gate, probe_no) = wanted;
+        self.works.spawn(async move {
+            let _place = places.acquire_owned().await;
+            let watch = Stopwatch::start();
+            let probe = AssertUnwindSafe(async move { prober.probe(request).await });
+            let result: Probed = match probe.catch_unwind().await {
+                Ok(result) => result.map(|evidence| JsonText::new(&evidence)),
+                Err(panic) => {
+                    let message = format!("the probe {}", panic_text(panic.as_ref()));
+                    Err(ProbeFailure { message, permanent: false })
+                }
+            };
+            let took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+            WorkDone::Probe { run, id, gate, probe_no, result, took_ms }
+        });
+    }
+
+    /// A probe ended.
+    pub(super) fn probed(
+        &mut self,
+        cell: &mut Cell,
+        id: AttemptId,
+        gate: String,
+        probe_no: u32,
+        result: Probed,
+        took_ms: u64,
+    ) {
+        if cell.probes.get(&id).is_some_and(|(known, number)| *known == gate && *number == probe_no) {
+            cell.probes.remove(&id);
+        }
+        let about = InputId::derive(&format!("{}/{id}/probe/{gate}/{probe_no}", cell.run));
+        cell.push(Queued::own(
+            about,
+            match result {
+                Ok(evidence) => InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms },
+                Err(ProbeFailure { message, permanent }) => {
+                    InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms }
+                }
+            },
+        ));
+        self.mark(cell);
+    }
+
+    /// The state lists the workspace.
+    pub(super) fn workspace_listed(&mut self, cell: &mut Cell, part: &Touched) {
+        if cell.preparing {
+            return;
+        }
+        let Some(state) = &cell.state else { return };
+        let planned = loop {
+            let planned = catch_unwind(AssertUnwindSafe(|| plan::workspace(state, &cell.loaded)));
+            match planned {
+                Ok(Err(EvalError::Needs(values))) => {
+                    let missing = self.shared.values.at_hand(values, &mut cell.loaded);
+                    if !missing.is_empty() {
+                        return self.fetch(cell, missing, WantedBy::Part(part.clone()));
+                    }
+                }
+                other => break other,
+            }
+        };
+        let plan = match planned {
+            Err(panic) => return self.set_aside(cell, panic_text(panic.as_ref())),
+            Ok(Ok(None)) => return,
+            Ok(Ok(Some(plan))) => plan,
+            Ok(Err(error)) => {
+                let failure = Failure::new(FailureKind::Validation, error.to_string());
+                return self.prepared(cell, Err(failure));
+            }
+        };
+        let request = request::workspace(state, plan);
+        let Some(workspaces) = &self.shared.edge.workspaces else {
+            let failure = Failure::new(FailureKind::Spawn, "no workspace can be made here").with_hint(
+                "run the pipeline with an everfold that makes workspaces, or take `workspace` out",
+            );
+            return self.prepared(cell, Err(failure));
+        };
+        cell.preparing = true;
+        let (run, workspaces) = (cell.run, Arc::clone(workspaces));
+        self.works.spawn(async move {
+            let prepared = AssertUnwindSafe(async move { workspaces.prepare(run, request).await });
+            let result = prepared.catch_unwind().await.unwrap_or_else(|panic| {
+                Err(Failure::new(FailureKind::Spawn, format!("the workspace {}", panic_text(panic.as_ref()))))
+            });
+            WorkDone::Workspace { run, result: Box::new(result) }
+        });
+    }
+
+    /// The workspace is there, or cannot be had.
+    pub(super) fn prepared(&mut self, cell: &mut Cell, result: Result<Workspace, Failure>) {
+        cell.preparing = false;
+        let about = InputId::derive(&format!("{}/workspace/{}", cell.run, cell.version));
+        cell.push(Queued::own(about, InputKind::WorkspacePrepared(result)));
+        self.mark(cell);
+    }
+}

@@ -1,0 +1,68 @@
+//! What a recovered run does first: hear what its living work has to say.
+//!
+//! Law (D6): results of attempts that ended while the engine was down are recorded in the order in
+//! which the work ended, and before timers that came due meanwhile.
+
+use std::collections::HashSet;
+
+use super::timers::TimerKey;
+use crate::driver::message::Queued;
+use crate::id::AttemptId;
+use crate::time::Timestamp;
+
+/// A recovered run that still listens.
+pub(super) struct Settling {
+    awaited: HashSet<AttemptId>,
+    reports: Vec<(Timestamp, Vec<Queued>)>,
+    timers: Vec<Queued>,
+    /// The moment it stops to listen.
+    pub(super) until: TimerKey,
+}
+
+impl Settling {
+    pub(super) fn new(awaited: HashSet<AttemptId>, until: TimerKey) -> Self {
+        Self { awaited, reports: Vec::new(), timers: Vec::new(), until }
+    }
+
+    /// An attempt is heard of: it lives, or this is its report.
+    pub(super) fn heard(&mut self, attempt: &AttemptId) {
+        self.awaited.remove(attempt);
+    }
+
+    pub(super) fn report(&mut self, ended_at: Timestamp, inputs: Vec<Queued>) {
+        self.reports.push((ended_at, inputs));
+    }
+
+    pub(super) fn timer(&mut self, input: Queued) {
+        self.timers.push(input);
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// Everything held back, in the order in which it is to be decided.
+    pub(super) fn into_inputs(mut self) -> impl Iterator<Item = Queued> {
+        self.reports.sort_by_key(|(ended_at, _)| *ended_at);
+        self.reports.into_iter().flat_map(|(_, inputs)| inputs).chain(self.timers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::InputId;
+    use crate::input::InputKind;
+
+    #[test]
+    fn d6_results_go_by_their_end_and_before_timers() {
+        let input = |name: &str| Queued::own(InputId::derive(name), InputKind::Advance);
+        let mut settling = Settling::new(HashSet::new(), (Timestamp(0), 0));
+        settling.timer(input("timer"));
+        settling.report(Timestamp(20), vec![input("late usage"), input("late")]);
+        settling.report(Timestamp(10), vec![input("early")]);
+        let order: Vec<_> = settling.into_inputs().map(|queued| queued.id).collect();
+        let wanted = ["early", "late usage", "late", "timer"].map(InputId::derive);
+        assert_eq!(order, wanted);
+    }
+}

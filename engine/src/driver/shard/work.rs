@@ -1,0 +1,201 @@
+//! What work ends with, and the inputs that follow.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::cell::{Cell, Running, Work};
+use super::{Shard, World};
+use crate::definition::OnLost;
+use crate::driver::load::panic_text;
+use crate::driver::message::Queued;
+use crate::execution::{AttemptEnd, AttemptResult, ProbeFailure};
+use crate::failure::{Failure, FailureKind};
+use crate::id::{AttemptId, EffectId, InputId, RunId};
+use crate::input::InputKind;
+use crate::json::JsonText;
+use crate::time::Timestamp;
+use crate::trace::{Artefact, Usage, Workspace};
+
+/// The end of a piece of work.
+pub(super) enum WorkDone {
+    Attempt {
+        run: RunId,
+        id: AttemptId,
+        ended: Box<Ended>,
+    },
+    /// Everything was done to end the attempt, and its future has had its time.
+    Stopped {
+        run: RunId,
+        id: AttemptId,
+    },
+    Probe {
+        run: RunId,
+        id: AttemptId,
+        gate: String,
+        probe_no: u32,
+        result: Probed,
+        took_ms: u64,
+    },
+    Workspace {
+        run: RunId,
+        result: Box<Result<Workspace, Failure>>,
+    },
+}
+
+/// What a probe found.
+pub(super) type Probed = Result<JsonText, ProbeFailure>;
+
+/// How an attempt ended, ready for an input.
+pub(super) struct Ended {
+    result: Result<Result<JsonText, Failure>, String>,
+    commit: Option<String>,
+    artefacts: Vec<Artefact>,
+    usage: Vec<Usage>,
+    ended_at: Timestamp,
+}
+
+impl Ended {
+    /// A failure that is not the work's own.
+    fn failed(failure: Failure, ended_at: Timestamp) -> Self {
+        let (commit, artefacts, usage) = (None, Vec::new(), Vec::new());
+        Self { result: Ok(Err(failure)), commit, artefacts, usage, ended_at }
+    }
+
+    fn cancelled(ended_at: Timestamp) -> Self {
+        Self::failed(cancelled(), ended_at)
+    }
+}
+
+/// The failure of work that was to end.
+pub(super) fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "stopped before its end")
+}
+
+impl From<AttemptEnd> for Ended {
+    fn from(end: AttemptEnd) -> Self {
+        let AttemptEnd { result, commit, artefacts, usage, ended_at } = end;
+        let result = match result {
+            AttemptResult::Succeeded(output) => Ok(Ok(JsonText::new(&output))),
+            AttemptResult::Failed(failure) => Ok(Err(failure)),
+            AttemptResult::Lost { reason } => Err(reason),
+        };
+        Self { result, commit, artefacts, usage, ended_at }
+    }
+}
+
+/// The end of an attempt's future; a panic in it is the attempt's failure.
+pub(super) async fn attempt_end(work: BoxFuture<'static, AttemptEnd>, now: crate::clock::Clock) -> Ended {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(end) => end.into(),
+        Err(panic) => {
+            let failure = Failure::new(FailureKind::Error, format!("the executor {}", panic_text(panic.as_ref())))
+                .with_hint("this is a bug of the step's kind or function; `retry` in the step makes the engine try again");
+            Ended::failed(failure, now())
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn worked(&mut self, done: WorkDone) {
+        let (WorkDone::Attempt { run, .. }
+        | WorkDone::Stopped { run, .. }
+        | WorkDone::Probe { run, .. }
+        | WorkDone::Workspace { run, .. }) = &done;
+        let Some(cell) = self.cells.get_mut(run) else { return };
+        match done {
+            WorkDone::Attempt { id, ended, .. } => self.world.ended(cell, id, *ended),
+            WorkDone::Stopped { id, .. } => self.world.stopped(cell, id),
+            WorkDone::Probe { id, gate, probe_no, result, took_ms, .. } => {
+                self.world.probed(cell, id, gate, probe_no, result, took_ms);
+            }
+            WorkDone::Workspace { result, .. } => self.world.prepared(cell, *result),
+        }
+    }
+}
+
+impl World {
+    /// An attempt in progress ended. One whose end was reported already has nothing more to say.
+    pub(super) fn ended(&mut self, cell: &mut Cell, id: AttemptId, mut ended: Ended) {
+        let Some(Work::Running(running)) = cell.work.get(&id) else { return };
+        if running.stopping && ended.result.is_err() {
+            // It was to end, and nothing of it is left: that is no loss.
+            ended.result = Ended::cancelled(ended.ended_at).result;
+        }
+        let fallback = running.traits.on_lost;
+        self.report(cell, &id, ended, fallback);
+    }
+
+    /// An attempt will not be in progress.
+    pub(super) fn give_up(&mut self, cell: &mut Cell, id: &AttemptId, failure: Failure) {
+        let ended = Ended::failed(failure, self.shared.now());
+        self.report(cell, id, ended, OnLost::Block);
+    }
+
+    /// Usage and result of an attempt become inputs of one batch.
+    pub(super) fn report(&mut self, cell: &mut Cell, id: &AttemptId, ended: Ended, fallback: OnLost) {
+        cell.work.remove(id);
+        self.shared.live.ended(cell.run, id);
+        let ended_at = ended.ended_at;
+        let inputs = inputs(cell.run, id, ended, fallback);
+        match &mut cell.settling {
+            Some(settling) => {
+                settling.heard(id);
+                settling.report(ended_at, inputs);
+                self.settled(cell, false);
+            }
+            None => {
+                inputs.into_iter().for_each(|queued| cell.push(queued));
+                self.mark(cell);
+            }
+        }
+    }
+
+    /// An attempt that was stopped is over, with or without a word of its own.
+    fn stopped(&mut self, cell: &mut Cell, id: AttemptId) {
+        if let Some(Work::Running(running)) = cell.work.get(&id) {
+            running.task.abort();
+            self.ended(cell, id, Ended::cancelled(self.shared.now()));
+        }
+    }
+
+    /// An attempt says that it began: recorded, but nobody waits for that.
+    pub(super) fn began(&mut self, cell: &mut Cell, id: &AttemptId) {
+        let Some(Work::Running(running)) = cell.work.get(id) else { return };
+        let Running { is_recorded, .. } = **running;
+        if let Some(settling) = &mut cell.settling {
+            settling.heard(id);
+            self.settled(cell, false);
+        }
+        if !is_recorded {
+            cell.push(started_input(cell.run, id.clone()));
+            self.mark(cell);
+        }
+    }
+}
+
+/// The fact that an attempt began.
+pub(super) fn started_input(run: RunId, id: AttemptId) -> Queued {
+    let about = format!("{run}/{id}/started");
+    Queued::own(InputId::derive(&about), InputKind::AttemptStarted { id })
+}
+
+fn inputs(run: RunId, id: &AttemptId, ended: Ended, fallback: OnLost) -> Vec<Queued> {
+    let effect = EffectId { run, attempt: id.clone() };
+    let mut inputs = Vec::with_capacity(1 + ended.usage.len());
+    for (seq, usage) in (1..).zip(ended.usage) {
+        let about = InputId::derive(&format!("{effect}/usage/{seq}"));
+        inputs.push(Queued::own(about, InputKind::Usage { id: id.clone(), seq, usage }));
+    }
+    let (about, kind) = match ended.result {
+        Ok(result) => {
+            let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);
+            let id = id.clone();
+            ("finished", InputKind::AttemptFinished { id, result, commit, artefacts, ended_at })
+        }
+        Err(reason) => ("lost", InputKind::AttemptLost { id: id.clone(), reason, fallback }),
+    };
+    inputs.push(Queued::own(InputId::derive(&format!("{effect}/{about}")), kind));
+    inputs
+}

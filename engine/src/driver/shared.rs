@@ -1,0 +1,117 @@
+//! What all shards share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::definitions::Definitions;
+use super::limits::Slots;
+use super::live::Live;
+use super::load::Loader;
+use super::values::Values;
+use super::{Blobs, EngineConfig};
+use crate::execution::Edge;
+use crate::id::RunId;
+use crate::layout::Layout;
+use crate::store::EventStore;
+use crate::time::Timestamp;
+
+/// What all shards share. It holds no sender to a shard, so shards end with the last handle.
+pub(super) struct Shared {
+    pub(super) config: EngineConfig,
+    pub(super) store: Arc<dyn EventStore>,
+    pub(super) blobs: Arc<dyn Blobs>,
+    pub(super) layout: Layout,
+    pub(super) edge: Edge,
+    pub(super) definitions: Definitions,
+    pub(super) values: Values,
+    pub(super) slots: Slots,
+    pub(super) live: Live,
+    pub(super) wakes: Wakes,
+    /// While living attempts are re-attached, no new one starts.
+    pub(super) holding: AtomicBool,
+    /// The engine ends: nothing new is taken or started.
+    pub(super) stopping: AtomicBool,
+    aside: Mutex<BTreeMap<RunId, String>>,
+}
+
+/// When runs that are not loaded are to be woken.
+#[derive(Default)]
+pub(super) struct Wakes {
+    /// Whether anyone wakes them; else runs with timers stay loaded.
+    pub(super) attended: AtomicBool,
+    earliest: Mutex<Option<Timestamp>>,
+    pub(super) changed: Notify,
+}
+
+impl Wakes {
+    /// A run with a timer left memory.
+    pub(super) fn parked(&self, at: Timestamp) {
+        let mut earliest = self.lock();
+        if earliest.is_none_or(|earliest| at < earliest) {
+            *earliest = Some(at);
+            self.changed.notify_one();
+        }
+    }
+
+    pub(super) fn earliest(&self) -> Option<Timestamp> {
+        *self.lock()
+    }
+
+    pub(super) fn clear(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.earliest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: EngineConfig,
+        store: Arc<dyn EventStore>,
+        blobs: Arc<dyn Blobs>,
+        layout: Layout,
+        edge: Edge,
+    ) -> Self {
+        Self {
+            definitions: Definitions::new(Arc::clone(&store), config.clock.clone()),
+            values: Values::new(Arc::clone(&store), Arc::clone(&blobs), config.values_bytes),
+            slots: Slots::new(&config),
+            live: Live::default(),
+            wakes: Wakes::default(),
+            holding: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            aside: Mutex::default(),
+            config,
+            store,
+            blobs,
+            layout,
+            edge,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.config.clock)()
+    }
+
+    pub(super) fn loader(&self) -> Loader<'_> {
+        Loader { store: self.store.as_ref(), definitions: &self.definitions }
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        self.holding.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// The runs that are set aside, and why.
+    pub(super) fn aside(&self) -> MutexGuard<'_, BTreeMap<RunId, String>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,116 @@
+//! Values that are kept out of the state: found by the event that holds them, kept by content.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+
+use super::{Blobs, LoadError};
+use crate::decide::Loaded;
+use crate::envelope::StreamId;
+use crate::event::{self, RunEvent};
+use crate::expr::ValueRef;
+use crate::id::{RunId, Version};
+use crate::json::{Hash, JsonText, Payload};
+use crate::store::EventStore;
+
+/// Reads values, and remembers the newest up to a size.
+pub(super) struct Values {
+    store: Arc<dyn EventStore>,
+    blobs: Arc<dyn Blobs>,
+    cache: Mutex<Cache>,
+}
+
+struct Cache {
+    texts: LruCache<Hash, JsonText>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Values {
+    pub(super) fn new(store: Arc<dyn EventStore>, blobs: Arc<dyn Blobs>, bytes_max: usize) -> Self {
+        Self { store, blobs, cache: Mutex::new(Cache { texts: LruCache::unbounded(), bytes: 0, bytes_max }) }
+    }
+
+    /// Adds the wanted values that are at hand to `loaded`; gives the others back.
+    pub(super) fn at_hand(&self, wanted: Vec<ValueRef>, loaded: &mut Loaded) -> Vec<ValueRef> {
+        let mut cache = self.cache();
+        let mut missing = Vec::new();
+        for value in wanted {
+            match cache.texts.get(&value.hash) {
+                Some(text) => loaded.insert(&value, text.clone()),
+                None => missing.push(value),
+            }
+        }
+        missing
+    }
+
+    /// Reads values of a run from the store.
+    pub(super) async fn load(
+        &self,
+        run: RunId,
+        wanted: Vec<ValueRef>,
+    ) -> Result<Vec<(ValueRef, JsonText)>, LoadError> {
+        let stream = StreamId::run(run);
+        let mut found = Vec::with_capacity(wanted.len());
+        for value in wanted {
+            let event = self.event(run, &stream, value.version).await?;
+            let lacking =
+                |what: String| LoadError::Illegal { run, version: value.version, name: event.name(), what };
+            let payload = event.payloads().into_iter().find(|payload| payload.hash() == value.hash);
+            let payload = payload
+                .ok_or_else(|| lacking(format!("it does not hold the value {}", value.hash.short())))?;
+            let text = self.text(run, payload).await.map_err(lacking)?;
+            self.cache().put(value.hash, text.clone());
+            found.push((value, text));
+        }
+        Ok(found)
+    }
+
+    /// The text of a value, wherever it is kept.
+    pub(super) async fn text(&self, run: RunId, payload: &Payload) -> Result<JsonText, String> {
+        let blob = match payload {
+            Payload::Inline(text) => return Ok(text.clone()),
+            Payload::Blob(blob) => *blob,
+        };
+        let blobs = Arc::clone(&self.blobs);
+        let read = tokio::task::spawn_blocking(move || blobs.get(run, &blob)).await;
+        let bytes = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        let text = JsonText::new(&value);
+        if text.hash() != blob.hash {
+            return Err(format!("blob {} does not hold what was written", blob.hash.short()));
+        }
+        Ok(text)
+    }
+
+    async fn event(&self, run: RunId, stream: &StreamId, version: Version) -> Result<RunEvent, LoadError> {
+        let events = self.store.read(stream, version, 1).await?;
+        let envelope = events.first().ok_or(LoadError::NotFound(run))?;
+        let header = &envelope.header;
+        event::decode(header.kind, header.schema, &envelope.payload).map_err(|source| LoadError::Event {
+            run,
+            version,
+            source,
+        })
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cache {
+    fn put(&mut self, hash: Hash, text: JsonText) {
+        let size = text.as_str().len();
+        if size > self.bytes_max {
+            return;
+        }
+        if self.texts.put(hash, text).is_none() {
+            self.bytes += size;
+        }
+        while self.bytes > self.bytes_max {
+            let Some((_, oldest)) = self.texts.pop_lru() else { break };
+            self.bytes -= oldest.as_str().len();
+        }
+    }
+}

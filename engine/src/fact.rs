@@ -1,0 +1,129 @@
+//! From a recorded fact back to the input that caused it.
+//!
+//! Law (H5): every kind of input has exactly one kind of fact, first in its batch, that holds all of
+//! it. So `decide(fold(prefix), input_of(fact))` equals the recorded batch.
+//!
+//! Called by replay.
+
+use crate::event::RunEvent;
+use crate::input::{Input, InputKind, Start};
+use crate::json::{BlobRef, JsonText, Payload};
+use crate::state::EventMeta;
+
+/// Why there is no input for an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoInput {
+    /// Such an event follows from others; it is never the first of its batch.
+    #[error("{0} is no fact of an input")]
+    NotAFact(&'static str),
+    /// The value is kept as a blob that was not given.
+    #[error("the value {} of {name} is not at hand", blob.hash.short())]
+    Missing {
+        /// The event's name.
+        name: &'static str,
+        /// The blob.
+        blob: BlobRef,
+    },
+}
+
+/// The input whose fact this event is. `blob` gives the text of a value that is kept outside.
+///
+/// # Errors
+/// [`NoInput`]: the event is not a fact, or a blob is not at hand.
+pub fn input_of(
+    event: &RunEvent,
+    meta: &EventMeta,
+    blob: &dyn Fn(&BlobRef) -> Option<JsonText>,
+) -> Result<Input, NoInput> {
+    let text = |payload: &Payload| match payload {
+        Payload::Inline(text) => Ok(text.clone()),
+        Payload::Blob(reference) => {
+            blob(reference).ok_or(NoInput::Missing { name: event.name(), blob: *reference })
+        }
+    };
+    let kind = match event.clone() {
+        RunEvent::RunStarted(fact) => InputKind::Start(Start {
+            run: fact.run,
+            input: text(&fact.input)?,
+            title: fact.title,
+            // The pipeline's own are among them: given again, they win over equal ones.
+            labels: fact.labels,
+            cwd: fact.cwd,
+            entropy: fact.entropy,
+        }),
+        RunEvent::AttemptStarted(fact) => InputKind::AttemptStarted { id: fact.id },
+        RunEvent::AttemptSucceeded(fact) => InputKind::AttemptFinished {
+            id: fact.id,
+            result: Ok(text(&fact.output)?),
+            commit: fact.commit,
+            artefacts: fact.artefacts,
+            ended_at: fact.ended_at,
+        },
+        RunEvent::AttemptFailed(fact) => InputKind::AttemptFinished {
+            id: fact.id,
+            result: Err(fact.failure),
+            commit: fact.commit,
+            artefacts: fact.artefacts,
+            ended_at: fact.ended_at,
+        },
+        RunEvent::AttemptLost(fact) => {
+            InputKind::AttemptLost { id: fact.id, reason: fact.reason, fallback: fact.fallback }
+        }
+        RunEvent::UsageRecorded(fact) => InputKind::Usage { id: fact.id, seq: fact.seq, usage: fact.usage },
+        RunEvent::WorkspacePrepared(fact) => {
+            InputKind::WorkspacePrepared(match (fact.workspace, fact.failure) {
+                (Some(workspace), _) => Ok(workspace),
+                (None, Some(failure)) => Err(failure),
+                (None, None) => return Err(NoInput::NotAFact("WorkspacePrepared")),
+            })
+        }
+        RunEvent::GateEvaluated(fact) => InputKind::ProbeFinished {
+            evidence: text(&fact.evidence)?,
+            id: fact.id,
+            gate: fact.gate,
+            probe_no: fact.probe_no,
+            took_ms: fact.took_ms,
+        },
+        RunEvent::ProbeFailed(fact) => InputKind::ProbeFailed {
+            id: fact.id,
+            gate: fact.gate,
+            probe_no: fact.probe_no,
+            message: fact.message,
+            permanent: fact.permanent,
+            took_ms: fact.took_ms,
+        },
+        RunEvent::TimerFired(fact) => InputKind::TimerFired { timer: fact.timer, due: fact.due },
+        RunEvent::VoteCast(fact) => {
+            InputKind::Vote { id: fact.id, vote: fact.vote, comment: fact.comment, roles: fact.roles }
+        }
+        RunEvent::CancelRequested(fact) => InputKind::Cancel { reason: fact.reason },
+        RunEvent::RunPaused(fact) => InputKind::Pause { reason: fact.reason },
+        RunEvent::RunResumed(fact) => InputKind::Resume { reason: fact.reason },
+        RunEvent::RunUnblocked(fact) => InputKind::Unblock {
+            output: fact.unblocked.output.as_ref().map(text).transpose()?,
+            path: Some(fact.unblocked.path),
+            decision: fact.unblocked.decision,
+            reason: fact.unblocked.reason,
+        },
+        RunEvent::NoteAdded(fact) => InputKind::Note { text: fact.text },
+        RunEvent::Advanced(_) => InputKind::Advance,
+        RunEvent::StepScheduled(_)
+        | RunEvent::ItemsExpanded(_)
+        | RunEvent::StopRequested(_)
+        | RunEvent::RetryScheduled(_)
+        | RunEvent::StepSucceeded(_)
+        | RunEvent::StepSkipped(_)
+        | RunEvent::StepFailed(_)
+        | RunEvent::StepBlocked(_)
+        | RunEvent::StepCancelled(_)
+        | RunEvent::ProbeScheduled(_)
+        | RunEvent::ReworkRequested(_)
+        | RunEvent::ApprovalRequested(_)
+        | RunEvent::ApprovalDecided(_)
+        | RunEvent::TimerSet(_)
+        | RunEvent::RunCancelled(_)
+        | RunEvent::RunSucceeded(_)
+        | RunEvent::RunFailed(_) => return Err(NoInput::NotAFact(event.name())),
+    };
+    Ok(Input { id: meta.input, at: meta.at, actor: meta.actor.clone(), kind })
+}
