@@ -71,8 +71,11 @@ pub(crate) enum IndexState {
         /// The kernel's boot id.
         boot: String,
     },
-    /// Wholly: it was synced, and nothing was written since.
-    Closed,
+    /// Wholly, as long as its files are what they were when the store was closed.
+    Closed {
+        /// The checksum of the files.
+        files: u32,
+    },
 }
 
 /// An end that the journal had.

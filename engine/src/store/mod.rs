@@ -16,11 +16,13 @@ use crate::time::Timestamp;
 
 mod applier;
 pub mod bench;
+pub mod blob;
 mod commit;
 mod error;
 pub mod files;
 mod follow;
 mod gate;
+pub mod info;
 mod journal;
 mod judge;
 mod keeper;
@@ -31,10 +33,13 @@ mod open;
 mod recent;
 mod record;
 mod renew;
+pub mod repair;
 mod shared;
 mod sled;
 mod sled_store;
+pub mod verify;
 
+pub use blob::{BlobError, BlobStore};
 pub use error::{AppendError, Damage, OpenError, ReadError};
 pub use judge::{ACTOR_BYTES_MAX, DEDUP_KEPT};
 pub use mark::STORE_FORMAT;
@@ -174,6 +179,13 @@ pub enum Progress {
         /// The last position that is in.
         done: Position,
         /// The last position of the journal.
+        of: Position,
+    },
+    /// The journal is being verified.
+    Verify {
+        /// The last position that was looked at.
+        done: Position,
+        /// The last position, as far as it is known.
         of: Position,
     },
 }

@@ -75,7 +75,7 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
         Some(Err(what)) => (None, Some(what)),
     };
     let journal = folder.join(JOURNAL_FOLDER);
-    if known.as_ref().is_none_or(|mark| mark.index != IndexState::Closed) {
+    if known.as_ref().is_none_or(|mark| !matches!(mark.index, IndexState::Closed { .. })) {
         settle(files, &journal)?;
     }
     let store = known.as_ref().map(|mark| parse_id(&mark.store));
@@ -104,7 +104,7 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
     });
     compare(&journal, &mark, &survey)?;
     warnings.extend(survey.warnings.iter().cloned());
-    let believed = is_believed(&mark, &place, options, survey.tail.position());
+    let believed = is_believed(folder, &mark, &place, options, survey.tail.position(), &mut warnings);
     let (index, index_opened) =
         open_index(folder, options, &survey, &mut mark, believed, is_new, &mut warnings)?;
     if !mark.place.is(&place) {
@@ -148,7 +148,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
 }
 
 /// `None` where there is no mark, an inner error where it is damaged.
-fn read_mark(folder: &Path) -> Result<Option<Result<StoreMark, String>>, OpenError> {
+pub(crate) fn read_mark(folder: &Path) -> Result<Option<Result<StoreMark, String>>, OpenError> {
     match mark::read(folder).map_err(at(&folder.join(mark::FILE_NAME)))? {
         Found::None => Ok(None),
         Found::Damaged(what) => Ok(Some(Err(what))),
@@ -196,7 +196,8 @@ fn settle(files: &dyn Files, journal: &Path) -> Result<(), OpenError> {
     file.sync().and_then(|()| file.forget_cached()).map_err(at(&path))
 }
 
-fn parse_id(text: &str) -> u128 {
+/// A store's id as a number.
+pub(crate) fn parse_id(text: &str) -> u128 {
     u128::from_str_radix(text, 16).unwrap_or(0)
 }
 
@@ -222,7 +223,7 @@ fn draw_mark(survey: Option<&Survey>, place: Place, is_new: bool) -> StoreMark {
 fn compare(journal: &Path, mark: &StoreMark, survey: &Survey) -> Result<(), OpenError> {
     let (known, tail) = (mark.journal, survey.tail);
     let last = survey.segments.last();
-    let closed = mark.index == IndexState::Closed;
+    let closed = matches!(mark.index, IndexState::Closed { .. });
     let damaged = |segment: &Segment, what: &str| {
         let positions = Some((tail.next_position, known.position.max(tail.next_position)));
         let (file, offset) = (segment.path.clone(), segment.end());
@@ -250,12 +251,25 @@ fn compare(journal: &Path, mark: &StoreMark, survey: &Survey) -> Result<(), Open
     }
 }
 
-fn is_believed(mark: &StoreMark, place: &Place, options: &SledOptions, position: Position) -> bool {
+fn is_believed(
+    folder: &Path,
+    mark: &StoreMark,
+    place: &Place,
+    options: &SledOptions,
+    position: Position,
+    warnings: &mut Vec<String>,
+) -> bool {
     match &mark.index {
         IndexState::Building => false,
         // A copy made while the store was open is not what this boot wrote.
         IndexState::Open { boot } => !boot.is_empty() && *boot == options.boot_id && mark.place.is(place),
-        IndexState::Closed => mark.journal.position == position,
+        IndexState::Closed { files } => {
+            let same = renew::digest(&folder.join(INDEX_FOLDER)).is_ok_and(|now| now == *files);
+            if !same {
+                warnings.push("the index's files are not what they were at the close".into());
+            }
+            same && mark.journal.position == position
+        }
     }
 }
 
@@ -322,7 +336,8 @@ fn open_index(
     Ok((index, if is_new { IndexOpened::Kept } else { IndexOpened::Rebuilt { events } }))
 }
 
-fn unbuilt(error: ReadError) -> OpenError {
+/// What could not be read, as a reason not to open.
+pub(crate) fn unbuilt(error: ReadError) -> OpenError {
     match error {
         ReadError::Damaged(damage) => OpenError::Damaged(damage),
         ReadError::Io { path, source } => OpenError::Io { path, source },

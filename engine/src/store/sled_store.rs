@@ -24,8 +24,9 @@ use super::keeper::Keeper;
 use super::lock::FolderLock;
 use super::mark::{self, IndexState};
 use super::open::{self, Opened};
+use super::renew::{self, INDEX_FOLDER};
 use super::shared::Shared;
-use super::sled::Index;
+use super::sled::{self, Index};
 use super::{
     Append, AppendError, Appended, EventStore, Head, OpenError, Progress, ReadError, Snapshot, Subscription,
     Writability, judge, record,
@@ -187,6 +188,10 @@ impl SledStore {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.shared.folder
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Lets a copied or moved store act: from now on it is the one.
@@ -427,7 +432,12 @@ fn finish(shared: &Shared, running: &Mutex<Option<Running>>) {
         tracing::warn!(%error, "the index could not be made durable; the next start builds it again");
     }
     if wrote && kept && whole && synced.is_ok() {
-        mark.index = IndexState::Closed;
+        let folder = shared.folder.join(INDEX_FOLDER);
+        let settled = sled::settle(&folder).map_err(|error| error.to_string());
+        match settled.and_then(|()| renew::digest(&folder).map_err(|error| error.to_string())) {
+            Ok(files) => mark.index = IndexState::Closed { files },
+            Err(error) => tracing::warn!(error, "the index's end could not be recorded"),
+        }
     }
     if let Err(error) = mark::write(shared.files.as_ref(), &shared.folder, &mark) {
         tracing::warn!(%error, "the end could not be recorded; the next start checks more");

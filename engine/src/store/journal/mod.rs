@@ -4,7 +4,7 @@
 //! bad group before a valid one is damage, and only the very last one may be torn.
 //!
 //! `format` knows the bytes, `segment` the list of files, `reader` walks groups, `recover` opens a
-//! journal, `writer` extends it, `prepare` makes the next segment before it is needed.
+//! journal, `salvage` walks a damaged one, `writer` extends it, `prepare` makes the next segment before it is needed.
 //!
 //! Called by the store's writer thread, by readers of the whole log, by recovery and verification.
 
@@ -12,5 +12,6 @@ pub(crate) mod format;
 pub(crate) mod prepare;
 pub(crate) mod reader;
 pub(crate) mod recover;
+pub(crate) mod salvage;
 pub(crate) mod segment;
 pub(crate) mod writer;

@@ -143,7 +143,7 @@ impl GroupWalk {
     /// The group that was stepped over last.
     fn current(&self) -> Option<(GroupHeader, GroupPlace<'_>)> {
         let (header, offset) = self.found?;
-        let body = self.window.held(offset + GROUP_HEADER as u64, header.body_bytes as usize);
+        let body = self.body_of(&header, offset);
         Some((header, GroupPlace { path: &self.segment.path, offset, body }))
     }
 
@@ -180,6 +180,11 @@ impl GroupWalk {
         self.previous_crc = crc;
         self.position = header.next_position();
         Ok(Ok((header, offset)))
+    }
+
+    /// The body of the group that was stepped over last.
+    pub(crate) fn body_of(&self, header: &GroupHeader, offset: u64) -> &[u8] {
+        self.window.held(offset + GROUP_HEADER as u64, header.body_bytes as usize)
     }
 
     fn damage(&self, what: String) -> Damage {

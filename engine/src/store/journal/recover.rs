@@ -123,7 +123,8 @@ fn refuse_gaps(folder: &Path, numbers: &[u64], headers: &Headers) -> Result<(), 
     Ok(())
 }
 
-fn list(folder: &Path) -> Result<(Vec<u64>, Vec<PathBuf>), OpenError> {
+/// The segment numbers in a journal's folder, and the temporary files beside them.
+pub(crate) fn list(folder: &Path) -> Result<(Vec<u64>, Vec<PathBuf>), OpenError> {
     let failed = |source| OpenError::Io { path: folder.to_owned(), source };
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
@@ -144,7 +145,8 @@ fn list(folder: &Path) -> Result<(Vec<u64>, Vec<PathBuf>), OpenError> {
     Ok((numbers, leftovers))
 }
 
-fn read_header(
+/// A segment's header; the inner error says what stands there instead.
+pub(crate) fn read_header(
     files: &dyn Files,
     folder: &Path,
     number: u64,
@@ -301,14 +303,14 @@ fn io_error(error: crate::store::ReadError) -> OpenError {
 const ZEROS: [u8; 4096] = [0; 4096];
 
 /// What stands behind the last valid group.
-struct Rest {
-    valid_group_at: Option<u64>,
+pub(crate) struct Rest {
+    pub(crate) valid_group_at: Option<u64>,
     /// Behind the last byte that is not zero.
-    last_nonzero: Option<u64>,
+    pub(crate) last_nonzero: Option<u64>,
 }
 
 impl Rest {
-    fn look(
+    pub(crate) fn look(
         files: &dyn Files,
         path: &Path,
         header: &SegmentHeader,

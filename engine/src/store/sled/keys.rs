@@ -75,6 +75,13 @@ pub(crate) fn snapshot(stream: &StreamId, fold_version: u32, chunk: u16) -> Vec<
     key
 }
 
+/// Fold version and chunk of a snapshot's key.
+pub(crate) fn fold_and_chunk(key: &[u8]) -> Option<(u32, u16)> {
+    let (rest, chunk) = key.split_last_chunk::<2>()?;
+    let (_, fold) = rest.split_last_chunk::<4>()?;
+    Some((u32::from_be_bytes(*fold), u16::from_be_bytes(*chunk)))
+}
+
 /// All chunks of all snapshots of a stream.
 pub(crate) fn snapshots(stream: &StreamId) -> Range<Vec<u8>> {
     ended(named(SNAPSHOT, stream, 1))

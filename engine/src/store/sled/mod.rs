@@ -113,6 +113,21 @@ impl Index {
     }
 }
 
+/// Waits until an index that was dropped has written its last byte, and makes that durable.
+pub(crate) fn settle(folder: &Path) -> Result<(), IndexError> {
+    let failed = |error: std::io::Error| IndexError(error.to_string());
+    let file = fs::File::open(folder.join("db")).map_err(failed)?;
+    for _ in 0..LOCK_PATIENCE {
+        // Its threads hold the lock for as long as they may write.
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return file.sync_data().map_err(failed),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::park_timeout(Duration::from_millis(2)),
+            Err(error) => return Err(failed(error.into())),
+        }
+    }
+    Err(IndexError("it did not let go of its files".into()))
+}
+
 /// Turns a panic into an error.
 fn guarded<T>(body: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {

@@ -221,4 +221,96 @@ impl Index {
         let known = last.first().filter(|event| event.header.version == snapshot.version);
         Ok(known.is_some_and(|event| event.hash == snapshot.hash).then_some(snapshot))
     }
+
+    /// One batch, with its place; an error where it is not whole.
+    pub(crate) fn batch(
+        &self,
+        stream: &StreamId,
+        first: Version,
+    ) -> Result<Option<(BatchPlace, Vec<u8>)>, IndexError> {
+        self.guarded(|db| {
+            let range = keys::batch(stream, first, 0)..=keys::batch(stream, first, u16::MAX);
+            let mut bytes = Vec::new();
+            for value in db.range(range).values() {
+                bytes.extend_from_slice(&value?);
+            }
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            let (place, record) = values::decode_batch(&bytes).map_err(IndexError)?;
+            Ok(Some((place, record.to_vec())))
+        })
+    }
+
+    /// The number of batches.
+    pub(crate) fn count_batches(&self) -> Result<u64, IndexError> {
+        self.guarded(|db| {
+            let mut count = 0;
+            for key in db.scan_prefix([keys::EVENTS]).keys() {
+                count += u64::from(keys::version_and_chunk(&key?).is_some_and(|(_, chunk)| chunk == 0));
+            }
+            Ok(count)
+        })
+    }
+
+    /// Visits the first position, stream and first version of every batch.
+    pub(crate) fn each_place(
+        &self,
+        visit: &mut dyn FnMut(Position, StreamId, Version),
+    ) -> Result<(), IndexError> {
+        self.guarded(|db| {
+            for item in db.scan_prefix([keys::EVENTS]) {
+                let (key, value) = item?;
+                let Some((version, 0)) = keys::version_and_chunk(&key) else { continue };
+                let stream = key.get(1..key.len() - 11).and_then(keys::stream_of);
+                if let Some((position, stream)) = values::batch_position(&value).zip(stream) {
+                    visit(position, stream, version);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Visits every head.
+    pub(crate) fn each_head(
+        &self,
+        visit: &mut dyn FnMut(StreamId, Result<HeadRecord, String>),
+    ) -> Result<(), IndexError> {
+        self.guarded(|db| {
+            for item in db.scan_prefix([keys::HEAD]) {
+                let (key, value) = item?;
+                let stream = keys::stream_of(&key[1..]);
+                let stream = stream.ok_or_else(|| IndexError("a stream's key is not readable".into()))?;
+                visit(stream, values::decode_head(&value));
+            }
+            Ok(())
+        })
+    }
+
+    /// Visits every snapshot; one that is not whole or of another history as an error.
+    pub(crate) fn each_snapshot(
+        &self,
+        visit: &mut dyn FnMut(StreamId, Result<Snapshot, String>),
+    ) -> Result<(), ReadError> {
+        let found = self.guarded(|db| {
+            let mut found = Vec::new();
+            for key in db.scan_prefix([keys::SNAPSHOT]).keys() {
+                let key = key?;
+                let place = keys::fold_and_chunk(&key);
+                let stream = key.get(1..key.len().saturating_sub(7)).and_then(keys::stream_of);
+                if let (Some((fold_version, 0)), Some(stream)) = (place, stream) {
+                    found.push((stream, fold_version));
+                }
+            }
+            Ok(found)
+        })?;
+        for (stream, fold_version) in found {
+            let snapshot = match self.load_snapshot(&stream, fold_version)? {
+                Some(snapshot) => Ok(snapshot),
+                None => Err("it is not whole, or of another history".to_owned()),
+            };
+            visit(stream, snapshot);
+        }
+        Ok(())
+    }
 }
