@@ -3,6 +3,8 @@
 #[path = "definition/support.rs"]
 mod support;
 
+#[path = "definition/builtin.rs"]
+mod builtin;
 #[path = "definition/canonical.rs"]
 mod canonical;
 #[path = "definition/editor.rs"]

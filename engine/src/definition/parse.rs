@@ -27,7 +27,8 @@ pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked
     let mut definition = None;
     if let Some(mut pipeline) = pipeline {
         let upstream = check::graph(&mut reader, &mut pipeline.drafts, pipeline.workspace.as_ref());
-        check::names(&mut reader, &pipeline.drafts, pipeline.input.as_ref(), upstream.as_ref());
+        let declared = (pipeline.input.as_ref(), pipeline.workspace.is_some());
+        check::names(&mut reader, &pipeline.drafts, declared, upstream.as_ref());
         let (finish, steps): (Vec<_>, Vec<_>) = pipeline.drafts.into_iter().partition(|draft| draft.finish);
         definition = pipeline.name.map(|name| Definition {
             name,

@@ -118,7 +118,7 @@ fn an_agent_takes_over_what_its_role_file_says() {
         fixer,
         json!({
             "role": "fixer", "profile": "script", "model": "small", "effort": null,
-            "prompt": "You fix CI. ${rework.findings}\n", "session": "new", "on_invalid": "fail"
+            "prompt": "You fix CI. ${rework.?findings}\n", "session": "new", "on_invalid": "fail"
         })
     );
     let own = spec(&steps("  - {id: a, agent: {role: fixer, model: big, prompt: \"Do ${run.id}\"}}"));
@@ -176,7 +176,7 @@ fn names_depend_on_the_place() {
     for (line, fine) in [
         ("  - {id: a, foreach: {in: [1, 2], as: it}, command: 'echo ${it} ${item} ${index}'}", true),
         ("  - {id: a, command: 'echo ${item}'}", false),
-        ("  - {id: a, command: 'echo ${rework.findings} ${attempt}'}", true),
+        ("  - {id: a, command: 'echo ${rework == null ? \"\" : rework.findings} ${attempt}'}", true),
         ("  - {id: a, command: x, gates: [{command: y, policy: evidence.exit == 0}]}", true),
         ("  - {id: a, command: x, gates: [{command: y, when: evidence.exit == 0}]}", false),
         ("  - {id: a, command: x, gates: [{expression: output.ok}]}", true),

@@ -25,7 +25,7 @@ pub(crate) fn files() -> BTreeMap<String, String> {
         ("prompts/unknown.md", "# Work\n\nDo ${inptu.task}, please, in $HOME.\nAnd $${this} is literal.\n"),
         (
             "roles/fixer.md",
-            "---\nprofile: script\nmodel: small\neffort: null\n---\nYou fix CI. ${rework.findings}\n",
+            "---\nprofile: script\nmodel: small\neffort: null\n---\nYou fix CI. ${rework.?findings}\n",
         ),
         ("roles/developer.md", "You develop.\n"),
         ("roles/odd.md", "---\nprofile: script\nmodle: small\n---\nHello ${run.shrt_id}\n"),

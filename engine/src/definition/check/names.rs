@@ -19,8 +19,8 @@ const RUN_FIELDS: [&str; 8] =
 const WORKSPACE_FIELDS: [&str; 4] = ["path", "branch", "base", "commit"];
 const REWORK_FIELDS: [&str; 6] = ["from", "gate", "by", "round", "findings", "history"];
 const GATE_FIELDS: [&str; 5] = ["round", "probe_no", "used", "elapsed", "previous"];
-const FAILURE_FIELDS: [&str; 10] =
-    ["kind", "code", "message", "detail", "hint", "exit_code", "step", "round", "attempt", "at"];
+const FAILURE_FIELDS: [&str; 5] = ["kind", "code", "message", "detail", "exit_code"];
+const OWN_FIELDS: [&str; 4] = ["id", "stage", "round", "rounds"];
 
 /// Roots of later versions and of other places, for a better message.
 const ELSEWHERE: [(&str, &str); 17] = [
@@ -43,14 +43,15 @@ const ELSEWHERE: [(&str, &str); 17] = [
     ("attempt", "it is there in the work of a step"),
 ];
 
-/// Checks every expression of the file.
+/// Checks every expression of the file against what the pipeline declares: its input, and whether
+/// it has a workspace.
 pub(in super::super) fn names(
     reader: &mut Reader<'_>,
     drafts: &[Draft],
-    input: Option<&Value>,
+    (input, workspace): (Option<&Value>, bool),
     upstream: Option<&Upstream>,
 ) {
-    let check = Check { drafts, input, upstream };
+    let check = Check { drafts, input, workspace, upstream };
     for used in std::mem::take(&mut reader.uses) {
         let before = reader.problems.len();
         for access in used.expr.accesses() {
@@ -65,6 +66,8 @@ pub(in super::super) fn names(
 struct Check<'a> {
     drafts: &'a [Draft],
     input: Option<&'a Value>,
+    /// The pipeline declares a workspace.
+    workspace: bool,
     upstream: Option<&'a Upstream>,
 }
 
@@ -120,19 +123,23 @@ impl<'a> Check<'a> {
             "steps" => self.step(reader, used, access),
             "input" => self.input(reader, used, access),
             "run" => fields(reader, used, access, &RUN_FIELDS, "`run`"),
-            "workspace" => fields(reader, used, access, &WORKSPACE_FIELDS, "`workspace`"),
-            "rework" => fields(reader, used, access, &REWORK_FIELDS, "`rework`"),
+            "workspace" => {
+                fields(reader, used, access, &WORKSPACE_FIELDS, "`workspace`");
+                if !self.workspace {
+                    self.null_root(reader, used, access, "the pipeline declares no workspace");
+                }
+            }
+            "rework" => {
+                fields(reader, used, access, &REWORK_FIELDS, "`rework`");
+                self.null_root(reader, used, access, "nothing was reworked in the first round");
+            }
             "gate" => fields(reader, used, access, &GATE_FIELDS, "`gate`"),
             "failure" => fields(reader, used, access, &FAILURE_FIELDS, "`failure`"),
+            "step" => fields(reader, used, access, &OWN_FIELDS, "`step`"),
             "evidence" => {
-                let known: &[&str] = match used.place {
-                    Place::Policy("expression") => &["value", "source"],
-                    Place::Policy("command") => &["argv", "exit", "output", "source"],
-                    Place::Policy("file") => &["exists", "path", "matches", "source"],
-                    Place::Policy("frontmatter") => &["file", "from", "value", "fields", "source"],
-                    _ => return,
-                };
-                fields(reader, used, access, known, "this gate's evidence");
+                if let Place::Policy(probe) = used.place {
+                    fields(reader, used, access, evidence_fields(probe), "this gate's evidence");
+                }
             }
             _ => {}
         }
@@ -166,6 +173,22 @@ impl<'a> Check<'a> {
             format!("names at this place: {}; texts stand in quotes", roots.join(", "))
         };
         report(reader, used, access, 1, Code::UnknownName, format!("there is no name “{name}”"), hint);
+    }
+
+    /// Reports a field of a root that may be null as a whole.
+    fn null_root(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, why: &str) {
+        let root = &access.path[0];
+        let Some(field) = access.path.get(1) else { return };
+        let whole = |access: &Access| access.path.len() == 1 && access.path[0] == *root;
+        let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
+        let asked = used.expr.accesses().iter().any(whole)
+            || when.is_some_and(|when| when.accesses().iter().any(whole));
+        if asked || self.guarded(used, access, 1) {
+            return;
+        }
+        let message = format!("{root}.{field} may be absent: {why}");
+        let hint = format!("write {root}.?{field}, or {root} == null ? '…' : {root}.{field}");
+        report(reader, used, access, 2, Code::Unguarded, message, hint);
     }
 
     fn step(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
@@ -431,6 +454,28 @@ impl<'a> Check<'a> {
             // A JSON number may be whole or not.
             _ => Type::Any,
         }
+    }
+}
+
+fn evidence_fields(probe: &str) -> &'static [&'static str] {
+    match probe {
+        "expression" => &["value", "source"],
+        "command" => &["argv", "exit", "output", "timed_out", "source"],
+        "file" => &["exists", "path", "matches", "files", "glob", "min", "source"],
+        "frontmatter" => &["file", "from", "value", "fields", "order", "pass", "fail", "match", "source"],
+        _ => &[
+            "files",
+            "lines",
+            "added",
+            "deleted",
+            "names",
+            "min_files",
+            "max_files",
+            "max_lines",
+            "allow",
+            "deny",
+            "source",
+        ],
     }
 }
 

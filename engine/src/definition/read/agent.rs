@@ -101,12 +101,10 @@ impl Reader<'_> {
                 Some(node) if node.is_null() && key != "profile" => {
                     spec.insert(key.into(), Value::Null);
                 }
-                Some(node) => {
-                    if self.text_template(node, &format!("`{key}`"), Place::Work).is_some() {
-                        spec.insert(key.into(), text_value(node));
-                    }
+                Some(node) if self.text_template(node, &format!("`{key}`"), Place::Work).is_some() => {
+                    spec.insert(key.into(), text_value(node));
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
         if let Some(node) = keys.get("prompt")
@@ -145,6 +143,8 @@ impl Reader<'_> {
         {
             let args = match &node.kind {
                 Kind::List(_) => text_value(node),
+                // One whole expression may give the list.
+                _ if super::scalar::is_whole(node) => text_value(node),
                 _ => Value::Array(vec![text_value(node)]),
             };
             spec.insert("args".into(), args);

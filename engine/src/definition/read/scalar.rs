@@ -253,15 +253,16 @@ impl Reader<'_> {
     fn remember_tree(&mut self, node: &Node, place: Place) -> bool {
         match &node.kind {
             Kind::Scalar { text, .. } => self.remember_parts(node, text, place, false),
-            // Not `all`: every item is looked at.
-            Kind::List(items) => {
-                items.iter().fold(true, |fine, item| self.remember_tree(item, place) && fine)
-            }
-            Kind::Map(entries) => {
-                entries.iter().fold(true, |fine, (_, value)| self.remember_tree(value, place) && fine)
-            }
+            Kind::List(items) => self.remember_all(items.iter(), place),
+            Kind::Map(entries) => self.remember_all(entries.iter().map(|(_, value)| value), place),
             Kind::Bad => false,
         }
+    }
+
+    /// Looks at every node, also after one that is wrong.
+    fn remember_all<'n>(&mut self, nodes: impl Iterator<Item = &'n Node>, place: Place) -> bool {
+        let wrong = nodes.filter(|node| !self.remember_tree(node, place)).count();
+        wrong == 0
     }
 
     /// Takes note of the expressions in a text; `false` where one does not compile.
@@ -347,6 +348,11 @@ impl Reader<'_> {
         }
         names
     }
+}
+
+/// Whether a text is one whole `${…}`, so that its value keeps its type.
+pub(super) fn is_whole(node: &Node) -> bool {
+    node.text().is_some_and(|text| matches!(parts(text).as_deref(), Ok([Part::Expr { .. }])))
 }
 
 pub(in super::super) fn is_id(text: &str, upper: bool) -> bool {

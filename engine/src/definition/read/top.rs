@@ -60,7 +60,7 @@ impl Reader<'_> {
             keys.get("description").and_then(|node| self.text(node, "`description`")).unwrap_or_default();
         let input = keys.get("input").and_then(|node| self.schema(node, "`input`"));
         let workspace = keys.get("workspace").and_then(|node| self.workspace(node));
-        let labels = keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node));
+        let labels = keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, Place::Start));
         let defaults = keys.get("defaults").map_or_else(Defaults::default, |node| self.defaults(node));
         let mut drafts = Vec::new();
         match keys.get("steps") {
@@ -92,7 +92,8 @@ impl Reader<'_> {
         None
     }
 
-    fn labels(&mut self, node: &Node) -> BTreeMap<String, Template> {
+    /// Labels: texts by name.
+    pub(super) fn labels(&mut self, node: &Node, place: Place) -> BTreeMap<String, Template> {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, "`labels`", "a map");
             return BTreeMap::new();
@@ -100,7 +101,7 @@ impl Reader<'_> {
         let mut labels = BTreeMap::new();
         for (key, value) in entries {
             let Some(name) = key.text() else { continue };
-            if let Some(template) = self.text_template(value, &format!("the label `{name}`"), Place::Start) {
+            if let Some(template) = self.text_template(value, &format!("the label `{name}`"), place) {
                 labels.insert(name.to_owned(), template);
             }
         }
