@@ -13,5 +13,7 @@ mod editor;
 mod laws;
 #[path = "definition/messages.rs"]
 mod messages;
+#[path = "definition/reference.rs"]
+mod reference;
 #[path = "definition/rules.rs"]
 mod rules;

@@ -31,6 +31,50 @@ fn law(text: &str) {
     }
 }
 
+/// The texts that a generated step may have for each of its keys.
+const PIECES: [&[&str]; 9] = [
+    &["", "    when: run.title == 'x'\n", "    when: attempts_made < 3\n"],
+    &["", "    timeout: 5m\n", "    timeout: \"${input.?t.orValue('1m')}\"\n"],
+    &["", "    retry: { attempts: 3, backoff: 1s..9s, only: [lost] }\n"],
+    &[
+        "",
+        "    on_fail: block\n",
+        "    on_fail: continue\n",
+        "    on_fail: [{ when: failure.kind == 'exit', fail: { code: X } }, block]\n",
+    ],
+    &["", "    max_rounds: 4\n"],
+    &["", "    outputs: { a: out.txt, b: { file: \"${run.id}.log\", optional: true }, json: stdout }\n"],
+    &["", "    stage: S\n"],
+    &["", "    env: { A: \"${run.id}\", B: 1.10 }\n"],
+    &["", "    foreach: { in: [1, 2, x], as: it, max_in_flight: 2 }\n"],
+];
+
+const WORKS: [&str; 4] = [
+    "    command: echo ${run.id} \"$HOME\"\n",
+    "    command: [make, \"${input}\"]\n",
+    "    agent: { prompt: \"Do ${run.id}\", schema: { const: \"${x}\" } }\n",
+    "    agent: fixer\n",
+];
+
+const GATES: [&str; 5] = [
+    "",
+    "    gates: [{ command: make test, on_fail: { rework: SELF, max: 2, then: continue } }]\n",
+    "    gates: [{ expression: 'true' }, { diff: { max_files: 3 }, code: BIG }]\n",
+    "    gates: [{ frontmatter: { file: a.md, fields: [s], pass: [READY, \"${\"] } }]\n",
+    "    gates: [{ id: P, command: x, poll: { every: 1s, max: 3 }, policy: evidence.exit < 2 }]\n",
+];
+
+fn step() -> impl Strategy<
+    Value = (Vec<prop::sample::Index>, prop::sample::Index, prop::sample::Index, Option<prop::sample::Index>),
+> {
+    (
+        proptest::collection::vec(any::<prop::sample::Index>(), PIECES.len()),
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        proptest::option::of(any::<prop::sample::Index>()),
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -61,5 +105,32 @@ proptest! {
             }
         }
         law(&String::from_utf8_lossy(&bytes));
+    }
+
+    /// What is read from a generated file has a document that reads back, and one hash.
+    #[test]
+    fn generated_pipelines_read_back(steps in proptest::collection::vec(step(), 1..7)) {
+        let mut text = String::from("name: generated\nsteps:\n");
+        for (at, (pieces, work, gates, need)) in steps.iter().enumerate() {
+            text.push_str(&format!("  - id: s{at}\n"));
+            for (choices, choice) in PIECES.iter().zip(pieces) {
+                let piece = choice.get(choices);
+                text.push_str(&piece.replace("attempts_made", &format!("steps.s{at}.rounds")));
+            }
+            text.push_str(WORKS[work.index(WORKS.len())]);
+            text.push_str(&GATES[gates.index(GATES.len())].replace("SELF", &format!("s{at}")));
+            if let (Some(need), true) = (need, at > 0) {
+                text.push_str(&format!("    needs: [s{}]\n", need.index(at)));
+            }
+        }
+        let checked = match parse(&text, "generated.yaml", &files()) {
+            Ok(checked) => checked,
+            Err(problems) => panic!("{problems}\n{text}"),
+        };
+        let document = checked.definition.document();
+        let again = Definition::from_document(&document).unwrap();
+        prop_assert_eq!(&again, &checked.definition);
+        prop_assert_eq!(again.hash(), checked.definition.hash());
+        prop_assert_eq!(again.document(), document);
     }
 }
