@@ -1,2 +1,4 @@
 //! Everfold.
 #![forbid(unsafe_code)]
+
+pub mod graph;

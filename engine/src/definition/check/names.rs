@@ -1,5 +1,7 @@
 //! The names in expressions: do they exist, may they be absent, do the types fit.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::super::codes::Code;
@@ -51,7 +53,8 @@ pub(in super::super) fn names(
     (input, workspace): (Option<&Value>, bool),
     upstream: Option<&Upstream>,
 ) {
-    let check = Check { drafts, input, workspace, upstream };
+    let steps = drafts.iter().enumerate().rev().map(|(at, draft)| (draft.step.id.as_str(), at)).collect();
+    let check = Check { drafts, steps, input, workspace, upstream };
     for used in std::mem::take(&mut reader.uses) {
         let before = reader.problems.len();
         for access in used.expr.accesses() {
@@ -65,6 +68,8 @@ pub(in super::super) fn names(
 
 struct Check<'a> {
     drafts: &'a [Draft],
+    /// Where each step stands in `drafts`.
+    steps: BTreeMap<&'a str, usize>,
     input: Option<&'a Value>,
     /// The pipeline declares a workspace.
     workspace: bool,
@@ -159,7 +164,7 @@ impl<'a> Check<'a> {
             );
         }
         let upper = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-        let is_step = self.drafts.iter().any(|draft| draft.step.id.as_str() == name);
+        let is_step = self.steps.contains_key(name);
         let hint = if used.shell
             && access.path.len() == 1
             && (upper || similar(name, roots.iter().copied()).is_none())
@@ -193,11 +198,11 @@ impl<'a> Check<'a> {
 
     fn step(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
         let [_, name, field, ..] = access.path.as_slice() else { return };
-        let Some(at) = self.drafts.iter().position(|draft| draft.step.id.as_str() == name) else {
+        let Some(at) = self.steps.get(name.as_str()).copied() else {
             if reader.broken.contains(name) {
                 return;
             }
-            let names = self.drafts.iter().map(|draft| draft.step.id.as_str());
+            let names = self.steps.keys().copied();
             let hint = match similar(name, names.clone()) {
                 Some(near) => format!("did you mean {}?", step_path(near)),
                 None => format!("steps: {}", names.collect::<Vec<_>>().join(", ")),

@@ -1,0 +1,173 @@
+//! Places for boxes and arrows.
+
+use dagre::graph::{Graph, GraphOptions};
+use dagre::layout::types::LabelPos;
+use dagre::{EdgeLabel, LayoutOptions, NodeLabel, layout};
+
+use super::sketch::{Box, Sketch};
+
+/// A placed picture; y grows downwards, all numbers are pixels.
+pub(super) struct Placed {
+    pub(super) width: f64,
+    pub(super) height: f64,
+    /// By box: its left upper corner, width and height.
+    pub(super) boxes: Vec<Rect>,
+    /// By arrow of the sketch.
+    pub(super) arrows: Vec<Vec<(f64, f64)>>,
+    /// By route backwards: its line from the failing step to the reworked one, and its label's middle.
+    pub(super) backs: Vec<(Vec<(f64, f64)>, (f64, f64))>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Rect {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+pub(super) const MARGIN: f64 = 24.0;
+pub(super) const TITLE: f64 = 64.0;
+const BETWEEN_FINISH: f64 = 56.0;
+
+/// The width of a text in pixels, near enough for boxes.
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
+    let units: f64 = text
+        .chars()
+        .map(|c| match c {
+            'i' | 'l' | 'j' | '.' | ',' | ':' | '\'' | '|' | 'I' | ' ' => 0.36,
+            'm' | 'w' | 'M' | 'W' | '—' | '…' => 0.92,
+            c if c.is_ascii_uppercase() => 0.70,
+            _ => 0.60,
+        })
+        .sum();
+    units * size
+}
+
+pub(super) fn size(step: &Box) -> (f64, f64) {
+    let mut width = text_width(&step.id, 15.0) + 16.0;
+    width = width.max(text_width(&step.summary, 12.0));
+    for note in &step.notes {
+        width = width.max(text_width(note, 11.0));
+    }
+    for gate in &step.gates {
+        width = width.max(text_width(&gate.id, 11.0) + 20.0);
+    }
+    let height = 52.0 + 17.0 * step.notes.len() as f64;
+    let gates = if step.gates.is_empty() { 0.0 } else { 8.0 + 20.0 * step.gates.len() as f64 };
+    ((width + 36.0).max(140.0), height + gates)
+}
+
+pub(super) fn place(sketch: &Sketch) -> Placed {
+    let mut graph: Graph<NodeLabel, EdgeLabel> =
+        Graph::with_options(GraphOptions { directed: true, multigraph: true, compound: false });
+    let name = |at: usize| format!("n{at}");
+    for (at, step) in sketch.boxes.iter().enumerate().filter(|(_, step)| !step.finish) {
+        let (width, height) = size(step);
+        graph.set_node(name(at), Some(NodeLabel { width, height, ..NodeLabel::default() }));
+    }
+    for (at, (from, to)) in sketch.arrows.iter().enumerate() {
+        let label = EdgeLabel { weight: 4, ..EdgeLabel::default() };
+        graph.set_edge(name(*from), name(*to), Some(label), Some(&format!("a{at}")));
+    }
+    for (at, back) in sketch.backs.iter().enumerate() {
+        // Laid out in the direction of the needs and drawn the other way round, so that no need is turned.
+        let label = EdgeLabel {
+            weight: 1,
+            width: text_width(&back.label, 11.0) + 12.0,
+            height: 20.0,
+            labelpos: LabelPos::Center,
+            ..EdgeLabel::default()
+        };
+        graph.set_edge(name(back.to), name(back.from), Some(label), Some(&format!("b{at}")));
+    }
+    let options = LayoutOptions { nodesep: 36.0, edgesep: 24.0, ranksep: 44.0, ..LayoutOptions::default() };
+    layout(&mut graph, Some(options));
+    let points = |from: usize, to: usize, edge: &str| -> Vec<(f64, f64)> {
+        graph
+            .edge(&name(from), &name(to), Some(edge))
+            .map(|label| label.points.iter().map(|point| (point.x, point.y)).collect())
+            .unwrap_or_default()
+    };
+    let mut placed =
+        Placed { width: 0.0, height: 0.0, boxes: Vec::new(), arrows: Vec::new(), backs: Vec::new() };
+    for (at, step) in sketch.boxes.iter().enumerate() {
+        let (width, height) = size(step);
+        let (x, y) = graph
+            .node(&name(at))
+            .map_or((0.0, 0.0), |node| (node.x.unwrap_or_default(), node.y.unwrap_or_default()));
+        placed.boxes.push(Rect { x: x - width / 2.0, y: y - height / 2.0, width, height });
+    }
+    for (at, (from, to)) in sketch.arrows.iter().enumerate() {
+        placed.arrows.push(points(*from, *to, &format!("a{at}")));
+    }
+    for (at, back) in sketch.backs.iter().enumerate() {
+        let edge = format!("b{at}");
+        let mut line = points(back.to, back.from, &edge);
+        line.reverse();
+        let middle = graph
+            .edge(&name(back.to), &name(back.from), Some(&edge))
+            .and_then(|label| Some((label.x?, label.y?)))
+            .or_else(|| line.get(line.len() / 2).copied())
+            .unwrap_or_default();
+        placed.backs.push((line, middle));
+    }
+    frame(sketch, &mut placed);
+    placed
+}
+
+/// Moves everything into view, with the title above and `on_finish` below.
+fn frame(sketch: &Sketch, placed: &mut Placed) {
+    let mut left = f64::MAX;
+    let mut right = f64::MIN;
+    let mut top = f64::MAX;
+    let mut bottom = f64::MIN;
+    let mut cover = |x: f64, y: f64| {
+        left = left.min(x);
+        right = right.max(x);
+        top = top.min(y);
+        bottom = bottom.max(y);
+    };
+    for (step, rect) in sketch.boxes.iter().zip(&placed.boxes) {
+        if !step.finish {
+            cover(rect.x, rect.y);
+            cover(rect.x + rect.width, rect.y + rect.height);
+        }
+    }
+    for line in placed.arrows.iter().chain(placed.backs.iter().map(|(line, _)| line)) {
+        line.iter().for_each(|(x, y)| cover(*x, *y));
+    }
+    for (back, (_, (x, y))) in sketch.backs.iter().zip(&placed.backs) {
+        let half = text_width(&back.label, 11.0) / 2.0 + 6.0;
+        cover(x - half, y - 10.0);
+        cover(x + half, y + 10.0);
+    }
+    let (dx, dy) = (MARGIN - left, TITLE + MARGIN / 2.0 - top);
+    let shift = |point: &mut (f64, f64)| {
+        point.0 += dx;
+        point.1 += dy;
+    };
+    for (line, middle) in &mut placed.backs {
+        line.iter_mut().for_each(shift);
+        shift(middle);
+    }
+    placed.arrows.iter_mut().flatten().for_each(shift);
+    let mut finish_x = MARGIN;
+    let finish_y = bottom + dy + BETWEEN_FINISH;
+    let mut lowest = bottom + dy;
+    let mut rightmost = right + dx;
+    for (step, rect) in sketch.boxes.iter().zip(&mut placed.boxes) {
+        if step.finish {
+            (rect.x, rect.y) = (finish_x, finish_y);
+            finish_x += rect.width + 36.0;
+            rightmost = rightmost.max(rect.x + rect.width);
+            lowest = lowest.max(rect.y + rect.height);
+        } else {
+            rect.x += dx;
+            rect.y += dy;
+        }
+    }
+    let title = text_width(&sketch.name, 20.0).max(text_width(&sketch.description, 12.5)) + MARGIN;
+    placed.width = (rightmost.max(title) + MARGIN).ceil();
+    placed.height = (lowest + MARGIN).ceil();
+}

@@ -1,0 +1,15 @@
+//! Pipelines as pictures: [`text`] for terminals, [`svg`] for pages and files.
+//!
+//! Law: a picture is a function of the definition alone; equal definitions give equal bytes. The SVG
+//! holds no script and loads nothing.
+
+mod layout;
+mod sketch;
+mod svg;
+mod text;
+
+pub use svg::svg;
+pub use text::text;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! What a picture shows of a definition, before it is placed.
+
+use everfold_engine::definition::{
+    Definition, Gate, Probe, Route, RouteMax, RouteTo, Routes, Setting, Step, Task, Work,
+};
+use serde_json::Value;
+
+/// A step as a box.
+pub(super) struct Box {
+    pub(super) id: String,
+    pub(super) kind: Kind,
+    /// What it does, in a few words.
+    pub(super) summary: String,
+    /// `when`, `foreach`, `retry`: what else decides how it runs.
+    pub(super) notes: Vec<String>,
+    pub(super) gates: Vec<GateLine>,
+    /// What follows the work itself, where the file says: cause and route.
+    pub(super) routes: Vec<(&'static str, String)>,
+    pub(super) standby: bool,
+    /// It belongs to `on_finish`.
+    pub(super) finish: bool,
+}
+
+/// What a step does, as far as pictures tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Command,
+    Agent,
+    Function,
+    Approval,
+    Wait,
+    /// Gates only.
+    Gates,
+}
+
+pub(super) struct GateLine {
+    pub(super) id: String,
+    pub(super) probe: String,
+    /// Where its failure leads.
+    pub(super) route: String,
+}
+
+/// A route backwards.
+pub(super) struct Back {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) label: String,
+}
+
+pub(super) struct Sketch {
+    pub(super) name: String,
+    pub(super) description: String,
+    /// Steps in the order of the file, then those of `on_finish`.
+    pub(super) boxes: Vec<Box>,
+    /// Needs: from, to.
+    pub(super) arrows: Vec<(usize, usize)>,
+    pub(super) backs: Vec<Back>,
+}
+
+impl Sketch {
+    pub(super) fn of(definition: &Definition) -> Self {
+        let find = |id: &str| definition.steps.iter().position(|step| step.id.as_str() == id);
+        let mut sketch = Self {
+            name: definition.name.clone(),
+            description: definition.description.clone(),
+            boxes: definition.steps.iter().map(|step| describe(step, false)).collect(),
+            arrows: Vec::new(),
+            backs: Vec::new(),
+        };
+        for (to, step) in definition.steps.iter().enumerate() {
+            sketch
+                .arrows
+                .extend(step.needs.iter().filter_map(|need| find(need.as_str())).map(|from| (from, to)));
+            for (cause, routes) in all_routes(step) {
+                for (target, times) in reworks(routes) {
+                    let Some(target) = find(&target) else { continue };
+                    let label = if times.is_empty() { cause.clone() } else { format!("{cause} {times}") };
+                    match sketch.backs.iter_mut().find(|back| back.from == to && back.to == target) {
+                        Some(back) => {
+                            back.label.push_str(", ");
+                            back.label.push_str(&label);
+                        }
+                        None => sketch.backs.push(Back { from: to, to: target, label }),
+                    }
+                }
+            }
+        }
+        sketch.boxes.extend(definition.on_finish.iter().map(|step| describe(step, true)));
+        sketch
+    }
+}
+
+/// The routes of a step with what causes them.
+fn all_routes(step: &Step) -> Vec<(String, &Routes)> {
+    let mut routes = vec![("success".to_owned(), &step.on_success), ("failure".to_owned(), &step.on_fail)];
+    if let Some(Work::Approval(approval)) = &step.work {
+        routes.push(("rejected".to_owned(), &approval.on_reject));
+    }
+    for gate in &step.gates {
+        routes.push((gate.id.clone(), &gate.on_fail));
+        if let Some(poll) = &gate.poll {
+            routes.push((format!("{} over", gate.id), &poll.on_timeout));
+        }
+    }
+    routes
+}
+
+/// The targets of reworks in some routes, with how often.
+fn reworks(routes: &Routes) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for route in &routes.0 {
+        let mut current = Some(route);
+        while let Some(route) = current {
+            if let RouteTo::Rework(step) = &route.to {
+                found.push((step.to_string(), times(route)));
+            }
+            current = route.then.as_deref();
+        }
+    }
+    found
+}
+
+fn times(route: &Route) -> String {
+    match &route.max {
+        Some(RouteMax::Times(Setting::Fixed(times))) => format!("×{times}"),
+        Some(RouteMax::Times(Setting::Computed(_))) => "×…".to_owned(),
+        Some(RouteMax::Unlimited) | None => String::new(),
+    }
+}
+
+fn describe(step: &Step, finish: bool) -> Box {
+    let (kind, summary) = match &step.work {
+        None => (Kind::Gates, "gates".to_owned()),
+        Some(Work::Task(task)) => task_words(task),
+        Some(Work::Approval(approval)) => {
+            let roles =
+                if approval.roles.is_empty() { "anyone".to_owned() } else { approval.roles.join(", ") };
+            (Kind::Approval, format!("approval by {roles}"))
+        }
+        Some(Work::Wait(wait)) => (Kind::Wait, format!("wait {}", setting(&wait.span))),
+    };
+    let mut notes = Vec::new();
+    if let Some(when) = &step.when {
+        notes.push(format!("when {}", one_line(when.source())));
+    }
+    if let Some(foreach) = &step.foreach {
+        let name = foreach.name.as_deref().unwrap_or("item");
+        notes.push(format!("for each {name} in {}", one_line(&json_text(foreach.items.source()))));
+    }
+    let gates = step.gates.iter().map(|gate| gate_line(gate, step)).collect();
+    let mut routes = Vec::new();
+    if let Some(Work::Approval(approval)) = &step.work
+        && !approval.on_reject.is_empty()
+    {
+        routes.push(("rejected", route_words(&approval.on_reject)));
+    }
+    if !step.on_fail.is_empty() && step.work.is_some() {
+        routes.push(("failed", route_words(&step.on_fail)));
+    }
+    if !step.on_success.is_empty() {
+        routes.push(("succeeded", route_words(&step.on_success)));
+    }
+    Box { id: step.id.to_string(), kind, summary, notes, gates, routes, standby: step.standby, finish }
+}
+
+fn task_words(task: &Task) -> (Kind, String) {
+    let spec = task.spec.source();
+    let text = |key: &str| spec.get(key).and_then(Value::as_str).map(one_line);
+    match task.kind.as_str() {
+        Task::AGENT => {
+            let who = text("role").or_else(|| text("profile"));
+            (Kind::Agent, who.map_or_else(|| "agent".to_owned(), |who| format!("agent {who}")))
+        }
+        Task::FUNCTION => (Kind::Function, text("name").unwrap_or_else(|| "function".to_owned())),
+        _ => (Kind::Command, format!("$ {}", command_line(spec))),
+    }
+}
+
+/// A command in one line, with expressions as they were written.
+fn command_line(spec: &Value) -> String {
+    if let Some(words) = spec.get("argv").and_then(Value::as_array) {
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        return one_line(&words.join(" "));
+    }
+    let mut shell = spec.get("shell").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for (name, value) in spec.get("vars").and_then(Value::as_object).into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default();
+        shell = shell.replace(&format!("\"$${{{name}}}\""), value).replace(&format!("$${{{name}}}"), value);
+    }
+    one_line(&shell.replace("$${", "${"))
+}
+
+fn gate_line(gate: &Gate, step: &Step) -> GateLine {
+    let probe = match &gate.probe {
+        Probe::Expression(expr) => one_line(expr.source()),
+        Probe::Task(task) if task.kind == Task::COMMAND => format!("$ {}", command_line(task.spec.source())),
+        Probe::Task(task) => {
+            let spec = task.spec.source();
+            let file =
+                ["file", "exists", "glob"].into_iter().find_map(|key| spec.get(key).and_then(Value::as_str));
+            file.map_or_else(|| task.kind.clone(), |file| format!("{} {}", task.kind, one_line(file)))
+        }
+    };
+    let routes = if gate.on_fail.is_empty() { &step.on_fail } else { &gate.on_fail };
+    GateLine { id: gate.id.clone(), probe, route: route_words(routes) }
+}
+
+/// Routes in words: `rework build ×3, else block`.
+fn route_words(routes: &Routes) -> String {
+    let words: Vec<String> = routes.0.iter().map(one_route).collect();
+    if words.is_empty() { "fail".to_owned() } else { words.join(" | ") }
+}
+
+fn one_route(route: &Route) -> String {
+    let then = route.then.as_deref().map_or("block".to_owned(), one_route);
+    match &route.to {
+        RouteTo::Continue => "continue".to_owned(),
+        RouteTo::Block => "block".to_owned(),
+        RouteTo::Fail { .. } => "fail".to_owned(),
+        RouteTo::Finish(_) => "finish".to_owned(),
+        RouteTo::Rework(step) if route.max == Some(RouteMax::Unlimited) => format!("rework {step}"),
+        RouteTo::Rework(step) => format!("rework {step} {}, then {then}", times(route)),
+    }
+}
+
+fn setting<T: serde::Serialize>(setting: &Setting<T>) -> String {
+    json_text(&serde_json::to_value(setting).unwrap_or_default())
+}
+
+fn json_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The first line of a text, at most 36 characters of it.
+fn one_line(text: &str) -> String {
+    const CHARS_MAX: usize = 36;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines.next().unwrap_or_default();
+    let more = lines.next().is_some();
+    let mut line: String = first.chars().take(CHARS_MAX).collect();
+    if more || first.chars().count() > CHARS_MAX {
+        line.push('…');
+    }
+    line
+}

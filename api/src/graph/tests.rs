@@ -1,0 +1,59 @@
+//! Pictures of the built-in pipeline and of a graph with branches.
+
+use everfold_engine::definition::{Definition, NoFiles, parse};
+
+use super::{svg, text};
+
+fn read(source: &str) -> Definition {
+    match parse(source, "pipeline.yaml", &NoFiles) {
+        Ok(checked) => checked.definition,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+fn example() -> Definition {
+    read(
+        "name: delivery\ndescription: Builds <all> & ships\nsteps:\n  \
+         - {id: analyse, agent: {role: analyst, prompt: do it}, gates: [{id: ready, frontmatter: {file: a.md, fields: [s], pass: [OK]}, on_fail: {rework: analyse, max: 2}}]}\n  \
+         - {id: approve, approval: {title: Go on, roles: [product], on_reject: {rework: analyse}}}\n  \
+         - {id: fix-ci, standby: true, agent: {role: fixer, prompt: fix}}\n  \
+         - {id: build, needs: [approve], when: run.title != 'dry', agent: {role: developer, prompt: build}, gates: [{id: tests, command: make test, on_fail: {rework: build}}, {diff: {max_files: 40}}]}\n  \
+         - {id: lint, needs: [approve], command: make lint}\n  \
+         - {id: ci, needs: [build, fix-ci, lint], gates: [{id: status, command: './ci ${workspace == null}', poll: {every: 30s, for: 1h}, on_fail: {rework: fix-ci, max: 10, then: block}}]}\n  \
+         - {id: platforms, foreach: {in: [linux, macos], as: platform}, command: './build.sh ${platform}'}\n  \
+         - {id: settle, needs: [ci], wait: {for: 10m}}\n  \
+         - {id: ship, needs: [platforms, settle], function: git.merge, on_fail: {rework: build, max: 1}}\n\
+         on_finish:\n  - {id: tidy, command: make clean}\n  - {id: tell, command: ./tell.sh}\n",
+    )
+}
+
+#[test]
+fn a_pipeline_as_text() {
+    insta::assert_snapshot!(text(&example()));
+}
+
+#[test]
+fn a_pipeline_as_svg() {
+    let picture = svg(&example());
+    assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
+    assert!(picture.contains("Builds &lt;all&gt; &amp; ships") && !picture.contains("<all>"));
+    assert!(!picture.contains("<script") && !picture.contains("NaN") && !picture.contains("inf"));
+    assert_eq!(picture.matches("class=\"back\"").count(), 5);
+    assert_eq!(picture, svg(&example()), "equal definitions give equal pictures");
+    if let Ok(path) = std::env::var("EVERFOLD_SHOW_SVG") {
+        std::fs::write(path, picture).unwrap();
+    }
+}
+
+#[test]
+fn odd_graphs_are_drawn() {
+    for steps in [
+        "  - {id: a, command: x}",
+        "  - {id: a, command: x}\n  - {id: b, needs: [], command: x}\n  - {id: c, needs: [], command: x}\n  - {id: d, needs: [a, b, c], command: x}",
+        "  - {id: z, needs: [a], command: x}\n  - {id: a, needs: [], command: x, on_fail: {rework: a}}",
+    ] {
+        let definition = read(&format!("name: x\nsteps:\n{steps}\n"));
+        assert!(text(&definition).contains("x"));
+        assert!(!svg(&definition).contains("NaN"));
+    }
+}
