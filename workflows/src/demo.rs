@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use everfold_engine::json::Value;
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::builtin::write_files;
 
 /// The task of the demo.
 pub const TASK: &str = "Write every number from 1 to 3999 as a Roman numeral";
-/// The step whose process outlives the engine in the demo; its first round takes four `DEMO_PACE`s.
+/// The step whose process outlives the engine in the demo; its first round takes four paces.
 pub const LONG_STEP: &str = "develop";
 /// What the agents execute in a run that is not retried: step and round.
 pub const EXECUTIONS: [(&str, u32); 6] =
@@ -83,6 +84,14 @@ impl Scratch {
         }
         let executions = agents.join("executions.log");
         Ok(Self { repository, agents, executions })
+    }
+
+    /// Sets how long one piece of an agent's work takes; without it, a second.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_pace(&self, pace: Duration) -> io::Result<()> {
+        std::fs::write(self.agents.join("pace"), pace.as_secs_f64().to_string())
     }
 
     /// The input of the pipeline `delivery` for this project.

@@ -6,14 +6,14 @@ folder=${DELIVERY_FOLDER:?set by the pipeline}
 mkdir -p "$folder"
 
 # One line per execution, outside the repository: proof of what really ran.
-echo "$EVERFOLD_STEP $EVERFOLD_ROUND $EVERFOLD_ATTEMPT $$" >> "${DEMO_EXECUTIONS:-$here/executions.log}"
+echo "$EVERFOLD_STEP $EVERFOLD_ROUND $EVERFOLD_ATTEMPT $$" >> "$here/executions.log"
 
 say() {
     echo "$EVERFOLD_STEP: $*"
 }
 
-# Work takes time; DEMO_PACE is how many seconds one piece of it takes.
+# Work takes time: one second for each piece of it, or what stands in the file `pace`.
 work() {
     say "$*"
-    sleep "${DEMO_PACE:-1}"
+    sleep "$(cat "$here/pace" 2> /dev/null || echo 1)"
 }
