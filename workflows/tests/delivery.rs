@@ -292,3 +292,49 @@ async fn a_delivery_is_reworked_once_merged_and_nothing_runs_twice() {
         std::process::Command::new("sh").arg("roman.sh").arg("1994").current_dir(&repository).output();
     assert_eq!(String::from_utf8(numeral.unwrap().stdout).unwrap(), "MCMXCIV\n");
 }
+
+/// A delivery on a scratch project, stopped before the first attempt of `step`.
+async fn until_step(scratch: &Scratch, home: Home, input: &Value, step: &str) -> Run {
+    scratch.set_pace(Duration::from_millis(20)).unwrap();
+    let mut run = Run::start(home, "delivery", input);
+    let is_next = |run: &Run| {
+        effects(&run.state)
+            .into_iter()
+            .any(|effect| matches!(effect, Effect::Attempt { id, .. } if id.path.step.as_str() == step))
+    };
+    while !is_next(&run) {
+        assert!(run.act().await, "{step} was never reached: {:?}", run.verdicts());
+    }
+    run
+}
+
+#[tokio::test]
+async fn a_base_that_moved_since_staging_is_staged_again() {
+    let home = Home::new();
+    let scratch = Scratch::write(&home.path("scratch")).unwrap();
+    let mut run = until_step(&scratch, home, &scratch.input(), "deploy").await;
+    std::fs::write(scratch.repository.join("NEWS"), "meanwhile\n").unwrap();
+    git(&scratch.repository, &["add", "NEWS"]);
+    git(&scratch.repository, &["commit", "--quiet", "-m", "Meanwhile"]);
+    while run.act().await {}
+    assert_eq!(run.state.status(), RunStatus::Succeeded, "{:?}", run.state.failure());
+    assert!(run.verdicts().contains(&"staging/2 staging-tests pass".to_owned()), "{:?}", run.verdicts());
+    assert!(scratch.repository.join("NEWS").exists() && scratch.repository.join("docs/delivery").is_dir());
+}
+
+#[tokio::test]
+async fn a_base_that_is_checked_out_nowhere_is_merged_without_touching_a_folder() {
+    let home = Home::new();
+    let scratch = Scratch::write(&home.path("scratch")).unwrap();
+    git(&scratch.repository, &["checkout", "--quiet", "-b", "mine"]);
+    std::fs::write(scratch.repository.join("README.md"), "being edited\n").unwrap();
+    let mut input = scratch.input();
+    input["base"] = "main".into();
+    input["unattended"] = true.into();
+    let mut run = until_step(&scratch, home, &input, "deploy").await;
+    while run.act().await {}
+    assert_eq!(run.state.status(), RunStatus::Succeeded, "{:?}", run.state.failure());
+    assert_eq!(git(&scratch.repository, &["log", "-1", "--format=%p", "main"]).split(' ').count(), 2);
+    assert_eq!(git(&scratch.repository, &["status", "--porcelain"]), "M README.md");
+    assert!(!run.events.iter().any(|event| matches!(event, RunEvent::ApprovalRequested(_))));
+}
