@@ -20,7 +20,7 @@ pub struct Artefact {
 pub struct Usage {
     /// The model, where there is one.
     pub model: Option<String>,
-    /// Tokens read.
+    /// Tokens read, those from a cache left out.
     pub input_tokens: u64,
     /// Tokens read from a cache.
     pub cached_tokens: u64,

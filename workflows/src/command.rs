@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::process::{Answer, Ended, Plan, Processes, attempt, cancel};
+use crate::process::{Answer, Begun, Ended, Plan, Processes, attempt, cancel};
 
 /// Standard output that is kept as it came.
 pub(crate) const STDOUT_BYTES_MAX: u64 = 1024 * 1024;
@@ -132,7 +132,7 @@ impl Executor for CommandExecutor {
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
         let plan = plan(&request);
-        attempt(self.processes.clone(), request, plan, observer).boxed()
+        attempt(self.processes.clone(), request, plan, observer, Begun::Perhaps).boxed()
     }
 
     fn reattach(
@@ -140,12 +140,12 @@ impl Executor for CommandExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        self.start(request, observer)
+        let plan = plan(&request);
+        attempt(self.processes.clone(), request, plan, observer, Begun::Surely).boxed()
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
-        let processes = self.processes.clone();
-        async move { cancel(&processes.shim, &request.folder).await }.boxed()
+        cancel(self.processes.shim.clone(), request.folder).boxed()
     }
 }
 

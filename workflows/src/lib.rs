@@ -15,4 +15,7 @@ pub mod process;
 pub mod settings;
 pub mod shim;
 
+mod edge;
 mod yaml;
+
+pub use edge::edge;

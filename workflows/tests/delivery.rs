@@ -178,7 +178,10 @@ impl Run {
                 () = support::until("the start", || folder.join("shim.json").exists()) => {}
             }
         }
-        let end = self.executor(&kind).reattach(request, nobody()).await;
+        let end = match id.path.step.as_str() == LONG_STEP {
+            true => self.executor(&kind).reattach(request, nobody()).await,
+            false => self.executor(&kind).start(request, nobody()).await,
+        };
         let (commit, artefacts, ended_at) = (end.commit, end.artefacts, end.ended_at);
         let result = match end.result {
             AttemptResult::Succeeded(output) => Ok(JsonText::new(&output)),

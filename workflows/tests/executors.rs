@@ -71,10 +71,13 @@ fn a_process_outlives_two_engines_and_runs_once() {
         let first = runtime();
         let executor = CommandExecutor::new(home.processes());
         first.block_on(async {
-            let attempt = executor.reattach(request.clone(), nobody());
+            let attempt = match engine {
+                0 => executor.start(request.clone(), nobody()),
+                _ => executor.reattach(request.clone(), nobody()),
+            };
             tokio::select! {
                 end = attempt => panic!("ended in engine {engine}: {end:?}"),
-                () = until("the start", || home.work("runs").exists()) => {}
+                () = until("the start", || home.path("attempt/shim.json").exists()) => {}
             }
         });
         first.shutdown_background();
@@ -153,6 +156,18 @@ async fn cancelled_before_it_started_it_never_starts() {
     executor.cancel(request.clone()).await;
     let end = executor.start(request, nobody()).await;
     assert_eq!(failure(&end).kind, FailureKind::Cancelled);
+    assert!(!home.work("never").exists());
+}
+
+#[tokio::test]
+async fn p1_what_began_is_lost_with_its_folder_and_never_begun_again() {
+    let home = Home::new();
+    let executor = CommandExecutor::new(home.processes());
+    let end = executor.reattach(home.shell("echo never > never"), nobody()).await;
+    assert!(matches!(end.result, AttemptResult::Lost { .. }), "{end:?}");
+    drop(executor.cancel(home.shell("")));
+    let end = executor.reattach(home.shell("echo never > never"), nobody()).await;
+    assert_eq!(failure(&end).kind, FailureKind::Cancelled, "the mark is there before the future is polled");
     assert!(!home.work("never").exists());
 }
 

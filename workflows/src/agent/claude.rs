@@ -43,7 +43,7 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
     transcript
 }
 
-/// By model where the result tells them apart, else in one.
+/// By model where the result tells them apart, else in one. Tokens written to the cache count as read.
 fn usage(result: &Value, model: Option<String>, session: Option<String>) -> Vec<Usage> {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     if let Some(models) = result["modelUsage"].as_object().filter(|models| !models.is_empty()) {
@@ -53,13 +53,10 @@ fn usage(result: &Value, model: Option<String>, session: Option<String>) -> Vec<
             .into_iter()
             .map(|name| {
                 let used = &models[name];
-                let cached = number(&used["cacheReadInputTokens"]);
                 Usage {
                     model: Some(name.clone()),
-                    input_tokens: number(&used["inputTokens"])
-                        + number(&used["cacheCreationInputTokens"])
-                        + cached,
-                    cached_tokens: cached,
+                    input_tokens: number(&used["inputTokens"]) + number(&used["cacheCreationInputTokens"]),
+                    cached_tokens: number(&used["cacheReadInputTokens"]),
                     output_tokens: number(&used["outputTokens"]),
                     cost_micros: cost_micros(used["costUSD"].as_f64().unwrap_or(0.0)),
                     session: session.clone(),
@@ -68,11 +65,10 @@ fn usage(result: &Value, model: Option<String>, session: Option<String>) -> Vec<
             .collect();
     }
     let used = &result["usage"];
-    let cached = number(&used["cache_read_input_tokens"]);
     vec![Usage {
         model,
-        input_tokens: number(&used["input_tokens"]) + number(&used["cache_creation_input_tokens"]) + cached,
-        cached_tokens: cached,
+        input_tokens: number(&used["input_tokens"]) + number(&used["cache_creation_input_tokens"]),
+        cached_tokens: number(&used["cache_read_input_tokens"]),
         output_tokens: number(&used["output_tokens"]),
         cost_micros: cost_micros(result["total_cost_usd"].as_f64().unwrap_or(0.0)),
         session,
@@ -130,10 +126,7 @@ mod tests {
         );
         let [main, small] = transcript.usage.as_slice() else { panic!("{:?}", transcript.usage) };
         assert_eq!(small.model.as_deref(), Some("claude-sonnet-4-5-20250929"));
-        assert_eq!(
-            (small.input_tokens, small.cached_tokens, small.output_tokens),
-            (8 + 5_210 + 31_744, 31_744, 412)
-        );
+        assert_eq!((small.input_tokens, small.cached_tokens, small.output_tokens), (8 + 5_210, 31_744, 412));
         assert_eq!(small.cost_micros + main.cost_micros, 36_201);
         assert_eq!(small.session.as_deref(), Some("5b6f0a0e-6a5e-4d0e-9a36-0d0a8a8f2c11"));
     }

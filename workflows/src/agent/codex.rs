@@ -19,8 +19,10 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
             }
             Some("turn.completed") => {
                 let number = |field: &str| event["usage"][field].as_u64().unwrap_or(0);
-                used.input_tokens += number("input_tokens");
-                used.cached_tokens += number("cached_input_tokens");
+                // The program counts cached tokens among the input; here they stand apart.
+                let cached = number("cached_input_tokens");
+                used.input_tokens += number("input_tokens").saturating_sub(cached);
+                used.cached_tokens += cached;
                 used.output_tokens += number("output_tokens");
                 turns += 1;
                 transcript.complete = true;
@@ -88,7 +90,7 @@ mod tests {
         assert!(transcript.complete && transcript.error.is_none());
         assert_eq!(transcript.text.as_deref(), Some("Fixed the greeting; `sh test.sh` reports 4 passed."));
         let usage = &transcript.usage[0];
-        assert_eq!((usage.input_tokens, usage.cached_tokens, usage.output_tokens), (24_763, 24_448, 122));
+        assert_eq!((usage.input_tokens, usage.cached_tokens, usage.output_tokens), (315, 24_448, 122));
         assert_eq!(usage.session.as_deref(), Some("0199a213-81c0-7800-8aa1-bbab2a035a53"));
     }
 

@@ -8,6 +8,8 @@ mod claude;
 mod codex;
 pub(crate) mod profile;
 
+pub use profile::program;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 
-use crate::process::{Interpret, Plan, Processes, attempt, cancel};
+use crate::process::{Begun, Interpret, Plan, Processes, attempt, cancel};
 use crate::settings::{AgentProfile, OutputFormat, PromptBy};
 
 /// The prompt, as a file of the attempt's folder and as the name of the kept blob.
@@ -213,7 +215,7 @@ impl Executor for AgentExecutor {
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
         let plan = self.plan(&request);
-        attempt(self.processes.clone(), request, plan, observer).boxed()
+        attempt(self.processes.clone(), request, plan, observer, Begun::Perhaps).boxed()
     }
 
     fn reattach(
@@ -221,11 +223,11 @@ impl Executor for AgentExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        self.start(request, observer)
+        let plan = self.plan(&request);
+        attempt(self.processes.clone(), request, plan, observer, Begun::Surely).boxed()
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
-        let processes = self.processes.clone();
-        async move { cancel(&processes.shim, &request.folder).await }.boxed()
+        cancel(self.processes.shim.clone(), request.folder).boxed()
     }
 }

@@ -96,6 +96,16 @@ pub(crate) fn check(profile: &AgentProfile) -> Result<(), String> {
     }
 }
 
+/// The program that a profile starts; `None` where the step's `args` name it.
+#[must_use]
+pub fn program(profile: &AgentProfile) -> Option<&str> {
+    match profile.command.first()? {
+        Argument::One(word) if word != "{args}" => Some(word),
+        Argument::Group(words) => words.first().map(String::as_str),
+        Argument::One(_) => None,
+    }
+}
+
 /// The lower-case names in braces; other braces are left alone, JSON may stand there.
 fn placeholders(word: &str) -> Vec<&str> {
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');

@@ -125,11 +125,16 @@ pub(crate) async fn attach(
 }
 
 /// Asks whatever is in the folder to end, and resolves when nothing of it is left. A folder that
-/// nothing was started in is marked, so that nothing will be.
-pub(crate) async fn cancel(shim: &ShimProgram, folder: &Path) {
-    if std::fs::create_dir_all(folder).is_err() || std::fs::write(folder.join(CANCEL), "").is_err() {
+/// nothing was started in is marked, so that nothing will be. The mark is left at once, before the
+/// future is polled.
+pub(crate) fn cancel(shim: ShimProgram, folder: PathBuf) -> impl Future<Output = ()> {
+    if super::files::make_private(&folder).is_err() || std::fs::write(folder.join(CANCEL), "").is_err() {
         tracing::error!(folder = %folder.display(), "could not leave the mark that cancels an attempt");
     }
+    async move { settle(&shim, &folder).await }
+}
+
+async fn settle(shim: &ShimProgram, folder: &Path) {
     let mut starts = 0;
     while matches!(read_exit(folder), Ok(None)) {
         if is_held(folder) {

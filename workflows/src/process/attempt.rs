@@ -16,7 +16,7 @@ use super::output::Stdout;
 use super::report::{self, StoredEnd};
 use super::told::{self, INPUT};
 use crate::shim::os::now_ms;
-use crate::shim::protocol::{ExitRecord, Outcome, STARTED};
+use crate::shim::protocol::{CANCEL, ExitRecord, Outcome, REQUEST, STARTED};
 
 /// What to run for an attempt, and how its output is read.
 pub(crate) struct Plan {
@@ -53,15 +53,34 @@ pub(crate) struct Answer {
     pub(crate) usage: Vec<Usage>,
 }
 
+/// What is known of an attempt that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It may not have begun.
+    Perhaps,
+    /// A former engine saw it begin.
+    Surely,
+}
+
 /// Makes the attempt, or goes on with it, wherever it stands.
 pub(crate) async fn attempt(
     processes: Processes,
     request: AttemptRequest,
     plan: Result<Plan, Failure>,
     observer: Arc<dyn AttemptObserver>,
+    begun: Begun,
 ) -> AttemptEnd {
     if let Some(end) = StoredEnd::load(&request.folder) {
         return end.into();
+    }
+    let has = |name: &str| request.folder.join(name).exists();
+    if begun == Begun::Surely && !has(STARTED) && !has(REQUEST) {
+        // Without its folder nobody can say what became of it; running it again could be the second time.
+        return ended_now(if has(CANCEL) {
+            AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "cancelled"))
+        } else {
+            AttemptResult::Lost { reason: format!("its folder {} is gone", request.folder.display()) }
+        });
     }
     let plan = match plan.and_then(|plan| prepared(&request, plan)) {
         Ok(plan) => plan,
