@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::process::{Answer, Begun, Ended, Plan, Processes, attempt, cancel};
+use crate::process::{Answer, Begun, Ended, Plan, Processes, absolute, attempt, cancel};
 
 /// Standard output that is kept as it came.
 pub(crate) const STDOUT_BYTES_MAX: u64 = 1024 * 1024;
@@ -131,6 +131,7 @@ impl Executor for CommandExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
+        let request = absolute(request);
         let plan = plan(&request);
         attempt(self.processes.clone(), request, plan, observer, Begun::Perhaps).boxed()
     }
@@ -140,12 +141,13 @@ impl Executor for CommandExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
+        let request = absolute(request);
         let plan = plan(&request);
         attempt(self.processes.clone(), request, plan, observer, Begun::Surely).boxed()
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
-        cancel(self.processes.shim.clone(), request.folder).boxed()
+        cancel(self.processes.shim.clone(), absolute(request).folder).boxed()
     }
 }
 

@@ -21,7 +21,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 
-use crate::process::{Begun, Interpret, Plan, Processes, attempt, cancel};
+use crate::process::{Begun, Interpret, Plan, Processes, absolute, attempt, cancel};
 use crate::settings::{AgentProfile, OutputFormat, PromptBy};
 
 /// The prompt, as a file of the attempt's folder and as the name of the kept blob.
@@ -214,6 +214,7 @@ impl Executor for AgentExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
+        let request = absolute(request);
         let plan = self.plan(&request);
         attempt(self.processes.clone(), request, plan, observer, Begun::Perhaps).boxed()
     }
@@ -223,11 +224,12 @@ impl Executor for AgentExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
+        let request = absolute(request);
         let plan = self.plan(&request);
         attempt(self.processes.clone(), request, plan, observer, Begun::Surely).boxed()
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
-        cancel(self.processes.shim.clone(), request.folder).boxed()
+        cancel(self.processes.shim.clone(), absolute(request).folder).boxed()
     }
 }

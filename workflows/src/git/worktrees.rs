@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{Git, GitError};
-use crate::process::{make_private, write_private};
+use crate::process::{make_absolute, make_private, write_private};
 
 /// Repositories whose locks are remembered before unused ones are forgotten.
 const LOCKS_MAX: usize = 64;
@@ -43,7 +43,9 @@ impl GitWorkspaces {
     /// Worktrees go below `root`, one folder per run.
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), locks: Arc::default() }
+        let mut root = root.to_owned();
+        make_absolute(&mut root);
+        Self { root, locks: Arc::default() }
     }
 
     fn path(&self, run: RunId) -> PathBuf {

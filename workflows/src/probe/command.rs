@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{never, not_now};
 use crate::command::{CommandLine, STDOUT_BYTES_MAX, command_line};
-use crate::process::{Processes, attach, env_removed, make_private, millis};
+use crate::process::{Processes, attach, env_removed, make_absolute, make_private, millis};
 use crate::shim::log;
 use crate::shim::protocol::{LOG, Outcome, PROTOCOL, Request};
 
@@ -38,7 +38,9 @@ impl Prober for CommandProber {
     }
 }
 
-async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, ProbeFailure> {
+async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value, ProbeFailure> {
+    make_absolute(&mut request.folder);
+    make_absolute(&mut request.workdir.path);
     let line = command_line(&request.spec).map_err(|failure| never(failure.message))?;
     let shim_request = shim_request(&processes, &request, &line);
     let mut repeated = false;

@@ -24,6 +24,8 @@ const STARTS_MAX: u32 = 3;
 const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// The first look comes early: most commands are short.
 const WATCH_FIRST: Duration = Duration::from_millis(10);
+/// How far the live line may lag behind.
+const SHOWN_BYTES_MAX: u64 = 256 * 1024;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a folder did not come to its end.
@@ -74,7 +76,8 @@ impl Watch {
             self.started = true;
             self.observer.started();
         }
-        let Ok(lines) = self.reader.read() else { return };
+        // Who writes faster than it is read here is shown by the end of the log.
+        let Ok(lines) = self.reader.skip(SHOWN_BYTES_MAX).and_then(|()| self.reader.read()) else { return };
         let shown = lines
             .iter()
             .rev()
@@ -185,6 +188,7 @@ async fn start(shim: &ShimProgram, folder: &Path) -> Result<Option<i32>, AttachE
         }
     }
     let mut child = command
+        .arg0("everfold")
         .arg("shim")
         .arg(folder)
         .stdin(Stdio::null())

@@ -117,7 +117,8 @@ fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Failure> {
         ));
     }
     let program = plan.argv.first().cloned().unwrap_or_default();
-    if told::find_program(&program, workdir, &request.env).is_none() {
+    let path = request.env.get("PATH").or(plan.env.get("PATH")).map(String::as_str);
+    if told::find_program(&program, workdir, path).is_none() {
         let message = format!("the program {program} does not exist or may not be executed");
         return Err(Failure::new(FailureKind::Spawn, message).with_hint(plan.missing_hint));
     }

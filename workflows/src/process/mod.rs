@@ -28,6 +28,8 @@ pub(crate) use output::{cost_micros, last_json};
 pub use told::find_program;
 pub(crate) use told::{env_removed, millis};
 
+use everfold_engine::execution::AttemptRequest;
+
 use crate::settings::Settings;
 
 /// The program that supervises, with its leading arguments; a folder follows.
@@ -37,12 +39,14 @@ pub struct ShimProgram {
 }
 
 impl ShimProgram {
-    /// The running program itself.
+    /// The running program itself; on Linux also after its file was replaced by a newer one.
     ///
     /// # Errors
     /// When the system does not tell where that is.
     pub fn current() -> std::io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()? })
+        let itself = Path::new("/proc/self/exe");
+        let program = if itself.exists() { itself.to_owned() } else { std::env::current_exe()? };
+        Ok(Self { program })
     }
 
     /// Another program that understands `shim FOLDER`.
@@ -53,6 +57,21 @@ impl ShimProgram {
 
     pub(crate) fn path(&self) -> &Path {
         &self.program
+    }
+}
+
+/// The request with paths that mean the same in the process's own working folder.
+pub(crate) fn absolute(mut request: AttemptRequest) -> AttemptRequest {
+    for path in [&mut request.folder, &mut request.workdir.path] {
+        make_absolute(path);
+    }
+    request
+}
+
+/// A path that means the same in another working folder.
+pub(crate) fn make_absolute(path: &mut PathBuf) {
+    if let Ok(absolute) = std::path::absolute(&*path) {
+        *path = absolute;
     }
 }
 

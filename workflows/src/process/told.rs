@@ -70,9 +70,10 @@ fn variables(attempt: &AttemptRequest) -> [(String, String); 8] {
     .map(|(name, value)| (format!("EVERFOLD_{name}"), value))
 }
 
-/// Finds a program as a process would: by PATH, or, with a `/` in its name, from the folder.
+/// Finds a program as a process would: by `path` (`None`: this process's PATH), or, with a `/` in its
+/// name, from the folder.
 #[must_use]
-pub fn find_program(name: &str, folder: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
+pub fn find_program(name: &str, folder: &Path, path: Option<&str>) -> Option<PathBuf> {
     let is_program = |path: &PathBuf| {
         use std::os::unix::fs::PermissionsExt as _;
         path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
@@ -80,7 +81,7 @@ pub fn find_program(name: &str, folder: &Path, env: &BTreeMap<String, String>) -
     if name.contains('/') {
         return Some(folder.join(name)).filter(is_program);
     }
-    let paths = match env.get("PATH") {
+    let paths = match path {
         Some(path) => path.into(),
         None => std::env::var_os("PATH")?,
     };

@@ -242,6 +242,20 @@ impl LogReader {
         Ok(bytes[..end].split(|byte| *byte == b'\n').filter_map(parse).collect())
     }
 
+    /// Leaves out old records where more than `max_bytes` are unread; goes on with the last few.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn skip(&mut self, max_bytes: u64) -> std::io::Result<()> {
+        const LINES_KEPT: usize = 10;
+        if !self.open()? {
+            return Ok(());
+        }
+        let length =
+            self.file.as_ref().map_or(Ok(0), |file| file.metadata().map(|metadata| metadata.len()))?;
+        if length.saturating_sub(self.offset) > max_bytes { self.seek_back(LINES_KEPT) } else { Ok(()) }
+    }
+
     fn open(&mut self) -> std::io::Result<bool> {
         if self.file.is_none() {
             self.file = match File::open(&self.path) {
@@ -354,6 +368,12 @@ mod tests {
         let (_folder, path) = written(1 << 20, &[(Source::Stdout, &text)]);
         assert_eq!(tail(&path, 2), "line 4998\nline 4999");
         assert_eq!(LogReader::from_tail(&path, 10_000).unwrap().read().unwrap().len(), 5_000);
+        let mut reader = LogReader::from_start(&path);
+        reader.skip(1_000_000).unwrap();
+        assert_eq!(reader.read().unwrap().len(), 5_000);
+        let mut reader = LogReader::from_start(&path);
+        reader.skip(1_000).unwrap();
+        assert_eq!(reader.read().unwrap().len(), 10);
     }
 
     #[test]
