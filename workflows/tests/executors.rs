@@ -160,6 +160,53 @@ async fn cancelled_before_it_started_it_never_starts() {
 }
 
 #[tokio::test]
+async fn p1_killed_at_any_moment_a_command_runs_at_most_once_and_leaves_nothing() {
+    let seed = std::env::var("EVERFOLD_SEED").ok().and_then(|seed| seed.parse().ok());
+    let mut random: u64 = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
+    println!("EVERFOLD_SEED={random}");
+    let (mut lost, mut ended) = (0, 0);
+    for _ in 0..40 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let home = Home::new();
+        let executor = CommandExecutor::new(home.processes());
+        let request = home.shell("echo $$ >> runs; sleep 0.02; echo done >> ends");
+        let attempt = tokio::spawn(executor.start(request.clone(), nobody()));
+        tokio::time::sleep(std::time::Duration::from_micros((random >> 33) % 40_000)).await;
+        // Engine and supervisor die together; who supervises is known by the lock alone.
+        attempt.abort();
+        for pid in shims_of(&home.path("attempt")) {
+            kill_hard(pid);
+        }
+        let end = executor.start(request, nobody()).await;
+        let lines = |name: &str| std::fs::read_to_string(home.work(name)).unwrap_or_default().lines().count();
+        match end.result {
+            AttemptResult::Succeeded(_) => {
+                assert_eq!((lines("runs"), lines("ends")), (1, 1));
+                ended += 1;
+            }
+            AttemptResult::Lost { .. } => {
+                assert!(lines("runs") <= 1);
+                lost += 1;
+            }
+            AttemptResult::Failed(failure) => panic!("{failure:?}"),
+        }
+        for line in std::fs::read_to_string(home.work("runs")).unwrap_or_default().lines() {
+            assert!(!is_alive(line.parse().unwrap()), "{line} lives on");
+        }
+    }
+    assert!(lost > 0 && ended > 0, "{lost} lost, {ended} ended: the moments were not spread");
+}
+
+/// The supervisors of a folder, by their command lines.
+fn shims_of(folder: &std::path::Path) -> Vec<i32> {
+    let wanted = format!("\0shim\0{}\0", folder.display());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let command = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    pids.filter(|pid| String::from_utf8_lossy(&command(pid)).ends_with(&wanted)).collect()
+}
+
+#[tokio::test]
 async fn p1_what_began_is_lost_with_its_folder_and_never_begun_again() {
     let home = Home::new();
     let executor = CommandExecutor::new(home.processes());

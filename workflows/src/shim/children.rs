@@ -69,7 +69,8 @@ impl Family {
 
     /// The command's own end, once it has ended.
     pub(crate) fn reap_head(&self) -> Option<WaitStatus> {
-        waitpid(Some(self.head), WaitOptions::empty()).ok().flatten().map(|(_, status)| status)
+        let ended = rustix::io::retry_on_intr(|| waitpid(Some(self.head), WaitOptions::empty()));
+        ended.ok().flatten().map(|(_, status)| status)
     }
 
     fn orphans(&self) -> Vec<Pid> {

@@ -145,7 +145,8 @@ impl<'a> Supervision<'a> {
     fn has_ended(&self) -> bool {
         use rustix::process::{WaitId, WaitIdOptions, waitid};
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        !matches!(waitid(WaitId::Pid(self.family.head), options), Ok(None))
+        let looked = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(self.family.head), options));
+        !matches!(looked, Ok(None))
     }
 
     fn pause(&self) -> Duration {

@@ -145,7 +145,10 @@ pub fn is_alive(pid: i32) -> bool {
 
 pub fn kill_hard(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    match rustix::process::kill_process(pid, rustix::process::Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {} // It may just have ended.
+        Err(errno) => panic!("{errno}"),
+    }
 }
 
 pub fn git(folder: &Path, arguments: &[&str]) -> String {
