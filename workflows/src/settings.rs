@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::{OnLost, similar};
+use everfold_engine::driver::EngineConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::profile;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub git: GitSettings,
     /// Logs of attempts.
     pub logs: LogSettings,
+    /// What may be in progress at once.
+    pub limits: LimitSettings,
     /// Profiles of agents by name; they replace a built-in one of the same name.
     pub agents: BTreeMap<String, AgentProfile>,
 }
@@ -50,6 +53,24 @@ pub struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         Self { max_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// What may be in progress at once, over all runs. More waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Processes of commands and agents.
+    pub processes: usize,
+    /// Functions.
+    pub functions: usize,
+    /// Probes of gates.
+    pub probes: usize,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self { processes: 64, functions: 1_024, probes: 64 }
     }
 }
 
@@ -168,10 +189,26 @@ impl Settings {
         for (name, profile) in &settings.agents {
             profile::check(profile).map_err(|message| invalid(None, format!("agents.{name}: {message}")))?;
         }
+        let LimitSettings { processes, functions, probes } = settings.limits;
+        if [processes, functions, probes].contains(&0) {
+            return Err(invalid(None, "limits are at least 1".to_owned()));
+        }
         if !settings.git.author.contains('<') {
             return Err(invalid(None, "git.author is written NAME <EMAIL>".to_owned()));
         }
         Ok(settings)
+    }
+
+    /// The engine's bounds, with those that the settings name.
+    #[must_use]
+    pub fn engine_config(&self) -> EngineConfig {
+        let LimitSettings { processes, functions, probes } = self.limits;
+        EngineConfig {
+            supervised_max: processes,
+            functions_max: functions,
+            probes_max: probes,
+            ..EngineConfig::default()
+        }
     }
 
     /// The profile of this name: the file's, else the built-in one.
@@ -225,6 +262,7 @@ mod tests {
             .collect();
         let settings = parse(&uncommented).unwrap();
         assert_eq!((settings.git, settings.logs), (GitSettings::default(), LogSettings::default()));
+        assert_eq!(settings.limits, LimitSettings::default());
         assert!(settings.agents.contains_key("mine"));
     }
 
@@ -241,6 +279,7 @@ mod tests {
             ("[agents.x]\ncommand = [\"a\"]\noutput = \"claud\"", "did you mean `claude`?"),
             ("[logs]\nmax_bytes = \"64\"", "everfold.toml:2"),
             ("[git]\nauthor = \"me\"", "NAME <EMAIL>"),
+            ("[limits]\nprobes = 0", "at least 1"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{ProbeFailure, Workdir};
 use everfold_engine::id::RunId;
 use everfold_engine::json::{Hash, Value};
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::{never, not_now};
 use crate::git::{Git, GitError, head};
-use crate::process::{BlobStore, Place, read_bounded, resolve};
+use crate::process::{Place, read_bounded, resolve};
 
 /// The largest file that is read as evidence.
 pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -87,7 +88,7 @@ fn relative(workdir: &Path, path: &str) -> Result<String, ProbeFailure> {
 
 /// The `source` of evidence in a file, its content kept as a blob of the run.
 pub(super) fn describe(
-    blobs: &dyn BlobStore,
+    blobs: &dyn Blobs,
     run: RunId,
     path: &str,
     commit: Option<&str>,

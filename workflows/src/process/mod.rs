@@ -9,7 +9,6 @@
 
 mod attach;
 mod attempt;
-mod blob;
 mod files;
 mod output;
 mod report;
@@ -20,7 +19,6 @@ use std::sync::Arc;
 
 pub(crate) use attach::{attach, cancel};
 pub(crate) use attempt::{Answer, Begun, Ended, Interpret, Plan, attempt, ended_now};
-pub use blob::BlobStore;
 pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
 #[cfg(test)]
 pub(crate) use output::Stdout;
@@ -28,6 +26,7 @@ pub(crate) use output::{cost_micros, last_json};
 pub use told::find_program;
 pub(crate) use told::{env_removed, millis};
 
+use everfold_engine::driver::Blobs;
 use everfold_engine::execution::AttemptRequest;
 
 use crate::settings::Settings;
@@ -81,7 +80,7 @@ pub struct Processes {
     /// Supervises.
     pub shim: ShimProgram,
     /// Keeps declared files and prompts.
-    pub blobs: Arc<dyn BlobStore>,
+    pub blobs: Arc<dyn Blobs>,
     /// Limits, identity, profiles.
     pub settings: Arc<Settings>,
 }

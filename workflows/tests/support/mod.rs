@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, RequestedOutputs, Workdir,
 };
 use everfold_engine::failure::Failure;
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
 use everfold_engine::json::{BlobRef, Hash, Value};
-use everfold_workflows::process::{BlobStore, Processes, ShimProgram};
+use everfold_workflows::process::{Processes, ShimProgram};
 use everfold_workflows::settings::Settings;
 use serde_json::json;
 
@@ -26,11 +27,15 @@ pub struct Home {
 
 pub struct FolderBlobs(PathBuf);
 
-impl BlobStore for FolderBlobs {
+impl Blobs for FolderBlobs {
     fn put(&self, _run: RunId, bytes: &[u8]) -> std::io::Result<BlobRef> {
         let blob = BlobRef { hash: Hash::of(bytes), size_bytes: bytes.len() as u64 };
         std::fs::write(self.0.join(blob.hash.to_string()), bytes)?;
         Ok(blob)
+    }
+
+    fn get(&self, _run: RunId, blob: &BlobRef) -> std::io::Result<Vec<u8>> {
+        std::fs::read(self.0.join(blob.hash.to_string()))
     }
 }
 
