@@ -1,0 +1,333 @@
+//! Work that happens in memory: functions inside the engine, and "processes" that outlive it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use everfold_engine::clock::Clock;
+use everfold_engine::definition::{Keep, OnLost};
+use everfold_engine::driver::Blobs;
+use everfold_engine::execution::{
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, ProbeFailure, ProbeRequest, Prober,
+    Traits, Workspaces, WorkspaceRequest,
+};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::id::{EffectId, RunId};
+use everfold_engine::json::{BlobRef, Hash, Value};
+use everfold_engine::time::Timestamp;
+use everfold_engine::trace::{Usage, Workspace};
+use futures::future::BoxFuture;
+use serde_json::json;
+use tokio::sync::watch;
+
+/// The machine that engines come and go on.
+pub struct Machine {
+    pub clock: Clock,
+    /// How often each piece of work was begun and ended, by effect.
+    pub begun: Mutex<HashMap<EffectId, usize>>,
+    pub ended: Mutex<HashMap<EffectId, usize>>,
+    in_progress: Mutex<(usize, usize)>,
+    /// Effects in the order in which they began.
+    pub order: Mutex<Vec<EffectId>>,
+    processes: Mutex<HashMap<EffectId, watch::Sender<Option<Exit>>>>,
+    pub cancels: Mutex<Vec<EffectId>>,
+    blobs: Mutex<HashMap<(RunId, Hash), Vec<u8>>>,
+    pub probes: Mutex<BTreeMap<String, usize>>,
+    pub released: Mutex<Vec<(RunId, bool)>>,
+    pub swept: Mutex<Vec<HashSet<RunId>>>,
+    /// Looks on when work begins.
+    pub witness: Mutex<Option<Witness>>,
+}
+
+pub type Witness = Box<dyn Fn(&EffectId) + Send>;
+
+#[derive(Clone)]
+struct Exit {
+    result: AttemptResult,
+    at: Timestamp,
+}
+
+impl Machine {
+    pub fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            begun: Mutex::default(),
+            ended: Mutex::default(),
+            in_progress: Mutex::default(),
+            order: Mutex::default(),
+            processes: Mutex::default(),
+            cancels: Mutex::default(),
+            blobs: Mutex::default(),
+            probes: Mutex::default(),
+            released: Mutex::default(),
+            swept: Mutex::default(),
+            witness: Mutex::default(),
+        })
+    }
+
+    pub fn edge(self: &Arc<Self>) -> Edge {
+        let mut edge = Edge::default();
+        edge.executors.insert("function".into(), Arc::new(Functions(Arc::clone(self))));
+        edge.executors.insert("command".into(), Arc::new(Processes(Arc::clone(self))));
+        edge.probers.insert("command".into(), Arc::new(Probes(Arc::clone(self))));
+        edge.workspaces = Some(Arc::new(Folders(Arc::clone(self))));
+        edge
+    }
+
+    pub fn begun(&self) -> usize {
+        self.begun.lock().unwrap().values().sum()
+    }
+
+    /// The most pieces of work that were in progress at once.
+    pub fn peak(&self) -> usize {
+        self.in_progress.lock().unwrap().1
+    }
+
+    /// A process vanishes as in a reboot, with no record.
+    pub fn reboot(&self) {
+        self.processes.lock().unwrap().clear();
+    }
+
+    fn begin(&self, id: &EffectId) {
+        *self.begun.lock().unwrap().entry(id.clone()).or_default() += 1;
+        self.order.lock().unwrap().push(id.clone());
+        if let Some(witness) = &*self.witness.lock().unwrap() {
+            witness(id);
+        }
+        let mut in_progress = self.in_progress.lock().unwrap();
+        in_progress.0 += 1;
+        in_progress.1 = in_progress.1.max(in_progress.0);
+    }
+
+    fn end(&self, id: &EffectId) {
+        *self.ended.lock().unwrap().entry(id.clone()).or_default() += 1;
+        self.in_progress.lock().unwrap().0 -= 1;
+    }
+}
+
+fn end(result: AttemptResult, at: Timestamp) -> AttemptEnd {
+    AttemptEnd { result, commit: None, artefacts: Vec::new(), usage: Vec::new(), ended_at: at }
+}
+
+/// `{name, with}`: `ok`, `slow` (for `with.ms`), `hang`, `fail`, `panic`, `big`, `paid`; idempotent unless
+/// `with.once`.
+struct Functions(Arc<Machine>);
+
+impl Functions {
+    fn is_once(spec: &Value) -> bool {
+        spec["with"]["once"].as_bool().unwrap_or(false)
+    }
+}
+
+impl Executor for Functions {
+    fn traits(&self, spec: &Value) -> Traits {
+        let idempotent = !Self::is_once(spec);
+        let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
+        Traits { supervised: false, idempotent, on_lost }
+    }
+
+    fn start(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let machine = Arc::clone(&self.0);
+        Box::pin(async move {
+            machine.begin(&request.id);
+            observer.line("working");
+            let ms = request.spec["with"]["ms"].as_u64().unwrap_or(0);
+            let mut usage = Vec::new();
+            let result = match request.spec["name"].as_str().unwrap_or_default() {
+                "slow" => {
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    AttemptResult::Succeeded(json!({"ms": ms}))
+                }
+                "hang" => std::future::pending().await,
+                "fail" => AttemptResult::Failed(Failure::new(FailureKind::Error, "as asked")),
+                "panic" => panic!("a bug in a function"),
+                "big" => AttemptResult::Succeeded(json!({"text": "x".repeat(100_000)})),
+                "length" => {
+                    let text = request.input["needs"]["big"]["text"].as_str().unwrap_or_default();
+                    AttemptResult::Succeeded(json!(text.len()))
+                }
+                "paid" => {
+                    usage = vec![Usage { cost_micros: 3, ..Usage::default() }, Usage { cost_micros: 4, ..Usage::default() }];
+                    AttemptResult::Succeeded(json!(null))
+                }
+                _ => AttemptResult::Succeeded(json!({"ok": true})),
+            };
+            machine.end(&request.id);
+            AttemptEnd { usage, ..end(result, (machine.clock)()) }
+        })
+    }
+
+    fn reattach(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        if Self::is_once(&request.spec) {
+            let at = (self.0.clock)();
+            return Box::pin(async move { end(AttemptResult::Lost { reason: "the engine ended".into() }, at) });
+        }
+        self.start(request, observer)
+    }
+
+    fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
+        self.0.cancels.lock().unwrap().push(request.id);
+        Box::pin(async {})
+    }
+}
+
+/// `{argv: ["sleep", MS]}`: lives on without the engine, started at most once, its exit recorded.
+struct Processes(Arc<Machine>);
+
+impl Processes {
+    fn wait(&self, request: &AttemptRequest, observer: &Arc<dyn AttemptObserver>) -> BoxFuture<'static, AttemptEnd> {
+        let machine = Arc::clone(&self.0);
+        let exit = machine.processes.lock().unwrap().get(&request.id).map(watch::Sender::subscribe);
+        let Some(mut exit) = exit else {
+            let at = (machine.clock)();
+            return Box::pin(async move { end(AttemptResult::Lost { reason: "no record".into() }, at) });
+        };
+        observer.started();
+        Box::pin(async move {
+            let ended = exit.wait_for(Option::is_some).await.map(|exit| exit.clone());
+            match ended.ok().flatten() {
+                Some(Exit { result, at }) => end(result, at),
+                None => end(AttemptResult::Lost { reason: "no record".into() }, (machine.clock)()),
+            }
+        })
+    }
+}
+
+impl Executor for Processes {
+    fn traits(&self, _spec: &Value) -> Traits {
+        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block }
+    }
+
+    fn start(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let ms: u64 = request.spec["argv"][1].as_str().and_then(|ms| ms.parse().ok()).unwrap_or(0);
+        let is_new = {
+            let mut processes = self.0.processes.lock().unwrap();
+            let is_new = !processes.contains_key(&request.id);
+            processes.entry(request.id.clone()).or_insert_with(|| watch::Sender::new(None));
+            is_new
+        };
+        if is_new {
+            self.0.begin(&request.id);
+            let (machine, id) = (Arc::clone(&self.0), request.id.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                let at = (machine.clock)();
+                let result = AttemptResult::Succeeded(json!({"exit_code": 0}));
+                let process = machine.processes.lock().unwrap().get(&id).cloned();
+                let is_first = process.is_some_and(|process| {
+                    process.send_if_modified(|exit| {
+                        let is_first = exit.is_none();
+                        exit.get_or_insert(Exit { result, at });
+                        is_first
+                    })
+                });
+                if is_first {
+                    machine.end(&id);
+                }
+            });
+        }
+        self.wait(&request, &observer)
+    }
+
+    fn reattach(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        self.wait(&request, &observer)
+    }
+
+    fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
+        let machine = Arc::clone(&self.0);
+        Box::pin(async move {
+            machine.cancels.lock().unwrap().push(request.id.clone());
+            let process = machine.processes.lock().unwrap().get(&request.id).cloned();
+            let at = (machine.clock)();
+            let killed = AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "killed"));
+            let is_first = process.is_some_and(|process| {
+                process.send_if_modified(|exit| {
+                    let is_first = exit.is_none();
+                    exit.get_or_insert(Exit { result: killed, at });
+                    is_first
+                })
+            });
+            if is_first {
+                machine.end(&request.id);
+            }
+        })
+    }
+}
+
+/// Exit 0 from the `argv[1]`th probe on.
+struct Probes(Arc<Machine>);
+
+impl Prober for Probes {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        let mut probes = self.0.probes.lock().unwrap();
+        let count = probes.entry(format!("{}/{}", request.id, request.gate)).or_default();
+        *count += 1;
+        let passes_at: usize = request.spec["argv"][1].as_str().and_then(|at| at.parse().ok()).unwrap_or(1);
+        let is_fine = *count >= passes_at;
+        Box::pin(async move {
+            if is_fine {
+                Ok(json!({"argv": ["probe"], "exit": 0, "output": "", "source": {"argv": ["probe"], "exit": 0}}))
+            } else {
+                Err(ProbeFailure { message: "the network is down".into(), permanent: false })
+            }
+        })
+    }
+}
+
+struct Folders(Arc<Machine>);
+
+impl Workspaces for Folders {
+    fn prepare(&self, run: RunId, _request: WorkspaceRequest) -> BoxFuture<'static, Result<Workspace, Failure>> {
+        Box::pin(async move {
+            let path = format!("/worktrees/{run}");
+            Ok(Workspace { path, repository: None, branch: None, base: None, commit: Some("c0".into()) })
+        })
+    }
+
+    fn release(
+        &self,
+        run: RunId,
+        _workspace: Workspace,
+        _keep: Keep,
+        _keep_branch: bool,
+        succeeded: bool,
+    ) -> BoxFuture<'static, ()> {
+        self.0.released.lock().unwrap().push((run, succeeded));
+        Box::pin(async {})
+    }
+
+    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()> {
+        self.0.swept.lock().unwrap().push(unended);
+        Box::pin(async {})
+    }
+}
+
+impl Blobs for Machine {
+    fn put(&self, run: RunId, bytes: &[u8]) -> io::Result<BlobRef> {
+        let blob = BlobRef { hash: Hash::of(bytes), size_bytes: bytes.len() as u64 };
+        self.blobs.lock().unwrap().insert((run, blob.hash), bytes.to_vec());
+        Ok(blob)
+    }
+
+    fn get(&self, run: RunId, blob: &BlobRef) -> io::Result<Vec<u8>> {
+        let blobs = self.blobs.lock().unwrap();
+        blobs.get(&(run, blob.hash)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}

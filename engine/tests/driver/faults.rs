@@ -1,0 +1,156 @@
+//! Stores that fail, histories that cannot be read, other writers.
+
+use everfold_engine::actor::Actor;
+use everfold_engine::driver::{QueryError, StartError, SubmitError, Which};
+use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use everfold_engine::event::RunEvent;
+use everfold_engine::id::{InputId, RunId, Version};
+use everfold_engine::input::InputKind;
+use everfold_engine::json::Hash;
+use everfold_engine::state::RunStatus;
+use everfold_engine::store::{Append, EventStore as _, StreamNote, Writability};
+use serde_json::json;
+
+use crate::rig::{Rig, chain, function, pipeline, request};
+use crate::watched::Fault;
+
+fn waiting() -> std::sync::Arc<everfold_engine::definition::Definition> {
+    pipeline(vec![function("hang", &[], "hang", json!({}))])
+}
+
+fn note(text: &str) -> InputKind {
+    InputKind::Note { text: text.into() }
+}
+
+/// Another writer appends an event of this kind to the run.
+async fn meddle(rig: &Rig, run: RunId, kind: u16, payload: Vec<u8>) {
+    let stream = StreamId::run(run);
+    let head = rig.store.head(&stream).await.unwrap().unwrap();
+    let header = EventHeader {
+        stream: stream.clone(),
+        version: head.version.next(),
+        recorded_at: (rig.config.clock)(),
+        actor: Actor::Engine,
+        cause: Cause { input: InputId::derive("meddler"), because: head.version },
+        kind,
+        schema: 1,
+        flags: 0,
+        payload_hash: Hash::ZERO,
+    };
+    let append = Append {
+        stream,
+        expected: head.version,
+        previous: head.hash,
+        events: vec![NewEvent::link(header, payload, &head.hash)],
+        dedup: None,
+        fence: None,
+        note: StreamNote { open: true, busy: true, wake_at: None },
+    };
+    rig.store.inner.append(append).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn d1_after_another_writer_the_state_is_folded_again_and_the_input_decided_again() {
+    let rig = Rig::new();
+    let run = rig.start(&waiting()).await;
+    let (_, payload) = everfold_engine::event::encode(&everfold_engine::event::NoteAdded { text: "theirs".into() }.into()).unwrap();
+    meddle(&rig, run, 34, payload).await;
+    let accepted = rig.submit(run, note("ours")).await.unwrap();
+    assert_eq!(accepted.version, Version(4));
+    let notes: Vec<_> = rig.history(run).await.into_iter().filter(|event| matches!(event, RunEvent::NoteAdded(_))).collect();
+    assert_eq!(notes.len(), 2);
+    assert_eq!(rig.engine.state(run).await.unwrap(), rig.engine.state_at(run, Version(4)).await.unwrap());
+    assert_eq!(rig.machine.begun(), 1, "what is in progress stays so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_of_unknown_outcome_is_neither_lost_nor_doubled() {
+    for fault in [Fault::Kept, Fault::Dropped] {
+        let rig = Rig::new();
+        let run = rig.start(&waiting()).await;
+        rig.store.fail_next(fault);
+        rig.submit(run, note("once")).await.unwrap();
+        let notes = rig.names(run).await.into_iter().filter(|name| *name == "NoteAdded").count();
+        assert_eq!(notes, 1);
+        rig.assert_replays(run).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_of_unknown_outcome_is_neither_lost_nor_doubled() {
+    for fault in [Fault::Kept, Fault::Dropped] {
+        let rig = Rig::new();
+        rig.store.fail_next(fault);
+        let run = rig.start(&chain(2)).await;
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        let started = rig.names(run).await.into_iter().filter(|name| *name == "RunStarted").count();
+        assert_eq!((started, rig.machine.begun()), (1, 2));
+        rig.assert_replays(run).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_survive_appends_of_unknown_outcome() {
+    let rig = Rig::new();
+    for _ in 0..4 {
+        rig.store.fail_next(Fault::Kept);
+        rig.store.fail_next(Fault::Dropped);
+    }
+    let run = rig.start(&chain(4)).await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(rig.machine.begun(), 4, "nothing ran twice");
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_a_full_disk_stops_new_starts_and_ends_by_itself() {
+    let rig = Rig::new();
+    let run = rig.start(&pipeline(vec![
+        function("slow", &[], "slow", json!({"ms": 100})),
+        function("next", &["slow"], "ok", json!({})),
+    ])).await;
+    rig.store.writability.send_replace(Writability::Full);
+    rig.store.fail_next(Fault::Full);
+    let refused = rig.engine.start(request(&chain(1), json!({}))).await;
+    assert!(matches!(refused, Err(StartError::Submit(SubmitError::Full))), "{refused:?}");
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    assert_eq!(rig.names(run).await.last(), Some(&"StepScheduled"));
+    rig.store.writability.send_replace(Writability::Writable);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(rig.machine.begun(), 2);
+    assert!(rig.engine.set_aside().is_empty());
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_a_history_that_cannot_be_read_sets_its_run_aside_alone_and_visibly() {
+    let mut rig = Rig::new();
+    let (broken, fine) = (rig.start(&waiting()).await, rig.start(&waiting()).await);
+    meddle(&rig, broken, 60_000, b"of the future".to_vec()).await;
+    rig.crash().await;
+    assert_eq!(rig.recover().await, 2);
+    let aside = rig.engine.set_aside();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(aside[0].0, broken);
+    assert!(aside[0].1.contains("version 3") && aside[0].1.contains("60000"), "{}", aside[0].1);
+    let refused = rig.submit(broken, note("?")).await;
+    assert!(matches!(refused, Err(SubmitError::SetAside { .. })), "{refused:?}");
+    let looked = rig.engine.with_state(broken, |_| ()).await;
+    assert!(matches!(looked, Err(QueryError::SetAside { .. })), "{looked:?}");
+    assert_eq!(rig.status(fine).await, RunStatus::Running);
+    assert!(rig.engine.recover(Which::Only(broken)).await.is_ok());
+    assert_eq!(rig.engine.set_aside().len(), 1, "tried again, and still so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_a_run_whose_appends_never_succeed_is_set_aside() {
+    let rig = Rig::with(|config| config.tries = 2);
+    let (run, fine) = (rig.start(&waiting()).await, rig.start(&waiting()).await);
+    (0..3).for_each(|_| rig.store.fail_next(Fault::Dropped));
+    let refused = rig.submit(run, note("?")).await;
+    assert!(matches!(refused, Err(SubmitError::SetAside { .. })), "{refused:?}");
+    assert!(rig.submit(fine, note("!")).await.is_ok());
+    assert!(rig.engine.recover(Which::Only(run)).await.is_ok());
+    assert!(rig.submit(run, note("now")).await.is_ok(), "tried again, it goes on");
+    assert!(rig.engine.set_aside().is_empty());
+}

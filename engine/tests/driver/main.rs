@@ -1,0 +1,13 @@
+//! The driver over the memory store, with work that happens in memory, in virtual time.
+
+mod edge;
+mod rig;
+mod watched;
+
+mod answers;
+mod bounds;
+mod crash;
+mod faults;
+mod recovery;
+mod timers;
+mod work;

@@ -1,0 +1,170 @@
+//! What goes on after a crash, and what does not.
+
+use std::time::Duration;
+
+use everfold_engine::driver::{RecoverError, Which};
+use everfold_engine::event::RunEvent;
+use everfold_engine::id::RunId;
+use everfold_engine::input::InputKind;
+use everfold_engine::state::RunStatus;
+use serde_json::json;
+
+use crate::rig::{Rig, command, definition, function, pipeline};
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_lives_on_is_attached_and_not_begun_again() {
+    let mut rig = Rig::new();
+    let run = rig.start(&pipeline(vec![command("build", &[], 20_000)])).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        rig.crash().await;
+        assert_eq!(rig.recover().await, 1);
+    }
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(rig.machine.begun(), 1);
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_ended_meanwhile_counts_by_its_record() {
+    let mut rig = Rig::new();
+    let run = rig.start(&pipeline(vec![command("build", &[], 1_000)])).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.crash().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    rig.recover().await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let history = rig.history(run).await;
+    let ended = history.iter().find_map(|event| match event {
+        RunEvent::AttemptSucceeded(event) => Some(event.ended_at),
+        _ => None,
+    });
+    let recorded = rig.envelopes(run).await.last().unwrap().header.recorded_at;
+    assert!(recorded.since(ended.unwrap()) >= Duration::from_secs(58), "by when it ended, not by when it was read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_vanished_is_lost_and_blocks_for_a_person() {
+    let mut rig = Rig::new();
+    let run = rig.start(&pipeline(vec![command("build", &[], 20_000)])).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.crash().await;
+    rig.machine.reboot();
+    rig.recover().await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptLost(_))).await;
+    assert_eq!(rig.status(run).await, RunStatus::Blocked);
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn functions_are_sent_again_where_that_does_no_harm() {
+    let mut rig = Rig::new();
+    let again = rig.start(&pipeline(vec![function("f", &[], "slow", json!({"ms": 5_000}))])).await;
+    let once = rig.start(&pipeline(vec![function("f", &[], "slow", json!({"ms": 5_000, "once": true}))])).await;
+    rig.until(once, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    rig.crash().await;
+    rig.recover().await;
+    assert_eq!(rig.end(again).await, RunStatus::Succeeded);
+    rig.until(once, |event| matches!(event, RunEvent::AttemptLost(_))).await;
+    assert_eq!(rig.status(once).await, RunStatus::Blocked);
+    assert_eq!(rig.machine.begun(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d6_results_go_before_timers_that_came_due_while_down() {
+    let mut rig = Rig::new();
+    let wait = json!({"id": "pause", "work": {"wait": {"for": "5s"}}});
+    let run = rig.start(&pipeline(vec![wait, command("a", &[], 4_000), command("b", &[], 2_000)])).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(event) if event.id.path.step.as_str() == "b")).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    rig.crash().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    rig.recover().await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let order: Vec<String> = rig
+        .history(run)
+        .await
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::AttemptSucceeded(event) => Some(event.id.path.to_string()),
+            RunEvent::TimerFired(_) => Some("timer".into()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["b", "a", "timer"]);
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d6_a_process_that_lives_on_does_not_hold_timers_back() {
+    let mut rig = Rig::new();
+    let wait = json!({"id": "pause", "work": {"wait": {"for": "5s"}}});
+    let run = rig.start(&pipeline(vec![wait, command("long", &[], 3_600_000)])).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.crash().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    rig.recover().await;
+    let before = (rig.config.clock)();
+    rig.until(run, |event| matches!(event, RunEvent::TimerFired(_))).await;
+    assert!((rig.config.clock)().since(before) < Duration::from_millis(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn d9_living_attempts_come_before_new_ones() {
+    let mut rig = Rig::with(|config| config.supervised_max = 2);
+    let first = rig.start(&pipeline(vec![command("a", &[], 5_000), command("b", &[], 5_000), command("c", &[], 5_000)])).await;
+    rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(event) if event.id.path.step.as_str() == "b")).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    rig.crash().await;
+    rig.recover().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((rig.machine.begun(), rig.machine.peak()), (2, 2), "the places are taken by what lives");
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    assert_eq!((rig.machine.begun(), rig.machine.peak()), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_was_recorded_is_carried_out_by_the_next_engine() {
+    let mut rig = Rig::new();
+    let run = rig.start(&pipeline(vec![command("long", &[], 3_600_000), function("hang", &[], "hang", json!({}))])).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.crash().await;
+    rig.recover().await;
+    assert_eq!(rig.end(run).await, RunStatus::Cancelled);
+    assert_eq!(rig.machine.begun(), 2);
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_named_run_goes_on_and_a_look_starts_nothing() {
+    let mut rig = Rig::new();
+    let pipeline = pipeline(vec![function("slow", &[], "slow", json!({"ms": 5_000}))]);
+    let (one, other) = (rig.start(&pipeline).await, rig.start(&pipeline).await);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    rig.crash().await;
+    assert_eq!(rig.engine.recover(Which::Only(one)).await.unwrap().runs, 1);
+    assert_eq!(rig.status(other).await, RunStatus::Running);
+    assert_eq!(rig.end(one).await, RunStatus::Succeeded);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(rig.status(other).await, RunStatus::Running, "nobody asked for it to go on");
+    rig.submit(other, InputKind::Note { text: "go on".into() }).await.unwrap();
+    assert_eq!(rig.end(other).await, RunStatus::Succeeded);
+    let nobody = RunId(uuid::Uuid::from_u128(1));
+    assert!(matches!(rig.engine.recover(Which::Only(nobody)).await, Err(RecoverError::NotFound(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn workspaces_of_ended_runs_are_swept_at_start() {
+    let mut rig = Rig::new();
+    let document = json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
+    let ended = rig.start(&definition(document)).await;
+    rig.end(ended).await;
+    let open = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
+    rig.crash().await;
+    rig.recover().await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(*rig.machine.swept.lock().unwrap(), [[open].into()]);
+}
