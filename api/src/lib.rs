@@ -1,4 +1,5 @@
-//! Everfold.
+//! REST over the engine's socket, and the command line.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod graph;

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::id::RunId;
 use crate::json::BlobRef;
+use crate::store::BlobStore;
 
 /// Keeps values of runs by content. Its methods block; the driver calls them off its own threads.
 pub trait Blobs: Send + Sync + 'static {
@@ -18,4 +19,14 @@ pub trait Blobs: Send + Sync + 'static {
     /// # Errors
     /// When it is missing or is not what was written.
     fn get(&self, run: RunId, blob: &BlobRef) -> io::Result<Vec<u8>>;
+}
+
+impl Blobs for BlobStore {
+    fn put(&self, run: RunId, bytes: &[u8]) -> io::Result<BlobRef> {
+        self.put_blocking(run, bytes).map_err(io::Error::other)
+    }
+
+    fn get(&self, run: RunId, blob: &BlobRef) -> io::Result<Vec<u8>> {
+        self.get_blocking(run, &blob.hash).map_err(io::Error::other)
+    }
 }

@@ -48,7 +48,10 @@ async fn d2_refusals_and_duplicates_wait_until_what_they_rest_on_is_durable() {
     let pause = rig.submit(run, InputKind::Pause { reason: None });
     let resume = rig.submit(run, InputKind::Resume { reason: None });
     let again = rig.submit(run, InputKind::Resume { reason: None });
-    let answers = tokio::time::timeout(Duration::from_millis(900), join_all([pause.boxed(), resume.boxed(), again.boxed()]));
+    let answers = tokio::time::timeout(
+        Duration::from_millis(900),
+        join_all([pause.boxed(), resume.boxed(), again.boxed()]),
+    );
     assert!(answers.await.is_err(), "nobody is answered before the append ends");
 }
 
@@ -59,7 +62,10 @@ async fn refusals_are_typed_and_record_nothing() {
     rig.end(run).await;
     let appends = rig.store.appends();
     let refused = rig.submit(run, InputKind::Pause { reason: None }).await;
-    assert!(matches!(refused, Err(SubmitError::Refused(Refusal::Ended(RunStatus::Succeeded)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SubmitError::Refused(Refusal::Ended(RunStatus::Succeeded)))),
+        "{refused:?}"
+    );
     assert_eq!(rig.store.appends(), appends);
     let nobody = RunId(uuid::Uuid::from_u128(1));
     assert_eq!(rig.submit(nobody, note("?")).await, Err(SubmitError::NotFound(nobody)));
@@ -127,8 +133,11 @@ async fn s10_a_repeated_submission_changes_nothing_and_takes_no_other_with_it() 
     let first = rig.engine.submit(submission.clone()).await.unwrap();
     // The store knows the key even where the core does not know the id.
     let other_id = Submission { id: Some(InputId::derive("another")), ..submission.clone() };
-    let (again, beside, same) =
-        tokio::join!(rig.engine.submit(other_id), rig.submit(run, note("beside")), rig.engine.submit(submission));
+    let (again, beside, same) = tokio::join!(
+        rig.engine.submit(other_id),
+        rig.submit(run, note("beside")),
+        rig.engine.submit(submission)
+    );
     assert_eq!(again.unwrap().version, first.version);
     assert!(beside.unwrap().changed);
     assert!(!same.unwrap().changed);

@@ -156,7 +156,9 @@ async fn p5_a_shutdown_lets_functions_end_leaves_processes_alone_and_takes_nothi
     assert_eq!(rig.recover().await, 1);
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     let begun = rig.machine.begun.lock().unwrap().clone();
-    let of = |step: &str| begun.iter().filter(|(id, _)| id.attempt.path.step.as_str() == step).map(|(_, n)| n).sum::<usize>();
+    let of = |step: &str| {
+        begun.iter().filter(|(id, _)| id.attempt.path.step.as_str() == step).map(|(_, n)| n).sum::<usize>()
+    };
     assert_eq!((of("short"), of("after"), of("process"), of("long")), (1, 1, 1, 2));
     rig.assert_replays(run).await;
 }

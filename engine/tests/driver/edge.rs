@@ -9,8 +9,8 @@ use everfold_engine::clock::Clock;
 use everfold_engine::definition::{Keep, OnLost};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, ProbeFailure, ProbeRequest, Prober,
-    Traits, Workspaces, WorkspaceRequest,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, ProbeFailure, ProbeRequest,
+    Prober, Traits, WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{EffectId, RunId};
@@ -152,7 +152,10 @@ impl Executor for Functions {
                     AttemptResult::Succeeded(json!(text.len()))
                 }
                 "paid" => {
-                    usage = vec![Usage { cost_micros: 3, ..Usage::default() }, Usage { cost_micros: 4, ..Usage::default() }];
+                    usage = vec![
+                        Usage { cost_micros: 3, ..Usage::default() },
+                        Usage { cost_micros: 4, ..Usage::default() },
+                    ];
                     AttemptResult::Succeeded(json!(null))
                 }
                 _ => AttemptResult::Succeeded(json!({"ok": true})),
@@ -169,7 +172,9 @@ impl Executor for Functions {
     ) -> BoxFuture<'static, AttemptEnd> {
         if Self::is_once(&request.spec) {
             let at = (self.0.clock)();
-            return Box::pin(async move { end(AttemptResult::Lost { reason: "the engine ended".into() }, at) });
+            return Box::pin(
+                async move { end(AttemptResult::Lost { reason: "the engine ended".into() }, at) },
+            );
         }
         self.start(request, observer)
     }
@@ -184,7 +189,11 @@ impl Executor for Functions {
 struct Processes(Arc<Machine>);
 
 impl Processes {
-    fn wait(&self, request: &AttemptRequest, observer: &Arc<dyn AttemptObserver>) -> BoxFuture<'static, AttemptEnd> {
+    fn wait(
+        &self,
+        request: &AttemptRequest,
+        observer: &Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
         let machine = Arc::clone(&self.0);
         let exit = machine.processes.lock().unwrap().get(&request.id).map(watch::Sender::subscribe);
         let Some(mut exit) = exit else {
@@ -283,7 +292,9 @@ impl Prober for Probes {
         let is_fine = *count >= passes_at;
         Box::pin(async move {
             if is_fine {
-                Ok(json!({"argv": ["probe"], "exit": 0, "output": "", "source": {"argv": ["probe"], "exit": 0}}))
+                Ok(
+                    json!({"argv": ["probe"], "exit": 0, "output": "", "source": {"argv": ["probe"], "exit": 0}}),
+                )
             } else {
                 Err(ProbeFailure { message: "the network is down".into(), permanent: false })
             }
@@ -294,7 +305,11 @@ impl Prober for Probes {
 struct Folders(Arc<Machine>);
 
 impl Workspaces for Folders {
-    fn prepare(&self, run: RunId, _request: WorkspaceRequest) -> BoxFuture<'static, Result<Workspace, Failure>> {
+    fn prepare(
+        &self,
+        run: RunId,
+        _request: WorkspaceRequest,
+    ) -> BoxFuture<'static, Result<Workspace, Failure>> {
         Box::pin(async move {
             let path = format!("/worktrees/{run}");
             Ok(Workspace { path, repository: None, branch: None, base: None, commit: Some("c0".into()) })

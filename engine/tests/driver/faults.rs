@@ -53,11 +53,14 @@ async fn meddle(rig: &Rig, run: RunId, kind: u16, payload: Vec<u8>) {
 async fn d1_after_another_writer_the_state_is_folded_again_and_the_input_decided_again() {
     let rig = Rig::new();
     let run = rig.start(&waiting()).await;
-    let (_, payload) = everfold_engine::event::encode(&everfold_engine::event::NoteAdded { text: "theirs".into() }.into()).unwrap();
+    let (_, payload) =
+        everfold_engine::event::encode(&everfold_engine::event::NoteAdded { text: "theirs".into() }.into())
+            .unwrap();
     meddle(&rig, run, 34, payload).await;
     let accepted = rig.submit(run, note("ours")).await.unwrap();
     assert_eq!(accepted.version, Version(4));
-    let notes: Vec<_> = rig.history(run).await.into_iter().filter(|event| matches!(event, RunEvent::NoteAdded(_))).collect();
+    let notes: Vec<_> =
+        rig.history(run).await.into_iter().filter(|event| matches!(event, RunEvent::NoteAdded(_))).collect();
     assert_eq!(notes.len(), 2);
     assert_eq!(rig.engine.state(run).await.unwrap(), rig.engine.state_at(run, Version(4)).await.unwrap());
     assert_eq!(rig.machine.begun(), 1, "what is in progress stays so");
@@ -105,10 +108,12 @@ async fn results_survive_appends_of_unknown_outcome() {
 #[tokio::test(start_paused = true)]
 async fn s7_a_full_disk_stops_new_starts_and_ends_by_itself() {
     let rig = Rig::new();
-    let run = rig.start(&pipeline(vec![
-        function("slow", &[], "slow", json!({"ms": 100})),
-        function("next", &["slow"], "ok", json!({})),
-    ])).await;
+    let run = rig
+        .start(&pipeline(vec![
+            function("slow", &[], "slow", json!({"ms": 100})),
+            function("next", &["slow"], "ok", json!({})),
+        ]))
+        .await;
     rig.store.writability.send_replace(Writability::Full);
     rig.store.fail_next(Fault::Full);
     let refused = rig.engine.start(request(&chain(1), json!({}))).await;

@@ -41,7 +41,10 @@ async fn a_process_that_ended_meanwhile_counts_by_its_record() {
         _ => None,
     });
     let recorded = rig.envelopes(run).await.last().unwrap().header.recorded_at;
-    assert!(recorded.since(ended.unwrap()) >= Duration::from_secs(58), "by when it ended, not by when it was read");
+    assert!(
+        recorded.since(ended.unwrap()) >= Duration::from_secs(58),
+        "by when it ended, not by when it was read"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +64,8 @@ async fn a_process_that_vanished_is_lost_and_blocks_for_a_person() {
 async fn functions_are_sent_again_where_that_does_no_harm() {
     let mut rig = Rig::new();
     let again = rig.start(&pipeline(vec![function("f", &[], "slow", json!({"ms": 5_000}))])).await;
-    let once = rig.start(&pipeline(vec![function("f", &[], "slow", json!({"ms": 5_000, "once": true}))])).await;
+    let once =
+        rig.start(&pipeline(vec![function("f", &[], "slow", json!({"ms": 5_000, "once": true}))])).await;
     rig.until(once, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
     rig.crash().await;
@@ -77,7 +81,11 @@ async fn d6_results_go_before_timers_that_came_due_while_down() {
     let mut rig = Rig::new();
     let wait = json!({"id": "pause", "work": {"wait": {"for": "5s"}}});
     let run = rig.start(&pipeline(vec![wait, command("a", &[], 4_000), command("b", &[], 2_000)])).await;
-    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(event) if event.id.path.step.as_str() == "b")).await;
+    rig.until(
+        run,
+        |event| matches!(event, RunEvent::AttemptStarted(event) if event.id.path.step.as_str() == "b"),
+    )
+    .await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     rig.crash().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -114,8 +122,14 @@ async fn d6_a_process_that_lives_on_does_not_hold_timers_back() {
 #[tokio::test(start_paused = true)]
 async fn d9_living_attempts_come_before_new_ones() {
     let mut rig = Rig::with(|config| config.supervised_max = 2);
-    let first = rig.start(&pipeline(vec![command("a", &[], 5_000), command("b", &[], 5_000), command("c", &[], 5_000)])).await;
-    rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(event) if event.id.path.step.as_str() == "b")).await;
+    let first = rig
+        .start(&pipeline(vec![command("a", &[], 5_000), command("b", &[], 5_000), command("c", &[], 5_000)]))
+        .await;
+    rig.until(
+        first,
+        |event| matches!(event, RunEvent::AttemptStarted(event) if event.id.path.step.as_str() == "b"),
+    )
+    .await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     rig.crash().await;
     rig.recover().await;
@@ -128,7 +142,9 @@ async fn d9_living_attempts_come_before_new_ones() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_that_was_recorded_is_carried_out_by_the_next_engine() {
     let mut rig = Rig::new();
-    let run = rig.start(&pipeline(vec![command("long", &[], 3_600_000), function("hang", &[], "hang", json!({}))])).await;
+    let run = rig
+        .start(&pipeline(vec![command("long", &[], 3_600_000), function("hang", &[], "hang", json!({}))]))
+        .await;
     rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
     rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
     rig.crash().await;
@@ -159,7 +175,8 @@ async fn only_the_named_run_goes_on_and_a_look_starts_nothing() {
 #[tokio::test(start_paused = true)]
 async fn workspaces_of_ended_runs_are_swept_at_start() {
     let mut rig = Rig::new();
-    let document = json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
+    let document =
+        json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
     let ended = rig.start(&definition(document)).await;
     rig.end(ended).await;
     let open = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;

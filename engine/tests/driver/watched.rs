@@ -8,7 +8,8 @@ use std::time::Duration;
 use everfold_engine::envelope::{Envelope, StreamId, StreamKind};
 use everfold_engine::id::{Position, Version};
 use everfold_engine::store::{
-    Append, AppendError, Appended, EventStore, Head, MemoryStore, ReadError, Snapshot, Subscription, Writability,
+    Append, AppendError, Appended, EventStore, Head, MemoryStore, ReadError, Snapshot, Subscription,
+    Writability,
 };
 use everfold_engine::time::Timestamp;
 use futures::future::BoxFuture;

@@ -55,7 +55,14 @@ async fn a_process_is_recorded_as_started_and_nobody_waits_for_that() {
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(
         rig.names(run).await,
-        ["RunStarted", "StepScheduled", "AttemptStarted", "AttemptSucceeded", "StepSucceeded", "RunSucceeded"]
+        [
+            "RunStarted",
+            "StepScheduled",
+            "AttemptStarted",
+            "AttemptSucceeded",
+            "StepSucceeded",
+            "RunSucceeded"
+        ]
     );
     rig.assert_replays(run).await;
 }

@@ -1,0 +1,46 @@
+//! What this process used up, as the kernel counts it.
+
+use std::time::Duration;
+
+/// A moment's counters.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usage {
+    pub(super) cpu: Duration,
+    /// Bytes handed to the disk.
+    pub(super) written: u64,
+    /// The most memory so far, in bytes.
+    pub(super) peak_memory: u64,
+}
+
+impl Usage {
+    pub(super) fn since(self, before: Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(before.cpu),
+            written: self.written.saturating_sub(before.written),
+            peak_memory: self.peak_memory,
+        }
+    }
+}
+
+/// Reads `/proc/self`; zeros where there is none.
+pub(super) fn usage() -> std::io::Result<Usage> {
+    if !std::path::Path::new("/proc/self/stat").exists() {
+        return Ok(Usage { cpu: Duration::ZERO, written: 0, peak_memory: 0 });
+    }
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name may hold spaces and brackets; the fields begin behind its last one.
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    let cpu = Duration::from_secs_f64((ticks(11) + ticks(12)) as f64 / per_second as f64);
+    let written = field("/proc/self/io", "write_bytes:")?;
+    let peak_memory = field("/proc/self/status", "VmHWM:")? * 1024;
+    Ok(Usage { cpu, written, peak_memory })
+}
+
+fn field(path: &str, name: &str) -> std::io::Result<u64> {
+    let text = std::fs::read_to_string(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    Ok(line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0))
+}
