@@ -41,6 +41,7 @@ pub mod verify;
 
 pub use blob::{BlobError, BlobStore};
 pub use error::{AppendError, Damage, OpenError, ReadError};
+pub use journal::segment::SegmentSizes;
 pub use judge::{ACTOR_BYTES_MAX, DEDUP_KEPT};
 pub use mark::STORE_FORMAT;
 pub use memory::MemoryStore;

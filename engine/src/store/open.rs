@@ -122,7 +122,7 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
     }
     mark.index = IndexState::Open { boot: options.boot_id.clone() };
     mark::write(files, folder, &mark).map_err(at(&folder.join(mark::FILE_NAME)))?;
-    let active = open_active(files, &journal, &mark, &survey, &mut warnings)?;
+    let active = open_active(options, &journal, &mark, &survey, &mut warnings)?;
     let mut survey = survey;
     if survey.segments.is_empty() {
         survey.segments.push(active.0.clone());
@@ -347,12 +347,13 @@ pub(crate) fn unbuilt(error: ReadError) -> OpenError {
 
 /// Opens the last segment for writing, cuts a torn tail, or makes the first segment.
 fn open_active(
-    files: &dyn Files,
+    options: &SledOptions,
     journal: &Path,
     mark: &StoreMark,
     survey: &Survey,
     warnings: &mut Vec<String>,
 ) -> Result<(Arc<Segment>, Box<dyn StoreFile>), OpenError> {
+    let files = options.files.as_ref();
     for leftover in &survey.leftovers {
         files.remove(leftover).map_err(at(leftover))?;
     }
@@ -368,7 +369,7 @@ fn open_active(
     if let Some(above) = journal.parent() {
         files.sync_folder(above).map_err(at(above))?;
     }
-    let made = prepare::prepare(files, journal, segment::FIRST_CAPACITY).map_err(at(journal))?;
+    let made = prepare::prepare(files, journal, options.segments.first).map_err(at(journal))?;
     let owner = owner(mark);
     let header = SegmentHeader {
         number: 1,

@@ -16,7 +16,7 @@ use super::files::{Access, Files as _, SystemFiles};
 use super::journal::format::{self, GROUP_HEADER, SegmentHeader};
 use super::journal::prepare::{self, Preparer};
 use super::journal::salvage::{self, Found};
-use super::journal::segment::{self, Segments};
+use super::journal::segment::{SegmentSizes, Segments};
 use super::journal::writer::{self, GroupError, JournalWriter, Tail};
 use super::lock::FolderLock;
 use super::mark::{IndexState, JournalMark, StoreMark};
@@ -351,8 +351,9 @@ struct Target {
 impl Target {
     fn new(folder: &Path, owner: writer::Owner) -> Result<Self, RepairError> {
         let failed = |error: std::io::Error| RepairError::Write(error.to_string());
+        let sizes = SegmentSizes::default();
         let files: Arc<dyn super::files::Files> = Arc::new(SystemFiles);
-        let made = prepare::prepare(&SystemFiles, folder, segment::FIRST_CAPACITY).map_err(failed)?;
+        let made = prepare::prepare(&SystemFiles, folder, sizes.first).map_err(failed)?;
         let header = SegmentHeader {
             number: 1,
             nonce: clock::draw_u64(),
@@ -373,8 +374,15 @@ impl Target {
             let preparer = preparer.clone();
             move || preparer.run()
         });
-        let writer =
-            JournalWriter::new(files, folder, segments, owner, preparer.clone(), active, Tail::EMPTY);
+        let writer = JournalWriter::new(
+            files,
+            folder,
+            segments,
+            owner,
+            (preparer.clone(), sizes.later),
+            active,
+            Tail::EMPTY,
+        );
         let (ends, buffer) = (HashMap::new(), Vec::new());
         Ok(Self { writer, preparer, maker: Some(maker), ends, buffer })
     }

@@ -19,6 +19,7 @@ use super::follow::Follower;
 use super::gate::{Cause, Gate, IndexHealth};
 use super::journal::prepare::Preparer;
 use super::journal::reader::JournalCursor;
+use super::journal::segment::SegmentSizes;
 use super::journal::writer::JournalWriter;
 use super::keeper::Keeper;
 use super::lock::FolderLock;
@@ -50,6 +51,8 @@ pub struct SledOptions {
     pub clock: Clock,
     /// The kernel's name for this boot; while it stays, a kill is no power cut.
     pub boot_id: String,
+    /// How long the journal's files are made.
+    pub segments: SegmentSizes,
     /// Memory for sled's pages.
     pub cache_bytes: u64,
     /// Told how far building the index has come.
@@ -62,6 +65,7 @@ impl Default for SledOptions {
             files: Arc::new(SystemFiles),
             clock: clock::system(),
             boot_id: mark::boot_id(),
+            segments: SegmentSizes::default(),
             cache_bytes: 32 * 1024 * 1024,
             progress: Arc::new(|_| {}),
         }
@@ -139,6 +143,7 @@ impl SledStore {
         let segments = survey.shared();
         let position = survey.tail.position();
         let files = options.files.clone();
+        let capacity = options.segments.later;
         let journal_folder = open::journal_folder(&folder);
         let preparer = Preparer::new(files.clone(), &journal_folder, {
             let gate = gate.clone();
@@ -153,7 +158,7 @@ impl SledStore {
             &journal_folder,
             segments,
             owner,
-            preparer.clone(),
+            (preparer.clone(), capacity),
             active,
             survey.tail,
         );

@@ -7,7 +7,7 @@ use everfold_engine::store::ReadError;
 
 use crate::subject::{Subject, Writer};
 
-pub(crate) async fn positions_are_gap_free_across_streams_and_commit_times_never_decrease(
+pub(crate) async fn h3_positions_are_gap_free_across_streams_and_commit_times_never_decrease(
     subject: &mut Subject,
 ) {
     let store = subject.open();
@@ -59,7 +59,7 @@ pub(crate) async fn the_log_is_read_from_any_position(subject: &mut Subject) {
     }
 }
 
-pub(crate) async fn a_follower_misses_nothing_and_sees_nothing_twice_from_any_position(
+pub(crate) async fn s5_a_follower_misses_nothing_and_sees_nothing_twice_from_any_position(
     subject: &mut Subject,
 ) {
     const EVENTS: u64 = 400;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod agreement;
 mod atomicity;
 #[path = "../events/mod.rs"]
 #[expect(dead_code, reason = "shared with other tests")]
@@ -23,24 +24,28 @@ macro_rules! laws {
         mod sled {
             $(#[test] fn $law() { crate::subject::run(crate::Subject::sled(), |s| Box::pin(crate::$file::$law(s))); })*
         }
+        /// Every opening finds the journal alone.
+        mod journal {
+            $(#[test] fn $law() { crate::subject::run(crate::Subject::journal(), |s| Box::pin(crate::$file::$law(s))); })*
+        }
     };
 }
 
 laws![
     versions::an_append_at_another_version_is_refused_with_the_actual_one,
     versions::h1_an_append_onto_another_history_is_refused,
-    versions::one_of_many_racing_appenders_wins_each_version,
+    versions::s6_one_of_many_racing_appenders_wins_each_version,
     versions::streams_are_read_from_any_version,
-    versions::malformed_appends_are_refused_and_leave_nothing,
+    versions::s9_an_append_of_two_streams_or_malformed_is_refused_and_leaves_nothing,
     atomicity::s8_an_append_over_the_limits_is_too_large_and_the_largest_one_fits,
     atomicity::a_batch_is_seen_whole_by_readers_beside_it,
-    log::positions_are_gap_free_across_streams_and_commit_times_never_decrease,
+    log::h3_positions_are_gap_free_across_streams_and_commit_times_never_decrease,
     log::the_log_is_read_from_any_position,
-    log::a_follower_misses_nothing_and_sees_nothing_twice_from_any_position,
+    log::s5_a_follower_misses_nothing_and_sees_nothing_twice_from_any_position,
     log::a_follower_waits_and_ends_with_the_store,
     writes::s10_a_repeated_write_gets_the_first_answer_and_another_body_is_refused,
     writes::s10_a_key_is_free_again_after_a_week_unless_it_started_the_stream,
-    writes::an_older_fence_is_refused,
+    writes::s8_an_older_fence_is_refused,
     writes::s4_notes_say_what_a_start_loads,
     writes::streams_are_listed_by_kind_in_the_order_of_their_ids,
     writes::s11_a_snapshot_is_given_back_for_its_fold_and_history_only,

@@ -17,7 +17,7 @@ pub(crate) struct Subject {
 
 enum Kind {
     Memory(Option<MemoryStore>),
-    Sled(TempDir),
+    Sled { folder: TempDir, loses_index: bool },
 }
 
 impl Subject {
@@ -26,8 +26,19 @@ impl Subject {
     }
 
     pub(crate) fn sled() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { kind: Kind::Sled(folder), millis: Arc::new(AtomicI64::new(1_000_000)) }
+        let kind = Kind::Sled { folder: tempfile::tempdir().unwrap(), loses_index: false };
+        Self { kind, millis: Arc::new(AtomicI64::new(1_000_000)) }
+    }
+
+    /// The same, and each time it is opened its index is gone.
+    pub(crate) fn journal() -> Self {
+        let kind = Kind::Sled { folder: tempfile::tempdir().unwrap(), loses_index: true };
+        Self { kind, millis: Arc::new(AtomicI64::new(1_000_000)) }
+    }
+
+    /// Whether snapshots are there after reopening: they are no part of the journal.
+    pub(crate) fn keeps_snapshots(&self) -> bool {
+        !matches!(self.kind, Kind::Sled { loses_index: true, .. })
     }
 
     fn clock(&self) -> Clock {
@@ -43,7 +54,11 @@ impl Subject {
                 let base = kept.get_or_insert_with(|| MemoryStore::new(clock));
                 Arc::new(base.reopen())
             }
-            Kind::Sled(folder) => {
+            Kind::Sled { folder, loses_index } => {
+                let index = folder.path().join("sled");
+                if *loses_index && index.exists() {
+                    std::fs::remove_dir_all(index).unwrap();
+                }
                 let options = SledOptions { clock, ..SledOptions::default() };
                 Arc::new(SledStore::open(folder.path(), options).unwrap())
             }

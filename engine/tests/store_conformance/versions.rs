@@ -33,7 +33,7 @@ pub(crate) async fn h1_an_append_onto_another_history_is_refused(subject: &mut S
     assert!(events[0].is_linked(&Hash::ZERO) && events[1].is_linked(&events[0].hash));
 }
 
-pub(crate) async fn one_of_many_racing_appenders_wins_each_version(subject: &mut Subject) {
+pub(crate) async fn s6_one_of_many_racing_appenders_wins_each_version(subject: &mut Subject) {
     const APPENDERS: usize = 8;
     const ROUNDS: u64 = 20;
     let store = subject.open();
@@ -91,7 +91,9 @@ pub(crate) async fn streams_are_read_from_any_version(subject: &mut Subject) {
     }
 }
 
-pub(crate) async fn malformed_appends_are_refused_and_leave_nothing(subject: &mut Subject) {
+pub(crate) async fn s9_an_append_of_two_streams_or_malformed_is_refused_and_leaves_nothing(
+    subject: &mut Subject,
+) {
     let store = subject.open();
     let refuse = |change: fn(&mut everfold_engine::store::Append)| {
         let mut append = Writer::new("a").append(&[b"1", b"2"]);

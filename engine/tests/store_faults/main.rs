@@ -13,7 +13,7 @@ mod syncing;
 use std::path::Path;
 use std::sync::Arc;
 
-use everfold_engine::store::{EventStore, OpenError, SledOptions, SledStore};
+use everfold_engine::store::{EventStore, OpenError, SegmentSizes, SledOptions, SledStore};
 
 use layer::FaultFiles;
 
@@ -23,8 +23,26 @@ fn open(folder: &Path, files: &FaultFiles) -> Arc<SledStore> {
 }
 
 fn try_open(folder: &Path, files: &FaultFiles, boot: &str) -> Result<Arc<SledStore>, OpenError> {
-    let options =
-        SledOptions { files: Arc::new(files.clone()), boot_id: boot.into(), ..SledOptions::default() };
+    open_with(folder, files, boot, SegmentSizes::default())
+}
+
+/// With a journal of short files.
+fn try_open_small(folder: &Path, files: &FaultFiles, boot: &str) -> Result<Arc<SledStore>, OpenError> {
+    open_with(folder, files, boot, SegmentSizes { first: 16_384, later: 32_768 })
+}
+
+fn open_with(
+    folder: &Path,
+    files: &FaultFiles,
+    boot: &str,
+    segments: SegmentSizes,
+) -> Result<Arc<SledStore>, OpenError> {
+    let options = SledOptions {
+        files: Arc::new(files.clone()),
+        boot_id: boot.into(),
+        segments,
+        ..SledOptions::default()
+    };
     SledStore::open(folder, options).map(Arc::new)
 }
 

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::events::Writer;
 use crate::layer::FaultFiles;
-use crate::{payloads, run, try_open};
+use crate::{payloads, run, try_open_small};
 
 /// What happens at the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ fn stop_behind(calls: usize, stop: Stop, batches: &[Vec<Vec<u8>>]) -> bool {
     let mut acknowledged = 0;
     files.stop_after(calls + 1, stop == Stop::Torn);
     run(async {
-        let Ok(store) = try_open(folder.path(), &files, "boot") else { return };
+        let Ok(store) = try_open_small(folder.path(), &files, "boot") else { return };
         let mut writer = Writer::new("a");
         for batch in batches {
             let batch: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
@@ -50,7 +50,7 @@ fn stop_behind(calls: usize, stop: Stop, batches: &[Vec<Vec<u8>>]) -> bool {
     }
     run(async {
         let context = format!("{stop:?} behind {calls} calls, {acknowledged} acknowledged");
-        let store = try_open(folder.path(), &FaultFiles::default(), boot)
+        let store = try_open_small(folder.path(), &FaultFiles::default(), boot)
             .unwrap_or_else(|error| panic!("{context}: {error}"));
         let found = payloads(store.as_ref()).await;
         let whole: Vec<usize> = batches
@@ -102,7 +102,7 @@ fn s2_killed_inside_any_write_an_append_is_whole_or_absent() {
 
 #[test]
 fn s2_with_the_power_cut_behind_any_system_call_nothing_acknowledged_is_lost() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let mut calls = 0;
         while stop_behind(calls, Stop::Power(seed * 1_000 + calls as u64 + 1), &small()) {
             calls += 1;
@@ -112,13 +112,13 @@ fn s2_with_the_power_cut_behind_any_system_call_nothing_acknowledged_is_lost() {
 
 #[test]
 fn s7_stopped_anywhere_in_a_change_of_segments_nothing_acknowledged_is_lost() {
-    // The second append does not fit into the first segment.
-    let batches = vec![vec![vec![1; 700_000]], vec![vec![2; 900_000]], vec![b"last".to_vec()]];
+    // Files are short here; the second append does not fit into the first segment.
+    let batches = vec![vec![vec![1; 7_000]], vec![vec![2; 9_000]], vec![b"last".to_vec()]];
     for stop in [Stop::Kill, Stop::Torn, Stop::Power(7)] {
         let mut calls = 0;
         while stop_behind(calls, stop, &batches) {
             calls += 1;
         }
-        assert!(calls > 30, "{calls} places were tried");
+        assert!(calls > 20, "{calls} places were tried");
     }
 }

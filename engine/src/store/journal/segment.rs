@@ -10,10 +10,21 @@ use super::format::SegmentHeader;
 use crate::id::Position;
 use crate::store::Damage;
 
-/// The length of the first segment's file.
-pub(crate) const FIRST_CAPACITY: u64 = 1024 * 1024;
-/// The length of every later segment's file.
-pub(crate) const CAPACITY: u64 = 16 * 1024 * 1024;
+/// How long segment files are made; a group that needs more gets a file of its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentSizes {
+    /// The first one, in bytes: small stores stay small.
+    pub first: u64,
+    /// Every later one, in bytes.
+    pub later: u64,
+}
+
+impl Default for SegmentSizes {
+    fn default() -> Self {
+        Self { first: 1024 * 1024, later: 16 * 1024 * 1024 }
+    }
+}
+
 /// The distance between entries of a segment's sparse index, in bytes.
 pub(crate) const INDEX_STRIDE: u64 = 64 * 1024;
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::format::{self, GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
 use super::prepare::{Prepared, Preparer};
-use super::segment::{self, IndexEntry, Segment, Segments, SparseIndex};
+use super::segment::{IndexEntry, Segment, Segments, SparseIndex};
 use crate::clock;
 use crate::id::Position;
 use crate::store::files::{Files, StoreFile};
@@ -63,6 +63,8 @@ pub(crate) struct JournalWriter {
     segments: Segments,
     owner: Owner,
     preparer: Arc<Preparer>,
+    /// The length of a new segment's file.
+    capacity: u64,
     active: Arc<Segment>,
     file: Box<dyn StoreFile>,
     tail: Tail,
@@ -76,13 +78,13 @@ impl JournalWriter {
         folder: &Path,
         segments: Segments,
         owner: Owner,
-        preparer: Arc<Preparer>,
+        (preparer, capacity): (Arc<Preparer>, u64),
         active: (Arc<Segment>, Box<dyn StoreFile>),
         tail: Tail,
     ) -> Self {
         let (active, file) = active;
         let folder = folder.to_owned();
-        Self { files, folder, segments, owner, preparer, active, file, tail, broken: None }
+        Self { files, folder, segments, owner, preparer, capacity, active, file, tail, broken: None }
     }
 
     /// Where the journal ends.
@@ -119,7 +121,7 @@ impl JournalWriter {
         }
         let length = format::group_length(buffer.len() - GROUP_HEADER);
         if self.active.end() + length > self.active.header.capacity {
-            self.rotate()?;
+            self.rotate(length)?;
         }
         let (nonce, offset) = (self.active.header.nonce, self.active.end());
         let (head, body) = buffer.split_at_mut(GROUP_HEADER);
@@ -161,13 +163,18 @@ impl JournalWriter {
         let end = offset + header.length();
         self.active.set_end(end);
         if end > self.active.header.capacity / 2 {
-            self.preparer.request(segment::CAPACITY);
+            self.preparer.request(self.capacity);
         }
     }
 
     /// Goes on in a new segment.
-    fn rotate(&mut self) -> Result<(), GroupError> {
-        let prepared = self.preparer.take(segment::CAPACITY).map_err(|_| GroupError::Full)?;
+    fn rotate(&mut self, length: u64) -> Result<(), GroupError> {
+        let needed = self.capacity.max(SEGMENT_HEADER as u64 + length);
+        let mut prepared = self.preparer.take(needed).map_err(|_| GroupError::Full)?;
+        if prepared.capacity < needed {
+            // It was made before this group was known.
+            prepared = self.preparer.take(needed).map_err(|_| GroupError::Full)?;
+        }
         self.enter_segment(prepared, false).map_err(|error| {
             let why = format!("a new segment of the journal could not be opened: {error}");
             self.broken = Some(why.clone());
@@ -181,7 +188,7 @@ impl JournalWriter {
         tracing::error!(file = %self.active.path.display(), %error, "the journal could not be synced");
         let replaced = self
             .preparer
-            .take(segment::CAPACITY)
+            .take(self.capacity)
             .map_err(std::io::Error::other)
             .and_then(|prepared| self.enter_segment(prepared, true));
         if let Err(second) = replaced {
