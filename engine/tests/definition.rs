@@ -1,4 +1,5 @@
 //! Pipeline files: what is read, what is refused, and how it is said.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "definition/support.rs"]
 mod support;

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
@@ -30,8 +31,10 @@ pub struct Problem {
     pub column: usize,
     /// Its place in bytes from the start of the file.
     pub span: Range<usize>,
-    /// The line itself.
+    /// The line itself, or the part of a long one round the place.
     pub excerpt: String,
+    /// Where the place is in the excerpt, in characters from 0.
+    pub mark: usize,
 }
 
 /// Whether a problem refuses the file.
@@ -75,7 +78,8 @@ impl Problems {
         }
     }
 
-    /// Sorts by file and place; what stands at the same place keeps the order of the checks.
+    /// Sorts by file and place; what stands at the same place keeps the order of the checks. A file
+    /// that is wrong everywhere keeps its first 500 problems.
     pub(super) fn sort(&mut self, main: &str) {
         self.0.sort_by(|a, b| {
             (a.file != main, &a.file, a.span.start).cmp(&(b.file != main, &b.file, b.span.start))
@@ -83,6 +87,11 @@ impl Problems {
         self.0.dedup_by(|later, earlier| {
             later.span == earlier.span && later.message == earlier.message && later.file == earlier.file
         });
+        if self.0.len() > PROBLEMS_MAX {
+            // Errors stay before warnings, so that a refusal keeps a reason.
+            self.0.sort_by_key(|problem| problem.severity);
+            self.0.truncate(PROBLEMS_MAX);
+        }
     }
 }
 
@@ -106,6 +115,10 @@ impl Colour {
 
 /// Longest part of a line that is shown.
 const SHOWN_CHARS_MAX: usize = 120;
+/// Longest part of a line that a problem carries, on each side of its place.
+const EXCERPT_BYTES_MAX: usize = 400;
+/// Most problems of one file.
+const PROBLEMS_MAX: usize = 500;
 
 impl Problem {
     /// The problem with its line, a mark below the place, and the hint.
@@ -136,12 +149,12 @@ impl Problem {
     /// The part of the line to show, where in it the mark begins, and how long the mark is.
     fn shown(&self) -> (String, usize, usize) {
         let line: Vec<char> = self.excerpt.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let at = (self.column - 1).min(line.len());
+        let at = self.mark.min(line.len());
         let first = if at > SHOWN_CHARS_MAX - 40 { at - 40 } else { 0 };
         let last = line.len().min(first + SHOWN_CHARS_MAX);
         let mut shown: String = line[first..last].iter().collect();
         let mut before = at - first;
-        if first > 0 {
+        if first > 0 || self.mark + 1 < self.column {
             shown.insert(0, '…');
             before += 1;
         }
@@ -163,12 +176,15 @@ pub(super) struct Source {
     pub(super) name: String,
     pub(super) text: String,
     lines: Vec<usize>,
+    /// Problems made so far: their places cost time in long lines.
+    problems: AtomicUsize,
 }
 
 impl Source {
     pub(super) fn new(name: &str, text: &str) -> Arc<Self> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Arc::new(Self { name: name.to_owned(), text: text.to_owned(), lines })
+        let (name, text) = (name.to_owned(), text.to_owned());
+        Arc::new(Self { name, text, lines, problems: AtomicUsize::new(0) })
     }
 
     /// The same text with blanks outside `part`: what is read there keeps its places in the file.
@@ -185,8 +201,12 @@ impl Source {
         let start = self.boundary(span.start);
         let line = self.lines.partition_point(|first| *first <= start).max(1);
         let first = self.lines[line - 1];
-        let last = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
-        let excerpt = self.text[first..last.max(first)].trim_end_matches('\r');
+        let last = self.lines.get(line).map_or(self.text.len(), |next| next - 1).max(start);
+        let from = self.boundary(first.max(start.saturating_sub(EXCERPT_BYTES_MAX)));
+        let to = self.boundary(last.min(start + EXCERPT_BYTES_MAX));
+        let excerpt = self.text[from..to.max(start)].trim_end_matches('\r');
+        let many = self.problems.fetch_add(1, Ordering::Relaxed) > 2 * PROBLEMS_MAX;
+        let column = if many { 1 } else { self.text[first..start].chars().count() + 1 };
         Problem {
             code,
             severity: code.severity(),
@@ -194,9 +214,10 @@ impl Source {
             hint: None,
             file: self.name.clone(),
             line,
-            column: self.text[first..start].chars().count() + 1,
+            column,
             span: start..self.boundary(span.end).max(start),
             excerpt: excerpt.to_owned(),
+            mark: self.text[from..start].chars().count(),
         }
     }
 

@@ -72,7 +72,7 @@ impl Expr {
             let function: cel_function::Function = if *name == RANGE {
                 Box::new(move |call| range(call, &budget))
             } else if *name == HAS {
-                Box::new(|call| has(call))
+                Box::new(has)
             } else {
                 let run = functions::implementation(name).ok_or("an unknown function")?;
                 Box::new(move |call| own(call, run, &budget))

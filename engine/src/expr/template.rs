@@ -17,7 +17,8 @@ use super::functions::to_text;
 use super::parse::{Expr, ExprError, Reference};
 use super::{EvalError, Scope};
 
-const DEPTH_MAX: usize = 64;
+/// Deeper than a pipeline file can be, because its values stand inside others here.
+const DEPTH_MAX: usize = 96;
 /// Longest text that a template gives.
 const RENDERED_BYTES_MAX: usize = 4 * 1024 * 1024;
 

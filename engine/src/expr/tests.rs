@@ -159,6 +159,33 @@ fn expressions_are_bounded() {
     assert!(run(squared).unwrap_err().contains("longer than"));
 }
 
+/// The deepest expressions that are accepted are evaluated on half of a usual thread's stack.
+#[test]
+fn the_deepest_expressions_fit_the_stack() {
+    let nest =
+        |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+    let shapes: [fn(usize) -> String; 5] = [
+        |depth| vec!["1"; depth].join(" + "),
+        |depth| {
+            let open: String = (0..depth).map(|at| format!("[1].map(v{at}, ")).collect();
+            format!("{open}1{}", ")".repeat(depth))
+        },
+        |depth| format!("a{}", ".b".repeat(depth)),
+        |depth| format!("{}1{}", "trim(".repeat(depth), ")".repeat(depth)),
+        |depth| format!("{}1{}", "{'a': ".repeat(depth), "}".repeat(depth)),
+    ];
+    assert!(Expr::parse(&nest("[", "]", 40)).is_err());
+    for shape in shapes {
+        let deepest = (1..64).rev().find_map(|depth| Expr::parse(&shape(depth)).ok()).unwrap();
+        std::thread::Builder::new()
+            .stack_size(1024 * 1024)
+            .spawn(move || drop(deepest.eval(&scope())))
+            .unwrap()
+            .join()
+            .unwrap();
+    }
+}
+
 #[test]
 fn an_expression_asks_only_for_what_it_names() {
     let expr =

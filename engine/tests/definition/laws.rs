@@ -75,6 +75,33 @@ fn step() -> impl Strategy<
     )
 }
 
+#[test]
+fn hostile_files_are_refused_without_exhausting_anything() {
+    let inside = 1024 * 1024 - 200;
+    let words = |word: &str| word.repeat(inside / word.len());
+    for text in [
+        format!("name: x\nsteps: [{}]", words("{zebra: 1},")),
+        format!("name: x\nlabels: {{a: \"{}\"}}", words("${")),
+        format!("name: x\nlabels: {{a: \"{}\"}}", words("${x} ")),
+        format!("name: x\nsteps:\n{}", words("  - {id: a}\n")),
+        words("["),
+        words("{a: "),
+        words("- "),
+        words("? "),
+        words("&a "),
+        words("x\n"),
+        words("'"),
+        words("a: b: "),
+        format!("name: x\ninput: {{properties: {{{}}}}}", words("a: {}, ")),
+        format!("name: x\nsteps: [{{id: a, command: \"{}\"}}]", words("$( ")),
+        format!("name: x\nsteps: [{{id: a, command: \"{}\"}}]", words("<<a ")),
+        format!("name: x\nsteps: [{{id: a, needs: [{}], command: x}}]", words("b,")),
+        words("x") + &words("y"),
+    ] {
+        law(&text);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
