@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 
-pub(crate) use save::{SaveRequest, head, save};
+pub(crate) use save::{SaveRequest, free_index, head, save};
 pub use worktrees::GitWorkspaces;
 
 const TIME_LIMIT: Duration = Duration::from_secs(120);

@@ -50,6 +50,21 @@ pub(crate) async fn head(worktree: &Path) -> Result<String, GitError> {
     Git::at(worktree).text(&["rev-parse", "--verify", "HEAD^{commit}"]).await
 }
 
+/// Frees the index of a worktree in which processes were killed: a lock that stays for a while and
+/// is nobody's any more would stop every git after it.
+pub(crate) async fn free_index(worktree: &Path) -> Result<(), GitError> {
+    let git = Git::at(worktree);
+    let lock = worktree.join(git.text(&["rev-parse", "--git-path", "index.lock"]).await?);
+    for _ in 0..TRIES {
+        if !lock.exists() {
+            break;
+        }
+        remove_stale_lock(&git, worktree).await?;
+        tokio::time::sleep(LOCK_AGE / 10).await;
+    }
+    Ok(())
+}
+
 async fn commit(git: &Git, message: &str) -> Result<(), GitError> {
     git.text(&["add", "--all"]).await?;
     // Asked of the index: `commit` itself fails when there is nothing to commit.
@@ -124,5 +139,8 @@ mod tests {
         let second = save(request()).await.unwrap();
         assert_ne!(first, second);
         assert_eq!(head(folder.path()).await.unwrap(), second);
+        std::fs::File::create(folder.path().join(".git/index.lock")).unwrap();
+        free_index(folder.path()).await.unwrap();
+        assert!(!folder.path().join(".git/index.lock").exists());
     }
 }

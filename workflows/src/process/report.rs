@@ -17,7 +17,7 @@ use super::attempt::{Answer, Ended, Plan, outcome};
 use super::files::{Place, read_bounded, resolve, write_private};
 use super::output::{self, ResultFile, Stdout};
 use super::{Processes, told};
-use crate::git::{SaveRequest, save};
+use crate::git::{SaveRequest, free_index, save};
 use crate::shim::log;
 use crate::shim::protocol::{ExitRecord, LOG, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
 
@@ -129,8 +129,17 @@ pub(crate) async fn report(
             format!("reading what the process left failed: {error}"),
         ))),
     };
-    if !matches!(record.outcome, Outcome::NotStarted { .. }) {
-        commit(processes, request, &mut end).await;
+    match record.outcome {
+        Outcome::NotStarted { .. } => {}
+        Outcome::Exited { .. } => commit(processes, request, &mut end).await,
+        Outcome::Signalled { .. } | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost { .. } => {
+            if request.workdir.git.is_some()
+                && let Err(error) = free_index(&request.workdir.path).await
+            {
+                tracing::warn!(attempt = %request.id, %error, "could not look for a stale lock of git");
+            }
+            commit(processes, request, &mut end).await;
+        }
     }
     let stored = StoredEnd::of(&end);
     let kept = serde_json::to_vec(&stored)

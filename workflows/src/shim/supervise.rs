@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal};
 
 use super::capture::Capture;
@@ -48,7 +48,8 @@ pub(crate) fn supervise(folder: &Folder, request: &Request) -> ExitRecord {
 /// The FIFO by which others wake this process; where it cannot be made, it looks by itself.
 fn make_wake(folder: &Folder) -> Option<OwnedFd> {
     let path = folder.path(WAKE);
-    let _there = mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR);
+    #[cfg(not(target_vendor = "apple"))]
+    let _there = rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR);
     // Opened for both, so that it never ends when a writer goes.
     open(&path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
 }
