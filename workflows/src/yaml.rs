@@ -46,13 +46,10 @@ pub(crate) fn read(text: &str) -> Result<Value, String> {
         match open.last_mut() {
             None => return Ok(value),
             Some(Collection::List(items)) => items.push(value),
-            Some(Collection::Map(fields, key @ None)) => match value {
+            Some(Collection::Map(_, key @ None)) => match value {
                 Value::String(text) => *key = Some(text),
                 Value::Null => *key = Some(String::new()),
-                _ => {
-                    let _ = fields;
-                    return Err(at("a key that is no text"));
-                }
+                _ => return Err(at("a key that is no text")),
             },
             Some(Collection::Map(fields, key)) => {
                 let name = key.take().unwrap_or_default();

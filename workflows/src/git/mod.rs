@@ -16,7 +16,8 @@ use tokio::io::AsyncReadExt as _;
 pub(crate) use save::{SaveRequest, free_index, head, save};
 pub use worktrees::GitWorkspaces;
 
-const TIME_LIMIT: Duration = Duration::from_secs(120);
+/// Long enough to check out a large repository on a slow disk.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 const OUTPUT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Why a call of git gave nothing.

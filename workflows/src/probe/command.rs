@@ -48,7 +48,7 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
         make_private(&request.folder).map_err(|error| not_now(format!("the probe's folder: {error}")))?;
         let record = attach(&processes.shim, &request.folder, &shim_request, None)
             .await
-            .map_err(|error| not_now(error.to_string()))?;
+            .map_err(|error| not_now(error.explained()))?;
         let (exit, timed_out) = match record.outcome {
             Outcome::Exited { code: 127 } => {
                 let said = log::tail(&request.folder.join(LOG), 1);

@@ -20,6 +20,8 @@ use crate::yaml;
 const WALK_MAX: usize = 200_000;
 /// Files that a glob finds; more are counted no further.
 const FOUND_MAX: usize = 1_000;
+/// Files whose content is kept with the evidence; of more, only the hash.
+const KEPT_MAX: usize = 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,17 +88,23 @@ fn probe(processes: &Processes, request: &ProbeRequest, commit: Option<&str>) ->
         (None, None, Some(glob)) => walk(&base, glob)?,
         _ => return Err(never("`file` needs one of exists, all, glob")),
     };
+    let looks_inside = spec.json || spec.yaml || pattern.is_some();
     let mut files = Vec::new();
     let mut sources = Vec::new();
     for path in &wanted {
-        let content = if base.is_dir() { in_worktree(&base, path)? } else { Content::Missing };
+        let content = match (&spec.glob, base.is_dir()) {
+            (_, false) => Content::Missing,
+            // What a glob finds is there; it is read only where it matters what it says.
+            (Some(_), true) if !looks_inside => Content::Unread,
+            (_, true) => in_worktree(&base, path)?,
+        };
         let problem = match &content {
             Content::Missing => None,
             // Without a look inside, size does not matter.
-            Content::TooLarge if spec.json || spec.yaml || pattern.is_some() => {
+            Content::Unread if spec.json || spec.yaml || pattern.is_some() => {
                 Some("larger than 1 MiB".to_owned())
             }
-            Content::TooLarge => None,
+            Content::Unread => None,
             Content::Bytes(bytes) => problem(&spec, pattern.as_ref(), bytes),
         };
         let bytes = match &content {
@@ -109,7 +117,8 @@ fn probe(processes: &Processes, request: &ProbeRequest, commit: Option<&str>) ->
             file["problem"] = problem.into();
         }
         if exists {
-            sources.push(describe(&*processes.blobs, request.id.run, path, commit, bytes));
+            let kept = (wanted.len() <= KEPT_MAX).then_some((&*processes.blobs, request.id.run));
+            sources.push(describe(kept, path, commit, bytes));
         }
         files.push(file);
     }

@@ -102,6 +102,7 @@ async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, Pro
     };
     let picked: Map<String, Value> =
         fields.iter().map(|name| (name.clone(), values.get(name).cloned().unwrap_or_default())).collect();
+    let kept = Some((&*processes.blobs, request.id.run));
     let mut evidence = json!({
         "file": spec.file,
         "from": from,
@@ -111,7 +112,7 @@ async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, Pro
         "pass": spec.pass.0,
         "fail": spec.fail.0,
         "match": spec.how.as_deref().unwrap_or("exact"),
-        "source": describe(&*processes.blobs, request.id.run, &spec.file, commit.as_deref(), bytes.as_deref()),
+        "source": describe(kept, &spec.file, commit.as_deref(), bytes.as_deref()),
     });
     if let Some(problem) = problem {
         evidence["problem"] = problem.into();

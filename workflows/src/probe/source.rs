@@ -21,8 +21,8 @@ pub(super) enum Content {
     Bytes(Vec<u8>),
     /// There is none.
     Missing,
-    /// It is too large to be read.
-    TooLarge,
+    /// It is there and was not read: too large, or not asked for.
+    Unread,
 }
 
 /// Reads a file of the worktree.
@@ -33,7 +33,7 @@ pub(super) fn in_worktree(workdir: &Path, path: &str) -> Result<Content, ProbeFa
         Place::Inside(file) if !file.is_file() => Ok(Content::Missing),
         Place::Inside(file) => match read_bounded(&file, FILE_BYTES_MAX) {
             Ok(Some(bytes)) => Ok(Content::Bytes(bytes)),
-            Ok(None) => Ok(Content::TooLarge),
+            Ok(None) => Ok(Content::Unread),
             Err(error) => Err(not_now(format!("{path} could not be read: {error}"))),
         },
     }
@@ -67,7 +67,7 @@ pub(super) async fn in_commit(
         Err(other) => return Err(not_now(other.to_string())),
     };
     if size > FILE_BYTES_MAX {
-        return Ok((commit, Content::TooLarge));
+        return Ok((commit, Content::Unread));
     }
     match git.bytes(&["cat-file", "blob", &object]).await {
         Ok(bytes) => Ok((commit, Content::Bytes(bytes))),
@@ -86,22 +86,20 @@ fn relative(workdir: &Path, path: &str) -> Result<String, ProbeFailure> {
     if leads_out { Err(never(format!("{path} leads out of the workspace"))) } else { Ok(relative) }
 }
 
-/// The `source` of evidence in a file, its content kept as a blob of the run.
+/// The `source` of evidence in a file; with `kept`, its content is kept as a blob of the run.
 pub(super) fn describe(
-    blobs: &dyn Blobs,
-    run: RunId,
+    kept: Option<(&dyn Blobs, RunId)>,
     path: &str,
     commit: Option<&str>,
     bytes: Option<&[u8]>,
 ) -> Value {
-    let blob = bytes.map(|bytes| match blobs.put(run, bytes) {
-        Ok(blob) => blob.hash,
-        Err(error) => {
-            tracing::warn!(%run, %error, path, "could not keep evidence as a blob");
-            Hash::of(bytes)
-        }
-    });
-    json!({"path": path, "commit": commit, "blob": blob.map(|hash| hash.to_string())})
+    if let (Some((blobs, run)), Some(bytes)) = (kept, bytes)
+        && let Err(error) = blobs.put(run, bytes)
+    {
+        tracing::warn!(%run, %error, path, "could not keep evidence as a blob");
+    }
+    let hash = bytes.map(|bytes| Hash::of(bytes).to_string());
+    json!({"path": path, "commit": commit, "blob": hash})
 }
 
 /// The head of the judged worktree, where there is one.

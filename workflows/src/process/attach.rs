@@ -51,6 +51,19 @@ pub(crate) enum AttachError {
     Newer { path: PathBuf, number: u64 },
 }
 
+impl AttachError {
+    /// With its causes, in one line.
+    pub(crate) fn explained(&self) -> String {
+        let mut message = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            message.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        message
+    }
+}
+
 /// Turns a line of output into a line to show; `None` shows nothing.
 pub(crate) type Progress = fn(&str) -> Option<String>;
 

@@ -138,13 +138,7 @@ fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Failure> {
 }
 
 fn unattached(error: &AttachError) -> Failure {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    Failure::new(FailureKind::Spawn, message)
+    Failure::new(FailureKind::Spawn, error.explained())
         .with_hint("look at the space and the permissions of the data folder; `everfold doctor` checks both")
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use everfold_engine::definition::Save;
 use everfold_engine::execution::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Usage};
 use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::{Hash, JsonText, Value};
+use everfold_engine::json::{Hash, JsonText, Value, canonical};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ const REPORT: &str = "report.json";
 const BEFORE: &str = "before.json";
 /// The limit of a kept file.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The limit of an output, as canonical text.
+const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Lines of output in a failure.
 const DETAIL_LINES: usize = 20;
 
@@ -231,6 +233,10 @@ fn read_into(
         None => output?,
     };
     let output = output::add_matches(&request.outputs, &stdout, output)?;
+    if canonical(&output).len() > OUTPUT_BYTES_MAX {
+        return Err(Failure::new(FailureKind::Validation, "the output is larger than 8 MiB")
+            .with_hint("leave large results as files and declare them under `outputs`"));
+    }
     end.artefacts = keep_files(request, processes)?;
     Ok(output)
 }
