@@ -3,6 +3,7 @@
 //! Law: every call has a time limit and bounded output, and sees none of the caller's `GIT_…`
 //! variables, so that a hook's environment cannot redirect it.
 
+mod repository;
 mod save;
 mod worktrees;
 

@@ -1,0 +1,124 @@
+//! What a repository can be asked before a worktree is made of it, and what is said when it cannot be.
+//!
+//! Law: nothing here changes the repository; every failure names the place and what to do.
+
+use std::path::{Path, PathBuf};
+
+use everfold_engine::definition::similar;
+use everfold_engine::failure::{Failure, FailureKind};
+
+use super::{Git, GitError};
+
+/// The repository's top folder, if this is one.
+pub(super) async fn checked_repository(path: &Path) -> Result<PathBuf, Failure> {
+    let failed = |message: String, hint: &str| Err(Failure::new(FailureKind::Spawn, message).with_hint(hint));
+    let shown = path.display();
+    let Ok(folder) = path.canonicalize() else {
+        return failed(
+            format!("the repository {shown} does not exist"),
+            "check `workspace.git`, or clone it there",
+        );
+    };
+    if !folder.is_dir() {
+        return failed(format!("{shown} is no folder"), "`workspace.git` names the folder of a repository");
+    }
+    let git = Git::at(&folder);
+    match git.text(&["rev-parse", "--is-bare-repository", "--is-inside-work-tree"]).await {
+        Err(GitError::Failed { message, .. }) if message.contains("dubious ownership") => failed(
+            format!("{shown} belongs to another user, so git does not read it"),
+            "`git config --global --add safe.directory FOLDER` allows it",
+        ),
+        Err(GitError::Failed { .. }) => {
+            failed(format!("{shown} is not a git repository"), "run `git init` there and make a first commit")
+        }
+        Err(error) => Err(unable(&error)),
+        Ok(answer) if answer.starts_with("true") => Ok(folder),
+        Ok(_) => match git.text(&["rev-parse", "--show-toplevel"]).await {
+            Ok(top) if Path::new(&top) == folder => Ok(folder),
+            Ok(top) => failed(
+                format!("{shown} is a folder inside the repository {top}"),
+                "name the repository itself in `workspace.git`",
+            ),
+            Err(error) => Err(unable(&error)),
+        },
+    }
+}
+
+/// The branch to start from where none is named: what `origin` calls its default, if there is a
+/// local branch of that name, else the branch that is checked out.
+pub(super) async fn default_base(git: &Git) -> Result<String, Failure> {
+    let repository = git.folder.display();
+    if git.text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await.is_err() {
+        return Err(Failure::new(
+            FailureKind::Spawn,
+            format!("the repository {repository} has no commit yet"),
+        )
+        .with_hint("make a first commit, or name a branch that has one in `workspace.base`"));
+    }
+    let locals = branches(git, "refs/heads").await.map_err(|error| unable(&error))?;
+    if let Ok(remote) = git.text(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"]).await {
+        let name = remote.strip_prefix("origin/").unwrap_or(&remote).to_owned();
+        if locals.contains(&name) {
+            return Ok(name);
+        }
+    }
+    match git.text(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await {
+        Ok(branch) => Ok(branch),
+        Err(GitError::Failed { .. }) => Err(Failure::new(
+            FailureKind::Spawn,
+            format!("no branch is checked out in {repository}, so there is no default to start from"),
+        )
+        .with_hint("name a branch in `workspace.base`")),
+        Err(error) => Err(unable(&error)),
+    }
+}
+
+/// The names of the branches below a folder of references.
+pub(super) async fn branches(git: &Git, below: &str) -> Result<Vec<String>, GitError> {
+    let list = git.text(&["for-each-ref", "--format=%(refname:short)", below]).await?;
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+/// The failure of a base branch that is not there; names some that are.
+pub(super) async fn missing_base(git: &Git, repository: &str, base: &str) -> Failure {
+    let mut known = branches(git, "refs/heads").await.unwrap_or_default();
+    known.extend(branches(git, "refs/remotes").await.unwrap_or_default());
+    let near = similar(base, known.iter().map(String::as_str));
+    let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let some: Vec<&str> = known.iter().take(8).map(String::as_str).collect();
+    let hint = match some.as_slice() {
+        [] => "the repository has no branches with commits".to_owned(),
+        some => format!("there are {}", some.join(", ")),
+    };
+    Failure::new(FailureKind::Spawn, format!("there is no branch {base} in {repository}{near}"))
+        .with_hint(hint)
+}
+
+/// The failure of a branch that is there before the run; says where it is checked out.
+pub(super) async fn taken(git: &Git, repository: &str, branch: &str) -> Failure {
+    let list = git.text(&["worktree", "list", "--porcelain"]).await.unwrap_or_default();
+    let wanted = format!("branch refs/heads/{branch}");
+    let place = list
+        .split("\n\n")
+        .find(|entry| entry.lines().any(|line| line == wanted))
+        .and_then(|entry| entry.lines().find_map(|line| line.strip_prefix("worktree ")));
+    let message = match place {
+        Some(place) => format!("the branch {branch} of {repository} is checked out in {place}"),
+        None => format!("the branch {branch} exists already in {repository}"),
+    };
+    Failure::new(FailureKind::Conflict, message)
+        .with_hint("choose another `workspace.branch` (it may use ${run.short_id}), or remove the branch")
+}
+
+/// The failure of a call of git that nothing better is known of.
+pub(super) fn unable(error: &GitError) -> Failure {
+    let mut message = error.to_string();
+    if let Some(cause) = std::error::Error::source(error) {
+        message.push_str(&format!(": {cause}"));
+    }
+    let failure = Failure::new(FailureKind::Spawn, message);
+    match error {
+        GitError::Missing => failure.with_hint("install git; `everfold doctor` checks it"),
+        _ => failure,
+    }
+}
