@@ -5,9 +5,14 @@ use everfold_engine::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Transcript, claude, codex, invalid};
+use super::transcript::{Transcript, one_line};
+use super::{claude, codex};
 use crate::process::{Answer, Ended, last_json};
 use crate::settings::OutputFormat;
+
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Validation, message)
+}
 
 /// Problems of one answer that are named.
 const PROBLEMS_MAX: usize = 5;
@@ -61,7 +66,7 @@ fn answer(
     ended: &Ended<'_>,
 ) -> Result<Value, Failure> {
     if let Some(error) = transcript.error {
-        return Err(Failure::new(FailureKind::Error, super::one_line(&error)).with_detail(error));
+        return Err(Failure::new(FailureKind::Error, one_line(&error)).with_detail(error));
     }
     if !transcript.complete {
         return Err(Failure::new(FailureKind::Error, "the agent's output ended before its result")
@@ -72,7 +77,7 @@ fn answer(
         (Some(result), _) => result.clone(),
         (None, Some(structured)) => structured,
         (None, None) if schema.is_some() || format == OutputFormat::Json => last_json(&text)
-            .ok_or_else(|| invalid("the answer holds no JSON").with_detail(super::one_line(&text)))?,
+            .ok_or_else(|| invalid("the answer holds no JSON").with_detail(one_line(&text)))?,
         (None, None) => json!(text),
     };
     if let Some(schema) = schema {

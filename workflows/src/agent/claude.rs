@@ -3,7 +3,7 @@
 use everfold_engine::execution::Usage;
 use everfold_engine::json::Value;
 
-use super::Transcript;
+use super::transcript::{Transcript, one_line};
 use crate::process::cost_micros;
 
 /// Reads a transcript; lines that are no JSON, and types that came later, are passed over.
@@ -100,11 +100,11 @@ pub(super) fn progress(line: &str) -> Option<String> {
                 .into_iter()
                 .find_map(|field| input[field].as_str());
             Some(match subject {
-                Some(subject) => format!("{name}: {}", super::one_line(subject)),
+                Some(subject) => format!("{name}: {}", one_line(subject)),
                 None => name.to_owned(),
             })
         }
-        "text" => Some(super::one_line(block["text"].as_str()?)),
+        "text" => Some(one_line(block["text"].as_str()?)),
         _ => None,
     }
 }

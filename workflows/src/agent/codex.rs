@@ -3,7 +3,7 @@
 use everfold_engine::execution::Usage;
 use everfold_engine::json::Value;
 
-use super::Transcript;
+use super::transcript::{Transcript, one_line};
 
 /// Reads a transcript. The answer is the last message; usage is summed over turns. The program
 /// tells no cost and no model.
@@ -59,20 +59,18 @@ pub(super) fn progress(line: &str) -> Option<String> {
     let item = &event["item"];
     match (event["type"].as_str()?, item["type"].as_str().or(item["item_type"].as_str())?) {
         ("item.started", "command_execution") => {
-            Some(format!("run: {}", super::one_line(item["command"].as_str()?)))
+            Some(format!("run: {}", one_line(item["command"].as_str()?)))
         }
         ("item.completed", "file_change") => {
             let paths: Vec<&str> =
                 item["changes"].as_array()?.iter().filter_map(|change| change["path"].as_str()).collect();
-            Some(format!("edit: {}", super::one_line(&paths.join(", "))))
+            Some(format!("edit: {}", one_line(&paths.join(", "))))
         }
         ("item.completed", "agent_message" | "assistant_message" | "reasoning") => {
-            Some(super::one_line(item["text"].as_str()?))
+            Some(one_line(item["text"].as_str()?))
         }
         ("item.started", "mcp_tool_call") => Some(format!("tool: {}", item["tool"].as_str()?)),
-        ("item.completed", "web_search") => {
-            Some(format!("search: {}", super::one_line(item["query"].as_str()?)))
-        }
+        ("item.completed", "web_search") => Some(format!("search: {}", one_line(item["query"].as_str()?))),
         _ => None,
     }
 }

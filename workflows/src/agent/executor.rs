@@ -1,0 +1,206 @@
+//! From a step's parameters and a profile to a process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use everfold_engine::definition::{OnLost, similar};
+use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, Executor, Traits};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+
+use super::{answer, claude, codex, profile};
+use crate::process::{Begun, Interpret, Plan, Processes, absolute, attempt, cancel};
+use crate::settings::{AgentProfile, OutputFormat, PromptBy};
+
+/// The prompt, as a file of the attempt's folder and as the name of the kept blob.
+const PROMPT_FILE: &str = "prompt.md";
+const PROMPT_KEPT: &str = "everfold.prompt";
+/// The longest prompt that fits into one argument on Linux.
+const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
+const STDOUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const STDOUT_TAIL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The profile of a step that names none.
+pub const DEFAULT_PROFILE: &str = "claude";
+
+/// The executor's parameters, rendered.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Spec {
+    profile: Option<String>,
+    role: Option<String>,
+    prompt: Option<String>,
+    model: Option<String>,
+    effort: Option<String>,
+    with: Option<Value>,
+    session: Option<String>,
+    schema: Option<Value>,
+    repair: Option<u64>,
+    on_invalid: Option<answer::OnInvalid>,
+    args: Option<Vec<Value>>,
+}
+
+/// Does the work of `agent` steps.
+#[derive(Clone)]
+pub struct AgentExecutor {
+    processes: Processes,
+}
+
+impl AgentExecutor {
+    /// Runs agents by the profiles of the settings.
+    #[must_use]
+    pub fn new(processes: Processes) -> Self {
+        Self { processes }
+    }
+
+    fn plan(&self, request: &AttemptRequest) -> Result<Plan, Failure> {
+        let spec = spec(&request.spec)?;
+        let name = spec.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
+        let profile = self.profile(&name)?;
+        let prompt = spec.prompt.clone().unwrap_or_else(|| default_prompt(&spec));
+        if profile.prompt == PromptBy::Argument && prompt.len() > ARGUMENT_BYTES_MAX {
+            return Err(invalid("the prompt is too long for an argument")
+                .with_hint(format!("give agents.{name} prompt = \"stdin\" or \"file\"")));
+        }
+        let prompt_file = request.folder.join(PROMPT_FILE);
+        let optional = [
+            ("model", spec.model.clone().or(profile.model.clone())),
+            ("effort", spec.effort.clone().or(profile.effort.clone())),
+            ("role", spec.role.clone()),
+            ("prompt", Some(prompt.clone())),
+            ("prompt_file", Some(prompt_file.display().to_string())),
+            ("workspace", Some(request.workdir.path.display().to_string())),
+        ];
+        let values: BTreeMap<&str, String> =
+            optional.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let args = spec.args.iter().flatten().flat_map(words).collect::<Vec<String>>();
+        let argv = profile::render(&profile, &values, &args);
+        if argv.is_empty() {
+            return Err(Failure::new(FailureKind::Spawn, format!("the profile {name} has no program"))
+                .with_hint(
+                    "give the step `args: [PROGRAM, …]`, or the profile a `command` in everfold.toml",
+                ));
+        }
+        let mut env = profile.env.clone();
+        env.insert("EVERFOLD_PROMPT".to_owned(), prompt_file.display().to_string());
+        for (variable, value) in
+            [("EVERFOLD_ROLE", values.get("role")), ("EVERFOLD_MODEL", values.get("model"))]
+        {
+            env.extend(value.map(|value| (variable.to_owned(), value.clone())));
+        }
+        Ok(Plan {
+            missing_hint: format!(
+                "install {}, or set agents.{name}.command in everfold.toml; `everfold doctor` checks the profiles",
+                argv[0]
+            ),
+            argv,
+            env,
+            stdin: (profile.prompt == PromptBy::Stdin).then_some(prompt_file),
+            files: vec![(PROMPT_FILE.to_owned(), prompt.into_bytes())],
+            kept: vec![(PROMPT_KEPT.to_owned(), PROMPT_FILE.to_owned())],
+            stdout_max_bytes: STDOUT_BYTES_MAX,
+            stdout_tail_max_bytes: STDOUT_TAIL_BYTES_MAX,
+            progress: match profile.output {
+                OutputFormat::Claude => claude::progress,
+                OutputFormat::Codex => codex::progress,
+                OutputFormat::Text | OutputFormat::Json => |line| Some(line.to_owned()),
+            },
+            interpret: interpret(profile.output, &spec),
+        })
+    }
+
+    fn profile(&self, name: &str) -> Result<AgentProfile, Failure> {
+        let settings = &self.processes.settings;
+        settings.profile(name).ok_or_else(|| {
+            let names = settings.profile_names();
+            let near = similar(name, names.iter().map(String::as_str));
+            let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            Failure::new(FailureKind::Spawn, format!("there is no agent profile {name}{near}")).with_hint(
+                format!("there are {}; add [agents.{name}] to everfold.toml for another", names.join(", ")),
+            )
+        })
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::Validation, message)
+}
+
+fn spec(value: &Value) -> Result<Spec, Failure> {
+    let spec: Spec = match value {
+        Value::String(role) => Spec { role: Some(role.clone()), ..Spec::default() },
+        value => {
+            serde_json::from_value(value.clone()).map_err(|error| invalid(format!("`agent`: {error}")))?
+        }
+    };
+    if spec.session.as_deref().is_some_and(|session| session != "new") {
+        return Err(invalid("`session: continue` is not supported yet"));
+    }
+    if spec.repair.is_some_and(|repair| repair > 0) {
+        return Err(
+            invalid("`repair` is not supported yet").with_hint("`retry` of the step asks the agent anew")
+        );
+    }
+    if let Some(schema) = &spec.schema {
+        answer::check_schema(schema)?;
+    }
+    Ok(spec)
+}
+
+/// An element of `args`: a list gives all of its own, null none.
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(words).collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+fn default_prompt(spec: &Spec) -> String {
+    let role =
+        spec.role.as_deref().map(|role| format!("You are the {role} of this project. ")).unwrap_or_default();
+    let with = spec.with.as_ref().map(|with| format!("\n\n{with:#}")).unwrap_or_default();
+    format!("{role}Your task is in the JSON file that the variable EVERFOLD_INPUT names.{with}\n")
+}
+
+fn interpret(format: OutputFormat, spec: &Spec) -> Interpret {
+    let (schema, on_invalid) = (spec.schema.clone(), spec.on_invalid.unwrap_or_default());
+    Arc::new(move |ended| answer::interpret(format, schema.as_ref(), on_invalid, ended))
+}
+
+impl Executor for AgentExecutor {
+    fn traits(&self, value: &Value) -> Traits {
+        let profile = spec(value).ok().and_then(|spec| {
+            self.processes.settings.profile(spec.profile.as_deref().unwrap_or(DEFAULT_PROFILE))
+        });
+        let on_lost = profile.and_then(|profile| profile.on_lost).unwrap_or(OnLost::Block);
+        Traits { supervised: true, idempotent: false, on_lost }
+    }
+
+    fn start(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let request = absolute(request);
+        let plan = self.plan(&request);
+        attempt(self.processes.clone(), request, plan, observer, Begun::Perhaps).boxed()
+    }
+
+    fn reattach(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let request = absolute(request);
+        let plan = self.plan(&request);
+        attempt(self.processes.clone(), request, plan, observer, Begun::Surely).boxed()
+    }
+
+    fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
+        cancel(self.processes.shim.clone(), absolute(request).folder).boxed()
+    }
+}

@@ -1,0 +1,133 @@
+//! Calls of the `git` program.
+//!
+//! Law: every call has a time limit and bounded output, and sees none of the caller's `GIT_…`
+//! variables, so that a hook's environment cannot redirect it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+
+/// Long enough to check out a large repository on a slow disk.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
+const OUTPUT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Why a call of git gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GitError {
+    /// The program is not there.
+    #[error("the program git is not installed, or not in PATH")]
+    Missing,
+    /// The call could not be made.
+    #[error("git could not be run")]
+    Io(#[source] std::io::Error),
+    /// It took too long.
+    #[error("git {command} took longer than {} s", TIME_LIMIT.as_secs())]
+    TimedOut {
+        /// The subcommand.
+        command: String,
+    },
+    /// It said more than is reasonable.
+    #[error("git {command} printed more than {} MiB", OUTPUT_BYTES_MAX / 1024 / 1024)]
+    TooMuch {
+        /// The subcommand.
+        command: String,
+    },
+    /// It failed.
+    #[error("git {command} failed: {message}")]
+    Failed {
+        /// The subcommand.
+        command: String,
+        /// What it said, in one line.
+        message: String,
+    },
+}
+
+/// Calls git in one folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Git {
+    pub(super) folder: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+impl Git {
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), env: Vec::new() }
+    }
+
+    /// The same with a variable for the calls.
+    pub(crate) fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Calls git; gives what it printed, without the last line feed.
+    pub(crate) async fn text<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<String, GitError> {
+        let bytes = self.bytes(arguments).await?;
+        Ok(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
+    }
+
+    /// Calls git; gives what it printed.
+    pub(crate) async fn bytes<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<Vec<u8>, GitError> {
+        let name = arguments
+            .iter()
+            .map(|argument| argument.as_ref().to_string_lossy().into_owned())
+            .find(|argument| !argument.starts_with('-') && !argument.contains('='))
+            .unwrap_or_default();
+        match tokio::time::timeout(TIME_LIMIT, self.call(arguments, &name)).await {
+            Ok(result) => result,
+            Err(_) => Err(GitError::TimedOut { command: name }),
+        }
+    }
+
+    async fn call<A: AsRef<OsStr>>(&self, arguments: &[A], name: &str) -> Result<Vec<u8>, GitError> {
+        let mut command = tokio::process::Command::new("git");
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("GIT_") {
+                command.env_remove(&variable);
+            }
+        }
+        let mut child = command
+            .args(arguments)
+            .current_dir(&self.folder)
+            .envs([("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0")])
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound if self.folder.is_dir() => GitError::Missing,
+                _ => GitError::Io(error),
+            })?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (output, said) = tokio::join!(read(stdout), read(stderr));
+        let (output, said) = (output.map_err(GitError::Io)?, said.map_err(GitError::Io)?);
+        if output.len() as u64 > OUTPUT_BYTES_MAX {
+            return Err(GitError::TooMuch { command: name.to_owned() });
+        }
+        let status = child.wait().await.map_err(GitError::Io)?;
+        if status.success() {
+            return Ok(output);
+        }
+        let said = String::from_utf8_lossy(&said);
+        let message = said
+            .lines()
+            .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
+            .or_else(|| said.lines().rfind(|line| !line.trim().is_empty()))
+            .unwrap_or("it said nothing");
+        Err(GitError::Failed { command: name.to_owned(), message: message.to_owned() })
+    }
+}
+
+async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
