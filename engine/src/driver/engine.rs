@@ -187,6 +187,10 @@ impl Engine {
             definition: Some(request.definition),
         };
         match self.ask(run, queued).await {
+            // The core has seen this very start before.
+            Ok(Answered { accepted, repeated: false }) if !accepted.changed => {
+                self.started_before(run, id).await
+            }
             Ok(Answered { accepted, repeated: false }) => {
                 Ok(Started { run, version: accepted.version, position: accepted.position, repeated: false })
             }

@@ -195,6 +195,7 @@ impl World {
     pub(super) fn stop_listed(&mut self, cell: &mut Cell, id: AttemptId) {
         match cell.work.get_mut(&id) {
             Some(Work::Running(running)) if running.stopping => {}
+            Some(Work::Reported) => {}
             Some(Work::Running(_)) => self.stop(cell, &id),
             Some(Work::Waiting | Work::Planning | Work::Recording(_)) => {
                 self.give_up(cell, &id, cancelled());

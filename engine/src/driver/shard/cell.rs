@@ -17,6 +17,7 @@ use crate::envelope::StreamId;
 use crate::event::TimerId;
 use crate::execution::{AttemptRequest, Executor, Traits};
 use crate::id::{AttemptId, Position, RunId, Version};
+use crate::input::InputKind;
 use crate::json::Hash;
 use crate::state::RunState;
 use crate::time::Timestamp;
@@ -68,6 +69,8 @@ pub(super) struct Cell {
     pub(super) unlisted: bool,
     /// Appends in a row that another writer came before, or whose outcome is unknown.
     pub(super) tries: u32,
+    /// The outcome of the last append is unknown; the load that follows tells.
+    pub(super) is_in_doubt: bool,
     pub(super) work: HashMap<AttemptId, Work>,
     pub(super) waiting: [VecDeque<AttemptId>; 3],
     pub(super) probes: HashMap<AttemptId, (String, u32)>,
@@ -104,6 +107,8 @@ pub(super) enum Work {
     Recording(Box<Prepared>),
     /// It is in progress.
     Running(Box<Running>),
+    /// It ended; that is not yet decided.
+    Reported,
 }
 
 /// An attempt about to start.
@@ -143,6 +148,7 @@ impl Cell {
             driven: false,
             unlisted: true,
             tries: 0,
+            is_in_doubt: false,
             work: HashMap::new(),
             waiting: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
             probes: HashMap::new(),
@@ -160,6 +166,9 @@ impl Cell {
 
     /// Takes over a loaded history.
     pub(super) fn adopt(&mut self, folded: Folded) {
+        if std::mem::take(&mut self.is_in_doubt) && folded.position > self.position {
+            self.tries = 0; // It was kept after all.
+        }
         self.released |= folded.state.is_ended();
         self.version = folded.version;
         self.hash = folded.hash;
@@ -175,6 +184,30 @@ impl Cell {
     /// Queues an input of the engine's own.
     pub(super) fn push(&mut self, queued: Queued) {
         self.queue.push_back(Item::Input(Box::new(queued)));
+    }
+
+    /// Whether there is no such run, and nobody who wants to start it.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self.phase, Phase::Ready) && self.version == Version::ZERO && self.queue.is_empty()
+    }
+
+    /// The end of a piece of work is decided, durably: what the state lists from now on is new.
+    pub(super) fn settle_work(&mut self, kind: &InputKind) {
+        match kind {
+            InputKind::AttemptFinished { id, .. } | InputKind::AttemptLost { id, .. } => {
+                if matches!(self.work.get(id), Some(Work::Reported)) {
+                    self.work.remove(id);
+                }
+            }
+            InputKind::ProbeFinished { id, gate, probe_no, .. }
+            | InputKind::ProbeFailed { id, gate, probe_no, .. } => {
+                if self.probes.get(id).is_some_and(|(known, number)| known == gate && number == probe_no) {
+                    self.probes.remove(id);
+                }
+            }
+            InputKind::WorkspacePrepared(_) => self.preparing = false,
+            _no_end_of_work => {}
+        }
     }
 
     /// Whether it must stay in memory.

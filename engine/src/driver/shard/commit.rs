@@ -144,7 +144,12 @@ impl Cell {
         }
     }
 
-    fn tell(&self, decided: Decided, version: Version, position: Position) {
+    fn tell(&mut self, decided: Decided, version: Version, position: Position) {
+        if let Decided::Changed { queued, .. } | Decided::Unchanged(queued) | Decided::Refused(queued, _) =
+            &decided
+        {
+            self.settle_work(&queued.kind);
+        }
         let answered = |changed, version, position| Answered {
             accepted: Accepted { version, position, changed },
             repeated: false,

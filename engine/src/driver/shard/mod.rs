@@ -244,6 +244,12 @@ impl Shard {
         if matches!(cell.phase, Phase::Ready) {
             self.world.advance(cell);
         }
+        if cell.is_nothing() {
+            // Its start was refused: there is no such run.
+            self.world.idle.rouse(&run);
+            self.cells.remove(&run);
+            return;
+        }
         let is_resting = !cell.is_pinned() && (cell.timers.is_empty() || self.world.may_park());
         if is_resting {
             self.world.idle.rest(run, cell.bytes + 512);

@@ -149,6 +149,7 @@ impl World {
     pub(super) fn advance(&mut self, cell: &mut Cell) {
         match cell.decide_queue(&self.shared) {
             Next::Rest => {
+                cell.tries = 0;
                 if cell.fetching == 0 {
                     cell.loaded = crate::decide::Loaded::default();
                 }
@@ -238,6 +239,7 @@ impl World {
             | AppendError::Unknown(_) => {
                 cell.requeue();
                 cell.tries += 1;
+                cell.is_in_doubt = matches!(error, AppendError::Unknown(_));
                 if cell.tries > self.shared.config.tries {
                     return self.set_aside(cell, format!("{} appends in a row failed: {error}", cell.tries));
                 }

@@ -105,9 +105,8 @@ impl World {
         result: Probed,
         took_ms: u64,
     ) {
-        if cell.probes.get(&id).is_some_and(|(known, number)| *known == gate && *number == probe_no) {
-            cell.probes.remove(&id);
-        }
+        // Until its end is decided, the state goes on listing it.
+        cell.probes.insert(id.clone(), (gate.clone(), probe_no));
         let about = InputId::derive(&format!("{}/{id}/probe/{gate}/{probe_no}", cell.run));
         cell.push(Queued::own(
             about,
@@ -168,7 +167,8 @@ impl World {
 
     /// The workspace is there, or cannot be had.
     pub(super) fn prepared(&mut self, cell: &mut Cell, result: Result<Workspace, Failure>) {
-        cell.preparing = false;
+        // Until its end is decided, the state goes on listing it.
+        cell.preparing = true;
         let about = InputId::derive(&format!("{}/workspace/{}", cell.run, cell.version));
         cell.push(Queued::own(about, InputKind::WorkspacePrepared(result)));
         self.mark(cell);

@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 /// A recovered run that still listens.
 pub(super) struct Settling {
     awaited: HashSet<AttemptId>,
+    /// Those of them that began: they live on, or their report is on its way.
+    living: HashSet<AttemptId>,
     reports: Vec<(Timestamp, Vec<Queued>)>,
     timers: Vec<Queued>,
     /// The moment it stops to listen.
@@ -21,15 +23,20 @@ pub(super) struct Settling {
 
 impl Settling {
     pub(super) fn new(awaited: HashSet<AttemptId>, until: TimerKey) -> Self {
-        Self { awaited, reports: Vec::new(), timers: Vec::new(), until }
+        Self { awaited, living: HashSet::new(), reports: Vec::new(), timers: Vec::new(), until }
     }
 
-    /// An attempt is heard of: it lives, or this is its report.
-    pub(super) fn heard(&mut self, attempt: &AttemptId) {
+    /// An attempt says that it began. True when that can now be said of all that are awaited.
+    pub(super) fn lives(&mut self, attempt: &AttemptId) -> bool {
+        if self.awaited.contains(attempt) {
+            self.living.insert(attempt.clone());
+        }
+        self.living.len() == self.awaited.len()
+    }
+
+    pub(super) fn report(&mut self, attempt: &AttemptId, ended_at: Timestamp, inputs: Vec<Queued>) {
         self.awaited.remove(attempt);
-    }
-
-    pub(super) fn report(&mut self, ended_at: Timestamp, inputs: Vec<Queued>) {
+        self.living.remove(attempt);
         self.reports.push((ended_at, inputs));
     }
 
@@ -57,10 +64,11 @@ mod tests {
     #[test]
     fn d6_results_go_by_their_end_and_before_timers() {
         let input = |name: &str| Queued::own(InputId::derive(name), InputKind::Advance);
+        let attempt: AttemptId = "build/1/1".parse().unwrap();
         let mut settling = Settling::new(HashSet::new(), (Timestamp(0), 0));
         settling.timer(input("timer"));
-        settling.report(Timestamp(20), vec![input("late usage"), input("late")]);
-        settling.report(Timestamp(10), vec![input("early")]);
+        settling.report(&attempt, Timestamp(20), vec![input("late usage"), input("late")]);
+        settling.report(&attempt, Timestamp(10), vec![input("early")]);
         let order: Vec<_> = settling.into_inputs().map(|queued| queued.id).collect();
         let wanted = ["early", "late usage", "late", "timer"].map(InputId::derive);
         assert_eq!(order, wanted);

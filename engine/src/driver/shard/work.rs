@@ -1,11 +1,13 @@
 //! What work ends with, and the inputs that follow.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::cell::{Cell, Running, Work};
+use super::timers::Due;
 use super::{Shard, World};
 use crate::definition::OnLost;
 use crate::driver::load::panic_text;
@@ -17,6 +19,9 @@ use crate::input::InputKind;
 use crate::json::JsonText;
 use crate::time::Timestamp;
 use crate::trace::{Artefact, Usage, Workspace};
+
+/// How long work that began is listened to before it counts as living on.
+const LIVING: Duration = Duration::from_millis(250);
 
 /// The end of a piece of work.
 pub(super) enum WorkDone {
@@ -135,14 +140,13 @@ impl World {
 
     /// Usage and result of an attempt become inputs of one batch.
     pub(super) fn report(&mut self, cell: &mut Cell, id: &AttemptId, ended: Ended, fallback: OnLost) {
-        cell.work.remove(id);
+        cell.work.insert(id.clone(), Work::Reported);
         self.shared.live.ended(cell.run, id);
         let ended_at = ended.ended_at;
         let inputs = inputs(cell.run, id, ended, fallback);
         match &mut cell.settling {
             Some(settling) => {
-                settling.heard(id);
-                settling.report(ended_at, inputs);
+                settling.report(id, ended_at, inputs);
                 self.settled(cell, false);
             }
             None => {
@@ -164,9 +168,11 @@ impl World {
     pub(super) fn began(&mut self, cell: &mut Cell, id: &AttemptId) {
         let Some(Work::Running(running)) = cell.work.get(id) else { return };
         let Running { is_recorded, .. } = **running;
-        if let Some(settling) = &mut cell.settling {
-            settling.heard(id);
-            self.settled(cell, false);
+        if let Some(settling) = &mut cell.settling
+            && settling.lives(id)
+        {
+            self.timers.remove(settling.until);
+            settling.until = self.timers.add(self.shared.now().plus(LIVING), cell.run, Due::Settled);
         }
         if !is_recorded {
             cell.push(started_input(cell.run, id.clone()));
