@@ -75,3 +75,26 @@ async fn nothing_is_lost_and_no_process_begins_twice_whenever_the_engine_dies() 
         }
     }
 }
+
+/// The other process of the test below.
+#[tokio::test(start_paused = true)]
+async fn dies_here() {
+    let Ok(event) = std::env::var("EVERFOLD_TEST_CRASH_AFTER") else { return };
+    let rig = Rig::with(|config| config.crash_after = Some(event));
+    let run = rig.start(&crate::rig::chain(3)).await;
+    rig.end(run).await;
+}
+
+#[test]
+fn the_process_kills_itself_right_after_the_named_event() {
+    use std::os::unix::process::ExitStatusExt as _;
+    for (event, signal) in [("StepSucceeded", Some(9)), ("RunSucceeded", Some(9)), ("RunFailed", None)] {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "crash::dies_here", "-q"])
+            .env("EVERFOLD_TEST_CRASH_AFTER", event)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!((status.signal(), status.success()), (signal, signal.is_none()), "{event}");
+    }
+}

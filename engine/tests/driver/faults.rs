@@ -120,6 +120,7 @@ async fn s7_a_full_disk_stops_new_starts_and_ends_by_itself() {
     assert!(matches!(refused, Err(StartError::Submit(SubmitError::Full))), "{refused:?}");
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
     assert_eq!(rig.names(run).await.last(), Some(&"StepScheduled"));
+    assert_eq!(rig.status(run).await, RunStatus::Running, "it can be looked at meanwhile");
     rig.store.writability.send_replace(Writability::Writable);
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(rig.machine.begun(), 2);

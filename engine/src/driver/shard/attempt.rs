@@ -8,18 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 
+use futures::FutureExt as _;
+
 use super::World;
 use super::cell::{Cell, Phase, Prepared, Running, Work};
 use super::outcome::WantedBy;
 use super::rings::Ring;
 use super::told::Observer;
-use super::work::{WorkDone, attempt_end, cancelled, started_input};
+use super::work::{WorkDone, attempt_end, bug, cancelled, started_input};
 use crate::decide::plan;
 use crate::driver::limits::{Class, Slot};
 use crate::driver::load::panic_text;
 use crate::driver::request;
 use crate::effect::{Effect, Touched, effects_of};
-use crate::execution::{AttemptRequest, Executor};
 use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId};
@@ -29,7 +30,7 @@ const STOPPED_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What came of planning an attempt.
 enum Planned {
-    Ready(Arc<dyn Executor>, Box<AttemptRequest>),
+    Ready(Box<Prepared>),
     /// Values are being read; it is planned again.
     Later,
     /// It cannot be planned; the reason is reported, or the run is set aside.
@@ -69,21 +70,19 @@ impl World {
             cell.work.remove(&id);
             return;
         }
-        let (executor, request) = match self.plan(cell, &id) {
-            Planned::Ready(executor, request) => (executor, *request),
+        let mut prepared = match self.plan(cell, &id) {
+            Planned::Ready(prepared) => *prepared,
             Planned::Later => {
                 cell.work.insert(id, Work::Planning);
                 return;
             }
             Planned::Never => return,
         };
-        let traits = executor.traits(&request.spec);
-        let Some(slot) = slot.or_else(|| self.shared.slots.try_take(Class::of(&traits))) else {
-            self.enlist(cell, Ring::Place(Class::of(&traits)), id);
-            return;
-        };
-        let prepared = Prepared { executor, request, traits, slot: Some(slot) };
-        if traits.supervised || traits.idempotent {
+        let class = Class::of(&prepared.traits);
+        prepared.slot = slot.or_else(|| self.shared.slots.try_take(class));
+        if prepared.slot.is_none() {
+            self.enlist(cell, Ring::Place(class), id);
+        } else if prepared.traits.supervised || prepared.traits.idempotent {
             self.launch(cell, id, prepared, false, false);
         } else {
             cell.push(started_input(cell.run, id.clone()));
@@ -103,11 +102,9 @@ impl World {
     /// Goes on with an attempt that a former engine started; it has its place already.
     fn reattach(&mut self, cell: &mut Cell, id: AttemptId) {
         match self.plan(cell, &id) {
-            Planned::Ready(executor, request) => {
-                let traits = executor.traits(&request.spec);
-                let slot = self.shared.slots.try_take(Class::of(&traits));
-                let prepared = Prepared { executor, request: *request, traits, slot };
-                self.launch(cell, id, prepared, true, true);
+            Planned::Ready(mut prepared) => {
+                prepared.slot = self.shared.slots.try_take(Class::of(&prepared.traits));
+                self.launch(cell, id, *prepared, true, true);
             }
             Planned::Later => drop(cell.work.insert(id, Work::Planning)),
             Planned::Never => {}
@@ -121,8 +118,8 @@ impl World {
             let planned = catch_unwind(AssertUnwindSafe(|| {
                 let Some(plan) = plan::attempt(state, id, &cell.loaded)? else { return Ok(None) };
                 let kind = plan.kind.clone();
-                request::attempt(state, &self.shared.layout, &effect, plan, &cell.loaded)
-                    .map(|request| Some((kind, request)))
+                let request = request::attempt(state, &self.shared.layout, &effect, plan, &cell.loaded)?;
+                Ok(Some((kind, request)))
             }));
             match planned {
                 Ok(Err(EvalError::Needs(wanted))) => {
@@ -141,7 +138,16 @@ impl World {
                 return Planned::Never;
             }
             Ok(Ok(Some((kind, request)))) => match self.shared.edge.executors.get(&kind) {
-                Some(executor) => return Planned::Ready(Arc::clone(executor), Box::new(request)),
+                Some(executor) => {
+                    let executor = Arc::clone(executor);
+                    match catch_unwind(AssertUnwindSafe(|| executor.traits(&request.spec))) {
+                        Ok(traits) => {
+                            let prepared = Prepared { executor, request, traits, slot: None };
+                            return Planned::Ready(Box::new(prepared));
+                        }
+                        Err(panic) => bug(panic.as_ref()),
+                    }
+                }
                 None => unknown(&kind, "work", self.shared.edge.executors.keys()),
             },
             Ok(Ok(None)) => Failure::new(FailureKind::Spawn, "the attempt is not known to its run"),
@@ -202,10 +208,8 @@ impl World {
             }
             None => match self.plan(cell, &id) {
                 // It may have ended, or live on, since a former engine started it: ask, and stop it.
-                Planned::Ready(executor, request) if executor.traits(&request.spec).supervised => {
-                    let traits = executor.traits(&request.spec);
-                    let prepared = Prepared { executor, request: *request, traits, slot: None };
-                    self.launch(cell, id.clone(), prepared, true, true);
+                Planned::Ready(prepared) if prepared.traits.supervised => {
+                    self.launch(cell, id.clone(), *prepared, true, true);
                     self.stop(cell, &id);
                 }
                 Planned::Ready(..) => self.give_up(cell, &id, cancelled()),
@@ -221,12 +225,13 @@ impl World {
         running.stopping = true;
         let grace = running.request.grace;
         let is_supervised = running.traits.supervised;
-        let cancelled = running.executor.cancel(running.request.clone());
+        let (executor, request) = (Arc::clone(&running.executor), running.request.clone());
+        let cancelled = AssertUnwindSafe(async move { executor.cancel(request).await }).catch_unwind();
         let (run, id) = (cell.run, id.clone());
         self.works.spawn(async move {
             if is_supervised {
                 // Nothing may start in its place while anything of it is left.
-                cancelled.await;
+                let _done_or_panicked = cancelled.await;
             } else {
                 let _too_late = tokio::time::timeout(grace, cancelled).await;
             }

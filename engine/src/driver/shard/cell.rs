@@ -69,6 +69,8 @@ pub(super) struct Cell {
     pub(super) unlisted: bool,
     /// Appends in a row that another writer came before, or whose outcome is unknown.
     pub(super) tries: u32,
+    /// The disk was full when it was appended to last.
+    pub(super) is_stalled: bool,
     /// The outcome of the last append is unknown; the load that follows tells.
     pub(super) is_in_doubt: bool,
     pub(super) work: HashMap<AttemptId, Work>,
@@ -148,6 +150,7 @@ impl Cell {
             driven: false,
             unlisted: true,
             tries: 0,
+            is_stalled: false,
             is_in_doubt: false,
             work: HashMap::new(),
             waiting: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
@@ -194,16 +197,16 @@ impl Cell {
     /// The end of a piece of work is decided, durably: what the state lists from now on is new.
     pub(super) fn settle_work(&mut self, kind: &InputKind) {
         match kind {
-            InputKind::AttemptFinished { id, .. } | InputKind::AttemptLost { id, .. } => {
-                if matches!(self.work.get(id), Some(Work::Reported)) {
-                    self.work.remove(id);
-                }
+            InputKind::AttemptFinished { id, .. } | InputKind::AttemptLost { id, .. }
+                if matches!(self.work.get(id), Some(Work::Reported)) =>
+            {
+                self.work.remove(id);
             }
             InputKind::ProbeFinished { id, gate, probe_no, .. }
-            | InputKind::ProbeFailed { id, gate, probe_no, .. } => {
-                if self.probes.get(id).is_some_and(|(known, number)| known == gate && number == probe_no) {
-                    self.probes.remove(id);
-                }
+            | InputKind::ProbeFailed { id, gate, probe_no, .. }
+                if self.probes.get(id).is_some_and(|(known, number)| known == gate && number == probe_no) =>
+            {
+                self.probes.remove(id);
             }
             InputKind::WorkspacePrepared(_) => self.preparing = false,
             _no_end_of_work => {}

@@ -4,6 +4,10 @@
 //! touched are looked at, except after a load, when everything is.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
 
 use super::World;
 use super::cell::{Cell, Work};
@@ -176,9 +180,13 @@ impl World {
         };
         let is_success = state.status() == RunStatus::Succeeded;
         let keep_branch = git.keep_branch.unwrap_or(true);
-        let released = workspaces.release(cell.run, workspace.clone(), git.keep, keep_branch, is_success);
+        let (run, workspace, keep) = (cell.run, workspace.clone(), git.keep);
+        let workspaces = Arc::clone(workspaces);
+        let released = async move { workspaces.release(run, workspace, keep, keep_branch, is_success).await };
         self.jobs.push(Box::pin(async move {
-            released.await;
+            if AssertUnwindSafe(released).catch_unwind().await.is_err() {
+                tracing::error!(%run, "giving the workspace back panicked; the next start sweeps it");
+            }
             super::outcome::Done::Kept
         }));
     }

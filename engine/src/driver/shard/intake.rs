@@ -76,6 +76,9 @@ impl Shard {
         if let Phase::Aside(reason) = &cell.phase {
             return look(Err(QueryError::SetAside { run, reason: reason.clone() }));
         }
+        if let (Phase::Stalled, Some(state)) = (&cell.phase, &cell.state) {
+            return look(Ok(state));
+        }
         cell.queue.push_back(Item::Look(look));
         self.world.mark(cell);
     }

@@ -53,8 +53,12 @@ impl Shard {
             }
             Done::Writable => {
                 for run in std::mem::take(&mut self.world.stalled) {
-                    if let Some(cell) = self.cells.get_mut(&run) {
-                        self.world.load(cell);
+                    let Some(cell) = self.cells.get_mut(&run) else { continue };
+                    cell.is_stalled = false;
+                    if matches!(cell.phase, Phase::Stalled) {
+                        cell.phase = Phase::Ready;
+                        self.world.dispatch(cell);
+                        self.world.mark(cell);
                     }
                 }
             }
@@ -93,7 +97,12 @@ impl Shard {
             Ok(folded) => {
                 cell.adopt(folded);
                 self.world.shared.aside().remove(&run);
-                self.world.dispatch(cell);
+                if cell.is_stalled {
+                    cell.phase = Phase::Stalled;
+                    cell.answer_looks();
+                } else {
+                    self.world.dispatch(cell);
+                }
             }
             Err(LoadError::NotFound(_)) => {
                 if !cell.begin_anew() {
@@ -252,8 +261,10 @@ impl World {
             AppendError::Full => {
                 cell.requeue();
                 cell.refuse(|queued| queued.definition.is_some(), &SubmitError::Full);
-                cell.phase = Phase::Stalled;
+                cell.is_stalled = true;
                 self.stall(cell.run);
+                // Until there is room it can be looked at.
+                self.load(cell);
             }
             AppendError::ReadOnly(_) | AppendError::Fenced { .. } | AppendError::Closed => {
                 cell.requeue();
@@ -319,6 +330,17 @@ impl World {
 }
 
 impl Cell {
+    /// Shows the state, which is durable, to those who wait for nothing else.
+    fn answer_looks(&mut self) {
+        let Some(state) = &self.state else { return };
+        for item in std::mem::take(&mut self.queue) {
+            match item {
+                Item::Look(look) => look(Ok(state)),
+                input => self.queue.push_back(input),
+            }
+        }
+    }
+
     /// Answers the waiting inputs of a kind with an error; they are not kept. Looks end too where
     /// the run cannot be folded.
     fn refuse(&mut self, is_meant: impl Fn(&Queued) -> bool, error: &SubmitError) {

@@ -94,12 +94,15 @@ impl From<AttemptEnd> for Ended {
 pub(super) async fn attempt_end(work: BoxFuture<'static, AttemptEnd>, now: crate::clock::Clock) -> Ended {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(end) => end.into(),
-        Err(panic) => {
-            let failure = Failure::new(FailureKind::Error, format!("the executor {}", panic_text(panic.as_ref())))
-                .with_hint("this is a bug of the step's kind or function; `retry` in the step makes the engine try again");
-            Ended::failed(failure, now())
-        }
+        Err(panic) => Ended::failed(bug(panic.as_ref()), now()),
     }
+}
+
+/// The failure of work whose executor panicked.
+pub(super) fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
+    Failure::new(FailureKind::Error, format!("the executor {}", panic_text(panic))).with_hint(
+        "this is a bug of the step's kind or function; `retry` in the step makes the engine try again",
+    )
 }
 
 impl Shard {
