@@ -1,5 +1,16 @@
-//! REST over the engine's socket, and the command line.
+//! The edge of Everfold: REST over the owner's socket, and the `everfold` command line.
+//!
+//! Law: there is one way in. Every verb speaks HTTP to the same routes, over the socket of the process
+//! that owns the data folder, or within its own process where it is the owner itself.
 #![forbid(unsafe_code)]
 
 pub mod bench;
+mod cli;
+mod client;
+pub mod fault;
 pub mod graph;
+pub mod http;
+pub mod owner;
+pub mod view;
+
+pub use cli::main_with_args;

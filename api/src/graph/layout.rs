@@ -6,9 +6,6 @@ use dagre::{EdgeLabel, LayoutOptions, NodeLabel, layout};
 
 use super::sketch::{Box, Sketch};
 
-/// The points that a line goes through.
-pub(super) type Line = Vec<(f64, f64)>;
-
 /// A placed picture; y grows downwards, all numbers are pixels.
 pub(super) struct Placed {
     pub(super) width: f64,
@@ -16,9 +13,9 @@ pub(super) struct Placed {
     /// By box: its left upper corner, width and height.
     pub(super) boxes: Vec<Rect>,
     /// By arrow of the sketch.
-    pub(super) arrows: Vec<Line>,
+    pub(super) arrows: Vec<Vec<(f64, f64)>>,
     /// By route backwards: its line from the failing step to the reworked one, and its label's middle.
-    pub(super) backs: Vec<(Line, (f64, f64))>,
+    pub(super) backs: Vec<(Vec<(f64, f64)>, (f64, f64))>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,7 +83,7 @@ pub(super) fn place(sketch: &Sketch) -> Placed {
     }
     let options = LayoutOptions { nodesep: 36.0, edgesep: 24.0, ranksep: 44.0, ..LayoutOptions::default() };
     layout(&mut graph, Some(options));
-    let points = |from: usize, to: usize, edge: &str| -> Line {
+    let points = |from: usize, to: usize, edge: &str| -> Vec<(f64, f64)> {
         graph
             .edge(&name(from), &name(to), Some(edge))
             .map(|label| label.points.iter().map(|point| (point.x, point.y)).collect())

@@ -84,12 +84,13 @@ impl Engine {
     async fn drive_due(&self) -> Result<Recovered, RecoverError> {
         let shared = &self.inner.shared;
         let runs: Vec<RunId> = shared.store.due(shared.now()).await?.iter().filter_map(run_of).collect();
-        let mut driven = futures::stream::iter(runs.iter().map(|run| self.drive(*run, true)))
+        let count = runs.len();
+        let mut driven = futures::stream::iter(runs.into_iter().map(|run| self.drive(run, true)))
             .buffer_unordered(LOADING_MAX);
         while let Some(result) = driven.next().await {
             result?;
         }
-        Ok(Recovered { runs: runs.len() })
+        Ok(Recovered { runs: count })
     }
 
     /// Goes on with one run; false where there is none.

@@ -1,0 +1,375 @@
+//! What the program takes: verbs and their arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+/// A durable workflow engine: pipelines of commands, agents and people that survive anything.
+#[derive(Debug, Parser)]
+#[command(name = "everfold", version, about, disable_help_subcommand = false, max_term_width = 110)]
+#[command(after_help = "RUN is an id, a short id, at least 4 digits of one, @ for the newest run, @1 for the one before.\n\
+Exit codes: 0 success, 1 run failed, 2 usage, 3 no such thing, 4 refused, 5 cancelled, 6 people awaited, 7 store, 130 interrupted.")]
+pub(crate) struct Cli {
+    /// The data folder [default: $EVERFOLD_DIR, else the nearest .everfold upwards, else ./.everfold]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The settings file [default: everfold.toml in the data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more about what the engine does
+    #[arg(long, global = true, hide = true)]
+    pub(crate) verbose: bool,
+    /// End the process by SIGKILL right after an event of this name is durable
+    #[arg(long, global = true, hide = true, value_name = "EVENT")]
+    pub(crate) crash_after: Option<String>,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The program's description, for completions.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// A real delivery on a scratch git repository, killed half-way and resumed
+    Demo(DemoArgs),
+    /// Start a run and follow it to its end
+    Run(RunArgs),
+    /// Go on with a run, or lift its pause, and follow it to its end
+    Resume(ResumeArgs),
+    /// List runs, newest first
+    Runs(RunsArgs),
+    /// Where a run is, what it waits for, what failed and what to do next
+    Show(RunRef),
+    /// Follow a run without touching it
+    Watch(RunRef),
+    /// What the work of a step wrote
+    Logs(LogsArgs),
+    /// Everything that happened to a run
+    Events(EventsArgs),
+    /// A run as it was at any moment
+    State(StateArgs),
+    /// What people are asked
+    Inbox(InboxArgs),
+    /// Say yes to an approval
+    Approve(DecideArgs),
+    /// Say no to an approval
+    Reject(DecideArgs),
+    /// Decide on a blocked step
+    Unblock(UnblockArgs),
+    /// End a run before its time
+    Cancel(ReasonArgs),
+    /// Start nothing more of a run until it is resumed
+    Pause(ReasonArgs),
+    /// Decide every recorded input of a run again and compare
+    Replay(RunRef),
+    /// Pipeline files: check, list, show, schema, graph
+    Pipeline(PipelineArgs),
+    /// The store: verify, info, repair, adopt
+    Store(StoreArgs),
+    /// Check git, the disk, the agents' programs, the store and the settings
+    Doctor,
+    /// Write a commented everfold.toml, and an example pipeline if asked
+    Init(InitArgs),
+    /// Measure this machine: latency, throughput, recovery
+    Bench(BenchArgs),
+    /// What an error code means and what to do
+    Explain(ExplainArgs),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Print the version
+    Version,
+    /// Own the data folder until its runs have ended
+    #[command(hide = true)]
+    Background(BackgroundArgs),
+    /// Supervise a process
+    #[command(hide = true)]
+    Shim {
+        /// The attempt's folder
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunRef {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@")]
+    pub(crate) run: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A file (with a / or ending in .yaml) or the name of a built-in pipeline
+    #[arg(value_name = "PIPELINE")]
+    pub(crate) pipeline: String,
+    /// A value of the input; text where the schema says so, else JSON if it parses as JSON
+    #[arg(short, long = "input", value_name = "KEY=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// A file with the input as a JSON object; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input_file: Option<PathBuf>,
+    /// A title for lists
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// A label, for filters
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// Recognises a repeated start: the same key starts one run only
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Return once the start is durable; the run goes on in the background
+    #[arg(long, conflicts_with = "no_wait")]
+    pub(crate) detach: bool,
+    /// Return with 6 when only people or timers are awaited
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Go on with every other unfinished run, too
+    #[arg(long)]
+    pub(crate) resume_all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Only runs in this status; several separated by commas
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<String>,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Only runs with this label
+    #[arg(long = "label", value_name = "KEY[=VALUE]")]
+    pub(crate) labels: Vec<String>,
+    /// Only runs that mention these words
+    #[arg(short, value_name = "WORDS")]
+    pub(crate) query: Option<String>,
+    /// So many at most [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@")]
+    pub(crate) run: String,
+    /// The step, or STEP.ITEM [default: the one that runs or ran last]
+    #[arg(value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// Go on until the work ends
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last so many lines
+    #[arg(long, value_name = "LINES")]
+    pub(crate) tail: Option<usize>,
+    /// The round [default: the last]
+    #[arg(long, value_name = "N")]
+    pub(crate) round: Option<u32>,
+    /// The attempt [default: the last]
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@")]
+    pub(crate) run: String,
+    /// From this version on
+    #[arg(long, value_name = "VERSION", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// So many at most [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Go on until the run ends
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@")]
+    pub(crate) run: String,
+    /// A version, or a time in RFC 3339 [default: now]
+    #[arg(long, value_name = "VERSION|TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InboxArgs {
+    /// Only what this role may do
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// The task's id, as `inbox` lists it; or a run with one open approval
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+    /// A comment
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnblockArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The step, or STEP.ITEM [default: the only blocked one]
+    #[arg(value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// retry, recheck, proceed, skip or fail
+    #[arg(long, value_name = "D")]
+    pub(crate) decision: String,
+    /// The output that `proceed` gives the step, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) output: Option<String>,
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReasonArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PipelineArgs {
+    #[command(subcommand)]
+    pub(crate) verb: PipelineVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PipelineVerb {
+    /// Find every error of a file
+    Check {
+        /// A file, or the name of a built-in pipeline
+        pipeline: String,
+    },
+    /// List the built-in pipelines
+    List,
+    /// Steps and input of a pipeline
+    Show {
+        /// A file, or the name of a built-in pipeline
+        pipeline: String,
+    },
+    /// Print the JSON Schema of pipeline files, for editors
+    Schema,
+    /// Draw the graph
+    Graph {
+        /// A file, or the name of a built-in pipeline
+        pipeline: String,
+        /// As a picture in SVG
+        #[arg(long)]
+        svg: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    pub(crate) verb: StoreVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreVerb {
+    /// Check every event, index entry, blob and snapshot
+    Verify,
+    /// What is kept where, and how far
+    Info,
+    /// Say what a repair would do, and do it with --yes
+    Repair {
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+        /// Restore from the index what the hash chain proves
+        #[arg(long)]
+        from_sled: bool,
+    },
+    /// Let a copied or moved folder act
+    Adopt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Write an example pipeline, too
+    #[arg(long)]
+    pub(crate) example: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the scratch folder
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Take longer and measure more
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The code, as EF0201 [default: list all]
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Zsh,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackgroundArgs {
+    /// Go on with this run
+    #[arg(long = "resume", value_name = "RUN")]
+    pub(crate) runs: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_description_of_the_arguments_is_sound() {
+        super::command().debug_assert();
+    }
+}

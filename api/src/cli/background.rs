@@ -1,0 +1,143 @@
+//! An owner in the background: a process of its own that owns the folder until its runs have ended.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use everfold_engine::clock::Stopwatch;
+use everfold_engine::id::RunId;
+use serde_json::{Value, json};
+
+use super::args::BackgroundArgs;
+use super::context::Context;
+use super::interrupt::Interrupts;
+use super::output::note;
+use crate::client::{Client, Leave};
+use crate::fault::{Code, Fault};
+use crate::owner;
+use crate::view::RunView;
+
+/// How long a background owner waits for its first run, and a caller for the owner.
+const FIRST: Duration = Duration::from_secs(10);
+/// How often either looks.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a command that only said something stays to see the run's end.
+const STAY: Duration = Duration::from_millis(300);
+
+/// The hidden verb: owns the folder, goes on with runs, ends when none is left.
+pub(crate) async fn run(context: &Context, args: BackgroundArgs) -> Result<u8, Fault> {
+    // A terminal that closes must not take this process with it.
+    let _leader_already = rustix::process::setsid();
+    context.client.reach().await?;
+    if !context.client.is_owner().await {
+        // Somebody else was faster; they are asked to go on with the runs.
+        for run in &args.runs {
+            drive(&context.client, run).await?;
+        }
+        return Ok(0);
+    }
+    for run in &args.runs {
+        drive(&context.client, run).await?;
+    }
+    let mut interrupts = Interrupts::listen()?;
+    let since = Stopwatch::start();
+    loop {
+        let runs = context.client.with_owner(|owner| owner.driven_runs()).await.unwrap_or_default();
+        let is_new = runs.is_empty() && since.elapsed() < FIRST;
+        if !is_new && !has_open(&context.client, &runs).await {
+            return Ok(0);
+        }
+        let Some(store) = context.client.with_owner(|owner| owner.store().clone()).await else { return Ok(0) };
+        let mut events = store.subscribe(store.last_position().next());
+        tokio::select! {
+            _happened = events.next() => {}
+            () = tokio::time::sleep(FIRST / 10) => {}
+            _ended = interrupts.next() => return Ok(0),
+        }
+    }
+}
+
+async fn drive(client: &Client, run: &str) -> Result<(), Fault> {
+    let driven: Result<Value, Fault> =
+        client.post(&format!("/api/v1/runs/{run}/drive"), &json!({ "detach": true })).await;
+    if let Err(fault) = driven {
+        tracing::error!(run, %fault, "the run cannot be gone on with");
+    }
+    Ok(())
+}
+
+async fn has_open(client: &Client, runs: &[RunId]) -> bool {
+    for run in runs {
+        let view: Result<RunView, Fault> = client.get(&format!("/api/v1/runs/{run}")).await;
+        if view.is_ok_and(|view| !view.status.is_ended()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Makes sure that an owner is there that outlives this command.
+pub(crate) async fn reach(context: &Context) -> Result<(), Fault> {
+    let socket = context.client.place().layout.socket();
+    if owner::connect(&socket).await.is_ok() {
+        return Ok(());
+    }
+    let mut child = spawn(context, &[], context.client.place().crash_after.as_deref())?;
+    let since = Stopwatch::start();
+    loop {
+        if owner::connect(&socket).await.is_ok() {
+            return Ok(());
+        }
+        if let Ok(Some(ended)) = child.try_wait()
+            && !ended.success()
+        {
+            // The store cannot be opened: opening it here says why.
+            context.client.reach().await?;
+            return Err(Fault::new(Code::Internal, "the background process ended at once"));
+        }
+        if since.elapsed() > FIRST {
+            return Err(Fault::new(Code::NoAnswer, "the background process did not begin in time"));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Ends the command's hold on the folder; runs that go on are left to a background owner.
+pub(crate) async fn leave(context: &Context, leave: Leave) {
+    if leave == Leave::Everything && context.client.is_owner().await {
+        let since = Stopwatch::start();
+        let runs = context.client.with_owner(|owner| owner.driven_runs()).await.unwrap_or_default();
+        while since.elapsed() < STAY && has_open(&context.client, &runs).await {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    let unfinished = context.client.leave(leave).await;
+    if unfinished.is_empty() {
+        return;
+    }
+    match spawn(context, &unfinished, None) {
+        Ok(_child) => {
+            for run in &unfinished {
+                let short = run.short();
+                note(format!("run {short} goes on in the background: {} watch {short}", context.program));
+            }
+        }
+        Err(fault) => note(format!("{fault}: go on with `{} resume`", context.program)),
+    }
+}
+
+fn spawn(context: &Context, runs: &[RunId], crash_after: Option<&str>) -> Result<std::process::Child, Fault> {
+    let place = context.client.place();
+    let failed = |error: std::io::Error| Fault::new(Code::Internal, format!("no background process: {error}"));
+    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+    command.arg("background").arg("--dir").arg(place.layout.root());
+    if let Some(config) = &place.config {
+        command.arg("--config").arg(config);
+    }
+    if let Some(event) = crash_after {
+        command.arg("--crash-after").arg(event);
+    }
+    for run in runs {
+        command.arg("--resume").arg(run.to_string());
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)
+}

@@ -1,0 +1,67 @@
+//! What every verb needs: the way to the routes, and how to name the program in the next command.
+
+use std::path::{Path, PathBuf};
+
+use everfold_engine::layout::Layout;
+
+use super::args::{Cli, Verb};
+use super::output::Out;
+use crate::client::{Client, Place};
+use crate::fault::{Code, Fault};
+
+/// The folder's name.
+pub(crate) const FOLDER: &str = ".everfold";
+
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) out: Out,
+    pub(crate) json: bool,
+    /// How the next command begins: `everfold`, with the folder where it was given.
+    pub(crate) program: String,
+}
+
+impl Context {
+    pub(crate) fn new(cli: &Cli) -> Result<Self, Fault> {
+        let create = matches!(
+            cli.verb,
+            Verb::Run(_) | Verb::Background(_) | Verb::Demo(_) | Verb::Bench(_) | Verb::Init(_)
+        );
+        let place = Place {
+            layout: Layout::new(data_folder(cli.dir.as_deref())?),
+            config: cli.config.clone(),
+            crash_after: cli.crash_after.clone(),
+            create,
+        };
+        let program = match &cli.dir {
+            Some(dir) => format!("everfold --dir {}", quoted(&dir.display().to_string())),
+            None => "everfold".to_owned(),
+        };
+        Ok(Self { client: Client::new(place), out: Out::new(), json: cli.json, program })
+    }
+}
+
+/// The data folder: as given, else `$EVERFOLD_DIR`, else the nearest `.everfold` upwards, else
+/// `./.everfold`.
+pub(crate) fn data_folder(given: Option<&Path>) -> Result<PathBuf, Fault> {
+    let from_environment = || std::env::var_os("EVERFOLD_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    if let Some(dir) = given.map(Path::to_owned).or_else(from_environment) {
+        return absolute(&dir);
+    }
+    let here = absolute(Path::new("."))?;
+    let nearest = here.ancestors().map(|folder| folder.join(FOLDER)).find(|folder| folder.is_dir());
+    Ok(nearest.unwrap_or_else(|| here.join(FOLDER)))
+}
+
+/// An absolute path without `.` parts; links stay as they are.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Fault> {
+    let absolute = std::path::absolute(path).map_err(|error| {
+        Fault::new(Code::File, format!("the current folder is not there any more: {error}"))
+    })?;
+    Ok(absolute.components().collect())
+}
+
+/// A text as a word of a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}

@@ -1,0 +1,135 @@
+//! An event in one line.
+
+use serde_json::Value;
+
+use super::format::{cut, verdict};
+
+/// An event of an answer.
+pub(crate) struct Shown<'a>(pub(crate) &'a Value);
+
+impl Shown<'_> {
+    /// The event's name.
+    pub(crate) fn name(&self) -> &str {
+        self.0["event"]["type"].as_str().unwrap_or("?")
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.0["version"].as_u64().unwrap_or(0)
+    }
+
+    pub(crate) fn at(&self) -> &str {
+        self.0["recorded_at"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        self.0["actor"].as_str().unwrap_or_default()
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.0["event"][name].as_str().unwrap_or_default()
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.0["event"][name].as_u64().unwrap_or(0)
+    }
+
+    /// What it is about: `build 2.1`, `build.3 1.1`, `build 2`, `build`.
+    pub(crate) fn place(&self) -> String {
+        let event = &self.0["event"];
+        let id = if event["id"].is_object() { &event["id"] } else { &event["timer"]["id"] };
+        if id.is_object() {
+            let (round, attempt) = (&id["round"], &id["attempt"]);
+            return format!("{} {round}.{attempt}", path(&id["path"]));
+        }
+        if event["path"].is_object() {
+            let round = event["round"].as_u64().map(|round| format!(" {round}")).unwrap_or_default();
+            return format!("{}{round}", path(&event["path"]));
+        }
+        if event["unblocked"].is_object() {
+            return path(&event["unblocked"]["path"]);
+        }
+        self.step_name().to_owned()
+    }
+
+    fn step_name(&self) -> &str {
+        let event = &self.0["event"];
+        event["step"].as_str().or(event["target"].as_str()).unwrap_or_default()
+    }
+
+    fn failure(&self) -> String {
+        let failure = &self.0["event"]["failure"];
+        let kind = failure["kind"].as_str().unwrap_or_default();
+        let message = failure["message"].as_str().unwrap_or_default();
+        format!("{kind}: {}", cut(message, 120))
+    }
+
+    /// What it says beyond its name and place.
+    pub(crate) fn detail(&self) -> String {
+        let event = &self.0["event"];
+        match self.name() {
+            "RunStarted" => match event["title"].as_str() {
+                Some(title) => format!("{}: {title}", self.text("pipeline")),
+                None => self.text("pipeline").to_owned(),
+            },
+            "StepScheduled" => work(&event["work"]),
+            "WorkspacePrepared" if event["workspace"].is_object() => {
+                event["workspace"]["path"].as_str().unwrap_or_default().to_owned()
+            }
+            "WorkspacePrepared" | "AttemptFailed" | "StepFailed" | "RunFailed" => self.failure(),
+            "ItemsExpanded" => format!("{} items", event["items"].as_array().map_or(0, Vec::len)),
+            "AttemptLost" => cut(self.text("reason"), 120),
+            "StopRequested" => {
+                let ids = event["ids"].as_array().map_or(0, Vec::len);
+                format!("{ids} attempts, {}", self.text("reason"))
+            }
+            "RetryScheduled" => format!("not before {}", self.text("at")),
+            "StepSkipped" => self.text("reason").to_owned(),
+            "StepBlocked" => cut(self.text("message"), 120),
+            "ProbeScheduled" => format!("{} #{}", self.text("gate"), self.number("probe_no")),
+            "GateEvaluated" => {
+                let word = serde_json::from_value(event["verdict"].clone()).map(verdict).unwrap_or_default();
+                format!("{} {word}: {}", self.text("gate"), cut(self.text("reason"), 100))
+            }
+            "ProbeFailed" => format!("{}: {}", self.text("gate"), cut(self.text("message"), 100)),
+            "ReworkRequested" => {
+                let max = event["max"].as_u64().map(|max| format!(" of {max}")).unwrap_or_default();
+                let by = event["source"]["gate"].as_str().or(event["source"]["by"].as_str());
+                let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
+                format!("rework {}{max}{by}", self.number("used"))
+            }
+            "ApprovalRequested" => cut(self.text("title"), 100),
+            "VoteCast" => said(self.text("vote"), event["comment"].as_str()),
+            "ApprovalDecided" => said(self.text("decision"), event["comment"].as_str()),
+            "TimerSet" => format!("{} at {}", event["timer"]["kind"].as_str().unwrap_or_default(), self.text("at")),
+            "TimerFired" => event["timer"]["kind"].as_str().unwrap_or_default().to_owned(),
+            "UsageRecorded" => {
+                let usage = &event["usage"];
+                format!("{} + {} tokens", usage["input_tokens"], usage["output_tokens"])
+            }
+            "RunPaused" | "RunResumed" | "CancelRequested" => self.text("reason").to_owned(),
+            "RunUnblocked" => {
+                let decision = event["unblocked"]["decision"].as_str().unwrap_or_default();
+                said(decision, event["unblocked"]["reason"].as_str())
+            }
+            "NoteAdded" => cut(self.text("text"), 120),
+            "Unreadable" => cut(self.text("message"), 120),
+            _other => String::new(),
+        }
+    }
+}
+
+fn path(path: &Value) -> String {
+    let step = path["step"].as_str().unwrap_or_default();
+    path["item"].as_u64().map_or_else(|| step.to_owned(), |item| format!("{step}.{item}"))
+}
+
+fn said(word: &str, comment: Option<&str>) -> String {
+    comment.map_or_else(|| word.to_owned(), |comment| format!("{word}: {}", cut(comment, 100)))
+}
+
+fn work(work: &Value) -> String {
+    match work {
+        Value::String(word) => word.clone(),
+        task => task["task"]["kind"].as_str().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,192 @@
+//! `doctor`: whether this machine has what Everfold needs.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use everfold_engine::clock::Stopwatch;
+use everfold_workflows::settings::{Argument, Settings, TEMPLATE};
+use owo_colors::OwoColorize as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::context::Context;
+use crate::fault::{Code, Fault};
+use crate::owner;
+
+/// What one look gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Health {
+    Good,
+    /// Something will not work that may not be needed.
+    Lacking,
+    /// Nothing will work.
+    Bad,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: String,
+    health: Health,
+    found: String,
+    hint: Option<String>,
+}
+
+impl Finding {
+    fn new(what: &str, health: Health, found: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), health, found: found.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
+    let place = context.client.place();
+    let mut findings = vec![git(), shell()];
+    findings.push(disk(place.layout.root()));
+    findings.extend(settings(context));
+    findings.push(store(context).await);
+    let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
+    if context.json {
+        context.out.json(&serde_json::json!({ "folder": place.layout.root(), "findings": findings }))?;
+    } else {
+        context.out.line(format!("data folder {}", place.layout.root().display()));
+        findings.iter().for_each(|finding| context.out.line(line(finding)));
+        context.out.line("\nsettings (everfold.toml)");
+        for key in TEMPLATE.lines() {
+            context.out.line(format!("  {key}"));
+        }
+    }
+    Ok(if is_bad { Code::Faults.exit() } else { 0 })
+}
+
+fn line(finding: &Finding) -> String {
+    let mark = match finding.health {
+        Health::Good => "✓".green().to_string(),
+        Health::Lacking => "!".yellow().to_string(),
+        Health::Bad => "✗".red().to_string(),
+    };
+    let hint = finding.hint.as_ref().map(|hint| format!("\n    {} {hint}", "hint:".cyan())).unwrap_or_default();
+    format!("{mark} {:<18} {}{hint}", finding.what, finding.found)
+}
+
+fn git() -> Finding {
+    let bad = |found: String| {
+        Finding::new("git", Health::Lacking, found)
+            .hint("install git: pipelines with `workspace: {git: …}` and `everfold demo` need it")
+    };
+    match Command::new("git").arg("--version").output() {
+        Ok(output) if output.status.success() => {
+            Finding::new("git", Health::Good, String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
+        Ok(output) => bad(format!("it does not start: {}", output.status)),
+        Err(error) => bad(format!("it does not start: {error}")),
+    }
+}
+
+fn shell() -> Finding {
+    match Command::new("sh").args(["-e", "-c", "exit 0"]).status() {
+        Ok(status) if status.success() => Finding::new("sh", Health::Good, "it works"),
+        other => Finding::new("sh", Health::Bad, format!("it does not work: {other:?}"))
+            .hint("commands that are strings run as `sh -e -c`"),
+    }
+}
+
+/// Syncs small appends for a moment and counts: the bound of every durable step.
+fn disk(folder: &Path) -> Finding {
+    const SPAN: Duration = Duration::from_millis(300);
+    let nearest = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    let measured = (|| -> std::io::Result<(u32, Duration)> {
+        use std::io::Write as _;
+        let mut file = tempfile::tempfile_in(nearest)?;
+        let (mut syncs, watch) = (0, Stopwatch::start());
+        while watch.elapsed() < SPAN {
+            file.write_all(&[0x5a; 4096])?;
+            file.sync_data()?;
+            syncs += 1;
+        }
+        Ok((syncs, watch.elapsed()))
+    })();
+    match measured {
+        Ok((syncs, span)) => {
+            let each = span.as_secs_f64() * 1_000.0 / f64::from(syncs.max(1));
+            let found = format!("{:.0} syncs of 4 KiB per second ({each:.2} ms each)", 1_000.0 / each.max(0.000_1));
+            let finding = Finding::new("disk", Health::Good, found);
+            if each > 20.0 {
+                Finding { health: Health::Lacking, ..finding }.hint("a slow disk: each step of a run waits for one sync")
+            } else {
+                finding
+            }
+        }
+        Err(error) => Finding::new("disk", Health::Bad, format!("cannot write in {}: {error}", nearest.display())),
+    }
+}
+
+fn settings(context: &Context) -> Vec<Finding> {
+    let place = context.client.place();
+    let settings = match owner::settings(&place.layout, place.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(fault) => {
+            return vec![Finding::new("settings", Health::Bad, fault.message.clone())
+                .hint(fault.hint.unwrap_or_default())];
+        }
+    };
+    let path = place.config.clone().unwrap_or_else(|| place.layout.settings());
+    let found = if path.exists() { path.display().to_string() } else { "defaults".to_owned() };
+    let mut findings = vec![Finding::new("settings", Health::Good, found)];
+    findings.extend(settings.profile_names().iter().filter_map(|name| profile(&settings, name)));
+    findings
+}
+
+/// Whether the program of an agent's profile is there.
+fn profile(settings: &Settings, name: &str) -> Option<Finding> {
+    let profile = settings.profile(name)?;
+    let what = format!("agent {name}");
+    let program = profile.command.first().and_then(|word| match word {
+        Argument::One(word) => Some(word.clone()),
+        Argument::Group(words) => words.first().cloned(),
+    });
+    let Some(program) = program.filter(|program| !program.contains('{')) else {
+        return Some(Finding::new(&what, Health::Good, "its program is the step's own (`args`)"));
+    };
+    Some(match find_program(&program) {
+        Some(path) => Finding::new(&what, Health::Good, path.display().to_string()),
+        None => Finding::new(&what, Health::Lacking, format!("there is no program {program}"))
+            .hint(format!("install {program}, or set agents.{name}.command in everfold.toml")),
+    })
+}
+
+fn find_program(program: &str) -> Option<std::path::PathBuf> {
+    if program.contains('/') {
+        return Path::new(program).is_file().then(|| program.into());
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+async fn store(context: &Context) -> Finding {
+    let info: Result<Value, Fault> = context.client.get("/api/v1/store").await;
+    match info {
+        Ok(_) if !context.client.place().layout.root().exists() => {
+            Finding::new("store", Health::Good, "none yet; the first run makes it")
+        }
+        Ok(info) => {
+            let found = format!("{} runs, {} events", info["runs"], info["position"]);
+            match info["writability"].as_str() {
+                Some("writable") => Finding::new("store", Health::Good, found),
+                _ => Finding::new("store", Health::Bad, format!("{found}; it takes no writes: {}", info["writability"])),
+            }
+        }
+        Err(fault) => {
+            let finding = Finding::new("store", Health::Bad, fault.message.clone());
+            match fault.hint {
+                Some(hint) => finding.hint(hint),
+                None => finding,
+            }
+        }
+    }
+}

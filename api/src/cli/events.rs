@@ -1,0 +1,77 @@
+//! `events`: everything that happened to a run.
+
+use serde_json::Value;
+
+use super::args::EventsArgs;
+use super::context::Context;
+use super::describe::Shown;
+use crate::client::{Follow, Followed, Message, encode};
+use crate::fault::Fault;
+
+/// Events asked for at once.
+const CHUNK: usize = 1_000;
+
+pub(crate) async fn run(context: &Context, args: EventsArgs) -> Result<u8, Fault> {
+    if args.follow {
+        return follow(context, args).await;
+    }
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    let path = format!("/api/v1/runs/{}/events", encode(&args.run));
+    let mut from = format!("from={}", args.from);
+    while left > 0 && !context.out.is_closed() {
+        let page: Value = context.client.get(&format!("{path}?{from}&limit={}", left.min(CHUNK))).await?;
+        let items = page["items"].as_array().cloned().unwrap_or_default();
+        for event in &items {
+            print(context, event);
+        }
+        left -= items.len().min(left);
+        match page["next_cursor"].as_str() {
+            Some(cursor) => from = format!("cursor={}", encode(cursor)),
+            None => break,
+        }
+    }
+    Ok(0)
+}
+
+async fn follow(context: &Context, args: EventsArgs) -> Result<u8, Fault> {
+    let follow = Follow { run: args.run, from: args.from, live: false, drive: false };
+    let mut followed = Followed::new(&context.client, follow);
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    while left > 0 && !context.out.is_closed() {
+        match followed.next().await? {
+            Message::Event(event) => {
+                print(context, &event);
+                left -= 1;
+            }
+            Message::State(_) => {}
+            Message::End => break,
+        }
+    }
+    Ok(0)
+}
+
+fn print(context: &Context, event: &Value) {
+    if context.json {
+        context.out.line(event.to_string());
+    } else {
+        context.out.line(line(event));
+    }
+}
+
+/// An event in one line.
+pub(crate) fn line(event: &Value) -> String {
+    let shown = Shown(event);
+    let time = shown.at().get(11..23).unwrap_or_default();
+    let actor = match shown.actor() {
+        "engine" => String::new(),
+        other => format!("  ({other})"),
+    };
+    let line = format!(
+        "{:>5}  {time}  {:<17}  {:<18}  {}{actor}",
+        shown.version(),
+        shown.name(),
+        shown.place(),
+        shown.detail()
+    );
+    line.trim_end().to_owned()
+}

@@ -1,0 +1,62 @@
+//! `init`: a commented everfold.toml, and an example pipeline if asked. Overwrites nothing.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use everfold_engine::layout::Layout;
+use everfold_workflows::settings::TEMPLATE;
+use serde_json::json;
+
+use super::args::{Cli, InitArgs};
+use super::context::{FOLDER, absolute};
+use super::output::Out;
+use crate::fault::{Code, Fault};
+
+/// The example's file name.
+const EXAMPLE_FILE: &str = "hello.yaml";
+
+pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
+    // A new folder begins here, not in the nearest one upwards.
+    let folder = match (&cli.dir, std::env::var_os("EVERFOLD_DIR")) {
+        (Some(dir), _) => absolute(dir)?,
+        (None, Some(dir)) if !dir.is_empty() => absolute(Path::new(&dir))?,
+        _ => absolute(Path::new("."))?.join(FOLDER),
+    };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(|error| Fault::new(Code::File, format!("could not make {}: {error}", folder.display())))?;
+    let layout = Layout::new(&folder);
+    let mut written = Vec::new();
+    let mut kept = Vec::new();
+    let mut write = |path: &Path, text: &str| -> Result<(), Fault> {
+        let list = if write_new(path, text)? { &mut written } else { &mut kept };
+        list.push(path.display().to_string());
+        Ok(())
+    };
+    write(&layout.settings(), TEMPLATE)?;
+    if args.example {
+        write(&absolute(Path::new(EXAMPLE_FILE))?, include_str!("example.yaml"))?;
+    }
+    let out = Out::new();
+    if cli.json {
+        out.json(&json!({ "folder": folder, "written": written, "kept": kept }))?;
+        return Ok(0);
+    }
+    written.iter().for_each(|path| out.line(format!("wrote {path}")));
+    kept.iter().for_each(|path| out.line(format!("kept  {path}")));
+    let next = if args.example { format!("everfold run ./{EXAMPLE_FILE}") } else { "everfold doctor".to_owned() };
+    out.line(format!("\nnext\n  {next}"));
+    Ok(0)
+}
+
+/// Writes a file that is not there yet; false where it is.
+fn write_new(path: &Path, text: &str) -> Result<bool, Fault> {
+    let failed =
+        |error: std::io::Error| Fault::new(Code::File, format!("could not write {}: {error}", path.display()));
+    match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
+        Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true).map_err(failed),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,91 @@
+//! `logs`: what the work of a step wrote, and nothing else.
+
+use everfold_engine::state::StepStatus;
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use super::args::LogsArgs;
+use super::context::Context;
+use crate::client::{encode, query};
+use crate::fault::{Code, Fault};
+use crate::view::{RunView, StepView};
+
+pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<u8, Fault> {
+    let path = format!("/api/v1/runs/{}", encode(&args.run));
+    let view: RunView = context.client.get(&path).await?;
+    let step = match &args.step {
+        Some(step) => step.clone(),
+        None => usual(&view)?,
+    };
+    let (round, attempt) = attempt_of(context, &view, &step, &args).await?;
+    let format = if context.json { "json" } else { "text" };
+    let params = query([
+        ("follow", args.follow.then(|| "true".to_owned())),
+        ("tail", args.tail.map(|lines| lines.to_string())),
+        ("format", Some(format.to_owned())),
+    ]);
+    let path = format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log{params}", view.id, encode(&step));
+    let response = context.client.open(&path, &[]).await?;
+    let mut chunks = response.into_body().into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| {
+            Fault::new(Code::Ending, "the owner of the folder ended").hint("repeat the command to go on")
+        })?;
+        context.out.bytes(&chunk);
+        if context.out.is_closed() {
+            break;
+        }
+    }
+    Ok(0)
+}
+
+/// The step that is meant where none is named: the one that runs, else that failed, else the last.
+fn usual(view: &RunView) -> Result<String, Fault> {
+    let logged = || view.steps.iter().filter(|step| is_logged(step));
+    let found = logged()
+        .find(|step| step.status == StepStatus::Running)
+        .or_else(|| logged().find(|step| matches!(step.status, StepStatus::Failed | StepStatus::Blocked)))
+        .or_else(|| logged().max_by_key(|step| step.started_at));
+    found.map(|step| step.id.clone()).ok_or_else(|| {
+        Fault::new(Code::NoLog, format!("no process of run {} was started yet", view.short_id))
+    })
+}
+
+fn is_logged(step: &StepView) -> bool {
+    (step.kind == "command" || step.kind == "agent") && step.round > 0 && step.items.is_none()
+}
+
+/// Round and attempt: as given, else the newest that was made.
+async fn attempt_of(
+    context: &Context,
+    view: &RunView,
+    step: &str,
+    args: &LogsArgs,
+) -> Result<(u32, u32), Fault> {
+    let id = step.split('.').next().unwrap_or(step);
+    if view.step(id).is_none() {
+        let near = everfold_engine::definition::similar(id, view.steps.iter().map(|step| step.id.as_str()));
+        let steps: Vec<&str> = view.steps.iter().map(|step| step.id.as_str()).collect();
+        return Err(Fault::new(Code::NoStep, format!("run {} has no step “{id}”", view.short_id))
+            .hint(format!("it has: {}", steps.join(", ")))
+            .hinted(near.map(|near| format!("did you mean “{near}”?"))));
+    }
+    if let (Some(round), Some(attempt)) = (args.round, args.attempt) {
+        return Ok((round, attempt));
+    }
+    let page: Value = context.client.get(&format!("/api/v1/runs/{}/timeline", view.id)).await?;
+    let number = |row: &Value, name: &str| row[name].as_u64().and_then(|it| u32::try_from(it).ok()).unwrap_or(0);
+    let made = page["items"].as_array().into_iter().flatten().filter(|row| row["step"] == step);
+    let fitting = made
+        .map(|row| (number(row, "round"), number(row, "attempt")))
+        .filter(|(round, attempt)| {
+            args.round.is_none_or(|wanted| wanted == *round) && args.attempt.is_none_or(|wanted| wanted == *attempt)
+        });
+    fitting.max().ok_or_else(|| {
+        let hint = match view.step(id).and_then(|step| step.items) {
+            Some(items) => format!("it has {} items: {id}.0 is the first", items.total),
+            None => format!("`everfold show {}` shows rounds and attempts", view.short_id),
+        };
+        Fault::new(Code::NoLog, format!("“{step}” has no such attempt")).hint(hint)
+    })
+}

@@ -1,0 +1,178 @@
+//! The command line: a file per verb or group of verbs.
+//!
+//! Law: a verb asks the routes and prints what they answer. It knows no store and no engine; so it
+//! does the same whether another process owns the folder or this one. `--json` prints the routes' own
+//! answer on stdout; what is for people's eyes beside it goes to stderr.
+
+mod args;
+mod background;
+mod bench;
+mod completions;
+mod context;
+mod control;
+mod demo;
+mod describe;
+mod doctor;
+mod events;
+mod explain;
+mod format;
+mod inbox;
+mod init;
+mod interrupt;
+mod logs;
+mod next;
+mod output;
+mod pipeline;
+mod progress;
+mod replay;
+mod run;
+mod runs;
+mod show;
+mod state;
+mod store;
+mod version;
+mod wait;
+mod watch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use everfold_engine::store::Progress;
+
+use crate::client::Leave;
+use crate::fault::{Code, Fault};
+use args::{Cli, Verb};
+use context::Context;
+
+/// Runs the program with its arguments, the program's own name first.
+#[must_use]
+pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    // The supervisor starts once per attempt: nothing else is loaded for it.
+    if args.get(1).is_some_and(|verb| verb == "shim")
+        && let Some(folder) = args.get(2)
+    {
+        return everfold_workflows::shim::shim_main(std::path::Path::new(folder));
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
+    log_to_stderr(cli.verbose);
+    let json = cli.json;
+    match dispatch(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(fault) => {
+            output::fault(&fault, json);
+            ExitCode::from(fault.code.exit())
+        }
+    }
+}
+
+fn not_understood(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Help and version were asked for.
+        let _closed = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().ansi().to_string();
+    let text = text.replacen("error:", &format!("error[{}]:", Code::Usage), 1);
+    anstream::eprint!("{text}");
+    ExitCode::from(Code::Usage.exit())
+}
+
+fn log_to_stderr(verbose: bool) {
+    use tracing_subscriber::EnvFilter;
+    let default = if verbose { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("EVERFOLD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+    // A second call in one process keeps the first one's.
+    let _kept = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Verbs that ask nobody run without a runtime, so that they start at once.
+fn dispatch(cli: Cli) -> Result<u8, Fault> {
+    match &cli.verb {
+        Verb::Version => return version::run(cli.json),
+        Verb::Explain(args) => return explain::run(args, cli.json),
+        Verb::Completions(args) => return completions::run(args),
+        Verb::Init(args) => return init::run(args, &cli),
+        Verb::Pipeline(args) => return pipeline::run(args, cli.json),
+        Verb::Shim { .. } => return Err(Fault::new(Code::Usage, "shim takes a folder")),
+        _asks => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::new(Code::Internal, format!("the runtime could not be started: {error}")))?;
+    let outcome = runtime.block_on(ask(cli));
+    // What still hangs on a blocking thread must not keep the command from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    outcome
+}
+
+async fn ask(cli: Cli) -> Result<u8, Fault> {
+    let context = Context::new(&cli)?;
+    let outcome = verb(&context, cli.verb).await;
+    let leave = match outcome {
+        Ok((_, leave)) => leave,
+        Err(_) => Leave::Waiting,
+    };
+    background::leave(&context, leave).await;
+    outcome.map(|(code, _)| code)
+}
+
+/// Runs a verb; gives the exit code, and what is to become of runs that this process drove.
+async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
+    let acted = |code: u8| (code, Leave::Everything);
+    let looked = |code: u8| (code, Leave::Waiting);
+    Ok(match verb {
+        Verb::Run(args) => looked(run::run(context, args).await?),
+        Verb::Resume(args) => looked(run::resume(context, args).await?),
+        Verb::Runs(args) => looked(runs::run(context, args).await?),
+        Verb::Show(args) => looked(show::run(context, args).await?),
+        Verb::Watch(args) => looked(watch::run(context, args).await?),
+        Verb::Logs(args) => looked(logs::run(context, args).await?),
+        Verb::Events(args) => looked(events::run(context, args).await?),
+        Verb::State(args) => looked(state::run(context, args).await?),
+        Verb::Inbox(args) => looked(inbox::run(context, args).await?),
+        Verb::Approve(args) => acted(inbox::decide(context, args, "approve").await?),
+        Verb::Reject(args) => acted(inbox::decide(context, args, "reject").await?),
+        Verb::Unblock(args) => acted(control::unblock(context, args).await?),
+        Verb::Cancel(args) => acted(control::cancel(context, args).await?),
+        Verb::Pause(args) => acted(control::pause(context, args).await?),
+        Verb::Replay(args) => looked(replay::run(context, args).await?),
+        Verb::Store(args) => looked(store::run(context, args).await?),
+        Verb::Doctor => looked(doctor::run(context).await?),
+        Verb::Demo(args) => looked(demo::run(context, args).await?),
+        Verb::Bench(args) => looked(bench::run(context, args).await?),
+        Verb::Background(args) => looked(background::run(context, args).await?),
+        Verb::Version
+        | Verb::Explain(_)
+        | Verb::Completions(_)
+        | Verb::Init(_)
+        | Verb::Pipeline(_)
+        | Verb::Shim { .. } => return Err(Fault::new(Code::Internal, "this verb asks nobody")),
+    })
+}
+
+/// Shows how far building the index has come, where somebody watches.
+pub(crate) fn progress_of_index() -> Arc<dyn Fn(Progress) + Send + Sync> {
+    use std::io::IsTerminal as _;
+    if !std::io::stderr().is_terminal() {
+        return Arc::new(|_| {});
+    }
+    let bar = indicatif::ProgressBar::no_length();
+    let style = indicatif::ProgressStyle::with_template("building the index {bar:30} {pos}/{len} events");
+    bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
+    Arc::new(move |progress| {
+        let Progress::Index { done, of } = progress else { return };
+        bar.set_length(of.get());
+        bar.set_position(done.get());
+        if done >= of {
+            bar.finish_and_clear();
+        }
+    })
+}

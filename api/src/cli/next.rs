@@ -1,0 +1,68 @@
+//! The next command to type. Every answer that leaves something to do ends with one.
+
+use everfold_engine::state::{RunStatus, StepStatus};
+
+use super::context::quoted;
+use crate::view::{AwaitView, RunView};
+
+/// A command and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) command: String,
+    pub(crate) why: String,
+}
+
+/// What can be done about a run, the most likely first. `program` is how commands begin.
+pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
+    let run = &view.short_id;
+    let mut commands = Vec::new();
+    let mut add = |command: String, why: &str| {
+        commands.push(Next { command: format!("{program} {command}"), why: why.to_owned() });
+    };
+    for awaited in &view.awaits {
+        match awaited {
+            AwaitView::Approval { task, title, .. } => {
+                add(format!("approve {task}"), title);
+                add(format!("reject {task} -m 'what is missing'"), "");
+            }
+            AwaitView::Unblock { step, message, .. } => {
+                add(format!("unblock {run} {} --decision retry", quoted(step)), message);
+                if has_log(view, step) {
+                    add(format!("logs {run} {}", quoted(step)), "what it wrote");
+                }
+            }
+            AwaitView::Resume => add(format!("resume {run}"), "it is paused"),
+            AwaitView::Timer { .. } => {}
+        }
+    }
+    match view.status {
+        RunStatus::Running | RunStatus::Queued if view.driven => add(format!("watch {run}"), "it goes on"),
+        RunStatus::Running | RunStatus::Queued => add(format!("resume {run}"), "nobody goes on with it"),
+        RunStatus::Waiting if !view.driven && waits_for_time(view) => {
+            add(format!("resume {run}"), "nobody looks after its timers");
+        }
+        RunStatus::Failed => {
+            let failed = view.failure.as_ref().and_then(|failure| failure.step.clone());
+            let failed = failed.or_else(|| {
+                let steps = view.steps.iter().rev();
+                steps.clone().find(|step| step.status == StepStatus::Failed).map(|step| step.id.clone())
+            });
+            match failed.filter(|step| has_log(view, step)) {
+                Some(step) => add(format!("logs {run} {}", quoted(&step)), "what it wrote"),
+                None => add(format!("events {run}"), "everything that happened"),
+            }
+        }
+        _nothing_more => {}
+    }
+    commands
+}
+
+/// Whether processes of the step leave logs.
+fn has_log(view: &RunView, step: &str) -> bool {
+    let id = step.split('.').next().unwrap_or(step);
+    view.step(id).is_some_and(|step| (step.kind == "command" || step.kind == "agent") && step.round > 0)
+}
+
+fn waits_for_time(view: &RunView) -> bool {
+    view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Timer { .. }))
+}

@@ -1,0 +1,106 @@
+//! Printing: answers to stdout, the rest to stderr; colours on terminals only.
+
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use owo_colors::OwoColorize as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::fault::{Code, Fault};
+
+/// Where answers go.
+#[derive(Debug, Default)]
+pub(crate) struct Out {
+    closed: AtomicBool,
+}
+
+impl Out {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Prints a line of the answer. A reader that has gone away (`… | head`) ends the printing, not
+    /// the program.
+    pub(crate) fn line(&self, text: impl AsRef<str>) {
+        self.raw(&format!("{}\n", text.as_ref()));
+    }
+
+    /// Prints a text of the answer as it is.
+    pub(crate) fn raw(&self, text: &str) {
+        if self.is_closed() {
+            return;
+        }
+        let mut stdout = anstream::stdout().lock();
+        if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+            self.closed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Prints bytes as they are, without a look at colours.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut stdout = io::stdout().lock();
+        if !self.is_closed() && stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
+            self.closed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Prints an answer as one JSON document.
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Fault> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        self.line(text);
+        Ok(())
+    }
+
+    /// Whether nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+/// Says something beside the answer.
+pub(crate) fn note(text: impl AsRef<str>) {
+    // Nobody to tell is no fault.
+    let _closed = writeln!(anstream::stderr(), "{}", text.as_ref());
+}
+
+/// Says what went wrong.
+pub(crate) fn fault(fault: &Fault, json: bool) {
+    if json {
+        if let Ok(text) = serde_json::to_string_pretty(&fault.problem()) {
+            let _closed = writeln!(io::stderr(), "{text}");
+        }
+        return;
+    }
+    let _closed = write!(anstream::stderr(), "{}", fault_text(fault));
+}
+
+/// An error as people read it.
+pub(crate) fn fault_text(fault: &Fault) -> String {
+    let head = format!("error[{}]:", fault.code);
+    let mut text = format!("{} {}\n", head.red().bold(), fault.message.bold());
+    for error in &fault.errors {
+        text.push_str(&single(error));
+    }
+    if let Some(hint) = &fault.hint {
+        text.push_str(&format!("  {} {hint}\n", "hint:".cyan()));
+    }
+    text.push_str(&format!("  {} everfold explain {}\n", "more:".dimmed(), fault.code));
+    text
+}
+
+/// One of several faults: with its place where it has one.
+fn single(error: &Value) -> String {
+    let field = |name: &str| error.get(name).and_then(Value::as_str);
+    let message = field("message").map_or_else(|| error.to_string(), str::to_owned);
+    let place = match (field("file"), error.get("line").and_then(Value::as_u64)) {
+        (Some(file), Some(line)) => {
+            format!("{file}:{line}:{}: ", error.get("column").and_then(Value::as_u64).unwrap_or(1))
+        }
+        _ => field("path").map(|path| format!("{path}: ")).unwrap_or_default(),
+    };
+    let code = field("code").map(|code| format!("[{code}] ")).unwrap_or_default();
+    let hint = field("hint").map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("  {place}{code}{message}{hint}\n")
+}

@@ -1,0 +1,30 @@
+//! `replay`: decides every recorded input of a run again and compares.
+
+use super::args::RunRef;
+use super::context::Context;
+use crate::client::encode;
+use crate::fault::{Code, Fault};
+use crate::owner::Replay;
+
+pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
+    let replay: Replay = context.client.get(&format!("/api/v1/runs/{}/replay", encode(&args.run))).await?;
+    if context.json {
+        context.out.json(&replay)?;
+        return Ok(if replay.differences.is_empty() { 0 } else { Code::Differs.exit() });
+    }
+    let Replay { run, inputs, events, differences } = &replay;
+    if differences.is_empty() {
+        context.out.line(format!(
+            "run {}: {inputs} inputs decided again, {events} events compared, all equal",
+            run.short()
+        ));
+        return Ok(0);
+    }
+    for difference in differences {
+        context.out.line(format!("version {} ({}): {}", difference.version, difference.fact, difference.message));
+        context.out.line(format!("  recorded: {}", super::format::cut(&difference.recorded.to_string(), 300)));
+        context.out.line(format!("  now:      {}", super::format::cut(&difference.decided.to_string(), 300)));
+    }
+    Err(Fault::new(Code::Differs, format!("run {}: {} differences", run.short(), differences.len()))
+        .hint("the recorded decisions stand; a newer Everfold decides these otherwise"))
+}

@@ -1,0 +1,198 @@
+//! `show`: where a run is, what it waits for, what failed, what to do next.
+
+use everfold_engine::clock;
+use everfold_engine::state::StepStatus;
+use everfold_engine::time::Timestamp;
+use owo_colors::OwoColorize as _;
+
+use super::args::RunRef;
+use super::context::Context;
+use super::format::{cut, instant, run_style, span, step_mark, took, verdict};
+use super::next::next;
+use crate::client::encode;
+use crate::fault::Fault;
+use crate::view::{AwaitView, FailureView, RunView, StepView};
+
+pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
+    let path = format!("/api/v1/runs/{}", encode(&args.run));
+    if context.json {
+        let view: serde_json::Value = context.client.get(&path).await?;
+        context.out.json(&view)?;
+    } else {
+        let view: RunView = context.client.get(&path).await?;
+        context.out.raw(&text(&view, clock::now(), &context.program));
+    }
+    Ok(0)
+}
+
+/// The whole answer as a text.
+pub(crate) fn text(view: &RunView, now: Timestamp, program: &str) -> String {
+    let mut lines = head(view, now);
+    lines.push(String::new());
+    lines.extend(steps(view, now));
+    lines.extend(waits(view, now));
+    if let Some(failure) = &view.failure {
+        lines.extend(failed(failure));
+    }
+    if !view.output.is_null() {
+        lines.extend([String::new(), format!("{}  {}", "output".bold(), cut(&view.output.to_string(), 2_000))]);
+    }
+    lines.extend(what_next(view, program));
+    lines.join("\n") + "\n"
+}
+
+fn head(view: &RunView, now: Timestamp) -> Vec<String> {
+    let title = view.title.as_ref().map(|title| format!(" — {title}")).unwrap_or_default();
+    let ended = match view.ended_at {
+        Some(ended) => format!(", took {}", span(ended.since(view.started_at))),
+        None => format!(", {} ago", span(now.since(view.started_at))),
+    };
+    let mut lines = vec![
+        format!("run {}  {}{title}", view.short_id.bold(), view.pipeline),
+        format!("status    {}", view.status.style(run_style(view.status))),
+        format!("started   {} by {}{ended}", instant(view.started_at), view.started_by),
+    ];
+    if let Some(workspace) = &view.workspace {
+        let branch = workspace.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
+        lines.push(format!("workspace {}{branch}", workspace.path));
+    }
+    if !view.labels.is_empty() {
+        let labels: Vec<String> = view.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        lines.push(format!("labels    {}", labels.join(" ")));
+    }
+    if view.usage.input_tokens + view.usage.output_tokens > 0 {
+        let usage = &view.usage;
+        lines.push(format!(
+            "usage     {} tokens read, {} written, {} USD",
+            usage.input_tokens, usage.output_tokens, usage.cost_usd
+        ));
+    }
+    lines
+}
+
+fn steps(view: &RunView, now: Timestamp) -> Vec<String> {
+    let widest = view.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0).clamp(4, 32);
+    view.steps.iter().map(|step| step_line(step, widest, now)).collect()
+}
+
+/// A step in one line: mark, name, status, round and attempt, time, and what there is to say.
+pub(crate) fn step_line(step: &StepView, width: usize, now: Timestamp) -> String {
+    let number = match (step.round, step.attempt) {
+        (0, _) => String::new(),
+        (round, 0) => format!("{round}"),
+        (round, attempt) => format!("{round}.{attempt}"),
+    };
+    let took = took(step.started_at, step.ended_at, now);
+    let line = format!(
+        "{} {:width$}  {:<9}  {number:<5}  {took:>7}  {}",
+        step_mark(step.status),
+        cut(&step.id, width),
+        step.status.as_str(),
+        remarks(step),
+    );
+    line.trim_end().to_owned()
+}
+
+fn remarks(step: &StepView) -> String {
+    let mut parts = Vec::new();
+    if let Some(items) = &step.items {
+        let failed = if items.failed > 0 { format!(", {} failed", items.failed) } else { String::new() };
+        parts.push(format!("{} of {} items{failed}", items.ended, items.total));
+    }
+    if !step.gates.is_empty() {
+        let gates: Vec<String> =
+            step.gates.iter().map(|gate| format!("{} {}", gate.gate, verdict(gate.verdict))).collect();
+        parts.push(gates.join(", "));
+    }
+    if step.tolerated {
+        parts.push("tolerated".to_owned());
+    }
+    if let Some(line) = &step.line {
+        parts.push(cut(line, 80).dimmed().to_string());
+    }
+    if step.status == StepStatus::Pending && step.standby {
+        parts.push("standby".dimmed().to_string());
+    }
+    parts.join("  ")
+}
+
+fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
+    if view.awaits.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new(), "waits for".bold().to_string()];
+    for awaited in &view.awaits {
+        match awaited {
+            AwaitView::Approval { step, title, roles, quorum, votes, show, .. } => {
+                let who = if roles.is_empty() { "anyone".to_owned() } else { roles.join(" or ") };
+                let quorum = if *quorum > 1 { format!(", {} of {quorum} votes", votes.len()) } else { String::new() };
+                lines.push(format!("  {step}: {title} ({who}{quorum})"));
+                for shown in show.as_array().into_iter().flatten() {
+                    let text = shown.as_str().map_or_else(|| shown.to_string(), str::to_owned);
+                    lines.push(format!("    {}", cut(&text, 200)));
+                }
+            }
+            AwaitView::Unblock { step, message, .. } => {
+                lines.push(format!("  {step}: a decision, because {message}"));
+                let failure = view.step(step.split('.').next().unwrap_or(step)).and_then(|it| it.failure.as_ref());
+                if let Some(failure) = failure {
+                    lines.extend(told(failure));
+                }
+            }
+            AwaitView::Timer { step, at } if *at > now => {
+                lines.push(format!("  {step}: {} (in {})", instant(*at), span(at.since(now))));
+            }
+            AwaitView::Timer { step, at } => lines.push(format!("  {step}: {} (due)", instant(*at))),
+            AwaitView::Resume => lines.push("  the end of the pause".to_owned()),
+        }
+    }
+    lines
+}
+
+fn failed(failure: &FailureView) -> Vec<String> {
+    let place = match (&failure.step, failure.round, failure.attempt) {
+        (Some(step), Some(round), Some(attempt)) => format!(" in {step} {round}.{attempt}"),
+        (Some(step), ..) => format!(" in {step}"),
+        (None, ..) => String::new(),
+    };
+    let mut lines = vec![String::new(), format!("{}{place}", "failed".red().bold())];
+    lines.extend(told(failure));
+    lines
+}
+
+fn told(failure: &FailureView) -> Vec<String> {
+    let code = failure.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+    let mut lines = vec![format!("    {}{code}: {}", failure.kind, failure.message)];
+    if let Some(detail) = &failure.detail {
+        lines.extend(detail.lines().map(|line| format!("    {} {}", "|".dimmed(), cut(line, 200))));
+    }
+    lines.push(format!("    {} {}", "hint:".cyan(), failure.hint));
+    lines
+}
+
+/// The next commands, as lines behind an answer.
+pub(crate) fn what_next(view: &RunView, program: &str) -> Vec<String> {
+    let commands = next(view, program);
+    if commands.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new(), "next".bold().to_string()];
+    for next in commands {
+        let why = if next.why.is_empty() { String::new() } else { format!("   # {}", next.why).dimmed().to_string() };
+        lines.push(format!("  {}{why}", next.command));
+    }
+    lines
+}
+
+/// A former state as a text: what it was like then, without anything to do about it.
+pub(crate) fn past(view: &RunView) -> String {
+    let now = view.updated_at;
+    let mut lines = head(view, now);
+    lines.push(String::new());
+    lines.extend(steps(view, now));
+    lines.extend(waits(view, now));
+    if let Some(failure) = &view.failure {
+        lines.extend(failed(failure));
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,157 @@
+//! Waiting for a run: what `run` and `resume` do once the run is there.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use everfold_engine::state::RunStatus;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::interrupt::{Interrupted, Interrupts};
+use super::next::next;
+use super::output::note;
+use super::progress::Progress;
+use super::show::what_next;
+use crate::client::{Follow, Followed, Message};
+use crate::fault::Fault;
+use crate::view::{AwaitView, RunView};
+
+/// How long a second Ctrl-C is awaited after the first.
+const SECOND_INTERRUPT: Duration = Duration::from_millis(1_500);
+
+/// The exit code of an interrupted command.
+const INTERRUPTED: u8 = 130;
+/// The exit code where only people or timers are awaited.
+const AWAITED: u8 = 6;
+
+/// The exit code of a run's end.
+pub(crate) fn code_of(status: RunStatus) -> u8 {
+    match status {
+        RunStatus::Failed => 1,
+        RunStatus::Cancelled => 5,
+        _ended_well_or_not_ended => 0,
+    }
+}
+
+/// Follows a run to its end and goes on with it, whoever owns the folder; gives the exit code.
+pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Result<u8, Fault> {
+    let mut interrupts = Interrupts::listen()?;
+    let mut progress = Progress::new(context.json);
+    let follow = Follow { run: run.id.to_string(), from: 1, live: true, drive: true };
+    let mut followed = Followed::new(&context.client, follow);
+    let mut asked = BTreeSet::new();
+    let mut cancelled = false;
+    loop {
+        let message = tokio::select! {
+            message = followed.next() => message?,
+            interrupted = interrupts.next() => {
+                if cancelled || interrupted == Interrupted::BySystem {
+                    return Ok(interrupted_now(context, run, &mut progress));
+                }
+                let once_more = format!(
+                    "interrupted: run {0} stays as it is; go on with: {1} resume {0}   (Ctrl-C again cancels it)",
+                    run.short_id, context.program
+                );
+                progress.finish();
+                note(once_more);
+                let again = tokio::time::timeout(SECOND_INTERRUPT, interrupts.next()).await;
+                if again != Ok(Interrupted::ByPerson) {
+                    return Ok(INTERRUPTED);
+                }
+                let body = json!({ "reason": "interrupted twice" });
+                let path = format!("/api/v1/runs/{}/cancel", run.id);
+                let _view: Value = context.client.post(&path, &body).await?;
+                note("cancelling; Ctrl-C again leaves the rest to a later resume");
+                cancelled = true;
+                continue;
+            }
+            () = tick(&progress) => {
+                progress.tick();
+                continue;
+            }
+        };
+        match message {
+            Message::Event(event) => progress.event(&event),
+            Message::State(view) => {
+                progress.state(&view);
+                tell_what_is_asked(context, &progress, &view, &mut asked);
+                let people_only =
+                    matches!(view.status, RunStatus::Waiting | RunStatus::Blocked | RunStatus::Paused);
+                if no_wait && people_only {
+                    progress.finish();
+                    return finish(context, &view, AWAITED);
+                }
+            }
+            Message::End => {
+                progress.finish();
+                let view: RunView = context.client.get(&format!("/api/v1/runs/{}", run.id)).await?;
+                return finish(context, &view, code_of(view.status));
+            }
+        }
+    }
+}
+
+fn interrupted_now(context: &Context, run: &RunView, progress: &mut Progress) -> u8 {
+    progress.finish();
+    note(format!("run {0} stays as it is; go on with: {1} resume {0}", run.short_id, context.program));
+    INTERRUPTED
+}
+
+async fn tick(progress: &Progress) {
+    match progress.ticks() {
+        Some(span) => tokio::time::sleep(span).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says once what each question needs: the command to type in another terminal.
+fn tell_what_is_asked(context: &Context, progress: &Progress, view: &RunView, asked: &mut BTreeSet<String>) {
+    let waits_for_people = view.awaits.iter().any(|awaited| !matches!(awaited, AwaitView::Timer { .. }));
+    if !waits_for_people {
+        return;
+    }
+    let new: Vec<String> = next(view, &context.program)
+        .into_iter()
+        .filter(|next| asked.insert(next.command.clone()))
+        .map(|next| match next.why.as_str() {
+            "" => format!("    {}", next.command),
+            why => format!("    {}   # {why}", next.command),
+        })
+        .collect();
+    if !new.is_empty() {
+        progress.say(&format!("  in another terminal:\n{}", new.join("\n")));
+    }
+}
+
+fn finish(context: &Context, view: &RunView, code: u8) -> Result<u8, Fault> {
+    if context.json {
+        context.out.json(view)?;
+        return Ok(code);
+    }
+    context.out.raw(&ending(view, &context.program));
+    Ok(code)
+}
+
+/// How a run that was waited for ended, or what it waits for.
+pub(crate) fn ending(view: &RunView, program: &str) -> String {
+    use owo_colors::OwoColorize as _;
+    let took = view
+        .ended_at
+        .map(|ended| format!(" after {}", super::format::span(ended.since(view.started_at))))
+        .unwrap_or_default();
+    let status = view.status.style(super::format::run_style(view.status));
+    let mut lines = vec![format!("run {} {status}{took}", view.short_id)];
+    if let Some(failure) = &view.failure {
+        let place = failure.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
+        lines.push(format!("  {place}{}: {}", failure.kind, failure.message));
+        for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
+            lines.push(format!("  | {line}"));
+        }
+        lines.push(format!("  hint: {}", failure.hint));
+    }
+    if !view.output.is_null() {
+        lines.push(format!("output {}", super::format::cut(&view.output.to_string(), 4_000)));
+    }
+    lines.extend(what_next(view, program));
+    lines.join("\n") + "\n"
+}

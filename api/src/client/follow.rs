@@ -1,0 +1,136 @@
+//! Following a run: its events and states as they come, over any number of owners.
+
+use axum::body::{Body, BodyDataStream};
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use super::{Client, encode};
+use crate::fault::Fault;
+use crate::view::RunView;
+
+/// How a run is followed.
+#[derive(Debug, Clone)]
+pub struct Follow {
+    /// The run.
+    pub run: String,
+    /// The first version that is wanted.
+    pub from: u64,
+    /// Whether states come too.
+    pub live: bool,
+    /// Whether the owner is asked to go on with the run, each new one again.
+    pub drive: bool,
+}
+
+/// What comes in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// An event.
+    Event(Box<Value>),
+    /// The run's state.
+    State(Box<RunView>),
+    /// The run is over, and so is the stream.
+    End,
+}
+
+/// A run that is followed.
+pub struct Followed<'a> {
+    client: &'a Client,
+    follow: Follow,
+    last_id: Option<String>,
+    stream: Option<BodyDataStream>,
+    text: Vec<u8>,
+    /// The newest state that came.
+    ended: bool,
+}
+
+impl<'a> Followed<'a> {
+    /// Begins to follow; connects with the first message.
+    #[must_use]
+    pub fn new(client: &'a Client, follow: Follow) -> Self {
+        Self { client, follow, last_id: None, stream: None, text: Vec::new(), ended: false }
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    /// The run is gone, or no owner can be reached.
+    pub async fn next(&mut self) -> Result<Message, Fault> {
+        loop {
+            if let Some(message) = self.take_message() {
+                return Ok(message);
+            }
+            if self.stream.is_none() {
+                if self.ended {
+                    return Ok(Message::End);
+                }
+                self.connect().await?;
+            }
+            let chunk = match &mut self.stream {
+                Some(stream) => stream.next().await,
+                None => None,
+            };
+            match chunk {
+                Some(Ok(bytes)) => self.text.extend_from_slice(&bytes),
+                // The run is over, or the owner is gone: the next connection tells.
+                Some(Err(_)) | None => {
+                    self.stream = None;
+                    self.text.clear();
+                    let path = format!("/api/v1/runs/{}", encode(&self.follow.run));
+                    let view: RunView = match self.client.get(&path).await {
+                        Ok(view) => view,
+                        Err(fault) => return Err(fault),
+                    };
+                    self.ended = view.status.is_ended() && self.seen() >= view.version.get();
+                }
+            }
+        }
+    }
+
+    /// The last version that came.
+    fn seen(&self) -> u64 {
+        let last = self.last_id.as_ref().and_then(|id| id.rsplit_once('-')).and_then(|(_, it)| it.parse().ok());
+        last.unwrap_or(self.follow.from.saturating_sub(1))
+    }
+
+    async fn connect(&mut self) -> Result<(), Fault> {
+        let run = encode(&self.follow.run);
+        if self.follow.drive {
+            let _driven: Value =
+                self.client.post(&format!("/api/v1/runs/{run}/drive"), &serde_json::json!({})).await?;
+        }
+        let Follow { from, live, .. } = self.follow;
+        let path = format!("/api/v1/runs/{run}/events/stream?from={from}&live={live}");
+        let headers: Vec<(&str, String)> =
+            self.last_id.iter().map(|id| ("last-event-id", id.clone())).collect();
+        let response = self.client.open(&path, &headers).await?;
+        self.stream = Some(Body::new(response.into_body()).into_data_stream());
+        Ok(())
+    }
+
+    /// Takes one whole message out of what came.
+    fn take_message(&mut self) -> Option<Message> {
+        loop {
+            let end = self.text.windows(2).position(|pair| pair == b"\n\n")?;
+            let block: Vec<u8> = self.text.drain(..end + 2).collect();
+            let block = String::from_utf8_lossy(&block);
+            let field = |name: &str| {
+                block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
+            };
+            let Some(data) = field("data") else { continue };
+            match field("event").as_deref() {
+                Some("event") => {
+                    self.last_id = field("id").or(self.last_id.take());
+                    if let Ok(event) = serde_json::from_str(&data) {
+                        return Some(Message::Event(Box::new(event)));
+                    }
+                }
+                Some("state") => {
+                    if let Ok(view) = serde_json::from_str(&data) {
+                        return Some(Message::State(Box::new(view)));
+                    }
+                }
+                _unknown => {}
+            }
+        }
+    }
+}

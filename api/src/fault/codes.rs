@@ -1,0 +1,183 @@
+//! The codes of errors: stable names for programs, texts for people, the status of an answer and
+//! the exit code of a command. What is wrong with pipeline files has codes of its own
+//! ([`everfold_engine::definition`]).
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($variant:ident = $code:literal, $status:literal, $exit:literal, $title:literal, $text:literal;)*) => {
+        /// What kind of error.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name: `EF0201`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The HTTP status of an answer.
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// The exit code of a command.
+            #[must_use]
+            pub fn exit(self) -> u8 {
+                match self { $(Self::$variant => $exit,)* }
+            }
+
+            /// The kind in a few words.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// What it means and what to do.
+            #[must_use]
+            pub fn explanation(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    NoRun = "EF0201", 404, 3, "no such run",
+        "A run is named by its id, its short id (the last 8 digits), an end piece's start of at least 4 digits, `@` for the newest run, `@1` for the one before. \
+         `everfold runs` lists them. Runs live in one data folder: `--dir` or EVERFOLD_DIR names another one.";
+    AmbiguousRun = "EF0202", 404, 3, "several runs fit",
+        "Several short ids begin like that. Type more digits.";
+    NoStep = "EF0203", 404, 3, "no such step",
+        "A step is named by its id in the pipeline, an item of a `foreach` by STEP.ITEM, counted from 0. `everfold show RUN` lists the steps.";
+    NoTask = "EF0204", 404, 3, "no such task",
+        "A task is a question that is open now. `everfold inbox` lists them with their ids; a question is withdrawn when its step goes on or begins again.";
+    NoPipeline = "EF0205", 404, 3, "no such pipeline",
+        "A pipeline is a path (with a / or ending in .yaml) or the name of a built-in one. `everfold pipeline list` shows the names.";
+    NoLog = "EF0206", 404, 3, "no such attempt, or no log of it",
+        "Only work that is done by a process has a log, and only after it was started. `everfold show RUN` shows rounds and attempts.";
+    NoRoute = "EF0207", 404, 3, "no such route",
+        "The path is none that this version answers. docs/reference/rest.md lists them.";
+    NoMethod = "EF0208", 405, 2, "the route does not take this method",
+        "The `allow` header of the answer names the methods that it takes.";
+    TooLarge = "EF0209", 413, 2, "the request is too large",
+        "A request body may have 4 MiB. Larger data belongs into files of the workspace.";
+    Unreadable = "EF0210", 400, 2, "the request cannot be read",
+        "The body is no JSON, or the query string cannot be read. The message names the place.";
+    Invalid = "EF0211", 422, 2, "a field or parameter is unknown or has a wrong value",
+        "Unknown fields are refused, so that a mistyped one is not silently ignored. The message names the field.";
+    BadInput = "EF0212", 422, 2, "the input does not fit the pipeline's schema",
+        "A run's input is checked before anything is recorded. Each error names the path in the input. `everfold pipeline show PIPELINE` prints the schema; \
+         `-i key=value` sets one value, `--input-file FILE` reads a JSON object.";
+    BadPipeline = "EF0213", 422, 2, "the pipeline file has errors",
+        "Nothing was started. `everfold pipeline check FILE` shows every error with its place; each has a code of its own to explain.";
+    KeyReused = "EF0214", 422, 2, "the idempotency key was used for something else",
+        "A key recognises a repeated request. The same key with another body is a mistake of the caller: draw a new key for each new request.";
+    NotYet = "EF0215", 404, 3, "the run has not come that far",
+        "Versions count a run's events from 1. `everfold events RUN` shows the last one.";
+    SetAside = "EF0216", 409, 4, "the run is set aside",
+        "Its history cannot be read or decided on, so it is left alone; other runs go on. `everfold store verify` names the damage.";
+    Busy = "EF0217", 503, 7, "too much waits already",
+        "The engine takes only so many inputs at once. Repeat a little later, with the same idempotency key.";
+    Ending = "EF0218", 503, 7, "the engine is ending",
+        "The process that owns the data folder ends. Repeat the command: it takes over or reaches the next owner.";
+    Internal = "EF0219", 500, 7, "a mistake of Everfold",
+        "Something failed that cannot fail. What was acknowledged is safe. Please report it with the message.";
+
+    Refused = "EF0301", 409, 4, "not possible in this state",
+        "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";
+    Ended = "EF0302", 409, 4, "the run is over",
+        "An ended run never changes. Start a new one.";
+    Superseded = "EF0303", 409, 4, "the question was withdrawn",
+        "The step went on or began its next round, so an answer to the former round would decide about work that is no longer there. `everfold inbox` shows what is open.";
+    Decided = "EF0304", 409, 4, "it was decided otherwise",
+        "The question has an answer already. The same answer again is no error, another one is refused.";
+    NotAllowed = "EF0305", 403, 4, "you may not decide this",
+        "The approval names who may vote: roles, or anyone but the one who started the run.";
+    CommentNeeded = "EF0306", 409, 4, "a comment is needed",
+        "The pipeline wants a comment with this decision: add -m TEXT.";
+    NotBlocked = "EF0307", 409, 4, "nothing is blocked there",
+        "Only a blocked step can be unblocked. `everfold show RUN` says what the run waits for.";
+    SeveralBlocked = "EF0308", 409, 4, "several steps are blocked",
+        "Name the step: everfold unblock RUN STEP --decision …";
+    NotPaused = "EF0309", 409, 4, "the run is not paused",
+        "`resume` over REST lifts a pause. `everfold resume RUN` follows a run in any state.";
+    Conflict = "EF0310", 409, 4, "another writer was first",
+        "The run exists already, or the expected version is an old one. Look at the run and repeat.";
+
+    InUse = "EF0401", 503, 7, "the store is in use",
+        "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \
+         Bring it to the front or end it; nothing is lost by that.";
+    Damaged = "EF0402", 503, 7, "the store is damaged",
+        "Stored bytes are not what was written. Nothing was changed. `everfold store verify` names every fault, `everfold store repair` says what it would do. \
+         Make a copy of the folder first.";
+    Missing = "EF0403", 503, 7, "the journal lacks events",
+        "Events that were acknowledged are missing from the journal: a file was removed or cut. Restore it from a copy, or see `everfold store repair`.";
+    Foreign = "EF0404", 503, 7, "the folder is no data folder",
+        "The folder holds something else, so nothing was written to it. Name another one with --dir.";
+    TooNew = "EF0405", 503, 7, "a newer Everfold wrote the store",
+        "Use that version or a later one. Nothing was changed.";
+    StoreIo = "EF0406", 503, 7, "the operating system refused",
+        "A file or folder of the store cannot be read or written. The message names it and says why.";
+    StoreIndex = "EF0407", 503, 7, "the index cannot be built",
+        "The journal is sound, the index over it is not and could not be built again. `everfold store verify` tells more.";
+    NotAdopted = "EF0408", 503, 7, "the store was copied or moved",
+        "Two copies that both act would do everything twice, so a copy only reads until somebody says that it is the one: `everfold store adopt`.";
+    Full = "EF0409", 507, 7, "the disk is full",
+        "Nothing of the request was recorded. The engine goes on by itself when there is room.";
+    ReadOnly = "EF0410", 503, 7, "the store takes no writes",
+        "Reading goes on. The message says why.";
+    NoAnswer = "EF0411", 503, 7, "the owner does not answer",
+        "The process that owns the data folder took the connection and did not answer. Repeat the command; end that process if it hangs. Nothing is lost by that.";
+
+    Usage = "EF0501", 400, 2, "the command is not understood",
+        "`everfold help` lists the verbs, `everfold VERB --help` what a verb takes.";
+    File = "EF0502", 400, 2, "a file cannot be read or written",
+        "The message names the file and says why.";
+    Settings = "EF0503", 422, 2, "the settings cannot be used",
+        "everfold.toml holds an unknown key or a wrong value; the message has the line. `everfold doctor` lists the keys, `everfold init` writes a commented file.";
+    Faults = "EF0504", 409, 7, "faults were found",
+        "The check found what is listed above.";
+    Differs = "EF0505", 409, 1, "the replay differs",
+        "Deciding again on the recorded facts does not give the recorded decisions. The message names the first place.";
+    Interrupted = "EF0506", 409, 130, "interrupted",
+        "The run stays as it is and can be resumed.";
+    NotBuilt = "EF0507", 501, 2, "this build cannot do that",
+        "The verb belongs to the command line, but this build does not hold it.";
+}
+
+impl Code {
+    /// The code of a stable name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        let names: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(names, sorted);
+        assert_eq!(Code::parse("ef0201"), Some(Code::NoRun));
+    }
+}

@@ -1,0 +1,169 @@
+//! What the parts below say, as errors of the edge.
+
+use everfold_engine::decide::Refusal;
+use everfold_engine::driver::{LoadError, QueryError, RecoverError, StartError, SubmitError};
+use everfold_engine::store::{AppendError, OpenError, ReadError};
+
+use super::{Code, Fault};
+
+impl From<OpenError> for Fault {
+    fn from(error: OpenError) -> Self {
+        let code = match &error {
+            OpenError::InUse { .. } => Code::InUse,
+            OpenError::Damaged(_) => Code::Damaged,
+            OpenError::Missing { .. } => Code::Missing,
+            OpenError::Foreign { .. } => Code::Foreign,
+            OpenError::TooNew { .. } => Code::TooNew,
+            OpenError::Io { .. } => Code::StoreIo,
+            OpenError::Index(_) => Code::StoreIndex,
+            _later => Code::StoreIo,
+        };
+        let hint = match code {
+            Code::InUse => "end that process, or wait for it; nothing is lost by that",
+            Code::Damaged | Code::Missing | Code::StoreIndex => {
+                "copy the folder first; then `everfold store verify` names every fault"
+            }
+            Code::Foreign => "name another folder with --dir, or begin in an empty one",
+            Code::TooNew => "use the everfold that wrote it, or a later one",
+            _ => "make the folder readable and writable for this user, or name another one with --dir",
+        };
+        Self::new(code, chain(&error)).hint(hint)
+    }
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        let code = match &error {
+            ReadError::Damaged(_) | ReadError::DamagedStream { .. } => Code::Damaged,
+            ReadError::Index(_) => Code::StoreIndex,
+            ReadError::Closed => Code::Ending,
+            _io => Code::StoreIo,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<AppendError> for Fault {
+    fn from(error: AppendError) -> Self {
+        let code = match &error {
+            AppendError::WrongExpectedVersion { .. }
+            | AppendError::WrongPreviousHash { .. }
+            | AppendError::Fenced { .. } => Code::Conflict,
+            AppendError::DedupConflict => Code::KeyReused,
+            AppendError::TooLarge { .. } => Code::TooLarge,
+            AppendError::Full => Code::Full,
+            AppendError::ReadOnly(_) => Code::ReadOnly,
+            AppendError::Closed => Code::Ending,
+            _other => Code::StoreIo,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        let code = match &refusal {
+            Refusal::AlreadyStarted => Code::Conflict,
+            Refusal::NotStarted => Code::NoRun,
+            Refusal::Ended(_) => Code::Ended,
+            Refusal::InvalidInput(_) => Code::BadInput,
+            Refusal::UnknownStep(_) => Code::NoStep,
+            Refusal::NotAsking(_) => Code::NoTask,
+            Refusal::Superseded(_) => Code::Superseded,
+            Refusal::Decided { .. } => Code::Decided,
+            Refusal::WrongRole { .. } | Refusal::SelfApproval(_) => Code::NotAllowed,
+            Refusal::CommentNeeded { .. } => Code::CommentNeeded,
+            Refusal::NotBlocked(_) | Refusal::NothingBlocked => Code::NotBlocked,
+            Refusal::SeveralBlocked(_) => Code::SeveralBlocked,
+            Refusal::NotPaused => Code::NotPaused,
+            Refusal::TooLarge { .. } => Code::TooLarge,
+            Refusal::Start(_) => Code::BadInput,
+            _other => Code::Refused,
+        };
+        let fault = Self::new(code, refusal.to_string());
+        match refusal {
+            Refusal::InvalidInput(errors) => Self::new(code, "the input does not fit the pipeline's schema")
+                .errors(errors.into_iter().map(|message| serde_json::json!({ "message": message })).collect()),
+            Refusal::CommentNeeded { .. } => fault.hint("add -m TEXT"),
+            Refusal::SeveralBlocked(_) => fault.hint("name the step"),
+            _other => fault,
+        }
+    }
+}
+
+impl From<SubmitError> for Fault {
+    fn from(error: SubmitError) -> Self {
+        let code = match &error {
+            SubmitError::Refused(refusal) => return refusal.clone().into(),
+            SubmitError::NotFound(_) => Code::NoRun,
+            SubmitError::SetAside { .. } => Code::SetAside,
+            SubmitError::Busy => Code::Busy,
+            SubmitError::KeyReused => Code::KeyReused,
+            SubmitError::Full => Code::Full,
+            SubmitError::ShuttingDown => Code::Ending,
+            SubmitError::Store(_) => Code::StoreIo,
+            _later => Code::Internal,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<StartError> for Fault {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Refused(refusal) => refusal.into(),
+            StartError::Submit(error) => error.into(),
+            StartError::Exists(_) => Self::new(Code::Conflict, error.to_string()),
+            other => Self::new(Code::StoreIo, chain(&other)),
+        }
+    }
+}
+
+impl From<QueryError> for Fault {
+    fn from(error: QueryError) -> Self {
+        let code = match &error {
+            QueryError::NotFound(_) => Code::NoRun,
+            QueryError::SetAside { .. } => Code::SetAside,
+            QueryError::ShuttingDown => Code::Ending,
+            QueryError::Store(_) => Code::StoreIo,
+            _later => Code::Internal,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<LoadError> for Fault {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::NotFound(_) => Self::new(Code::NoRun, error.to_string()),
+            LoadError::NotYet { .. } => Self::new(Code::NotYet, error.to_string()),
+            LoadError::Store(error) => error.into(),
+            other => Self::new(Code::SetAside, chain(&other)),
+        }
+    }
+}
+
+impl From<RecoverError> for Fault {
+    fn from(error: RecoverError) -> Self {
+        match error {
+            RecoverError::Store(error) => error.into(),
+            RecoverError::NotFound(_) => Self::new(Code::NoRun, error.to_string()),
+            other => Self::new(Code::Ending, chain(&other)),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Transparent errors repeat what their cause says.
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

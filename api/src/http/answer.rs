@@ -1,0 +1,36 @@
+//! What answers are made of.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use everfold_engine::id::Position;
+use serde::Serialize;
+
+use crate::fault::Fault;
+
+/// The header with the place in the store that a write led to.
+pub const POSITION_HEADER: HeaderName = HeaderName::from_static("everfold-position");
+/// The type of every error's body.
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE))];
+        (status, kind, Json(self.problem())).into_response()
+    }
+}
+
+/// The answer to a write: the body, and where it went.
+pub(crate) fn written(status: StatusCode, position: Position, body: impl Serialize) -> Response {
+    (status, [(POSITION_HEADER, HeaderValue::from(position.get()))], Json(body)).into_response()
+}
+
+/// Part of a list.
+#[derive(Debug, Serialize)]
+pub(crate) struct Page<T> {
+    /// The items.
+    pub(crate) items: Vec<T>,
+    /// Where the next part begins; null at the end.
+    pub(crate) next_cursor: Option<String>,
+}

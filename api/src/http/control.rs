@@ -1,0 +1,153 @@
+//! What a person may do to a run: cancel, pause, resume, unblock, leave a note, have it go on.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use everfold_engine::event::UnblockDecision;
+use everfold_engine::id::StepPath;
+use everfold_engine::input::InputKind;
+use everfold_engine::json::JsonText;
+use everfold_engine::store::DedupKeep;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::written;
+use super::extract::{Body, once};
+use super::{App, Caller};
+use crate::fault::{Code, Fault};
+use crate::view::RunView;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReasonBody {
+    reason: Option<String>,
+}
+
+/// `POST /runs/{id}/cancel`.
+pub(crate) async fn cancel(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let kind = InputKind::Cancel { reason: body.value.reason };
+    act(app, caller, headers, run, "cancel", &body.bytes, kind).await
+}
+
+/// `POST /runs/{id}/pause`.
+pub(crate) async fn pause(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let kind = InputKind::Pause { reason: body.value.reason };
+    act(app, caller, headers, run, "pause", &body.bytes, kind).await
+}
+
+/// `POST /runs/{id}/resume`: lifts a pause.
+pub(crate) async fn resume(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let kind = InputKind::Resume { reason: body.value.reason };
+    act(app, caller, headers, run, "resume", &body.bytes, kind).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UnblockBody {
+    step: Option<String>,
+    decision: String,
+    output: Option<Value>,
+    policy: Option<String>,
+    reason: Option<String>,
+}
+
+/// `POST /runs/{id}/unblock`.
+pub(crate) async fn unblock(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<UnblockBody>,
+) -> Result<Response, Fault> {
+    let Body { value: asked, bytes } = body;
+    if asked.policy.is_some() {
+        return Err(Fault::new(Code::Invalid, "an own policy with a recheck does not work yet"));
+    }
+    let path = asked.step.map(|step| step.parse::<StepPath>());
+    let path = path.transpose().map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
+    let kind = InputKind::Unblock {
+        path,
+        decision: decision(&asked.decision)?,
+        output: asked.output.map(|value| JsonText::new(&value)),
+        reason: asked.reason,
+    };
+    act(app, caller, headers, run, "unblock", &bytes, kind).await
+}
+
+fn decision(word: &str) -> Result<UnblockDecision, Fault> {
+    const WORDS: [&str; 5] = ["retry", "recheck", "proceed", "skip", "fail"];
+    serde_json::from_value(Value::String(word.to_owned())).map_err(|_| {
+        let near = everfold_engine::definition::similar(word, WORDS.into_iter());
+        Fault::new(Code::Invalid, format!("“{word}” is no decision: it is one of {}", WORDS.join(", ")))
+            .hinted(near.map(|near| format!("did you mean “{near}”?")))
+    })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoteBody {
+    text: String,
+}
+
+/// `POST /runs/{id}/notes`.
+pub(crate) async fn note(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<NoteBody>,
+) -> Result<Response, Fault> {
+    let kind = InputKind::Note { text: body.value.text };
+    act(app, caller, headers, run, "notes", &body.bytes, kind).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DriveBody {
+    detach: bool,
+}
+
+/// `POST /runs/{id}/drive`: the owner goes on with the run; records nothing.
+pub(crate) async fn drive(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    body: Body<DriveBody>,
+) -> Result<Json<RunView>, Fault> {
+    let run = app.resolve(&run).await?;
+    app.drive(run, body.value.detach).await?;
+    Ok(Json(app.view(run).await?))
+}
+
+async fn act(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(run): Path<String>,
+    verb: &str,
+    body: &[u8],
+    kind: InputKind,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let once = once(&headers, &caller, &format!("POST /runs/{run}/{verb}"), body, DedupKeep::Week)?;
+    let position = app.submit(run, kind, caller.actor, once).await?;
+    Ok(written(StatusCode::OK, position, app.view(run).await?))
+}

@@ -1,0 +1,237 @@
+//! The events of a run: as a list, and as a stream that follows it.
+//!
+//! A stream of server-sent events has an id `EPOCH-VERSION` per event, so that a reader who lost the
+//! connection goes on without a gap, also with the next owner. With `live=true` the run's whole
+//! state comes between the events whenever it changed, without an id and at most ten times a second.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use everfold_engine::envelope::{Envelope, StreamId};
+use everfold_engine::event;
+use everfold_engine::id::{RunId, Version};
+use everfold_engine::store::Subscription;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::answer::Page;
+use super::extract::Params;
+use super::runs::limit;
+use crate::fault::{Code, Fault};
+
+/// One event as answers show it.
+pub(crate) fn shown(envelope: &Envelope) -> Value {
+    let header = &envelope.header;
+    let event = match event::decode(header.kind, header.schema, &envelope.payload) {
+        Ok(event) => serde_json::to_value(&event).unwrap_or(Value::Null),
+        Err(error) => json!({ "type": "Unreadable", "message": error.to_string() }),
+    };
+    json!({
+        "run": header.stream.id,
+        "version": header.version,
+        "position": envelope.position,
+        "recorded_at": header.recorded_at,
+        "committed_at": envelope.committed_at,
+        "actor": header.actor,
+        "cause": { "input": header.cause.input, "because": header.cause.because },
+        "kind": header.kind,
+        "schema": header.schema,
+        "flags": header.flags,
+        "hash": envelope.hash,
+        "event": event,
+    })
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ListParams {
+    from: Option<u64>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /runs/{id}/events`.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Page<Value>>, Fault> {
+    let run = app.resolve(&run).await?;
+    let from = match &params.cursor {
+        Some(cursor) => app.cursor(cursor)?,
+        None => params.from.unwrap_or(1),
+    };
+    let limit = limit(params.limit)?;
+    let mut events = app.store().read(&StreamId::run(run), Version(from.max(1)), limit + 1).await?;
+    let next = (events.len() > limit).then(|| events[limit].header.version.get());
+    events.truncate(limit);
+    let items = events.iter().map(shown).collect();
+    Ok(Json(Page { items, next_cursor: next.map(|next| app.cursor_text(next)) }))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StreamParams {
+    from: Option<u64>,
+    live: bool,
+}
+
+/// How often a run's state is sent at most.
+const STATE_EVERY: Duration = Duration::from_millis(100);
+/// How often an idle stream says that it lives.
+const IDLE: Duration = Duration::from_secs(15);
+/// Events read at once.
+const CHUNK: usize = 256;
+
+/// `GET /runs/{id}/events/stream`; ends behind the run's last event.
+pub(crate) async fn stream(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    Params(params): Params<StreamParams>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let last_id = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
+    let from = match last_id {
+        Some(id) => app.cursor(id)? + 1,
+        None => params.from.unwrap_or(1).max(1),
+    };
+    let follower = Follower {
+        subscription: app.store().subscribe(app.store().last_position().next()),
+        run,
+        next: Version(from),
+        live: params.live,
+        history: true,
+        ready: VecDeque::new(),
+        state_sent: None,
+        ended: false,
+        app,
+    };
+    let body = Body::from_stream(futures::stream::unfold(follower, |mut follower| async move {
+        let chunk = follower.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(chunk), follower))
+    }));
+    let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+    Ok((kind, body).into_response())
+}
+
+struct Follower {
+    app: App,
+    run: RunId,
+    subscription: Box<dyn Subscription>,
+    /// The version to send next.
+    next: Version,
+    live: bool,
+    /// Whether stored events are still to be read.
+    history: bool,
+    ready: VecDeque<Bytes>,
+    /// The state that was sent last.
+    state_sent: Option<Value>,
+    ended: bool,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Some(chunk);
+            }
+            if self.ended {
+                return None;
+            }
+            if self.history {
+                self.read_history().await?;
+            } else {
+                self.wait().await?;
+            }
+        }
+    }
+
+    async fn read_history(&mut self) -> Option<()> {
+        let events = self.app.store().read(&StreamId::run(self.run), self.next, CHUNK).await.ok()?;
+        if events.is_empty() {
+            self.history = false;
+            self.send_state().await;
+            let end = self.app.view(self.run).await;
+            self.ended = end.is_ok_and(|view| view.status.is_ended() && view.version < self.next);
+        }
+        for event in &events {
+            self.send(event);
+        }
+        Some(())
+    }
+
+    async fn wait(&mut self) -> Option<()> {
+        let mut live = self.app.live(self.run);
+        let events = tokio::select! {
+            events = self.subscription.next() => events.ok()?,
+            changed = live.changed(), if self.live => {
+                if changed.is_ok() {
+                    tokio::time::sleep(STATE_EVERY).await;
+                    self.send_state().await;
+                }
+                return Some(());
+            }
+            () = tokio::time::sleep(IDLE) => {
+                self.ready.push_back(Bytes::from_static(b": idle\n\n"));
+                return Some(());
+            }
+            () = self.app.closing() => return None,
+        };
+        let stream = StreamId::run(self.run);
+        let own: Vec<_> = events.iter().filter(|event| event.header.stream == stream).collect();
+        if own.is_empty() {
+            return Some(());
+        }
+        for event in own {
+            self.send(event);
+        }
+        self.send_state().await;
+        let view = self.app.view(self.run).await.ok()?;
+        self.ended = view.status.is_ended() && view.version < self.next;
+        Some(())
+    }
+
+    fn send(&mut self, event: &Envelope) {
+        if event.header.version < self.next {
+            return;
+        }
+        self.next = event.header.version.next();
+        let id = self.app.cursor_text(event.header.version.get());
+        self.ready.push_back(Bytes::from(format!("id: {id}\nevent: event\ndata: {}\n\n", shown(event))));
+    }
+
+    async fn send_state(&mut self) {
+        if !self.live {
+            return;
+        }
+        let Ok(view) = self.app.view(self.run).await else { return };
+        let Ok(state) = serde_json::to_value(&view) else { return };
+        if self.state_sent.as_ref() != Some(&state) {
+            self.ready.push_back(Bytes::from(format!("event: state\ndata: {state}\n\n")));
+            self.state_sent = Some(state);
+        }
+    }
+}
+
+/// A number of a cursor or an event id with the store's epoch: `EPOCH-NUMBER`.
+pub(crate) fn cursor_text(epoch: &str, number: u64) -> String {
+    format!("{epoch}-{number}")
+}
+
+/// Reads a cursor back; one of another store is refused.
+pub(crate) fn cursor(epoch: &str, text: &str) -> Result<u64, Fault> {
+    let bad = |why: &str| Fault::new(Code::Invalid, format!("“{text}” is no cursor of this store: {why}"));
+    let (of, number) = text.rsplit_once('-').ok_or_else(|| bad("it is written EPOCH-NUMBER"))?;
+    if of != epoch {
+        return Err(bad("it is of another copy of the store").hint("begin again without a cursor"));
+    }
+    number.parse().map_err(|_| bad("it does not end in a number"))
+}
+

@@ -1,0 +1,128 @@
+//! What attempts wrote.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
+use everfold_engine::time::Timestamp;
+use everfold_workflows::shim::log::{LogLine, LogReader, Source};
+use everfold_workflows::shim::protocol;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::App;
+use super::extract::Params;
+use crate::fault::{Code, Fault};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogParams {
+    follow: bool,
+    tail: Option<usize>,
+    /// `text` (what the process wrote, and nothing else) or `json` (a line per record).
+    format: Format,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+/// How often a log that is followed is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// `GET /runs/{id}/attempts/{step}/{round}/{attempt}/log`.
+pub(crate) async fn log(
+    State(app): State<App>,
+    Path((run, step, round, attempt)): Path<(String, String, u32, u32)>,
+    Params(params): Params<LogParams>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let path: StepPath = step.parse().map_err(|_| Fault::new(Code::NoStep, format!("there is no step “{step}”")))?;
+    let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(attempt) } };
+    let file = app.layout().attempt(&id).join(protocol::LOG);
+    let in_progress = app.is_in_progress(&id).await?;
+    if !file.exists() && !(params.follow && in_progress) {
+        return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
+            .hint(format!("`everfold show {}` shows rounds and attempts", run.short())));
+    }
+    let reader = match params.tail {
+        Some(lines) => LogReader::from_tail(&file, lines).map_err(unreadable(&file))?,
+        None => LogReader::from_start(&file),
+    };
+    let follower = Follower { app, id, reader, params, ready: VecDeque::new(), over: false };
+    let kind = match follower.params.format {
+        Format::Text => "text/plain; charset=utf-8",
+        Format::Json => "application/jsonl",
+    };
+    let body = Body::from_stream(futures::stream::unfold(follower, |mut follower| async move {
+        let chunk = follower.next().await?;
+        Some((chunk, follower))
+    }));
+    Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+}
+
+fn unreadable(file: &std::path::Path) -> impl FnOnce(std::io::Error) -> Fault {
+    let file = file.display().to_string();
+    move |error| Fault::new(Code::File, format!("could not read {file}: {error}"))
+}
+
+struct Follower {
+    app: App,
+    id: EffectId,
+    reader: LogReader,
+    params: LogParams,
+    ready: VecDeque<LogLine>,
+    /// The attempt ended, and what was there then is read once more.
+    over: bool,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<std::io::Result<Bytes>> {
+        loop {
+            match self.reader.read() {
+                Ok(lines) if !lines.is_empty() => self.ready.extend(lines),
+                Ok(_) if self.over || !self.params.follow => return None,
+                Ok(_) => {
+                    self.over = !self.app.is_in_progress(&self.id).await.unwrap_or(false);
+                    if !self.over {
+                        tokio::select! {
+                            () = tokio::time::sleep(LOOK_EVERY) => {}
+                            () = self.app.closing() => return Some(Err(std::io::ErrorKind::ConnectionAborted.into())),
+                        }
+                    }
+                    continue;
+                }
+                Err(error) => return Some(Err(error)),
+            }
+            let text: String = self.ready.drain(..).map(|line| shown(&line, self.params.format)).collect();
+            if !text.is_empty() {
+                return Some(Ok(Bytes::from(text)));
+            }
+        }
+    }
+}
+
+fn shown(line: &LogLine, format: Format) -> String {
+    let source = match line.source {
+        Source::Stdout => "stdout",
+        Source::Stderr => "stderr",
+        Source::Supervisor => "supervisor",
+    };
+    match format {
+        Format::Text if line.source == Source::Supervisor => String::new(),
+        Format::Text if line.complete => format!("{}\n", line.text),
+        Format::Text => line.text.clone(),
+        Format::Json => {
+            let at = Timestamp(line.at);
+            format!("{}\n", json!({ "at": at, "source": source, "text": line.text, "complete": line.complete }))
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! REST: the one way in. The command line comes through here too, over the owner's socket or within
+//! its own process, so that both answer alike.
+//!
+//! Law: every error is `application/problem+json` with a stable code, wherever it comes from; every
+//! write takes `Idempotency-Key` and answers with `Everfold-Position`.
+//!
+//! A file per group of routes. Statuses stand in [`crate::fault::Code`].
+
+mod answer;
+pub mod caller;
+mod control;
+mod events;
+mod extract;
+mod health;
+mod inbox;
+mod logs;
+mod pipelines;
+mod runs;
+mod state;
+mod store;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{Method, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures::FutureExt as _;
+
+use crate::fault::{Code, Fault};
+use crate::owner::Owner;
+
+pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
+pub use caller::Caller;
+pub(crate) use events::{cursor, cursor_text};
+pub(crate) use extract::Once;
+pub use pipelines::{PipelineStep, PipelineView};
+
+/// The largest request body in bytes.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What every handler works on.
+pub(crate) type App = Arc<Owner>;
+
+/// All routes over one owner. Callers are told apart by the [`Caller`] that whoever takes the
+/// connection puts into the request's extensions; without one a request is refused.
+pub fn router(owner: Arc<Owner>) -> Router {
+    let api = Router::new()
+        .route("/runs", get(runs::list).post(runs::create))
+        .route("/runs/{run}", get(runs::get))
+        .route("/runs/{run}/drive", post(control::drive))
+        .route("/runs/{run}/cancel", post(control::cancel))
+        .route("/runs/{run}/pause", post(control::pause))
+        .route("/runs/{run}/resume", post(control::resume))
+        .route("/runs/{run}/unblock", post(control::unblock))
+        .route("/runs/{run}/notes", post(control::note))
+        .route("/runs/{run}/events", get(events::list))
+        .route("/runs/{run}/events/stream", get(events::stream))
+        .route("/runs/{run}/state", get(state::at))
+        .route("/runs/{run}/definition", get(state::definition))
+        .route("/runs/{run}/timeline", get(state::timeline))
+        .route("/runs/{run}/audit", get(state::audit))
+        .route("/runs/{run}/replay", get(state::replay))
+        .route("/runs/{run}/attempts/{step}/{round}/{attempt}/log", get(logs::log))
+        .route("/inbox", get(inbox::list))
+        .route("/inbox/{task}", post(inbox::decide))
+        .route("/pipelines", get(pipelines::list))
+        .route("/pipelines/check", post(pipelines::check))
+        .route("/pipelines/{name}", get(pipelines::get))
+        .route("/store", get(store::info))
+        .route("/store/adopt", post(store::adopt));
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/healthz", get(health::healthz))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn(guarded))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(owner)
+}
+
+/// Turns a panic into an answer, and refuses requests that come from nobody.
+async fn guarded(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Caller>().is_none() {
+        return Fault::new(Code::Internal, "the request comes from nobody").into_response();
+    }
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_panic) => {
+            tracing::error!(%method, %uri, "a request ended in a panic");
+            Fault::new(Code::Internal, format!("{method} {} failed within Everfold", uri.path())).into_response()
+        }
+    }
+}
+
+async fn no_route(method: Method, uri: Uri) -> Fault {
+    Fault::new(Code::NoRoute, format!("there is no route {method} {}", uri.path()))
+        .hint("docs/reference/rest.md lists the routes; they begin with /api/v1")
+}
+
+async fn no_method(method: Method, uri: Uri) -> Fault {
+    Fault::new(Code::NoMethod, format!("{} does not take {method}", uri.path()))
+}

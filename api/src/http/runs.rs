@@ -1,0 +1,172 @@
+//! Runs: the list, one of them, a new one.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use everfold_engine::id::Position;
+use everfold_engine::state::RunStatus;
+use everfold_engine::store::DedupKeep;
+use everfold_engine::time::Timestamp;
+use everfold_projections::{RunFilter, RunRow};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::{Page, written};
+use super::extract::{Body, Params, once};
+use super::{App, Caller};
+use crate::fault::{Code, Fault};
+use crate::owner::{Begin, Source};
+use crate::view::RunView;
+
+/// Items of a list unless asked otherwise, and at most.
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+/// A limit within the bounds.
+pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Fault> {
+    match asked.unwrap_or(LIMIT) {
+        limit @ 1..=LIMIT_MAX => Ok(limit),
+        _ => Err(Fault::new(Code::Invalid, format!("limit is a number from 1 to {LIMIT_MAX}"))),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ListParams {
+    status: Option<String>,
+    pipeline: Option<String>,
+    /// `KEY:VALUE` or `KEY`, several separated by commas.
+    label: Option<String>,
+    q: Option<String>,
+    started_after: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    min_position: Option<u64>,
+}
+
+/// `GET /runs`: newest first.
+pub(crate) async fn list(State(app): State<App>, Params(params): Params<ListParams>) -> Result<Json<Page<RunRow>>, Fault> {
+    let filter = filter(&params)?;
+    let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
+    let limit = limit(params.limit)?;
+    if params.min_position.is_some_and(|wanted| wanted > app.store().last_position().get()) {
+        return Err(Fault::new(Code::Invalid, "min_position is beyond the end of the log"));
+    }
+    let models = app.models().await?;
+    let page = models.runs.list(&filter, cursor.map(Position), limit);
+    Ok(Json(Page { items: page.items, next_cursor: page.next.map(|next| app.cursor_text(next.get())) }))
+}
+
+fn filter(params: &ListParams) -> Result<RunFilter, Fault> {
+    let words = |text: &Option<String>| -> Vec<String> {
+        text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
+    };
+    let commas = |text: &Option<String>| -> Vec<String> {
+        text.iter().flat_map(|text| text.split(',')).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let status: Result<Vec<RunStatus>, Fault> = commas(&params.status).iter().map(|word| status(word)).collect();
+    let started_after = params
+        .started_after
+        .as_deref()
+        .map(|text| text.parse::<Timestamp>())
+        .transpose()
+        .map_err(|error| Fault::new(Code::Invalid, format!("started_after is no time in RFC 3339: {error}")))?;
+    Ok(RunFilter {
+        status: status?,
+        pipeline: params.pipeline.clone(),
+        labels: commas(&params.label)
+            .into_iter()
+            .map(|label| match label.split_once(':') {
+                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+                None => (label, None),
+            })
+            .collect(),
+        words: words(&params.q),
+        started_after,
+    })
+}
+
+fn status(word: &str) -> Result<RunStatus, Fault> {
+    serde_json::from_value(Value::String(word.to_owned())).map_err(|_| {
+        Fault::new(Code::Invalid, format!("“{word}” is no status"))
+            .hint("queued, running, waiting, paused, blocked, succeeded, failed, cancelled")
+    })
+}
+
+/// `GET /runs/{id}`.
+pub(crate) async fn get(State(app): State<App>, Path(run): Path<String>) -> Result<Json<RunView>, Fault> {
+    let run = app.resolve(&run).await?;
+    Ok(Json(app.view(run).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateBody {
+    pipeline: Option<String>,
+    definition: Option<Value>,
+    /// The name of the definition's file, for messages.
+    file: Option<String>,
+    /// Texts of the files that the definition names.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    #[serde(default)]
+    input: Option<Value>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    title: Option<String>,
+    idempotency_key: Option<String>,
+    /// Where commands run; of local callers only.
+    cwd: Option<String>,
+    /// Nobody waits for it: whoever owns the folder sees to it that it goes on.
+    #[serde(default)]
+    detach: bool,
+}
+
+/// `POST /runs`.
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    mut headers: HeaderMap,
+    body: Body<CreateBody>,
+) -> Result<Response, Fault> {
+    let Body { value: asked, bytes } = body;
+    if let Some(key) = &asked.idempotency_key {
+        let key = key.parse().map_err(|_| Fault::new(Code::Invalid, "idempotency_key has control characters"))?;
+        headers.insert("idempotency-key", key);
+    }
+    let source = match (asked.pipeline, asked.definition) {
+        (Some(name), None) => Source::Named(name),
+        (None, Some(Value::String(text))) => Source::Text { text, file: asked.file, files: asked.files },
+        (None, Some(document @ Value::Object(_))) => {
+            Source::Text { text: document.to_string(), file: asked.file, files: asked.files }
+        }
+        (None, Some(_)) => return Err(Fault::new(Code::Invalid, "definition is YAML text or a JSON object")),
+        (Some(_), Some(_)) => return Err(Fault::new(Code::Invalid, "give pipeline or definition, not both")),
+        (None, None) => return Err(Fault::new(Code::Invalid, "pipeline or definition is missing")),
+    };
+    if asked.cwd.is_some() && !caller.local {
+        return Err(Fault::new(Code::Invalid, "cwd is for callers at this machine only"));
+    }
+    let once = once(&headers, &caller, "POST /runs", &bytes, DedupKeep::Stream)?;
+    let begin = Begin {
+        source,
+        input: asked.input.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        title: asked.title,
+        labels: asked.labels,
+        cwd: asked.cwd,
+        actor: caller.actor,
+        dedup: once.dedup,
+        detach: asked.detach,
+    };
+    let (run, position) = app.begin(begin).await?;
+    let view = app.view(run).await?;
+    let place = format!("/api/v1/runs/{run}");
+    let mut response = written(StatusCode::CREATED, position, view).into_response();
+    if let Ok(place) = place.parse() {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}

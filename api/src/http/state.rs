@@ -1,0 +1,101 @@
+//! A run at any moment, and what can be said about it afterwards.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use everfold_engine::envelope::StreamId;
+use everfold_engine::id::Version;
+use everfold_engine::time::Timestamp;
+use everfold_projections::{AttemptRow, Decision};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::App;
+use super::answer::Page;
+use super::extract::Params;
+use crate::fault::{Code, Fault};
+use crate::owner::Replay;
+use crate::view::RunView;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AtParams {
+    version: Option<u64>,
+    at: Option<String>,
+}
+
+/// `GET /runs/{id}/state`: now, at a version, or at a time.
+pub(crate) async fn at(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    Params(params): Params<AtParams>,
+) -> Result<Json<RunView>, Fault> {
+    let run = app.resolve(&run).await?;
+    let version = match (params.version, params.at) {
+        (None, None) => return Ok(Json(app.view(run).await?)),
+        (Some(version), None) => Version(version),
+        (None, Some(at)) => {
+            let at: Timestamp = at
+                .parse()
+                .map_err(|error| Fault::new(Code::Invalid, format!("at is no time in RFC 3339: {error}")))?;
+            version_at(&app, run, at).await?
+        }
+        (Some(_), Some(_)) => return Err(Fault::new(Code::Invalid, "give version or at, not both")),
+    };
+    if version == Version::ZERO {
+        return Err(Fault::new(Code::NotYet, "versions count from 1").hint("`everfold events RUN` shows them"));
+    }
+    Ok(Json(app.view_at(run, version).await?))
+}
+
+/// The last version that was durable at a time: commit times never decrease along the positions.
+async fn version_at(app: &App, run: everfold_engine::id::RunId, at: Timestamp) -> Result<Version, Fault> {
+    const CHUNK: usize = 1_000;
+    let stream = StreamId::run(run);
+    let mut found = Version::ZERO;
+    loop {
+        let events = app.store().read(&stream, found.next(), CHUNK).await?;
+        let until = events.iter().take_while(|event| event.committed_at <= at).last();
+        if let Some(event) = until {
+            found = event.header.version;
+        }
+        let over = events.last().is_none_or(|event| event.committed_at > at);
+        if over {
+            break;
+        }
+    }
+    if found == Version::ZERO {
+        return Err(Fault::new(Code::NotYet, format!("run {} did not exist at {at}", run.short())));
+    }
+    Ok(found)
+}
+
+/// `GET /runs/{id}/definition`: the canonical document that the run is pinned to.
+pub(crate) async fn definition(State(app): State<App>, Path(run): Path<String>) -> Result<Json<Value>, Fault> {
+    let run = app.resolve(&run).await?;
+    let definition = app.definition(run).await?;
+    let document = serde_json::from_str(&definition.document());
+    document.map(Json).map_err(|error| Fault::new(Code::Internal, error.to_string()))
+}
+
+/// `GET /runs/{id}/timeline`: every attempt with its times.
+pub(crate) async fn timeline(
+    State(app): State<App>,
+    Path(run): Path<String>,
+) -> Result<Json<Page<AttemptRow>>, Fault> {
+    let run = app.resolve(&run).await?;
+    let items = app.models().await?.attempts.of(run).to_vec();
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// `GET /runs/{id}/audit`: every decision.
+pub(crate) async fn audit(State(app): State<App>, Path(run): Path<String>) -> Result<Json<Page<Decision>>, Fault> {
+    let run = app.resolve(&run).await?;
+    let items = app.models().await?.audit.of(run).to_vec();
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// `GET /runs/{id}/replay`: decides again on every recorded fact and compares.
+pub(crate) async fn replay(State(app): State<App>, Path(run): Path<String>) -> Result<Json<Replay>, Fault> {
+    let run = app.resolve(&run).await?;
+    Ok(Json(app.replay(run).await?))
+}

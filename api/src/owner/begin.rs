@@ -1,0 +1,200 @@
+//! What is written to runs: starts and inputs, and the order to go on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::definition::{self, Checked, similar};
+use everfold_engine::driver::{StartRequest, Submission, Which};
+use everfold_engine::envelope::StreamId;
+use everfold_engine::id::{Position, RunId};
+use everfold_engine::input::InputKind;
+use everfold_engine::json::JsonText;
+use everfold_engine::store::{Dedup, Writability};
+use everfold_workflows::builtin;
+use serde_json::{Value, json};
+
+use super::Owner;
+use crate::fault::{Code, Fault};
+use crate::http::Once;
+
+/// Where a new run's pipeline comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A name.
+    Named(String),
+    /// A file's text.
+    Text {
+        /// YAML or JSON.
+        text: String,
+        /// The file's name in messages.
+        file: Option<String>,
+        /// Texts of the files that it names.
+        files: BTreeMap<String, String>,
+    },
+}
+
+/// A run to begin.
+#[derive(Debug, Clone)]
+pub struct Begin {
+    /// The pipeline.
+    pub source: Source,
+    /// The input, as given.
+    pub input: Value,
+    /// For readers.
+    pub title: Option<String>,
+    /// Labels beside the pipeline's own.
+    pub labels: BTreeMap<String, String>,
+    /// Where commands run that have no workspace; `None`: a folder of the run's own.
+    pub cwd: Option<String>,
+    /// Who begins it.
+    pub actor: Actor,
+    /// Recognises a repeated request.
+    pub dedup: Option<Dedup>,
+    /// Nobody waits for it.
+    pub detach: bool,
+}
+
+/// The pipeline of a name.
+///
+/// # Errors
+/// [`Code::NoPipeline`], with the nearest name.
+pub fn named(name: &str) -> Result<Checked, Fault> {
+    let Some(pipeline) = builtin::find(name) else {
+        let near = similar(name, builtin::pipelines().iter().map(|pipeline| pipeline.name));
+        return Err(Fault::new(Code::NoPipeline, format!("there is no pipeline “{name}”"))
+            .hint("`everfold pipeline list` shows the names; a file has a / or ends in .yaml")
+            .hinted(near.map(|near| format!("did you mean “{near}”?"))));
+    };
+    definition::parse(pipeline.text, pipeline.name, pipeline).map_err(|problems| bad(name, &problems))
+}
+
+/// The pipeline of a text.
+///
+/// # Errors
+/// [`Code::BadPipeline`] with every problem.
+pub fn parsed(text: &str, file: Option<&str>, files: &BTreeMap<String, String>) -> Result<Checked, Fault> {
+    let name = file.unwrap_or("definition");
+    definition::parse(text, name, files).map_err(|problems| bad(name, &problems))
+}
+
+fn bad(name: &str, problems: &definition::Problems) -> Fault {
+    let errors = problems.0.iter().map(|problem| serde_json::to_value(problem).unwrap_or(Value::Null));
+    Fault::new(Code::BadPipeline, format!("{name}: {}", problems.summary())).errors(errors.collect())
+}
+
+impl Owner {
+    /// Starts a run; resolves when that is durable.
+    ///
+    /// # Errors
+    /// The pipeline or the input is not acceptable, or the store takes nothing.
+    pub async fn begin(&self, begin: Begin) -> Result<(RunId, Position), Fault> {
+        self.may_write()?;
+        let checked = match &begin.source {
+            Source::Named(name) => named(name)?,
+            Source::Text { text, file, files } => parsed(text, file.as_deref(), files)?,
+        };
+        if let Some(schema) = &checked.definition.input
+            && let Err(problems) = definition::input::check(schema, &begin.input)
+        {
+            let hint = problems.iter().find_map(|problem| problem.hint.clone());
+            let errors = problems.iter().map(|problem| json!(problem)).collect();
+            return Err(Fault::new(Code::BadInput, "the input does not fit the pipeline's schema")
+                .hinted(hint)
+                .errors(errors));
+        }
+        let started = self
+            .engine
+            .start(StartRequest {
+                run: None,
+                definition: Arc::new(checked.definition),
+                input: JsonText::new(&begin.input),
+                title: begin.title,
+                labels: begin.labels,
+                cwd: begin.cwd,
+                actor: begin.actor,
+                dedup: begin.dedup,
+            })
+            .await?;
+        if started.repeated {
+            // It may have been begun through an owner that is gone.
+            self.drive(started.run, begin.detach).await?;
+        } else {
+            self.note_driven(started.run, begin.detach);
+        }
+        Ok((started.run, started.position))
+    }
+
+    /// Tells a run something; resolves when what followed is durable.
+    ///
+    /// # Errors
+    /// The run refuses it, or the store takes nothing.
+    pub(crate) async fn submit(
+        &self,
+        run: RunId,
+        kind: InputKind,
+        actor: Actor,
+        once: Once,
+    ) -> Result<Position, Fault> {
+        self.may_write()?;
+        let accepted = self
+            .engine
+            .submit(Submission { run, kind, actor, id: Some(once.input), dedup: once.dedup })
+            .await?;
+        self.note_driven(run, false);
+        Ok(accepted.position)
+    }
+
+    /// Goes on with a run.
+    ///
+    /// # Errors
+    /// There is no such run, or the store may not act.
+    pub async fn drive(&self, run: RunId, detach: bool) -> Result<(), Fault> {
+        let head = self.store.head(&StreamId::run(run)).await?;
+        let head = head.ok_or_else(|| Fault::new(Code::NoRun, format!("there is no run {run}")))?;
+        if head.note.open || head.note.busy {
+            self.may_write()?;
+            self.engine.recover(Which::Only(run)).await?;
+            self.note_driven(run, detach);
+        }
+        Ok(())
+    }
+
+    /// Goes on with every unfinished run.
+    ///
+    /// # Errors
+    /// The store may not act, or cannot say what is due.
+    pub async fn drive_all(&self) -> Result<usize, Fault> {
+        self.may_write()?;
+        let recovered = self.engine.recover(Which::All).await?;
+        let models = self.models().await?;
+        let open = models.runs.newest().filter(|run| {
+            models.runs.get(*run).is_some_and(|row| !row.status.is_ended())
+        });
+        self.driven().extend(open);
+        Ok(recovered.runs)
+    }
+
+    fn note_driven(&self, run: RunId, detach: bool) {
+        self.driven().insert(run);
+        if detach {
+            self.detached().insert(run);
+        }
+    }
+
+    /// Whether the store takes writes at this moment.
+    fn may_write(&self) -> Result<(), Fault> {
+        if self.report().is_some_and(|report| !report.adopted)
+            && let Writability::ReadOnly(reason) = &*self.store.writability().borrow()
+        {
+            return Err(Fault::new(Code::NotAdopted, reason.clone())
+                .hint("if no other copy acts: everfold store adopt"));
+        }
+        match &*self.store.writability().borrow() {
+            Writability::Writable => Ok(()),
+            Writability::Full => Err(Fault::new(Code::Full, "the disk is full: nothing was recorded")
+                .hint("make room; the engine goes on by itself")),
+            Writability::ReadOnly(reason) => Err(Fault::new(Code::ReadOnly, reason.clone())),
+        }
+    }
+}

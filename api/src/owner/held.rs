@@ -1,0 +1,182 @@
+//! Taking ownership of a data folder, and giving it back.
+//!
+//! Law: taking is all or nothing; giving back leaves supervised work running and everything that was
+//! acknowledged durable.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use everfold_engine::driver::{Engine, EngineConfig};
+use everfold_engine::execution::Edge;
+use everfold_engine::layout::Layout;
+use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
+use everfold_projections::Models;
+use everfold_workflows::function::Functions;
+use everfold_workflows::process::{Processes, ShimProgram};
+use everfold_workflows::settings::Settings;
+use tokio::sync::RwLock;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Owner, record, settings, socket};
+use crate::fault::{Code, Fault};
+use crate::http;
+
+/// How a folder is taken.
+#[derive(Clone, Default)]
+pub struct HoldOptions {
+    /// Another settings file than the folder's own.
+    pub config: Option<PathBuf>,
+    /// For demonstrations and tests: the process kills itself behind the first event of this name.
+    pub crash_after: Option<String>,
+    /// Told how far building the index has come.
+    pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
+}
+
+/// A data folder that this process owns.
+pub struct Held {
+    owner: Arc<Owner>,
+    routes: Router,
+    server: Option<JoinHandle<()>>,
+}
+
+/// How long connections may go on when the owner ends.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How long in-process work may go on, and the rest of the end on top of it.
+const ENGINE_END: Duration = Duration::from_millis(4_500);
+
+/// Opens the folder at `layout`, which is made where it is not.
+///
+/// # Errors
+/// Another process holds it, the store is damaged, the settings cannot be used.
+pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
+    let settings = settings(&layout, options.config.as_deref())?;
+    let shim = ShimProgram::current()
+        .map_err(|error| Fault::new(Code::Internal, format!("the program does not know where it is: {error}")))?;
+    make_folder(layout.root())?;
+    let mut store_options = SledOptions::default();
+    if let Some(progress) = options.progress {
+        store_options.progress = progress;
+    }
+    let folder = layout.root().to_owned();
+    let opened = tokio::task::spawn_blocking(move || SledStore::open(folder, store_options)).await;
+    let sled = opened.map_err(|error| Fault::new(Code::Internal, error.to_string()))??;
+    let sled = Arc::new(sled);
+    let report = sled.report();
+    for warning in &report.warnings {
+        tracing::warn!("{warning}");
+    }
+    let epoch = report.epoch.clone();
+    let edge = edge(&layout, settings, shim);
+    let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
+    let mut held = assemble(layout, store, Some(sled), epoch, edge, options.crash_after);
+    let owner = &held.owner;
+    let place = owner.layout.socket();
+    let listening = socket::listen(&place, held.routes.clone(), owner.closing.clone());
+    match listening {
+        Ok(server) => held.server = Some(server),
+        Err(error) => {
+            held.release().await;
+            return Err(Fault::new(Code::StoreIo, format!("could not listen on {}: {error}", place.display())));
+        }
+    }
+    if let Err(error) = record::write(&owner.layout.owner()) {
+        // It only informs; a full disk must not keep anybody from owning the folder.
+        tracing::warn!(%error, "owner.json could not be written");
+    }
+    Ok(held)
+}
+
+/// An owner of an empty store in memory: answers for a folder that is not there, and makes none.
+///
+/// # Errors
+/// None in practice; the settings of `--config` cannot be used.
+pub fn imagine(layout: Layout) -> Result<Held, Fault> {
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
+    let shim = ShimProgram::at(Path::new("everfold"));
+    let edge = edge(&layout, Settings::default(), shim);
+    Ok(assemble(layout, store, None, "0".repeat(16), edge, None))
+}
+
+fn assemble(
+    layout: Layout,
+    store: Arc<dyn EventStore>,
+    sled: Option<Arc<SledStore>>,
+    epoch: String,
+    edge: Edge,
+    crash_after: Option<String>,
+) -> Held {
+    let config = EngineConfig { crash_after, ..EngineConfig::default() };
+    let blobs = Arc::new(BlobStore::new(layout.root()));
+    let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
+    let owner = Arc::new(Owner {
+        engine,
+        store,
+        sled,
+        layout,
+        epoch,
+        models: RwLock::new(Models::default()),
+        detached: Mutex::new(BTreeSet::new()),
+        driven: Mutex::new(BTreeSet::new()),
+        closing: CancellationToken::new(),
+    });
+    Held { routes: http::router(Arc::clone(&owner)), owner, server: None }
+}
+
+/// Everything that the engine acts with.
+fn edge(layout: &Layout, settings: Settings, shim: ShimProgram) -> Edge {
+    let blobs = Arc::new(BlobStore::new(layout.root()));
+    let processes = Processes { shim, blobs, settings: Arc::new(settings) };
+    everfold_workflows::edge(layout, &processes, Functions::built_in())
+}
+
+fn make_folder(folder: &Path) -> Result<(), Fault> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| {
+        Fault::new(Code::StoreIo, format!("could not make the folder {}: {error}", folder.display()))
+            .hint("name another one with --dir")
+    })
+}
+
+impl Held {
+    /// What the routes work on.
+    #[must_use]
+    pub fn owner(&self) -> &Arc<Owner> {
+        &self.owner
+    }
+
+    /// The routes.
+    #[must_use]
+    pub fn routes(&self) -> Router {
+        self.routes.clone()
+    }
+
+    /// Gives the folder back: no new connections, the engine ends, the store is closed.
+    pub async fn release(self) {
+        let owner = self.owner;
+        if owner.sled.is_some() {
+            // Others find no socket from here on and wait for the lock.
+            let _gone = std::fs::remove_file(owner.layout.socket());
+            let _gone = std::fs::remove_file(owner.layout.owner());
+        }
+        owner.closing.cancel();
+        if let Some(mut server) = self.server {
+            if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
+                server.abort();
+            }
+        }
+        if !owner.engine.shutdown(ENGINE_END).await {
+            tracing::warn!("not everything ended in time; it is gone on with at the next start");
+        }
+        if let Err(error) = owner.store.close().await {
+            tracing::warn!(%error, "the store did not close in order; the next start checks more");
+        }
+    }
+}

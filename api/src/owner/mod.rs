@@ -1,0 +1,138 @@
+//! The owner of a data folder: the one process that holds its lock, its store and its engine.
+//!
+//! Law: every owner listens on the folder's socket with the same routes, so that a command gives the
+//! same answer whether another process owns the folder or the command itself does.
+//!
+//! [`hold`] opens a folder; the command line's client decides when.
+
+mod begin;
+mod held;
+mod read;
+mod record;
+mod socket;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use everfold_engine::driver::Engine;
+use everfold_engine::id::RunId;
+use everfold_engine::layout::Layout;
+use everfold_engine::store::{EventStore, OpenReport, SledStore};
+use everfold_projections::Models;
+use everfold_workflows::settings::{Settings, SettingsError};
+use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::{Code, Fault};
+
+pub use begin::{Begin, Source, named, parsed};
+pub use held::{Held, HoldOptions, hold, imagine};
+pub use read::{Replay, ReplayDifference};
+pub use record::{OwnerRecord, read as read_record};
+pub use socket::{connect, listen};
+
+/// What the routes work on.
+pub struct Owner {
+    engine: Engine,
+    store: Arc<dyn EventStore>,
+    sled: Option<Arc<SledStore>>,
+    layout: Layout,
+    epoch: String,
+    models: RwLock<Models>,
+    /// Runs that nobody waits for and that are to go on when this owner ends.
+    detached: Mutex<BTreeSet<RunId>>,
+    /// Runs that this owner goes on with.
+    driven: Mutex<BTreeSet<RunId>>,
+    closing: CancellationToken,
+}
+
+impl Owner {
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// Where things lie.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The store's epoch: cursors of another one are refused.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// What opening the store found.
+    #[must_use]
+    pub fn report(&self) -> Option<&OpenReport> {
+        self.sled.as_ref().map(|sled| sled.report())
+    }
+
+    /// Resolves when the owner begins to end.
+    pub async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
+
+    /// Lets a copied or moved store act.
+    ///
+    /// # Errors
+    /// Where that cannot be recorded.
+    pub async fn adopt(&self) -> Result<(), Fault> {
+        match &self.sled {
+            Some(sled) => Ok(sled.adopt().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The runs that cannot be gone on with, and why.
+    #[must_use]
+    pub fn set_aside(&self) -> Vec<(RunId, String)> {
+        self.engine.set_aside()
+    }
+
+    fn driven(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn detached(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
+        self.detached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runs that this owner goes on with.
+    #[must_use]
+    pub fn driven_runs(&self) -> Vec<RunId> {
+        self.driven().iter().copied().collect()
+    }
+
+    /// The runs that nobody waits for.
+    #[must_use]
+    pub fn detached_runs(&self) -> Vec<RunId> {
+        self.detached().iter().copied().collect()
+    }
+}
+
+/// Reads the settings of a folder, or those of `--config`.
+///
+/// # Errors
+/// Unknown keys and wrong values, with the line.
+pub fn settings(layout: &Layout, config: Option<&Path>) -> Result<Settings, Fault> {
+    let path = config.map_or_else(|| layout.settings(), Path::to_owned);
+    if config.is_some() && !path.exists() {
+        return Err(Fault::new(Code::File, format!("there is no file {}", path.display())));
+    }
+    Settings::load(&path).map_err(|error| match &error {
+        SettingsError::Io { .. } => Fault::new(Code::File, crate::fault::chain(&error)),
+        _invalid => Fault::new(Code::Settings, crate::fault::chain(&error))
+            .hint("`everfold doctor` lists the keys"),
+    })
+}

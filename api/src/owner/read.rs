@@ -1,0 +1,257 @@
+//! What is read from the owner: runs by any name, their states, the read models.
+
+use std::sync::Arc;
+
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::LiveRun;
+use everfold_engine::envelope::StreamId;
+use everfold_engine::event::RunEvent;
+use everfold_engine::expr::ValueRef;
+use everfold_engine::id::{AttemptId, EffectId, RunId, Version};
+use everfold_engine::state::{Kept, RunState};
+use everfold_projections::Models;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{RwLockReadGuard, watch};
+
+use super::Owner;
+use crate::fault::{Code, Fault, chain};
+use crate::http::{cursor, cursor_text};
+use crate::view::{AwaitView, RunView};
+
+/// Events folded into the read models at once.
+const CHUNK: usize = 4_096;
+/// The largest value that is shown in place of where it is.
+const SHOWN_BYTES_MAX: u64 = 256 * 1024;
+
+/// What deciding again on a run's recorded facts gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The run.
+    pub run: RunId,
+    /// How many inputs were decided again.
+    pub inputs: u64,
+    /// How many events were compared.
+    pub events: u64,
+    /// Where the decisions differ; empty: they are equal.
+    pub differences: Vec<ReplayDifference>,
+}
+
+/// An input that would lead to something else now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplayDifference {
+    /// The first event of the recorded batch.
+    pub version: Version,
+    /// Its name.
+    pub fact: String,
+    /// What the history has.
+    pub recorded: Value,
+    /// What would be there now.
+    pub decided: Value,
+    /// What happened, in one line.
+    pub message: String,
+}
+
+impl Owner {
+    /// The run of an id, a short id, a unique start of one (≥ 4 digits), or `@`, `@1`, ….
+    ///
+    /// # Errors
+    /// [`Code::NoRun`], [`Code::AmbiguousRun`].
+    pub async fn resolve(&self, name: &str) -> Result<RunId, Fault> {
+        let unknown = || {
+            Fault::new(Code::NoRun, format!("there is no run “{name}”")).hint("`everfold runs` lists them")
+        };
+        if name.len() > 8
+            && let Ok(run) = name.parse::<RunId>()
+        {
+            let head = self.store.head(&StreamId::run(run)).await?;
+            return head.map(|_| run).ok_or_else(unknown);
+        }
+        let models = self.models().await?;
+        if let Some(back) = name.strip_prefix('@') {
+            let back: usize = if back.is_empty() { 0 } else { back.parse().map_err(|_| unknown())? };
+            return models.runs.newest().nth(back).ok_or_else(unknown);
+        }
+        let start = name.to_ascii_lowercase();
+        if !(4..=8).contains(&start.len()) || !start.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(unknown().hint("a run is named by its id, at least 4 digits of its short id, @, @1"));
+        }
+        let mut fitting = models.runs.newest().filter(|run| run.short().starts_with(&start));
+        let first = fitting.next().ok_or_else(unknown)?;
+        let others: Vec<String> = fitting.take(4).map(|run| run.short()).collect();
+        if others.is_empty() {
+            return Ok(first);
+        }
+        Err(Fault::new(Code::AmbiguousRun, format!("several runs begin with “{name}”"))
+            .hint(format!("type more digits: {}, {}", first.short(), others.join(", "))))
+    }
+
+    /// The read models, folded up to the end of the log as it was at the call.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn models(&self) -> Result<RwLockReadGuard<'_, Models>, Fault> {
+        let last = self.store.last_position();
+        if self.models.read().await.position() < last {
+            let mut models = self.models.write().await;
+            while models.position() < last {
+                let events = self.store.read_all(models.position().next(), CHUNK).await?;
+                if events.is_empty() {
+                    break;
+                }
+                events.iter().for_each(|event| models.apply(event));
+            }
+        }
+        Ok(self.models.read().await)
+    }
+
+    /// What the run's attempts say at this moment.
+    #[must_use]
+    pub fn live(&self, run: RunId) -> watch::Receiver<LiveRun> {
+        self.engine.live(run)
+    }
+
+    /// A run as answers show it.
+    ///
+    /// # Errors
+    /// There is no such run, or it cannot be folded.
+    pub async fn view(&self, run: RunId) -> Result<RunView, Fault> {
+        let driven = self.driven().contains(&run);
+        let live = driven.then(|| self.engine.live(run).borrow().clone());
+        let seen = self
+            .engine
+            .with_state(run, move |state| (RunView::of(state, live.as_ref(), driven), large(state)))
+            .await?;
+        self.shown(run, seen).await
+    }
+
+    /// A run as it was after an event.
+    ///
+    /// # Errors
+    /// There is no such run, or it has not come that far.
+    pub async fn view_at(&self, run: RunId, version: Version) -> Result<RunView, Fault> {
+        let state = self.engine.state_at(run, version).await?;
+        self.shown(run, (RunView::of(&state, None, false), large(&state))).await
+    }
+
+    /// Puts values in place that the state holds by reference.
+    async fn shown(&self, run: RunId, (view, large): (Option<RunView>, Large)) -> Result<RunView, Fault> {
+        let unknown = || Fault::new(Code::NoRun, format!("there is no run {run}"));
+        let mut view = view.ok_or_else(unknown)?;
+        if let Some(value) = self.loaded(run, large.input).await? {
+            view.input = value;
+        }
+        if let Some(value) = self.loaded(run, large.output).await? {
+            view.output = value;
+        }
+        for (path, reference) in large.shows {
+            let Some(value) = self.loaded(run, Some(reference)).await? else { continue };
+            for awaited in &mut view.awaits {
+                if let AwaitView::Approval { step, show, .. } = awaited
+                    && *step == path
+                {
+                    *show = value.clone();
+                }
+            }
+        }
+        Ok(view)
+    }
+
+    async fn loaded(&self, run: RunId, reference: Option<ValueRef>) -> Result<Option<Value>, Fault> {
+        match reference {
+            Some(reference) if reference.size_bytes <= SHOWN_BYTES_MAX => {
+                Ok(Some(self.engine.value(run, reference).await?.value()))
+            }
+            _none_or_too_large => Ok(None),
+        }
+    }
+
+    /// The definition that a run is pinned to.
+    ///
+    /// # Errors
+    /// There is no such run, or its definition cannot be read.
+    pub async fn definition(&self, run: RunId) -> Result<Arc<Definition>, Fault> {
+        Ok(self.engine.with_state(run, |state| Arc::clone(state.definition())).await?)
+    }
+
+    /// Decides every recorded input of a run again and compares.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub async fn replay(&self, run: RunId) -> Result<Replay, Fault> {
+        let replayed = self.engine.replay(run).await;
+        let replayed = replayed.map_err(|error| Fault::new(Code::SetAside, chain(&error)))?;
+        let shown = |event: Option<RunEvent>| serde_json::to_value(event).unwrap_or(Value::Null);
+        let differences = replayed.differences.into_iter().map(|difference| ReplayDifference {
+            version: difference.version,
+            fact: difference.fact.to_owned(),
+            recorded: shown(difference.recorded),
+            decided: shown(difference.decided),
+            message: difference.message,
+        });
+        let differences = differences.collect();
+        Ok(Replay { run, inputs: replayed.inputs, events: replayed.events, differences })
+    }
+
+    /// Whether an attempt is to be started or in progress.
+    ///
+    /// # Errors
+    /// There is no such run or step.
+    pub(crate) async fn is_in_progress(&self, id: &EffectId) -> Result<bool, Fault> {
+        let attempt = id.attempt.clone();
+        let found = self.engine.with_state(id.run, move |state| in_progress(state, &attempt)).await?;
+        found.ok_or_else(|| Fault::new(Code::NoStep, format!("there is no step “{}”", id.attempt.path)))
+    }
+
+    /// The roles that an approval asks.
+    pub(crate) async fn roles_asked(&self, run: RunId, id: &AttemptId) -> Result<Vec<String>, Fault> {
+        let step = id.path.step.clone();
+        let roles = self.engine.with_state(run, move |state| {
+            let approval = state.step(&step).and_then(|(_, facts)| facts.approval.as_ref());
+            approval.map(|approval| approval.terms.roles.clone()).unwrap_or_default()
+        });
+        Ok(roles.await?)
+    }
+
+    /// A number as a cursor of this store.
+    pub(crate) fn cursor_text(&self, number: u64) -> String {
+        cursor_text(&self.epoch, number)
+    }
+
+    /// Reads a cursor back.
+    pub(crate) fn cursor(&self, text: &str) -> Result<u64, Fault> {
+        cursor(&self.epoch, text)
+    }
+}
+
+/// Values of a state that are to be loaded before they are shown.
+struct Large {
+    input: Option<ValueRef>,
+    output: Option<ValueRef>,
+    shows: Vec<(String, ValueRef)>,
+}
+
+fn large(state: &RunState) -> Large {
+    let reference = |kept: &Kept| match kept {
+        Kept::Ref(reference) => Some(*reference),
+        Kept::Null | Kept::Whole(_) => None,
+    };
+    Large {
+        input: reference(state.input()),
+        output: reference(state.output()),
+        shows: state
+            .steps()
+            .filter_map(|(step, facts)| Some((step.id.to_string(), reference(&facts.approval.as_ref()?.show)?)))
+            .collect(),
+    }
+}
+
+fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {
+    let (_, facts) = state.step(&id.path.step)?;
+    let unit = match id.path.item {
+        None => Some(&facts.unit),
+        Some(item) => facts.items.as_ref().and_then(|items| items.units.get(item as usize)),
+    };
+    let current = unit.filter(|unit| facts.round == id.round && unit.attempt == id.attempt);
+    Some(!state.is_ended() && current.is_some_and(|unit| unit.stage.is_in_flight()))
+}

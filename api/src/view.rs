@@ -1,0 +1,414 @@
+//! A run as answers show it. The command line reads the same documents back and prints them.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::definition::{StepWorkspace, Work};
+use everfold_engine::driver::LiveRun;
+use everfold_engine::event::BlockReason;
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::id::{AttemptId, RunId, StepPath, Version};
+use everfold_engine::json::Hash;
+use everfold_engine::policy::Verdict;
+use everfold_engine::state::{Awaited, Kept, RunState, RunStatus, Stage, StepState, StepStatus};
+use everfold_engine::time::Timestamp;
+use everfold_engine::trace::Workspace;
+use everfold_projections::Task;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// The run.
+    pub id: RunId,
+    /// The last 8 digits of the id.
+    pub short_id: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The pinned definition.
+    pub definition: Hash,
+    /// For readers.
+    pub title: Option<String>,
+    /// Addresses and filters.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub status: RunStatus,
+    /// The version that this state was folded up to.
+    pub version: Version,
+    /// Who started it.
+    pub started_by: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When the last event was recorded.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The input.
+    pub input: Value,
+    /// The result.
+    pub output: Value,
+    /// How it failed.
+    pub failure: Option<FailureView>,
+    /// Where steps without a workspace work.
+    pub cwd: Option<String>,
+    /// The workspace.
+    pub workspace: Option<Workspace>,
+    /// The worktree's head as last recorded.
+    pub commit: Option<String>,
+    /// What was used up.
+    pub usage: UsageView,
+    /// The steps in the order of the file.
+    pub steps: Vec<StepView>,
+    /// What it waits for, people first.
+    pub awaits: Vec<AwaitView>,
+    /// Whether the owner goes on with it at this moment.
+    pub driven: bool,
+}
+
+/// What a run used up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UsageView {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// US dollars, as a decimal.
+    pub cost_usd: String,
+}
+
+/// How something failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailureView {
+    /// Which kind.
+    pub kind: FailureKind,
+    /// An own code below the kind.
+    pub code: Option<String>,
+    /// What happened, in one line.
+    pub message: String,
+    /// More of it.
+    pub detail: Option<String>,
+    /// What to do next.
+    pub hint: String,
+    /// The exit code, where there is one.
+    pub exit_code: Option<i32>,
+    /// Where.
+    pub step: Option<String>,
+    /// In which round.
+    pub round: Option<u32>,
+    /// In which attempt.
+    pub attempt: Option<u32>,
+}
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Its name.
+    pub id: String,
+    /// The board's column.
+    pub stage: Option<String>,
+    /// What it does: `command`, `agent`, `function`, `approval`, `wait`, `gates`.
+    pub kind: String,
+    /// What it is doing.
+    pub status: StepStatus,
+    /// A standby step.
+    pub standby: bool,
+    /// The current round; 0 before the first.
+    pub round: u32,
+    /// The current attempt; 0 before the first.
+    pub attempt: u32,
+    /// When the round began.
+    pub started_at: Option<Timestamp>,
+    /// When the round ended.
+    pub ended_at: Option<Timestamp>,
+    /// When the next attempt begins.
+    pub retry_at: Option<Timestamp>,
+    /// The items of a `foreach`.
+    pub items: Option<ItemsView>,
+    /// The newest verdict of each gate of the round.
+    pub gates: Vec<GateView>,
+    /// Kept files: path by name.
+    pub outputs: BTreeMap<String, String>,
+    /// How it failed.
+    pub failure: Option<FailureView>,
+    /// It failed, and the run goes on.
+    pub tolerated: bool,
+    /// The newest line of its output, while it runs.
+    pub line: Option<String>,
+}
+
+/// The items of a `foreach`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemsView {
+    /// How many there are.
+    pub total: usize,
+    /// How many were scheduled.
+    pub scheduled: usize,
+    /// How many are over.
+    pub ended: usize,
+    /// How many of those failed.
+    pub failed: u32,
+    /// How many wait for a person.
+    pub blocked: u32,
+}
+
+/// What a gate last said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateView {
+    /// The gate.
+    pub gate: String,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// The number of the probe.
+    pub probe_no: u32,
+    /// It failed, and the run goes on.
+    pub tolerated: bool,
+}
+
+/// What a run waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AwaitView {
+    /// Votes.
+    Approval {
+        /// The task's id.
+        task: String,
+        /// The step.
+        step: String,
+        /// What is asked.
+        title: String,
+        /// What is shown.
+        show: Value,
+        /// Who may vote; empty: anyone.
+        roles: Vec<String>,
+        /// Approvals needed.
+        quorum: u32,
+        /// Who said what.
+        votes: BTreeMap<String, String>,
+    },
+    /// A decision on a blocked step.
+    Unblock {
+        /// The step, or an item of it.
+        step: String,
+        /// Why.
+        reason: BlockReason,
+        /// Why, in words.
+        message: String,
+    },
+    /// A moment.
+    Timer {
+        /// What it belongs to.
+        step: String,
+        /// When it is due.
+        at: Timestamp,
+    },
+    /// The end of a pause.
+    Resume,
+}
+
+/// What stands in place of a value that is too large for the state: where it is.
+#[must_use]
+pub fn small(kept: &Kept) -> Value {
+    match kept {
+        Kept::Null => Value::Null,
+        Kept::Whole(text) => text.value(),
+        Kept::Ref(reference) => json!({
+            "large": { "version": reference.version, "hash": reference.hash, "size_bytes": reference.size_bytes },
+        }),
+    }
+}
+
+impl RunView {
+    /// The view of a started run.
+    #[must_use]
+    pub fn of(state: &RunState, live: Option<&LiveRun>, driven: bool) -> Option<Self> {
+        let (by, at) = state.started()?;
+        let id = state.run()?;
+        let usage = state.usage();
+        Some(Self {
+            id,
+            short_id: id.short(),
+            pipeline: state.pipeline().to_owned(),
+            definition: state.definition_hash()?,
+            title: state.title().map(str::to_owned),
+            labels: state.labels().clone(),
+            status: state.status(),
+            version: state.version(),
+            started_by: by.to_string(),
+            started_at: at,
+            updated_at: state.last_at(),
+            ended_at: state.ended_at(),
+            input: small(state.input()),
+            output: small(state.output()),
+            failure: state.failure().map(|(failure, path)| failure_view(failure, path, state)),
+            cwd: state.cwd().map(str::to_owned),
+            workspace: state.workspace().cloned(),
+            commit: state.commit().map(str::to_owned),
+            usage: UsageView {
+                input_tokens: usage.input_tokens,
+                output_tokens: usage.output_tokens,
+                cost_usd: usd(usage.cost_micros),
+            },
+            steps: state.steps().map(|(step, facts)| step_view(state, step, facts, live)).collect(),
+            awaits: state.awaited().iter().map(|awaited| await_view(id, state, awaited)).collect(),
+            driven,
+        })
+    }
+
+    /// Whether something is to be done that needs no person: work in progress, a timer.
+    #[must_use]
+    pub fn goes_on_by_itself(&self) -> bool {
+        let is_timed = self.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Timer { .. }));
+        match self.status {
+            RunStatus::Running | RunStatus::Queued => true,
+            RunStatus::Waiting | RunStatus::Blocked => is_timed,
+            RunStatus::Paused | RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => false,
+        }
+    }
+
+    /// The step of this name.
+    #[must_use]
+    pub fn step(&self, id: &str) -> Option<&StepView> {
+        self.steps.iter().find(|step| step.id == id)
+    }
+}
+
+fn usd(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+fn failure_view(failure: &Failure, path: Option<&StepPath>, state: &RunState) -> FailureView {
+    let facts = path.and_then(|path| state.step(&path.step)).map(|(_, facts)| facts);
+    FailureView {
+        kind: failure.kind,
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        detail: failure.detail.clone(),
+        hint: failure.hint().to_owned(),
+        exit_code: failure.exit_code,
+        step: path.map(ToString::to_string),
+        round: facts.map(|facts| facts.round.get()),
+        attempt: facts.map(|facts| facts.unit.attempt.get()).filter(|attempt| *attempt > 0),
+    }
+}
+
+fn step_view(
+    state: &RunState,
+    step: &everfold_engine::definition::Step,
+    facts: &StepState,
+    live: Option<&LiveRun>,
+) -> StepView {
+    let tolerated = matches!(facts.phase, everfold_engine::state::Phase::Failed { tolerated: true });
+    let status = state.step_status(&step.id).unwrap_or(StepStatus::Pending);
+    let newest = live.and_then(|attempts| {
+        let own = attempts.iter().filter(|(id, _)| id.path.step == step.id);
+        own.max_by_key(|(_, attempt)| attempt.at).map(|(_, attempt)| attempt.line.to_string())
+    });
+    let path = StepPath::step(&step.id);
+    StepView {
+        id: step.id.to_string(),
+        stage: step.stage.clone(),
+        kind: kind_of(step),
+        status,
+        standby: step.standby,
+        round: facts.round.get(),
+        attempt: facts.unit.attempt.get(),
+        started_at: facts.started_at,
+        ended_at: facts.ended_at,
+        retry_at: match &facts.unit.stage {
+            Stage::RetryAt(at) => Some(*at),
+            _other => None,
+        },
+        items: facts.items.as_ref().map(|items| ItemsView {
+            total: items.total(),
+            scheduled: items.units.len(),
+            ended: items.ended(),
+            failed: items.failed,
+            blocked: items.blocked,
+        }),
+        gates: facts
+            .gates
+            .iter()
+            .map(|gate| GateView {
+                gate: gate.gate.clone(),
+                verdict: gate.verdict,
+                reason: gate.reason.clone(),
+                probe_no: gate.probe_no,
+                tolerated: gate.tolerated,
+            })
+            .collect(),
+        outputs: facts.artefacts.clone(),
+        failure: facts
+            .failure
+            .as_ref()
+            .or(facts.unit.failure.as_ref())
+            .map(|failure| failure_view(failure, Some(&path), state)),
+        tolerated,
+        line: newest.filter(|_| status == StepStatus::Running || status == StepStatus::Scheduled),
+    }
+}
+
+/// What a step does, in one word.
+#[must_use]
+pub fn kind_of(step: &everfold_engine::definition::Step) -> String {
+    match &step.work {
+        Some(Work::Task(task)) => task.kind.clone(),
+        Some(Work::Approval(_)) => "approval".to_owned(),
+        Some(Work::Wait(_)) => "wait".to_owned(),
+        None => "gates".to_owned(),
+    }
+}
+
+/// Whether a step works in the run's workspace.
+#[must_use]
+pub fn is_in_workspace(step: &everfold_engine::definition::Step) -> bool {
+    matches!(step.workspace, StepWorkspace::Run)
+}
+
+fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> AwaitView {
+    match awaited {
+        Awaited::Approval { id, roles } => approval_view(run, state, id, roles),
+        Awaited::Unblock { path, reason } => AwaitView::Unblock {
+            step: path.to_string(),
+            reason: reason.clone(),
+            message: block_message(reason),
+        },
+        Awaited::Timer { path, at } => AwaitView::Timer { step: path.to_string(), at: *at },
+        Awaited::Resume => AwaitView::Resume,
+    }
+}
+
+fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String]) -> AwaitView {
+    let approval = state.step(&id.path.step).and_then(|(_, facts)| facts.approval.as_ref());
+    let vote = |vote: &everfold_engine::definition::Vote| {
+        serde_json::to_value(vote).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    AwaitView::Approval {
+        task: Task::id_of(run, &id.path, id.round, false),
+        step: id.path.to_string(),
+        title: approval.map(|approval| approval.title.clone()).unwrap_or_default(),
+        show: approval.map_or(Value::Null, |approval| small(&approval.show)),
+        roles: roles.to_vec(),
+        quorum: approval.map_or(1, |approval| approval.terms.quorum),
+        votes: approval
+            .map(|approval| approval.votes.iter().map(|(by, cast)| (by.clone(), vote(&cast.vote))).collect())
+            .unwrap_or_default(),
+    }
+}
+
+/// Why a step is blocked, in words.
+#[must_use]
+pub fn block_message(reason: &BlockReason) -> String {
+    match reason {
+        BlockReason::Lost => "an attempt vanished, and it is not known what it did".to_owned(),
+        BlockReason::Failed => "the work failed".to_owned(),
+        BlockReason::Gate { gate } => format!("the gate {gate} failed"),
+        BlockReason::UsedUp { target, gate: Some(gate) } => {
+            format!("the gate {gate} failed, and {target} was reworked as often as it may be")
+        }
+        BlockReason::UsedUp { target, gate: None } => format!("{target} was reworked as often as it may be"),
+        BlockReason::NoEvidence { gate } => format!("the gate {gate} has no evidence"),
+        BlockReason::Rejected => "a person rejected".to_owned(),
+    }
+}
