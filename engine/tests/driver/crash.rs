@@ -7,6 +7,7 @@ use everfold_engine::state::RunStatus;
 use serde_json::json;
 
 use crate::rig::{Rig, command, definition, function, is_end};
+use crate::watched::Fault;
 
 /// A small generator, so that a seed says everything.
 struct Dice(u64);
@@ -36,6 +37,11 @@ async fn crashes(seed: u64) {
     }
     for _ in 0..15 {
         rig.store.delay_ms.store(dice.roll(4), std::sync::atomic::Ordering::SeqCst);
+        match dice.roll(4) {
+            0 => rig.store.fail_next(Fault::Kept),
+            1 => rig.store.fail_next(Fault::Dropped),
+            _ => {}
+        }
         tokio::time::sleep(Duration::from_millis(dice.roll(40))).await;
         rig.crash().await;
         tokio::time::sleep(Duration::from_millis(dice.roll(60))).await;
