@@ -298,3 +298,94 @@ impl Cell {
         self.state = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::driver::EngineConfig;
+    use crate::driver::shard::cell::Phase;
+    use crate::execution::Edge;
+    use crate::id::{InputId, RunId};
+    use crate::input::Start;
+    use crate::layout::Layout;
+    use crate::state::RunState;
+    use crate::store::{BlobStore, MemoryStore};
+    use serde_json::json;
+
+    fn shared() -> Shared {
+        let blobs = Arc::new(BlobStore::new(std::path::Path::new("/nowhere")));
+        let (store, layout) = (Arc::new(MemoryStore::default()), Layout::new("/nowhere"));
+        Shared::new(EngineConfig::default(), store, blobs, layout, Edge::default())
+    }
+
+    fn started(shared: &Shared) -> Cell {
+        let document = json!({"name": "p", "steps": [{"id": "pause", "work": {"wait": {"for": "1h"}}}]});
+        let definition = Arc::new(serde_json::from_value(document).unwrap());
+        let run = RunId(uuid::Uuid::from_u128(1));
+        let mut cell = Cell::new(run, Phase::Ready, Some(RunState::new(definition)));
+        let start = Start {
+            run,
+            input: JsonText::null(),
+            title: None,
+            labels: BTreeMap::new(),
+            cwd: None,
+            entropy: 0,
+        };
+        cell.push(Queued::own(InputId::derive("start"), InputKind::Start(start)));
+        assert!(matches!(cell.decide_queue(shared), Next::Append));
+        cell
+    }
+
+    fn note(at: usize, length: usize) -> Queued {
+        let text = format!("{at} {}", "x".repeat(length));
+        Queued::own(InputId::derive(&at.to_string()), InputKind::Note { text })
+    }
+
+    #[test]
+    fn d4_a_panic_in_decide_is_the_runs_alone_and_its_inputs_are_kept() {
+        let shared = shared();
+        let mut cell = started(&shared);
+        // A state that no history folds to.
+        cell.state.as_mut().unwrap().facts.steps.clear();
+        cell.push(Queued::own(InputId::derive("cancel"), InputKind::Cancel { reason: None }));
+        let Next::Aside(reason) = cell.decide_queue(&shared) else { panic!("it went on") };
+        assert!(reason.starts_with("panicked"), "{reason}");
+        cell.requeue();
+        let kept: Vec<InputId> = cell
+            .queue
+            .iter()
+            .filter_map(|item| match item {
+                Item::Input(queued) => Some(queued.id),
+                Item::Look(_) => None,
+            })
+            .collect();
+        assert_eq!(kept, ["start", "cancel"].map(InputId::derive), "in their order");
+    }
+
+    #[test]
+    fn s8_what_is_decided_in_turn_is_split_at_the_limits_of_an_append() {
+        for (count, length) in [(3_000, 1), (400, 30_000)] {
+            let shared = shared();
+            let mut cell = started(&shared);
+            (0..count).for_each(|at| cell.push(note(at, length)));
+            let mut last = Version::ZERO;
+            let mut appends = 0;
+            while matches!(cell.decide_queue(&shared), Next::Append) {
+                while let Some((append, _)) = cell.next_append(&shared) {
+                    assert_eq!((append.expected, append.events[0].header.version), (last, last.next()));
+                    assert!(append.events.len() <= APPEND_EVENTS_MAX);
+                    let bytes: usize = append.events.iter().map(|event| event.payload.len()).sum();
+                    assert!(bytes <= APPEND_BYTES_MAX, "{bytes}");
+                    last = append.events.last().unwrap().header.version;
+                    appends += 1;
+                    cell.outbox.pop_front();
+                }
+            }
+            assert_eq!(last, cell.version);
+            assert!(cell.queue.is_empty() && (5..=8).contains(&appends), "{appends}");
+        }
+    }
+}
