@@ -10,6 +10,7 @@ mod setting;
 mod template;
 #[cfg(test)]
 mod tests;
+mod token;
 mod types;
 
 pub use functions::usages;

@@ -2,6 +2,7 @@
 
 mod graph;
 mod names;
+mod types;
 mod upstream;
 
 pub(super) use graph::graph;

@@ -5,7 +5,9 @@
 //! order) is remembered and checked afterwards.
 
 mod agent;
+mod foreach;
 mod gate;
+mod outputs;
 mod route;
 mod scalar;
 mod step;
@@ -27,7 +29,7 @@ pub(super) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("/properties/defaults", step::DEFAULTS.keys),
         ("/$defs/step", step::SHAPE.keys),
         ("/$defs/retry", step::RETRY.keys),
-        ("/$defs/foreach", step::FOREACH.keys),
+        ("/$defs/foreach", foreach::FOREACH.keys),
         ("/$defs/gate", gate::SHAPE.keys),
         ("/$defs/gate/properties/file", gate::FILE.keys),
         ("/$defs/gate/properties/frontmatter", gate::FRONTMATTER.keys),

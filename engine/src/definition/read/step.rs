@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{
-    Foreach, Join, OnItemFailure, OnLost, OutputFile, OutputJson, Outputs, Retry, Routes, Setting, Span,
-    Step, StepWorkspace, Work,
-};
+use super::super::{Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, StepWorkspace, Work};
 use super::route::Cause;
 use super::{Keys, Place, Reader, Shape, Wants};
 use crate::expr::Template;
@@ -68,36 +65,6 @@ pub(super) const DEFAULTS: Shape = Shape {
 };
 
 pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"], later: &[] };
-
-pub(super) const FOREACH: Shape =
-    Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "on_failure"], later: &[] };
-
-pub(super) const OUTPUT: Shape =
-    Shape { what: "an output", keys: &["file", "optional", "fresh"], later: &[] };
-
-/// Names that an expression has already, so that `as` cannot take them.
-const TAKEN: [&str; 20] = [
-    "input",
-    "config",
-    "run",
-    "steps",
-    "step",
-    "workspace",
-    "attempt",
-    "item",
-    "index",
-    "rework",
-    "answers",
-    "secrets",
-    "output",
-    "evidence",
-    "gate",
-    "failure",
-    "signal",
-    "event",
-    "actor",
-    "optional",
-];
 
 /// The limit of an attempt where neither step nor `defaults` says one.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -430,122 +397,6 @@ impl Reader<'_> {
             0 => StepWorkspace::Run,
             _ => StepWorkspace::None,
         })
-    }
-
-    fn foreach(&mut self, node: &Node) -> Option<Foreach> {
-        let keys = self.keys(node, &FOREACH)?;
-        let Some(items) = keys.get("in") else {
-            self.missing(node.span.clone(), "`foreach`", "in", "in: \"${input.platforms}\", or a list");
-            return None;
-        };
-        let whole = items.text().is_some_and(|text| {
-            matches!(crate::expr::parts(text).as_deref(), Ok([crate::expr::Part::Expr { .. }]) | Err(_))
-        });
-        if !matches!(items.kind, Kind::List(_) | Kind::Bad) && !whole {
-            let bare = items.text().filter(|text| crate::expr::Expr::parse(text).is_ok()).map(str::to_owned);
-            let message = format!("`foreach` goes over a list, this is {}", items.what());
-            self.report(Code::ForeachList, items.span.clone(), message).hint = Some(match bare {
-                Some(text) if items.what() == "a text" => format!("write in: \"${{{text}}}\""),
-                _ => "write a list, or one whole `${…}` that gives a list".to_owned(),
-            });
-            return None;
-        }
-        let uses = self.uses.len();
-        let template = self.template(items, Place::Step);
-        if whole && let Some(last) = self.uses.get_mut(uses) {
-            last.wants = Wants::List;
-        }
-        let name = keys.get("as").and_then(|node| self.item_name(node));
-        let max_in_flight = keys
-            .get("max_in_flight")
-            .and_then(|node| self.number_setting(node, "`max_in_flight`", 1, Place::Step));
-        let words = [("stop", OnItemFailure::Stop), ("continue", OnItemFailure::Continue)];
-        let on_failure = keys
-            .get("on_failure")
-            .and_then(|node| self.word(node, "`on_failure`", &words, &[]))
-            .unwrap_or_default();
-        Some(Foreach { items: template?, name, max_in_flight, on_failure })
-    }
-
-    fn item_name(&mut self, node: &Node) -> Option<String> {
-        let name = self.text(node, "`as`")?;
-        let word = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !word {
-            self.report(Code::Value, node.span.clone(), format!("“{name}” is no name for an item")).hint =
-                Some("a lower-case letter, then letters, digits and `_`".to_owned());
-            return None;
-        }
-        if TAKEN.contains(&name.as_str()) {
-            self.report(
-                Code::Value,
-                node.span.clone(),
-                format!("`{name}` has a meaning in expressions already"),
-            );
-            return None;
-        }
-        Some(name)
-    }
-
-    fn outputs(&mut self, node: &Node) -> Outputs {
-        let Kind::Map(entries) = &node.kind else {
-            self.wrong_type(node, "`outputs`", "a map");
-            return Outputs::default();
-        };
-        let mut outputs = Outputs::default();
-        for (key, value) in entries {
-            match key.text().unwrap_or_default() {
-                "json" => outputs.json = self.output_json(value),
-                "match" => outputs.matches = self.output_matches(value),
-                _ => {
-                    let name = self.id(key, "output name", true);
-                    if let (Some(name), Some(file)) = (name, self.output_file(value)) {
-                        outputs.files.insert(name, file);
-                    }
-                }
-            }
-        }
-        outputs
-    }
-
-    fn output_json(&mut self, node: &Node) -> Option<OutputJson> {
-        match node.text() {
-            Some("stdout") => Some(OutputJson::Stdout),
-            Some("lenient") => Some(OutputJson::Lenient),
-            _ => self.text_template(node, "`json`", Place::Work).map(OutputJson::File),
-        }
-    }
-
-    fn output_matches(&mut self, node: &Node) -> BTreeMap<String, String> {
-        let Kind::Map(entries) = &node.kind else {
-            self.wrong_type(node, "`match`", "a map from names to patterns");
-            return BTreeMap::new();
-        };
-        let mut matches = BTreeMap::new();
-        for (key, value) in entries {
-            let Some(name) = self.id(key, "name", true) else { continue };
-            if let Some(pattern) = self.pattern(value, &format!("`{name}`")) {
-                matches.insert(name, pattern);
-            }
-        }
-        matches
-    }
-
-    fn output_file(&mut self, node: &Node) -> Option<OutputFile> {
-        if !matches!(node.kind, Kind::Map(_)) {
-            let file = self.text_template(node, "the path of an output", Place::Work)?;
-            return Some(OutputFile { file, optional: false, fresh: false });
-        }
-        let keys = self.keys(node, &OUTPUT)?;
-        let Some(file) = keys.get("file") else {
-            self.missing(node.span.clone(), "an output", "file", "file: PATH");
-            return None;
-        };
-        let flag = |reader: &mut Self, key: &str| {
-            keys.get(key).and_then(|node| reader.bool(node, &format!("`{key}`"))).unwrap_or_default()
-        };
-        let (optional, fresh) = (flag(self, "optional"), flag(self, "fresh"));
-        Some(OutputFile { file: self.text_template(file, "`file`", Place::Work)?, optional, fresh })
     }
 
     fn has_task(&self, keys: Keys<'_>) -> bool {

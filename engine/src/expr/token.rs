@@ -1,0 +1,126 @@
+//! The tokens of an expression: where things stand in its text.
+//!
+//! The parser gives places for syntax errors only; everything else is found among the tokens.
+
+use cel::parser::pratt_parser::{Lexer, Token, TokenKind};
+
+use super::parse::ExprError;
+
+/// `a?.b` is read as CEL's `a.?b`; the text keeps its length, so that places stay right.
+pub(super) fn accept_question_dot(source: &str) -> String {
+    if !source.contains("?.") {
+        return source.to_owned();
+    }
+    let tokens = tokens(source);
+    let mut text = source.as_bytes().to_vec();
+    for window in tokens.windows(4) {
+        let [before, question, dot, name] = window else { continue };
+        let chain = matches!(
+            before.kind,
+            TokenKind::TokIdent | TokenKind::TokRightBracket | TokenKind::TokRightParen
+        );
+        let adjacent = before.end == question.start && question.end == dot.start && dot.end == name.start;
+        if chain
+            && adjacent
+            && question.kind == TokenKind::TokQuestion
+            && dot.kind == TokenKind::TokDot
+            && name.kind == TokenKind::TokIdent
+        {
+            text[question.start] = b'.';
+            text[dot.start] = b'?';
+        }
+    }
+    String::from_utf8(text).unwrap_or_else(|_| source.to_owned())
+}
+
+/// The tokens of a text without white space and comments, up to the first one that is none.
+fn tokens(source: &str) -> Vec<Token> {
+    let mut lexer = Lexer::new(source);
+    let mut tokens = Vec::new();
+    loop {
+        let token = lexer.lex();
+        match token.kind {
+            TokenKind::TokEnd | TokenKind::TokError => return tokens,
+            TokenKind::TokWhitespace | TokenKind::TokComment => {}
+            _ => tokens.push(token),
+        }
+        if token.end >= source.len() {
+            return tokens;
+        }
+    }
+}
+
+/// Where a chain of names stands, in bytes; 0 where it cannot be found.
+pub(super) fn locate(source: &str, path: &[String]) -> usize {
+    let tokens = tokens(source);
+    let is_name = |token: &Token, name: &str| {
+        let text = &source[token.start..token.end];
+        text == name || text.trim_matches(['\'', '"', '`']) == name
+    };
+    'starts: for start in 0..tokens.len() {
+        let mut at = start;
+        let mut last = start;
+        for (index, name) in path.iter().enumerate() {
+            if index > 0 {
+                while tokens.get(at).is_some_and(|token| {
+                    matches!(
+                        token.kind,
+                        TokenKind::TokDot
+                            | TokenKind::TokQuestion
+                            | TokenKind::TokLeftBracket
+                            | TokenKind::TokRightBracket
+                    )
+                }) {
+                    at += 1;
+                }
+            }
+            match tokens.get(at) {
+                Some(token) if is_name(token, name) => last = at,
+                _ => continue 'starts,
+            }
+            at += 1;
+        }
+        let member = start > 0 && tokens[start - 1].kind == TokenKind::TokDot;
+        if !path.is_empty() && !member {
+            return tokens[last].start;
+        }
+    }
+    0
+}
+
+/// The parser's first error, in our words.
+pub(super) fn syntax_error(source: &str, errors: &cel::ParseErrors) -> ExprError {
+    let Some(error) = errors.errors.first() else {
+        return ExprError::new(0, "this is no CEL expression");
+    };
+    let (line, column) = error.pos;
+    let offset = source
+        .split_inclusive('\n')
+        .take(usize::try_from(line - 1).unwrap_or(0))
+        .map(str::len)
+        .sum::<usize>()
+        + usize::try_from(column - 1).unwrap_or(0);
+    let offset = (0..=offset.min(source.len())).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0);
+    let message = error.msg.trim_start_matches("Syntax error: ").replace("<EOF>", "the end");
+    let found = ExprError::new(offset, message.replace("mismatched input", "unexpected"));
+    let rest = source[offset..].trim_start();
+    if rest.starts_with("=") && !rest.starts_with("==") {
+        return found.hint("`==` compares");
+    }
+    if rest.starts_with("and ") || rest.starts_with("or ") || rest.starts_with("not ") {
+        return found.hint("CEL writes `&&`, `||` and `!`");
+    }
+    if rest.starts_with('|') {
+        return found.hint("CEL has no filters: call a function, as in `slug(name)` or `name.trim()`");
+    }
+    found
+}
+
+/// Where a function of that name is called.
+pub(super) fn locate_call(source: &str, name: &str) -> usize {
+    let tokens = tokens(source);
+    tokens
+        .windows(2)
+        .find(|pair| &source[pair[0].start..pair[0].end] == name && pair[1].kind == TokenKind::TokLeftParen)
+        .map_or(0, |pair| pair[0].start)
+}
