@@ -160,6 +160,32 @@ async fn cancelled_before_it_started_it_never_starts() {
 }
 
 #[tokio::test]
+async fn an_engine_killed_with_its_group_and_without_its_file_leaves_the_process_to_the_next() {
+    use std::os::unix::process::CommandExt as _;
+    let home = Home::new();
+    let program = home.path("engine");
+    std::fs::copy(env!("CARGO_BIN_EXE_everfold-shim-under-test"), &program).unwrap();
+    let script = "echo $$ > head; while [ ! -e on ]; do sleep 0.02; done; exit 9";
+    let mut engine = std::process::Command::new(&program)
+        .args(["engine", "../attempt", ".", script])
+        .current_dir(home.path("work"))
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    std::fs::remove_file(&program).unwrap(); // As an update does; it supervises all the same.
+    std::fs::write(home.work("go"), "").unwrap();
+    let head = pid_in(&home.work("head")).await;
+    until("shim.json", || home.path("attempt/shim.json").exists()).await;
+    let group = rustix::process::Pid::from_child(&engine);
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+    engine.wait().unwrap();
+    assert!(is_alive(head));
+    std::fs::write(home.work("on"), "").unwrap();
+    let end = CommandExecutor::new(home.processes()).reattach(home.shell("never"), nobody()).await;
+    assert_eq!(failure(&end).exit_code, Some(9));
+}
+
+#[tokio::test]
 async fn p1_killed_at_any_moment_a_command_runs_at_most_once_and_leaves_nothing() {
     let seed = std::env::var("EVERFOLD_SEED").ok().and_then(|seed| seed.parse().ok());
     let mut random: u64 = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
