@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::applier::{Applier, Committed, CommittedGroup, Reply};
-use super::gate::Cause;
+use super::gate::{Cause, IndexHealth};
 use super::journal::format::GROUP_HEADER;
 use super::journal::writer::{GroupError, JournalWriter};
 use super::judge::{self, DedupRecord, HeadRecord};
@@ -77,6 +78,7 @@ impl Committer {
         let mut taken = Vec::with_capacity(GROUP_APPENDS_MAX);
         let mut closers = Vec::new();
         while queue.blocking_recv_many(&mut taken, GROUP_APPENDS_MAX) > 0 {
+            self.wait_for_index();
             let mut group = self.start_group();
             for command in taken.drain(..) {
                 match command {
@@ -102,6 +104,18 @@ impl Committer {
         for done in closers {
             // Who asked may have gone; the store is closed all the same.
             let _gone = done.send(());
+        }
+    }
+
+    /// While the index is being built, appends wait rather than fail.
+    fn wait_for_index(&mut self) {
+        const PAUSE: Duration = Duration::from_millis(2);
+        let health = self.shared.gate.index();
+        if *health.borrow() == IndexHealth::Building {
+            self.applier.drain();
+            while *health.borrow() == IndexHealth::Building {
+                std::thread::park_timeout(PAUSE);
+            }
         }
     }
 
@@ -155,6 +169,9 @@ impl Committer {
     ) -> Result<(Option<Appended>, Option<HeadRecord>), AppendError> {
         if let Some(why) = self.shared.gate.read_only() {
             return Err(AppendError::ReadOnly(why));
+        }
+        if let IndexHealth::Failed { is_full: true, .. } = &*self.shared.gate.index().borrow() {
+            return Err(AppendError::Full);
         }
         let unreadable = |error: ReadError| AppendError::ReadOnly(error.to_string());
         let head = match self.heads.get(&append.stream) {

@@ -13,9 +13,11 @@ use super::Writability;
 #[derive(Default)]
 struct Causes {
     full: bool,
+    /// The index has no room to be mended in.
+    index_full: bool,
     /// A folder that was copied, until somebody adopts it.
     not_adopted: Option<String>,
-    /// The index failed and is being built again.
+    /// The index failed and could not be built again.
     index: Option<String>,
     /// The journal takes no more groups.
     journal: Option<String>,
@@ -36,7 +38,12 @@ pub(crate) enum IndexHealth {
     /// It is being built again.
     Building,
     /// It could not be built, for now.
-    Failed(String),
+    Failed {
+        /// The cause.
+        why: String,
+        /// That is because the disk is full.
+        is_full: bool,
+    },
 }
 
 /// The causes that stand, and who watches them.
@@ -71,14 +78,17 @@ impl Gate {
         self.index.subscribe()
     }
 
-    /// Says how the index is; nothing is written while it is not whole.
+    /// Says how the index is. While it is being built appends wait; they are refused when it failed.
     pub(crate) fn set_index(&self, health: IndexHealth) {
         self.change(|causes| {
-            causes.index = match &health {
-                IndexHealth::Whole => None,
-                IndexHealth::Building => Some("the index is being built again from the journal".into()),
-                IndexHealth::Failed(why) => Some(format!("the index could not be built again: {why}")),
-            }
+            (causes.index, causes.index_full) = match &health {
+                IndexHealth::Failed { is_full: true, .. } => (None, true),
+                IndexHealth::Failed { why, .. } => {
+                    (Some(format!("the index could not be built again: {why}")), false)
+                }
+                // Nobody need know: appends take a little longer.
+                IndexHealth::Building | IndexHealth::Whole => (None, false),
+            };
         });
         self.index.send_replace(health);
     }
@@ -86,7 +96,7 @@ impl Gate {
     /// Whether journal and index agree as far as is known.
     pub(crate) fn is_sound(&self) -> bool {
         let causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
-        causes.journal.is_none() && causes.index.is_none()
+        causes.journal.is_none() && *self.index.borrow() == IndexHealth::Whole
     }
 
     pub(crate) fn set_full(&self, full: bool) {
@@ -106,7 +116,7 @@ impl Gate {
         let grave = causes.journal.as_ref().or(causes.not_adopted.as_ref()).or(causes.index.as_ref());
         let now = match grave {
             Some(why) => Writability::ReadOnly(why.clone()),
-            None if causes.full => Writability::Full,
+            None if causes.full || causes.index_full => Writability::Full,
             None => Writability::Writable,
         };
         self.told.send_if_modified(|told| {
@@ -128,6 +138,8 @@ mod tests {
         gate.set_full(true);
         assert_eq!(*watch.borrow(), Writability::Full);
         gate.set_index(IndexHealth::Building);
+        assert_eq!(*watch.borrow(), Writability::Full);
+        gate.set_index(IndexHealth::Failed { why: "broken".into(), is_full: false });
         assert!(matches!(*watch.borrow(), Writability::ReadOnly(_)));
         gate.set_index(IndexHealth::Whole);
         assert_eq!(*watch.borrow(), Writability::Full);

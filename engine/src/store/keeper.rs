@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use super::gate::IndexHealth;
 use super::mark::{self, IndexState};
+use super::renew::{self, INDEX_FOLDER};
 use super::shared::Shared;
-use super::{ReadError, renew, sled_store};
+use super::sled::Index;
+use super::{ReadError, reserve, sled_store};
 
 /// How long written groups wait for a checkpoint of the index.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(5);
@@ -76,7 +78,8 @@ impl Keeper {
                     Ok(()) => {}
                     Err(error) => {
                         tracing::error!(%error, "the index could not be built again; trying once more");
-                        shared.gate.set_index(IndexHealth::Failed(error.to_string()));
+                        let is_full = reserve::is_full(&shared.folder);
+                        shared.gate.set_index(IndexHealth::Failed { why: error.to_string(), is_full });
                         wanted = self.wait(wanted, HEAL_AGAIN_AFTER);
                         wanted.heal = true;
                     }
@@ -109,6 +112,9 @@ impl Keeper {
 
 /// Makes the index durable and says in `store.json` how far the journal goes.
 fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
+    if let Err(error) = reserve::keep(shared.files.as_ref(), &shared.folder, &shared.options.segments) {
+        tracing::debug!(%error, "no room for the reserve");
+    }
     let index = shared.index()?;
     index.expire((shared.options.clock)())?;
     index.checkpoint()?;
@@ -120,9 +126,15 @@ fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
 /// Builds the index again from the journal, beside the old one, and replaces that.
 fn heal(shared: &Shared) -> Result<(), ReadError> {
     let last = shared.mark().journal.position;
-    if shared.index().is_ok_and(|index| index.held() != last) {
+    if shared.index().map_or(true, |index| index.held() != last) {
         // Readers may not see less than was acknowledged: they wait.
-        shared.set_index(None);
+        if let Some(old) = shared.set_index(None) {
+            sled_store::wait_for_readers(old);
+        }
+        match reopen(shared) {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::warn!(%error, "the index cannot go on and is built anew"),
+        }
     }
     let beside = renew::beside(&shared.folder);
     drop(renew::build(&beside, &shared.options, &shared.segments, last)?);
@@ -140,6 +152,23 @@ fn heal(shared: &Shared) -> Result<(), ReadError> {
     write_mark(shared)?;
     shared.set_index(Some(index));
     tracing::info!("the index is built again");
+    Ok(())
+}
+
+/// Lets an index that failed under way, on a full disk most likely, go on from where it was: what it
+/// holds is a beginning of what the journal holds, as after a kill.
+fn reopen(shared: &Shared) -> Result<(), ReadError> {
+    if reserve::is_full(&shared.folder) {
+        reserve::give_up(shared.files.as_ref(), &shared.folder);
+    }
+    let index = Index::open(&shared.folder.join(INDEX_FOLDER), shared.options.cache_bytes)?;
+    let last = shared.mark().journal.position;
+    if index.held() > last {
+        return Err(ReadError::Index("it is ahead of the journal".into()));
+    }
+    renew::fill(&index, &shared.options, &shared.segments, last)?;
+    index.flush()?;
+    shared.set_index(Some(index));
     Ok(())
 }
 

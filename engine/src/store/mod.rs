@@ -34,6 +34,7 @@ mod recent;
 mod record;
 mod renew;
 pub mod repair;
+mod reserve;
 mod shared;
 mod sled;
 mod sled_store;

@@ -19,6 +19,7 @@ use super::journal::writer::{self, Owner, Tail};
 use super::lock::FolderLock;
 use super::mark::{self, Found, IndexState, JournalMark, Place, StoreMark};
 use super::renew::{self, INDEX_FOLDER};
+use super::reserve;
 use super::sled::Index;
 use super::{Damage, IndexOpened, OpenError, OpenReport, ReadError, SledOptions};
 use crate::clock;
@@ -78,6 +79,9 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
     if known.as_ref().is_none_or(|mark| !matches!(mark.index, IndexState::Closed { .. })) {
         settle(files, &journal)?;
     }
+    if reserve::is_full(folder) {
+        reserve::give_up(files, folder);
+    }
     let store = known.as_ref().map(|mark| parse_id(&mark.store));
     let survey = recover::survey(files, &journal, store)?;
     let is_new = known.is_none() && damaged.is_none() && survey.is_none();
@@ -126,6 +130,9 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
     let mut survey = survey;
     if survey.segments.is_empty() {
         survey.segments.push(active.0.clone());
+    }
+    if let Err(error) = reserve::keep(files, folder, &options.segments) {
+        warnings.push(format!("no room could be kept for a full disk: {error}"));
     }
     for warning in &warnings {
         tracing::warn!("{warning}");
@@ -273,7 +280,6 @@ fn is_believed(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of opening, split off for its length")]
 fn open_index(
     folder: &Path,
     options: &SledOptions,

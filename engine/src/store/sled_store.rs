@@ -268,7 +268,7 @@ impl SledStore {
             _ = published.wait_for(|published| published.closed) => return Err(ReadError::Closed),
         };
         match found {
-            IndexHealth::Failed(why) => Err(ReadError::Index(why)),
+            IndexHealth::Failed { why, .. } => Err(ReadError::Index(why)),
             IndexHealth::Whole | IndexHealth::Building => Ok(()),
         }
     }

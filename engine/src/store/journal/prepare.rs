@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::store::files::{Files, StoreFile};
+use crate::store::reserve;
 
 /// How long to wait before a failed preparation is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -147,6 +148,10 @@ impl Preparer {
 /// Makes a file full of zeros.
 pub(crate) fn prepare(files: &dyn Files, folder: &Path, capacity: u64) -> io::Result<Prepared> {
     let path = folder.join(PREPARED_NAME);
+    if reserve::left(folder) < capacity + reserve::MARGIN_BYTES {
+        // The rest is for the index, and for what has begun.
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     match files.remove(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
