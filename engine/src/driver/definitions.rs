@@ -13,7 +13,7 @@ use super::DefinitionError;
 use crate::actor::Actor;
 use crate::clock::Clock;
 use crate::definition::Definition;
-use crate::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use crate::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
 use crate::event::DefinitionSaved;
 use crate::id::{InputId, Version};
 use crate::json::{Hash, JsonText};
@@ -23,6 +23,18 @@ use crate::store::{APPEND_BYTES_MAX, Append, AppendError, EventStore, StreamNote
 pub(super) const DEFINITION_SAVED: u16 = 1;
 const SCHEMA: u16 = 1;
 const CACHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+
+/// Reads the event of a definition's stream.
+///
+/// # Errors
+/// What was found instead.
+pub fn saved_definition(event: &Envelope) -> Result<DefinitionSaved, String> {
+    let (kind, schema) = (event.header.kind, event.header.schema);
+    if (kind, schema) != (DEFINITION_SAVED, SCHEMA) {
+        return Err(format!("kind {kind}, schema {schema} is of a newer everfold"));
+    }
+    options().deserialize(&event.payload).map_err(|error| error.to_string())
+}
 
 /// The definitions in use.
 pub(super) struct Definitions {
@@ -118,12 +130,7 @@ impl Definitions {
         let events = self.store.read(&stream(&hash), Version::FIRST, 1).await?;
         let event = events.first().ok_or(DefinitionError::NotFound(hash))?;
         let unreadable = |what: String| DefinitionError::Unreadable { hash, what };
-        if (event.header.kind, event.header.schema) != (DEFINITION_SAVED, SCHEMA) {
-            let (kind, schema) = (event.header.kind, event.header.schema);
-            return Err(unreadable(format!("kind {kind}, schema {schema} is of a newer everfold")));
-        }
-        let saved: DefinitionSaved =
-            options().deserialize(&event.payload).map_err(|error| unreadable(error.to_string()))?;
+        let saved = saved_definition(event).map_err(unreadable)?;
         if Hash::of(saved.document.as_str().as_bytes()) != hash {
             return Err(unreadable("its document has another hash".into()));
         }

@@ -29,6 +29,7 @@ mod values;
 
 pub use blobs::Blobs;
 pub use config::EngineConfig;
+pub use definitions::saved_definition;
 pub use engine::{Accepted, Engine, StartRequest, Started, Submission};
 pub use error::{DefinitionError, LoadError, QueryError, RecoverError, StartError, SubmitError};
 pub use live::{LiveAttempt, LiveRun};
