@@ -46,7 +46,9 @@ pub(crate) async fn run(context: &Context, args: BackgroundArgs) -> Result<u8, F
         if !is_new && !has_open(&context.client, &runs).await {
             return Ok(0);
         }
-        let Some(store) = context.client.with_owner(|owner| owner.store().clone()).await else { return Ok(0) };
+        let Some(store) = context.client.with_owner(|owner| owner.store().clone()).await else {
+            return Ok(0);
+        };
         let mut events = store.subscribe(store.last_position().next());
         tokio::select! {
             _happened = events.next() => {}
@@ -127,7 +129,8 @@ pub(crate) async fn leave(context: &Context, leave: Leave) {
 
 fn spawn(context: &Context, runs: &[RunId], crash_after: Option<&str>) -> Result<std::process::Child, Fault> {
     let place = context.client.place();
-    let failed = |error: std::io::Error| Fault::new(Code::Internal, format!("no background process: {error}"));
+    let failed =
+        |error: std::io::Error| Fault::new(Code::Internal, format!("no background process: {error}"));
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("background").arg("--dir").arg(place.layout.root());
     if let Some(config) = &place.config {

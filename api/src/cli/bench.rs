@@ -1,4 +1,4 @@
-//! `bench`.
+//! `bench`: the seam to [`crate::bench`].
 
 use super::args::BenchArgs;
 use super::context::Context;

@@ -43,7 +43,8 @@ impl Context {
 /// The data folder: as given, else `$EVERFOLD_DIR`, else the nearest `.everfold` upwards, else
 /// `./.everfold`.
 pub(crate) fn data_folder(given: Option<&Path>) -> Result<PathBuf, Fault> {
-    let from_environment = || std::env::var_os("EVERFOLD_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let from_environment =
+        || std::env::var_os("EVERFOLD_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     if let Some(dir) = given.map(Path::to_owned).or_else(from_environment) {
         return absolute(&dir);
     }
@@ -62,6 +63,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Fault> {
 
 /// A text as a word of a shell.
 pub(crate) fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c));
+    let plain =
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c));
     if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -21,7 +21,9 @@ pub(crate) async fn unblock(context: &Context, args: UnblockArgs) -> Result<u8, 
     let output = args.output.as_deref().map(serde_json::from_str::<Value>).transpose();
     let output = output.map_err(|error| Fault::new(Code::Usage, format!("--output is no JSON: {error}")))?;
     let mut body = json!({ "decision": args.decision });
-    for (name, value) in [("step", args.step.map(Value::from)), ("output", output), ("reason", args.message.map(Value::from))] {
+    for (name, value) in
+        [("step", args.step.map(Value::from)), ("output", output), ("reason", args.message.map(Value::from))]
+    {
         if let Some(value) = value {
             body[name] = value;
         }

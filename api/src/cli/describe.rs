@@ -100,7 +100,9 @@ impl Shown<'_> {
             "ApprovalRequested" => cut(self.text("title"), 100),
             "VoteCast" => said(self.text("vote"), event["comment"].as_str()),
             "ApprovalDecided" => said(self.text("decision"), event["comment"].as_str()),
-            "TimerSet" => format!("{} at {}", event["timer"]["kind"].as_str().unwrap_or_default(), self.text("at")),
+            "TimerSet" => {
+                format!("{} at {}", event["timer"]["kind"].as_str().unwrap_or_default(), self.text("at"))
+            }
             "TimerFired" => event["timer"]["kind"].as_str().unwrap_or_default().to_owned(),
             "UsageRecorded" => {
                 let usage = &event["usage"];

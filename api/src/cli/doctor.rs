@@ -70,7 +70,8 @@ fn line(finding: &Finding) -> String {
         Health::Lacking => "!".yellow().to_string(),
         Health::Bad => "✗".red().to_string(),
     };
-    let hint = finding.hint.as_ref().map(|hint| format!("\n    {} {hint}", "hint:".cyan())).unwrap_or_default();
+    let hint =
+        finding.hint.as_ref().map(|hint| format!("\n    {} {hint}", "hint:".cyan())).unwrap_or_default();
     format!("{mark} {:<18} {}{hint}", finding.what, finding.found)
 }
 
@@ -114,15 +115,19 @@ fn disk(folder: &Path) -> Finding {
     match measured {
         Ok((syncs, span)) => {
             let each = span.as_secs_f64() * 1_000.0 / f64::from(syncs.max(1));
-            let found = format!("{:.0} syncs of 4 KiB per second ({each:.2} ms each)", 1_000.0 / each.max(0.000_1));
+            let found =
+                format!("{:.0} syncs of 4 KiB per second ({each:.2} ms each)", 1_000.0 / each.max(0.000_1));
             let finding = Finding::new("disk", Health::Good, found);
             if each > 20.0 {
-                Finding { health: Health::Lacking, ..finding }.hint("a slow disk: each step of a run waits for one sync")
+                Finding { health: Health::Lacking, ..finding }
+                    .hint("a slow disk: each step of a run waits for one sync")
             } else {
                 finding
             }
         }
-        Err(error) => Finding::new("disk", Health::Bad, format!("cannot write in {}: {error}", nearest.display())),
+        Err(error) => {
+            Finding::new("disk", Health::Bad, format!("cannot write in {}: {error}", nearest.display()))
+        }
     }
 }
 
@@ -131,8 +136,10 @@ fn settings(context: &Context) -> Vec<Finding> {
     let settings = match owner::settings(&place.layout, place.config.as_deref()) {
         Ok(settings) => settings,
         Err(fault) => {
-            return vec![Finding::new("settings", Health::Bad, fault.message.clone())
-                .hint(fault.hint.unwrap_or_default())];
+            return vec![
+                Finding::new("settings", Health::Bad, fault.message.clone())
+                    .hint(fault.hint.unwrap_or_default()),
+            ];
         }
     };
     let path = place.config.clone().unwrap_or_else(|| place.layout.settings());
@@ -178,7 +185,11 @@ async fn store(context: &Context) -> Finding {
             let found = format!("{} runs, {} events", info["runs"], info["position"]);
             match info["writability"].as_str() {
                 Some("writable") => Finding::new("store", Health::Good, found),
-                _ => Finding::new("store", Health::Bad, format!("{found}; it takes no writes: {}", info["writability"])),
+                _ => Finding::new(
+                    "store",
+                    Health::Bad,
+                    format!("{found}; it takes no writes: {}", info["writability"]),
+                ),
             }
         }
         Err(fault) => {

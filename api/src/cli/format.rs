@@ -83,7 +83,8 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
 
 /// A text cut to so many characters.
 pub(crate) fn cut(text: &str, chars: usize) -> String {
-    let text = text.replace(['\n', '\r', '\t'], " ");
+    let parts: Vec<&str> = text.split(['\n', '\r', '\t']).filter(|part| !part.is_empty()).collect();
+    let text = parts.join(" ");
     if text.chars().count() <= chars {
         return text;
     }

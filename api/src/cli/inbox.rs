@@ -39,8 +39,7 @@ pub(crate) fn list(tasks: &[Value], now: Timestamp) -> String {
     let rows = tasks.iter().map(|task| {
         let since = task["since"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
         let what = task["title"].as_str().or(task["message"].as_str()).unwrap_or_default();
-        let roles: Vec<String> =
-            task["terms"]["roles"].as_array().into_iter().flatten().map(text).collect();
+        let roles: Vec<String> = task["terms"]["roles"].as_array().into_iter().flatten().map(text).collect();
         [
             text(&task["id"]),
             text(&task["kind"]),

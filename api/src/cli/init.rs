@@ -45,15 +45,17 @@ pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
     }
     written.iter().for_each(|path| out.line(format!("wrote {path}")));
     kept.iter().for_each(|path| out.line(format!("kept  {path}")));
-    let next = if args.example { format!("everfold run ./{EXAMPLE_FILE}") } else { "everfold doctor".to_owned() };
+    let next =
+        if args.example { format!("everfold run ./{EXAMPLE_FILE}") } else { "everfold doctor".to_owned() };
     out.line(format!("\nnext\n  {next}"));
     Ok(0)
 }
 
 /// Writes a file that is not there yet; false where it is.
 fn write_new(path: &Path, text: &str) -> Result<bool, Fault> {
-    let failed =
-        |error: std::io::Error| Fault::new(Code::File, format!("could not write {}: {error}", path.display()));
+    let failed = |error: std::io::Error| {
+        Fault::new(Code::File, format!("could not write {}: {error}", path.display()))
+    };
     match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
         Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true).map_err(failed),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),

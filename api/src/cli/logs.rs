@@ -74,12 +74,13 @@ async fn attempt_of(
         return Ok((round, attempt));
     }
     let page: Value = context.client.get(&format!("/api/v1/runs/{}/timeline", view.id)).await?;
-    let number = |row: &Value, name: &str| row[name].as_u64().and_then(|it| u32::try_from(it).ok()).unwrap_or(0);
+    let number =
+        |row: &Value, name: &str| row[name].as_u64().and_then(|it| u32::try_from(it).ok()).unwrap_or(0);
     let made = page["items"].as_array().into_iter().flatten().filter(|row| row["step"] == step);
-    let fitting = made
-        .map(|row| (number(row, "round"), number(row, "attempt")))
-        .filter(|(round, attempt)| {
-            args.round.is_none_or(|wanted| wanted == *round) && args.attempt.is_none_or(|wanted| wanted == *attempt)
+    let fitting =
+        made.map(|row| (number(row, "round"), number(row, "attempt"))).filter(|(round, attempt)| {
+            args.round.is_none_or(|wanted| wanted == *round)
+                && args.attempt.is_none_or(|wanted| wanted == *attempt)
         });
     fitting.max().ok_or_else(|| {
         let hint = match view.step(id).and_then(|step| step.items) {

@@ -87,7 +87,13 @@ fn log_to_stderr(verbose: bool) {
     use tracing_subscriber::EnvFilter;
     let default = if verbose { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env("EVERFOLD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .finish();
     // A second call in one process keeps the first one's.
     let _kept = tracing::subscriber::set_global_default(subscriber);
 }
@@ -158,17 +164,21 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
     })
 }
 
-/// Shows how far building the index has come, where somebody watches.
-pub(crate) fn progress_of_index() -> Arc<dyn Fn(Progress) + Send + Sync> {
+/// Shows how far long work on the store has come, where somebody watches.
+pub(crate) fn progress_of_store() -> Arc<dyn Fn(Progress) + Send + Sync> {
     use std::io::IsTerminal as _;
     if !std::io::stderr().is_terminal() {
         return Arc::new(|_| {});
     }
     let bar = indicatif::ProgressBar::no_length();
-    let style = indicatif::ProgressStyle::with_template("building the index {bar:30} {pos}/{len} events");
+    let style = indicatif::ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} events");
     bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
     Arc::new(move |progress| {
-        let Progress::Index { done, of } = progress else { return };
+        let (what, done, of) = match progress {
+            Progress::Index { done, of } => ("building the index", done, of),
+            Progress::Verify { done, of } => ("verifying", done, of),
+        };
+        bar.set_message(what);
         bar.set_length(of.get());
         bar.set_position(done.get());
         if done >= of {

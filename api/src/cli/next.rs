@@ -17,7 +17,7 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
     let run = &view.short_id;
     let mut commands = Vec::new();
     let mut add = |command: String, why: &str| {
-        commands.push(Next { command: format!("{program} {command}"), why: why.to_owned() });
+        commands.push(Next { command: format!("{program} {command}"), why: super::format::cut(why, 80) });
     };
     for awaited in &view.awaits {
         match awaited {

@@ -112,7 +112,12 @@ fn list(out: &Out, as_json: bool) -> Result<u8, Fault> {
         return Ok(0);
     }
     let rows = views.iter().map(|view| {
-        [view.name.clone(), view.origin.replace('_', "-"), view.steps.len().to_string(), view.description.clone()]
+        [
+            view.name.clone(),
+            view.origin.replace('_', "-"),
+            view.steps.len().to_string(),
+            view.description.clone(),
+        ]
     });
     out.line(table(["PIPELINE", "ORIGIN", "STEPS", "DESCRIPTION"], rows));
     Ok(0)
@@ -128,9 +133,10 @@ fn show(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
     }
     out.line(format!("{}  {}", view.name, view.description));
     out.line(format!("hash {}\n", &view.hash[..12]));
-    let rows = view.steps.iter().map(|step| {
-        [step.id.clone(), step.kind.clone(), step.needs.join(", "), step.gates.join(", ")]
-    });
+    let rows = view
+        .steps
+        .iter()
+        .map(|step| [step.id.clone(), step.kind.clone(), step.needs.join(", "), step.gates.join(", ")]);
     out.line(table(["STEP", "WORK", "NEEDS", "GATES"], rows));
     if let Some(schema) = &view.input {
         out.line("\ninput");

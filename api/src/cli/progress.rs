@@ -68,7 +68,10 @@ impl Progress {
         if let Some(word) = word(shown.name()) {
             let line = format!(
                 "{:>8}  {:<24} {word:<10} {}",
-                format!("+{}", super::format::span(Duration::from_millis(u64::try_from(at.0 - began).unwrap_or(0)))),
+                format!(
+                    "+{}",
+                    super::format::span(Duration::from_millis(u64::try_from(at.0 - began).unwrap_or(0)))
+                ),
                 shown.place(),
                 shown.detail()
             );

@@ -21,8 +21,12 @@ pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
         return Ok(0);
     }
     for difference in differences {
-        context.out.line(format!("version {} ({}): {}", difference.version, difference.fact, difference.message));
-        context.out.line(format!("  recorded: {}", super::format::cut(&difference.recorded.to_string(), 300)));
+        context
+            .out
+            .line(format!("version {} ({}): {}", difference.version, difference.fact, difference.message));
+        context
+            .out
+            .line(format!("  recorded: {}", super::format::cut(&difference.recorded.to_string(), 300)));
         context.out.line(format!("  now:      {}", super::format::cut(&difference.decided.to_string(), 300)));
     }
     Err(Fault::new(Code::Differs, format!("run {}: {} differences", run.short(), differences.len()))

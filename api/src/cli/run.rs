@@ -128,9 +128,8 @@ fn input_of(args: &RunArgs, schema: Option<&Value>) -> Result<Value, Fault> {
 }
 
 fn from_file(path: &Path) -> Result<Value, Fault> {
-    let unreadable = |error: std::io::Error| {
-        Fault::new(Code::File, format!("could not read {}: {error}", path.display()))
-    };
+    let unreadable =
+        |error: std::io::Error| Fault::new(Code::File, format!("could not read {}: {error}", path.display()));
     let text = if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;

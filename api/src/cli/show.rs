@@ -35,7 +35,10 @@ pub(crate) fn text(view: &RunView, now: Timestamp, program: &str) -> String {
         lines.extend(failed(failure));
     }
     if !view.output.is_null() {
-        lines.extend([String::new(), format!("{}  {}", "output".bold(), cut(&view.output.to_string(), 2_000))]);
+        lines.extend([
+            String::new(),
+            format!("{}  {}", "output".bold(), cut(&view.output.to_string(), 2_000)),
+        ]);
     }
     lines.extend(what_next(view, program));
     lines.join("\n") + "\n"
@@ -125,8 +128,9 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
         match awaited {
             AwaitView::Approval { step, title, roles, quorum, votes, show, .. } => {
                 let who = if roles.is_empty() { "anyone".to_owned() } else { roles.join(" or ") };
-                let quorum = if *quorum > 1 { format!(", {} of {quorum} votes", votes.len()) } else { String::new() };
-                lines.push(format!("  {step}: {title} ({who}{quorum})"));
+                let quorum =
+                    if *quorum > 1 { format!(", {} of {quorum} votes", votes.len()) } else { String::new() };
+                lines.push(format!("  {step}: {} ({who}{quorum})", cut(title, 200)));
                 for shown in show.as_array().into_iter().flatten() {
                     let text = shown.as_str().map_or_else(|| shown.to_string(), str::to_owned);
                     lines.push(format!("    {}", cut(&text, 200)));
@@ -134,7 +138,8 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
             }
             AwaitView::Unblock { step, message, .. } => {
                 lines.push(format!("  {step}: a decision, because {message}"));
-                let failure = view.step(step.split('.').next().unwrap_or(step)).and_then(|it| it.failure.as_ref());
+                let failure =
+                    view.step(step.split('.').next().unwrap_or(step)).and_then(|it| it.failure.as_ref());
                 if let Some(failure) = failure {
                     lines.extend(told(failure));
                 }
@@ -178,7 +183,11 @@ pub(crate) fn what_next(view: &RunView, program: &str) -> Vec<String> {
     }
     let mut lines = vec![String::new(), "next".bold().to_string()];
     for next in commands {
-        let why = if next.why.is_empty() { String::new() } else { format!("   # {}", next.why).dimmed().to_string() };
+        let why = if next.why.is_empty() {
+            String::new()
+        } else {
+            format!("   # {}", next.why).dimmed().to_string()
+        };
         lines.push(format!("  {}{why}", next.command));
     }
     lines

@@ -14,13 +14,15 @@ pub(crate) async fn run(context: &Context, args: StateArgs) -> Result<u8, Fault>
     let (version, at) = match &args.at {
         None => (None, None),
         Some(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => (Some(text.clone()), None),
-        Some(text) => match text.parse::<Timestamp>() {
-            Ok(_) => (None, Some(text.clone())),
-            Err(_) => {
-                return Err(Fault::new(Code::Usage, format!("“{text}” is neither a version nor a time"))
+        Some(text) => {
+            match text.parse::<Timestamp>() {
+                Ok(_) => (None, Some(text.clone())),
+                Err(_) => {
+                    return Err(Fault::new(Code::Usage, format!("“{text}” is neither a version nor a time"))
                     .hint("a time is written 2026-11-20T08:15:24Z; `everfold events RUN` shows the versions"));
+                }
             }
-        },
+        }
     };
     let params = query([("version", version), ("at", at)]);
     let path = format!("/api/v1/runs/{}/state{params}", encode(&args.run));

@@ -1,18 +1,21 @@
 //! `store`: info, verify, repair, adopt.
 
+use everfold_engine::store::SledOptions;
+use everfold_engine::store::repair::{self, RepairError, RepairPlan};
 use serde_json::{Value, json};
 
 use super::args::{StoreArgs, StoreVerb};
 use super::context::Context;
+use super::progress_of_store;
 use crate::fault::{Code, Fault};
+use crate::owner::{self, Verified};
 
 pub(crate) async fn run(context: &Context, args: StoreArgs) -> Result<u8, Fault> {
     match args.verb {
         StoreVerb::Info => info(context).await,
         StoreVerb::Adopt => adopt(context).await,
-        StoreVerb::Verify | StoreVerb::Repair { .. } => {
-            Err(Fault::new(Code::NotBuilt, "this build does not verify or repair yet"))
-        }
+        StoreVerb::Verify => verify(context).await,
+        StoreVerb::Repair { yes, from_sled } => repair(context, yes, from_sled).await,
     }
 }
 
@@ -31,6 +34,7 @@ async fn info(context: &Context) -> Result<u8, Fault> {
         ("events", "position"),
         ("runs", "runs"),
         ("takes writes", "writability"),
+        ("files", "files"),
     ] {
         context.out.line(format!("{label:<14}{}", text(name)));
     }
@@ -51,4 +55,101 @@ async fn adopt(context: &Context) -> Result<u8, Fault> {
         context.out.line("this folder acts from now on");
     }
     Ok(0)
+}
+
+/// Verifies beside the owner's work, or the folder itself where it has no owner: a damaged store
+/// cannot be opened, but can be verified.
+async fn verify(context: &Context) -> Result<u8, Fault> {
+    let layout = &context.client.place().layout;
+    let is_owned = owner::connect(&layout.socket()).await.is_ok();
+    let verified = if is_owned || !layout.root().exists() {
+        context.client.get("/api/v1/store/verify").await?
+    } else {
+        let folder = layout.root().to_owned();
+        on_folder(move |options| owner::verify_folder(&folder, options)).await?
+    };
+    if context.json {
+        context.out.json(&verified)?;
+    } else {
+        context.out.raw(&report(&verified));
+    }
+    if verified.sound {
+        return Ok(0);
+    }
+    let number = verified.faults.len() as u64 + verified.more_faults;
+    Err(Fault::new(Code::Faults, format!("the store has {number} faults"))
+        .hint("copy the folder first; then `everfold store repair` says what it would do"))
+}
+
+/// What a verification found, as a text.
+fn report(verified: &Verified) -> String {
+    let Verified { events, groups, streams, blobs, snapshots, faults, more_faults, notes, sound } = verified;
+    let mut text = format!(
+        "{events} events in {groups} groups of {streams} streams, {blobs} blobs, {snapshots} snapshots\n"
+    );
+    notes.iter().for_each(|note| text.push_str(&format!("note   {note}\n")));
+    faults.iter().for_each(|fault| text.push_str(&format!("fault  {fault}\n")));
+    if *more_faults > 0 {
+        text.push_str(&format!("fault  and {more_faults} more\n"));
+    }
+    if *sound {
+        text.push_str("everything is as it was written\n");
+    }
+    text
+}
+
+/// Says what a repair would do; does it with `--yes`.
+async fn repair(context: &Context, yes: bool, from_sled: bool) -> Result<u8, Fault> {
+    let layout = &context.client.place().layout;
+    if !layout.root().exists() {
+        return Err(Fault::new(Code::File, format!("there is no folder {}", layout.root().display())));
+    }
+    let folder = layout.root().to_owned();
+    let plan = on_folder(move |options| {
+        let repair = if yes { repair::apply } else { repair::plan };
+        repair(&folder, options, from_sled).map_err(|error| match error {
+            RepairError::Open(error) => Fault::from(error),
+            other => Fault::new(Code::Damaged, other.to_string())
+                .hint("the store is as it was; restore a copy that holds what is missing"),
+        })
+    })
+    .await?;
+    if context.json {
+        let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
+        let lost: Vec<_> =
+            plan.lost.iter().map(|(first, last)| json!({ "first": first, "last": last })).collect();
+        let damage: Vec<String> = plan.damage.iter().map(ToString::to_string).collect();
+        context.out.json(&json!({ "steps": steps, "damage": damage, "lost": lost, "done": yes }))?;
+    } else {
+        context.out.raw(&planned(&plan, yes, from_sled, &context.program));
+    }
+    Ok(0)
+}
+
+/// What a repair does, as a text.
+fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> String {
+    let mut text = String::new();
+    plan.damage.iter().for_each(|damage| text.push_str(&format!("damage  {damage}\n")));
+    for (first, last) in &plan.lost {
+        text.push_str(&format!("lost    positions {first} to {last}\n"));
+    }
+    if plan.steps.is_empty() {
+        return text + "nothing need be repaired\n";
+    }
+    let word = if done { "did   " } else { "would " };
+    plan.steps.iter().for_each(|step| text.push_str(&format!("{word}  {step}\n")));
+    if !done {
+        let from = if from_sled { " --from-sled" } else { "" };
+        text.push_str(&format!("\nnext\n  {program} store repair{from} --yes   # copy the folder first\n"));
+    }
+    text
+}
+
+/// Works on the folder itself, off the runtime's threads.
+async fn on_folder<T: Send + 'static>(
+    body: impl FnOnce(&SledOptions) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let options = SledOptions { progress: progress_of_store(), ..SledOptions::default() };
+    let done = tokio::task::spawn_blocking(move || body(&options)).await;
+    done.map_err(|error| Fault::new(Code::Internal, error.to_string()))?
 }

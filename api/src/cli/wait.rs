@@ -74,7 +74,9 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
             Message::Event(event) => progress.event(&event),
             Message::State(view) => {
                 progress.state(&view);
-                tell_what_is_asked(context, &progress, &view, &mut asked);
+                if !no_wait {
+                    tell_what_is_asked(context, &progress, &view, &mut asked);
+                }
                 let people_only =
                     matches!(view.status, RunStatus::Waiting | RunStatus::Blocked | RunStatus::Paused);
                 if no_wait && people_only {

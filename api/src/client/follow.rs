@@ -88,7 +88,8 @@ impl<'a> Followed<'a> {
 
     /// The last version that came.
     fn seen(&self) -> u64 {
-        let last = self.last_id.as_ref().and_then(|id| id.rsplit_once('-')).and_then(|(_, it)| it.parse().ok());
+        let last =
+            self.last_id.as_ref().and_then(|id| id.rsplit_once('-')).and_then(|(_, it)| it.parse().ok());
         last.unwrap_or(self.follow.from.saturating_sub(1))
     }
 

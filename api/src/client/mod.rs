@@ -27,7 +27,7 @@ use crate::http::Caller;
 use crate::http::caller::{USER_HEADER, own_name};
 use crate::owner::{self, Held, HoldOptions};
 
-pub use follow::{Followed, Follow, Message};
+pub use follow::{Follow, Followed, Message};
 pub use request::{encode, query};
 
 /// How long a command waits for an owner that ends or begins.
@@ -144,7 +144,9 @@ impl Client {
                 .body(body.clone().map_or_else(Body::empty, Body::from))
                 .map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
             match self.once(request).await? {
-                Some(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => return Ok(response),
+                Some(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
+                    return Ok(response);
+                }
                 // The owner ends, or is gone: the next one is found, or made.
                 lost => {
                     if let Some(response) = lost {
@@ -228,7 +230,7 @@ impl Client {
             let options = HoldOptions {
                 config: self.place.config.clone(),
                 crash_after: self.place.crash_after.clone(),
-                progress: Some(crate::cli::progress_of_index()),
+                progress: Some(crate::cli::progress_of_store()),
             };
             match owner::hold(self.place.layout.clone(), options).await {
                 Ok(held) => {
@@ -294,7 +296,10 @@ async fn document<T: DeserializeOwned>(response: Response<Body>) -> Result<T, Fa
 async fn bytes(response: Response<Body>) -> Result<Vec<u8>, Fault> {
     let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES_MAX);
     let read = body.collect().await;
-    Ok(read.map_err(|error| Fault::new(Code::NoAnswer, format!("the answer broke off: {error}")))?.to_bytes().to_vec())
+    Ok(read
+        .map_err(|error| Fault::new(Code::NoAnswer, format!("the answer broke off: {error}")))?
+        .to_bytes()
+        .to_vec())
 }
 
 /// The fault that an answer tells.

@@ -83,7 +83,9 @@ impl From<Refusal> for Fault {
         let fault = Self::new(code, refusal.to_string());
         match refusal {
             Refusal::InvalidInput(errors) => Self::new(code, "the input does not fit the pipeline's schema")
-                .errors(errors.into_iter().map(|message| serde_json::json!({ "message": message })).collect()),
+                .errors(
+                    errors.into_iter().map(|message| serde_json::json!({ "message": message })).collect(),
+                ),
             Refusal::CommentNeeded { .. } => fault.hint("add -m TEXT"),
             Refusal::SeveralBlocked(_) => fault.hint("name the step"),
             _other => fault,

@@ -234,4 +234,3 @@ pub(crate) fn cursor(epoch: &str, text: &str) -> Result<u64, Fault> {
     }
     number.parse().map_err(|_| bad("it does not end in a number"))
 }
-

@@ -74,7 +74,8 @@ pub(crate) fn once(
         return Ok(Once { dedup: None, input: InputId(everfold_engine::clock::draw_u128().to_be_bytes()) });
     };
     let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
-    let key = key.ok_or_else(|| Fault::new(Code::Invalid, "Idempotency-Key is a text of 1 to 256 characters"))?;
+    let key =
+        key.ok_or_else(|| Fault::new(Code::Invalid, "Idempotency-Key is a text of 1 to 256 characters"))?;
     let about = format!("{}\n{route}\n{key}", caller.actor);
     let dedup = Dedup { key: Hash::of(about.as_bytes()), body: Hash::of(body), keep };
     Ok(Once { dedup: Some(dedup), input: InputId::derive(&about) })

@@ -45,7 +45,8 @@ pub(crate) async fn log(
     Params(params): Params<LogParams>,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
-    let path: StepPath = step.parse().map_err(|_| Fault::new(Code::NoStep, format!("there is no step “{step}”")))?;
+    let path: StepPath =
+        step.parse().map_err(|_| Fault::new(Code::NoStep, format!("there is no step “{step}”")))?;
     let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(attempt) } };
     let file = app.layout().attempt(&id).join(protocol::LOG);
     let in_progress = app.is_in_progress(&id).await?;
@@ -122,7 +123,10 @@ fn shown(line: &LogLine, format: Format) -> String {
         Format::Text => line.text.clone(),
         Format::Json => {
             let at = Timestamp(line.at);
-            format!("{}\n", json!({ "at": at, "source": source, "text": line.text, "complete": line.complete }))
+            format!(
+                "{}\n",
+                json!({ "at": at, "source": source, "text": line.text, "complete": line.complete })
+            )
         }
     }
 }

@@ -71,6 +71,7 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/pipelines/check", post(pipelines::check))
         .route("/pipelines/{name}", get(pipelines::get))
         .route("/store", get(store::info))
+        .route("/store/verify", get(store::verify))
         .route("/store/adopt", post(store::adopt));
     Router::new()
         .nest("/api/v1", api)
@@ -92,7 +93,8 @@ async fn guarded(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_panic) => {
             tracing::error!(%method, %uri, "a request ended in a panic");
-            Fault::new(Code::Internal, format!("{method} {} failed within Everfold", uri.path())).into_response()
+            Fault::new(Code::Internal, format!("{method} {} failed within Everfold", uri.path()))
+                .into_response()
         }
     }
 }

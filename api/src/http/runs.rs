@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use everfold_engine::id::Position;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::DedupKeep;
@@ -48,7 +48,10 @@ pub(crate) struct ListParams {
 }
 
 /// `GET /runs`: newest first.
-pub(crate) async fn list(State(app): State<App>, Params(params): Params<ListParams>) -> Result<Json<Page<RunRow>>, Fault> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Page<RunRow>>, Fault> {
     let filter = filter(&params)?;
     let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
     let limit = limit(params.limit)?;
@@ -65,15 +68,18 @@ fn filter(params: &ListParams) -> Result<RunFilter, Fault> {
         text.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
     };
     let commas = |text: &Option<String>| -> Vec<String> {
-        text.iter().flat_map(|text| text.split(',')).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        text.iter()
+            .flat_map(|text| text.split(','))
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
-    let status: Result<Vec<RunStatus>, Fault> = commas(&params.status).iter().map(|word| status(word)).collect();
-    let started_after = params
-        .started_after
-        .as_deref()
-        .map(|text| text.parse::<Timestamp>())
-        .transpose()
-        .map_err(|error| Fault::new(Code::Invalid, format!("started_after is no time in RFC 3339: {error}")))?;
+    let status: Result<Vec<RunStatus>, Fault> =
+        commas(&params.status).iter().map(|word| status(word)).collect();
+    let started_after =
+        params.started_after.as_deref().map(|text| text.parse::<Timestamp>()).transpose().map_err(
+            |error| Fault::new(Code::Invalid, format!("started_after is no time in RFC 3339: {error}")),
+        )?;
     Ok(RunFilter {
         status: status?,
         pipeline: params.pipeline.clone(),
@@ -134,7 +140,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Fault> {
     let Body { value: asked, bytes } = body;
     if let Some(key) = &asked.idempotency_key {
-        let key = key.parse().map_err(|_| Fault::new(Code::Invalid, "idempotency_key has control characters"))?;
+        let key =
+            key.parse().map_err(|_| Fault::new(Code::Invalid, "idempotency_key has control characters"))?;
         headers.insert("idempotency-key", key);
     }
     let source = match (asked.pipeline, asked.definition) {

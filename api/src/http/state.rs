@@ -42,7 +42,9 @@ pub(crate) async fn at(
         (Some(_), Some(_)) => return Err(Fault::new(Code::Invalid, "give version or at, not both")),
     };
     if version == Version::ZERO {
-        return Err(Fault::new(Code::NotYet, "versions count from 1").hint("`everfold events RUN` shows them"));
+        return Err(
+            Fault::new(Code::NotYet, "versions count from 1").hint("`everfold events RUN` shows them")
+        );
     }
     Ok(Json(app.view_at(run, version).await?))
 }
@@ -70,7 +72,10 @@ async fn version_at(app: &App, run: everfold_engine::id::RunId, at: Timestamp) -
 }
 
 /// `GET /runs/{id}/definition`: the canonical document that the run is pinned to.
-pub(crate) async fn definition(State(app): State<App>, Path(run): Path<String>) -> Result<Json<Value>, Fault> {
+pub(crate) async fn definition(
+    State(app): State<App>,
+    Path(run): Path<String>,
+) -> Result<Json<Value>, Fault> {
     let run = app.resolve(&run).await?;
     let definition = app.definition(run).await?;
     let document = serde_json::from_str(&definition.document());
@@ -88,7 +93,10 @@ pub(crate) async fn timeline(
 }
 
 /// `GET /runs/{id}/audit`: every decision.
-pub(crate) async fn audit(State(app): State<App>, Path(run): Path<String>) -> Result<Json<Page<Decision>>, Fault> {
+pub(crate) async fn audit(
+    State(app): State<App>,
+    Path(run): Path<String>,
+) -> Result<Json<Page<Decision>>, Fault> {
     let run = app.resolve(&run).await?;
     let items = app.models().await?.audit.of(run).to_vec();
     Ok(Json(Page { items, next_cursor: None }))

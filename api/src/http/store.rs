@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use crate::fault::Fault;
+use crate::owner::Verified;
 
 /// `GET /store`: what is kept where, and how far.
 pub(crate) async fn info(State(app): State<App>) -> Result<Json<Value>, Fault> {
@@ -19,6 +20,7 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<Value>, Fault> {
     let runs = models.runs.len();
     let unreadable = models.unreadable().len();
     drop(models);
+    let files = app.files().await?;
     let report = app.report();
     Ok(Json(json!({
         "folder": app.layout().root(),
@@ -31,6 +33,7 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<Value>, Fault> {
         "writability": writability,
         "warnings": report.map(|report| report.warnings.clone()).unwrap_or_default(),
         "set_aside": app.set_aside(),
+        "files": files,
     })))
 }
 
@@ -38,4 +41,9 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<Value>, Fault> {
 pub(crate) async fn adopt(State(app): State<App>) -> Result<Json<Value>, Fault> {
     app.adopt().await?;
     Ok(Json(json!({ "adopted": true })))
+}
+
+/// `GET /store/verify`: every event, index entry, blob and snapshot. Takes a while.
+pub(crate) async fn verify(State(app): State<App>) -> Result<Json<Verified>, Fault> {
+    Ok(Json(app.verify().await?))
 }

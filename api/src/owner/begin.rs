@@ -168,9 +168,10 @@ impl Owner {
         self.may_write()?;
         let recovered = self.engine.recover(Which::All).await?;
         let models = self.models().await?;
-        let open = models.runs.newest().filter(|run| {
-            models.runs.get(*run).is_some_and(|row| !row.status.is_ended())
-        });
+        let open = models
+            .runs
+            .newest()
+            .filter(|run| models.runs.get(*run).is_some_and(|row| !row.status.is_ended()));
         self.driven().extend(open);
         Ok(recovered.runs)
     }

@@ -55,8 +55,9 @@ const ENGINE_END: Duration = Duration::from_millis(4_500);
 /// Another process holds it, the store is damaged, the settings cannot be used.
 pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let settings = settings(&layout, options.config.as_deref())?;
-    let shim = ShimProgram::current()
-        .map_err(|error| Fault::new(Code::Internal, format!("the program does not know where it is: {error}")))?;
+    let shim = ShimProgram::current().map_err(|error| {
+        Fault::new(Code::Internal, format!("the program does not know where it is: {error}"))
+    })?;
     make_folder(layout.root())?;
     let mut store_options = SledOptions::default();
     if let Some(progress) = options.progress {
@@ -67,13 +68,11 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let sled = opened.map_err(|error| Fault::new(Code::Internal, error.to_string()))??;
     let sled = Arc::new(sled);
     let report = sled.report();
-    for warning in &report.warnings {
-        tracing::warn!("{warning}");
-    }
     let epoch = report.epoch.clone();
+    let config = config(&settings, options.crash_after);
     let edge = edge(&layout, settings, shim);
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
-    let mut held = assemble(layout, store, Some(sled), epoch, edge, options.crash_after);
+    let mut held = assemble(layout, store, Some(sled), epoch, edge, config);
     let owner = &held.owner;
     let place = owner.layout.socket();
     let listening = socket::listen(&place, held.routes.clone(), owner.closing.clone());
@@ -81,7 +80,10 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
         Ok(server) => held.server = Some(server),
         Err(error) => {
             held.release().await;
-            return Err(Fault::new(Code::StoreIo, format!("could not listen on {}: {error}", place.display())));
+            return Err(Fault::new(
+                Code::StoreIo,
+                format!("could not listen on {}: {error}", place.display()),
+            ));
         }
     }
     if let Err(error) = record::write(&owner.layout.owner()) {
@@ -99,7 +101,7 @@ pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
     let shim = ShimProgram::at(Path::new("everfold"));
     let edge = edge(&layout, Settings::default(), shim);
-    Ok(assemble(layout, store, None, "0".repeat(16), edge, None))
+    Ok(assemble(layout, store, None, "0".repeat(16), edge, EngineConfig::default()))
 }
 
 fn assemble(
@@ -108,9 +110,8 @@ fn assemble(
     sled: Option<Arc<SledStore>>,
     epoch: String,
     edge: Edge,
-    crash_after: Option<String>,
+    config: EngineConfig,
 ) -> Held {
-    let config = EngineConfig { crash_after, ..EngineConfig::default() };
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
     let owner = Arc::new(Owner {
@@ -125,6 +126,17 @@ fn assemble(
         closing: CancellationToken::new(),
     });
     Held { routes: http::router(Arc::clone(&owner)), owner, server: None }
+}
+
+/// The engine's bounds, as the settings have them.
+fn config(settings: &Settings, crash_after: Option<String>) -> EngineConfig {
+    EngineConfig {
+        supervised_max: settings.limits.processes,
+        functions_max: settings.limits.functions,
+        probes_max: settings.limits.probes,
+        crash_after,
+        ..EngineConfig::default()
+    }
 }
 
 /// Everything that the engine acts with.

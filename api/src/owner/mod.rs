@@ -10,6 +10,7 @@ mod held;
 mod read;
 mod record;
 mod socket;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -31,6 +32,7 @@ pub use held::{Held, HoldOptions, hold, imagine};
 pub use read::{Replay, ReplayDifference};
 pub use record::{OwnerRecord, read as read_record};
 pub use socket::{connect, listen};
+pub use verify::{Verified, verify_folder};
 
 /// What the routes work on.
 pub struct Owner {
@@ -83,6 +85,23 @@ impl Owner {
         self.closing.cancelled().await;
     }
 
+    /// What lies in the folder, in bytes; null for a store in memory.
+    ///
+    /// # Errors
+    /// The folder cannot be looked through.
+    pub async fn files(&self) -> Result<serde_json::Value, Fault> {
+        let Some(sled) = self.sled.clone() else { return Ok(serde_json::Value::Null) };
+        let info = tokio::task::spawn_blocking(move || sled.info()).await;
+        let info = info.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        Ok(serde_json::json!({
+            "format": info.format,
+            "segments": info.segments.len(),
+            "journal_bytes": info.segments.iter().map(|segment| segment.used_bytes).sum::<u64>(),
+            "index_bytes": info.index_bytes,
+            "blobs_bytes": info.blobs_bytes,
+        }))
+    }
+
     /// Lets a copied or moved store act.
     ///
     /// # Errors
@@ -132,7 +151,8 @@ pub fn settings(layout: &Layout, config: Option<&Path>) -> Result<Settings, Faul
     }
     Settings::load(&path).map_err(|error| match &error {
         SettingsError::Io { .. } => Fault::new(Code::File, crate::fault::chain(&error)),
-        _invalid => Fault::new(Code::Settings, crate::fault::chain(&error))
-            .hint("`everfold doctor` lists the keys"),
+        _invalid => {
+            Fault::new(Code::Settings, crate::fault::chain(&error)).hint("`everfold doctor` lists the keys")
+        }
     })
 }

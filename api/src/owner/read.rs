@@ -82,8 +82,11 @@ impl Owner {
         if others.is_empty() {
             return Ok(first);
         }
-        Err(Fault::new(Code::AmbiguousRun, format!("several runs begin with “{name}”"))
-            .hint(format!("type more digits: {}, {}", first.short(), others.join(", "))))
+        Err(Fault::new(Code::AmbiguousRun, format!("several runs begin with “{name}”")).hint(format!(
+            "type more digits: {}, {}",
+            first.short(),
+            others.join(", ")
+        )))
     }
 
     /// The read models, folded up to the end of the log as it was at the call.
@@ -241,7 +244,9 @@ fn large(state: &RunState) -> Large {
         output: reference(state.output()),
         shows: state
             .steps()
-            .filter_map(|(step, facts)| Some((step.id.to_string(), reference(&facts.approval.as_ref()?.show)?)))
+            .filter_map(|(step, facts)| {
+                Some((step.id.to_string(), reference(&facts.approval.as_ref()?.show)?))
+            })
             .collect(),
     }
 }

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use axum::Router;
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::Request;
+use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::serve::IncomingStream;
@@ -47,7 +47,11 @@ impl Address {
 ///
 /// # Errors
 /// The socket cannot be made.
-pub fn listen(path: &Path, routes: Router, closing: CancellationToken) -> io::Result<tokio::task::JoinHandle<()>> {
+pub fn listen(
+    path: &Path,
+    routes: Router,
+    closing: CancellationToken,
+) -> io::Result<tokio::task::JoinHandle<()>> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

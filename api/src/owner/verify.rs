@@ -1,0 +1,169 @@
+//! What verification must know of the bytes: events decode, runs begin as they must, a snapshot of a
+//! run's newest version equals the fold.
+//!
+//! Bounded: of very many runs only the newest states are kept, so an old run's snapshot may be checked
+//! for being readable only.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::saved_definition;
+use everfold_engine::envelope::{Envelope, StreamId, StreamKind};
+use everfold_engine::event::{self, RunEvent};
+use everfold_engine::id::RunId;
+use everfold_engine::json::Hash;
+use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
+use everfold_engine::store::verify::{self, Meaning, VerifyReport};
+use everfold_engine::store::{SledOptions, Snapshot};
+use serde::{Deserialize, Serialize};
+
+use super::Owner;
+use crate::fault::{Code, Fault};
+
+/// States kept at once.
+const STATES_MAX: usize = 20_000;
+
+/// What a verification found, as answers show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Whether nothing is wrong.
+    pub sound: bool,
+    /// Events of the journal.
+    pub events: u64,
+    /// Groups of the journal.
+    pub groups: u64,
+    /// Streams.
+    pub streams: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// What is wrong, in words.
+    pub faults: Vec<String>,
+    /// How many more are wrong.
+    pub more_faults: u64,
+    /// What is not wrong and worth saying.
+    pub notes: Vec<String>,
+}
+
+impl From<VerifyReport> for Verified {
+    fn from(report: VerifyReport) -> Self {
+        Self {
+            sound: report.is_sound(),
+            events: report.events,
+            groups: report.groups,
+            streams: report.streams,
+            blobs: report.blobs,
+            snapshots: report.snapshots,
+            faults: report.faults.iter().map(ToString::to_string).collect(),
+            more_faults: report.more_faults,
+            notes: report.notes,
+        }
+    }
+}
+
+impl Owner {
+    /// Verifies the store beside its work.
+    ///
+    /// # Errors
+    /// Where nothing can be said.
+    pub async fn verify(&self) -> Result<Verified, Fault> {
+        let Some(sled) = self.sled.clone() else {
+            return Ok(Verified { sound: true, ..Verified::default() });
+        };
+        let verified = tokio::task::spawn_blocking(move || sled.verify(&mut Runs::default())).await;
+        let report = verified.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        Ok(report?.into())
+    }
+}
+
+/// Verifies a folder that nobody owns.
+///
+/// # Errors
+/// The folder is in use, or nothing can be said.
+pub fn verify_folder(folder: &Path, options: &SledOptions) -> Result<Verified, Fault> {
+    Ok(verify::verify_folder(folder, options, &mut Runs::default())?.into())
+}
+
+/// The meaning of run streams and definitions.
+#[derive(Default)]
+struct Runs {
+    definitions: HashMap<String, Arc<Definition>>,
+    states: BTreeMap<RunId, RunState>,
+}
+
+impl Runs {
+    fn decoded(envelope: &Envelope) -> Result<RunEvent, String> {
+        let header = &envelope.header;
+        event::decode(header.kind, header.schema, &envelope.payload).map_err(|error| error.to_string())
+    }
+
+    fn fold(&mut self, run: RunId, envelope: &Envelope, event: &RunEvent) -> Result<(), String> {
+        let header = &envelope.header;
+        if let RunEvent::RunStarted(started) = event {
+            if started.run != run {
+                return Err(format!("it starts another run, {}", started.run));
+            }
+            let Some(definition) = self.definitions.get(&started.definition.to_string()) else {
+                return Err(format!("its definition {} was never saved", started.definition.short()));
+            };
+            self.states.insert(run, RunState::new(Arc::clone(definition)));
+            if self.states.len() > STATES_MAX {
+                self.states.pop_first();
+            }
+        } else if header.version.get() == 1 {
+            return Err(format!("a run begins with {}", event.name()));
+        }
+        if let Some(state) = self.states.get_mut(&run) {
+            let meta =
+                EventMeta { at: header.recorded_at, actor: header.actor.clone(), input: header.cause.input };
+            state.apply(event, &meta);
+            state.take_touched();
+        }
+        Ok(())
+    }
+}
+
+impl Meaning for Runs {
+    fn event(&mut self, envelope: &Envelope) -> Result<(), String> {
+        let stream = &envelope.header.stream;
+        if let Some(run) = stream.as_run() {
+            let event = Self::decoded(envelope)?;
+            return self.fold(run, envelope, &event);
+        }
+        if stream.kind == StreamKind::Engine
+            && let Some(hash) = stream.id.strip_prefix("definition-")
+        {
+            let saved = saved_definition(envelope)?;
+            if saved.hash.to_string() != hash || saved.document.hash() != saved.hash {
+                return Err("the definition is not the one that its name says".to_owned());
+            }
+            let definition =
+                Definition::from_document(saved.document.as_str()).map_err(|error| error.to_string())?;
+            self.definitions.insert(hash.to_owned(), Arc::new(definition));
+        }
+        Ok(())
+    }
+
+    fn blobs(&mut self, envelope: &Envelope) -> Vec<(RunId, Hash)> {
+        let Some(run) = envelope.header.stream.as_run() else { return Vec::new() };
+        let event = Self::decoded(envelope).ok();
+        event.iter().flat_map(RunEvent::blobs).map(|blob| (run, blob.hash)).collect()
+    }
+
+    fn snapshot(&mut self, stream: &StreamId, snapshot: &Snapshot) -> Result<(), String> {
+        let state = stream.as_run().and_then(|run| self.states.get(&run));
+        let Some(state) = state.filter(|_| snapshot.fold_version == FOLD_VERSION) else { return Ok(()) };
+        let kept = RunState::from_snapshot(Arc::clone(state.definition()), &snapshot.bytes)
+            .map_err(|error| error.to_string())?;
+        if kept.version() != snapshot.version {
+            return Err(format!("it holds version {}, not {}", kept.version(), snapshot.version));
+        }
+        if kept.version() == state.version() && kept.fingerprint() != state.fingerprint() {
+            return Err("it is not what the events say".to_owned());
+        }
+        Ok(())
+    }
+}
