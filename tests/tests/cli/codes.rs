@@ -1,0 +1,135 @@
+//! Exit codes: what a script can rely on.
+
+use rustix::process::Signal;
+
+use super::support::{Scratch, lines};
+
+const ASKS: &str = "name: asks\nsteps:\n  - id: ok\n    approval: { title: Is it right? }\n";
+
+#[test]
+fn a_run_that_succeeds_gives_0_and_its_output() {
+    let scratch = Scratch::new();
+    scratch.write("ok.yaml", "name: ok\nsteps:\n  - id: say\n    command: echo hello\noutput: ${steps.say.output.stdout}\n");
+    let done = scratch.run(&["run", "./ok.yaml", "--json"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!((&done.json()["status"], &done.json()["output"]), (&"succeeded".into(), &"hello".into()));
+}
+
+#[test]
+fn a_run_that_fails_gives_1_and_says_where_and_what_next() {
+    let scratch = Scratch::new();
+    scratch.write("bad.yaml", "name: bad\nsteps:\n  - id: broken\n    command: echo oops >&2; exit 3\n");
+    let done = scratch.run(&["run", "./bad.yaml"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.out.contains("broken: exit: exit 3\n  | oops"), "{}", done.out);
+    let short = scratch.short("@");
+    assert!(done.out.contains(&format!("everfold logs {short} broken")), "{}", done.out);
+    assert_eq!(scratch.run(&["logs", &short, "broken"]).out, "oops\n");
+    assert_eq!(scratch.run(&["resume"]).code, 1, "an ended run answers with its code at once");
+}
+
+#[test]
+fn people_awaited_give_6_with_no_wait_and_the_printed_command_goes_on() {
+    let scratch = Scratch::new();
+    scratch.write("asks.yaml", ASKS);
+    let done = scratch.run(&["run", "./asks.yaml", "--no-wait"]);
+    assert_eq!(done.code, 6, "{done:?}");
+    let approve = done.out.lines().find_map(|line| line.trim().strip_prefix("everfold approve ")).unwrap();
+    let task = approve.split_whitespace().next().unwrap();
+    assert_eq!(scratch.run(&["approve", task]).code, 0);
+    assert_eq!(scratch.run(&["resume"]).code, 0);
+    assert_eq!(scratch.run(&["approve", task]).code, 4, "an ended run refuses");
+}
+
+#[test]
+fn l20_a_rejection_fails_the_run() {
+    let scratch = Scratch::new();
+    scratch.write("asks.yaml", ASKS);
+    scratch.run(&["run", "./asks.yaml", "--no-wait"]);
+    assert_eq!(scratch.run(&["reject", "@", "-m", "not yet"]).code, 0);
+    let view = scratch.await_status("@", "failed");
+    assert_eq!(view["failure"]["kind"], "rejected");
+    assert_eq!(scratch.run(&["resume"]).code, 1);
+}
+
+#[test]
+fn l23_a_blocked_run_is_unblocked_by_the_printed_command() {
+    let scratch = Scratch::new();
+    scratch.write("blocks.yaml", "name: blocks\nsteps:\n  - id: needs-file\n    command: test -e there\n    on_fail: block\n");
+    let done = scratch.run(&["run", "./blocks.yaml", "--no-wait"]);
+    assert_eq!(done.code, 6, "{done:?}");
+    scratch.write("there", "");
+    let line = done.out.lines().find_map(|line| line.trim().strip_prefix("everfold unblock ")).unwrap();
+    let words: Vec<&str> = std::iter::once("unblock").chain(line.split_whitespace().take_while(|word| *word != "#")).collect();
+    assert_eq!(scratch.run(&words).code, 0, "{words:?}");
+    assert_eq!(scratch.run(&["resume"]).code, 0);
+    assert_eq!(scratch.run(&words).code, 4);
+}
+
+#[test]
+fn a_cancelled_run_gives_5() {
+    let scratch = Scratch::new();
+    scratch.write("asks.yaml", ASKS);
+    scratch.run(&["run", "./asks.yaml", "--no-wait"]);
+    assert_eq!(scratch.run(&["cancel", "@", "-m", "no need"]).code, 0);
+    scratch.await_status("@", "cancelled");
+    assert_eq!(scratch.run(&["resume"]).code, 5);
+    assert_eq!(scratch.run(&["cancel", "@"]).code, 4);
+}
+
+#[test]
+fn a_paused_run_starts_nothing_until_it_is_resumed() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "two.yaml",
+        "name: two\nsteps:\n  - id: ok\n    approval: { title: Right? }\n  - id: after\n    command: echo ran >> trace\n",
+    );
+    scratch.run(&["run", "./two.yaml", "--no-wait"]);
+    assert_eq!(scratch.run(&["pause", "@"]).code, 0);
+    assert_eq!(scratch.run(&["approve", "@"]).code, 0);
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "paused");
+    assert!(lines(&scratch.path("trace")).is_empty());
+    assert_eq!(scratch.run(&["resume"]).code, 0);
+    assert_eq!(lines(&scratch.path("trace")), ["ran"]);
+}
+
+#[test]
+fn p5_ctrl_c_once_leaves_the_run_resumable_and_says_how() {
+    let scratch = Scratch::new();
+    scratch.write("slow.yaml", "name: slow\nsteps:\n  - id: long\n    command: echo begun >> trace; sleep 4; echo ended >> trace\n");
+    let mut running = scratch.start(&["run", "./slow.yaml"]);
+    super::support::await_that("the work began", || (lines(&scratch.path("trace")) == ["begun"]).then_some(()));
+    running.signal(Signal::INT);
+    let done = running.end();
+    assert_eq!(done.code, 130, "{done:?}");
+    let short = scratch.short("@");
+    assert!(done.err.contains(&format!("everfold resume {short}")), "{}", done.err);
+    assert_eq!(scratch.run(&["resume", &short]).code, 0);
+    assert_eq!(lines(&scratch.path("trace")), ["begun", "ended"], "the process lived on and was not run again");
+}
+
+#[test]
+fn p5_ctrl_c_twice_cancels() {
+    let scratch = Scratch::new();
+    scratch.write("slow.yaml", "name: slow\nsteps:\n  - id: long\n    command: echo begun >> trace; sleep 60\n");
+    let mut running = scratch.start(&["run", "./slow.yaml"]);
+    super::support::await_that("the work began", || (lines(&scratch.path("trace")) == ["begun"]).then_some(()));
+    running.signal(Signal::INT);
+    // Signals of one kind merge while none was taken: the second one waits for the first one's answer.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    running.signal(Signal::INT);
+    assert_eq!(running.end().code, 5);
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "cancelled");
+}
+
+#[test]
+fn a_process_that_kills_itself_behind_an_event_is_gone_on_with() {
+    let scratch = Scratch::new();
+    scratch.write("two.yaml", "name: two\nsteps:\n  - id: a\n    command: echo a >> trace\n  - id: b\n    command: echo b >> trace\n");
+    let done = scratch.run(&["run", "./two.yaml", "--crash-after", "StepSucceeded"]);
+    assert_eq!(done.code, -1, "{done:?}");
+    assert_eq!(scratch.run(&["resume", "@"]).code, 0);
+    assert_eq!(lines(&scratch.path("trace")), ["a", "b"]);
+    assert_eq!(scratch.run(&["replay", "@"]).code, 0);
+    assert_eq!(scratch.run(&["store", "verify"]).code, 0);
+}

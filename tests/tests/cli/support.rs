@@ -1,0 +1,156 @@
+//! A scratch folder with pipelines, and the program in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Done {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// A scratch folder.
+pub(crate) struct Scratch {
+    folder: TempDir,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path(".everfold")
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_everfold-under-test"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_remove("EVERFOLD_DIR")
+            .env_remove("EVERFOLD_LOG")
+            .env("EVERFOLD_USER", "ada")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Done {
+        self.command(args).output().unwrap().into()
+    }
+
+    /// Starts the program and goes on.
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        Running(Some(self.command(args).spawn().unwrap()))
+    }
+
+    /// The short id of a run.
+    pub(crate) fn short(&self, run: &str) -> String {
+        self.run(&["show", run, "--json"]).json()["short_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a run is in a status.
+    pub(crate) fn await_status(&self, run: &str, status: &str) -> Value {
+        await_that(&format!("run {run} is {status}"), || {
+            let done = self.run(&["show", run, "--json"]);
+            let view: Value = serde_json::from_str(&done.out).ok()?;
+            (view["status"] == status).then_some(view)
+        })
+    }
+
+    /// Waits until somebody listens on the folder's socket.
+    pub(crate) fn await_owner(&self) {
+        let socket = self.data().join("everfold.sock");
+        await_that("an owner listens", || std::os::unix::net::UnixStream::connect(&socket).ok());
+    }
+}
+
+/// A process that is ended with the test.
+pub(crate) struct Running(Option<Child>);
+
+impl Running {
+    pub(crate) fn kill(&mut self) {
+        self.child().kill().unwrap();
+        self.child().wait().unwrap();
+    }
+
+    pub(crate) fn signal(&mut self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(self.child());
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Done {
+        self.0.take().unwrap().wait_with_output().unwrap().into()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _gone = child.kill();
+            let _gone = child.wait();
+        }
+    }
+}
+
+/// Waits for something, looking often.
+pub(crate) fn await_that<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Lines of a file; none where it is not there.
+pub(crate) fn lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// Puts words in place of what differs from run to run: ids, times, folders.
+pub(crate) fn fixed(text: &str, scratch: &Scratch, runs: &[(&str, &str)]) -> String {
+    let mut text = text.replace(&scratch.path("").display().to_string().trim_end_matches('/').to_owned(), "FOLDER");
+    for (id, name) in runs {
+        text = text.replace(id, name);
+    }
+    text
+}

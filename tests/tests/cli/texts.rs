@@ -1,0 +1,54 @@
+//! The shape of what people read, with ids and times left out.
+
+use super::support::{Scratch, fixed};
+
+/// Puts a word for every span and instant.
+fn timeless(text: &str) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches([',', ')']);
+        let is_span = bare.ends_with(['s', 'm']) && bare.starts_with(|c: char| c.is_ascii_digit() || c == '+');
+        let is_date = bare.len() == 10 && bare.starts_with("20") && bare.contains('-');
+        let is_time = bare.len() >= 9 && bare.as_bytes().get(2) == Some(&b':') && bare.as_bytes().get(5) == Some(&b':');
+        match () {
+            () if is_span => word.replace(bare, "SPAN"),
+            () if is_date => word.replace(bare, "DATE"),
+            () if is_time => word.replace(bare, "TIME"),
+            () => word.to_owned(),
+        }
+    };
+    let line = |line: &str| line.split_whitespace().map(word).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn show_runs_inbox_and_events_answer_at_a_glance() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "ship.yaml",
+        "name: ship\nsteps:\n  - id: build\n    command: echo built\n    gates:\n      - { id: made, command: 'true' }\n  - id: approve\n    approval: { title: Ship it?, roles: [product] }\n  - id: deploy\n    command: echo broken >&2; exit 2\n",
+    );
+    scratch.run(&["run", "./ship.yaml", "--no-wait", "--title", "The first"]);
+    let short = scratch.short("@");
+    let mut texts = Vec::new();
+    let mut see = |args: &[&str]| {
+        let done = scratch.run(args);
+        let shown = fixed(&timeless(&done.out), &scratch, &[(&short, "SHORT")]);
+        texts.push(format!("$ everfold {}\n{shown}\n", args.join(" ").replace(&short, "SHORT")));
+    };
+    see(&["show"]);
+    see(&["runs"]);
+    see(&["inbox"]);
+    see(&["events"]);
+    see(&["approve", &short]);
+    scratch.await_status("@", "failed");
+    see(&["show"]);
+    insta::assert_snapshot!(texts.join("\n"));
+}
+
+#[test]
+fn help_names_every_verb() {
+    let scratch = Scratch::new();
+    let help = scratch.run(&["--help"]);
+    assert_eq!(help.code, 0);
+    insta::assert_snapshot!(help.out);
+}
