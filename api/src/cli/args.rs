@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// A durable workflow engine: pipelines of commands, agents and people that survive anything.
 #[derive(Debug, Parser)]
-#[command(name = "everfold", version, about, disable_help_subcommand = false, max_term_width = 110)]
+#[command(name = "everfold", bin_name = "everfold", version, max_term_width = 110)]
 #[command(
     after_help = "RUN is an id, a short id, at least 4 digits of one, @ for the newest run, @1 for the one before.\n\
 Exit codes: 0 success, 1 run failed, 2 usage, 3 no such thing, 4 refused, 5 cancelled, 6 people awaited, 7 store, 130 interrupted."

@@ -29,8 +29,9 @@ fn is_path(pipeline: &str) -> bool {
     pipeline.contains('/') || pipeline.ends_with(".yaml") || pipeline.ends_with(".yml")
 }
 
-/// Finds a pipeline and checks it; problems of a file are printed in full.
-pub(crate) fn load(pipeline: &str) -> Result<Loaded, Fault> {
+/// Finds a pipeline and checks it. Problems of a file are printed in full; as JSON they are in the
+/// fault.
+pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<Loaded, Fault> {
     if !is_path(pipeline) {
         let as_file = ["yaml", "yml"].map(|end| format!("{pipeline}.{end}"));
         let near = as_file.iter().find(|file| Path::new(file).is_file());
@@ -50,8 +51,13 @@ pub(crate) fn load(pipeline: &str) -> Result<Loaded, Fault> {
     match definition::parse(&text, pipeline, &files) {
         Ok(checked) => Ok(Loaded { checked, text: Some(text), name: pipeline.to_owned() }),
         Err(problems) => {
+            let fault = Fault::new(Code::BadPipeline, format!("{pipeline}: {}", problems.summary()));
+            if as_json {
+                let errors = problems.0.iter().map(|problem| json!(problem)).collect();
+                return Err(fault.errors(errors));
+            }
             print_problems(&problems.0);
-            Err(Fault::new(Code::BadPipeline, format!("{pipeline}: {}", problems.summary())))
+            Err(fault)
         }
     }
 }
@@ -71,7 +77,7 @@ pub(crate) fn run(args: &PipelineArgs, as_json: bool) -> Result<u8, Fault> {
         PipelineVerb::Show { pipeline } => show(&out, pipeline, as_json),
         PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
         PipelineVerb::Graph { pipeline, svg } => {
-            let loaded = load(pipeline)?;
+            let loaded = load(pipeline, as_json)?;
             let definition = &loaded.checked.definition;
             out.raw(&if *svg { crate::graph::svg(definition) } else { crate::graph::text(definition) });
             Ok(0)
@@ -80,7 +86,7 @@ pub(crate) fn run(args: &PipelineArgs, as_json: bool) -> Result<u8, Fault> {
 }
 
 fn check(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
-    let loaded = load(pipeline)?;
+    let loaded = load(pipeline, as_json)?;
     let Checked { definition, warnings } = &loaded.checked;
     let view = PipelineView::of(definition, origin(&loaded), None);
     if as_json {
@@ -124,7 +130,7 @@ fn list(out: &Out, as_json: bool) -> Result<u8, Fault> {
 }
 
 fn show(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
-    let loaded = load(pipeline)?;
+    let loaded = load(pipeline, as_json)?;
     let text = loaded.text.clone().or_else(|| builtin::find(pipeline).map(|found| found.text.to_owned()));
     let view = PipelineView::of(&loaded.checked.definition, origin(&loaded), text);
     if as_json {

@@ -97,10 +97,9 @@ impl Owner {
         if let Some(schema) = &checked.definition.input
             && let Err(problems) = definition::input::check(schema, &begin.input)
         {
-            let hint = problems.iter().find_map(|problem| problem.hint.clone());
+            let name = &checked.definition.name;
             let errors = problems.iter().map(|problem| json!(problem)).collect();
-            return Err(Fault::new(Code::BadInput, "the input does not fit the pipeline's schema")
-                .hinted(hint)
+            return Err(Fault::new(Code::BadInput, format!("the input does not fit the schema of {name}"))
                 .errors(errors));
         }
         let started = self

@@ -31,7 +31,11 @@ fn p4_when_the_owner_is_killed_the_waiting_command_takes_over() {
     let done = waiting.end();
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "succeeded");
-    assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "running", "nobody asked for that one");
+    assert_eq!(
+        scratch.run(&["show", "@1", "--json"]).json()["status"],
+        "running",
+        "nobody asked for that one"
+    );
     assert_eq!(scratch.run(&["resume", "@1"]).code, 0);
     assert_eq!(lines(&scratch.path("trace")).len(), 4, "nothing ran twice");
 }
@@ -58,7 +62,9 @@ fn a_detached_run_goes_on_in_the_background_which_ends_with_it() {
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(scratch.run(&["watch", "@"]).code, 0);
     assert_eq!(lines(&scratch.path("trace")), ["one", "two"]);
-    await_that("the background owner ends", || (!scratch.data().join("everfold.sock").exists()).then_some(()));
+    await_that("the background owner ends", || {
+        (!scratch.data().join("everfold.sock").exists()).then_some(())
+    });
 }
 
 #[test]
@@ -72,7 +78,9 @@ fn a_detached_run_outlives_the_foreground_owner_it_was_started_through() {
     assert_eq!(owner.end().code, 0);
     scratch.await_status("@", "succeeded");
     assert_eq!(lines(&scratch.path("trace")), ["one", "two"]);
-    await_that("the background owner ends", || (!scratch.data().join("everfold.sock").exists()).then_some(()));
+    await_that("the background owner ends", || {
+        (!scratch.data().join("everfold.sock").exists()).then_some(())
+    });
 }
 
 #[test]
@@ -94,7 +102,8 @@ fn the_socket_is_for_its_user_only() {
     scratch.write("asks.yaml", "name: asks\nsteps:\n  - id: ok\n    approval: { title: Right? }\n");
     let _owner = scratch.start(&["run", "./asks.yaml"]);
     scratch.await_owner();
-    let mode = |name: &str| std::fs::metadata(scratch.data().join(name)).unwrap().permissions().mode() & 0o777;
+    let mode =
+        |name: &str| std::fs::metadata(scratch.data().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("everfold.sock"), 0o600);
     assert_eq!(mode(""), 0o700);
     let record = std::fs::read_to_string(scratch.data().join("owner.json")).unwrap();

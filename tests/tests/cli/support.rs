@@ -148,7 +148,8 @@ pub(crate) fn lines(path: &Path) -> Vec<String> {
 
 /// Puts words in place of what differs from run to run: ids, times, folders.
 pub(crate) fn fixed(text: &str, scratch: &Scratch, runs: &[(&str, &str)]) -> String {
-    let mut text = text.replace(&scratch.path("").display().to_string().trim_end_matches('/').to_owned(), "FOLDER");
+    let mut text =
+        text.replace(&scratch.path("").display().to_string().trim_end_matches('/').to_owned(), "FOLDER");
     for (id, name) in runs {
         text = text.replace(id, name);
     }

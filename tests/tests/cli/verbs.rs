@@ -31,7 +31,9 @@ fn comparable(done: &Done) -> (i32, Vec<String>, Vec<String>) {
         let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
         lines
             .map(|line| match line.find(" ago") {
-                Some(_) => line.split_whitespace().filter(|word| !is_span(word)).collect::<Vec<_>>().join(" "),
+                Some(_) => {
+                    line.split_whitespace().filter(|word| !is_span(word)).collect::<Vec<_>>().join(" ")
+                }
                 None => line.split_whitespace().filter(|word| !is_span(word)).collect::<Vec<_>>().join(" "),
             })
             .collect()
@@ -91,7 +93,8 @@ fn logs_print_only_what_the_process_wrote() {
     let scratch = waiting();
     assert_eq!(scratch.run(&["logs", "@", "build"]).out, "building\nbuilt\n");
     assert_eq!(scratch.run(&["logs", "@", "build", "--tail", "1"]).out, "built\n");
-    let json: Value = serde_json::from_str(scratch.run(&["logs", "--json"]).out.lines().next().unwrap()).unwrap();
+    let json: Value =
+        serde_json::from_str(scratch.run(&["logs", "--json"]).out.lines().next().unwrap()).unwrap();
     assert_eq!((&json["source"], &json["text"]), (&"stdout".into(), &"building".into()));
 }
 
@@ -156,7 +159,10 @@ fn looking_at_a_folder_that_is_not_there_makes_none() {
 #[test]
 fn a_folder_that_was_copied_reads_and_does_not_act_until_it_is_adopted() {
     let scratch = waiting();
-    let copied = std::process::Command::new("cp").args(["-r", ".everfold", "copy"]).current_dir(scratch.path("")).status();
+    let copied = std::process::Command::new("cp")
+        .args(["-r", ".everfold", "copy"])
+        .current_dir(scratch.path(""))
+        .status();
     assert!(copied.unwrap().success());
     assert_eq!(scratch.run(&["--dir", "copy", "show", "@"]).code, 0);
     let refused = scratch.run(&["--dir", "copy", "approve", "@"]);

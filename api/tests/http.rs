@@ -1,0 +1,227 @@
+//! The routes over a store in memory: every error is a problem document, writes are recognised,
+//! streams go on where they were left.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, Response};
+use everfold_api::http::Caller;
+use everfold_api::owner::{self, Held};
+use everfold_engine::layout::Layout;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+const STEPS: &str = "\
+name: steps
+steps:
+  - id: a
+    function: everfold.noop
+  - id: ok
+    approval: { title: Right? }
+  - id: b
+    function: everfold.echo
+    with: { done: true }
+output: ${steps.b.output}
+";
+
+struct Api {
+    held: Held,
+    _folder: tempfile::TempDir,
+}
+
+impl Api {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { held: owner::imagine(Layout::new(folder.path().join("data"))).unwrap(), _folder: folder }
+    }
+
+    fn routes(&self) -> Router {
+        self.held.routes()
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path).extension(Caller::local("ada"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.routes().oneshot(request.body(body.into()).unwrap()).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        read(self.send("GET", path, &[], Body::empty()).await).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        read(self.send("POST", path, &[], body.to_string()).await).await
+    }
+
+    /// Starts the pipeline and waits until it asks.
+    async fn asking(&self) -> String {
+        let (status, run) = self.post("/api/v1/runs", json!({ "definition": STEPS })).await;
+        assert_eq!(status, 201, "{run}");
+        let id = run["id"].as_str().unwrap().to_owned();
+        self.until(&id, "waiting").await;
+        id
+    }
+
+    async fn until(&self, run: &str, status: &str) -> Value {
+        let mut events = self.held.owner().store().subscribe(everfold_engine::id::Position::FIRST);
+        loop {
+            let (_, view) = self.get(&format!("/api/v1/runs/{run}")).await;
+            if view["status"] == status {
+                return view;
+            }
+            let _more = tokio::time::timeout(std::time::Duration::from_millis(50), events.next()).await;
+        }
+    }
+}
+
+async fn read(response: Response<Body>) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_document_with_a_code() {
+    let api = Api::new();
+    let big = "x".repeat(5 * 1024 * 1024);
+    let cases: Vec<(&str, &str, String, u16, &str)> = vec![
+        ("GET", "/api/v1/nothing", String::new(), 404, "EF0207"),
+        ("GET", "/elsewhere", String::new(), 404, "EF0207"),
+        ("DELETE", "/api/v1/runs", String::new(), 405, "EF0208"),
+        ("POST", "/api/v1/runs", "{".into(), 400, "EF0210"),
+        ("POST", "/api/v1/runs", r#"{"definitoin": ""}"#.into(), 422, "EF0211"),
+        ("POST", "/api/v1/runs", "{}".into(), 422, "EF0211"),
+        ("POST", "/api/v1/runs", r#"{"pipeline": "nothing"}"#.into(), 404, "EF0205"),
+        ("POST", "/api/v1/runs", r#"{"definition": "name: x"}"#.into(), 422, "EF0213"),
+        ("POST", "/api/v1/runs", big, 413, "EF0209"),
+        ("GET", "/api/v1/runs?limit=0", String::new(), 422, "EF0211"),
+        ("GET", "/api/v1/runs?sttus=x", String::new(), 422, "EF0211"),
+        ("GET", "/api/v1/runs?cursor=other-3", String::new(), 422, "EF0211"),
+        ("GET", "/api/v1/runs/ffff", String::new(), 404, "EF0201"),
+        ("POST", "/api/v1/inbox/ffff:a:1", r#"{"decision": "approve"}"#.into(), 404, "EF0204"),
+        ("POST", "/api/v1/inbox/ffff:a:1", r#"{"decision": "perhaps"}"#.into(), 422, "EF0211"),
+        ("GET", "/api/v1/pipelines/nothing", String::new(), 404, "EF0205"),
+    ];
+    for (method, path, body, status, code) in cases {
+        let response = api.send(method, path, &[], body).await;
+        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+        let (seen, problem) = read(response).await;
+        assert_eq!((seen, problem["code"].as_str()), (status, Some(code)), "{method} {path}: {problem}");
+        assert_eq!(kind, "application/problem+json", "{method} {path}");
+        assert_eq!(problem["status"], status);
+    }
+}
+
+#[tokio::test]
+async fn a_request_from_nobody_is_refused() {
+    let api = Api::new();
+    let request = Request::builder().uri("/healthz").body(Body::empty()).unwrap();
+    assert_eq!(api.routes().oneshot(request).await.unwrap().status(), 500);
+}
+
+#[tokio::test]
+async fn s10_a_repeated_write_gets_the_first_answer_and_another_body_422() {
+    let api = Api::new();
+    let start = |title: &str| json!({ "definition": STEPS, "title": title }).to_string();
+    let key = [("idempotency-key", "k")];
+    let first = api.send("POST", "/api/v1/runs", &key, start("one")).await;
+    assert!(first.headers().contains_key("everfold-position"));
+    let place = first.headers()["location"].to_str().unwrap().to_owned();
+    let (_, first) = read(first).await;
+    assert_eq!(place, format!("/api/v1/runs/{}", first["id"].as_str().unwrap()));
+    let (status, second) = read(api.send("POST", "/api/v1/runs", &key, start("one")).await).await;
+    assert_eq!((status, &second["id"]), (201, &first["id"]));
+    let (status, other) = read(api.send("POST", "/api/v1/runs", &key, start("two")).await).await;
+    assert_eq!((status, &other["code"]), (422, &"EF0214".into()));
+    assert_eq!(api.get("/api/v1/runs").await.1["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn l19_a_decision_is_taken_once_and_another_is_refused() {
+    let api = Api::new();
+    let run = api.asking().await;
+    let (_, inbox) = api.get("/api/v1/inbox").await;
+    let task = inbox["items"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/inbox/{task}");
+    assert_eq!(api.post(&path, json!({ "decision": "approve" })).await.0, 200);
+    let view = api.until(&run, "succeeded").await;
+    assert_eq!(view["output"], json!({ "done": true }));
+    let (status, refused) = api.post(&path, json!({ "decision": "reject" })).await;
+    assert_eq!(status, 409, "{refused}");
+    assert!(api.get("/api/v1/inbox").await.1["items"].as_array().unwrap().is_empty());
+    let (_, audit) = api.get(&format!("/api/v1/runs/{run}/audit")).await;
+    assert_eq!(
+        (&audit["items"][0]["kind"], &audit["items"][0]["actor"]),
+        (&"vote".into(), &"user:ada".into())
+    );
+    let (_, replay) = api.get(&format!("/api/v1/runs/{run}/replay")).await;
+    assert_eq!(replay["differences"], json!([]), "{replay}");
+}
+
+/// The versions of a stream up to its end, or so many of them.
+async fn versions(response: Response<Body>, most: usize) -> Vec<u64> {
+    let (mut body, mut text, mut seen) = (response.into_body(), String::new(), Vec::new());
+    while seen.len() < most {
+        let Some(frame) = body.frame().await else { break };
+        let bytes: Bytes = frame.unwrap().into_data().unwrap();
+        text.push_str(std::str::from_utf8(&bytes).unwrap());
+        seen = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("id: ")?.rsplit_once('-')?.1.parse().ok())
+            .collect();
+    }
+    seen
+}
+
+#[tokio::test]
+async fn s13_a_stream_goes_on_behind_the_last_event_id_and_ends_with_the_run() {
+    let api = Arc::new(Api::new());
+    let run = api.asking().await;
+    let path = format!("/api/v1/runs/{run}/events/stream");
+    let first = versions(api.send("GET", &path, &[], Body::empty()).await, 3).await;
+    assert_eq!(first[..3], [1, 2, 3]);
+    let (_, health) = api.get("/healthz").await;
+    let id = format!("{}-3", health["epoch"].as_str().unwrap());
+    let rest = api.send("GET", &path, &[("last-event-id", &id)], Body::empty()).await;
+    let rest = tokio::spawn(versions(rest, usize::MAX));
+    assert_eq!(
+        api.post(&format!("/api/v1/inbox/{}", &run[28..]), json!({ "decision": "approve" })).await.0,
+        200
+    );
+    let rest = tokio::time::timeout(std::time::Duration::from_secs(30), rest).await.unwrap().unwrap();
+    let last = api.until(&run, "succeeded").await["version"].as_u64().unwrap();
+    assert_eq!(rest, (4..=last).collect::<Vec<_>>());
+    let foreign = api.send("GET", &path, &[("last-event-id", "feed-3")], Body::empty()).await;
+    assert_eq!(foreign.status(), 422, "an id of another copy of the store");
+}
+
+#[tokio::test]
+async fn the_state_at_a_version_and_the_lists_have_bounds() {
+    let api = Api::new();
+    let run = api.asking().await;
+    let (_, then) = api.get(&format!("/api/v1/runs/{run}/state?version=1")).await;
+    assert_eq!((&then["version"], &then["status"]), (&1.into(), &"running".into()));
+    for (query, code) in [
+        ("version=0", "EF0215"),
+        ("version=99", "EF0215"),
+        ("version=1&at=x", "EF0211"),
+        ("at=noon", "EF0211"),
+    ] {
+        let (_, problem) = api.get(&format!("/api/v1/runs/{run}/state?{query}")).await;
+        assert_eq!(problem["code"], code, "{query}");
+    }
+    let (_, page) = api.get(&format!("/api/v1/runs/{run}/events?limit=2")).await;
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let (_, next) = api.get(&format!("/api/v1/runs/{run}/events?limit=2&cursor={cursor}")).await;
+    assert_eq!(next["items"][0]["version"], 3);
+}

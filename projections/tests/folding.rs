@@ -1,0 +1,259 @@
+//! Laws of the read models over histories that the real core decided.
+
+use std::sync::Arc;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::decide::{Decision, Loaded, decide};
+use everfold_engine::definition::{NoFiles, OnLost, Vote, parse};
+use everfold_engine::effect::{Effect, effects};
+use everfold_engine::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
+use everfold_engine::event::{UnblockDecision, encode};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::id::{InputId, Position, RunId, Version};
+use everfold_engine::input::{Input, InputKind, Start};
+use everfold_engine::json::{Hash, JsonText};
+use everfold_engine::state::{Awaited, RunState, RunStatus};
+use everfold_engine::time::Timestamp;
+use everfold_projections::{Models, RunFilter, TaskKind};
+use proptest::prelude::*;
+use serde_json::json;
+
+const PIPELINE: &str = "\
+name: everything
+steps:
+  - id: a
+    command: work
+    retry: { attempts: 2, backoff: 1s..2s }
+    gates:
+      - { id: checked, command: check, poll: { every: 5s, max: 2 }, on_fail: { rework: a, max: 1 } }
+  - id: b
+    needs: [a]
+    foreach: { in: '${[1, 2, 3]}', max_in_flight: 2, on_failure: continue }
+    command: work
+    on_fail: block
+  - id: c
+    needs: [a]
+    approval: { title: Right?, on_reject: { rework: a } }
+  - id: d
+    needs: [b, c]
+    command: last
+";
+
+/// A run that random choices lead through the core.
+struct Lived {
+    run: RunId,
+    state: RunState,
+    events: Vec<Envelope>,
+    now: i64,
+    inputs: u128,
+}
+
+impl Lived {
+    fn begin() -> Self {
+        let definition = Arc::new(parse(PIPELINE, "everything.yaml", &NoFiles).unwrap().definition);
+        let run: RunId = "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap();
+        let mut lived = Self {
+            run,
+            state: RunState::new(definition),
+            events: Vec::new(),
+            now: 1_790_000_000_000,
+            inputs: 0,
+        };
+        let start = Start {
+            run,
+            input: JsonText::new(&json!({})),
+            title: Some("A title".into()),
+            labels: Default::default(),
+            cwd: None,
+            entropy: 7,
+        };
+        lived.tell(InputKind::Start(start), Actor::User("ada".into()));
+        lived
+    }
+
+    /// Decides on an input; a refused one changes nothing.
+    fn tell(&mut self, kind: InputKind, actor: Actor) {
+        self.inputs += 1;
+        self.now += 1_000;
+        let input = Input { id: InputId(self.inputs.to_be_bytes()), at: Timestamp(self.now), actor, kind };
+        let because = self.state.version();
+        let Ok(Decision::Events(batch)) = decide(&mut self.state, &input, &Loaded::default()) else { return };
+        for event in batch.events {
+            let (schema, payload) = encode(&event).unwrap();
+            let number = self.events.len() as u64 + 1;
+            let previous = self.events.last().map_or(Hash::ZERO, |event| event.hash);
+            let header = EventHeader {
+                stream: StreamId::run(self.run),
+                version: Version(number),
+                recorded_at: input.at,
+                actor: input.actor.clone(),
+                cause: Cause { input: input.id, because },
+                kind: event.kind(),
+                schema,
+                flags: 0,
+                payload_hash: Hash::ZERO,
+            };
+            let NewEvent { header, hash, payload } = NewEvent::link(header, payload, &previous);
+            self.events.push(Envelope {
+                header,
+                hash,
+                position: Position(number),
+                committed_at: input.at,
+                payload,
+            });
+        }
+    }
+
+    /// Lets something happen that can happen now.
+    fn step(&mut self, which: usize, how: u8) {
+        let open = effects(&self.state);
+        if let Some(effect) = open.get(which % open.len().max(1))
+            && how < 220
+        {
+            return self.happen(effect.clone(), how);
+        }
+        let user = Actor::User("ada".into());
+        match how % 6 {
+            0 | 1 => {
+                let asked = self.state.awaited().into_iter().find_map(|awaited| match awaited {
+                    Awaited::Approval { id, .. } => Some(id),
+                    _other => None,
+                });
+                if let Some(id) = asked {
+                    let vote = if how % 2 == 0 { Vote::Approve } else { Vote::Reject };
+                    self.tell(InputKind::Vote { id, vote, comment: None, roles: Vec::new() }, user);
+                }
+            }
+            2 | 3 => {
+                let decision = if how % 2 == 0 { UnblockDecision::Retry } else { UnblockDecision::Skip };
+                let path = self.state.awaited().into_iter().find_map(|awaited| match awaited {
+                    Awaited::Unblock { path, .. } => Some(path),
+                    _other => None,
+                });
+                self.tell(InputKind::Unblock { path, decision, output: None, reason: None }, user);
+            }
+            4 if how > 250 => self.tell(InputKind::Cancel { reason: None }, user),
+            4 => self.tell(InputKind::Pause { reason: None }, user),
+            _ => self.tell(InputKind::Resume { reason: None }, user),
+        }
+    }
+
+    fn happen(&mut self, effect: Effect, how: u8) {
+        let kind = match effect {
+            Effect::Attempt { id, started: false } if how % 3 == 0 => InputKind::AttemptStarted { id },
+            Effect::Attempt { id, .. } | Effect::Stop { id } if how % 11 == 0 => {
+                InputKind::AttemptLost { id, reason: "gone".into(), fallback: OnLost::Block }
+            }
+            Effect::Attempt { id, .. } | Effect::Stop { id } => {
+                let result = match how % 4 {
+                    0 => Err(Failure::new(FailureKind::Exit, "exit 1")),
+                    _ => Ok(JsonText::new(&json!({ "exit_code": 0, "stdout": "" }))),
+                };
+                InputKind::AttemptFinished {
+                    id,
+                    result,
+                    commit: None,
+                    artefacts: Vec::new(),
+                    ended_at: Timestamp(self.now),
+                }
+            }
+            Effect::Probe { id, gate, probe_no } if how % 7 == 0 => InputKind::ProbeFailed {
+                id,
+                gate,
+                probe_no,
+                message: "no answer".into(),
+                permanent: false,
+                took_ms: 1,
+            },
+            Effect::Probe { id, gate, probe_no } => InputKind::ProbeFinished {
+                id,
+                gate,
+                probe_no,
+                evidence: JsonText::new(
+                    &json!({ "argv": ["check"], "exit": u8::from(how % 3 == 0), "output": "" }),
+                ),
+                took_ms: 1,
+            },
+            Effect::Timer { timer, at } => {
+                self.now = self.now.max(at.0);
+                InputKind::TimerFired { timer, due: at }
+            }
+            Effect::Workspace => InputKind::WorkspacePrepared(Err(Failure::new(FailureKind::Spawn, "none"))),
+            Effect::Advance => InputKind::Advance,
+        };
+        self.tell(kind, Actor::Engine);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// The list's status is the run's own, whatever happened; the inbox asks what the run awaits.
+    #[test]
+    fn the_models_agree_with_the_runs_own_state(choices in prop::collection::vec((0_usize..8, any::<u8>()), 1..120)) {
+        let mut lived = Lived::begin();
+        let mut models = Models::default();
+        for (which, how) in choices {
+            lived.step(which, how);
+            lived.events.iter().for_each(|event| models.apply(event));
+            let row = models.runs.get(lived.run).unwrap();
+            let trace: Vec<&str> = lived
+                .events
+                .iter()
+                .filter_map(|event| everfold_engine::event::RunEvent::name_of(event.header.kind))
+                .collect();
+            prop_assert_eq!(row.status, lived.state.status(), "after {:?}", trace);
+            prop_assert_eq!(row.version, lived.state.version());
+            let awaited = lived.state.awaited();
+            let approvals = awaited.iter().filter(|it| matches!(it, Awaited::Approval { .. })).count();
+            let blocked = awaited.iter().filter(|it| matches!(it, Awaited::Unblock { .. })).count();
+            let tasks = models.inbox.list(None);
+            let asked = tasks.iter().filter(|task| matches!(task.kind, TaskKind::Approval { .. })).count();
+            prop_assert_eq!(asked, approvals, "after {:?}", trace);
+            prop_assert_eq!(tasks.len() - asked, blocked, "after {:?}", trace);
+        }
+    }
+
+    /// Folded from the first event, cut anywhere and gone on with, and with repeats: the same models.
+    #[test]
+    fn folded_from_zero_equals_kept_live(
+        choices in prop::collection::vec((0_usize..8, any::<u8>()), 1..80),
+        cut in 0_usize..200,
+    ) {
+        let mut lived = Lived::begin();
+        let mut live = Models::default();
+        for (which, how) in choices {
+            lived.step(which, how);
+            // The whole log is shown again and again: what was folded is passed over.
+            lived.events.iter().for_each(|event| live.apply(event));
+        }
+        let cut = cut % (lived.events.len() + 1);
+        let mut rebuilt = Models::default();
+        lived.events[..cut].iter().for_each(|event| rebuilt.apply(event));
+        lived.events[cut.saturating_sub(3)..].iter().for_each(|event| rebuilt.apply(event));
+        prop_assert_eq!(rebuilt, live);
+    }
+}
+
+#[test]
+fn lists_are_filtered_newest_first_and_cut_by_a_cursor() {
+    let mut models = Models::default();
+    let lived = Lived::begin();
+    for number in 0..5_u64 {
+        let mut event = lived.events[0].clone();
+        let run: RunId = format!("0198c1f0-0000-7000-8000-00000000000{number}").parse().unwrap();
+        event.header.stream = StreamId::run(run);
+        event.position = Position(number + 1);
+        models.apply(&event);
+    }
+    let all = models.runs.list(&RunFilter::default(), None, 10);
+    assert_eq!((all.items.len(), all.next), (5, None));
+    assert!(all.items[0].position > all.items[4].position);
+    let first = models.runs.list(&RunFilter::default(), None, 2);
+    let second = models.runs.list(&RunFilter::default(), first.next, 2);
+    assert_eq!(second.items.iter().map(|row| row.position.get()).collect::<Vec<_>>(), [3, 2]);
+    let ended = RunFilter { status: vec![RunStatus::Succeeded], ..RunFilter::default() };
+    assert!(models.runs.list(&ended, None, 10).items.is_empty());
+    let words = RunFilter { words: vec!["TITLE".into(), "every".into()], ..RunFilter::default() };
+    assert_eq!(models.runs.list(&words, None, 10).items.len(), 5);
+}
