@@ -30,7 +30,7 @@ const MAX_MS: u64 = 3_650 * 86_400_000;
 pub fn format(span: Duration) -> String {
     let millis = span.as_millis();
     for (unit_ms, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if millis >= unit_ms && millis % unit_ms == 0 {
+        if millis >= unit_ms && millis.is_multiple_of(unit_ms) {
             return format!("{}{unit}", millis / unit_ms);
         }
     }

@@ -5,6 +5,7 @@
 //! not change the hash of a pipeline that does not use it.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,35 @@ pub struct Definition {
     /// Texts of the files that the pipeline names (prompts, roles), by the path as written.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// What follows from the rest; a clone that is changed finds its own.
+    #[serde(skip)]
+    pub(crate) derived: Derived,
+}
+
+/// What follows from a definition, found once: thousands of runs may be pinned to the same one.
+#[derive(Default)]
+pub(crate) struct Derived {
+    hash: OnceLock<Hash>,
+    pub(crate) shape: OnceLock<Arc<crate::state::Shape>>,
+}
+
+impl Clone for Derived {
+    /// A copy may be changed, so it finds its own.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Derived {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl std::fmt::Debug for Derived {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Derived")
+    }
 }
 
 impl Definition {
@@ -57,7 +87,7 @@ impl Definition {
     /// The pipeline's identity: BLAKE3 of the canonical document.
     #[must_use]
     pub fn hash(&self) -> Hash {
-        Hash::of(self.document().as_bytes())
+        *self.derived.hash.get_or_init(|| Hash::of(self.document().as_bytes()))
     }
 }
 

@@ -40,6 +40,7 @@ pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked
             on_finish: finish.into_iter().map(|draft| draft.step).collect(),
             output: pipeline.output,
             files: std::mem::take(&mut reader.loaded),
+            derived: Default::default(),
         });
     }
     let mut problems = Problems(reader.problems);

@@ -1,7 +1,7 @@
 //! The facts of a run.
 //!
 //! Law: a struct here is frozen once released. What changes gets a new schema number and an
-//! upcaster in [`codec`]; kinds keep their numbers for ever, whatever their order.
+//! upcaster in `codec`; kinds keep their numbers for ever, whatever their order.
 //!
 //! Values that may be large are [`Payload`]s; JSON is canonical text. The time, the actor and the
 //! cause of an event stand in its envelope.

@@ -6,17 +6,23 @@ use std::sync::Arc;
 use crate::definition::{Definition, Step, Task, Work};
 use crate::id::StepId;
 
-/// A definition with its steps numbered: first `steps`, then `on_finish`.
-#[derive(Debug)]
+/// A definition with its steps numbered: first `steps`, then `on_finish`. Cheap to clone.
+#[derive(Debug, Clone)]
 pub(crate) struct Graph {
     pub(crate) definition: Arc<Definition>,
+    shape: Arc<Shape>,
+}
+
+/// The numbers of the steps, and who needs whom; shared by all runs of a definition.
+#[derive(Debug)]
+pub(crate) struct Shape {
     index: HashMap<StepId, usize>,
     needs: Vec<Vec<usize>>,
     dependents: Vec<Vec<usize>>,
 }
 
-impl Graph {
-    pub(crate) fn new(definition: Arc<Definition>) -> Self {
+impl Shape {
+    fn new(definition: &Definition) -> Self {
         let all = || definition.steps.iter().chain(&definition.on_finish);
         let index: HashMap<StepId, usize> =
             all().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
@@ -29,7 +35,14 @@ impl Graph {
                 dependents[*need].push(at);
             }
         }
-        Self { definition, index, needs, dependents }
+        Self { index, needs, dependents }
+    }
+}
+
+impl Graph {
+    pub(crate) fn new(definition: Arc<Definition>) -> Self {
+        let shape = definition.derived.shape.get_or_init(|| Arc::new(Shape::new(&definition))).clone();
+        Self { definition, shape }
     }
 
     /// The number of steps of the main graph; higher indexes are `on_finish` steps.
@@ -38,7 +51,7 @@ impl Graph {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.needs.len()
+        self.shape.needs.len()
     }
 
     pub(crate) fn is_finish(&self, at: usize) -> bool {
@@ -53,15 +66,15 @@ impl Graph {
     }
 
     pub(crate) fn find(&self, step: &StepId) -> Option<usize> {
-        self.index.get(step).copied()
+        self.shape.index.get(step).copied()
     }
 
     pub(crate) fn needs(&self, at: usize) -> &[usize] {
-        &self.needs[at]
+        &self.shape.needs[at]
     }
 
     pub(crate) fn dependents(&self, at: usize) -> &[usize] {
-        &self.dependents[at]
+        &self.shape.dependents[at]
     }
 
     /// A step and everything that needs it, directly or not, in the order of the file.
@@ -70,7 +83,7 @@ impl Graph {
         let mut open = vec![at];
         while let Some(next) = open.pop() {
             if !std::mem::replace(&mut seen[next], true) {
-                open.extend(&self.dependents[next]);
+                open.extend(&self.shape.dependents[next]);
             }
         }
         (0..self.len()).filter(|at| seen[*at]).collect()

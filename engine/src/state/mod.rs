@@ -16,7 +16,7 @@ mod step;
 mod view;
 
 pub(crate) use agenda::{Agenda, Ending};
-pub(crate) use graph::Graph;
+pub(crate) use graph::{Graph, Shape};
 pub use kept::Kept;
 pub use snapshot::{FOLD_VERSION, SnapshotError};
 pub use step::{
@@ -54,7 +54,7 @@ pub struct EventMeta {
 /// The state of one run.
 #[derive(Debug, Clone)]
 pub struct RunState {
-    pub(crate) graph: Arc<Graph>,
+    pub(crate) graph: Graph,
     pub(crate) facts: Facts,
     /// When each timer is due, earliest first: `facts.timers` the other way round.
     due: BTreeSet<(Timestamp, TimerId)>,
@@ -178,7 +178,7 @@ impl RunState {
     /// The state before the first event of a run that is pinned to `definition`.
     #[must_use]
     pub fn new(definition: Arc<Definition>) -> Self {
-        let graph = Arc::new(Graph::new(definition));
+        let graph = Graph::new(definition);
         let steps = (0..graph.len())
             .map(|at| StepState {
                 unmet: u32::try_from(graph.needs(at).len()).unwrap_or(u32::MAX),

@@ -29,7 +29,7 @@ impl RunState {
     /// [`SnapshotError`] where the bytes are none, or belong to another definition.
     pub fn from_snapshot(definition: Arc<Definition>, bytes: &[u8]) -> Result<Self, SnapshotError> {
         let facts: Facts = bincode::deserialize(bytes).map_err(|error| SnapshotError(error.to_string()))?;
-        let graph = Arc::new(Graph::new(definition));
+        let graph = Graph::new(definition);
         if facts.steps.len() != graph.len() {
             return Err(SnapshotError("it belongs to another definition".into()));
         }

@@ -158,8 +158,8 @@ fn cancelled() -> World {
 
 #[test]
 fn golden_histories_of_every_released_schema_fold_to_the_same_state() {
-    let current: [(&str, fn() -> World); 2] = [("delivery-1", delivery), ("cancelled-1", cancelled)];
-    for (name, make) in current {
+    type Make = fn() -> World;
+    for (name, make) in [("delivery-1", delivery as Make), ("cancelled-1", cancelled)] {
         let path = folder().join(format!("{name}.jsonl"));
         if !path.exists() && std::env::var_os("EVERFOLD_WRITE_GOLDEN").is_some() {
             std::fs::create_dir_all(folder()).expect("a folder");
