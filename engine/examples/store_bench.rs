@@ -43,15 +43,17 @@ async fn measure(folder: &Path, events: u64) -> Result<(), Box<dyn Error>> {
         "raw overwrite + fdatasync    {:>9.0}/s  p50 {:.0} µs  p99 {:.0} µs",
         over.per_second, over.p50_us, over.p99_us
     );
-    for callers in [1, 16, 64, 256] {
-        let store: Arc<dyn EventStore> =
-            Arc::new(SledStore::open(folder.join(format!("append-{callers}")), SledOptions::default())?);
-        let load = Load { callers, events: 3, payload_bytes: 375, appends_per_stream: 10, span: SPAN };
+    for (callers, events) in [(1, 1), (16, 1), (256, 1), (1, 3), (16, 3), (64, 3), (256, 3)] {
+        let store: Arc<dyn EventStore> = Arc::new(SledStore::open(
+            folder.join(format!("append-{callers}-{events}")),
+            SledOptions::default(),
+        )?);
+        let load = Load { callers, events, payload_bytes: 375, appends_per_stream: 10, span: SPAN };
         let before = cpu()?;
         let rate = bench::append_rate(&store, load).await?;
         let cpu_us = (cpu()? - before).as_secs_f64() * 1e6 / (rate.per_second * SPAN.as_secs_f64());
         println!(
-            "appends of 3 events, {callers:>4}    {:>9.0}/s  p50 {:.0} µs  p99 {:.0} µs  {:.2} raw  {cpu_us:.1} µs of CPU each",
+            "appends of {events}, {callers:>4} callers     {:>9.0}/s  p50 {:.0} µs  p99 {:.0} µs  {:.2} raw  {cpu_us:.1} µs of CPU each",
             rate.per_second,
             rate.p50_us,
             rate.p99_us,

@@ -302,14 +302,13 @@ fn open_index(
                     what: "the index holds them".into(),
                 });
             }
-            Ok((position, index)) if believed => match renew::fill(&index, options, &survey.shared(), last) {
+            Ok((Position::ZERO, _)) if believed && last > Position::ZERO => {
+                warnings.push("the index was empty and is built again from the journal".into());
+            }
+            Ok((_, index)) if believed => match renew::fill(&index, options, &survey.shared(), last) {
                 Ok(0) => return Ok((index, IndexOpened::Kept)),
                 Ok(events) => {
                     index.flush().map_err(|error| OpenError::Index(error.0))?;
-                    if position == Position::ZERO {
-                        warnings.push("the index was empty and was built again from the journal".into());
-                        return Ok((index, IndexOpened::Rebuilt { events }));
-                    }
                     return Ok((index, IndexOpened::CaughtUp { events }));
                 }
                 Err(ReadError::Damaged(damage)) => return Err(damage.into()),

@@ -33,7 +33,8 @@ pub(crate) fn build(
 ) -> Result<(Index, u64), ReadError> {
     remove_folder(folder).map_err(at(folder))?;
     let index = Index::open(folder, options.cache_bytes)?;
-    let events = fill(&index, options, segments, last)?;
+    let (now, progress) = ((options.clock)(), options.progress.as_ref());
+    let events = sled::catch_up(&index, &options.files, segments, last, (now, true), progress)?;
     index.flush()?;
     Ok((index, events))
 }
@@ -46,7 +47,7 @@ pub(crate) fn fill(
     last: Position,
 ) -> Result<u64, ReadError> {
     let now = (options.clock)();
-    sled::catch_up(index, &options.files, segments, last, now, options.progress.as_ref())
+    sled::catch_up(index, &options.files, segments, last, (now, false), options.progress.as_ref())
 }
 
 /// Replaces the index of a data folder, which nobody has open, by the one that was built beside it.

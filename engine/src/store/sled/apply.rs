@@ -92,36 +92,63 @@ fn listed_wake(note: &StreamNote) -> Option<Timestamp> {
 const EXPIRED_AT_ONCE: usize = 10_000;
 
 impl Index {
-    /// Applies the changes of the positions `first` to `last`.
+    /// Applies the changes of the positions `first` to `last`, in their order.
     pub(crate) fn apply(&self, batch: IndexBatch, first: Position, last: Position) -> Result<(), IndexError> {
-        let held = self.held.load(Ordering::Acquire);
-        if first.0 != held + 1 {
-            return Err(IndexError(format!("position {first} follows {held} in the index")));
+        self.follows(first)?;
+        self.change(batch.changes)?;
+        self.reached(last)
+    }
+
+    /// The same for an index that is believed only when it is whole: sorted, by several threads.
+    pub(crate) fn apply_unordered(
+        &self,
+        batch: IndexBatch,
+        first: Position,
+        last: Position,
+    ) -> Result<(), IndexError> {
+        self.follows(first)?;
+        let mut changes = batch.changes;
+        // Stable: of two changes of a key the later one stays the later one.
+        changes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut middle = changes.len() / 2;
+        while middle > 0 && middle < changes.len() && changes[middle].0 == changes[middle - 1].0 {
+            middle += 1;
         }
+        let behind = changes.split_off(middle);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| self.change(behind));
+            let one = self.change(changes);
+            let other = other.join().unwrap_or_else(|_| Err(IndexError("a thread panicked".into())));
+            one.and(other)
+        })?;
+        self.reached(last)
+    }
+
+    fn follows(&self, first: Position) -> Result<(), IndexError> {
+        let held = self.held.load(Ordering::Acquire);
+        if first.0 == held + 1 {
+            Ok(())
+        } else {
+            Err(IndexError(format!("position {first} follows {held} in the index")))
+        }
+    }
+
+    fn change(&self, changes: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), IndexError> {
         self.guarded(|db| {
-            for (key, value) in batch.changes {
+            for (key, value) in changes {
                 match value {
                     Some(value) => db.insert(key, value)?,
                     None => db.remove(key)?,
                 };
             }
-            db.insert(keys::POSITION, &last.0.to_le_bytes())?;
             Ok(())
-        })?;
-        self.held.store(last.0, Ordering::Release);
-        Ok(())
+        })
     }
 
-    /// The same for an index that nobody uses until it is whole, in the order that is quickest.
-    pub(crate) fn apply_sorted(
-        &self,
-        mut batch: IndexBatch,
-        first: Position,
-        last: Position,
-    ) -> Result<(), IndexError> {
-        // Stable: of two changes of a key the later one stays the later one.
-        batch.changes.sort_by(|(one, _), (other, _)| one.cmp(other));
-        self.apply(batch, first, last)
+    fn reached(&self, last: Position) -> Result<(), IndexError> {
+        self.guarded(|db| Ok(db.insert(keys::POSITION, &last.0.to_le_bytes()).map(|_| ())?))?;
+        self.held.store(last.0, Ordering::Release);
+        Ok(())
     }
 
     /// Removes entries of idempotent writes that nobody may repeat any more.

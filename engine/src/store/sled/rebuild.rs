@@ -26,17 +26,18 @@ const BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
 
 /// Applies what the journal holds behind the index's position, up to `last`.
 ///
-/// Returns the number of events that were applied.
+/// `fresh`: the index began empty and is believed only when it is whole. Returns the number of events
+/// that were applied.
 pub(crate) fn catch_up(
     index: &Index,
     files: &Arc<dyn Files>,
     segments: &Segments,
     last: Position,
-    now: Timestamp,
+    (now, fresh): (Timestamp, bool),
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<u64, ReadError> {
     let held = index.position()?;
-    let mut pending = Pending::new(index, held);
+    let mut pending = Pending::new(index, held, fresh);
     let mut groups = JournalGroups::new(files.clone(), segments.clone(), held.next());
     let mut next = held.next();
     while next <= last {
@@ -75,7 +76,8 @@ pub(crate) fn catch_up(
 /// Changes that wait to be written together.
 struct Pending<'a> {
     index: &'a Index,
-    /// Nothing was in the index: no head need be looked for.
+    /// Nothing was in the index: no head of a new stream need be looked for, and the order of changes
+    /// does not matter.
     fresh: bool,
     /// The first position that is not written yet.
     next: Position,
@@ -87,10 +89,10 @@ struct Pending<'a> {
 }
 
 impl<'a> Pending<'a> {
-    fn new(index: &'a Index, held: Position) -> Self {
+    fn new(index: &'a Index, held: Position, fresh: bool) -> Self {
         Self {
             index,
-            fresh: held == Position::ZERO,
+            fresh,
             next: held.next(),
             batch: IndexBatch::default(),
             appends: 0,
@@ -155,7 +157,7 @@ impl<'a> Pending<'a> {
         let first = std::mem::replace(&mut self.next, position.next());
         match first > position {
             true => Ok(()),
-            false if self.fresh => self.index.apply_sorted(batch, first, position),
+            false if self.fresh => self.index.apply_unordered(batch, first, position),
             false => self.index.apply(batch, first, position),
         }
     }
