@@ -1,5 +1,6 @@
 //! The routes over a store in memory: every error is a problem document, writes are recognised,
 //! streams go on where they were left.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Laws of the read models over histories that the real core decided.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 
@@ -120,12 +121,13 @@ impl Lived {
                     _other => None,
                 });
                 if let Some(id) = asked {
-                    let vote = if how % 2 == 0 { Vote::Approve } else { Vote::Reject };
+                    let vote = if how.is_multiple_of(2) { Vote::Approve } else { Vote::Reject };
                     self.tell(InputKind::Vote { id, vote, comment: None, roles: Vec::new() }, user);
                 }
             }
             2 | 3 => {
-                let decision = if how % 2 == 0 { UnblockDecision::Retry } else { UnblockDecision::Skip };
+                let decision =
+                    if how.is_multiple_of(2) { UnblockDecision::Retry } else { UnblockDecision::Skip };
                 let path = self.state.awaited().into_iter().find_map(|awaited| match awaited {
                     Awaited::Unblock { path, .. } => Some(path),
                     _other => None,
@@ -140,8 +142,10 @@ impl Lived {
 
     fn happen(&mut self, effect: Effect, how: u8) {
         let kind = match effect {
-            Effect::Attempt { id, started: false } if how % 3 == 0 => InputKind::AttemptStarted { id },
-            Effect::Attempt { id, .. } | Effect::Stop { id } if how % 11 == 0 => {
+            Effect::Attempt { id, started: false } if how.is_multiple_of(3) => {
+                InputKind::AttemptStarted { id }
+            }
+            Effect::Attempt { id, .. } | Effect::Stop { id } if how.is_multiple_of(11) => {
                 InputKind::AttemptLost { id, reason: "gone".into(), fallback: OnLost::Block }
             }
             Effect::Attempt { id, .. } | Effect::Stop { id } => {
@@ -157,7 +161,7 @@ impl Lived {
                     ended_at: Timestamp(self.now),
                 }
             }
-            Effect::Probe { id, gate, probe_no } if how % 7 == 0 => InputKind::ProbeFailed {
+            Effect::Probe { id, gate, probe_no } if how.is_multiple_of(7) => InputKind::ProbeFailed {
                 id,
                 gate,
                 probe_no,
@@ -170,7 +174,7 @@ impl Lived {
                 gate,
                 probe_no,
                 evidence: JsonText::new(
-                    &json!({ "argv": ["check"], "exit": u8::from(how % 3 == 0), "output": "" }),
+                    &json!({ "argv": ["check"], "exit": u8::from(how.is_multiple_of(3)), "output": "" }),
                 ),
                 took_ms: 1,
             },

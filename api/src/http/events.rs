@@ -12,12 +12,15 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use everfold_engine::clock::Stopwatch;
+use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::event;
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::store::Subscription;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::App;
 use super::answer::Page;
@@ -109,7 +112,10 @@ pub(crate) async fn stream(
         live: params.live,
         history: true,
         ready: VecDeque::new(),
+        lines: None,
         state_sent: None,
+        state_age: Stopwatch::start(),
+        state_due: false,
         ended: false,
         app,
     };
@@ -131,8 +137,13 @@ struct Follower {
     /// Whether stored events are still to be read.
     history: bool,
     ready: VecDeque<Bytes>,
-    /// The state that was sent last.
+    /// What the run's attempts say; listened to while the run goes on.
+    lines: Option<watch::Receiver<LiveRun>>,
+    /// The state that was sent last, and when.
     state_sent: Option<Value>,
+    state_age: Stopwatch,
+    /// It has changed since.
+    state_due: bool,
     ended: bool,
 }
 
@@ -168,14 +179,17 @@ impl Follower {
     }
 
     async fn wait(&mut self) -> Option<()> {
-        let mut live = self.app.live(self.run);
+        let (app, run) = (&self.app, self.run);
+        let lines = self.lines.get_or_insert_with(|| app.live(run));
         let events = tokio::select! {
             events = self.subscription.next() => events.ok()?,
-            changed = live.changed(), if self.live => {
-                if changed.is_ok() {
-                    tokio::time::sleep(STATE_EVERY).await;
-                    self.send_state().await;
-                }
+            changed = lines.changed(), if self.live && !self.state_due => {
+                self.state_due = changed.is_ok();
+                self.live = changed.is_ok();
+                return Some(());
+            }
+            () = tokio::time::sleep(STATE_EVERY.saturating_sub(self.state_age.elapsed())), if self.state_due => {
+                self.send_state().await;
                 return Some(());
             }
             () = tokio::time::sleep(IDLE) => {
@@ -211,6 +225,7 @@ impl Follower {
         if !self.live {
             return;
         }
+        (self.state_due, self.state_age) = (false, Stopwatch::start());
         let Ok(view) = self.app.view(self.run).await else { return };
         let Ok(state) = serde_json::to_value(&view) else { return };
         if self.state_sent.as_ref() != Some(&state) {

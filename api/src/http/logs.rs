@@ -49,8 +49,8 @@ pub(crate) async fn log(
         step.parse().map_err(|_| Fault::new(Code::NoStep, format!("there is no step “{step}”")))?;
     let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(attempt) } };
     let file = app.layout().attempt(&id).join(protocol::LOG);
-    let in_progress = app.is_in_progress(&id).await?;
-    if !file.exists() && !(params.follow && in_progress) {
+    let will_come = params.follow && app.is_in_progress(&id).await?;
+    if !file.exists() && !will_come {
         return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
             .hint(format!("`everfold show {}` shows rounds and attempts", run.short())));
     }

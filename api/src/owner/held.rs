@@ -165,7 +165,6 @@ impl Held {
     }
 
     /// The routes.
-    #[must_use]
     pub fn routes(&self) -> Router {
         self.routes.clone()
     }
@@ -179,10 +178,10 @@ impl Held {
             let _gone = std::fs::remove_file(owner.layout.owner());
         }
         owner.closing.cancel();
-        if let Some(mut server) = self.server {
-            if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
-                server.abort();
-            }
+        if let Some(mut server) = self.server
+            && tokio::time::timeout(DRAIN, &mut server).await.is_err()
+        {
+            server.abort();
         }
         if !owner.engine.shutdown(ENGINE_END).await {
             tracing::warn!("not everything ended in time; it is gone on with at the next start");
