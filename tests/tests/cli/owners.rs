@@ -24,7 +24,7 @@ fn p4_when_the_owner_is_killed_the_waiting_command_takes_over() {
     let scratch = Scratch::new();
     scratch.write("slow.yaml", SLOW);
     let mut owner = scratch.start(&["run", "./slow.yaml", "--title", "first"]);
-    scratch.await_owner();
+    await_that("the first began", || (lines(&scratch.path("trace")) == ["one"]).then_some(()));
     let waiting = scratch.start(&["run", "./slow.yaml", "--title", "second"]);
     await_that("both began", || (lines(&scratch.path("trace")) == ["one", "one"]).then_some(()));
     owner.kill();
