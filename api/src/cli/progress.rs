@@ -118,7 +118,10 @@ impl Board {
                 line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
                 self.lines.add(line)
             });
-            line.set_message(step_line(step, width, now));
+            let text = step_line(step, width, now);
+            // These lines do not pass the stream that leaves colours out.
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+            line.set_message(if plain { anstream::adapter::strip_str(&text).to_string() } else { text });
         }
     }
 }
