@@ -1,0 +1,8 @@
+//! What crashes do to runs: the real program, a real store, SIGKILL.
+//!
+//! Each test has a folder of its own. Tests await conditions: a file, an event, a process that is gone.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+mod table;
