@@ -77,6 +77,8 @@ impl Scratch {
             &["config", "user.name", "Demo"],
             &["config", "user.email", "demo@localhost"],
             &["config", "commit.gpgSign", "false"],
+            // Hooks of the user's own are for their own commits.
+            &["config", "core.hooksPath", "/dev/null"],
             &["add", "--all"],
             &["commit", "--quiet", "--no-verify", "-m", "A start: four numbers"],
         ] {
@@ -92,6 +94,21 @@ impl Scratch {
     /// When the file cannot be written.
     pub fn set_pace(&self, pace: Duration) -> io::Result<()> {
         std::fs::write(self.agents.join("pace"), pace.as_secs_f64().to_string())
+    }
+
+    /// Keeps the long step at work in its first round, half a minute at most, or lets it end.
+    ///
+    /// # Errors
+    /// When the file that says so cannot be written or removed.
+    pub fn hold(&self, hold: bool) -> io::Result<()> {
+        let mark = self.agents.join("hold");
+        if hold {
+            return std::fs::write(mark, "");
+        }
+        match std::fs::remove_file(mark) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The input of the pipeline `delivery` for this project.

@@ -329,9 +329,15 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Keep the scratch folder
+    /// Wait until you approve the brief yourself, in another terminal
     #[arg(long)]
-    pub(crate) keep: bool,
+    pub(crate) manual: bool,
+    /// Where to play it: a new or empty folder [default: a new one among the temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// How long one piece of an agent's work takes, in seconds
+    #[arg(long, hide = true, value_name = "SECONDS", default_value_t = 1.0)]
+    pub(crate) pace: f64,
 }
 
 #[derive(Debug, Args)]

@@ -151,6 +151,8 @@ codes! {
         "The run stays as it is and can be resumed.";
     NotBuilt = "EF0507", 501, 2, "this build cannot do that",
         "The verb belongs to the command line, but this build does not hold it.";
+    DemoStopped = "EF0508", 500, 1, "the demo stopped half-way",
+        "The message says where and why. Its folder stays as it is, to look at. The demo needs git and sh, and room for a few megabytes in a temporary folder.";
 }
 
 impl Code {

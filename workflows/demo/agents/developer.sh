@@ -44,6 +44,7 @@ else
     rm cases.new
     work "added the brief's examples to cases.txt"
     work "looking it all over once more"
+    stay
     message="Write every number from 1 to 3999"
 fi
 git add --all

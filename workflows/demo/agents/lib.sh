@@ -17,3 +17,14 @@ work() {
     say "$*"
     sleep "$(cat "$here/pace" 2> /dev/null || echo 1)"
 }
+
+# Stays at work for as long as the file `hold` is there, half a minute at most: the demo takes the
+# engine away meanwhile, and what it shows shall not depend on how fast a machine starts programs.
+stay() {
+    tenths=0
+    while [ -e "$here/hold" ] && [ "$tenths" -lt 300 ]; do
+        sleep 0.1
+        tenths=$((tenths + 1))
+        if [ $((tenths % 10)) -eq 0 ]; then say "and once more"; fi
+    done
+}

@@ -1,0 +1,235 @@
+//! `demo`: a delivery whose engine is killed half-way.
+//!
+//! Law: what it claims was looked up where it happened: processes at the kernel, executions in the
+//! file that the agents write, the merge in git. Nothing is shown because time has passed.
+
+mod agent;
+mod engine;
+mod proof;
+mod screen;
+mod stage;
+
+use std::time::Duration;
+
+use everfold_engine::clock::Stopwatch;
+use everfold_engine::state::StepStatus;
+use everfold_workflows::demo::{Execution, LONG_STEP, TASK};
+use serde_json::{Value, json};
+
+use super::args::DemoArgs;
+use super::context::{Context, quoted};
+use super::interrupt::Interrupts;
+use super::output::note;
+use crate::fault::{Code, Fault};
+use crate::view::{AwaitView, RunView};
+use agent::Process;
+use engine::Engine;
+use proof::Proof;
+use screen::Screen;
+use stage::Stage;
+
+/// How long anything may take that takes a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a person may take.
+const PATIENCE_WITH_PEOPLE: Duration = Duration::from_secs(3_600);
+/// The exit code of an interrupted command.
+const INTERRUPTED: u8 = 130;
+
+/// The agent that outlives the engine.
+struct Survivor {
+    process: Process,
+    engines: [i32; 2],
+}
+
+pub(crate) async fn run(context: &Context, args: DemoArgs) -> Result<u8, Fault> {
+    if context.program != "everfold" {
+        return Err(Fault::new(Code::Usage, "the demo has a data folder of its own")
+            .hint("leave --dir away; --folder DIR says where the demo is played"));
+    }
+    let mut interrupts = Interrupts::listen()?;
+    let stage = Stage::set(&args)?;
+    let mut screen = Screen::new(context.json);
+    let played = tokio::select! {
+        played = play(&stage, &mut screen, &args) => played,
+        _interrupted = interrupts.next() => {
+            stage.let_go();
+            note(format!("interrupted; the run goes on with: {} resume", stage.typed));
+            note(format!("or remove all of it: rm -rf {}", stage.folder_typed()));
+            return Ok(INTERRUPTED);
+        }
+    };
+    stage.let_go();
+    let (survivor, proof) = played.map_err(|fault| {
+        let stays = format!("everything stays as it is in {}", stage.folder_typed());
+        let hint = fault.hint.as_ref().map_or_else(|| stays.clone(), |hint| format!("{hint}\n  {stays}"));
+        fault.hint(hint)
+    })?;
+    if context.json {
+        context.out.json(&summary(&stage, &survivor, &proof))?;
+    }
+    Ok(0)
+}
+
+/// The whole story.
+async fn play(stage: &Stage, screen: &mut Screen, args: &DemoArgs) -> Result<(Survivor, Proof), Fault> {
+    stage.show(screen);
+    stage.scratch.hold(true).map_err(stopped("the agents' folder cannot be written"))?;
+
+    screen.chapter("An engine starts the built-in pipeline `delivery`");
+    let arguments = stage.run_arguments();
+    screen.command(&stage.shown(&arguments));
+    let mut engine = Engine::start(&stage.program, &stage.arguments(&arguments))?;
+    let (task, run) = brief(stage, screen, &mut engine).await?;
+
+    approve(stage, screen, &task, args.manual).await?;
+    let (execution, process) = developer_at_work(stage, screen, &mut engine, args.manual).await?;
+
+    screen.chapter("The developer is at work. Now the engine is killed");
+    let first = engine.pid();
+    screen.command(&format!("kill -9 {first}"));
+    let status = engine.kill(screen).await?;
+    stage.must_have_no_owner().await?;
+    screen.fact("engine", &format!("process {first} ended ({status}); nobody owns the data folder"));
+    let line = goes_on_alone(stage, &run, process).await?;
+    screen.fact("agent", &format!("process {} lives on under its supervisor. Without any engine it wrote:", process.pid));
+    screen.line(format!("           {line}"));
+
+    screen.chapter("The engine is started again, as any user would do it");
+    let resume = ["resume".to_owned(), run.short_id.clone()];
+    screen.command(&stage.shown(&resume));
+    screen.new_engine();
+    let mut engine = Engine::start(&stage.program, &stage.arguments(&resume))?;
+    let second = engine.pid();
+    attached(stage, screen, &mut engine, &run, process).await?;
+    screen.fact("agent", &format!("process {}: re-attached, the same one, not started again", execution.pid));
+    stage.scratch.hold(false).map_err(stopped("the agents' folder cannot be written"))?;
+    engine.end(screen, PATIENCE * 2).await?;
+
+    screen.chapter("What is left of it");
+    let proof = Proof::gather(stage, &run).await?;
+    proof.show(stage, screen);
+    Ok((Survivor { process, engines: [first, second] }, proof))
+}
+
+/// Waits for the brief; gives the task of the one who is to approve it.
+async fn brief(stage: &Stage, screen: &mut Screen, engine: &mut Engine) -> Result<(String, RunView), Fault> {
+    engine
+        .until(screen, "the brief waits for approval", PATIENCE, async || {
+            let Some(runs) = stage.ask::<Value>("/api/v1/runs?limit=1").await? else { return Ok(None) };
+            let Some(id) = runs["items"][0]["id"].as_str() else { return Ok(None) };
+            let Some(view) = stage.ask::<RunView>(&format!("/api/v1/runs/{id}")).await? else { return Ok(None) };
+            if view.status.is_ended() {
+                let failure = view.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
+                return Err(Fault::new(Code::DemoStopped, format!("the run {} too early: {failure}", view.status)));
+            }
+            let asked = view.awaits.iter().find_map(|awaited| match awaited {
+                AwaitView::Approval { task, .. } => Some(task.clone()),
+                _other => None,
+            });
+            Ok(asked.map(|task| (task, view)))
+        })
+        .await
+}
+
+/// Says yes through the command line, as somebody in another terminal would.
+async fn approve(stage: &Stage, screen: &mut Screen, task: &str, manual: bool) -> Result<(), Fault> {
+    let decision = ["approve", task, "-m", "Go ahead"].map(str::to_owned);
+    if manual {
+        screen.chapter("The brief waits for you. In another terminal, type");
+        screen.line(format!("     {}", stage.shown(&decision)));
+        return Ok(());
+    }
+    screen.chapter("The brief waits for a person. You would type in another terminal, and the demo does now");
+    screen.command(&stage.shown(&decision));
+    let answer = stage.answer(&decision).await?;
+    let first = answer.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    screen.line(format!("   {first}"));
+    Ok(())
+}
+
+/// Waits until the developer's process has left its trace, and lives.
+async fn developer_at_work(
+    stage: &Stage,
+    screen: &mut Screen,
+    engine: &mut Engine,
+    manual: bool,
+) -> Result<(Execution, Process), Fault> {
+    let patience = if manual { PATIENCE_WITH_PEOPLE } else { PATIENCE };
+    engine
+        .until(screen, "the developer is at work", patience, async || {
+            let executions = stage.executions()?;
+            let Some(execution) = agent::at_work(&executions) else { return Ok(None) };
+            Ok(Process::of(execution.pid).map(|process| (execution.clone(), process)))
+        })
+        .await
+}
+
+/// Waits for a line that the agent writes while no engine runs; gives it.
+async fn goes_on_alone(stage: &Stage, run: &RunView, process: Process) -> Result<String, Fault> {
+    let written = || agent::written(&stage.layout, run.id).map_err(stopped("the agent's log cannot be read"));
+    let before = written()?.len();
+    let since = Stopwatch::start();
+    loop {
+        if let Some(line) = written()?.get(before) {
+            return Ok(line.clone());
+        }
+        if !process.lives() {
+            return Err(Fault::new(Code::DemoStopped, format!("the agent, process {}, is gone", process.pid)));
+        }
+        if since.elapsed() > PATIENCE {
+            return Err(Fault::new(Code::DemoStopped, "the agent lives, but writes nothing more"));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until the new engine has taken up the old process.
+async fn attached(
+    stage: &Stage,
+    screen: &mut Screen,
+    engine: &mut Engine,
+    run: &RunView,
+    process: Process,
+) -> Result<(), Fault> {
+    let path = format!("/api/v1/runs/{}", run.id);
+    engine
+        .until(screen, "the agent is re-attached", PATIENCE, async || {
+            let Some(view) = stage.ask::<RunView>(&path).await? else { return Ok(None) };
+            let step = view.step(LONG_STEP);
+            let is_heard = step.is_some_and(|step| step.status == StepStatus::Running && step.line.is_some());
+            if !process.lives() {
+                return Err(Fault::new(Code::DemoStopped, format!("process {} did not survive", process.pid)));
+            }
+            Ok((is_heard && view.driven).then_some(()))
+        })
+        .await
+}
+
+/// What `--json` answers.
+fn summary(stage: &Stage, survivor: &Survivor, proof: &Proof) -> Value {
+    json!({
+        "task": TASK,
+        "folder": stage.folder,
+        "dir": stage.layout.root(),
+        "repository": stage.scratch.repository,
+        "run": proof.view.id,
+        "engines": survivor.engines,
+        "agent_pid": survivor.process.pid,
+        "executions": proof.executions.iter().map(|execution| json!({
+            "step": execution.step, "round": execution.round, "attempt": execution.attempt, "pid": execution.pid,
+        })).collect::<Vec<_>>(),
+        "merged": proof.merged,
+        "decisions": proof.decisions,
+        "tests": proof.tests,
+        "replay": proof.replay,
+        "verified_events": proof.verified_events,
+        "next": proof.next(stage).iter().map(|(command, _)| command).collect::<Vec<_>>(),
+        "remove": format!("rm -rf {}", quoted(&stage.folder)),
+    })
+}
+
+/// An error of the operating system in the story.
+fn stopped(what: &str) -> impl Fn(std::io::Error) -> Fault {
+    let what = what.to_owned();
+    move |error| Fault::new(Code::DemoStopped, format!("{what}: {error}"))
+}

@@ -1,0 +1,149 @@
+//! What the demo shows: chapters, commands, and the engine's own lines among them.
+
+use owo_colors::{OwoColorize as _, Style};
+
+use crate::cli::format::cut;
+use crate::cli::output::{Out, note};
+
+/// The longest line of the engine that is shown.
+const LINE_CHARS_MAX: usize = 140;
+
+/// The place where the story is told: stdout, or stderr beside a JSON answer.
+pub(super) struct Screen {
+    out: Out,
+    json: bool,
+    chapters: u32,
+    /// Event lines of an earlier engine: a later one tells the run's history from its beginning.
+    told: Vec<String>,
+    /// How many of these the present engine has told again.
+    again: usize,
+    /// Whether the present lines are the engine's words about what to type.
+    aside: bool,
+}
+
+impl Screen {
+    pub(super) fn new(json: bool) -> Self {
+        Self { out: Out::new(), json, chapters: 0, told: Vec::new(), again: 0, aside: false }
+    }
+
+    /// A line as it is.
+    pub(super) fn line(&self, text: impl AsRef<str>) {
+        if self.json { note(text) } else { self.out.line(text) }
+    }
+
+    /// The head of the next part of the story.
+    pub(super) fn chapter(&mut self, text: &str) {
+        self.chapters += 1;
+        self.line("");
+        self.line(format!("{}  {}", self.chapters.cyan().bold(), text.bold()));
+    }
+
+    /// A command that is about to run.
+    pub(super) fn command(&self, command: &str) {
+        self.line(format!("   {} {}", "$".dimmed(), command.cyan()));
+    }
+
+    /// What was seen, under a short name.
+    pub(super) fn fact(&self, name: &str, text: &str) {
+        self.line(format!("   {:<8}{text}", name.bold()));
+    }
+
+    /// What was proven.
+    pub(super) fn proven(&self, text: &str) {
+        self.line(format!("   {} {text}", "✓".green().bold()));
+    }
+
+    /// A new engine begins to speak.
+    pub(super) fn new_engine(&mut self) {
+        self.again = 0;
+        self.aside = false;
+    }
+
+    /// A line of the engine's, as `everfold run` prints it where it is no terminal.
+    pub(super) fn relay(&mut self, line: &str) {
+        if let Some(event) = EventLine::of(line) {
+            self.aside = false;
+            if self.told.get(self.again).is_some_and(|told| told == line) {
+                self.again += 1;
+                return;
+            }
+            self.told.push(line.to_owned());
+            self.again = self.told.len();
+            self.line(event.shown());
+            return;
+        }
+        // The engine's advice for another terminal: the story has its own words for that.
+        self.aside = line.starts_with("  in another terminal") || (self.aside && line.starts_with("    "));
+        if !self.aside && !line.trim().is_empty() {
+            self.line(format!("   {}", cut(line, LINE_CHARS_MAX).dimmed()));
+        }
+    }
+}
+
+/// A line about one event: `   +1.1s  develop 1.1              gate       changed pass: …`.
+struct EventLine<'a> {
+    time: &'a str,
+    place: &'a str,
+    word: &'a str,
+    detail: &'a str,
+}
+
+impl<'a> EventLine<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let (time, place) = (line.get(..8)?, line.get(10..34)?);
+        if !time.trim_start().starts_with('+') {
+            return None;
+        }
+        let (word, detail) = line.get(35..)?.split_once(' ').unwrap_or((line.get(35..)?, ""));
+        Some(Self { time, place, word, detail: detail.trim() })
+    }
+
+    fn shown(&self) -> String {
+        let Self { time, place, word, detail } = self;
+        let style = match *word {
+            "failed" | "blocked" | "lost" => Style::new().red(),
+            "rework" | "asks" => Style::new().yellow(),
+            "succeeded" | "decided" => Style::new().green(),
+            "gate" if detail.contains(" fail: ") => Style::new().red(),
+            "gate" => Style::new().green(),
+            _quiet => Style::new(),
+        };
+        let line = format!(
+            "   {}  {place} {} {}",
+            time.dimmed(),
+            format!("{word:<10}").style(style),
+            cut(detail, LINE_CHARS_MAX - 48)
+        );
+        line.trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_lines_are_told_from_other_words() {
+        let line = "   +3.5s  test 1.1                 gate       tests fail: exit 1: 5 tests passed, 5 failed";
+        let event = EventLine::of(line).unwrap();
+        assert_eq!((event.place.trim(), event.word), ("test 1.1", "gate"));
+        assert_eq!(event.detail, "tests fail: exit 1: 5 tests passed, 5 failed");
+        let event = EventLine::of("   +0.1s  inspect 1                succeeded").unwrap();
+        assert_eq!((event.word, event.detail), ("succeeded", ""));
+        for other in ["run 0d3a34b4 started: delivery", "    everfold approve x   # Approve it", ""] {
+            assert!(EventLine::of(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_second_engine_does_not_tell_the_first_ones_story_again() {
+        let mut screen = Screen::new(true);
+        let lines = ["   +0.0s  a 1.1                      begins     command", "   +0.1s  a 1                        succeeded"];
+        lines.iter().for_each(|line| screen.relay(line));
+        screen.new_engine();
+        lines.iter().for_each(|line| screen.relay(line));
+        assert_eq!((screen.told.len(), screen.again), (2, 2));
+        screen.relay("   +0.2s  b 1.1                      begins     command");
+        assert_eq!(screen.told.len(), 3);
+    }
+}
