@@ -1,9 +1,49 @@
-//! `bench`: the seam to [`crate::bench`].
+//! `bench`: what this machine does, beside what its disk could do at best.
+
+use std::path::{Path, PathBuf};
 
 use super::args::BenchArgs;
 use super::context::Context;
+use super::interrupt::Interrupts;
+use super::output::note;
+use crate::bench::{self, Size};
 use crate::fault::{Code, Fault};
 
-pub(crate) async fn run(_context: &Context, _args: BenchArgs) -> Result<u8, Fault> {
-    Err(Fault::new(Code::NotBuilt, "this build holds no bench"))
+/// The exit code of an interrupted command.
+const INTERRUPTED: u8 = 130;
+
+pub(crate) async fn run(context: &Context, args: BenchArgs) -> Result<u8, Fault> {
+    let mut interrupts = Interrupts::listen()?;
+    let place = same_disk(context.client.place().layout.root());
+    let scratch = tempfile::Builder::new().prefix(".everfold-bench-").tempdir_in(&place).map_err(|error| {
+        Fault::new(Code::File, format!("no folder can be made in {}: {error}", place.display()))
+            .hint("--dir names a data folder on the disk that is to be measured")
+    })?;
+    let size = if args.full { Size::FULL } else { Size::QUICK };
+    let folder = scratch.path().join("bench");
+    note(format!("measuring on the disk of {}", place.display()));
+    let measured = tokio::select! {
+        measured = bench::run(&folder, size, &|part| note(format!("  {part}"))) => measured,
+        _interrupted = interrupts.next() => {
+            note("interrupted; nothing is left behind");
+            return Ok(INTERRUPTED);
+        }
+    };
+    let report = measured.map_err(|error| {
+        Fault::new(Code::StoreIo, format!("the measurement failed: {error}"))
+            .hint("it needs about a gigabyte of room, ten with --full")
+    })?;
+    if context.json {
+        context.out.json(&report)?;
+    } else {
+        context.out.raw(&report.to_string());
+    }
+    Ok(0)
+}
+
+/// The nearest folder upwards of the data folder, which may not be there yet: the same disk, but not
+/// among the store's own files.
+fn same_disk(data: &Path) -> PathBuf {
+    let above = data.ancestors().skip(1).find(|folder| folder.is_dir());
+    above.map_or_else(std::env::temp_dir, Path::to_owned)
 }
