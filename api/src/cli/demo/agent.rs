@@ -42,10 +42,10 @@ pub(super) fn at_work(executions: &[Execution]) -> Option<&Execution> {
     executions.iter().find(|execution| execution.step == LONG_STEP && execution.round == 1)
 }
 
-/// What the agent of the long step wrote so far in its first round, read from the log on disk.
-pub(super) fn written(layout: &Layout, run: RunId) -> std::io::Result<Vec<String>> {
+/// What the agent of the long step wrote so far in a round, read from the log on disk.
+pub(super) fn written(layout: &Layout, run: RunId, round: u32) -> std::io::Result<Vec<String>> {
     let Ok(path) = LONG_STEP.parse::<StepPath>() else { return Ok(Vec::new()) };
-    let id = EffectId { run, attempt: AttemptId { path, round: Round(1), attempt: Attempt(1) } };
+    let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(1) } };
     let log = layout.attempt(&id).join(protocol::LOG);
     let lines = LogReader::from_start(&log).read()?;
     Ok(lines.into_iter().filter(|line| line.source != Source::Supervisor).map(|line| line.text).collect())

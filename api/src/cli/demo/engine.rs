@@ -19,6 +19,8 @@ use crate::fault::{Code, Fault};
 
 /// How often what is awaited is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long a line is awaited that says what is known already.
+const HEARING: Duration = Duration::from_secs(5);
 /// Lines on their way to the screen.
 const LINES_MAX: usize = 256;
 /// Last words that a report holds.
@@ -84,6 +86,18 @@ impl Engine {
                 return Err(Fault::new(Code::DemoStopped, message).hinted(self.last_words()));
             }
         }
+    }
+
+    /// Shows what it says until that was told, so that what comes next is not shown before it. An
+    /// engine that does not tell it in time is not waited for: nothing depends on it.
+    pub(super) async fn hear(&mut self, screen: &mut Screen, place: &str, word: &str) {
+        let heard = async {
+            while !screen.has_told(place, word) {
+                let Some(line) = self.said.recv().await else { return };
+                self.show(screen, &line);
+            }
+        };
+        let _heard = tokio::time::timeout(HEARING, heard).await;
     }
 
     /// Kills it as `kill -9` does, and gives how it ended.

@@ -80,9 +80,11 @@ async fn play(stage: &Stage, screen: &mut Screen, args: &DemoArgs) -> Result<(Su
     screen.command(&stage.shown(&arguments));
     let mut engine = Engine::start(&stage.program, &stage.arguments(&arguments))?;
     let (task, run) = brief(stage, screen, &mut engine).await?;
+    engine.hear(screen, "approve 1.1", "asks").await;
 
     approve(stage, screen, &task, args.manual).await?;
     let (execution, process) = developer_at_work(stage, screen, &mut engine, args.manual).await?;
+    engine.hear(screen, "develop 1.1", "begins").await;
 
     screen.chapter("The developer is at work. Now the engine is killed");
     let first = engine.pid();
@@ -92,7 +94,7 @@ async fn play(stage: &Stage, screen: &mut Screen, args: &DemoArgs) -> Result<(Su
     screen.fact("engine", &format!("process {first} ended ({status}); nobody owns the data folder"));
     let line = goes_on_alone(stage, &run, process).await?;
     screen.fact("agent", &format!("process {} lives on under its supervisor. Without any engine it wrote:", process.pid));
-    screen.line(format!("           {line}"));
+    screen.line(format!("            {line}"));
 
     screen.chapter("The engine is started again, as any user would do it");
     let resume = ["resume".to_owned(), run.short_id.clone()];
@@ -101,6 +103,7 @@ async fn play(stage: &Stage, screen: &mut Screen, args: &DemoArgs) -> Result<(Su
     let mut engine = Engine::start(&stage.program, &stage.arguments(&resume))?;
     let second = engine.pid();
     attached(stage, screen, &mut engine, &run, process).await?;
+    engine.hear(screen, "develop 1.1", "begins").await;
     screen.fact("agent", &format!("process {}: re-attached, the same one, not started again", execution.pid));
     stage.scratch.hold(false).map_err(stopped("the agents' folder cannot be written"))?;
     engine.end(screen, PATIENCE * 2).await?;
@@ -166,7 +169,7 @@ async fn developer_at_work(
 
 /// Waits for a line that the agent writes while no engine runs; gives it.
 async fn goes_on_alone(stage: &Stage, run: &RunView, process: Process) -> Result<String, Fault> {
-    let written = || agent::written(&stage.layout, run.id).map_err(stopped("the agent's log cannot be read"));
+    let written = || agent::written(&stage.layout, run.id, 1).map_err(stopped("the agent's log cannot be read"));
     let before = written()?.len();
     let since = Stopwatch::start();
     loop {
@@ -221,6 +224,7 @@ fn summary(stage: &Stage, survivor: &Survivor, proof: &Proof) -> Value {
         "merged": proof.merged,
         "decisions": proof.decisions,
         "tests": proof.tests,
+        "findings": proof.findings,
         "replay": proof.replay,
         "verified_events": proof.verified_events,
         "next": proof.next(stage).iter().map(|(command, _)| command).collect::<Vec<_>>(),

@@ -6,10 +6,11 @@ use owo_colors::{OwoColorize as _, Style};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::agent;
 use super::screen::Screen;
 use super::stage::Stage;
 use super::stopped;
-use crate::cli::format::{cut, table};
+use crate::cli::format::cut;
 use crate::client::{Client, Leave};
 use crate::fault::{Code, Fault};
 use crate::owner::Replay;
@@ -31,6 +32,8 @@ pub(super) struct Proof {
     pub(super) tests: String,
     /// `{step, round, gate, verdict, evidence, version}`, in order.
     pub(super) decisions: Vec<Value>,
+    /// What the second round of development says that it was told.
+    pub(super) findings: String,
     pub(super) replay: Replay,
     /// Events whose hashes were checked.
     pub(super) verified_events: u64,
@@ -62,7 +65,9 @@ impl Proof {
         let tests = command(repository, "sh", &["test.sh"]).await?;
         let verified = stage.answer(&["--json", "store", "verify"].map(str::to_owned)).await?;
         let verified: Value = serde_json::from_str(&verified).unwrap_or_default();
+        let second = agent::written(&stage.layout, run.id, 2).map_err(stopped("the agent's log cannot be read"))?;
         Ok(Self {
+            findings: second.into_iter().next().unwrap_or_default(),
             executions,
             merged,
             history,
@@ -83,7 +88,7 @@ impl Proof {
         }
         screen.line("");
         screen.line(format!("   {}", "every decision, with the evidence it was made on".bold()));
-        for line in self.decision_table().lines() {
+        for line in self.decision_table() {
             screen.line(format!("     {line}"));
         }
         screen.line("");
@@ -94,6 +99,7 @@ impl Proof {
             agents.len(),
             agents.join(", ")
         ));
+        screen.proven(&format!("the findings came back to the agent: “{}”", self.findings));
         screen.proven(&format!("the merged program: {}", self.tests));
         screen.proven(&format!(
             "the history: the hashes of all {} events are right; {} inputs decided again give the same",
@@ -102,29 +108,31 @@ impl Proof {
         screen.line("");
         screen.line("Try next".bold().to_string());
         for (command, why) in self.next(stage) {
-            screen.line(format!("   {}   {}", command.cyan(), format!("# {why}").dimmed()));
+            screen.line(format!("   {}", format!("# {why}").dimmed()));
+            screen.line(format!("   {}", command.cyan()));
         }
         screen.line("");
         screen.line(format!("All of it is in {0}; remove it with: rm -rf {0}", stage.folder_typed()));
     }
 
-    fn decision_table(&self) -> String {
+    fn decision_table(&self) -> Vec<String> {
         let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
-        let rows = self.decisions.iter().map(|row| {
-            let verdict = text(row, "verdict");
-            let style = match verdict.as_str() {
+        let row = |gate: &str, place: &str, verdict: &str, evidence: &str| {
+            // Padded before it is coloured: colours have no width.
+            let style = match verdict {
                 "pass" | "approve" => Style::new().green(),
                 "fail" | "reject" => Style::new().red(),
                 _other => Style::new(),
             };
-            [
-                text(row, "gate"),
-                format!("{} {}", text(row, "step"), row["round"]),
-                verdict.style(style).to_string(),
-                cut(&text(row, "evidence"), EVIDENCE_CHARS_MAX),
-            ]
+            let verdict = format!("{verdict:<8}");
+            format!("{gate:<16} {place:<12} {} {}", verdict.style(style), cut(evidence, EVIDENCE_CHARS_MAX))
+        };
+        let head = row("gate", "step, round", "verdict", "evidence");
+        let rows = self.decisions.iter().map(|decision| {
+            let place = format!("{}, {}", text(decision, "step"), decision["round"]);
+            row(&text(decision, "gate"), &place, &text(decision, "verdict"), &text(decision, "evidence"))
         });
-        table(["GATE", "STEP, ROUND", "VERDICT", "EVIDENCE"], rows)
+        std::iter::once(head.dimmed().to_string()).chain(rows).collect()
     }
 
     /// Commands to try, each with what it shows.
@@ -155,6 +163,7 @@ fn decision(item: &Value) -> Option<Value> {
         "gate" => (item["gate"].clone(), item["verdict"].clone(), evidence(item)),
         "approval" => {
             let by: Vec<&str> = item["by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let by: Vec<&str> = by.into_iter().map(|by| by.strip_prefix("user:").unwrap_or(by)).collect();
             let comment = item["comment"].as_str().map(|comment| format!(": {comment}")).unwrap_or_default();
             (json!("a person"), item["decision"].clone(), format!("{}{comment}", by.join(", ")))
         }
@@ -169,7 +178,7 @@ fn decision(item: &Value) -> Option<Value> {
 /// The evidence in a few words: the reason, and the last thing that a command said.
 fn evidence(item: &Value) -> String {
     let reason = item["reason"].as_str().unwrap_or_default();
-    let said = item["evidence"]["output"].as_str().unwrap_or_default();
+    let said = item["evidence"]["inline"]["output"].as_str().unwrap_or_default();
     match said.lines().rev().find(|line| !line.trim().is_empty()) {
         Some(last) if !reason.contains(last) => format!("{reason}: {last}"),
         _nothing_more => reason.to_owned(),

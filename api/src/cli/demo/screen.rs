@@ -45,7 +45,7 @@ impl Screen {
 
     /// What was seen, under a short name.
     pub(super) fn fact(&self, name: &str, text: &str) {
-        self.line(format!("   {:<8}{text}", name.bold()));
+        self.line(format!("   {:<9}{text}", name.bold()));
     }
 
     /// What was proven.
@@ -57,6 +57,12 @@ impl Screen {
     pub(super) fn new_engine(&mut self) {
         self.again = 0;
         self.aside = false;
+    }
+
+    /// Whether the present engine has told that this happened to this place.
+    pub(super) fn has_told(&self, place: &str, word: &str) -> bool {
+        let told = self.told[..self.again].iter().filter_map(|line| EventLine::of(line));
+        told.into_iter().any(|event| event.place.trim() == place && event.word == word)
     }
 
     /// A line of the engine's, as `everfold run` prints it where it is no terminal.
@@ -71,6 +77,10 @@ impl Screen {
             self.again = self.told.len();
             self.line(event.shown());
             return;
+        }
+        // What the store found when it was opened: after a kill that is worth a line, and no fault.
+        if let Some(found) = line.trim().strip_prefix("WARN ") {
+            return self.fact("store", found);
         }
         // The engine's advice for another terminal: the story has its own words for that.
         self.aside = line.starts_with("  in another terminal") || (self.aside && line.starts_with("    "));
@@ -108,13 +118,9 @@ impl<'a> EventLine<'a> {
             "gate" => Style::new().green(),
             _quiet => Style::new(),
         };
-        let line = format!(
-            "   {}  {place} {} {}",
-            time.dimmed(),
-            format!("{word:<10}").style(style),
-            cut(detail, LINE_CHARS_MAX - 48)
-        );
-        line.trim_end().to_owned()
+        let detail = cut(detail, LINE_CHARS_MAX - 48);
+        let word = if detail.is_empty() { (*word).to_owned() } else { format!("{word:<10} ") };
+        format!("   {}  {place} {}{detail}", time.dimmed(), word.style(style))
     }
 }
 
