@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn attempt_ids_read_back_as_written() {
+    fn i1_an_effect_is_named_by_path_round_and_attempt_and_reads_back_as_written() {
         for text in ["build/1/1", "build.3/2/14"] {
             assert_eq!(text.parse::<AttemptId>().unwrap().to_string(), text);
         }

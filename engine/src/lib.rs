@@ -13,6 +13,7 @@ pub mod duration;
 pub mod effect;
 pub mod envelope;
 pub mod event;
+pub mod export;
 pub mod expr;
 pub mod fact;
 pub mod failure;

@@ -76,7 +76,9 @@ fn a_delivery_whose_engine_is_killed_goes_on_and_runs_nothing_twice() {
     assert_eq!(verdicts("tests"), [(1, "fail".into(), fail.into()), (2, "pass".into(), pass.into())]);
     assert_eq!(verdicts("a person"), [(1, "approve".into(), "ada: Go ahead".into())]);
     for gate in ["brief-ready", "plan-ready", "changed", "review-approved", "staging-tests", "merged"] {
-        assert!(verdicts(gate).iter().all(|(_, verdict, evidence)| verdict == "pass" && !evidence.is_empty()));
+        assert!(
+            verdicts(gate).iter().all(|(_, verdict, evidence)| verdict == "pass" && !evidence.is_empty())
+        );
         assert!(!verdicts(gate).is_empty(), "{gate}");
     }
     assert_eq!(told["findings"], "develop: the tests say: 4: expected IV, got IIII");
@@ -113,7 +115,9 @@ fn it_can_be_played_twice_at_once_with_no_stdin_and_no_reader() {
     let program = env!("CARGO_BIN_EXE_everfold-under-test");
     let pace = PACE.join(" ");
     // Closed, not empty; and a reader that goes away after the first line.
-    let line = format!("({program} demo {pace}; echo $? > first) <&- | head -n 1 & {program} demo {pace} > /dev/null; echo $? > second; wait");
+    let line = format!(
+        "({program} demo {pace}; echo $? > first) <&- | head -n 1 & {program} demo {pace} > /dev/null; echo $? > second; wait"
+    );
     let both = Command::new("sh")
         .args(["-c", &line])
         .current_dir(scratch.path())

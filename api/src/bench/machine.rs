@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usage {
     pub(super) cpu: Duration,
-    /// Bytes handed to the disk.
+    /// Bytes handed to the operating system to be written, to files and elsewhere.
     pub(super) written: u64,
     /// The most memory so far, in bytes.
     pub(super) peak_memory: u64,
@@ -34,7 +34,7 @@ pub(super) fn usage() -> std::io::Result<Usage> {
     let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     let cpu = Duration::from_secs_f64((ticks(11) + ticks(12)) as f64 / per_second as f64);
-    let written = field("/proc/self/io", "write_bytes:")?;
+    let written = field("/proc/self/io", "wchar:")?;
     let peak_memory = field("/proc/self/status", "VmHWM:")? * 1024;
     Ok(Usage { cpu, written, peak_memory })
 }

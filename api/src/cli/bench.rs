@@ -15,10 +15,11 @@ const INTERRUPTED: u8 = 130;
 pub(crate) async fn run(context: &Context, args: BenchArgs) -> Result<u8, Fault> {
     let mut interrupts = Interrupts::listen()?;
     let place = same_disk(context.client.place().layout.root());
-    let scratch = tempfile::Builder::new().prefix(".everfold-bench-").tempdir_in(&place).map_err(|error| {
-        Fault::new(Code::File, format!("no folder can be made in {}: {error}", place.display()))
-            .hint("--dir names a data folder on the disk that is to be measured")
-    })?;
+    let scratch =
+        tempfile::Builder::new().prefix(".everfold-bench-").tempdir_in(&place).map_err(|error| {
+            Fault::new(Code::File, format!("no folder can be made in {}: {error}", place.display()))
+                .hint("--dir names a data folder on the disk that is to be measured")
+        })?;
     let size = if args.full { Size::FULL } else { Size::QUICK };
     let folder = scratch.path().join("bench");
     note(format!("measuring on the disk of {}", place.display()));

@@ -6,6 +6,9 @@ use dagre::{EdgeLabel, LayoutOptions, NodeLabel, layout};
 
 use super::sketch::{Box, Sketch};
 
+/// A place: x and y in pixels.
+pub(super) type Point = (f64, f64);
+
 /// A placed picture; y grows downwards, all numbers are pixels.
 pub(super) struct Placed {
     pub(super) width: f64,
@@ -13,9 +16,9 @@ pub(super) struct Placed {
     /// By box: its left upper corner, width and height.
     pub(super) boxes: Vec<Rect>,
     /// By arrow of the sketch.
-    pub(super) arrows: Vec<Vec<(f64, f64)>>,
+    pub(super) arrows: Vec<Vec<Point>>,
     /// By route backwards: its line from the failing step to the reworked one, and its label's middle.
-    pub(super) backs: Vec<(Vec<(f64, f64)>, (f64, f64))>,
+    pub(super) backs: Vec<(Vec<Point>, Point)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -238,7 +238,7 @@ fn l9_a_failed_run_stops_what_runs_and_runs_on_finish() {
 }
 
 #[test]
-fn l10_rework_resets_its_target_and_what_depends_on_it_and_nothing_else() {
+fn d7_l10_rework_resets_its_target_and_what_depends_on_it_and_nothing_else() {
     let mut world = run(json!([
         function("a", &[]),
         function("b", &["a"]),

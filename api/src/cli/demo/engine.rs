@@ -114,8 +114,11 @@ impl Engine {
         if status.signal() == Some(9) {
             return Ok(status);
         }
-        Err(Fault::new(Code::DemoStopped, format!("the engine ended by itself before it was killed ({status})"))
-            .hinted(self.last_words()))
+        Err(Fault::new(
+            Code::DemoStopped,
+            format!("the engine ended by itself before it was killed ({status})"),
+        )
+        .hinted(self.last_words()))
     }
 
     /// Shows what it says to its end; it must be a good one.
@@ -131,9 +134,13 @@ impl Engine {
         };
         match tokio::time::timeout(patience, told).await {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(Fault::new(Code::DemoStopped, format!("the run did not end well ({status})"))
-                .hinted(self.last_words())),
-            Ok(Err(error)) => Err(Fault::new(Code::DemoStopped, format!("the engine cannot be waited for: {error}"))),
+            Ok(Ok(status)) => {
+                Err(Fault::new(Code::DemoStopped, format!("the run did not end well ({status})"))
+                    .hinted(self.last_words()))
+            }
+            Ok(Err(error)) => {
+                Err(Fault::new(Code::DemoStopped, format!("the engine cannot be waited for: {error}")))
+            }
             Err(_) => {
                 let message = format!("the run was not over after {} s", patience.as_secs());
                 Err(Fault::new(Code::DemoStopped, message).hinted(self.last_words()))
@@ -150,7 +157,8 @@ impl Engine {
     }
 
     async fn too_early(&mut self, awaited: &str) -> Fault {
-        let status = self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let status =
+            self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
         while let Ok(line) = self.answer.try_recv() {
             self.last.push_back(line);
         }
@@ -159,7 +167,8 @@ impl Engine {
     }
 
     fn last_words(&self) -> Option<String> {
-        let words: Vec<&str> = self.last.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+        let words: Vec<&str> =
+            self.last.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         (!words.is_empty()).then(|| format!("its last words were\n    {}", words.join("\n    ")))
     }
 }

@@ -93,7 +93,10 @@ async fn play(stage: &Stage, screen: &mut Screen, args: &DemoArgs) -> Result<(Su
     stage.must_have_no_owner().await?;
     screen.fact("engine", &format!("process {first} ended ({status}); nobody owns the data folder"));
     let line = goes_on_alone(stage, &run, process).await?;
-    screen.fact("agent", &format!("process {} lives on under its supervisor. Without any engine it wrote:", process.pid));
+    screen.fact(
+        "agent",
+        &format!("process {} lives on under its supervisor. Without any engine it wrote:", process.pid),
+    );
     screen.line(format!("            {line}"));
 
     screen.chapter("The engine is started again, as any user would do it");
@@ -120,10 +123,16 @@ async fn brief(stage: &Stage, screen: &mut Screen, engine: &mut Engine) -> Resul
         .until(screen, "the brief waits for approval", PATIENCE, async || {
             let Some(runs) = stage.ask::<Value>("/api/v1/runs?limit=1").await? else { return Ok(None) };
             let Some(id) = runs["items"][0]["id"].as_str() else { return Ok(None) };
-            let Some(view) = stage.ask::<RunView>(&format!("/api/v1/runs/{id}")).await? else { return Ok(None) };
+            let Some(view) = stage.ask::<RunView>(&format!("/api/v1/runs/{id}")).await? else {
+                return Ok(None);
+            };
             if view.status.is_ended() {
-                let failure = view.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
-                return Err(Fault::new(Code::DemoStopped, format!("the run {} too early: {failure}", view.status)));
+                let failure =
+                    view.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
+                return Err(Fault::new(
+                    Code::DemoStopped,
+                    format!("the run {} too early: {failure}", view.status),
+                ));
             }
             let asked = view.awaits.iter().find_map(|awaited| match awaited {
                 AwaitView::Approval { task, .. } => Some(task.clone()),
@@ -169,7 +178,8 @@ async fn developer_at_work(
 
 /// Waits for a line that the agent writes while no engine runs; gives it.
 async fn goes_on_alone(stage: &Stage, run: &RunView, process: Process) -> Result<String, Fault> {
-    let written = || agent::written(&stage.layout, run.id, 1).map_err(stopped("the agent's log cannot be read"));
+    let written =
+        || agent::written(&stage.layout, run.id, 1).map_err(stopped("the agent's log cannot be read"));
     let before = written()?.len();
     let since = Stopwatch::start();
     loop {
@@ -177,7 +187,10 @@ async fn goes_on_alone(stage: &Stage, run: &RunView, process: Process) -> Result
             return Ok(line.clone());
         }
         if !process.lives() {
-            return Err(Fault::new(Code::DemoStopped, format!("the agent, process {}, is gone", process.pid)));
+            return Err(Fault::new(
+                Code::DemoStopped,
+                format!("the agent, process {}, is gone", process.pid),
+            ));
         }
         if since.elapsed() > PATIENCE {
             return Err(Fault::new(Code::DemoStopped, "the agent lives, but writes nothing more"));
@@ -201,7 +214,10 @@ async fn attached(
             let step = view.step(LONG_STEP);
             let is_heard = step.is_some_and(|step| step.status == StepStatus::Running && step.line.is_some());
             if !process.lives() {
-                return Err(Fault::new(Code::DemoStopped, format!("process {} did not survive", process.pid)));
+                return Err(Fault::new(
+                    Code::DemoStopped,
+                    format!("process {} did not survive", process.pid),
+                ));
             }
             Ok((is_heard && view.driven).then_some(()))
         })

@@ -53,7 +53,8 @@ impl Proof {
             return Err(Fault::new(Code::DemoStopped, format!("the run is {}", view.status)));
         }
         if let Some(difference) = replay.differences.first() {
-            let message = format!("decided again, version {} differs: {}", difference.version, difference.message);
+            let message =
+                format!("decided again, version {} differs: {}", difference.version, difference.message);
             return Err(Fault::new(Code::DemoStopped, message));
         }
         let executions = stage.executions()?;
@@ -61,11 +62,13 @@ impl Proof {
         let repository = stage.scratch.repository.as_path();
         let merged = view.output["merged"].as_str().unwrap_or_default().to_owned();
         git(repository, &["merge-base", "--is-ancestor", &merged, "main"]).await?;
-        let history = git(repository, &["log", "--graph", "--oneline", "--no-decorate", "--no-color", "main"]).await?;
+        let history =
+            git(repository, &["log", "--graph", "--oneline", "--no-decorate", "--no-color", "main"]).await?;
         let tests = command(repository, "sh", &["test.sh"]).await?;
         let verified = stage.answer(&["--json", "store", "verify"].map(str::to_owned)).await?;
         let verified: Value = serde_json::from_str(&verified).unwrap_or_default();
-        let second = agent::written(&stage.layout, run.id, 2).map_err(stopped("the agent's log cannot be read"))?;
+        let second =
+            agent::written(&stage.layout, run.id, 2).map_err(stopped("the agent's log cannot be read"))?;
         Ok(Self {
             findings: second.into_iter().next().unwrap_or_default(),
             executions,
@@ -92,8 +95,11 @@ impl Proof {
             screen.line(format!("     {line}"));
         }
         screen.line("");
-        let agents: Vec<String> =
-            self.executions.iter().map(|execution| format!("{} {}", execution.step, execution.round)).collect();
+        let agents: Vec<String> = self
+            .executions
+            .iter()
+            .map(|execution| format!("{} {}", execution.step, execution.round))
+            .collect();
         screen.proven(&format!(
             "nothing ran twice: {} lines in agents/executions.log, which the agents write: {}",
             agents.len(),
@@ -143,7 +149,10 @@ impl Proof {
         [
             (format!("{} show {run}", stage.typed), "where the run is and what came of it"),
             (format!("{} state {run} --at {version}", stage.typed), "what it was like when the tests failed"),
-            (format!("{} logs {run} develop --round 1", stage.typed), "the agent's words, before, without and after an engine"),
+            (
+                format!("{} logs {run} develop --round 1", stage.typed),
+                "the agent's words, before, without and after an engine",
+            ),
         ]
     }
 }
@@ -162,7 +171,8 @@ fn decision(item: &Value) -> Option<Value> {
     let (gate, verdict, evidence) = match item["kind"].as_str()? {
         "gate" => (item["gate"].clone(), item["verdict"].clone(), evidence(item)),
         "approval" => {
-            let by: Vec<&str> = item["by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let by: Vec<&str> =
+                item["by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let by: Vec<&str> = by.into_iter().map(|by| by.strip_prefix("user:").unwrap_or(by)).collect();
             let comment = item["comment"].as_str().map(|comment| format!(": {comment}")).unwrap_or_default();
             (json!("a person"), item["decision"].clone(), format!("{}{comment}", by.join(", ")))

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn event_lines_are_told_from_other_words() {
-        let line = "   +3.5s  test 1.1                 gate       tests fail: exit 1: 5 tests passed, 5 failed";
+        let line =
+            "   +3.5s  test 1.1                 gate       tests fail: exit 1: 5 tests passed, 5 failed";
         let event = EventLine::of(line).unwrap();
         assert_eq!((event.place.trim(), event.word), ("test 1.1", "gate"));
         assert_eq!(event.detail, "tests fail: exit 1: 5 tests passed, 5 failed");
@@ -144,7 +145,10 @@ mod tests {
     #[test]
     fn a_second_engine_does_not_tell_the_first_ones_story_again() {
         let mut screen = Screen::new(true);
-        let lines = ["   +0.0s  a 1.1                      begins     command", "   +0.1s  a 1                        succeeded"];
+        let lines = [
+            "   +0.0s  a 1.1                      begins     command",
+            "   +0.1s  a 1                        succeeded",
+        ];
         lines.iter().for_each(|line| screen.relay(line));
         screen.new_engine();
         lines.iter().for_each(|line| screen.relay(line));

@@ -40,12 +40,16 @@ impl Stage {
     pub(super) fn set(args: &DemoArgs) -> Result<Self, Fault> {
         must_run("git", &["--version"])?;
         must_run("sh", &["-c", ":"])?;
-        let program = std::env::current_exe()
-            .map_err(|error| Fault::new(Code::DemoStopped, format!("this program does not find itself: {error}")))?;
+        let program = std::env::current_exe().map_err(|error| {
+            Fault::new(Code::DemoStopped, format!("this program does not find itself: {error}"))
+        })?;
         let folder = folder(args.folder.as_deref())?;
         let Some(name) = folder.to_str().map(str::to_owned) else {
-            return Err(Fault::new(Code::File, format!("{} is no UTF-8, so no run can name it", folder.display()))
-                .hint("name another folder: --folder DIR"));
+            return Err(Fault::new(
+                Code::File,
+                format!("{} is no UTF-8, so no run can name it", folder.display()),
+            )
+            .hint("name another folder: --folder DIR"));
         };
         let scratch = Scratch::write(&folder).map_err(|error| {
             Fault::new(Code::DemoStopped, format!("the scratch repository could not be made: {error}"))
@@ -64,7 +68,10 @@ impl Stage {
     pub(super) fn show(&self, screen: &Screen) {
         screen.line("Everfold demo: a delivery whose engine is killed half-way".bold().to_string());
         screen.line("");
-        screen.fact("program", "a shell script that knows four Roman numerals, with tests, in a git repository");
+        screen.fact(
+            "program",
+            "a shell script that knows four Roman numerals, with tests, in a git repository",
+        );
         screen.fact("task", TASK);
         screen.fact("agents", "four scripts that really edit and commit; any program can be an agent");
         screen.fact("folder", &self.folder);
@@ -129,14 +136,18 @@ impl Stage {
         }
         let said = String::from_utf8_lossy(&output.stderr);
         let message = format!("{} failed ({})", self.shown(arguments), output.status);
-        Err(Fault::new(Code::DemoStopped, message).hint(format!("it said\n    {}", said.trim().replace('\n', "\n    "))))
+        Err(Fault::new(Code::DemoStopped, message)
+            .hint(format!("it said\n    {}", said.trim().replace('\n', "\n    "))))
     }
 
     /// Nobody answers for the data folder.
     pub(super) async fn must_have_no_owner(&self) -> Result<(), Fault> {
         match owner::connect(&self.layout.socket()).await {
             Err(_nobody) => Ok(()),
-            Ok(_) => Err(Fault::new(Code::DemoStopped, "the engine was killed, but another one answers for the folder")),
+            Ok(_) => Err(Fault::new(
+                Code::DemoStopped,
+                "the engine was killed, but another one answers for the folder",
+            )),
         }
     }
 
@@ -162,10 +173,16 @@ fn must_run(program: &str, arguments: &[&str]) -> Result<(), Fault> {
         .status();
     match ran {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Fault::new(Code::DemoStopped, format!("the demo needs {program}, which does not run ({status})"))
-            .hint(format!("try `{program} {}`", arguments.join(" ")))),
-        Err(error) => Err(Fault::new(Code::DemoStopped, format!("the demo needs {program}, which does not run: {error}"))
-            .hint(format!("install {program}, or add its folder to PATH"))),
+        Ok(status) => Err(Fault::new(
+            Code::DemoStopped,
+            format!("the demo needs {program}, which does not run ({status})"),
+        )
+        .hint(format!("try `{program} {}`", arguments.join(" ")))),
+        Err(error) => Err(Fault::new(
+            Code::DemoStopped,
+            format!("the demo needs {program}, which does not run: {error}"),
+        )
+        .hint(format!("install {program}, or add its folder to PATH"))),
     }
 }
 
@@ -204,7 +221,8 @@ fn typed(program: &Path) -> String {
     if found.is_some_and(|found| found.canonicalize().ok() == real) {
         return name;
     }
-    let below = std::env::current_dir().ok().and_then(|here| program.strip_prefix(here).ok().map(Path::to_owned));
+    let below =
+        std::env::current_dir().ok().and_then(|here| program.strip_prefix(here).ok().map(Path::to_owned));
     match below {
         Some(below) if below.components().count() == 1 => format!("./{}", below.display()),
         Some(below) => below.display().to_string(),
