@@ -4,5 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod every_event;
+mod kills;
 mod support;
 mod table;

@@ -84,6 +84,24 @@ impl Lab {
         std::fs::write(path, text).unwrap();
     }
 
+    /// Makes a git repository with one commit in `repo`.
+    pub(crate) fn repository(&self) {
+        self.write("repo/file", "text\n");
+        for args in [
+            &["init", "-q", "-b", "main"][..],
+            &["add", "."],
+            &["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-q", "-m", "first"],
+        ] {
+            self.git(args);
+        }
+    }
+
+    /// What git says in `repo`.
+    pub(crate) fn git(&self, args: &[&str]) -> String {
+        let done: Done = Command::new("git").args(args).current_dir(self.path("repo")).output().unwrap().into();
+        done.ended_with(0).out.clone()
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.path(".everfold")
     }
@@ -233,7 +251,20 @@ impl Lab {
 
     /// Waits until nothing of this folder runs any more.
     pub(crate) fn await_quiet(&self) {
-        await_that("no process is left", || self.processes().is_empty().then_some(()));
+        let since = Instant::now();
+        while !self.processes().is_empty() {
+            assert!(since.elapsed() < LIMIT, "still there: {:#?}", self.described());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// The command lines of what runs for this folder.
+    fn described(&self) -> Vec<String> {
+        let told = |pid: i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            format!("{pid}: {}", String::from_utf8_lossy(&line).replace('\0', " "))
+        };
+        self.processes().into_iter().map(told).collect()
     }
 
     /// The store is sound, and every decision of every run would be taken again.

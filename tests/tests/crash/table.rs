@@ -52,14 +52,8 @@ fn p1_a_process_that_lives_on_is_attached_again_and_its_end_is_the_result() {
         let events = lab.events("@");
         let end = only(&events, kind);
         match code {
-            0 => assert_eq!(
-                end.field("output")["inline"],
-                json!({"exit_code": 0, "stdout": "before\nafter\n"})
-            ),
-            _ => assert_eq!(
-                (&end.field("failure")["kind"], &end.field("failure")["exit_code"]),
-                (&json!("exit"), &json!(7))
-            ),
+            0 => assert_eq!(end.field("output")["inline"], json!({"exit_code": 0, "stdout": "before\nafter\n"})),
+            _ => assert_eq!((&end.field("failure")["kind"], &end.field("failure")["exit_code"]), (&json!("exit"), &json!(7))),
         }
         assert!(places(&events, "AttemptStarted").len() <= 1, "{events:#?}");
         lab.assert_trace(&["a 1 1"]);
@@ -297,9 +291,7 @@ fn a_wait_that_is_not_over_is_waited_to_its_end() {
 #[test]
 fn an_open_approval_is_still_open_and_its_vote_counts() {
     for kill_at_vote in [false, true] {
-        let lab = Lab::with(&format!(
-            "name: p\nsteps:\n  - id: ok\n    approval: {{ title: Right? }}\n  - id: b\n    command: '{TRACE}'\n"
-        ));
+        let lab = Lab::with(&format!("name: p\nsteps:\n  - id: ok\n    approval: {{ title: Right? }}\n  - id: b\n    command: '{TRACE}'\n"));
         lab.run(&["run", "./p.yaml", "--crash-after", "ApprovalRequested"]).was_killed();
         let task = lab.run(&["inbox", "--json"]).json()["items"][0]["id"].as_str().unwrap().to_owned();
         let engine = lab.start(&["resume", "@"]);
@@ -348,25 +340,13 @@ fn an_interrupted_probe_is_attached_again_or_repeated_under_its_number() {
 
 /// A repository with one commit, and a `git` that kills its caller at the moment `when`.
 fn with_repository(lab: &mut Lab, when: &str) {
-    let git = |args: &[&str]| {
-        let done =
-            std::process::Command::new("git").args(args).current_dir(lab.path("repo")).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-    };
-    lab.write("repo/file", "text\n");
-    git(&["init", "-q", "-b", "main"]);
-    git(&["add", "."]);
-    git(&["-c", "user.name=A", "-c", "user.email=a@b", "commit", "-q", "-m", "first"]);
+    lab.repository();
     let path = std::env::var("PATH").unwrap();
-    let real = String::from_utf8(
-        std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap().stdout,
-    );
+    let real = String::from_utf8(std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap().stdout);
     let real = real.unwrap().trim().to_owned();
     let act = match when {
         "before" => "kill -9 $PPID; exit 1".to_owned(),
-        "half-way" => format!(
-            "\"{real}\" \"$@\" & until [ -e \"$LAB\"/.everfold/worktrees/*/.git ] || [ -e \"$LAB\"/.everfold/*/*/.git ] || ! kill -0 $!; do :; done; kill -9 $! $PPID; exit 1"
-        ),
+        "half-way" => format!("\"{real}\" \"$@\" & until [ -e \"$LAB\"/.everfold/worktrees/*/.git ] || [ -e \"$LAB\"/.everfold/*/*/.git ] || ! kill -0 $!; do :; done; kill -9 $! $PPID; exit 1"),
         _ => format!("\"{real}\" \"$@\"; kill -9 $PPID; exit 1"),
     };
     let wrapper = format!(
@@ -392,24 +372,8 @@ fn a_workspace_that_was_half_made_is_made() {
         lab.run(&["resume", "@"]).ended_with(0);
         assert_eq!(places(&lab.events("@"), "WorkspacePrepared").len(), 1, "{when}");
         lab.assert_trace(&["a 1 1"]);
-        let log = std::process::Command::new("git")
-            .args(["log", "--oneline", "work"])
-            .current_dir(lab.path("repo"))
-            .output();
-        assert_eq!(
-            String::from_utf8(log.unwrap().stdout).unwrap().lines().count(),
-            2,
-            "{when}: one commit on top"
-        );
-        let listed = std::process::Command::new("git")
-            .args(["worktree", "list"])
-            .current_dir(lab.path("repo"))
-            .output();
-        assert_eq!(
-            String::from_utf8(listed.unwrap().stdout).unwrap().lines().count(),
-            1,
-            "{when}: it is removed"
-        );
+        assert_eq!(lab.git(&["log", "--oneline", "work"]).lines().count(), 2, "{when}: one commit on top");
+        assert_eq!(lab.git(&["worktree", "list"]).lines().count(), 1, "{when}: it is removed");
         lab.assert_left_in_order();
     }
 }
