@@ -86,7 +86,8 @@ pub struct SavePlan {
     pub author: Option<String>,
 }
 
-/// The plan of an attempt that is listed as an effect, or is to be stopped. `None`: it is not known.
+/// The plan of an attempt that is listed as an effect, or is to be stopped. `None`: it is not known,
+/// or a rework has superseded it ([`executor`]).
 ///
 /// # Errors
 /// [`EvalError::Needs`] where values must be loaded first.
@@ -106,6 +107,15 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
         place: place(state, key, loaded)?,
         spec,
     }))
+}
+
+/// The executor of an attempt, whether or not a rework has superseded it. `None`: it has none.
+#[must_use]
+pub fn executor<'a>(state: &'a RunState, id: &AttemptId) -> Option<&'a str> {
+    match &state.graph.step(state.key(&id.path)?.step).work {
+        Some(Work::Task(task)) => Some(&task.kind),
+        Some(Work::Approval(_) | Work::Wait(_)) | None => None,
+    }
 }
 
 /// The plan of a probe that is listed as an effect. `None`: it is not known.

@@ -41,6 +41,21 @@ pub(super) fn attempt(
     })
 }
 
+/// What an executor is asked that is to end an attempt of which no more is known than its name.
+pub(super) fn stop(layout: &Layout, id: EffectId) -> AttemptRequest {
+    AttemptRequest {
+        workdir: Workdir { path: layout.scratch(id.run), git: None },
+        folder: layout.attempt(&id),
+        id,
+        spec: Value::Null,
+        env: BTreeMap::new(),
+        timeout: None,
+        grace: Duration::ZERO,
+        input: Value::Null,
+        outputs: RequestedOutputs::default(),
+    }
+}
+
 /// What a prober is asked.
 pub(super) fn probe(
     state: &RunState,

@@ -220,6 +220,30 @@ fn p2_a_supervisor_that_dies_under_a_living_engine_loses_its_attempt() {
     lab.assert_left_in_order();
 }
 
+/// A stop that was recorded and not yet carried out was forgotten when the rework behind it had made
+/// the attempt an old one: its process went on beside the next round.
+#[test]
+fn d5_an_attempt_that_a_rework_stopped_is_stopped_after_a_crash_too() {
+    let pipeline = format!(
+        "name: p\nsteps:\n  - id: a\n    command: '{TRACE}'\n  - id: long\n    command: |\n      {TRACE}\n      [ $EVERFOLD_ROUND = 2 ] && exit 0\n      echo $$ > \"$LAB/pid\"\n      exec sleep 600\n  - id: judge\n    needs: [a]\n    gates:\n      - id: g\n        command: 'until [ -s \"$LAB/pid\" ]; do sleep 0.02; done; [ $EVERFOLD_ROUND = 2 ]'\n        on_fail: {{ rework: a }}\n"
+    );
+    let lab = Lab::with(&pipeline);
+    lab.run(&["run", "./p.yaml", "--crash-after", "StopRequested"]).was_killed();
+    let pid: i32 = lab.await_file("pid").trim().parse().unwrap();
+    assert!(lives(pid));
+    lab.run(&["resume", "@"]).ended_with(0);
+    assert!(!lives(pid), "nothing of the first round goes on");
+    let events = lab.events("@");
+    assert_eq!(only(&events, "AttemptFailed").field("failure")["kind"], "cancelled");
+    let version = |kind: &str, place: &str| {
+        let found = events.iter().find(|event| event.kind() == kind && event.place() == place);
+        found.unwrap_or_else(|| panic!("{kind} {place}")).0["version"].as_u64().unwrap()
+    };
+    assert!(version("AttemptFailed", "long 1.1") < version("AttemptSucceeded", "a 2.1"), "stopped first");
+    lab.assert_trace(&["a 1 1", "long 1 1", "a 2 1", "long 2 1"]);
+    lab.assert_left_in_order();
+}
+
 #[test]
 fn a_shell_that_left_a_process_behind_is_ended_with_it_after_a_crash() {
     let script = "setsid sh -c 'echo $$ > \"$LAB/child\"; exec sleep 600' &\nuntil [ -s \"$LAB/child\" ]; do sleep 0.02; done\nexit 0";

@@ -24,6 +24,7 @@ use crate::effect::{Effect, Touched, effects_of};
 use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId};
+use crate::json::Value;
 
 /// How long a stopped attempt's future may still resolve by itself.
 const STOPPED_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -199,6 +200,10 @@ impl World {
 
     /// The state lists an attempt that is to end.
     pub(super) fn stop_listed(&mut self, cell: &mut Cell, id: AttemptId) {
+        let is_superseded = cell.state.as_ref().is_some_and(|state| state.current(&id).is_none());
+        if is_superseded && !cell.work.contains_key(&id) {
+            return self.stop_superseded(cell, id);
+        }
         match cell.work.get_mut(&id) {
             Some(Work::Running(running)) if running.stopping => {}
             Some(Work::Reported) => {}
@@ -217,6 +222,32 @@ impl World {
                 Planned::Never => {}
             },
         }
+    }
+
+    /// Ends what a former engine may have left of an attempt that a rework superseded, so that its
+    /// plan is not known any more. Its folder is all that is needed; whatever came of it routes nothing.
+    fn stop_superseded(&mut self, cell: &mut Cell, id: AttemptId) {
+        let kind = cell.state.as_ref().and_then(|state| plan::executor(state, &id));
+        let Some(executor) = kind.and_then(|kind| self.shared.edge.executors.get(kind)).map(Arc::clone) else {
+            return self.give_up(cell, &id, cancelled());
+        };
+        let Ok(traits) = catch_unwind(AssertUnwindSafe(|| executor.traits(&Value::Null))) else {
+            return self.give_up(cell, &id, cancelled());
+        };
+        if !traits.supervised {
+            return self.give_up(cell, &id, cancelled());
+        }
+        let request = request::stop(&self.shared.layout, EffectId { run: cell.run, attempt: id.clone() });
+        let (run, attempt) = (cell.run, id.clone());
+        let (ending, asked) = (Arc::clone(&executor), request.clone());
+        let stopped = AssertUnwindSafe(async move { ending.cancel(asked).await }).catch_unwind();
+        let task = self.works.spawn(async move {
+            let _done_or_panicked = stopped.await;
+            WorkDone::Stopped { run, id: attempt }
+        });
+        let running =
+            Running { executor, request, traits, task, stopping: true, is_recorded: true, _slot: None };
+        cell.work.insert(id, Work::Running(Box::new(running)));
     }
 
     /// Asks running work to end, and sees that its end is reported even where it says nothing.
