@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use super::support::{Done, Lab, TRACE, await_that, places};
 
 /// Kills behind one kind of event before the run is let go.
-const CRASHES: usize = 4;
+const CRASHES: usize = 2;
 /// Labs at work at once: most of them wait most of the time.
-const WORKERS: usize = 4;
+const WORKERS: usize = 6;
 
 /// Everything that goes without people, then people.
 const RICH: &str = r#"
@@ -101,7 +101,8 @@ fn a_run_ends_as_ever_when_the_program_is_killed_behind_any_event() {
                 while let Some(event) = { let next = left.lock().unwrap().pop(); next } {
                     let lab = rich();
                     let crashes = to_its_end(&lab, Some(event));
-                    assert!(crashes > 0, "never killed behind {event}");
+                    // Behind the very last event the command may be over first; there is nothing left to crash.
+                    assert!(crashes > 0 || event == "RunSucceeded", "never killed behind {event}");
                     check_rich(&lab, event);
                 }
             });
