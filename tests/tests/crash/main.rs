@@ -4,7 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod agents;
+mod cancel;
 mod every_event;
 mod kills;
+mod owners;
 mod support;
 mod table;

@@ -70,7 +70,7 @@ impl Lab {
     }
 
     /// Sets a variable for the programs to come.
-    pub(crate) fn set(&mut self, name: &str, value: &str) {
+    fn set(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
@@ -94,6 +94,22 @@ impl Lab {
         ] {
             self.git(args);
         }
+    }
+
+    /// Puts a `git` into the path of the programs to come that does `act` in place of its first
+    /// `worktree add`; there `$REAL` is git itself.
+    pub(crate) fn wrap_git(&mut self, act: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let found = Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
+        let real = String::from_utf8(found.stdout).unwrap();
+        let wrapper = format!(
+            "#!/bin/sh\nREAL={}\ncase \"$*\" in *'worktree add'*) if ! [ -e \"$LAB/hit\" ]; then : > \"$LAB/hit\"; {act}; fi;; esac\nexec \"$REAL\" \"$@\"\n",
+            real.trim()
+        );
+        self.write("bin/git", &wrapper);
+        std::fs::set_permissions(self.path("bin/git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        self.set("PATH", &path);
     }
 
     /// What git says in `repo`.
@@ -181,6 +197,12 @@ impl Lab {
     pub(crate) fn await_owner(&self) {
         let socket = self.data().join("everfold.sock");
         await_that("an owner", || std::os::unix::net::UnixStream::connect(&socket).ok());
+    }
+
+    /// The process that says that it owns the folder.
+    pub(crate) fn owner(&self) -> Option<i32> {
+        let record: Value = serde_json::from_slice(&std::fs::read(self.data().join("owner.json")).ok()?).ok()?;
+        record["pid"].as_i64()?.try_into().ok()
     }
 
     /// Waits for a file that is not empty.
@@ -369,6 +391,11 @@ impl Engine {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Whether it has printed this so far.
+    pub(crate) fn said(&self, text: &str) -> bool {
+        read(&self.out).contains(text) || read(&self.err).contains(text)
     }
 
     /// SIGKILL, and waits until it is gone.

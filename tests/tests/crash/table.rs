@@ -362,35 +362,22 @@ fn an_interrupted_probe_is_attached_again_or_repeated_under_its_number() {
     }
 }
 
-/// A repository with one commit, and a `git` that kills its caller at the moment `when`.
-fn with_repository(lab: &mut Lab, when: &str) {
-    lab.repository();
-    let path = std::env::var("PATH").unwrap();
-    let real = String::from_utf8(std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap().stdout);
-    let real = real.unwrap().trim().to_owned();
-    let act = match when {
-        "before" => "kill -9 $PPID; exit 1".to_owned(),
-        "half-way" => format!("\"{real}\" \"$@\" & until [ -e \"$LAB\"/.everfold/worktrees/*/.git ] || [ -e \"$LAB\"/.everfold/*/*/.git ] || ! kill -0 $!; do :; done; kill -9 $! $PPID; exit 1"),
-        _ => format!("\"{real}\" \"$@\"; kill -9 $PPID; exit 1"),
-    };
-    let wrapper = format!(
-        "#!/bin/sh\ncase \"$*\" in *'worktree add'*) if ! [ -e \"$LAB/hit\" ]; then : > \"$LAB/hit\"; {act}; fi;; esac\nexec \"{real}\" \"$@\"\n"
-    );
-    lab.write("bin/git", &wrapper);
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(lab.path("bin/git"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{path}", lab.path("bin").display());
-    lab.set("PATH", &path);
-}
-
 #[test]
 fn a_workspace_that_was_half_made_is_made() {
-    for when in ["before", "half-way", "after"] {
+    for (when, act) in [
+        ("before", "kill -9 $PPID; exit 1"),
+        (
+            "half-way",
+            r#""$REAL" "$@" & until [ -e "$LAB"/.everfold/*/*/.git ] || ! kill -0 $!; do :; done; kill -9 $! $PPID; exit 1"#,
+        ),
+        ("after", r#""$REAL" "$@"; kill -9 $PPID; exit 1"#),
+    ] {
         let pipeline = format!(
             "name: p\nworkspace: {{ git: repo, branch: work, save: commit }}\nsteps:\n  - id: a\n    command: |\n      {TRACE}\n      cat file\n      echo more >> file\n"
         );
         let mut lab = Lab::with(&pipeline);
-        with_repository(&mut lab, when);
+        lab.repository();
+        lab.wrap_git(act);
         lab.run(&["run", "./p.yaml"]).was_killed();
         assert!(lab.path("hit").exists(), "{when}");
         lab.run(&["resume", "@"]).ended_with(0);

@@ -228,7 +228,8 @@ impl World {
     /// plan is not known any more. Its folder is all that is needed; whatever came of it routes nothing.
     fn stop_superseded(&mut self, cell: &mut Cell, id: AttemptId) {
         let kind = cell.state.as_ref().and_then(|state| plan::executor(state, &id));
-        let Some(executor) = kind.and_then(|kind| self.shared.edge.executors.get(kind)).map(Arc::clone) else {
+        let Some(executor) = kind.and_then(|kind| self.shared.edge.executors.get(kind)).map(Arc::clone)
+        else {
             return self.give_up(cell, &id, cancelled());
         };
         let Ok(traits) = catch_unwind(AssertUnwindSafe(|| executor.traits(&Value::Null))) else {
