@@ -100,11 +100,8 @@ impl Proof {
             .iter()
             .map(|execution| format!("{} {}", execution.step, execution.round))
             .collect();
-        screen.proven(&format!(
-            "nothing ran twice: {} lines in agents/executions.log, which the agents write: {}",
-            agents.len(),
-            agents.join(", ")
-        ));
+        screen.proven("nothing ran twice: agents/executions.log, which the agents write themselves, has one line for each of");
+        screen.line(format!("     {}", agents.join(", ")));
         screen.proven(&format!("the findings came back to the agent: “{}”", self.findings));
         screen.proven(&format!("the merged program: {}", self.tests));
         screen.proven(&format!(

@@ -40,7 +40,9 @@ impl Screen {
 
     /// A command that is about to run.
     pub(super) fn command(&self, command: &str) {
-        self.line(format!("   {} {}", "$".dimmed(), command.cyan()));
+        // Each line in its own colour, so that a line cut out of the output is whole.
+        let lines: Vec<String> = command.lines().map(|line| line.cyan().to_string()).collect();
+        self.line(format!("   {} {}", "$".dimmed(), lines.join("\n")));
     }
 
     /// What was seen, under a short name.
