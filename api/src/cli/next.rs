@@ -1,5 +1,6 @@
 //! The next command to type. Every answer that leaves something to do ends with one.
 
+use everfold_engine::failure::FailureKind;
 use everfold_engine::state::{RunStatus, StepStatus};
 
 use super::context::quoted;
@@ -57,10 +58,14 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
     commands
 }
 
-/// Whether processes of the step leave logs.
+/// Whether a process of the step left a log: one that could not be started left none.
 fn has_log(view: &RunView, step: &str) -> bool {
     let id = step.split('.').next().unwrap_or(step);
-    view.step(id).is_some_and(|step| (step.kind == "command" || step.kind == "agent") && step.round > 0)
+    view.step(id).is_some_and(|step| {
+        let is_process = step.kind == "command" || step.kind == "agent";
+        let began = step.failure.as_ref().is_none_or(|failure| failure.kind != FailureKind::Spawn);
+        is_process && began && step.round > 0
+    })
 }
 
 fn waits_for_time(view: &RunView) -> bool {
