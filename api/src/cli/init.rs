@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use everfold_engine::layout::Layout;
@@ -13,6 +13,7 @@ use super::args::{Cli, InitArgs};
 use super::context::{FOLDER, absolute};
 use super::output::Out;
 use crate::fault::{Code, Fault};
+use crate::owner::make_folder;
 
 /// The example's file name.
 const EXAMPLE_FILE: &str = "hello.yaml";
@@ -24,8 +25,7 @@ pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
         (None, Some(dir)) if !dir.is_empty() => absolute(Path::new(&dir))?,
         _ => absolute(Path::new("."))?.join(FOLDER),
     };
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.map_err(|error| Fault::new(Code::File, format!("could not make {}: {error}", folder.display())))?;
+    make_folder(&folder).map_err(|fault| Fault { code: Code::File, ..fault })?;
     let layout = Layout::new(&folder);
     let mut written = Vec::new();
     let mut kept = Vec::new();

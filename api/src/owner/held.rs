@@ -146,11 +146,13 @@ fn edge(layout: &Layout, settings: Settings, shim: ShimProgram) -> Edge {
     everfold_workflows::edge(layout, &processes, Functions::built_in())
 }
 
-fn make_folder(folder: &Path) -> Result<(), Fault> {
+/// Makes a data folder for its user alone, which git leaves alone: it often lies in a repository.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Fault> {
     if folder.is_dir() {
         return Ok(());
     }
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let made = made.and_then(|()| std::fs::write(folder.join(".gitignore"), "*\n"));
     made.map_err(|error| {
         Fault::new(Code::StoreIo, format!("could not make the folder {}: {error}", folder.display()))
             .hint("name another one with --dir")

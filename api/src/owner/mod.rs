@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fault::{Code, Fault};
 
 pub use begin::{Begin, Source, named, parsed};
+pub(crate) use held::make_folder;
 pub use held::{Held, HoldOptions, hold, imagine};
 pub use read::{Replay, ReplayDifference};
 pub use record::{OwnerRecord, read as read_record};

@@ -32,6 +32,32 @@ fn a_run_that_fails_gives_1_and_says_where_and_what_next() {
 }
 
 #[test]
+fn what_could_not_be_started_has_no_log_and_the_printed_command_is_another() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "away.yaml",
+        "name: away\nworkspace: { git: /no/such/repository }\nsteps:\n  - id: build\n    command: 'true'\n",
+    );
+    let done = scratch.run(&["run", "./away.yaml"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    let short = scratch.short("@");
+    assert!(done.out.contains("/no/such/repository") && !done.out.contains("everfold logs"), "{}", done.out);
+    assert!(done.out.contains(&format!("everfold events {short}")), "{}", done.out);
+    assert_eq!(scratch.run(&["events", &short]).code, 0);
+}
+
+#[test]
+fn a_data_folder_in_a_repository_is_none_of_gits_business() {
+    for verb in [&["init"][..], &["run", "./ok.yaml"]] {
+        let scratch = Scratch::new();
+        scratch.write("ok.yaml", "name: ok\nsteps:\n  - id: say\n    command: echo hello\n");
+        assert_eq!(scratch.run(verb).code, 0);
+        assert_eq!(std::fs::read_to_string(scratch.data().join(".gitignore")).unwrap(), "*\n");
+        assert_eq!(scratch.run(&["store", "verify"]).code, 0);
+    }
+}
+
+#[test]
 fn people_awaited_give_6_with_no_wait_and_the_printed_command_goes_on() {
     let scratch = Scratch::new();
     scratch.write("asks.yaml", ASKS);
