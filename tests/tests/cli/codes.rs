@@ -53,7 +53,8 @@ fn a_data_folder_in_a_repository_is_none_of_gits_business() {
         scratch.write("ok.yaml", "name: ok\nsteps:\n  - id: say\n    command: echo hello\n");
         assert_eq!(scratch.run(verb).code, 0);
         assert_eq!(std::fs::read_to_string(scratch.data().join(".gitignore")).unwrap(), "*\n");
-        assert_eq!(scratch.run(&["store", "verify"]).code, 0);
+        assert_eq!(scratch.run(&["store", "verify"]).code, 0, "nothing is wrong with it");
+        assert_eq!(scratch.run(&["runs"]).code, 0, "it is not taken for somebody else's");
     }
 }
 
