@@ -13,7 +13,9 @@ fn an_agent_of_20_seconds_survives_three_kills_of_the_engine_and_never_begins_ag
         "echo \"begins $EVERFOLD_STEP $EVERFOLD_ROUND $EVERFOLD_ATTEMPT $MOOD\" >> \"$TRACE\"\necho $$ >> \"$LAB/pid\"\ni=0\nwhile [ $i -lt 20 ]; do i=$((i+1)); echo \"tick $i\" >> \"$LAB/ticks\"; sleep 1; done\necho thought\n",
     );
     let ticked = |times: usize| {
-        await_that("the agent goes on", || (super::support::lines(&lab.path("ticks")).len() >= times).then_some(()));
+        await_that("the agent goes on", || {
+            (super::support::lines(&lab.path("ticks")).len() >= times).then_some(())
+        });
     };
     let mut engine = lab.start(&["run", "./p.yaml"]);
     for ticks in [3, 8, 13] {
@@ -41,7 +43,10 @@ fn killed(profile: &str, step: &str) -> Lab {
         "name: p\nsteps:\n  - id: think\n    agent: {{ profile: thinker, prompt: Think }}\n{step}  - id: after\n    command: '{TRACE}'\n"
     ));
     lab.settings(&format!("[agents.thinker]\ncommand = [\"sh\", \"think.sh\"]\n{profile}"));
-    lab.write("think.sh", &format!("{TRACE}\n[ $EVERFOLD_ATTEMPT = 1 ] || exit 0\necho $$ > \"$LAB/pid\"\nexec sleep 600\n"));
+    lab.write(
+        "think.sh",
+        &format!("{TRACE}\n[ $EVERFOLD_ATTEMPT = 1 ] || exit 0\necho $$ > \"$LAB/pid\"\nexec sleep 600\n"),
+    );
     let engine = lab.start(&["run", "./p.yaml"]);
     lab.await_file("pid");
     lab.supervisor("think-r1-a1");

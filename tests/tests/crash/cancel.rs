@@ -6,12 +6,16 @@ use super::support::{Lab, TRACE, UNTIL_GO, await_that, lives, places};
 
 /// A pipeline that tidies up.
 fn pipeline(head: &str, steps: &str) -> String {
-    format!("name: p\n{head}steps:\n{steps}on_finish:\n  - id: tidy\n    command: 'echo tidy >> \"$TRACE\"'\n")
+    format!(
+        "name: p\n{head}steps:\n{steps}on_finish:\n  - id: tidy\n    command: 'echo tidy >> \"$TRACE\"'\n"
+    )
 }
 
 /// A process that is deaf to SIGTERM, with a deaf child.
 fn deaf() -> String {
-    format!("trap '' TERM\n      {TRACE}\n      echo $$ > \"$LAB/pid\"\n      sleep 600 &\n      while :; do sleep 0.05; done")
+    format!(
+        "trap '' TERM\n      {TRACE}\n      echo $$ > \"$LAB/pid\"\n      sleep 600 &\n      while :; do sleep 0.05; done"
+    )
 }
 
 /// Cancels while somebody waits, once `ready` holds; whatever the state, the end is the same.
@@ -27,7 +31,12 @@ fn ends_cancelled(lab: &Lab, ready: impl FnOnce(&Lab)) {
 fn is_cancelled(lab: &Lab) {
     let view = lab.view("@");
     assert_eq!(view["status"], "cancelled", "{view:#}");
-    assert_eq!(lab.trace().iter().filter(|line| *line == "tidy").count(), 1, "on_finish ran: {:?}", lab.trace());
+    assert_eq!(
+        lab.trace().iter().filter(|line| *line == "tidy").count(),
+        1,
+        "on_finish ran: {:?}",
+        lab.trace()
+    );
     let events = lab.events("@");
     assert_eq!(places(&events, "RunCancelled").len(), 1);
     lab.run(&["resume", "@"]).ended_with(5);
@@ -36,7 +45,8 @@ fn is_cancelled(lab: &Lab) {
 
 #[test]
 fn cancel_ends_a_process_that_ignores_sigterm_and_its_children() {
-    let lab = Lab::with(&pipeline("", &format!("  - id: a\n    grace: 300ms\n    command: |\n      {}\n", deaf())));
+    let lab =
+        Lab::with(&pipeline("", &format!("  - id: a\n    grace: 300ms\n    command: |\n      {}\n", deaf())));
     ends_cancelled(&lab, |lab| {
         lab.await_file("pid");
     });
@@ -48,7 +58,9 @@ fn cancel_ends_a_process_that_ignores_sigterm_and_its_children() {
 fn cancel_ends_an_attempt_that_waits_for_its_turn() {
     let lab = Lab::with(&pipeline(
         "",
-        &format!("  - id: a\n    needs: []\n    grace: 100ms\n    command: |\n      {TRACE}\n      exec sleep 600\n  - id: b\n    needs: []\n    command: |\n      {TRACE}\n"),
+        &format!(
+            "  - id: a\n    needs: []\n    grace: 100ms\n    command: |\n      {TRACE}\n      exec sleep 600\n  - id: b\n    needs: []\n    command: |\n      {TRACE}\n"
+        ),
     ));
     lab.settings("[limits]\nprocesses = 1\n");
     ends_cancelled(&lab, |lab| await_that("a runs", || (!lab.trace().is_empty()).then_some(())));
@@ -57,7 +69,8 @@ fn cancel_ends_an_attempt_that_waits_for_its_turn() {
 
 #[test]
 fn cancel_ends_the_pause_before_a_retry() {
-    let lab = Lab::with(&pipeline("", "  - { id: a, command: exit 1, retry: { attempts: 3, backoff: 1h..1h } }\n"));
+    let lab =
+        Lab::with(&pipeline("", "  - { id: a, command: exit 1, retry: { attempts: 3, backoff: 1h..1h } }\n"));
     ends_cancelled(&lab, |lab| drop(lab.await_event("RetryScheduled")));
 }
 
@@ -84,7 +97,8 @@ fn cancel_ends_the_pause_between_two_probes() {
 
 #[test]
 fn cancel_ends_the_process_of_a_probe() {
-    let gate = "  - id: a\n    gates:\n      - { id: g, command: 'echo $$ > \"$LAB/pid\"; exec sleep 600' }\n";
+    let gate =
+        "  - id: a\n    gates:\n      - { id: g, command: 'echo $$ > \"$LAB/pid\"; exec sleep 600' }\n";
     let lab = Lab::with(&pipeline("", gate));
     ends_cancelled(&lab, |lab| drop(lab.await_file("pid")));
 }
@@ -108,7 +122,9 @@ fn cancel_ends_a_paused_run() {
 fn cancel_ends_every_item_of_a_fan_out() {
     let lab = Lab::with(&pipeline(
         "",
-        &format!("  - id: a\n    foreach: {{ in: [1, 2, 3, 4, 5, 6], max_in_flight: 4 }}\n    grace: 100ms\n    command: |\n      {TRACE}\n      exec sleep 600\n"),
+        &format!(
+            "  - id: a\n    foreach: {{ in: [1, 2, 3, 4, 5, 6], max_in_flight: 4 }}\n    grace: 100ms\n    command: |\n      {TRACE}\n      exec sleep 600\n"
+        ),
     ));
     ends_cancelled(&lab, |lab| await_that("four run", || (lab.trace().len() == 4).then_some(())));
     assert_eq!(lab.trace().len(), 5);
@@ -116,7 +132,8 @@ fn cancel_ends_every_item_of_a_fan_out() {
 
 #[test]
 fn cancel_ends_a_run_whose_workspace_is_being_made() {
-    let mut lab = Lab::with(&pipeline("workspace: { git: repo }\n", &format!("  - id: a\n    command: '{TRACE}'\n")));
+    let mut lab =
+        Lab::with(&pipeline("workspace: { git: repo }\n", &format!("  - id: a\n    command: '{TRACE}'\n")));
     lab.repository();
     lab.wrap_git(r#"echo adding > "$LAB/adding"; until [ -e "$LAB/go" ]; do sleep 0.02; done"#);
     let engine = lab.start(&["run", "./p.yaml"]);
@@ -145,7 +162,9 @@ fn l29_a_second_cancel_skips_what_on_finish_still_does() {
 
 #[test]
 fn cancel_while_on_finish_tidies_up_a_failed_run_ends_it() {
-    let finish = format!("name: p\nsteps:\n  - {{ id: a, command: exit 1 }}\non_finish:\n  - id: tidy\n    command: |\n      echo $$ > \"$LAB/pid\"\n      {UNTIL_GO}\n      echo tidy >> \"$TRACE\"\n");
+    let finish = format!(
+        "name: p\nsteps:\n  - {{ id: a, command: exit 1 }}\non_finish:\n  - id: tidy\n    command: |\n      echo $$ > \"$LAB/pid\"\n      {UNTIL_GO}\n      echo tidy >> \"$TRACE\"\n"
+    );
     let lab = Lab::with(&finish);
     let engine = lab.start(&["run", "./p.yaml"]);
     lab.await_file("pid");
@@ -160,7 +179,8 @@ fn cancel_while_on_finish_tidies_up_a_failed_run_ends_it() {
 
 #[test]
 fn cancel_right_after_a_crash_ends_what_lives_on() {
-    let lab = Lab::with(&pipeline("", &format!("  - id: a\n    grace: 300ms\n    command: |\n      {}\n", deaf())));
+    let lab =
+        Lab::with(&pipeline("", &format!("  - id: a\n    grace: 300ms\n    command: |\n      {}\n", deaf())));
     let engine = lab.start(&["run", "./p.yaml"]);
     let pid: i32 = lab.await_file("pid").trim().parse().unwrap();
     engine.kill().was_killed();
@@ -173,7 +193,8 @@ fn cancel_right_after_a_crash_ends_what_lives_on() {
 
 #[test]
 fn cancel_right_after_a_crash_ends_a_probe_that_lives_on() {
-    let gate = "  - id: a\n    gates:\n      - { id: g, command: 'echo $$ > \"$LAB/pid\"; exec sleep 600' }\n";
+    let gate =
+        "  - id: a\n    gates:\n      - { id: g, command: 'echo $$ > \"$LAB/pid\"; exec sleep 600' }\n";
     let lab = Lab::with(&pipeline("", gate));
     let engine = lab.start(&["run", "./p.yaml"]);
     let pid: i32 = lab.await_file("pid").trim().parse().unwrap();
@@ -196,7 +217,12 @@ fn cancel_before_the_first_attempt_began_starts_nothing() {
 
 /// A run whose only step waits for the test, and an engine that follows it.
 fn followed() -> (Lab, super::support::Engine, i32) {
-    let lab = Lab::with(&pipeline("", &format!("  - id: a\n    command: |\n      {TRACE}\n      echo $$ > \"$LAB/pid\"\n      {UNTIL_GO}\n")));
+    let lab = Lab::with(&pipeline(
+        "",
+        &format!(
+            "  - id: a\n    command: |\n      {TRACE}\n      echo $$ > \"$LAB/pid\"\n      {UNTIL_GO}\n"
+        ),
+    ));
     let engine = lab.start(&["run", "./p.yaml"]);
     let pid = lab.await_file("pid").trim().parse().unwrap();
     (lab, engine, pid)

@@ -71,17 +71,53 @@ output: { last: "${steps.last.status}" }
 "#;
 
 const RICH_TRACE: &[&str] = &[
-    "beside 1 1", "beside 2 1", "draft 1 1", "draft 2 1", "fan.0 1 1", "fan.1 1 1", "fan.2 1 1", "first 1 1",
-    "flaky 1 1", "flaky 1 2", "last 1 1", "stuck 1 1", "stuck 1 2", "think 1 1", "tidy 1 1", "tolerated 1 1",
-    "vanishes 1 1", "vanishes 1 2",
+    "beside 1 1",
+    "beside 2 1",
+    "draft 1 1",
+    "draft 2 1",
+    "fan.0 1 1",
+    "fan.1 1 1",
+    "fan.2 1 1",
+    "first 1 1",
+    "flaky 1 1",
+    "flaky 1 2",
+    "last 1 1",
+    "stuck 1 1",
+    "stuck 1 2",
+    "think 1 1",
+    "tidy 1 1",
+    "tolerated 1 1",
+    "vanishes 1 1",
+    "vanishes 1 2",
 ];
 
 const RICH_EVENTS: &[&str] = &[
-    "RunStarted", "StepScheduled", "WorkspacePrepared", "ItemsExpanded", "AttemptStarted", "AttemptSucceeded",
-    "AttemptFailed", "AttemptLost", "StopRequested", "RetryScheduled", "StepSucceeded", "StepSkipped",
-    "StepFailed", "StepBlocked", "ProbeScheduled", "GateEvaluated", "ProbeFailed", "ReworkRequested",
-    "ApprovalRequested", "VoteCast", "ApprovalDecided", "TimerSet", "TimerFired", "UsageRecorded",
-    "RunUnblocked", "RunSucceeded",
+    "RunStarted",
+    "StepScheduled",
+    "WorkspacePrepared",
+    "ItemsExpanded",
+    "AttemptStarted",
+    "AttemptSucceeded",
+    "AttemptFailed",
+    "AttemptLost",
+    "StopRequested",
+    "RetryScheduled",
+    "StepSucceeded",
+    "StepSkipped",
+    "StepFailed",
+    "StepBlocked",
+    "ProbeScheduled",
+    "GateEvaluated",
+    "ProbeFailed",
+    "ReworkRequested",
+    "ApprovalRequested",
+    "VoteCast",
+    "ApprovalDecided",
+    "TimerSet",
+    "TimerFired",
+    "UsageRecorded",
+    "RunUnblocked",
+    "RunSucceeded",
 ];
 
 #[test]
@@ -98,7 +134,10 @@ fn a_run_ends_as_ever_when_the_program_is_killed_behind_any_event() {
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                while let Some(event) = { let next = left.lock().unwrap().pop(); next } {
+                while let Some(event) = {
+                    let next = left.lock().unwrap().pop();
+                    next
+                } {
                     let lab = rich();
                     let crashes = to_its_end(&lab, Some(event));
                     // Behind the very last event the command may be over first; there is nothing left to crash.
@@ -121,7 +160,11 @@ fn check_rich(lab: &Lab, event: &str) {
     trace.sort();
     assert_eq!(trace, RICH_TRACE, "killed behind {event}");
     let view = lab.view("@");
-    assert_eq!((&view["status"], &view["output"]["last"]), (&"succeeded".into(), &"succeeded".into()), "{event}");
+    assert_eq!(
+        (&view["status"], &view["output"]["last"]),
+        (&"succeeded".into(), &"succeeded".into()),
+        "{event}"
+    );
     assert_eq!(lab.run(&["runs", "--json"]).json()["items"].as_array().unwrap().len(), 1, "one run: {event}");
     lab.assert_left_in_order();
 }
@@ -175,7 +218,14 @@ on_finish:
 
 #[test]
 fn a_cancellation_goes_through_when_the_program_is_killed_behind_any_event_of_it() {
-    for event in ["CancelRequested", "StopRequested", "AttemptFailed", "StepCancelled", "StepScheduled", "RunCancelled"] {
+    for event in [
+        "CancelRequested",
+        "StopRequested",
+        "AttemptFailed",
+        "StepCancelled",
+        "StepScheduled",
+        "RunCancelled",
+    ] {
         let lab = Lab::with(&CANCELLED.replace("TRACE_LINE", TRACE));
         let engine = lab.start(&["run", "./p.yaml"]);
         await_that("it runs", || (!lab.trace().is_empty()).then_some(()));
@@ -199,7 +249,9 @@ fn a_cancellation_goes_through_when_the_program_is_killed_behind_any_event_of_it
 
 #[test]
 fn a_pause_and_its_end_hold_when_the_program_is_killed_behind_them() {
-    let lab = Lab::with(&format!("name: p\nsteps:\n  - {{ id: w, wait: {{ for: 50ms }} }}\n  - {{ id: a, command: '{TRACE}' }}\n"));
+    let lab = Lab::with(&format!(
+        "name: p\nsteps:\n  - {{ id: w, wait: {{ for: 50ms }} }}\n  - {{ id: a, command: '{TRACE}' }}\n"
+    ));
     lab.run(&["run", "./p.yaml", "--crash-after", "TimerSet"]).was_killed();
     lab.run(&["pause", "@", "--crash-after", "RunPaused"]).was_killed();
     assert_eq!(lab.view("@")["status"], "paused");
@@ -226,7 +278,9 @@ fn a_failure_is_recorded_once_when_the_program_is_killed_behind_it() {
 /// More than one append holds: the parts are gone on with where they stopped.
 #[test]
 fn s8_a_large_fan_out_goes_on_when_the_program_is_killed_between_its_appends() {
-    let lab = Lab::with("name: p\nsteps:\n  - id: list\n    foreach: { in: \"${input.items}\" }\n    function: everfold.echo\n    with: { item: \"${item}\" }\noutput: \"${size(steps.list.output)}\"\n");
+    let lab = Lab::with(
+        "name: p\nsteps:\n  - id: list\n    foreach: { in: \"${input.items}\" }\n    function: everfold.echo\n    with: { item: \"${item}\" }\noutput: \"${size(steps.list.output)}\"\n",
+    );
     let items: Vec<u32> = (0..1_500).collect();
     lab.write("input.json", &serde_json::json!({ "items": items }).to_string());
     lab.run(&["run", "./p.yaml", "--input-file", "input.json", "--crash-after", "Advanced"]).was_killed();

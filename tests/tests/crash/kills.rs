@@ -187,7 +187,10 @@ fn generate(random: &mut StdRng) -> String {
             }
             "tolerated" => format!("    on_fail: continue\n{}", command("exit 9")),
             "wait" => format!("    wait: {{ for: {}ms }}\n", random.random_range(10..300)),
-            "call" => format!("    function: everfold.sleep\n    with: {{ for: {}ms }}\n", random.random_range(1..100)),
+            "call" => format!(
+                "    function: everfold.sleep\n    with: {{ for: {}ms }}\n",
+                random.random_range(1..100)
+            ),
             "skipped" => format!("    when: size(run.id) == 0\n{}", command("true")),
             _plain => command("true"),
         };
@@ -199,5 +202,8 @@ fn generate(random: &mut StdRng) -> String {
     let all = ids.join(", ");
     text += &format!("  - id: last\n    needs: [{all}]\n    command: '{TRACE}'\n");
     text += &format!("on_finish:\n  - {{ id: tidy, command: '{TRACE}' }}\n");
-    text + &format!("output: {{ rounds: \"${{steps.{0}.rounds}}\", last: \"${{steps.last.status}}\" }}\n", ids[0])
+    text + &format!(
+        "output: {{ rounds: \"${{steps.{0}.rounds}}\", last: \"${{steps.last.status}}\" }}\n",
+        ids[0]
+    )
 }

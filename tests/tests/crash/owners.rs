@@ -21,9 +21,10 @@ fn p4_each_waiting_command_takes_over_when_the_owner_before_it_is_killed() {
     await_that("both wait", || (second.said("goes on") && third.said("goes on")).then_some(()));
     first.kill().was_killed();
     // One of the two owns the folder now; the other waits through it.
-    let owner = await_that("somebody took over", || lab.owner().filter(|pid| {
-        [&second, &third].iter().any(|engine| engine.pid().as_raw_nonzero().get() == *pid)
-    }));
+    let owner = await_that("somebody took over", || {
+        lab.owner()
+            .filter(|pid| [&second, &third].iter().any(|engine| engine.pid().as_raw_nonzero().get() == *pid))
+    });
     let (owner, last) = match second.pid().as_raw_nonzero().get() == owner {
         true => (second, third),
         false => (third, second),
@@ -54,7 +55,9 @@ fn p4_a_run_that_was_started_through_a_killed_owner_is_finished_by_who_waits_for
 
 #[test]
 fn p4_a_second_command_decides_through_the_owner() {
-    let lab = Lab::with(&format!("name: p\nsteps:\n  - {{ id: ok, approval: {{ title: Right? }} }}\n  - {{ id: b, command: '{TRACE}' }}\n"));
+    let lab = Lab::with(&format!(
+        "name: p\nsteps:\n  - {{ id: ok, approval: {{ title: Right? }} }}\n  - {{ id: b, command: '{TRACE}' }}\n"
+    ));
     let engine = lab.start(&["run", "./p.yaml"]);
     lab.await_event("ApprovalRequested");
     assert_eq!(lab.owner(), Some(engine.pid().as_raw_nonzero().get()));

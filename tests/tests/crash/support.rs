@@ -114,7 +114,8 @@ impl Lab {
 
     /// What git says in `repo`.
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        let done: Done = Command::new("git").args(args).current_dir(self.path("repo")).output().unwrap().into();
+        let done: Done =
+            Command::new("git").args(args).current_dir(self.path("repo")).output().unwrap().into();
         done.ended_with(0).out.clone()
     }
 
@@ -201,7 +202,8 @@ impl Lab {
 
     /// The process that says that it owns the folder.
     pub(crate) fn owner(&self) -> Option<i32> {
-        let record: Value = serde_json::from_slice(&std::fs::read(self.data().join("owner.json")).ok()?).ok()?;
+        let record: Value =
+            serde_json::from_slice(&std::fs::read(self.data().join("owner.json")).ok()?).ok()?;
         record["pid"].as_i64()?.try_into().ok()
     }
 

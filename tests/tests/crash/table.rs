@@ -52,8 +52,14 @@ fn p1_a_process_that_lives_on_is_attached_again_and_its_end_is_the_result() {
         let events = lab.events("@");
         let end = only(&events, kind);
         match code {
-            0 => assert_eq!(end.field("output")["inline"], json!({"exit_code": 0, "stdout": "before\nafter\n"})),
-            _ => assert_eq!((&end.field("failure")["kind"], &end.field("failure")["exit_code"]), (&json!("exit"), &json!(7))),
+            0 => assert_eq!(
+                end.field("output")["inline"],
+                json!({"exit_code": 0, "stdout": "before\nafter\n"})
+            ),
+            _ => assert_eq!(
+                (&end.field("failure")["kind"], &end.field("failure")["exit_code"]),
+                (&json!("exit"), &json!(7))
+            ),
         }
         assert!(places(&events, "AttemptStarted").len() <= 1, "{events:#?}");
         lab.assert_trace(&["a 1 1"]);
@@ -315,7 +321,9 @@ fn a_wait_that_is_not_over_is_waited_to_its_end() {
 #[test]
 fn an_open_approval_is_still_open_and_its_vote_counts() {
     for kill_at_vote in [false, true] {
-        let lab = Lab::with(&format!("name: p\nsteps:\n  - id: ok\n    approval: {{ title: Right? }}\n  - id: b\n    command: '{TRACE}'\n"));
+        let lab = Lab::with(&format!(
+            "name: p\nsteps:\n  - id: ok\n    approval: {{ title: Right? }}\n  - id: b\n    command: '{TRACE}'\n"
+        ));
         lab.run(&["run", "./p.yaml", "--crash-after", "ApprovalRequested"]).was_killed();
         let task = lab.run(&["inbox", "--json"]).json()["items"][0]["id"].as_str().unwrap().to_owned();
         let engine = lab.start(&["resume", "@"]);
