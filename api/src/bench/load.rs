@@ -94,7 +94,7 @@ impl Ends {
     async fn next(&mut self) -> Result<usize, Problem> {
         loop {
             let events = self.0.next().await?;
-            let ends = events.iter().filter(|event| is_end(event.header.kind)).count();
+            let ends = events.iter().filter(|event| RunEvent::ends_run(event.header.kind)).count();
             if ends > 0 {
                 return Ok(ends);
             }
@@ -108,10 +108,6 @@ impl Ends {
         }
         Ok(())
     }
-}
-
-fn is_end(kind: u16) -> bool {
-    matches!(RunEvent::name_of(kind), Some("RunSucceeded" | "RunFailed" | "RunCancelled"))
 }
 
 /// How long each of so many one-step runs took, sorted.

@@ -1,10 +1,13 @@
 //! An owner in the background: a process of its own that owns the folder until its runs have ended.
 
+use std::collections::HashSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use everfold_engine::clock::Stopwatch;
+use everfold_engine::event::RunEvent;
 use everfold_engine::id::RunId;
+use everfold_engine::store::Subscription;
 use serde_json::{Value, json};
 
 use super::args::BackgroundArgs;
@@ -40,10 +43,11 @@ pub(crate) async fn run(context: &Context, args: BackgroundArgs) -> Result<u8, F
     }
     let mut interrupts = Interrupts::listen()?;
     let since = Stopwatch::start();
+    let mut ended = HashSet::new();
     loop {
         let runs = context.client.with_owner(|owner| owner.driven_runs()).await.unwrap_or_default();
         let is_new = runs.is_empty() && since.elapsed() < FIRST;
-        if !is_new && !has_open(&context.client, &runs).await {
+        if !is_new && !has_open(&context.client, &runs, &mut ended).await {
             return Ok(0);
         }
         let Some(store) = context.client.with_owner(|owner| owner.store().clone()).await else {
@@ -51,7 +55,7 @@ pub(crate) async fn run(context: &Context, args: BackgroundArgs) -> Result<u8, F
         };
         let mut events = store.subscribe(store.last_position().next());
         tokio::select! {
-            _happened = events.next() => {}
+            () = next_end(events.as_mut()) => {}
             () = tokio::time::sleep(FIRST / 10) => {}
             _ended = interrupts.next() => return Ok(0),
         }
@@ -67,14 +71,28 @@ async fn drive(client: &Client, run: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn has_open(client: &Client, runs: &[RunId]) -> bool {
+/// Whether one of the runs goes on. What has ended stays so, and is not asked for again.
+async fn has_open(client: &Client, runs: &[RunId], ended: &mut HashSet<RunId>) -> bool {
     for run in runs {
+        if ended.contains(run) {
+            continue;
+        }
         let view: Result<RunView, Fault> = client.get(&format!("/api/v1/runs/{run}")).await;
         if view.is_ok_and(|view| !view.status.is_ended()) {
             return true;
         }
+        ended.insert(*run);
     }
     false
+}
+
+/// Waits until some run ends, or the log cannot be followed any more.
+async fn next_end(events: &mut dyn Subscription) {
+    while let Ok(batch) = events.next().await {
+        if batch.iter().any(|event| RunEvent::ends_run(event.header.kind)) {
+            return;
+        }
+    }
 }
 
 /// Makes sure that an owner is there that outlives this command.
@@ -108,7 +126,8 @@ pub(crate) async fn leave(context: &Context, leave: Leave) {
     if leave == Leave::Everything && context.client.is_owner().await {
         let since = Stopwatch::start();
         let runs = context.client.with_owner(|owner| owner.driven_runs()).await.unwrap_or_default();
-        while since.elapsed() < STAY && has_open(&context.client, &runs).await {
+        let mut ended = HashSet::new();
+        while since.elapsed() < STAY && has_open(&context.client, &runs, &mut ended).await {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

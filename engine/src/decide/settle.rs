@@ -112,7 +112,6 @@ fn failed(draft: &mut Draft<'_>, key: Key, step: &Step, failure: Failure) -> Res
     follow(draft, key, &step.on_fail, "on_fail", failure, BlockReason::Failed, None)
 }
 
-#[allow(clippy::too_many_arguments)]
 fn follow(
     draft: &mut Draft<'_>,
     key: Key,

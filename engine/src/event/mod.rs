@@ -416,6 +416,12 @@ run_events! {
 }
 
 impl RunEvent {
+    /// Whether an event of this kind is the last of its run.
+    #[must_use]
+    pub fn ends_run(kind: u16) -> bool {
+        matches!(Self::name_of(kind), Some("RunSucceeded" | "RunFailed" | "RunCancelled"))
+    }
+
     /// The values in it that may be large, and may be kept outside of it.
     #[must_use]
     pub fn payloads(&self) -> Vec<&Payload> {

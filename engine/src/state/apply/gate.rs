@@ -1,0 +1,111 @@
+//! Gates are opened and judged.
+
+use crate::event::{GateEvaluated, ProbeFailed, ProbeScheduled, TimerId, TimerKind};
+use crate::id::AttemptId;
+use crate::policy::Verdict;
+use crate::state::{Agenda, GateVerdict, Judging, Kept, Key, Phase, RunState, Settling};
+use crate::time::Timestamp;
+
+impl RunState {
+    pub(super) fn open_gate(&mut self, at: usize, gate: usize) {
+        let step = &mut self.facts.steps[at];
+        let Some(next) = self.graph.step(at).gates.get(gate) else {
+            step.judging = Judging { gate, ..Judging::default() };
+            step.phase = Phase::Settling(Settling::GatesPassed);
+            return self.settle_later(Key::step(at));
+        };
+        let probe_no = step.probes.get(&next.id).copied().unwrap_or(0);
+        step.judging = Judging { gate, probe_no, ..Judging::default() };
+        step.phase = Phase::Judging;
+        if self.is_live(at) {
+            self.facts.agenda.insert(Agenda::Judge(at));
+        }
+    }
+
+    pub(super) fn probe_scheduled(&mut self, event: &ProbeScheduled, at: Timestamp) {
+        let Some(key) = self.current_gate(&event.id, &event.gate) else { return };
+        let version = self.facts.version;
+        self.facts.agenda.remove(&Agenda::Judge(key.step));
+        self.facts.agenda.remove(&Agenda::Settle(key));
+        self.facts.probing.insert(key.step);
+        let step = &mut self.facts.steps[key.step];
+        step.phase = Phase::Judging;
+        step.note_probe(&event.gate, event.probe_no, at);
+        step.judging.kind.clone_from(&event.kind);
+        step.judging.task = Kept::of(&event.task, version);
+        self.touch(key);
+    }
+
+    /// The step, if this is its current attempt and its current gate.
+    pub(super) fn current_gate(&self, id: &AttemptId, gate: &str) -> Option<Key> {
+        let key = self.current(id)?;
+        let step = &self.facts.steps[key.step];
+        let is_judged = matches!(
+            step.phase,
+            Phase::Judging
+                | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::Unblocked(..))
+        );
+        let current = self.graph.step(key.step).gates.get(step.judging.gate)?;
+        (is_judged && current.id == gate).then_some(key)
+    }
+
+    pub(super) fn gate_evaluated(&mut self, event: &GateEvaluated, at: Timestamp) {
+        let Some(key) = self.current_gate(&event.id, &event.gate) else { return };
+        let version = self.facts.version;
+        self.facts.probing.remove(&key.step);
+        self.facts.agenda.remove(&Agenda::Judge(key.step));
+        self.facts.agenda.remove(&Agenda::Settle(key));
+        let verdict = GateVerdict {
+            gate: event.gate.clone(),
+            probe_no: event.probe_no,
+            verdict: event.verdict,
+            reason: event.reason.clone(),
+            evidence: Kept::of(&event.evidence, version),
+            findings: event.findings.as_ref().map_or(Kept::Null, |findings| Kept::of(findings, version)),
+            tolerated: event.tolerated,
+        };
+        let step = &mut self.facts.steps[key.step];
+        if event.probe_no > step.judging.probe_no {
+            // An expression was judged without a probe.
+            step.note_probe(&event.gate, event.probe_no, at);
+        }
+        step.gates.retain(|former| former.gate != verdict.gate);
+        step.gates.push(verdict);
+        match event.verdict {
+            Verdict::Pass | Verdict::Skipped => {
+                self.open_gate(key.step, self.facts.steps[key.step].judging.gate + 1)
+            }
+            Verdict::Fail if event.tolerated => {
+                self.open_gate(key.step, self.facts.steps[key.step].judging.gate + 1)
+            }
+            Verdict::Fail => {
+                step.phase = Phase::Settling(Settling::GateFailed);
+                self.settle_later(key);
+            }
+            Verdict::Pending => {
+                step.phase = Phase::Settling(Settling::GateOpen { permanent: false });
+                self.settle_later(key);
+            }
+        }
+        self.touch(key);
+    }
+
+    pub(super) fn probe_failed(&mut self, event: &ProbeFailed) {
+        let Some(key) = self.current_gate(&event.id, &event.gate) else { return };
+        self.facts.probing.remove(&key.step);
+        self.facts.agenda.remove(&Agenda::Judge(key.step));
+        self.facts.steps[key.step].phase = Phase::Settling(Settling::GateOpen { permanent: event.permanent });
+        self.settle_later(key);
+        self.touch(key);
+    }
+
+    pub(super) fn timer_set(&mut self, timer: &TimerId, at: Timestamp) {
+        let Some(key) = self.current(&timer.id) else { return };
+        if timer.kind == TimerKind::Poll {
+            self.facts.agenda.remove(&Agenda::Settle(key));
+            self.facts.steps[key.step].phase = Phase::Judging;
+        }
+        self.set_timer(timer.clone(), at);
+        self.touch(key);
+    }
+}

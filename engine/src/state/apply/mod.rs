@@ -1,0 +1,195 @@
+//! The fold.
+//!
+//! Law: facts are not argued with. A fact about something that is no longer current (an attempt that
+//! was stopped, a gate of a reset round) counts the version and changes nothing else.
+
+mod attempt;
+mod gate;
+mod items;
+mod people;
+mod step;
+
+use crate::definition::FinishStatus;
+use crate::effect::Touched;
+use crate::event::{RunEvent, RunStarted, TimerId};
+use crate::failure::Failure;
+use crate::id::StepPath;
+use crate::state::{Agenda, Ended, EventMeta, Kept, Key, Outcome, Phase, RunState, Started, Unit};
+use crate::time::Timestamp;
+
+/// Inputs that are remembered by their id.
+const INPUTS_MAX: usize = 64;
+
+impl RunState {
+    /// Folds one fact.
+    pub fn apply(&mut self, event: &RunEvent, meta: &EventMeta) {
+        self.facts.version = self.facts.version.next();
+        self.facts.last_at = self.facts.last_at.max(meta.at);
+        // Reports of work are recognised by what they are about; these are not.
+        let is_known_by_id = !meta.actor.is_engine() || matches!(event, RunEvent::WorkspacePrepared(_));
+        if is_known_by_id && self.facts.inputs.back() != Some(&meta.input) {
+            self.facts.inputs.push_back(meta.input);
+            if self.facts.inputs.len() > INPUTS_MAX {
+                self.facts.inputs.pop_front();
+            }
+        }
+        match event {
+            RunEvent::RunStarted(event) => self.run_started(event, meta),
+            RunEvent::StepScheduled(event) => self.step_scheduled(event, meta.at),
+            RunEvent::WorkspacePrepared(event) => {
+                self.facts.workspace.clone_from(&event.workspace);
+                self.facts.commit = event.workspace.as_ref().and_then(|workspace| workspace.commit.clone());
+                self.touch_waiting();
+            }
+            RunEvent::ItemsExpanded(event) => self.items_expanded(event),
+            RunEvent::AttemptStarted(event) => self.attempt_started(&event.id, meta.at),
+            RunEvent::AttemptSucceeded(event) => self.attempt_succeeded(event),
+            RunEvent::AttemptFailed(event) => self.attempt_failed(event),
+            RunEvent::AttemptLost(event) => self.attempt_lost(event),
+            RunEvent::StopRequested(event) => self.stop_requested(&event.ids, event.reason),
+            RunEvent::RetryScheduled(event) => self.retry_scheduled(event, meta.at),
+            RunEvent::StepSucceeded(event) => self.step_succeeded(event, meta.at),
+            RunEvent::StepSkipped(event) => self.step_skipped(&event.path, meta.at),
+            RunEvent::StepFailed(event) => self.step_failed(event, meta.at),
+            RunEvent::StepBlocked(event) => self.step_blocked(event),
+            RunEvent::StepCancelled(event) => self.end_by_path(&event.path, Phase::Cancelled, meta.at),
+            RunEvent::ProbeScheduled(event) => self.probe_scheduled(event, meta.at),
+            RunEvent::GateEvaluated(event) => self.gate_evaluated(event, meta.at),
+            RunEvent::ProbeFailed(event) => self.probe_failed(event),
+            RunEvent::ReworkRequested(event) => self.rework_requested(event),
+            RunEvent::ApprovalRequested(event) => self.approval_requested(event, meta.at),
+            RunEvent::VoteCast(event) => self.vote_cast(event, meta),
+            RunEvent::ApprovalDecided(event) => self.approval_decided(event),
+            RunEvent::TimerSet(event) => self.timer_set(&event.timer, event.at),
+            RunEvent::TimerFired(event) => self.timer_fired(&event.timer, meta.at),
+            RunEvent::UsageRecorded(event) => {
+                self.facts.usage.input_tokens += event.usage.input_tokens + event.usage.cached_tokens;
+                self.facts.usage.output_tokens += event.usage.output_tokens;
+                self.facts.usage.cost_micros += event.usage.cost_micros;
+                if let Some(unit) = self.current(&event.id).and_then(|key| self.unit_mut(key)) {
+                    unit.usage_seq = event.seq;
+                }
+            }
+            RunEvent::RunPaused(_) => self.set_paused(true),
+            RunEvent::RunResumed(_) => self.set_paused(false),
+            RunEvent::RunUnblocked(event) => self.run_unblocked(&event.unblocked),
+            RunEvent::CancelRequested(_) => {
+                self.facts.cancels += 1;
+                self.set_outcome(Outcome::Cancelled);
+            }
+            RunEvent::RunCancelled(_) => {
+                self.end_run(FinishStatus::Cancelled, None, None, Kept::Null, meta.at)
+            }
+            RunEvent::RunSucceeded(event) => {
+                let output = Kept::of(&event.output, self.facts.version);
+                self.end_run(FinishStatus::Succeeded, None, None, output, meta.at);
+            }
+            RunEvent::RunFailed(event) => {
+                let (path, failure) = (event.path.clone(), Some(event.failure.clone()));
+                self.end_run(FinishStatus::Failed, path, failure, Kept::Null, meta.at);
+            }
+            RunEvent::Advanced(_) | RunEvent::NoteAdded(_) => {}
+        }
+        // Advancing or not depends on nearly everything, and costs little to look up.
+        self.touched.push(Touched::Run);
+    }
+
+    pub(super) fn run_started(&mut self, event: &RunStarted, meta: &EventMeta) {
+        self.facts.started = Some(Started {
+            run: event.run,
+            pipeline: event.pipeline.clone(),
+            definition: event.definition,
+            title: event.title.clone(),
+            cwd: event.cwd.clone(),
+            entropy: event.entropy,
+            at: meta.at,
+            by: meta.actor.clone(),
+        });
+        self.facts.labels.clone_from(&event.labels);
+        self.facts.input = Kept::inline(&event.input, self.facts.version);
+        for at in 0..self.graph.main_len() {
+            self.check_ready(at);
+        }
+        if self.graph.main_len() == 0 {
+            self.facts.agenda.insert(Agenda::End);
+        }
+    }
+
+    /// Puts a unit on the agenda, unless its step is not gone on with any more.
+    pub(super) fn settle_later(&mut self, key: Key) {
+        if self.is_live(key.step) {
+            self.facts.agenda.insert(Agenda::Settle(key));
+        }
+    }
+
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        self.facts.paused = paused;
+        self.touch_waiting();
+    }
+
+    pub(super) fn set_outcome(&mut self, outcome: Outcome) {
+        if self.facts.outcome.is_none() {
+            self.facts.outcome = Some(outcome);
+            // Nothing of the main graph is gone on with, so it need not be looked at again.
+            let main_len = self.graph.main_len();
+            self.facts.agenda.retain(|item| match item {
+                Agenda::Settle(key) => key.step >= main_len,
+                Agenda::Judge(at) | Agenda::Ready(at) | Agenda::Items(at) => *at >= main_len,
+                Agenda::End => true,
+            });
+            self.touch_waiting();
+        }
+        self.facts.agenda.insert(Agenda::End);
+    }
+
+    pub(super) fn end_run(
+        &mut self,
+        status: FinishStatus,
+        path: Option<StepPath>,
+        failure: Option<Failure>,
+        output: Kept,
+        at: Timestamp,
+    ) {
+        self.facts.ended = Some(Ended { status, at, failure, path, output });
+        self.facts.agenda.clear();
+    }
+
+    pub(super) fn unit_mut(&mut self, key: Key) -> Option<&mut Unit> {
+        let step = self.facts.steps.get_mut(key.step)?;
+        match key.item {
+            None => Some(&mut step.unit),
+            Some(item) => step.items.as_mut()?.units.get_mut(item as usize),
+        }
+    }
+
+    pub(super) fn touch(&mut self, key: Key) {
+        self.touched.push(Touched::Path(self.path(key)));
+    }
+
+    /// Something that holds back new work changed: look at everything that waits.
+    pub(super) fn touch_waiting(&mut self) {
+        let keys: Vec<Key> = self
+            .facts
+            .attempts
+            .iter()
+            .copied()
+            .chain(self.facts.probing.iter().map(|at| Key::step(*at)))
+            .collect();
+        for key in keys {
+            self.touch(key);
+        }
+        let timers: Vec<StepPath> = self.facts.timers.keys().map(|timer| timer.id.path.clone()).collect();
+        self.touched.extend(timers.into_iter().map(Touched::Path));
+    }
+
+    pub(super) fn set_timer(&mut self, timer: TimerId, at: Timestamp) {
+        self.due.insert((at, timer.clone()));
+        self.facts.timers.insert(timer, at);
+    }
+
+    pub(super) fn clear_timer(&mut self, timer: &TimerId) {
+        if let Some(at) = self.facts.timers.remove(timer) {
+            self.due.remove(&(at, timer.clone()));
+        }
+    }
+}
