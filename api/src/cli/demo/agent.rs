@@ -4,6 +4,7 @@ use std::path::Path;
 
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
 use everfold_engine::layout::Layout;
+use everfold_engine::time::Timestamp;
 use everfold_workflows::demo::{Execution, LONG_STEP};
 use everfold_workflows::shim::log::{LogReader, Source};
 use everfold_workflows::shim::protocol;
@@ -42,11 +43,17 @@ pub(super) fn at_work(executions: &[Execution]) -> Option<&Execution> {
     executions.iter().find(|execution| execution.step == LONG_STEP && execution.round == 1)
 }
 
-/// What the agent of the long step wrote so far in a round, read from the log on disk.
-pub(super) fn written(layout: &Layout, run: RunId, round: u32) -> std::io::Result<Vec<String>> {
+/// What the agent of the long step wrote in a round since a moment, read from the log on disk.
+pub(super) fn written(
+    layout: &Layout,
+    run: RunId,
+    round: u32,
+    since: Timestamp,
+) -> std::io::Result<Vec<String>> {
     let Ok(path) = LONG_STEP.parse::<StepPath>() else { return Ok(Vec::new()) };
     let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(1) } };
     let log = layout.attempt(&id).join(protocol::LOG);
     let lines = LogReader::from_start(&log).read()?;
-    Ok(lines.into_iter().filter(|line| line.source != Source::Supervisor).map(|line| line.text).collect())
+    let own = lines.into_iter().filter(|line| line.source != Source::Supervisor && line.at > since.0);
+    Ok(own.map(|line| line.text).collect())
 }

@@ -11,8 +11,9 @@ mod stage;
 
 use std::time::Duration;
 
-use everfold_engine::clock::Stopwatch;
+use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::state::StepStatus;
+use everfold_engine::time::Timestamp;
 use everfold_workflows::demo::{Execution, LONG_STEP, TASK};
 use serde_json::{Value, json};
 
@@ -90,9 +91,10 @@ async fn play(stage: &Stage, screen: &mut Screen, args: &DemoArgs) -> Result<(Su
     let first = engine.pid();
     screen.command(&format!("kill -9 {first}"));
     let status = engine.kill(screen).await?;
+    let killed_at = clock::now();
     stage.must_have_no_owner().await?;
     screen.fact("engine", &format!("process {first} ended ({status}); nobody owns the data folder"));
-    let line = goes_on_alone(stage, &run, process).await?;
+    let line = goes_on_alone(stage, &run, process, killed_at).await?;
     screen.fact(
         "agent",
         &format!("process {} lives on under its supervisor. Without any engine it wrote:", process.pid),
@@ -177,13 +179,16 @@ async fn developer_at_work(
 }
 
 /// Waits for a line that the agent writes while no engine runs; gives it.
-async fn goes_on_alone(stage: &Stage, run: &RunView, process: Process) -> Result<String, Fault> {
-    let written =
-        || agent::written(&stage.layout, run.id, 1).map_err(stopped("the agent's log cannot be read"));
-    let before = written()?.len();
+async fn goes_on_alone(
+    stage: &Stage,
+    run: &RunView,
+    process: Process,
+    killed_at: Timestamp,
+) -> Result<String, Fault> {
     let since = Stopwatch::start();
     loop {
-        if let Some(line) = written()?.get(before) {
+        let written = agent::written(&stage.layout, run.id, 1, killed_at);
+        if let Some(line) = written.map_err(stopped("the agent's log cannot be read"))?.first() {
             return Ok(line.clone());
         }
         if !process.lives() {

@@ -1,6 +1,7 @@
 //! What the demo ends with: the merge, every gate decision, and that nothing ran twice.
 
 use everfold_engine::state::RunStatus;
+use everfold_engine::time::Timestamp;
 use everfold_workflows::demo::{EXECUTIONS, Execution};
 use owo_colors::{OwoColorize as _, Style};
 use serde_json::{Value, json};
@@ -67,8 +68,8 @@ impl Proof {
         let tests = command(repository, "sh", &["test.sh"]).await?;
         let verified = stage.answer(&["--json", "store", "verify"].map(str::to_owned)).await?;
         let verified: Value = serde_json::from_str(&verified).unwrap_or_default();
-        let second =
-            agent::written(&stage.layout, run.id, 2).map_err(stopped("the agent's log cannot be read"))?;
+        let second = agent::written(&stage.layout, run.id, 2, Timestamp(0))
+            .map_err(stopped("the agent's log cannot be read"))?;
         Ok(Self {
             findings: second.into_iter().next().unwrap_or_default(),
             executions,
