@@ -105,6 +105,10 @@ pub(super) fn cancel(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(
         return Err(Refusal::Ended(draft.state.status()));
     }
     draft.record(CancelRequested { reason: reason.cloned() });
+    if draft.state.facts.paused {
+        // What ends the run must not wait for somebody to resume it.
+        draft.record(RunResumed { reason: None });
+    }
     Ok(())
 }
 
