@@ -210,6 +210,13 @@ pub trait Prober: Send + Sync + 'static {
     /// Collects the evidence: small JSON with its `source`, and everything of the parameters that
     /// the default policy needs ([`crate::policy`]).
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>>;
+
+    /// Asks a probe to end that nobody wants to know any more; what it answers is not heard. What must
+    /// not be forgotten when the engine ends meanwhile is done before the future is polled.
+    fn cancel(&self, request: ProbeRequest) -> BoxFuture<'static, ()> {
+        drop(request);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A workspace to make, everything rendered.

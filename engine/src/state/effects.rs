@@ -48,6 +48,16 @@ impl RunState {
         effects
     }
 
+    /// Whether the answer of a probe is still wanted: also where a pause keeps it from being started.
+    pub(crate) fn is_probing(&self, id: &AttemptId, gate: &str, probe_no: u32) -> bool {
+        let Some(key) = self.current(id).filter(|_| self.facts.ended.is_none()) else { return false };
+        let judging = &self.facts.steps[key.step].judging;
+        let current = self.graph.step(key.step).gates.get(judging.gate);
+        self.facts.probing.contains(&key.step)
+            && judging.probe_no == probe_no
+            && current.is_some_and(|current| current.id == gate)
+    }
+
     /// Steps and items that may have effects.
     pub(crate) fn active_paths(&self) -> Vec<StepPath> {
         let facts = &self.facts;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{never, not_now};
 use crate::command::{CommandLine, STDOUT_BYTES_MAX, command_line};
-use crate::process::{Processes, attach, env_removed, make_absolute, make_private, millis};
+use crate::process::{Processes, attach, cancel, env_removed, make_absolute, make_private, millis};
 use crate::shim::log;
 use crate::shim::protocol::{LOG, Outcome, PROTOCOL, Request};
 
@@ -35,6 +35,11 @@ impl CommandProber {
 impl Prober for CommandProber {
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
         probe(self.processes.clone(), request).boxed()
+    }
+
+    fn cancel(&self, mut request: ProbeRequest) -> BoxFuture<'static, ()> {
+        make_absolute(&mut request.folder);
+        cancel(self.processes.shim.clone(), request.folder).boxed()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::driver::message::{Look, Queued};
 use crate::effect::Touched;
 use crate::envelope::StreamId;
 use crate::event::TimerId;
-use crate::execution::{AttemptRequest, Executor, Traits};
+use crate::execution::{AttemptRequest, Executor, ProbeRequest, Prober, Traits};
 use crate::id::{AttemptId, Position, RunId, Version};
 use crate::input::InputKind;
 use crate::json::Hash;
@@ -75,7 +75,7 @@ pub(super) struct Cell {
     pub(super) is_in_doubt: bool,
     pub(super) work: HashMap<AttemptId, Work>,
     pub(super) waiting: [VecDeque<AttemptId>; 3],
-    pub(super) probes: HashMap<AttemptId, (String, u32)>,
+    pub(super) probes: HashMap<AttemptId, Probing>,
     pub(super) preparing: bool,
     pub(super) advancing: bool,
     pub(super) released: bool,
@@ -119,6 +119,20 @@ pub(super) struct Prepared {
     pub(super) request: AttemptRequest,
     pub(super) traits: Traits,
     pub(super) slot: Option<Slot>,
+}
+
+/// A probe in progress, or whose end is to be decided.
+pub(super) struct Probing {
+    pub(super) gate: String,
+    pub(super) probe_no: u32,
+    /// How to end it; `None` where it has ended, or was asked to.
+    pub(super) stop: Option<(Arc<dyn Prober>, ProbeRequest)>,
+}
+
+impl Probing {
+    pub(super) fn is(&self, gate: &str, probe_no: u32) -> bool {
+        self.gate == gate && self.probe_no == probe_no
+    }
 }
 
 /// An attempt in progress.
@@ -204,7 +218,7 @@ impl Cell {
             }
             InputKind::ProbeFinished { id, gate, probe_no, .. }
             | InputKind::ProbeFailed { id, gate, probe_no, .. }
-                if self.probes.get(id).is_some_and(|(known, number)| known == gate && number == probe_no) =>
+                if self.probes.get(id).is_some_and(|known| known.is(gate, *probe_no)) =>
             {
                 self.probes.remove(id);
             }

@@ -94,6 +94,7 @@ impl World {
         let Some(state) = &cell.state else { return };
         let effects = effects_of(state, part);
         self.set_timers(cell, part, &effects);
+        self.stop_probes(cell, part);
         for effect in effects {
             match effect {
                 Effect::Attempt { id, started } => self.attempt_listed(cell, id, started),

@@ -7,8 +7,8 @@ use futures::FutureExt as _;
 
 use super::World;
 use super::attempt::unknown;
-use super::cell::Cell;
-use super::outcome::WantedBy;
+use super::cell::{Cell, Probing};
+use super::outcome::{Done, WantedBy};
 use super::work::{Probed, WorkDone};
 use crate::clock::Stopwatch;
 use crate::decide::plan;
@@ -34,19 +34,17 @@ impl World {
         probe_no: u32,
         part: &Touched,
     ) {
-        let wanted = (gate, probe_no);
-        if cell.probes.get(&id) == Some(&wanted) {
+        if cell.probes.get(&id).is_some_and(|known| known.is(&gate, probe_no)) {
             return;
         }
-        let (gate, _) = &wanted;
         let effect = EffectId { run: cell.run, attempt: id.clone() };
         let refused = |message: String| ProbeFailure { message, permanent: true };
         let Some(state) = &cell.state else { return };
         let planned = loop {
             let planned = catch_unwind(AssertUnwindSafe(|| {
-                let Some(plan) = plan::probe(state, &id, gate, &cell.loaded)? else { return Ok(None) };
+                let Some(plan) = plan::probe(state, &id, &gate, &cell.loaded)? else { return Ok(None) };
                 let kind = plan.kind.clone();
-                request::probe(state, &self.shared.layout, &effect, gate, probe_no, plan, &cell.loaded)
+                request::probe(state, &self.shared.layout, &effect, &gate, probe_no, plan, &cell.loaded)
                     .map(|request| Some((kind, request)))
             }));
             match planned {
@@ -63,22 +61,20 @@ impl World {
             Err(panic) => return self.set_aside(cell, panic_text(panic.as_ref())),
             Ok(Ok(None)) => return,
             Ok(Err(error)) => {
-                let (gate, probe_no) = wanted;
                 return self.probed(cell, id, gate, probe_no, Err(refused(error.to_string())), 0);
             }
             Ok(Ok(Some((kind, request)))) => match self.shared.edge.probers.get(&kind) {
                 Some(prober) => (Arc::clone(prober), request),
                 None => {
                     let failure = unknown(&kind, "probe", self.shared.edge.probers.keys());
-                    let (gate, probe_no) = wanted;
                     let message = format!("{}; {}", failure.message, failure.hint());
                     return self.probed(cell, id, gate, probe_no, Err(refused(message)), 0);
                 }
             },
         };
-        cell.probes.insert(id.clone(), wanted.clone());
+        let stop = Some((Arc::clone(&prober), request.clone()));
+        cell.probes.insert(id.clone(), Probing { gate: gate.clone(), probe_no, stop });
         let (run, places) = (cell.run, Arc::clone(&self.shared.slots.probes));
-        let (gate, probe_no) = wanted;
         self.works.spawn(async move {
             let _place = places.acquire_owned().await;
             let watch = Stopwatch::start();
@@ -95,6 +91,24 @@ impl World {
         });
     }
 
+    /// Ends the probes of a part whose answers nobody waits for any more: the run was cancelled, a
+    /// rework went on from the step.
+    pub(super) fn stop_probes(&mut self, cell: &mut Cell, part: &Touched) {
+        let (Some(state), Touched::Path(path)) = (&cell.state, part) else { return };
+        for (id, probing) in cell.probes.iter_mut().filter(|(id, _)| id.path == *path) {
+            if state.is_probing(id, &probing.gate, probing.probe_no) {
+                continue;
+            }
+            let Some((prober, request)) = probing.stop.take() else { continue };
+            // Asked here and now: the engine may end before anything of it is polled.
+            let Ok(stopped) = catch_unwind(AssertUnwindSafe(|| prober.cancel(request))) else { continue };
+            self.jobs.push(Box::pin(async move {
+                let _done_or_panicked = AssertUnwindSafe(stopped).catch_unwind().await;
+                Done::Kept
+            }));
+        }
+    }
+
     /// A probe ended.
     pub(super) fn probed(
         &mut self,
@@ -106,7 +120,7 @@ impl World {
         took_ms: u64,
     ) {
         // Until its end is decided, the state goes on listing it.
-        cell.probes.insert(id.clone(), (gate.clone(), probe_no));
+        cell.probes.insert(id.clone(), Probing { gate: gate.clone(), probe_no, stop: None });
         let about = InputId::derive(&format!("{}/{id}/probe/{gate}/{probe_no}", cell.run));
         cell.push(Queued::own(
             about,
