@@ -34,7 +34,9 @@ pub use request::{encode, query};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long an owner may take for an answer that it can give at once.
+/// How long an owner may take to say that it is there.
+const HEALTH: Duration = Duration::from_secs(5);
+/// How long it may take for an answer.
 const ANSWER: Duration = Duration::from_secs(60);
 /// The largest answer that is read as one document.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -219,9 +221,15 @@ impl Client {
         }
         let since = Stopwatch::start();
         loop {
-            if owner::connect(&self.place.layout.socket()).await.is_ok() {
-                *link = Some(Link::There);
-                return Ok(());
+            if let Ok(stream) = owner::connect(&self.place.layout.socket()).await {
+                match tokio::time::timeout(HEALTH, is_healthy(stream)).await {
+                    Ok(true) => {
+                        *link = Some(Link::There);
+                        return Ok(());
+                    }
+                    Ok(false) => {} // It ended in this moment: the lock tells.
+                    Err(_) => return Err(self.no_answer()),
+                }
             }
             if !self.place.create && !self.place.layout.root().exists() {
                 *link = Some(Link::Here(Box::new(owner::imagine(self.place.layout.clone())?)));
@@ -280,6 +288,21 @@ impl Client {
             Some(Link::Here(held)) => Some(body(held.owner())),
             _there => None,
         }
+    }
+}
+
+/// Whether the owner at the other end says that it is there.
+async fn is_healthy(stream: tokio::net::UnixStream) -> bool {
+    let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await else {
+        return false;
+    };
+    tokio::spawn(async move {
+        let _ended = connection.await;
+    });
+    let request = Request::builder().uri("/healthz").header(header::HOST, "everfold").body(Body::empty());
+    match request {
+        Ok(request) => sender.send_request(request).await.is_ok_and(|answer| answer.status().is_success()),
+        Err(_) => false,
     }
 }
 
