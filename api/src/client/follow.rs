@@ -95,16 +95,18 @@ impl<'a> Followed<'a> {
 
     async fn connect(&mut self) -> Result<(), Fault> {
         let run = encode(&self.follow.run);
-        if self.follow.drive {
-            let _driven: Value =
-                self.client.post(&format!("/api/v1/runs/{run}/drive"), &serde_json::json!({})).await?;
-        }
         let Follow { from, live, .. } = self.follow;
         let path = format!("/api/v1/runs/{run}/events/stream?from={from}&live={live}");
         let headers: Vec<(&str, String)> =
             self.last_id.iter().map(|id| ("last-event-id", id.clone())).collect();
         let response = self.client.open(&path, &headers).await?;
         self.stream = Some(Body::new(response.into_body()).into_data_stream());
+        if self.follow.drive {
+            // Behind the stream: an owner that is gone by now breaks it, and the next one is asked again.
+            // The other way round the next owner would be listened to and never asked.
+            let _driven: Value =
+                self.client.post(&format!("/api/v1/runs/{run}/drive"), &serde_json::json!({})).await?;
+        }
         Ok(())
     }
 
