@@ -7,6 +7,7 @@
 mod agents;
 mod cancel;
 mod every_event;
+mod full_disk;
 mod kills;
 mod owners;
 mod support;

@@ -1,0 +1,120 @@
+//! A full disk under the real program: a small tmpfs. Needs root; elsewhere it says so, loudly, and
+//! passes; with `EVERFOLD_REQUIRE_FULL_DISK=1` it fails instead.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::support::{Lab, TRACE, UNTIL_GO, await_that, places};
+
+const SIZE: &str = "size=48m";
+
+/// A mounted tmpfs, unmounted when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn at(folder: &Path) -> Result<Self, String> {
+        std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "everfold-test"]).arg(folder).output();
+        let mount = mount.map_err(|error| format!("mount: {error}"))?;
+        match mount.status.success() {
+            true => Ok(Self(folder.to_owned())),
+            false => Err(String::from_utf8_lossy(&mount.stderr).trim().to_owned()),
+        }
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) {
+        let mut file = std::fs::File::options().create(true).append(true).open(self.0.join("filler")).unwrap();
+        for size in [1 << 20, 1 << 12, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _reported = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+/// A command that waits for the test, then results that need more room than was set aside.
+const PIPELINE: &str = r#"
+name: p
+input: { type: object }
+steps:
+  - id: first
+    command: |
+      TRACE_LINE
+      UNTIL_GO
+  - id: large
+    foreach: { in: "${input.items}", max_in_flight: 4 }
+    function: everfold.echo
+    with: { text: "${input.text}", item: "${item}" }
+output: "${size(steps.large.output)}"
+"#;
+const ITEMS: usize = 80;
+
+fn lab() -> Lab {
+    let lab = Lab::with(&PIPELINE.replace("TRACE_LINE", TRACE).replace("UNTIL_GO", UNTIL_GO));
+    let items: Vec<usize> = (0..ITEMS).collect();
+    lab.write("input.json", &serde_json::json!({ "items": items, "text": "x".repeat(25_000) }).to_string());
+    lab
+}
+
+const RUN: &[&str] = &["run", "./p.yaml", "--input-file", "input.json"];
+
+#[test]
+fn s7_on_a_full_disk_the_engine_says_so_and_goes_on_by_itself_when_there_is_room() {
+    let lab = lab();
+    let disk = match Mounted::at(&lab.data()) {
+        Ok(disk) => disk,
+        Err(why) => {
+            let required = std::env::var("EVERFOLD_REQUIRE_FULL_DISK").is_ok_and(|value| value == "1");
+            assert!(!required, "the full-disk test is required and cannot run: {why}");
+            eprintln!("\n*** THE FULL-DISK TEST DID NOT RUN: it needs root and tmpfs ({why}) ***\n");
+            return;
+        }
+    };
+    let engine = lab.start(RUN);
+    await_that("the first step runs", || (lab.trace().len() == 1).then_some(()));
+    disk.fill();
+    lab.go();
+    await_that("the engine says that the disk is full", || engine.said("full").then_some(()));
+    let acknowledged = lab.events("@");
+    let refused = lab.run(&["run", "./p.yaml", "--input-file", "input.json", "--detach"]);
+    refused.ended_with(7);
+    assert!(refused.err.contains("the disk is full"), "{}", refused.err);
+    disk.make_room();
+    engine.end().ended_with(0);
+    let events = lab.events("@");
+    assert_eq!(events[..acknowledged.len()], acknowledged[..], "what was acknowledged stays");
+    assert_eq!(places(&events, "AttemptSucceeded").len(), ITEMS + 1);
+    lab.assert_left_in_order();
+    drop(disk);
+}
+
+#[test]
+fn s7_a_kill_on_a_full_disk_loses_nothing_that_was_acknowledged() {
+    let lab = lab();
+    let Ok(disk) = Mounted::at(&lab.data()) else { return };
+    let engine = lab.start(RUN);
+    await_that("the first step runs", || (lab.trace().len() == 1).then_some(()));
+    disk.fill();
+    lab.go();
+    await_that("the engine says that the disk is full", || engine.said("full").then_some(()));
+    let known = lab.events("@");
+    engine.kill().was_killed();
+    disk.make_room();
+    lab.run(&["resume", "@"]).ended_with(0);
+    let events = lab.events("@");
+    assert_eq!(events[..known.len()], known[..], "what could be read is still there");
+    assert_eq!(places(&events, "AttemptSucceeded").len(), ITEMS + 1);
+    lab.assert_trace(&["first 1 1"]);
+    lab.assert_left_in_order();
+    drop(disk);
+}
