@@ -25,18 +25,37 @@ async fn info(context: &Context) -> Result<u8, Fault> {
         context.out.json(&info)?;
         return Ok(0);
     }
-    let text = |name: &str| info[name].as_str().map_or_else(|| info[name].to_string(), str::to_owned);
-    for (label, name) in [
-        ("folder", "folder"),
-        ("store", "store"),
-        ("epoch", "epoch"),
-        ("adopted", "adopted"),
-        ("events", "position"),
-        ("runs", "runs"),
-        ("takes writes", "writability"),
-        ("files", "files"),
-    ] {
-        context.out.line(format!("{label:<14}{}", text(name)));
+    if info["store"].is_null() {
+        context.out.line(format!(
+            "{} holds no store yet; the first run makes it",
+            info["folder"].as_str().unwrap_or_default()
+        ));
+        return Ok(0);
+    }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let files = &info["files"];
+    let size = |name: &str| files[name].as_u64().map_or_else(|| "?".to_owned(), bytes);
+    let rows = [
+        ("folder", text(&info["folder"])),
+        ("store", text(&info["store"])),
+        ("epoch", text(&info["epoch"])),
+        (
+            "acts",
+            if info["adopted"] == json!(true) {
+                "yes".into()
+            } else {
+                "no: it is a copy; `store adopt` lets it".to_owned()
+            },
+        ),
+        ("takes writes", text(&info["writability"])),
+        ("runs", text(&info["runs"])),
+        ("events", text(&info["position"])),
+        ("journal", format!("{} in {} segments", size("journal_bytes"), text(&files["segments"]))),
+        ("index", size("index_bytes")),
+        ("blobs", size("blobs_bytes")),
+    ];
+    for (label, value) in rows {
+        context.out.line(format!("{label:<14}{value}"));
     }
     for warning in info["warnings"].as_array().into_iter().flatten() {
         context.out.line(format!("warning       {}", warning.as_str().unwrap_or_default()));
@@ -45,6 +64,18 @@ async fn info(context: &Context) -> Result<u8, Fault> {
         context.out.line(format!("set aside     {}: {}", aside[0], aside[1]));
     }
     Ok(0)
+}
+
+/// A size with three figures that count.
+fn bytes(size: u64) -> String {
+    let mut shown = size as f64;
+    for unit in ["B", "KB", "MB", "GB"] {
+        if shown < 1_000.0 {
+            return if unit == "B" { format!("{size} B") } else { format!("{shown:.1} {unit}") };
+        }
+        shown /= 1_000.0;
+    }
+    format!("{shown:.1} TB")
 }
 
 async fn adopt(context: &Context) -> Result<u8, Fault> {

@@ -293,7 +293,8 @@ impl Client {
 
 /// Whether the owner at the other end says that it is there.
 async fn is_healthy(stream: tokio::net::UnixStream) -> bool {
-    let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await else {
+    let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await
+    else {
         return false;
     };
     tokio::spawn(async move {

@@ -15,7 +15,8 @@ struct Mounted(PathBuf);
 impl Mounted {
     fn at(folder: &Path) -> Result<Self, String> {
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "everfold-test"]).arg(folder).output();
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "everfold-test"]).arg(folder).output();
         let mount = mount.map_err(|error| format!("mount: {error}"))?;
         match mount.status.success() {
             true => Ok(Self(folder.to_owned())),
@@ -25,7 +26,8 @@ impl Mounted {
 
     /// Fills it to the last byte.
     fn fill(&self) {
-        let mut file = std::fs::File::options().create(true).append(true).open(self.0.join("filler")).unwrap();
+        let mut file =
+            std::fs::File::options().create(true).append(true).open(self.0.join("filler")).unwrap();
         for size in [1 << 20, 1 << 12, 1] {
             while file.write_all(&vec![0; size]).is_ok() {}
         }
