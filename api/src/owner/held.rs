@@ -74,6 +74,11 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
     let mut held = assemble(layout, store, Some(sled), epoch, edge, config);
     let owner = &held.owner;
+    // Before it listens: whoever reaches it finds its record.
+    if let Err(error) = record::write(&owner.layout.owner()) {
+        // It only informs; a full disk must not keep anybody from owning the folder.
+        tracing::warn!(%error, "owner.json could not be written");
+    }
     let place = owner.layout.socket();
     let listening = socket::listen(&place, held.routes.clone(), owner.closing.clone());
     match listening {
@@ -85,10 +90,6 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
                 format!("could not listen on {}: {error}", place.display()),
             ));
         }
-    }
-    if let Err(error) = record::write(&owner.layout.owner()) {
-        // It only informs; a full disk must not keep anybody from owning the folder.
-        tracing::warn!(%error, "owner.json could not be written");
     }
     Ok(held)
 }
