@@ -88,7 +88,7 @@ fn may_retry(
     Ok((is_covered && made < attempts).then(|| backoff(&step.retry, made, draft.state, key)))
 }
 
-/// Doubles from the first pause to the longest; up to a quarter is taken off, by the run's entropy,
+/// Doubles from the first pause to the longest; up to a quarter is put on top, by the run's entropy,
 /// so that runs that failed together do not come back together.
 fn backoff(retry: &Retry, made: u32, state: &RunState, key: Key) -> Duration {
     let longest = retry.backoff_max.0;
@@ -97,7 +97,7 @@ fn backoff(retry: &Retry, made: u32, state: &RunState, key: Key) -> Duration {
     let entropy = state.facts.started.as_ref().map_or(0, |started| started.entropy);
     let seed = blake3::hash(format!("{entropy}/{}", state.attempt_id(key)).as_bytes());
     let drawn = u32::from(seed.as_bytes()[0]);
-    pause - pause.mul_f64(f64::from(drawn) / 1024.0)
+    (pause + pause.mul_f64(f64::from(drawn) / 1024.0)).min(longest)
 }
 
 fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interrupt> {

@@ -68,6 +68,8 @@ pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "ba
 
 /// The limit of an attempt where neither step nor `defaults` says one.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// The same of a step of `on_finish`: the run's end waits for it.
+const TIMEOUT_FINISH: Duration = Duration::from_secs(10 * 60);
 
 /// A step as it was read, with the places that later checks name.
 pub(in super::super) struct Draft {
@@ -205,7 +207,8 @@ impl Reader<'_> {
                 );
             }
         }
-        let task_default = kind.as_ref().map(|_| Setting::Fixed(Span(TIMEOUT)));
+        let limit = if self.finishing { TIMEOUT_FINISH } else { TIMEOUT };
+        let task_default = kind.as_ref().map(|_| Setting::Fixed(Span(limit)));
         let timeout = keys
             .get("timeout")
             .and_then(|node| self.span_setting(node, "`timeout`", place))
