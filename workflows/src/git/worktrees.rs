@@ -315,6 +315,26 @@ async fn discard(git: &Git, path: &Path) -> Result<(), GitError> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(GitError::Io(error)),
         _ => {}
     }
+    remove_records(git, path).await?;
     let _unlocked = git.text(&["worktree", "unlock", &shown]).await;
     git.text(&["worktree", "prune"]).await.map(|_| ())
+}
+
+/// Removes git's own record of a worktree, and unfinished ones of its neighbours: a `worktree add`
+/// that was killed can leave an empty file there, with which git refuses every call about worktrees.
+async fn remove_records(git: &Git, path: &Path) -> Result<(), GitError> {
+    let common = git.folder.join(git.text(&["rev-parse", "--git-common-dir"]).await?);
+    let (Some(name), Some(neighbours)) = (path.file_name(), path.parent()) else { return Ok(()) };
+    for record in std::fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten() {
+        let folder = record.path();
+        let place = std::fs::read_to_string(folder.join("gitdir")).unwrap_or_default();
+        let is_ours = record.file_name() == name || Path::new(place.trim()).starts_with(neighbours);
+        let is_whole = ["HEAD", "commondir"]
+            .iter()
+            .all(|file| std::fs::metadata(folder.join(file)).is_ok_and(|found| found.len() > 0));
+        if is_ours && (record.file_name() == name || !is_whole) {
+            std::fs::remove_dir_all(folder).map_err(GitError::Io)?;
+        }
+    }
+    Ok(())
 }
