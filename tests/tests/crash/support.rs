@@ -180,6 +180,7 @@ impl Lab {
     /// Waits for an event of this type of the newest run; there is an owner meanwhile.
     pub(crate) fn await_event(&self, kind: &str) -> Event {
         await_that(&format!("event {kind}"), || {
+            std::thread::sleep(ASK_EVERY);
             let done = self.run(&["events", "@", "--json"]);
             let mut lines = done.out.lines().filter_map(|line| Some(Event(serde_json::from_str(line).ok()?)));
             lines.find(|event| event.kind() == kind)
@@ -189,6 +190,7 @@ impl Lab {
     /// Waits until the newest run is in a status; there is an owner meanwhile.
     pub(crate) fn await_status(&self, status: &str) -> Value {
         await_that(&format!("status {status}"), || {
+            std::thread::sleep(ASK_EVERY);
             let view: Value = serde_json::from_str(&self.run(&["show", "@", "--json"]).out).ok()?;
             (view["status"] == status).then_some(view)
         })
@@ -278,7 +280,7 @@ impl Lab {
         let since = Instant::now();
         while !self.processes().is_empty() {
             assert!(since.elapsed() < LIMIT, "still there: {:#?}", self.described());
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(ASK_EVERY);
         }
     }
 
@@ -448,6 +450,8 @@ fn read(file: &std::fs::File) -> String {
 /// Longer than any of this takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Where a look costs something: a program that is asked, all processes read.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// Waits for something, looking often.
 #[track_caller]

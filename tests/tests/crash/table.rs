@@ -378,6 +378,11 @@ fn a_workspace_that_was_half_made_is_made() {
             "half-way",
             r#""$REAL" "$@" & until [ -e "$LAB"/.everfold/*/*/.git ] || ! kill -0 $!; do :; done; kill -9 $! $PPID; exit 1"#,
         ),
+        // What a killed `worktree add` can leave behind.
+        (
+            "torn",
+            r#""$REAL" "$@"; for record in "$LAB"/repo/.git/worktrees/*; do : > "$record/commondir"; done; kill -9 $PPID; exit 1"#,
+        ),
         ("after", r#""$REAL" "$@"; kill -9 $PPID; exit 1"#),
     ] {
         let pipeline = format!(
