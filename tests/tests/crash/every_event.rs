@@ -131,13 +131,11 @@ fn a_run_ends_as_ever_when_the_program_is_killed_behind_any_event() {
         assert!(seen.iter().any(|seen| seen.kind() == *event), "{event} does not occur");
     }
     let left = Mutex::new(RICH_EVENTS.to_vec());
+    let next = || left.lock().unwrap().pop();
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                while let Some(event) = {
-                    let next = left.lock().unwrap().pop();
-                    next
-                } {
+                while let Some(event) = next() {
                     let lab = rich();
                     let crashes = to_its_end(&lab, Some(event));
                     // Behind the very last event the command may be over first; there is nothing left to crash.
