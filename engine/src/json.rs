@@ -196,13 +196,52 @@ impl<'de> Deserialize<'de> for Hash {
 pub const INLINE_BYTES_MAX: usize = 32 * 1024;
 
 /// A JSON value in an event: inside it, or, over [`INLINE_BYTES_MAX`], as a blob of the run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// In JSON a value inside is the value itself; a blob is `{"$blob": {"hash": …, "size_bytes": …}}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// The value itself.
     Inline(JsonText),
     /// The blob `blobs/<run>/<hash>` holds the value's canonical text.
     Blob(BlobRef),
+}
+
+/// A [`Payload`] as bincode writes it; frozen with the events.
+#[derive(Serialize, Deserialize)]
+enum StoredPayload {
+    Inline(JsonText),
+    Blob(BlobRef),
+}
+
+const BLOB_KEY: &str = "$blob";
+
+impl Serialize for Payload {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self, serializer.is_human_readable()) {
+            (Self::Inline(text), true) => text.serialize(serializer),
+            (Self::Blob(blob), true) => {
+                std::collections::BTreeMap::from([(BLOB_KEY, blob)]).serialize(serializer)
+            }
+            (Self::Inline(text), false) => StoredPayload::Inline(text.clone()).serialize(serializer),
+            (Self::Blob(blob), false) => StoredPayload::Blob(*blob).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Ok(match StoredPayload::deserialize(deserializer)? {
+                StoredPayload::Inline(text) => Self::Inline(text),
+                StoredPayload::Blob(blob) => Self::Blob(blob),
+            });
+        }
+        let value = Value::deserialize(deserializer)?;
+        match value.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get(BLOB_KEY)) {
+            Some(blob) => BlobRef::deserialize(blob).map(Self::Blob).map_err(serde::de::Error::custom),
+            None => Ok(Self::Inline(value.into())),
+        }
+    }
 }
 
 impl Payload {
@@ -254,5 +293,17 @@ mod tests {
         assert_eq!(serde_json::to_string(&text).unwrap(), r#"{"a":1}"#);
         let broken = bincode::serialize("{").unwrap();
         assert!(bincode::deserialize::<JsonText>(&broken).is_err());
+    }
+
+    #[test]
+    fn a_payload_is_the_value_itself_in_json_and_reads_back_from_both_forms() {
+        let blob = BlobRef { hash: Hash::of(b"x"), size_bytes: 40_000 };
+        for payload in [Payload::Inline(json!({"a": 1}).into()), Payload::Blob(blob)] {
+            let bytes = bincode::serialize(&payload).unwrap();
+            assert_eq!(bincode::deserialize::<Payload>(&bytes).unwrap(), payload);
+            let text = serde_json::to_string(&payload).unwrap();
+            assert_eq!(serde_json::from_str::<Payload>(&text).unwrap(), payload);
+        }
+        assert_eq!(serde_json::to_string(&Payload::Inline(json!([1]).into())).unwrap(), "[1]");
     }
 }

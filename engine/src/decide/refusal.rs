@@ -16,7 +16,7 @@ pub enum Refusal {
     #[error("the run was not started")]
     NotStarted,
     /// The run is over; it never changes again.
-    #[error("the run is over: it {0}")]
+    #[error("the run is over: it {}", how_ended(*.0))]
     Ended(RunStatus),
     /// The input does not fit the pipeline's schema.
     #[error("the input does not fit: {}", .0.join("; "))]
@@ -125,6 +125,13 @@ impl Refusal {
             Self::NotPaused => "not_paused",
             Self::TooLarge { .. } => "too_large",
         }
+    }
+}
+
+fn how_ended(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Cancelled => "was cancelled",
+        other => other.as_str(),
     }
 }
 

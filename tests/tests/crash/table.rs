@@ -52,10 +52,7 @@ fn p1_a_process_that_lives_on_is_attached_again_and_its_end_is_the_result() {
         let events = lab.events("@");
         let end = only(&events, kind);
         match code {
-            0 => assert_eq!(
-                end.field("output")["inline"],
-                json!({"exit_code": 0, "stdout": "before\nafter\n"})
-            ),
+            0 => assert_eq!(end.field("output"), json!({"exit_code": 0, "stdout": "before\nafter\n"})),
             _ => assert_eq!(
                 (&end.field("failure")["kind"], &end.field("failure")["exit_code"]),
                 (&json!("exit"), &json!(7))
@@ -120,7 +117,7 @@ fn a_process_that_ended_meanwhile_has_left_its_result() {
         let events = lab.events("@");
         match end {
             "exit 0" => {
-                let output = &only(&events, "AttemptSucceeded").field("output")["inline"];
+                let output = &only(&events, "AttemptSucceeded").field("output");
                 assert_eq!(output["stdout"], "before\nafter\n");
             }
             "exit 3" => assert_eq!(only(&events, "AttemptFailed").field("failure")["exit_code"], 3),

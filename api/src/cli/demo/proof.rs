@@ -186,7 +186,7 @@ fn decision(item: &Value) -> Option<Value> {
 /// The evidence in a few words: the reason, and the last thing that a command said.
 fn evidence(item: &Value) -> String {
     let reason = item["reason"].as_str().unwrap_or_default();
-    let said = item["evidence"]["inline"]["output"].as_str().unwrap_or_default();
+    let said = item["evidence"]["output"].as_str().unwrap_or_default();
     match said.lines().rev().find(|line| !line.trim().is_empty()) {
         Some(last) if !reason.contains(last) => format!("{reason}: {last}"),
         _nothing_more => reason.to_owned(),
