@@ -33,7 +33,8 @@ pub struct AttemptRequest {
     pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
-    /// What the work is told: `{input, config, run, step, round, attempt, with, needs, rework, answers, previous}`.
+    /// What the work is told: `{input, config, run, step, round, attempt, with, needs, rework, answers, previous}`;
+    /// null where its [`Traits`] say that it does not read it.
     pub input: Value,
     /// What the step declares that it leaves.
     pub outputs: RequestedOutputs,
@@ -146,6 +147,9 @@ pub struct Traits {
     pub idempotent: bool,
     /// What follows its loss where the step does not say.
     pub on_lost: OnLost,
+    /// Whether it reads [`AttemptRequest::input`]; else that is null. It holds the run's whole input, so
+    /// making it for each of many items that do not read it would cost their number squared.
+    pub told: bool,
 }
 
 /// Does one kind of work.

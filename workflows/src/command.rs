@@ -123,7 +123,7 @@ fn interpret(ended: &Ended<'_>) -> Answer {
 
 impl Executor for CommandExecutor {
     fn traits(&self, _spec: &Value) -> Traits {
-        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block }
+        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, told: true }
     }
 
     fn start(

@@ -39,6 +39,8 @@ type Body = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Value, Failure>> + Sen
 struct Function {
     body: Body,
     idempotent: bool,
+    /// It reads [`Call::input`].
+    told: bool,
 }
 
 /// Functions by name.
@@ -53,9 +55,9 @@ impl Functions {
     #[must_use]
     pub fn built_in() -> Self {
         let mut functions = Self::default();
-        functions.add("everfold.noop", true, |_| async { Ok(Value::Null) });
-        functions.add("everfold.echo", true, |call| async move { Ok(call.with) });
-        functions.add("everfold.sleep", true, |call| async move {
+        functions.add_untold("everfold.noop", |_| async { Ok(Value::Null) });
+        functions.add_untold("everfold.echo", |call| async move { Ok(call.with) });
+        functions.add_untold("everfold.sleep", |call| async move {
             let span = call.with["for"].as_str().unwrap_or_default();
             let span = duration::parse(span)
                 .map_err(|error| Failure::new(FailureKind::Validation, format!("`with.for`: {error}")))?;
@@ -72,7 +74,17 @@ impl Functions {
         R: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         let body: Body = Arc::new(move |call| body(call).boxed());
-        self.by_name.insert(name.to_owned(), Function { body, idempotent });
+        self.by_name.insert(name.to_owned(), Function { body, idempotent, told: true });
+    }
+
+    /// Adds an idempotent function that reads nothing but its `with`.
+    fn add_untold<F, R>(&mut self, name: &str, body: F)
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        let body: Body = Arc::new(move |call| body(call).boxed());
+        self.by_name.insert(name.to_owned(), Function { body, idempotent: true, told: false });
     }
 
     /// The names, sorted.
@@ -133,9 +145,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Executor for FunctionExecutor {
     fn traits(&self, spec: &Value) -> Traits {
-        let idempotent = self.find(spec).is_ok_and(|function| function.idempotent);
+        let (idempotent, told) =
+            self.find(spec).map_or((false, false), |function| (function.idempotent, function.told));
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, idempotent, on_lost }
+        Traits { supervised: false, idempotent, on_lost, told }
     }
 
     fn start(

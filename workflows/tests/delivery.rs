@@ -145,6 +145,7 @@ impl Run {
                 .map(|(name, regex)| (name.clone(), regex.as_str().unwrap().to_owned()))
                 .collect(),
         };
+        let input = self.planned(|state, loaded| plan::told(state, id, &plan.spec, loaded));
         let folder = self.layout.attempt(&self.effect_id(id));
         let request = AttemptRequest {
             id: self.effect_id(id),
@@ -152,7 +153,7 @@ impl Run {
             env: plan.env,
             timeout: plan.timeout,
             grace: plan.grace,
-            input: plan.input,
+            input,
             outputs,
             folder,
             workdir: self.workdir(id),

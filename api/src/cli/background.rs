@@ -135,7 +135,7 @@ pub(crate) async fn leave(context: &Context, leave: Leave) {
     if unfinished.is_empty() {
         return;
     }
-    match spawn(context, &unfinished, None) {
+    match spawn(context, &unfinished, context.client.place().crash_after.as_deref()) {
         Ok(_child) => {
             for run in &unfinished {
                 let short = run.short();

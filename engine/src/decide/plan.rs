@@ -31,8 +31,6 @@ pub struct AttemptPlan {
     pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
-    /// What the work is told.
-    pub input: Value,
     /// Where it runs.
     pub place: Place,
 }
@@ -96,14 +94,12 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
     let Some(unit) = state.unit_at(key) else { return Ok(None) };
     let mut document = unit.task.value(loaded)?;
     let spec = document["spec"].take();
-    let input = told(state, key, &spec, loaded)?;
     Ok(Some(AttemptPlan {
         kind: unit.kind.clone(),
         env: texts(&document["env"]),
         outputs: document["outputs"].take(),
         timeout: unit.timeout_ms.map(Duration::from_millis),
         grace: Duration::from_millis(unit.grace_ms),
-        input,
         place: place(state, key, loaded)?,
         spec,
     }))
@@ -191,10 +187,14 @@ fn place(state: &RunState, key: Key, loaded: &Loaded) -> Result<Place, EvalError
     })
 }
 
-/// `{input, config, run, step, round, attempt, with, needs, rework, answers, previous}`, and the item
-/// of a `foreach`.
-fn told(state: &RunState, key: Key, spec: &Value, loaded: &Loaded) -> Result<Value, EvalError> {
+/// What the work of an attempt is told: `{input, config, run, step, round, attempt, with, needs, rework,
+/// answers, previous}`, and the item of a `foreach`. Null where the attempt is not known.
+///
+/// # Errors
+/// [`EvalError::Needs`] where values must be loaded first.
+pub fn told(state: &RunState, id: &AttemptId, spec: &Value, loaded: &Loaded) -> Result<Value, EvalError> {
     use crate::expr::Scope as _;
+    let Some(key) = state.current(id) else { return Ok(Value::Null) };
     let scope = RunScope::of(state, loaded, key);
     let get = |name: &str| scope.get(&[name]).map(Option::unwrap_or_default);
     let step = state.graph.step(key.step);

@@ -20,7 +20,7 @@ use crate::state::RunState;
 /// The time limit of one probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// What an executor is asked.
+/// What an executor is asked, without what the work is told.
 pub(super) fn attempt(
     state: &RunState,
     layout: &Layout,
@@ -36,7 +36,7 @@ pub(super) fn attempt(
         env: plan.env,
         timeout: plan.timeout,
         grace: plan.grace,
-        input: plan.input,
+        input: Value::Null,
         outputs: outputs(&plan.outputs),
     })
 }

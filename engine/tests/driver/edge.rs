@@ -124,7 +124,7 @@ impl Executor for Functions {
     fn traits(&self, spec: &Value) -> Traits {
         let idempotent = !Self::is_once(spec);
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, idempotent, on_lost }
+        Traits { supervised: false, idempotent, on_lost, told: true }
     }
 
     fn start(
@@ -213,7 +213,7 @@ impl Processes {
 
 impl Executor for Processes {
     fn traits(&self, _spec: &Value) -> Traits {
-        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block }
+        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, told: true }
     }
 
     fn start(

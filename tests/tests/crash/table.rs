@@ -52,7 +52,7 @@ fn p1_a_process_that_lives_on_is_attached_again_and_its_end_is_the_result() {
         let events = lab.events("@");
         let end = only(&events, kind);
         match code {
-            0 => assert_eq!(end.field("output"), json!({"exit_code": 0, "stdout": "before\nafter\n"})),
+            0 => assert_eq!(*end.field("output"), json!({"exit_code": 0, "stdout": "before\nafter\n"})),
             _ => assert_eq!(
                 (&end.field("failure")["kind"], &end.field("failure")["exit_code"]),
                 (&json!("exit"), &json!(7))

@@ -177,7 +177,7 @@ impl Executor for AgentExecutor {
             self.processes.settings.profile(spec.profile.as_deref().unwrap_or(DEFAULT_PROFILE))
         });
         let on_lost = profile.and_then(|profile| profile.on_lost).unwrap_or(OnLost::Block);
-        Traits { supervised: true, idempotent: false, on_lost }
+        Traits { supervised: true, idempotent: false, on_lost, told: true }
     }
 
     fn start(

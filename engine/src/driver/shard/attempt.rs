@@ -119,8 +119,16 @@ impl World {
             let planned = catch_unwind(AssertUnwindSafe(|| {
                 let Some(plan) = plan::attempt(state, id, &cell.loaded)? else { return Ok(None) };
                 let kind = plan.kind.clone();
-                let request = request::attempt(state, &self.shared.layout, &effect, plan, &cell.loaded)?;
-                Ok(Some((kind, request)))
+                let mut request = request::attempt(state, &self.shared.layout, &effect, plan, &cell.loaded)?;
+                let executor = self.shared.edge.executors.get(&kind).cloned();
+                let known = executor.map(|executor| {
+                    let traits = catch_unwind(AssertUnwindSafe(|| executor.traits(&request.spec)));
+                    (executor, traits)
+                });
+                if matches!(&known, Some((_, Ok(traits))) if traits.told) {
+                    request.input = plan::told(state, id, &request.spec, &cell.loaded)?;
+                }
+                Ok(Some((kind, request, known)))
             }));
             match planned {
                 Ok(Err(EvalError::Needs(wanted))) => {
@@ -138,19 +146,11 @@ impl World {
                 self.set_aside(cell, panic_text(panic.as_ref()));
                 return Planned::Never;
             }
-            Ok(Ok(Some((kind, request)))) => match self.shared.edge.executors.get(&kind) {
-                Some(executor) => {
-                    let executor = Arc::clone(executor);
-                    match catch_unwind(AssertUnwindSafe(|| executor.traits(&request.spec))) {
-                        Ok(traits) => {
-                            let prepared = Prepared { executor, request, traits, slot: None };
-                            return Planned::Ready(Box::new(prepared));
-                        }
-                        Err(panic) => bug(panic.as_ref()),
-                    }
-                }
-                None => unknown(&kind, "work", self.shared.edge.executors.keys()),
-            },
+            Ok(Ok(Some((_, request, Some((executor, Ok(traits))))))) => {
+                return Planned::Ready(Box::new(Prepared { executor, request, traits, slot: None }));
+            }
+            Ok(Ok(Some((_, _, Some((_, Err(panic))))))) => bug(panic.as_ref()),
+            Ok(Ok(Some((kind, _, None)))) => unknown(&kind, "work", self.shared.edge.executors.keys()),
             Ok(Ok(None)) => Failure::new(FailureKind::Spawn, "the attempt is not known to its run"),
             Ok(Err(error)) => Failure::new(FailureKind::Validation, error.to_string()),
         };
