@@ -117,7 +117,7 @@ fn a_process_that_ended_meanwhile_has_left_its_result() {
         let events = lab.events("@");
         match end {
             "exit 0" => {
-                let output = &only(&events, "AttemptSucceeded").field("output");
+                let output = only(&events, "AttemptSucceeded").field("output");
                 assert_eq!(output["stdout"], "before\nafter\n");
             }
             "exit 3" => assert_eq!(only(&events, "AttemptFailed").field("failure")["exit_code"], 3),
