@@ -238,6 +238,9 @@ impl SledStore {
     ) -> Result<T, ReadError> {
         let body = Arc::new(body);
         let again = body.clone();
+        if *self.shared.gate.index().borrow() == IndexHealth::Building {
+            self.heal().await?;
+        }
         let first = self.blocking(move |shared| shared.index().and_then(|index| body(&index))).await;
         match first {
             Err(error @ (ReadError::Index(_) | ReadError::DamagedStream { .. }))
@@ -299,7 +302,18 @@ impl EventStore for SledStore {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Envelope>, ReadError>> {
         let (stream, last) = (stream.clone(), self.last_position());
-        Box::pin(self.indexed(move |index| index.read(&stream, from, limit, last)))
+        // sled may answer with less, and without a word, once a write of it has failed.
+        let known = self.shared.heads().get(&stream).map(|head| head.public());
+        let known = known.filter(|head| head.position <= last).map_or(Version::ZERO, |head| head.version);
+        Box::pin(self.indexed(move |index| {
+            let events = index.read(&stream, from, limit, last)?;
+            let reached =
+                events.last().map_or(Version(from.0.saturating_sub(1)), |event| event.header.version);
+            if events.len() < limit && reached < known {
+                return Err(ReadError::Index(format!("it holds less of {stream} than was published")));
+            }
+            Ok(events)
+        }))
     }
 
     fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {

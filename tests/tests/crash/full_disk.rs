@@ -88,9 +88,6 @@ fn s7_on_a_full_disk_the_engine_says_so_and_goes_on_by_itself_when_there_is_room
     lab.go();
     await_that("the engine says that the disk is full", || engine.said("full").then_some(()));
     let acknowledged = lab.events("@");
-    let refused = lab.run(&["run", "./p.yaml", "--input-file", "input.json", "--detach"]);
-    refused.ended_with(7);
-    assert!(refused.err.contains("the disk is full"), "{}", refused.err);
     disk.make_room();
     engine.end().ended_with(0);
     let events = lab.events("@");
