@@ -40,6 +40,7 @@ pub(crate) async fn save(request: SaveRequest<'_>) -> Result<String, GitError> {
         }
     }
     if request.push {
+        // Doing it again pushes nothing; what somebody else pushed there meanwhile is not overwritten.
         git.text(&["push", "--quiet", "origin", "HEAD"]).await?;
     }
     head(request.worktree).await
@@ -142,5 +143,29 @@ mod tests {
         std::fs::File::create(folder.path().join(".git/index.lock")).unwrap();
         free_index(folder.path()).await.unwrap();
         assert!(!folder.path().join(".git/index.lock").exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_saved_is_pushed_to_origin_and_a_missing_origin_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (remote, worktree) = (folder.path().join("remote.git"), folder.path().join("worktree"));
+        std::fs::create_dir(&worktree).unwrap();
+        let git = Git::at(&worktree);
+        git.text(&["init", "--quiet", "--initial-branch=delivery/1"]).await.unwrap();
+        std::fs::write(worktree.join("a"), "1").unwrap();
+        let request = || SaveRequest {
+            worktree: &worktree,
+            message: "leftovers",
+            author: "Ada <ada@example.org>",
+            push: true,
+        };
+        assert!(save(request()).await.is_err(), "there is no origin");
+        let place = remote.to_str().unwrap();
+        git.text(&["init", "--quiet", "--bare", place]).await.unwrap();
+        git.text(&["remote", "add", "origin", place]).await.unwrap();
+        let saved = save(request()).await.unwrap();
+        assert_eq!(save(request()).await.unwrap(), saved, "again changes nothing");
+        let there = Git::at(&remote).text(&["rev-parse", "refs/heads/delivery/1"]).await.unwrap();
+        assert_eq!(there, saved);
     }
 }

@@ -154,8 +154,8 @@ impl Reader<'_> {
                 Some("write Ada Lovelace <ada@example.org>".to_owned());
         }
         let save = keys.get("save").and_then(|node| {
-            let words = [("none", Save::None), ("commit", Save::Commit)];
-            self.word(node, "`save`", &words, &["push"])
+            let words = [("none", Save::None), ("commit", Save::Commit), ("push", Save::Push)];
+            self.word(node, "`save`", &words, &[])
         });
         let keep = keys.get("keep").and_then(|node| {
             let words = [("never", Keep::Never), ("failed", Keep::Failed), ("always", Keep::Always)];
@@ -165,7 +165,11 @@ impl Reader<'_> {
         for key in ["message", "author"] {
             if keys.get(key).is_some() && save.unwrap_or_default() == Save::None {
                 let span = keys.key_span(key);
-                self.report(Code::Combination, span, format!("`{key}` is for the commits of `save: commit`"));
+                self.report(
+                    Code::Combination,
+                    span,
+                    format!("`{key}` is for the commits of `save: commit` or `push`"),
+                );
             }
         }
         Some(GitWorkspace {
