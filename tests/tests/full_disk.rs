@@ -82,7 +82,17 @@ fn s7_on_a_full_disk_nothing_acknowledged_is_lost_and_the_store_goes_on_by_itsel
         fs::remove_file(&hog).unwrap();
         writability.wait_for(|now| *now == Writability::Writable).await.unwrap();
         let mut new = Source::new(100);
-        let went = store.append(new.next(2)).await.unwrap();
+        // The index may be mended a moment before the next segment is there, which a new stream needs.
+        let append = new.next(2);
+        let mut tries = 0;
+        let went = loop {
+            match store.append(append.clone()).await {
+                Ok(went) => break went,
+                Err(AppendError::Full) if tries < 2_000 => tries += 1,
+                Err(error) => panic!("{error}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
         assert_eq!(went.first_position.0, acknowledged + 1);
         store.close().await.unwrap();
         drop(store);
