@@ -355,6 +355,7 @@ pub fn kind_of(step: &everfold_engine::definition::Step) -> String {
     match &step.work {
         Some(Work::Task(task)) => task.kind.clone(),
         Some(Work::Approval(_)) => "approval".to_owned(),
+        Some(Work::Question(_)) => "question".to_owned(),
         Some(Work::Wait(_)) => "wait".to_owned(),
         None => "gates".to_owned(),
     }
@@ -410,5 +411,8 @@ pub fn block_message(reason: &BlockReason) -> String {
         BlockReason::UsedUp { target, gate: None } => format!("{target} was reworked as often as it may be"),
         BlockReason::NoEvidence { gate } => format!("the gate {gate} has no evidence"),
         BlockReason::Rejected => "a person rejected".to_owned(),
+        BlockReason::Held => "its new round waits for a person".to_owned(),
+        BlockReason::Unchanged { gate, .. } => format!("the gate {gate} failed on unchanged evidence"),
+        BlockReason::Asked => "the work asked more often than it may".to_owned(),
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use crate::definition::{Keep, OnLost, Save};
+pub use crate::event::Told;
 use crate::failure::Failure;
 use crate::id::{EffectId, RunId};
 use crate::json::Value;
@@ -112,6 +113,26 @@ pub struct AttemptEnd {
     pub usage: Vec<Usage>,
     /// When the work itself ended: by the supervisor's record, not by when it was read.
     pub ended_at: Timestamp,
+    /// What it said beside its output.
+    pub told: Told,
+    /// It ended with a question to people, `{text, options, items}`; the result does not count.
+    pub ask: Option<Value>,
+}
+
+impl AttemptEnd {
+    /// An end with nothing but its result.
+    #[must_use]
+    pub fn new(result: AttemptResult, ended_at: Timestamp) -> Self {
+        Self {
+            result,
+            commit: None,
+            artefacts: Vec::new(),
+            usage: Vec::new(),
+            ended_at,
+            told: Told::default(),
+            ask: None,
+        }
+    }
 }
 
 /// What came of an attempt.

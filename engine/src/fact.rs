@@ -6,7 +6,8 @@
 //! Called by replay.
 
 use crate::event::RunEvent;
-use crate::input::{Input, InputKind, Start};
+use crate::event::Told;
+use crate::input::{Fork, Input, InputKind, Start};
 use crate::json::{BlobRef, JsonText, Payload};
 use crate::state::EventMeta;
 
@@ -50,6 +51,10 @@ pub fn input_of(
             labels: fact.labels,
             cwd: fact.cwd,
             entropy: fact.entropy,
+            config: fact.config.as_ref().map(text).transpose()?,
+            parent: fact.parent,
+            priority: fact.priority,
+            admission: fact.admission,
         }),
         RunEvent::AttemptStarted(fact) => InputKind::AttemptStarted { id: fact.id },
         RunEvent::AttemptSucceeded(fact) => InputKind::AttemptFinished {
@@ -58,6 +63,8 @@ pub fn input_of(
             commit: fact.commit,
             artefacts: fact.artefacts,
             ended_at: fact.ended_at,
+            told: fact.told,
+            ask: None,
         },
         RunEvent::AttemptFailed(fact) => InputKind::AttemptFinished {
             id: fact.id,
@@ -65,6 +72,30 @@ pub fn input_of(
             commit: fact.commit,
             artefacts: fact.artefacts,
             ended_at: fact.ended_at,
+            told: Told::default(),
+            ask: None,
+        },
+        RunEvent::AttemptAsked(fact) => InputKind::AttemptFinished {
+            ask: Some(text(&fact.ask)?),
+            id: fact.id,
+            result: Ok(JsonText::null()),
+            commit: fact.commit,
+            artefacts: Vec::new(),
+            ended_at: fact.ended_at,
+            told: fact.told,
+        },
+        RunEvent::ChildStarted(fact) => InputKind::AttemptStarted { id: fact.id },
+        RunEvent::ChildFinished(fact) => InputKind::AttemptFinished {
+            result: match fact.failure {
+                Some(failure) => Err(failure),
+                None => Ok(text(&fact.output)?),
+            },
+            id: fact.id,
+            commit: None,
+            artefacts: Vec::new(),
+            ended_at: fact.ended_at,
+            told: Told::default(),
+            ask: None,
         },
         RunEvent::AttemptLost(fact) => {
             InputKind::AttemptLost { id: fact.id, reason: fact.reason, fallback: fact.fallback }
@@ -94,8 +125,65 @@ pub fn input_of(
         },
         RunEvent::TimerFired(fact) => InputKind::TimerFired { timer: fact.timer, due: fact.due },
         RunEvent::VoteCast(fact) => {
-            InputKind::Vote { id: fact.id, vote: fact.vote, comment: fact.comment, roles: fact.roles }
+            let edited = fact.edited.as_ref().map(text).transpose()?;
+            let (vote, comment, roles, comments) = (fact.vote, fact.comment, fact.roles, fact.comments);
+            InputKind::Vote { id: fact.id, vote, comment, roles, comments, edited }
         }
+        RunEvent::AnswerSaved(fact) => {
+            InputKind::SaveAnswer { answer: text(&fact.answer)?, id: fact.id, roles: fact.roles }
+        }
+        RunEvent::QuestionAnswered(fact) => {
+            InputKind::Answer { answer: text(&fact.answer)?, id: fact.id, roles: fact.roles }
+        }
+        RunEvent::SignalReceived(fact) => {
+            InputKind::Signal { payload: text(&fact.payload)?, name: fact.name, delivery: fact.delivery }
+        }
+        RunEvent::RecheckRequested(fact) => {
+            InputKind::Recheck { path: fact.path, policies: fact.policies, reason: fact.reason }
+        }
+        RunEvent::StepCancelRequested(fact) => InputKind::CancelStep { path: fact.path, reason: fact.reason },
+        RunEvent::BreakpointsSet(fact) => InputKind::Breakpoints { steps: fact.steps },
+        RunEvent::BudgetExceeded(fact) => InputKind::BudgetExceeded {
+            budget: fact.budget,
+            counter: fact.counter,
+            spent: fact.spent,
+            reserved: fact.reserved,
+            limit: fact.limit,
+            unit: fact.unit,
+        },
+        RunEvent::BudgetRestored(fact) => {
+            InputKind::BudgetRestored { budget: fact.budget, counter: fact.counter }
+        }
+        RunEvent::BudgetRaised(fact) => InputKind::RaiseBudget {
+            budget: Some(fact.budget),
+            cost_micros: fact.cost_micros,
+            tokens: fact.tokens,
+            wall_ms: fact.wall_ms,
+            reason: fact.reason,
+        },
+        RunEvent::RunAdmitted(fact) => InputKind::Admitted { admission: fact.admission },
+        RunEvent::NoticeSent(fact) => InputKind::NoticeFinished {
+            version: fact.version,
+            notice: fact.notice,
+            tries: fact.tries,
+            failure: None,
+        },
+        RunEvent::NoticeFailed(fact) => InputKind::NoticeFinished {
+            version: fact.version,
+            notice: fact.notice,
+            tries: fact.tries,
+            failure: Some(fact.message),
+        },
+        RunEvent::RunForked(fact) => InputKind::Fork(Box::new(Fork {
+            input: text(&fact.input)?,
+            config: fact.config.as_ref().map(text).transpose()?,
+            run: fact.run,
+            origin: fact.origin,
+            definition: fact.definition,
+            from_step: fact.reset.first().cloned(),
+            title: fact.title,
+            entropy: fact.entropy,
+        })),
         RunEvent::CancelRequested(fact) => InputKind::Cancel { reason: fact.reason },
         RunEvent::RunPaused(fact) => InputKind::Pause { reason: fact.reason },
         RunEvent::RunResumed(fact) => InputKind::Resume { reason: fact.reason },
@@ -104,6 +192,7 @@ pub fn input_of(
             path: Some(fact.unblocked.path),
             decision: fact.unblocked.decision,
             reason: fact.unblocked.reason,
+            policies: fact.unblocked.policies,
         },
         RunEvent::NoteAdded(fact) => InputKind::Note { text: fact.text },
         RunEvent::Advanced(_) => InputKind::Advance,
@@ -123,7 +212,12 @@ pub fn input_of(
         | RunEvent::TimerSet(_)
         | RunEvent::RunCancelled(_)
         | RunEvent::RunSucceeded(_)
-        | RunEvent::RunFailed(_) => return Err(NoInput::NotAFact(event.name())),
+        | RunEvent::RunFailed(_)
+        | RunEvent::RunQueued(_)
+        | RunEvent::QuestionAsked(_)
+        | RunEvent::SignalTaken(_)
+        | RunEvent::BreakpointHit(_)
+        | RunEvent::NoticeQueued(_) => return Err(NoInput::NotAFact(event.name())),
     };
     Ok(Input { id: meta.input, at: meta.at, actor: meta.actor.clone(), kind })
 }

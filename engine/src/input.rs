@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::actor::Actor;
 use crate::definition::{OnLost, Vote};
-use crate::event::{TimerId, UnblockDecision};
+use crate::event::{AdmissionEvidence, Comment, Origin, Parent, TimerId, Told, UnblockDecision};
 use crate::failure::Failure;
-use crate::id::{AttemptId, InputId, RunId, StepPath};
-use crate::json::JsonText;
+use crate::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
+use crate::json::{Hash, JsonText};
 use crate::time::Timestamp;
 use crate::trace::{Artefact, Usage, Workspace};
 
@@ -46,6 +46,10 @@ pub enum InputKind {
         artefacts: Vec<Artefact>,
         /// When the work itself ended.
         ended_at: Timestamp,
+        /// What it said beside its output.
+        told: Told,
+        /// It ended with a question to people, `{text, options, items}`; the result does not count.
+        ask: Option<JsonText>,
     },
     /// Work vanished without a record.
     AttemptLost {
@@ -112,7 +116,112 @@ pub enum InputKind {
         comment: Option<String>,
         /// The voter's roles.
         roles: Vec<String>,
+        /// Remarks on what was shown.
+        comments: Vec<Comment>,
+        /// What is put in the place of the shown value.
+        edited: Option<JsonText>,
     },
+    /// Someone saves a part of an answer.
+    SaveAnswer {
+        /// The task.
+        id: AttemptId,
+        /// `{choice?, text?, items?}`.
+        answer: JsonText,
+        /// Their roles.
+        roles: Vec<String>,
+    },
+    /// Someone answers.
+    Answer {
+        /// The task.
+        id: AttemptId,
+        /// `{choice?, text?, items?}`; what is left out stands in what was saved.
+        answer: JsonText,
+        /// Their roles.
+        roles: Vec<String>,
+    },
+    /// A signal comes.
+    Signal {
+        /// Its name.
+        name: String,
+        /// What it says.
+        payload: JsonText,
+        /// The delivery that it comes with.
+        delivery: Option<String>,
+    },
+    /// All gates of a step are to be judged again.
+    Recheck {
+        /// The step.
+        path: StepPath,
+        /// Policies that judge instead of the pipeline's, by gate.
+        policies: BTreeMap<String, String>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A step is to end as cancelled.
+    CancelStep {
+        /// The step, or an item of it.
+        path: StepPath,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// These steps are not to begin before a person says so.
+    Breakpoints {
+        /// All of them.
+        steps: Vec<StepId>,
+    },
+    /// A budget has no room for paid work, or none left for what runs.
+    BudgetExceeded {
+        /// The budget.
+        budget: String,
+        /// The counter: scope and period.
+        counter: String,
+        /// What was used.
+        spent: u64,
+        /// What running work has reserved.
+        reserved: u64,
+        /// The limit.
+        limit: u64,
+        /// What is counted: `cost`, `tokens`, `wall`.
+        unit: String,
+    },
+    /// There is room in a budget again.
+    BudgetRestored {
+        /// The budget.
+        budget: String,
+        /// The counter: scope and period.
+        counter: String,
+    },
+    /// A person raises a budget of this run.
+    RaiseBudget {
+        /// The budget; `None`: the only one.
+        budget: Option<String>,
+        /// By how much, in micros of a dollar.
+        cost_micros: u64,
+        /// By how many tokens.
+        tokens: u64,
+        /// By how long, in milliseconds.
+        wall_ms: u64,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The run holds all its slots.
+    Admitted {
+        /// What `admit` is judged on at this moment.
+        admission: Vec<AdmissionEvidence>,
+    },
+    /// A notice was sent, or will not be.
+    NoticeFinished {
+        /// The event's version.
+        version: Version,
+        /// The notice.
+        notice: String,
+        /// Tries in all.
+        tries: u32,
+        /// Why nobody was told.
+        failure: Option<String>,
+    },
+    /// The history so far is another run's; from here on this run goes its own way.
+    Fork(Box<Fork>),
     /// The run is to end.
     Cancel {
         /// Why.
@@ -138,6 +247,8 @@ pub enum InputKind {
         output: Option<JsonText>,
         /// Why.
         reason: Option<String>,
+        /// What `recheck` judges by instead: policies by gate.
+        policies: BTreeMap<String, String>,
     },
     /// Someone leaves a note.
     Note {
@@ -162,5 +273,34 @@ pub struct Start {
     /// Where steps without a workspace work.
     pub cwd: Option<String>,
     /// Drawn by the driver; jitter follows from it.
+    pub entropy: u64,
+    /// The settings documents, merged: a map by name.
+    pub config: Option<JsonText>,
+    /// The step of another run that starts it.
+    pub parent: Option<Parent>,
+    /// Higher goes first where runs wait for a slot.
+    pub priority: i32,
+    /// What `admit` is judged on.
+    pub admission: Vec<AdmissionEvidence>,
+}
+
+/// A run goes on from a copied history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    /// This run.
+    pub run: RunId,
+    /// Whose history it is, and up to where.
+    pub origin: Origin,
+    /// The definition from here on.
+    pub definition: Hash,
+    /// The input from here on.
+    pub input: JsonText,
+    /// The settings from here on.
+    pub config: Option<JsonText>,
+    /// The step that begins anew with all that depends on it; `None`: only what was in progress.
+    pub from_step: Option<StepId>,
+    /// For readers.
+    pub title: Option<String>,
+    /// Drawn by the driver.
     pub entropy: u64,
 }

@@ -42,11 +42,18 @@ impl Activity {
                 TimerKind::Poll => {
                     self.probing.insert(event.timer.id.path.clone());
                 }
-                TimerKind::Wait | TimerKind::Timeout => {}
+                TimerKind::Wait
+                | TimerKind::Timeout
+                | TimerKind::Deadline
+                | TimerKind::Expiry
+                | TimerKind::Reminder
+                | TimerKind::Signal => {}
             },
             RunEvent::AttemptSucceeded(event) => self.end(&event.id),
             RunEvent::AttemptFailed(event) => self.end(&event.id),
             RunEvent::AttemptLost(event) => self.end(&event.id),
+            RunEvent::ChildFinished(event) => self.end(&event.id),
+            RunEvent::AttemptAsked(event) => self.end(&event.id),
             RunEvent::StopRequested(event) => {
                 for id in &event.ids {
                     self.stopping.insert(id.clone());
@@ -85,6 +92,15 @@ impl Activity {
             RunEvent::ApprovalDecided(event) => {
                 self.asking.remove(&event.id.path);
             }
+            RunEvent::QuestionAsked(event) => {
+                self.asking.insert(event.id.path.clone());
+            }
+            RunEvent::QuestionAnswered(event) => {
+                self.asking.remove(&event.id.path);
+            }
+            RunEvent::RecheckRequested(event) => {
+                self.blocked.remove(&event.path);
+            }
             RunEvent::RunPaused(_) => self.paused = true,
             RunEvent::RunResumed(_) => self.paused = false,
             RunEvent::RunSucceeded(_) => self.finish(RunStatus::Succeeded),
@@ -99,7 +115,23 @@ impl Activity {
             | RunEvent::UsageRecorded(_)
             | RunEvent::CancelRequested(_)
             | RunEvent::Advanced(_)
-            | RunEvent::NoteAdded(_) => {}
+            | RunEvent::NoteAdded(_)
+            | RunEvent::RunQueued(_)
+            | RunEvent::RunAdmitted(_)
+            | RunEvent::ChildStarted(_)
+            | RunEvent::AnswerSaved(_)
+            | RunEvent::SignalReceived(_)
+            | RunEvent::SignalTaken(_)
+            | RunEvent::StepCancelRequested(_)
+            | RunEvent::BreakpointsSet(_)
+            | RunEvent::BreakpointHit(_)
+            | RunEvent::BudgetExceeded(_)
+            | RunEvent::BudgetRestored(_)
+            | RunEvent::BudgetRaised(_)
+            | RunEvent::RunForked(_)
+            | RunEvent::NoticeQueued(_)
+            | RunEvent::NoticeSent(_)
+            | RunEvent::NoticeFailed(_) => {}
         }
     }
 

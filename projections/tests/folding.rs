@@ -67,6 +67,10 @@ impl Lived {
             labels: Default::default(),
             cwd: None,
             entropy: 7,
+            config: None,
+            parent: None,
+            priority: 0,
+            admission: Vec::new(),
         };
         lived.tell(InputKind::Start(start), Actor::User("ada".into()));
         lived
@@ -122,7 +126,17 @@ impl Lived {
                 });
                 if let Some(id) = asked {
                     let vote = if how.is_multiple_of(2) { Vote::Approve } else { Vote::Reject };
-                    self.tell(InputKind::Vote { id, vote, comment: None, roles: Vec::new() }, user);
+                    self.tell(
+                        InputKind::Vote {
+                            id,
+                            vote,
+                            comment: None,
+                            roles: Vec::new(),
+                            comments: Vec::new(),
+                            edited: None,
+                        },
+                        user,
+                    );
                 }
             }
             2 | 3 => {
@@ -132,7 +146,16 @@ impl Lived {
                     Awaited::Unblock { path, .. } => Some(path),
                     _other => None,
                 });
-                self.tell(InputKind::Unblock { path, decision, output: None, reason: None }, user);
+                self.tell(
+                    InputKind::Unblock {
+                        path,
+                        decision,
+                        output: None,
+                        reason: None,
+                        policies: Default::default(),
+                    },
+                    user,
+                );
             }
             4 if how > 250 => self.tell(InputKind::Cancel { reason: None }, user),
             4 => self.tell(InputKind::Pause { reason: None }, user),
@@ -159,6 +182,8 @@ impl Lived {
                     commit: None,
                     artefacts: Vec::new(),
                     ended_at: Timestamp(self.now),
+                    told: Default::default(),
+                    ask: None,
                 }
             }
             Effect::Probe { id, gate, probe_no } if how.is_multiple_of(7) => InputKind::ProbeFailed {

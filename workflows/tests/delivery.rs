@@ -64,6 +64,10 @@ impl Run {
             labels: BTreeMap::new(),
             cwd: None,
             entropy: 1,
+            config: None,
+            parent: None,
+            priority: 0,
+            admission: Vec::new(),
         }));
         run
     }
@@ -189,7 +193,15 @@ impl Run {
             AttemptResult::Failed(failure) => Err(failure),
             AttemptResult::Lost { reason } => panic!("{id} is lost: {reason}"),
         };
-        self.tell(InputKind::AttemptFinished { id, result, commit, artefacts, ended_at });
+        self.tell(InputKind::AttemptFinished {
+            id,
+            result,
+            commit,
+            artefacts,
+            ended_at,
+            told: Default::default(),
+            ask: None,
+        });
     }
 
     async fn probe(&mut self, id: AttemptId, gate: String, probe_no: u32) {
@@ -238,7 +250,14 @@ impl Run {
                     _ => None,
                 });
                 let Some(id) = approval else { return false };
-                self.tell(InputKind::Vote { id, vote: Vote::Approve, comment: None, roles: Vec::new() });
+                self.tell(InputKind::Vote {
+                    id,
+                    vote: Vote::Approve,
+                    comment: None,
+                    roles: Vec::new(),
+                    comments: Vec::new(),
+                    edited: None,
+                });
             }
         }
         true

@@ -100,8 +100,19 @@ async fn a_delivery_goes_on_in_a_second_engine_and_no_agent_runs_twice() {
         })
     })
     .await;
-    tell(&first, run, InputKind::Vote { id: task, vote: Vote::Approve, comment: None, roles: Vec::new() })
-        .await;
+    tell(
+        &first,
+        run,
+        InputKind::Vote {
+            id: task,
+            vote: Vote::Approve,
+            comment: None,
+            roles: Vec::new(),
+            comments: Vec::new(),
+            edited: None,
+        },
+    )
+    .await;
     support::until("the developer", || scratch.executions().unwrap().iter().any(|it| it.step == LONG_STEP))
         .await;
     let developer = scratch.executions().unwrap().pop().unwrap();

@@ -1,7 +1,7 @@
 //! What a picture shows of a definition, before it is placed.
 
 use everfold_engine::definition::{
-    Definition, Gate, Probe, Route, RouteMax, RouteTo, Routes, Setting, Step, Task, Work,
+    Definition, Gate, Member, Probe, Route, RouteMax, RouteTo, Routes, Setting, Step, Task, Wait, Work,
 };
 use serde_json::Value;
 
@@ -137,7 +137,12 @@ fn describe(step: &Step, finish: bool) -> Box {
                 if approval.roles.is_empty() { "anyone".to_owned() } else { approval.roles.join(", ") };
             (Kind::Approval, format!("approval by {roles}"))
         }
-        Some(Work::Wait(wait)) => (Kind::Wait, format!("wait {}", setting(&wait.span))),
+        Some(Work::Question(question)) => {
+            let roles =
+                if question.roles.is_empty() { "anyone".to_owned() } else { question.roles.join(", ") };
+            (Kind::Approval, format!("question to {roles}"))
+        }
+        Some(Work::Wait(wait)) => (Kind::Wait, format!("wait {}", wait_words(wait))),
     };
     let mut notes = Vec::new();
     if let Some(when) = &step.when {
@@ -191,7 +196,28 @@ fn command_line(spec: &Value) -> String {
 }
 
 fn gate_line(gate: &Gate, step: &Step) -> GateLine {
-    let probe = match &gate.probe {
+    let routes = if gate.on_fail.is_empty() { &step.on_fail } else { &gate.on_fail };
+    GateLine { id: gate.id.clone(), probe: probe_words(&gate.probe), route: route_words(routes) }
+}
+
+fn wait_words(wait: &Wait) -> String {
+    match (&wait.span, &wait.until, &wait.signal) {
+        (Some(span), ..) => setting(span),
+        (None, Some(until), _) => format!("until {}", one_line(&json_text(until.source()))),
+        (None, None, signal) => format!("for signal {}", signal.as_deref().unwrap_or_default()),
+    }
+}
+
+fn probe_words(probe: &Probe) -> String {
+    let members = |members: &[Member]| {
+        let words: Vec<String> = members.iter().map(|member| probe_words(&member.probe)).collect();
+        one_line(&words.join(", "))
+    };
+    match probe {
+        Probe::All(of) => format!("all of {}", members(of)),
+        Probe::Any(of) => format!("any of {}", members(of)),
+        Probe::Not(of) => format!("not {}", probe_words(&of.probe)),
+        Probe::AtLeast { n, of } => format!("{n} of {}", members(of)),
         Probe::Expression(expr) => one_line(expr.source()),
         Probe::Task(task) if task.kind == Task::COMMAND => format!("$ {}", command_line(task.spec.source())),
         Probe::Task(task) => {
@@ -200,9 +226,7 @@ fn gate_line(gate: &Gate, step: &Step) -> GateLine {
                 ["file", "exists", "glob"].into_iter().find_map(|key| spec.get(key).and_then(Value::as_str));
             file.map_or_else(|| task.kind.clone(), |file| format!("{} {}", task.kind, one_line(file)))
         }
-    };
-    let routes = if gate.on_fail.is_empty() { &step.on_fail } else { &gate.on_fail };
-    GateLine { id: gate.id.clone(), probe, route: route_words(routes) }
+    }
 }
 
 /// Routes in words: `rework build ×3, else block`.
@@ -218,6 +242,13 @@ fn one_route(route: &Route) -> String {
         RouteTo::Block => "block".to_owned(),
         RouteTo::Fail { .. } => "fail".to_owned(),
         RouteTo::Finish(_) => "finish".to_owned(),
+        RouteTo::Approve => "approve".to_owned(),
+        RouteTo::Reject => "reject".to_owned(),
+        RouteTo::Changes => "changes".to_owned(),
+        RouteTo::Answer(_) => "answer".to_owned(),
+        RouteTo::Recheck => "recheck".to_owned(),
+        RouteTo::Unblock(_) => "unblock".to_owned(),
+        RouteTo::Ignore => "ignore".to_owned(),
         RouteTo::Rework(step) if route.max == Some(RouteMax::Unlimited) => format!("rework {step}"),
         RouteTo::Rework(step) => format!("rework {step} {}, then {then}", times(route)),
     }

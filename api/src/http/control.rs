@@ -1,5 +1,7 @@
 //! What a person may do to a run: cancel, pause, resume, unblock, leave a note, have it go on.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -89,6 +91,7 @@ pub(crate) async fn unblock(
         decision: decision(&asked.decision)?,
         output: asked.output.map(|value| JsonText::new(&value)),
         reason: asked.reason,
+        policies: BTreeMap::new(),
     };
     act(app, caller, headers, run, "unblock", &bytes, kind).await
 }

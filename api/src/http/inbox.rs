@@ -66,7 +66,8 @@ pub(crate) async fn decide(
         // The owner of the data folder has every role.
         None => app.roles_asked(run, &id).await?,
     };
-    let kind = InputKind::Vote { id, vote, comment: asked.comment, roles };
+    let kind =
+        InputKind::Vote { id, vote, comment: asked.comment, roles, comments: Vec::new(), edited: None };
     let position = app.submit(run, kind, caller.actor, once).await?;
     Ok(written(StatusCode::OK, position, app.view(run).await?))
 }

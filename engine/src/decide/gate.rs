@@ -1,5 +1,6 @@
 //! Gates: what is judged next, and what the evidence says.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -7,13 +8,14 @@ use serde_json::json;
 use super::Loaded;
 use super::draft::{Draft, Interrupt, settled};
 use super::ready::render_texts;
+use super::refusal::Refusal;
 use super::route::{self, Next, Place};
 use super::scope::RunScope;
 use crate::definition::{Gate, Poll, Probe, Routes, Span, Step};
 use crate::event::{BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled, TimerId, TimerKind, TimerSet};
 use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
-use crate::id::AttemptId;
+use crate::id::{AttemptId, StepPath};
 use crate::json::{Hash, JsonText, Value};
 use crate::policy::{self, EVALUATOR, Judgement, Verdict};
 use crate::state::{GateVerdict, Key, RunState};
@@ -54,6 +56,16 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     Ok(())
 }
 
+/// All gates of a step are judged again on the same artefacts.
+pub(super) fn recheck(
+    _draft: &mut Draft<'_>,
+    path: &StepPath,
+    _policies: &BTreeMap<String, String>,
+    _reason: Option<&String>,
+) -> Result<(), Refusal> {
+    Err(Refusal::NotBlocked(path.clone()))
+}
+
 enum Prepared {
     Judged(u32, Value, Evaluated),
     Probe(String, Value),
@@ -86,6 +98,7 @@ fn prepare(
             let evaluated = evaluate(state, loaded, at, gate, probe_no, &evidence)?;
             Ok(Prepared::Judged(probe_no, evidence, evaluated))
         }
+        Probe::All(_) | Probe::Any(_) | Probe::Not(_) | Probe::AtLeast { .. } => Err(not_yet(gate)),
         Probe::Task(task) => {
             let document =
                 json!({"spec": task.spec.render(&scope)?, "env": render_texts(&step.env, &scope)?});
@@ -156,6 +169,9 @@ pub(super) fn evaluate(
             }
             ("default:expression".to_owned(), judgement)
         }
+        (None, Probe::All(_) | Probe::Any(_) | Probe::Not(_) | Probe::AtLeast { .. }) => {
+            return Err(not_yet(gate));
+        }
         (None, Probe::Task(task)) => {
             let judgement = policy::judge_default(&task.kind, evidence).ok_or_else(|| EvalError::Failed {
                 expression: format!("default:{}", task.kind),
@@ -169,6 +185,13 @@ pub(super) fn evaluate(
         matches!(next(state, &scope, at, gate, &failure)?, Next::Continue)
     };
     Ok(Evaluated { policy, judgement, tolerated })
+}
+
+fn not_yet(gate: &Gate) -> EvalError {
+    EvalError::Failed {
+        expression: gate.id.clone(),
+        message: "gates of several probes do not work yet".into(),
+    }
 }
 
 fn read_policy(source: &str, value: &Value) -> Result<Judgement, EvalError> {

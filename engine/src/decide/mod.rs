@@ -7,16 +7,23 @@
 //!
 //! Called by the shard for every input, and by replay for every recorded fact.
 
+mod admission;
+mod breakpoint;
+mod budget;
 mod draft;
 mod end;
+mod fork;
 mod gate;
+mod notice;
 mod people;
 pub mod plan;
+mod question;
 mod ready;
 mod refusal;
 mod route;
 mod scope;
 mod settle;
+mod signal;
 mod start;
 mod work;
 
@@ -102,8 +109,12 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
     match kind {
         InputKind::Start(start) => return start::start(draft, start),
         InputKind::AttemptStarted { id } => work::started(draft, id),
-        InputKind::AttemptFinished { id, result, commit, artefacts, ended_at } => {
-            work::finished(draft, id, result, commit.as_ref(), artefacts, *ended_at);
+        InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, told, ask } => {
+            let end = work::End { result, commit: commit.as_ref(), artefacts, ended_at: *ended_at, told };
+            match ask {
+                None => work::finished(draft, id, end),
+                Some(ask) => question::asked_by_work(draft, id, ask, end),
+            }
         }
         InputKind::AttemptLost { id, reason, fallback } => work::lost(draft, id, reason, *fallback),
         InputKind::Usage { id, seq, usage } => work::usage(draft, id, *seq, usage),
@@ -115,14 +126,52 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
             work::probe_failed(draft, id, gate, *probe_no, message, *permanent, *took_ms);
         }
         InputKind::TimerFired { timer, due } => work::timer_fired(draft, timer, *due),
-        InputKind::Vote { id, vote, comment, roles } => {
-            people::vote(draft, id, *vote, comment.as_ref(), roles)?
+        InputKind::Vote { id, vote, comment, roles, comments, edited } => {
+            let ballot = people::Ballot {
+                vote: *vote,
+                comment: comment.as_ref(),
+                roles,
+                comments,
+                edited: edited.as_ref(),
+            };
+            people::vote(draft, id, ballot)?;
         }
+        InputKind::SaveAnswer { id, answer, roles } => question::save(draft, id, answer, roles)?,
+        InputKind::Answer { id, answer, roles } => return question::answer(draft, id, answer, roles),
+        InputKind::Signal { name, payload, delivery } => {
+            return signal::receive(draft, name, payload, delivery.as_ref());
+        }
+        InputKind::Recheck { path, policies, reason } => {
+            gate::recheck(draft, path, policies, reason.as_ref())?;
+        }
+        InputKind::CancelStep { path, reason } => people::cancel_step(draft, path, reason.as_ref())?,
+        InputKind::Breakpoints { steps } => breakpoint::set(draft, steps)?,
+        InputKind::BudgetExceeded { budget, counter, spent, reserved, limit, unit } => {
+            let over =
+                budget::Over { budget, counter, spent: *spent, reserved: *reserved, limit: *limit, unit };
+            budget::exceeded(draft, over);
+        }
+        InputKind::BudgetRestored { budget, counter } => budget::restored(draft, budget, counter),
+        InputKind::RaiseBudget { budget, cost_micros, tokens, wall_ms, reason } => {
+            let more = budget::More { cost_micros: *cost_micros, tokens: *tokens, wall_ms: *wall_ms };
+            budget::raise(draft, budget.as_ref(), more, reason.as_ref())?;
+        }
+        InputKind::Admitted { admission } => return admission::admitted(draft, admission),
+        InputKind::NoticeFinished { version, notice, tries, failure } => {
+            notice::finished(draft, *version, notice, *tries, failure.as_ref());
+        }
+        InputKind::Fork(fork) => return fork::fork(draft, fork),
         InputKind::Cancel { reason } => people::cancel(draft, reason.as_ref())?,
         InputKind::Pause { reason } => people::pause(draft, reason.as_ref())?,
         InputKind::Resume { reason } => people::resume(draft, reason.as_ref())?,
-        InputKind::Unblock { path, decision, output, reason } => {
-            people::unblock(draft, path.as_ref(), *decision, output.as_ref(), reason.as_ref())?;
+        InputKind::Unblock { path, decision, output, reason, policies } => {
+            let unblocking = people::Unblocking {
+                decision: *decision,
+                output: output.as_ref(),
+                reason: reason.as_ref(),
+                policies,
+            };
+            people::unblock(draft, path.as_ref(), unblocking)?;
         }
         InputKind::Note { text } => people::note(draft, text)?,
         InputKind::Advance => draft.record_with_next(Advanced {}),

@@ -1,10 +1,12 @@
 //! What people decide: votes, unblocking, cancelling, pausing.
 
+use std::collections::BTreeMap;
+
 use super::draft::Draft;
 use super::refusal::Refusal;
 use crate::definition::Vote;
 use crate::event::{
-    ApprovalDecided, BlockReason, CancelRequested, NoteAdded, RunPaused, RunResumed, RunUnblocked,
+    ApprovalDecided, BlockReason, CancelRequested, Comment, NoteAdded, RunPaused, RunResumed, RunUnblocked,
     UnblockDecision, Unblocked, VoteCast,
 };
 use crate::id::{AttemptId, StepPath};
@@ -25,13 +27,17 @@ fn refuse_ended(state: &RunState) -> Result<(), Refusal> {
     if state.is_ended() { Err(Refusal::Ended(state.status())) } else { Ok(()) }
 }
 
-pub(super) fn vote(
-    draft: &mut Draft<'_>,
-    id: &AttemptId,
-    vote: Vote,
-    comment: Option<&String>,
-    roles: &[String],
-) -> Result<(), Refusal> {
+/// What somebody says to an approval.
+pub(super) struct Ballot<'a> {
+    pub(super) vote: Vote,
+    pub(super) comment: Option<&'a String>,
+    pub(super) roles: &'a [String],
+    pub(super) comments: &'a [Comment],
+    pub(super) edited: Option<&'a JsonText>,
+}
+
+pub(super) fn vote(draft: &mut Draft<'_>, id: &AttemptId, ballot: Ballot<'_>) -> Result<(), Refusal> {
+    let Ballot { vote, comment, roles, comments, edited } = ballot;
     check_text("the comment", comment.map(String::as_str))?;
     let path = &id.path;
     let key = draft.state.key(path).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
@@ -72,7 +78,15 @@ pub(super) fn vote(
     {
         return Ok(());
     }
-    draft.record(VoteCast { id: id.clone(), vote, comment: comment.cloned(), roles: roles.to_vec() });
+    let edited = edited.map(|edited| draft.payload(edited.clone()));
+    draft.record(VoteCast {
+        id: id.clone(),
+        vote,
+        comment: comment.cloned(),
+        roles: roles.to_vec(),
+        comments: comments.to_vec(),
+        edited,
+    });
     if let Some(approval) = &draft.state.facts.steps[key.step].approval
         && let Some(decision) = outcome(approval)
     {
@@ -137,13 +151,29 @@ pub(super) fn note(draft: &mut Draft<'_>, text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A step is to end as cancelled.
+pub(super) fn cancel_step(
+    _draft: &mut Draft<'_>,
+    path: &StepPath,
+    _reason: Option<&String>,
+) -> Result<(), Refusal> {
+    Err(Refusal::UnknownStep(path.clone()))
+}
+
+/// What somebody decides on a blocked step.
+pub(super) struct Unblocking<'a> {
+    pub(super) decision: UnblockDecision,
+    pub(super) output: Option<&'a JsonText>,
+    pub(super) reason: Option<&'a String>,
+    pub(super) policies: &'a BTreeMap<String, String>,
+}
+
 pub(super) fn unblock(
     draft: &mut Draft<'_>,
     path: Option<&StepPath>,
-    decision: UnblockDecision,
-    output: Option<&JsonText>,
-    reason: Option<&String>,
+    unblocking: Unblocking<'_>,
 ) -> Result<(), Refusal> {
+    let Unblocking { decision, output, reason, policies } = unblocking;
     check_text("the reason", reason.map(String::as_str))?;
     refuse_ended(draft.state)?;
     let path = blocked_path(draft.state, path)?;
@@ -159,7 +189,8 @@ pub(super) fn unblock(
         return Err(Refusal::CannotUnblock { path, decision, why: "only proceed takes an output" });
     }
     let output = output.map(|output| draft.payload(output.clone()));
-    draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason: reason.cloned() } });
+    let (reason, policies) = (reason.cloned(), policies.clone());
+    draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });
     Ok(())
 }
 

@@ -110,7 +110,7 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
 pub fn executor<'a>(state: &'a RunState, id: &AttemptId) -> Option<&'a str> {
     match &state.graph.step(state.key(&id.path)?.step).work {
         Some(Work::Task(task)) => Some(&task.kind),
-        Some(Work::Approval(_) | Work::Wait(_)) | None => None,
+        Some(Work::Approval(_) | Work::Question(_) | Work::Wait(_)) | None => None,
     }
 }
 
@@ -147,7 +147,7 @@ pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePl
     let text =
         |template: &Option<Template>| template.as_ref().map(|text| text.render_text(&scope)).transpose();
     Ok(match &state.definition().workspace {
-        None => None,
+        None | Some(WorkspaceSpec::Parent) => None,
         Some(WorkspaceSpec::Dir(dir)) => Some(WorkspacePlan::Dir(dir.render_text(&scope)?)),
         Some(WorkspaceSpec::Git(git)) => {
             let short = state.run().map(|run| run.short()).unwrap_or_default();
@@ -182,7 +182,7 @@ pub fn save(
 fn place(state: &RunState, key: Key, loaded: &Loaded) -> Result<Place, EvalError> {
     Ok(match &state.graph.step(key.step).workspace {
         StepWorkspace::Run if state.definition().workspace.is_some() => Place::Workspace,
-        StepWorkspace::Run | StepWorkspace::None => Place::Outside,
+        StepWorkspace::Run | StepWorkspace::None | StepWorkspace::Own => Place::Outside,
         StepWorkspace::Dir(dir) => Place::Dir(dir.render_text(&RunScope::of(state, loaded, key))?),
     })
 }

@@ -89,9 +89,17 @@ fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
         },
         (None, Some(Work::Task(task))) => Prepared::Task(prepare_task(step, task, scope)?),
         (None, Some(Work::Approval(approval))) => prepare_approval(approval, scope)?,
-        (None, Some(Work::Wait(wait))) => Prepared::Wait(wait.span.resolve(scope)?.0),
+        (None, Some(Work::Wait(wait))) => match &wait.span {
+            Some(span) => Prepared::Wait(span.resolve(scope)?.0),
+            None => Prepared::Refused(not_yet("`wait` for anything but a span")),
+        },
+        (None, Some(Work::Question(_))) => Prepared::Refused(not_yet("`question`")),
         (None, None) => Prepared::Gates,
     })
+}
+
+fn not_yet(what: &str) -> Failure {
+    Failure::new(FailureKind::Validation, format!("{what} does not work yet"))
 }
 
 fn check_items(items: Vec<Value>, max_in_flight: Option<u32>) -> Prepared {
@@ -156,6 +164,8 @@ fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepare
             veto: approval.veto,
             self_approval: approval.self_approval,
             comment: approval.comment.clone(),
+            changes: !approval.on_changes.is_empty(),
+            remind_ms: None,
         },
     })
 }
@@ -175,7 +185,7 @@ fn record(draft: &mut Draft<'_>, step: &Step, round: Round, prepared: Prepared) 
         Prepared::Approval { title, show, terms } => {
             draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Approval });
             let show = draft.payload_of(&show);
-            draft.record(ApprovalRequested { id, title, show, terms });
+            draft.record(ApprovalRequested { id, title, show, terms, edit: None });
         }
         Prepared::Wait(span) => {
             draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Wait });

@@ -76,6 +76,14 @@ fn follow(
         RouteTo::Continue => Next::Continue,
         RouteTo::Block => Next::Block(None),
         RouteTo::Finish(status) => Next::Finish(*status),
+        // The check lets these stand in `on_signal` only, which has its own way.
+        RouteTo::Approve
+        | RouteTo::Reject
+        | RouteTo::Changes
+        | RouteTo::Answer(_)
+        | RouteTo::Recheck
+        | RouteTo::Unblock(_)
+        | RouteTo::Ignore => Next::Continue,
         RouteTo::Fail { code, message, hint } => {
             let text = |template: &Option<Template>| {
                 template.as_ref().map(|template| template.render_text(scope)).transpose()
@@ -204,7 +212,7 @@ pub(super) fn record(
     let reset = reset.into_iter().map(|at| draft.state.step_id(at)).collect();
     let findings = draft.payload(JsonText::new(findings));
     let target = draft.state.step_id(target);
-    draft.record(ReworkRequested { target, source, route, used, max, findings, reset });
+    draft.record(ReworkRequested { target, source, route, used, max, findings, reset, hold: false });
 }
 
 /// What a reworked step is told of a failure.

@@ -260,10 +260,19 @@ fn unblocked(
 fn retry_blocked(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), Interrupt> {
     let has_items = draft.state.facts.steps[key.step].items.is_some();
     let (target, gate) = match reason {
-        BlockReason::Lost | BlockReason::Failed if !has_items => return retry(draft, key, Duration::ZERO),
+        BlockReason::Lost | BlockReason::Failed | BlockReason::Asked if !has_items => {
+            return retry(draft, key, Duration::ZERO);
+        }
         BlockReason::NoEvidence { gate } => return probe_again(draft, key, gate),
-        BlockReason::Lost | BlockReason::Failed | BlockReason::Rejected => (key.step, None),
+        BlockReason::Lost
+        | BlockReason::Failed
+        | BlockReason::Rejected
+        | BlockReason::Asked
+        | BlockReason::Held => (key.step, None),
         BlockReason::Gate { gate } => (key.step, Some(gate.clone())),
+        BlockReason::Unchanged { target, gate } => {
+            (draft.state.graph.find(target).unwrap_or(key.step), Some(gate.clone()))
+        }
         BlockReason::UsedUp { target, gate } => {
             (draft.state.graph.find(target).unwrap_or(key.step), gate.clone())
         }
@@ -299,7 +308,9 @@ fn probe_again(draft: &mut Draft<'_>, key: Key, gate: &str) -> Result<(), Interr
 fn final_failure(state: &RunState, key: Key, reason: &BlockReason) -> Failure {
     let known = state.unit_at(key).and_then(|unit| unit.failure.clone());
     known.unwrap_or_else(|| match reason {
-        BlockReason::Gate { gate } | BlockReason::UsedUp { gate: Some(gate), .. } => {
+        BlockReason::Gate { gate }
+        | BlockReason::Unchanged { gate, .. }
+        | BlockReason::UsedUp { gate: Some(gate), .. } => {
             let verdict = state.facts.steps[key.step].gates.iter().find(|verdict| verdict.gate == *gate);
             let why = verdict.map_or("it failed", |verdict| verdict.reason.as_str());
             Failure::new(FailureKind::Gate, format!("gate “{gate}” failed: {why}"))
@@ -309,7 +320,7 @@ fn final_failure(state: &RunState, key: Key, reason: &BlockReason) -> Failure {
         }
         BlockReason::Rejected => Failure::new(FailureKind::Rejected, "rejected"),
         BlockReason::Lost => Failure::new(FailureKind::Lost, "the work vanished"),
-        BlockReason::Failed | BlockReason::UsedUp { .. } => {
+        BlockReason::Failed | BlockReason::UsedUp { .. } | BlockReason::Held | BlockReason::Asked => {
             Failure::new(FailureKind::Error, "the step failed")
         }
     })

@@ -45,6 +45,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
     }
     let input = draft.payload(JsonText::new(&checked));
+    let config = start.config.clone().map(|config| draft.payload(config));
     draft.record(RunStarted {
         run: start.run,
         pipeline: definition.name.clone(),
@@ -54,6 +55,10 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         labels,
         cwd: start.cwd.clone(),
         entropy: start.entropy,
+        config,
+        parent: start.parent.clone(),
+        priority: start.priority,
+        admission: start.admission.clone(),
     });
     Ok(Ok(()))
 }

@@ -5,7 +5,7 @@ use super::gate;
 use crate::definition::OnLost;
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ProbeFailed, StopReason, StopRequested,
-    TimerFired, TimerId, TimerKind, UsageRecorded, WorkspacePrepared,
+    TimerFired, TimerId, TimerKind, Told, UsageRecorded, WorkspacePrepared,
 };
 use crate::failure::Failure;
 use crate::id::AttemptId;
@@ -29,22 +29,25 @@ pub(super) fn started(draft: &mut Draft<'_>, id: &AttemptId) {
     }
 }
 
-pub(super) fn finished(
-    draft: &mut Draft<'_>,
-    id: &AttemptId,
-    result: &Result<JsonText, Failure>,
-    commit: Option<&String>,
-    artefacts: &[Artefact],
-    ended_at: Timestamp,
-) {
+/// How work ended.
+pub(super) struct End<'a> {
+    pub(super) result: &'a Result<JsonText, Failure>,
+    pub(super) commit: Option<&'a String>,
+    pub(super) artefacts: &'a [Artefact],
+    pub(super) ended_at: Timestamp,
+    pub(super) told: &'a Told,
+}
+
+pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
     if !is_awaited(draft.state, id) {
         return; // A repeated report: the first one is already history.
     }
-    let (id, commit, artefacts) = (id.clone(), commit.cloned(), artefacts.to_vec());
-    match result {
+    let (id, ended_at) = (id.clone(), end.ended_at);
+    let (commit, artefacts, told) = (end.commit.cloned(), end.artefacts.to_vec(), end.told.clone());
+    match end.result {
         Ok(output) => {
             let output = draft.payload(output.clone());
-            draft.record(AttemptSucceeded { id, output, commit, artefacts, ended_at });
+            draft.record(AttemptSucceeded { id, output, commit, artefacts, ended_at, told });
         }
         Err(failure) => {
             draft.record(AttemptFailed { id, failure: failure.clone(), commit, artefacts, ended_at });

@@ -177,6 +177,10 @@ impl Engine {
             labels: request.labels,
             cwd: request.cwd,
             entropy: clock::draw_u64(),
+            config: None,
+            parent: None,
+            priority: 0,
+            admission: Vec::new(),
         };
         let queued = Queued {
             id,

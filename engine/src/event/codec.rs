@@ -49,15 +49,26 @@ pub enum CodecError {
     },
 }
 
-/// The schema that [`encode`] writes.
-const SCHEMA: u16 = 1;
+/// What the bytes of one kind of event are.
+pub(super) trait Stored: Serialize + DeserializeOwned {
+    /// The kind's name.
+    const NAME: &'static str;
+
+    /// The schema that [`encode`] writes.
+    const SCHEMA: u16 = 1;
+
+    /// Reads an older schema's bytes; `None` where there was no such schema.
+    fn upcast(_schema: u16, _bytes: &[u8]) -> Option<Result<Self, CodecError>> {
+        None
+    }
+}
 
 /// The schema number and the bytes of an event.
 ///
 /// # Errors
 /// [`CodecError::Unwritable`] over 4 MiB.
 pub fn encode(event: &RunEvent) -> Result<(u16, Vec<u8>), CodecError> {
-    Ok((SCHEMA, event.write()?))
+    event.write()
 }
 
 /// Reads the event of a kind and schema.
@@ -68,20 +79,25 @@ pub fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<RunEvent, CodecErr
     RunEvent::read(kind, schema, bytes)
 }
 
-pub(super) fn write<T: Serialize>(name: &'static str, event: &T) -> Result<Vec<u8>, CodecError> {
-    options().serialize(event).map_err(|error| CodecError::Unwritable { name, what: error.to_string() })
+pub(super) fn write<T: Stored>(event: &T) -> Result<(u16, Vec<u8>), CodecError> {
+    let bytes = options()
+        .serialize(event)
+        .map_err(|error| CodecError::Unwritable { name: T::NAME, what: error.to_string() })?;
+    Ok((T::SCHEMA, bytes))
 }
 
-/// An upcaster is an arm here: it reads the frozen struct of an older schema and makes the newest.
-pub(super) fn read<T: DeserializeOwned>(
-    name: &'static str,
-    schema: u16,
-    bytes: &[u8],
-) -> Result<T, CodecError> {
-    match schema {
-        SCHEMA => options()
-            .deserialize(bytes)
-            .map_err(|error| CodecError::Corrupt { name, what: error.to_string() }),
-        schema => Err(CodecError::UnknownSchema { name, schema, known: SCHEMA }),
+pub(super) fn read<T: Stored>(schema: u16, bytes: &[u8]) -> Result<T, CodecError> {
+    if schema == T::SCHEMA {
+        return self::bytes(T::NAME, bytes);
     }
+    T::upcast(schema, bytes).unwrap_or(Err(CodecError::UnknownSchema {
+        name: T::NAME,
+        schema,
+        known: T::SCHEMA,
+    }))
+}
+
+/// Reads the bytes of one struct, to the last.
+pub(super) fn bytes<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Result<T, CodecError> {
+    options().deserialize(bytes).map_err(|error| CodecError::Corrupt { name, what: error.to_string() })
 }

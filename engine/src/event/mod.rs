@@ -7,12 +7,14 @@
 //! cause of an event stand in its envelope.
 
 mod codec;
+mod former;
 mod parts;
 
 pub use codec::{CodecError, decode, encode};
 pub use parts::{
-    ApprovalTerms, BlockReason, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, StopReason, TimerId,
-    TimerKind, UnblockDecision, Unblocked,
+    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, ChildEnd, Comment, Origin, OriginKind, Parent,
+    QuestionTerms, ReworkSource, ScheduledTask, ScheduledWork, SignalTaker, SkipReason, SlotKind, StopReason,
+    TimerId, TimerKind, Told, UnblockDecision, Unblocked, WantedSlot,
 };
 
 use std::collections::BTreeMap;
@@ -21,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::{FinishStatus, OnLost, Vote};
 use crate::failure::Failure;
-use crate::id::{AttemptId, Round, RunId, StepId, StepPath};
+use crate::id::{AttemptId, Round, RunId, StepId, StepPath, Version};
 use crate::json::{BlobRef, Hash, JsonText, Payload};
 use crate::policy::Verdict;
 use crate::time::Timestamp;
@@ -31,7 +33,7 @@ use crate::trace::{Artefact, Usage, Workspace};
 macro_rules! run_events {
     ($(
         $(#[$meta:meta])*
-        $name:ident = $code:literal { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
+        $name:ident = $code:literal $([$former:ty])? { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
     )*) => {
         $(
             $(#[$meta])*
@@ -42,6 +44,17 @@ macro_rules! run_events {
                 fn from(event: $name) -> Self {
                     Self::$name(event)
                 }
+            }
+
+            impl codec::Stored for $name {
+                const NAME: &'static str = stringify!($name);
+                $(
+                    const SCHEMA: u16 = 2;
+
+                    fn upcast(schema: u16, bytes: &[u8]) -> Option<Result<Self, CodecError>> {
+                        (schema == 1).then(|| codec::bytes::<$former>(Self::NAME, bytes).map(Self::from))
+                    }
+                )?
             }
         )*
 
@@ -74,13 +87,13 @@ macro_rules! run_events {
             /// Every kind's number and name.
             pub const KINDS: &'static [(u16, &'static str)] = &[ $( ($code, stringify!($name)), )* ];
 
-            pub(crate) fn write(&self) -> Result<Vec<u8>, CodecError> {
-                match self { $( Self::$name(event) => codec::write(stringify!($name), event), )* }
+            pub(crate) fn write(&self) -> Result<(u16, Vec<u8>), CodecError> {
+                match self { $( Self::$name(event) => codec::write(event), )* }
             }
 
             pub(crate) fn read(kind: u16, schema: u16, bytes: &[u8]) -> Result<Self, CodecError> {
                 match kind {
-                    $( $code => codec::read::<$name>(stringify!($name), schema, bytes).map(Self::$name), )*
+                    $( $code => codec::read::<$name>(schema, bytes).map(Self::$name), )*
                     unknown => Err(CodecError::UnknownKind(unknown)),
                 }
             }
@@ -90,7 +103,7 @@ macro_rules! run_events {
 
 run_events! {
     /// The run exists. Fact of `start`.
-    RunStarted = 1 {
+    RunStarted = 1 [former::RunStarted1] {
         /// The run.
         run: RunId,
         /// The pipeline's name.
@@ -107,6 +120,14 @@ run_events! {
         cwd: Option<String>,
         /// Drawn at start; jitter follows from it.
         entropy: u64,
+        /// The settings documents, merged: a map by name.
+        config: Option<Payload>,
+        /// The step of another run that started it.
+        parent: Option<Parent>,
+        /// Higher goes first where runs wait for a slot.
+        priority: i32,
+        /// What `admit` was judged on.
+        admission: Vec<AdmissionEvidence>,
     }
     /// A step, or an item of one, begins a round.
     StepScheduled = 2 {
@@ -139,7 +160,7 @@ run_events! {
         id: AttemptId,
     }
     /// Work ended well. Fact of `attempt finished`.
-    AttemptSucceeded = 6 {
+    AttemptSucceeded = 6 [former::AttemptSucceeded1] {
         /// The attempt.
         id: AttemptId,
         /// What came of it.
@@ -150,6 +171,8 @@ run_events! {
         artefacts: Vec<Artefact>,
         /// When the work itself ended.
         ended_at: Timestamp,
+        /// What it said beside its output.
+        told: Told,
     }
     /// Work failed. Fact of `attempt finished`.
     AttemptFailed = 7 {
@@ -298,7 +321,7 @@ run_events! {
         took_ms: u64,
     }
     /// A step and all that depends on it go into their next round.
-    ReworkRequested = 19 {
+    ReworkRequested = 19 [former::ReworkRequested1] {
         /// The step that begins again.
         target: StepId,
         /// What led to it.
@@ -313,9 +336,11 @@ run_events! {
         findings: Payload,
         /// The target and its dependants, in the order of the file.
         reset: Vec<StepId>,
+        /// The new round waits for a person.
+        hold: bool,
     }
     /// People are asked.
-    ApprovalRequested = 20 {
+    ApprovalRequested = 20 [former::ApprovalRequested1] {
         /// The task.
         id: AttemptId,
         /// What is asked.
@@ -324,9 +349,11 @@ run_events! {
         show: Payload,
         /// Who may answer, and what decides.
         terms: ApprovalTerms,
+        /// The value that an approver may replace.
+        edit: Option<Payload>,
     }
     /// Someone voted. Fact of `vote`.
-    VoteCast = 21 {
+    VoteCast = 21 [former::VoteCast1] {
         /// The task.
         id: AttemptId,
         /// What was said.
@@ -335,6 +362,10 @@ run_events! {
         comment: Option<String>,
         /// The voter's roles at that time.
         roles: Vec<String>,
+        /// Remarks on what was shown.
+        comments: Vec<Comment>,
+        /// What the approver put in the place of the shown value.
+        edited: Option<Payload>,
     }
     /// The votes suffice.
     ApprovalDecided = 22 {
@@ -381,7 +412,7 @@ run_events! {
         reason: Option<String>,
     }
     /// A person decided on a blocked step. Fact of `unblock`.
-    RunUnblocked = 28 {
+    RunUnblocked = 28 [former::RunUnblocked1] {
         /// What was decided.
         unblocked: Unblocked,
     }
@@ -413,6 +444,207 @@ run_events! {
         /// What it says.
         text: String,
     }
+    /// The run waits for slots; nothing begins before it is admitted.
+    RunQueued = 35 {
+        /// Which ones, in the order in which they are taken.
+        slots: Vec<WantedSlot>,
+    }
+    /// The run holds all its slots. Fact of `admitted`.
+    RunAdmitted = 36 {
+        /// What `admit` was judged on at this moment.
+        admission: Vec<AdmissionEvidence>,
+    }
+    /// A child run is durably started. Fact of `attempt started`, where the work is a run.
+    ChildStarted = 37 {
+        /// The attempt.
+        id: AttemptId,
+        /// The run.
+        child: RunId,
+    }
+    /// A child run ended. Fact of `attempt finished`, where the work is a run.
+    ChildFinished = 38 {
+        /// The attempt.
+        id: AttemptId,
+        /// The run.
+        child: RunId,
+        /// The step's output: the child's, or `{run}` where it is not waited for.
+        output: Payload,
+        /// Why the step's work failed, if it did.
+        failure: Option<Failure>,
+        /// When the child ended.
+        ended_at: Timestamp,
+    }
+    /// People are asked for an answer.
+    QuestionAsked = 39 {
+        /// The task.
+        id: AttemptId,
+        /// What is asked, in one line.
+        title: String,
+        /// What is asked, in full.
+        text: Option<Payload>,
+        /// What an answer may be, and of whom.
+        terms: QuestionTerms,
+    }
+    /// Someone saved a part of an answer. Fact of `save answer`.
+    AnswerSaved = 40 {
+        /// The task.
+        id: AttemptId,
+        /// `{choice?, text?, items?}`.
+        answer: Payload,
+        /// Their roles at that time.
+        roles: Vec<String>,
+    }
+    /// Someone answered. Fact of `answer`.
+    QuestionAnswered = 41 {
+        /// The task.
+        id: AttemptId,
+        /// `{choice, text, items, by}`.
+        answer: Payload,
+        /// Their roles at that time.
+        roles: Vec<String>,
+    }
+    /// Work ended with a question to people. Fact of `attempt finished`.
+    AttemptAsked = 42 {
+        /// The attempt.
+        id: AttemptId,
+        /// What it asks: `{text, options, items}`.
+        ask: Payload,
+        /// The worktree's head afterwards.
+        commit: Option<String>,
+        /// When the work itself ended.
+        ended_at: Timestamp,
+        /// What it said besides.
+        told: Told,
+    }
+    /// A signal came. Fact of `signal`.
+    SignalReceived = 43 {
+        /// Its name.
+        name: String,
+        /// What it says.
+        payload: Payload,
+        /// The delivery that it came with; a repeated one is no news.
+        delivery: Option<String>,
+    }
+    /// A signal was heard.
+    SignalTaken = 44 {
+        /// The version of its `SignalReceived`.
+        signal: Version,
+        /// By whom.
+        by: SignalTaker,
+    }
+    /// All gates of a step are judged again on the same artefacts. Fact of `recheck`.
+    RecheckRequested = 45 {
+        /// The step.
+        path: StepPath,
+        /// Policies that judge instead of the pipeline's, by gate.
+        policies: BTreeMap<String, String>,
+        /// Why.
+        reason: Option<String>,
+    }
+    /// A step is to end as cancelled. Fact of `cancel step`.
+    StepCancelRequested = 46 {
+        /// The step, or an item of it.
+        path: StepPath,
+        /// Why.
+        reason: Option<String>,
+    }
+    /// These steps are not begun before a person says so. Fact of `breakpoints`.
+    BreakpointsSet = 47 {
+        /// The steps; former ones that are not among them are taken away.
+        steps: Vec<StepId>,
+    }
+    /// A step with a breakpoint would begin; the run is paused.
+    BreakpointHit = 48 {
+        /// The step.
+        path: StepPath,
+    }
+    /// Paid work did not start, or was stopped. Fact of `budget exceeded`.
+    BudgetExceeded = 49 {
+        /// The budget.
+        budget: String,
+        /// The counter: scope and period.
+        counter: String,
+        /// What was used, in the unit of the limit: micros of a dollar, tokens, milliseconds.
+        spent: u64,
+        /// What running work has reserved.
+        reserved: u64,
+        /// The limit.
+        limit: u64,
+        /// What is counted: `cost`, `tokens`, `wall`.
+        unit: String,
+    }
+    /// There is room in a budget again. Fact of `budget restored`.
+    BudgetRestored = 50 {
+        /// The budget.
+        budget: String,
+        /// The counter: scope and period.
+        counter: String,
+    }
+    /// A person raised a budget of this run. Fact of `raise budget`.
+    BudgetRaised = 51 {
+        /// The budget.
+        budget: String,
+        /// By how much, in micros of a dollar.
+        cost_micros: u64,
+        /// By how many tokens.
+        tokens: u64,
+        /// By how long, in milliseconds.
+        wall_ms: u64,
+        /// Why.
+        reason: Option<String>,
+    }
+    /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
+    RunForked = 52 {
+        /// This run.
+        run: RunId,
+        /// Whose history it is, and up to where.
+        origin: Origin,
+        /// The definition from here on.
+        definition: Hash,
+        /// The input from here on.
+        input: Payload,
+        /// The settings from here on.
+        config: Option<Payload>,
+        /// Steps that begin anew, in the order of the file.
+        reset: Vec<StepId>,
+        /// For readers.
+        title: Option<String>,
+        /// Drawn at this moment; jitter follows from it.
+        entropy: u64,
+    }
+    /// Somebody is to be told of an event.
+    NoticeQueued = 53 {
+        /// The event's version.
+        version: Version,
+        /// The notice.
+        notice: String,
+        /// The function that tells.
+        function: String,
+        /// Notices of one channel go one after the other.
+        channel: String,
+        /// Its parameters, rendered: `{with, as}`.
+        with: Payload,
+    }
+    /// Somebody was told. Fact of `notice finished`.
+    NoticeSent = 54 {
+        /// The event's version.
+        version: Version,
+        /// The notice.
+        notice: String,
+        /// Tries, this one included.
+        tries: u32,
+    }
+    /// Nobody was told: it failed for good, or a newer notice took its place. Fact of `notice finished`.
+    NoticeFailed = 55 {
+        /// The event's version.
+        version: Version,
+        /// The notice.
+        notice: String,
+        /// Tries in all.
+        tries: u32,
+        /// Why.
+        message: String,
+    }
 }
 
 impl RunEvent {
@@ -426,7 +658,10 @@ impl RunEvent {
     #[must_use]
     pub fn payloads(&self) -> Vec<&Payload> {
         match self {
-            Self::RunStarted(event) => vec![&event.input],
+            Self::RunStarted(event) => std::iter::once(&event.input)
+                .chain(&event.config)
+                .chain(event.admission.iter().filter_map(|found| found.evidence.as_ref()))
+                .collect(),
             Self::StepScheduled(StepScheduled { work: ScheduledWork::Task(task), .. }) => vec![&task.task],
             Self::ItemsExpanded(event) => event.items.iter().collect(),
             Self::AttemptSucceeded(event) => vec![&event.output],
@@ -434,7 +669,19 @@ impl RunEvent {
             Self::ProbeScheduled(event) => vec![&event.task],
             Self::GateEvaluated(event) => std::iter::once(&event.evidence).chain(&event.findings).collect(),
             Self::ReworkRequested(event) => vec![&event.findings],
-            Self::ApprovalRequested(event) => vec![&event.show],
+            Self::ApprovalRequested(event) => std::iter::once(&event.show).chain(&event.edit).collect(),
+            Self::VoteCast(event) => event.edited.iter().collect(),
+            Self::RunAdmitted(event) => {
+                event.admission.iter().filter_map(|found| found.evidence.as_ref()).collect()
+            }
+            Self::ChildFinished(event) => vec![&event.output],
+            Self::QuestionAsked(event) => event.text.iter().collect(),
+            Self::AnswerSaved(event) => vec![&event.answer],
+            Self::QuestionAnswered(event) => vec![&event.answer],
+            Self::AttemptAsked(event) => vec![&event.ask],
+            Self::SignalReceived(event) => vec![&event.payload],
+            Self::RunForked(event) => std::iter::once(&event.input).chain(&event.config).collect(),
+            Self::NoticeQueued(event) => vec![&event.with],
             Self::RunUnblocked(event) => event.unblocked.output.iter().collect(),
             Self::RunSucceeded(event) => vec![&event.output],
             Self::StepScheduled(_)
@@ -449,7 +696,6 @@ impl RunEvent {
             | Self::StepBlocked(_)
             | Self::StepCancelled(_)
             | Self::ProbeFailed(_)
-            | Self::VoteCast(_)
             | Self::ApprovalDecided(_)
             | Self::TimerSet(_)
             | Self::TimerFired(_)
@@ -460,7 +706,19 @@ impl RunEvent {
             | Self::RunCancelled(_)
             | Self::RunFailed(_)
             | Self::Advanced(_)
-            | Self::NoteAdded(_) => Vec::new(),
+            | Self::NoteAdded(_)
+            | Self::RunQueued(_)
+            | Self::ChildStarted(_)
+            | Self::SignalTaken(_)
+            | Self::RecheckRequested(_)
+            | Self::StepCancelRequested(_)
+            | Self::BreakpointsSet(_)
+            | Self::BreakpointHit(_)
+            | Self::BudgetExceeded(_)
+            | Self::BudgetRestored(_)
+            | Self::BudgetRaised(_)
+            | Self::NoticeSent(_)
+            | Self::NoticeFailed(_) => Vec::new(),
         }
     }
 

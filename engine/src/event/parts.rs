@@ -1,10 +1,12 @@
 //! What several events are made of. Frozen with them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::definition::Vote;
-use crate::id::{AttemptId, StepId, StepPath};
-use crate::json::Payload;
+use crate::definition::{FinishStatus, OnLimit, OnTaken, Release, Vote};
+use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
+use crate::json::{JsonText, Payload};
 
 /// What a round of a step begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ pub enum ScheduledWork {
     Wait,
     /// No work: only gates.
     Gates,
+    /// People; the task follows in `QuestionAsked`.
+    Question,
 }
 
 /// An executor's work, rendered.
@@ -47,6 +51,12 @@ pub enum StopReason {
     RunEnded,
     /// Its time limit passed.
     Timeout,
+    /// A person cancelled its step.
+    Person,
+    /// A budget is used up.
+    Budget,
+    /// A signal interrupted it.
+    Signal,
 }
 
 /// Why a step did not run.
@@ -61,6 +71,8 @@ pub enum SkipReason {
     Bypassed,
     /// A person skipped it.
     Person,
+    /// Of `join: any`, no need succeeded.
+    Join,
 }
 
 /// Why a step is blocked.
@@ -90,6 +102,18 @@ pub enum BlockReason {
     },
     /// A person rejected, and the route says block. `retry`: the step's next round.
     Rejected,
+    /// A rework with `hold` named it. `retry`: that round begins.
+    Held,
+    /// A gate failed on the evidence of its last failure, and its route says block. `retry`: that
+    /// rework, once more.
+    Unchanged {
+        /// The step that would be reworked.
+        target: StepId,
+        /// The gate.
+        gate: String,
+    },
+    /// The work asked more often than it may. `retry`: the next attempt.
+    Asked,
 }
 
 /// What led to a rework.
@@ -116,6 +140,163 @@ pub struct ApprovalTerms {
     pub self_approval: bool,
     /// Decisions that need a comment.
     pub comment: Vec<Vote>,
+    /// Changes may be asked for.
+    pub changes: bool,
+    /// How often people are reminded, in milliseconds.
+    pub remind_ms: Option<u64>,
+}
+
+/// A remark on a place of what was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// What it is about: a path or name as shown.
+    pub on: Option<String>,
+    /// BLAKE3 of the text that was shown, where it is a file's: the remark stays with that text.
+    pub shown: Option<String>,
+    /// The first line meant, 1-based.
+    pub line: Option<u32>,
+    /// The words meant.
+    pub quote: Option<String>,
+    /// What is said.
+    pub text: String,
+}
+
+/// Who asks people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskedBy {
+    /// A `question` step.
+    Step,
+    /// The work of a step, in the middle of it.
+    Work,
+}
+
+/// A question, rendered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuestionTerms {
+    /// Who asks.
+    pub by: AskedBy,
+    /// What may be chosen; empty: nothing is.
+    pub options: Vec<String>,
+    /// Parts that are answered one by one: `[{id, text, options}]`.
+    pub items: Option<JsonText>,
+    /// Who may answer; empty: anyone.
+    pub roles: Vec<String>,
+    /// How often people are reminded, in milliseconds.
+    pub remind_ms: Option<u64>,
+}
+
+/// What work said beside its output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Added to the run's labels.
+    pub labels: BTreeMap<String, String>,
+    /// For readers.
+    pub note: Option<String>,
+    /// A code of its own for how it ended.
+    pub code: Option<String>,
+}
+
+/// A slot or key that a run wants, rendered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedSlot {
+    /// Which.
+    pub key: String,
+    /// What kind.
+    pub kind: SlotKind,
+}
+
+/// What kind of slot a run wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlotKind {
+    /// Its identity.
+    Identity {
+        /// When it is free again.
+        release: Release,
+        /// What a start does that finds it taken.
+        on_taken: OnTaken,
+    },
+    /// One of several.
+    Concurrency {
+        /// How many there are.
+        limit: u32,
+        /// What a start does that finds none free.
+        on_limit: OnLimit,
+    },
+}
+
+/// The step of another run that started this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run.
+    pub run: RunId,
+    /// Its attempt.
+    pub id: AttemptId,
+}
+
+/// The run whose history this one began with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The run.
+    pub run: RunId,
+    /// Its last version that was copied.
+    pub version: Version,
+    /// What was done with it.
+    pub how: OriginKind,
+}
+
+/// What was done with a run whose history was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OriginKind {
+    /// A moment of it is gone on with beside it.
+    Fork,
+    /// What made it fail is tried again.
+    Retry,
+    /// It begins anew at a step.
+    Restart,
+}
+
+/// Evidence on which a run was admitted, or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmissionEvidence {
+    /// The gate.
+    pub gate: String,
+    /// What was found; `None`: nothing could be.
+    pub evidence: Option<Payload>,
+    /// Why nothing could be found.
+    pub message: Option<String>,
+    /// How long the probe took.
+    pub took_ms: u64,
+}
+
+/// Who took a signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalTaker {
+    /// A gate asks at once.
+    Gate {
+        /// The attempt that is judged.
+        id: AttemptId,
+        /// The gate.
+        gate: String,
+    },
+    /// A `wait` that it ended.
+    Wait(AttemptId),
+    /// The route of a step.
+    Step(AttemptId),
+    /// The route of the run.
+    Run,
+}
+
+/// How a child run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildEnd {
+    /// As what.
+    pub status: FinishStatus,
+    /// When.
+    pub at: crate::time::Timestamp,
 }
 
 /// One timer of a run.
@@ -141,6 +322,14 @@ pub enum TimerKind {
     Poll,
     /// The time limit of work inside the engine's process.
     Timeout,
+    /// The time limit of a round.
+    Deadline,
+    /// The time limit of a question to people.
+    Expiry,
+    /// People are reminded of a question.
+    Reminder,
+    /// The time limit of waiting for a signal.
+    Signal,
 }
 
 /// What a person decided on a blocked step.
@@ -154,6 +343,8 @@ pub struct Unblocked {
     pub output: Option<Payload>,
     /// Why.
     pub reason: Option<String>,
+    /// What `recheck` judges by instead: policies by gate.
+    pub policies: BTreeMap<String, String>,
 }
 
 /// What to do with a blocked step.

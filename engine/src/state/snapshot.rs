@@ -9,7 +9,7 @@ use crate::json::Hash;
 
 /// The number of this fold. Grows whenever the same history folds to another state or the state's
 /// bytes change, so that no snapshot of another fold is used.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

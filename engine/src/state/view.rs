@@ -388,7 +388,7 @@ impl RunState {
         match (&step.unit.stage, &self.graph.step(at).work) {
             (Stage::Scheduled, _) => StepStatus::Scheduled,
             (Stage::RetryAt(_), _) => StepStatus::Waiting,
-            (_, Some(Work::Approval(_) | Work::Wait(_))) => StepStatus::Waiting,
+            (_, Some(Work::Approval(_) | Work::Question(_) | Work::Wait(_))) => StepStatus::Waiting,
             (_, Some(Work::Task(_)) | None) => StepStatus::Running,
         }
     }

@@ -60,13 +60,21 @@ fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
     let kind = match pick.get(&awaited) {
         Awaited::Approval { id, .. } => {
             let vote = if luck.is_multiple_of(3) { Vote::Reject } else { Vote::Approve };
-            InputKind::Vote { id: id.clone(), vote, comment: Some("so".into()), roles: vec![] }
+            InputKind::Vote {
+                id: id.clone(),
+                vote,
+                comment: Some("so".into()),
+                roles: vec![],
+                comments: Vec::new(),
+                edited: None,
+            }
         }
         Awaited::Unblock { path, .. } => InputKind::Unblock {
             path: Some(path.clone()),
             decision: unblock(luck),
             output: None,
             reason: Some("because".into()),
+            policies: Default::default(),
         },
         Awaited::Resume => InputKind::Resume { reason: None },
         Awaited::Timer { .. } => return,
@@ -89,12 +97,25 @@ fn bring_to_end(world: &mut World) {
         } else {
             match world.state.awaited().into_iter().next() {
                 Some(Awaited::Approval { id, .. }) => {
-                    let vote = InputKind::Vote { id, vote: Vote::Approve, comment: None, roles: vec![] };
+                    let vote = InputKind::Vote {
+                        id,
+                        vote: Vote::Approve,
+                        comment: None,
+                        roles: vec![],
+                        comments: Vec::new(),
+                        edited: None,
+                    };
                     world.by("ada", vote).expect("an open approval takes a vote");
                 }
                 Some(Awaited::Unblock { path, .. }) => {
                     let decision = UnblockDecision::Fail;
-                    let kind = InputKind::Unblock { path: Some(path), decision, output: None, reason: None };
+                    let kind = InputKind::Unblock {
+                        path: Some(path),
+                        decision,
+                        output: None,
+                        reason: None,
+                        policies: Default::default(),
+                    };
                     world.by("ada", kind).expect("a blocked step can be failed");
                 }
                 Some(Awaited::Resume) => {

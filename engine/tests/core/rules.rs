@@ -53,11 +53,18 @@ fn cancel() -> InputKind {
 }
 
 fn unblock(decision: UnblockDecision) -> InputKind {
-    InputKind::Unblock { path: None, decision, output: None, reason: None }
+    InputKind::Unblock { path: None, decision, output: None, reason: None, policies: Default::default() }
 }
 
 fn vote(id: &str, vote: Vote) -> InputKind {
-    InputKind::Vote { id: id.parse().expect("a task"), vote, comment: None, roles: vec![] }
+    InputKind::Vote {
+        id: id.parse().expect("a task"),
+        vote,
+        comment: None,
+        roles: vec![],
+        comments: Vec::new(),
+        edited: None,
+    }
 }
 
 fn lose(world: &mut World, id: &str, fallback: OnLost) {
@@ -441,6 +448,8 @@ fn l20_roles_self_approval_and_comments_are_asked_for() {
         vote,
         comment: None,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        comments: Vec::new(),
+        edited: None,
     };
     let path = StepPath::step(&"ask".into());
     assert_eq!(
@@ -488,7 +497,13 @@ fn l23_each_unblock_decision_does_what_it_says() {
 
     let mut world = blocked();
     let output = Some(json!({"by": "hand"}).into());
-    let proceed = InputKind::Unblock { path: None, decision: UnblockDecision::Proceed, output, reason: None };
+    let proceed = InputKind::Unblock {
+        path: None,
+        decision: UnblockDecision::Proceed,
+        output,
+        reason: None,
+        policies: Default::default(),
+    };
     world.by("ada", proceed).expect("taken");
     assert_eq!((status(&world, "a"), status(&world, "b")), (StepStatus::Succeeded, StepStatus::Scheduled));
 
@@ -554,7 +569,13 @@ fn l24_a_lost_item_is_blocked_alone_and_unblocked_by_its_path() {
     world.succeed("each.2/1/1", json!("C"));
     assert_eq!(world.state.status(), RunStatus::Blocked);
     let path = Some("each.0".parse().expect("a path"));
-    let retry = InputKind::Unblock { path, decision: UnblockDecision::Retry, output: None, reason: None };
+    let retry = InputKind::Unblock {
+        path,
+        decision: UnblockDecision::Retry,
+        output: None,
+        reason: None,
+        policies: Default::default(),
+    };
     world.by("ada", retry).expect("taken");
     assert_eq!(attempts(&world), ["each.0/1/2"]);
     world.succeed("each.0/1/2", json!("A"));

@@ -231,6 +231,8 @@ impl World {
                 commit: None,
                 artefacts: Vec::new(),
                 ended_at: self.now,
+                told: Default::default(),
+                ask: None,
             },
             Effect::Advance => InputKind::Advance,
             other => panic!("not in a fan-out: {other:?}"),
@@ -274,8 +276,16 @@ impl World {
     pub fn finish(&mut self, id: &str, result: Result<JsonText, Failure>) -> Vec<RunEvent> {
         let ended_at = self.now;
         let id = id.parse().expect("an attempt id");
-        self.give(InputKind::AttemptFinished { id, result, commit: None, artefacts: Vec::new(), ended_at })
-            .expect("reports are never refused")
+        self.give(InputKind::AttemptFinished {
+            id,
+            result,
+            commit: None,
+            artefacts: Vec::new(),
+            ended_at,
+            told: Default::default(),
+            ask: None,
+        })
+        .expect("reports are never refused")
     }
 
     pub fn probe(&mut self, id: &str, gate: &str, probe_no: u32, evidence: Value) -> Vec<RunEvent> {
@@ -299,6 +309,8 @@ impl World {
                     commit: Some(format!("c{luck}")),
                     artefacts: Vec::new(),
                     ended_at,
+                    told: Default::default(),
+                    ask: None,
                 },
                 4 => InputKind::AttemptStarted { id: id.clone() },
                 5 => {
@@ -310,6 +322,8 @@ impl World {
                     commit: None,
                     artefacts: Vec::new(),
                     ended_at,
+                    told: Default::default(),
+                    ask: None,
                 },
             },
             Effect::Stop { id } => InputKind::AttemptFinished {
@@ -322,6 +336,8 @@ impl World {
                 commit: None,
                 artefacts: Vec::new(),
                 ended_at,
+                told: Default::default(),
+                ask: None,
             },
             Effect::Probe { id, gate, probe_no } => {
                 let (id, gate, probe_no) = (id.clone(), gate.clone(), *probe_no);
@@ -389,5 +405,9 @@ pub fn start(input: Value) -> InputKind {
         labels: BTreeMap::new(),
         cwd: None,
         entropy: 7,
+        config: None,
+        parent: None,
+        priority: 0,
+        admission: Vec::new(),
     })
 }

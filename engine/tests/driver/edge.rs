@@ -107,7 +107,7 @@ impl Machine {
 }
 
 fn end(result: AttemptResult, at: Timestamp) -> AttemptEnd {
-    AttemptEnd { result, commit: None, artefacts: Vec::new(), usage: Vec::new(), ended_at: at }
+    AttemptEnd::new(result, at)
 }
 
 /// `{name, with}`: `ok`, `slow` (for `with.ms`), `hang`, `fail`, `panic`, `big`, `paid`; idempotent unless

@@ -95,13 +95,7 @@ pub(crate) async fn attempt(
 }
 
 pub(crate) fn ended_now(result: AttemptResult) -> AttemptEnd {
-    AttemptEnd {
-        result,
-        commit: None,
-        artefacts: Vec::new(),
-        usage: Vec::new(),
-        ended_at: Timestamp(now_ms()),
-    }
+    AttemptEnd::new(result, Timestamp(now_ms()))
 }
 
 /// Makes the folder ready, unless the command has started there before.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::Save;
-use everfold_engine::execution::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Usage};
+use everfold_engine::execution::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, Told, Usage};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::{Hash, JsonText, Value, canonical};
 use everfold_engine::time::Timestamp;
@@ -41,6 +41,10 @@ pub(crate) struct StoredEnd {
     artefacts: Vec<Artefact>,
     usage: Vec<Usage>,
     ended_at: i64,
+    #[serde(default)]
+    told: Told,
+    #[serde(default)]
+    ask: Option<JsonText>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,6 +74,8 @@ impl StoredEnd {
             artefacts: end.artefacts.clone(),
             usage: end.usage.clone(),
             ended_at: end.ended_at.0,
+            told: end.told.clone(),
+            ask: end.ask.as_ref().map(JsonText::new),
         }
     }
 }
@@ -86,6 +92,8 @@ impl From<StoredEnd> for AttemptEnd {
             artefacts: stored.artefacts,
             usage: stored.usage,
             ended_at: Timestamp(stored.ended_at),
+            told: stored.told,
+            ask: stored.ask.map(|ask| ask.value()),
         }
     }
 }
@@ -160,13 +168,7 @@ fn read(
     processes: &Processes,
     hint: &str,
 ) -> AttemptEnd {
-    let mut end = AttemptEnd {
-        result: AttemptResult::Succeeded(Value::Null),
-        commit: None,
-        artefacts: Vec::new(),
-        usage: Vec::new(),
-        ended_at: Timestamp(record.ended_at),
-    };
+    let mut end = AttemptEnd::new(AttemptResult::Succeeded(Value::Null), Timestamp(record.ended_at));
     end.result = match read_into(&mut end, request, record, interpret, processes, hint) {
         Ok(output) => AttemptResult::Succeeded(output),
         Err(failure) if failure.kind == FailureKind::Lost => AttemptResult::Lost { reason: failure.message },

@@ -118,7 +118,18 @@ impl Reader<'_> {
         let on_fail =
             keys.get("on_fail").map_or_else(Routes::default, |node| self.routes(node, Cause::Engine));
         let probe = self.probe(keys, probe_name?)?;
-        Some(Gate { id: id?, when, otherwise, probe, policy, poll, fresh: false, code, on_fail })
+        Some(Gate {
+            id: id?,
+            when,
+            otherwise,
+            probe,
+            policy,
+            poll,
+            wake: Vec::new(),
+            fresh: false,
+            code,
+            on_fail,
+        })
     }
 
     fn one_probe(&mut self, keys: Keys<'_>) -> Option<&'static str> {

@@ -145,7 +145,7 @@ impl Reader<'_> {
         });
         let findings =
             keys.get("findings").and_then(|node| self.text_template(node, "`findings`", Place::Route));
-        Some(Route { when, to, max, then, findings, hold: false })
+        Some(Route { when, max, then, findings, ..Route::to(to) })
     }
 
     fn max(&mut self, keys: Keys<'_>, cause: Cause) -> Option<RouteMax> {

@@ -167,7 +167,21 @@ impl Reader<'_> {
         let comment = keys.get("comment").map_or_else(Vec::new, |node| self.votes(node));
         let on_reject =
             keys.get("on_reject").map_or_else(Routes::default, |node| self.routes(node, Cause::Person));
-        Some(Approval { title: title?, show, roles, quorum, veto, self_approval, comment, on_reject })
+        Some(Approval {
+            title: title?,
+            show,
+            roles,
+            quorum,
+            veto,
+            self_approval,
+            comment,
+            edit: None,
+            expires: None,
+            on_expire: Routes::default(),
+            remind: None,
+            on_changes: Routes::default(),
+            on_reject,
+        })
     }
 
     fn votes(&mut self, node: &Node) -> Vec<Vote> {
@@ -195,6 +209,6 @@ impl Reader<'_> {
             }
             return None;
         };
-        self.span_setting(span, "`for`", Place::Work).map(|span| Wait { span })
+        self.span_setting(span, "`for`", Place::Work).map(|span| Wait { span: Some(span), ..Wait::default() })
     }
 }

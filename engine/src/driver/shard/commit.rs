@@ -333,6 +333,10 @@ mod tests {
             labels: BTreeMap::new(),
             cwd: None,
             entropy: 0,
+            config: None,
+            parent: None,
+            priority: 0,
+            admission: Vec::new(),
         };
         cell.push(Queued::own(InputId::derive("start"), InputKind::Start(start)));
         assert!(matches!(cell.decide_queue(shared), Next::Append));

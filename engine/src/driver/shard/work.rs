@@ -12,7 +12,7 @@ use super::{Shard, World};
 use crate::definition::OnLost;
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
-use crate::execution::{AttemptEnd, AttemptResult, ProbeFailure};
+use crate::execution::{AttemptEnd, AttemptResult, ProbeFailure, Told};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId, InputId, RunId};
 use crate::input::InputKind;
@@ -59,13 +59,14 @@ pub(super) struct Ended {
     artefacts: Vec<Artefact>,
     usage: Vec<Usage>,
     ended_at: Timestamp,
+    told: Told,
+    ask: Option<JsonText>,
 }
 
 impl Ended {
     /// A failure that is not the work's own.
     fn failed(failure: Failure, ended_at: Timestamp) -> Self {
-        let (commit, artefacts, usage) = (None, Vec::new(), Vec::new());
-        Self { result: Ok(Err(failure)), commit, artefacts, usage, ended_at }
+        AttemptEnd::new(AttemptResult::Failed(failure), ended_at).into()
     }
 
     fn cancelled(ended_at: Timestamp) -> Self {
@@ -80,13 +81,14 @@ pub(super) fn cancelled() -> Failure {
 
 impl From<AttemptEnd> for Ended {
     fn from(end: AttemptEnd) -> Self {
-        let AttemptEnd { result, commit, artefacts, usage, ended_at } = end;
+        let AttemptEnd { result, commit, artefacts, usage, ended_at, told, ask } = end;
         let result = match result {
             AttemptResult::Succeeded(output) => Ok(Ok(JsonText::new(&output))),
             AttemptResult::Failed(failure) => Ok(Err(failure)),
             AttemptResult::Lost { reason } => Err(reason),
         };
-        Self { result, commit, artefacts, usage, ended_at }
+        let ask = ask.as_ref().map(JsonText::new);
+        Self { result, commit, artefacts, usage, ended_at, told, ask }
     }
 }
 
@@ -200,8 +202,9 @@ fn inputs(run: RunId, id: &AttemptId, ended: Ended, fallback: OnLost) -> Vec<Que
     let (about, kind) = match ended.result {
         Ok(result) => {
             let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);
-            let id = id.clone();
-            ("finished", InputKind::AttemptFinished { id, result, commit, artefacts, ended_at })
+            let (id, told, ask) = (id.clone(), ended.told, ended.ask);
+            let kind = InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, told, ask };
+            ("finished", kind)
         }
         Err(reason) => ("lost", InputKind::AttemptLost { id: id.clone(), reason, fallback }),
     };

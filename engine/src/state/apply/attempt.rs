@@ -2,8 +2,8 @@
 
 use crate::effect::Touched;
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptSucceeded, RetryScheduled, ScheduledTask, StopReason, TimerId,
-    TimerKind,
+    AttemptFailed, AttemptLost, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask,
+    StepCancelRequested, StopReason, TimerId, TimerKind,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, Version};
@@ -173,6 +173,11 @@ impl RunState {
         }
     }
 
+    /// The end of a child run is the end of the attempt that started it.
+    pub(super) fn child_finished(&mut self, _event: &ChildFinished) {}
+
+    pub(super) fn step_cancel_requested(&mut self, _event: &StepCancelRequested) {}
+
     pub(super) fn timer_fired(&mut self, timer: &TimerId, at: Timestamp) {
         if !self.facts.timers.contains_key(timer) {
             return;
@@ -197,7 +202,11 @@ impl RunState {
                 self.facts.steps[key.step].note_probe(&timer.name, probe_no, at);
                 self.facts.probing.insert(key.step);
             }
-            TimerKind::Timeout => {}
+            TimerKind::Timeout
+            | TimerKind::Deadline
+            | TimerKind::Expiry
+            | TimerKind::Reminder
+            | TimerKind::Signal => {}
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Gates are opened and judged.
 
-use crate::event::{GateEvaluated, ProbeFailed, ProbeScheduled, TimerId, TimerKind};
+use crate::event::{GateEvaluated, ProbeFailed, ProbeScheduled, RecheckRequested, TimerId, TimerKind};
 use crate::id::AttemptId;
 use crate::policy::Verdict;
 use crate::state::{Agenda, GateVerdict, Judging, Kept, Key, Phase, RunState, Settling};
 use crate::time::Timestamp;
 
 impl RunState {
+    pub(super) fn recheck_requested(&mut self, _event: &RecheckRequested) {}
+
     pub(super) fn open_gate(&mut self, at: usize, gate: usize) {
         let step = &mut self.facts.steps[at];
         let Some(next) = self.graph.step(at).gates.get(gate) else {

@@ -3,10 +3,17 @@
 //! Law: facts are not argued with. A fact about something that is no longer current (an attempt that
 //! was stopped, a gate of a reset round) counts the version and changes nothing else.
 
+mod admission;
 mod attempt;
+mod breakpoint;
+mod budget;
+mod fork;
 mod gate;
 mod items;
+mod notice;
 mod people;
+mod question;
+mod signal;
 mod step;
 
 use crate::definition::FinishStatus;
@@ -88,6 +95,27 @@ impl RunState {
                 let (path, failure) = (event.path.clone(), Some(event.failure.clone()));
                 self.end_run(FinishStatus::Failed, path, failure, Kept::Null, meta.at);
             }
+            RunEvent::RunQueued(event) => self.run_queued(event),
+            RunEvent::RunAdmitted(event) => self.run_admitted(event),
+            RunEvent::ChildStarted(event) => self.attempt_started(&event.id, meta.at),
+            RunEvent::ChildFinished(event) => self.child_finished(event),
+            RunEvent::QuestionAsked(event) => self.question_asked(event, meta.at),
+            RunEvent::AnswerSaved(event) => self.answer_saved(event, meta),
+            RunEvent::QuestionAnswered(event) => self.question_answered(event, meta),
+            RunEvent::AttemptAsked(event) => self.attempt_asked(event),
+            RunEvent::SignalReceived(event) => self.signal_received(event, meta),
+            RunEvent::SignalTaken(event) => self.signal_taken(event, meta.at),
+            RunEvent::RecheckRequested(event) => self.recheck_requested(event),
+            RunEvent::StepCancelRequested(event) => self.step_cancel_requested(event),
+            RunEvent::BreakpointsSet(event) => self.breakpoints_set(event),
+            RunEvent::BreakpointHit(event) => self.breakpoint_hit(event),
+            RunEvent::BudgetExceeded(event) => self.budget_exceeded(event),
+            RunEvent::BudgetRestored(event) => self.budget_restored(event),
+            RunEvent::BudgetRaised(event) => self.budget_raised(event),
+            RunEvent::RunForked(event) => self.run_forked(event, meta),
+            RunEvent::NoticeQueued(event) => self.notice_queued(event),
+            RunEvent::NoticeSent(event) => self.notice_finished(event.version, &event.notice),
+            RunEvent::NoticeFailed(event) => self.notice_finished(event.version, &event.notice),
             RunEvent::Advanced(_) | RunEvent::NoteAdded(_) => {}
         }
         // Advancing or not depends on nearly everything, and costs little to look up.

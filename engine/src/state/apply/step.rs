@@ -34,7 +34,10 @@ impl RunState {
                 self.begin_attempt(key, at);
             }
             ScheduledWork::Gates => self.open_gate(key.step, 0),
-            ScheduledWork::Items | ScheduledWork::Approval | ScheduledWork::Wait => {}
+            ScheduledWork::Items
+            | ScheduledWork::Approval
+            | ScheduledWork::Question
+            | ScheduledWork::Wait => {}
         }
         self.check_items(key.step);
         self.touch(key);

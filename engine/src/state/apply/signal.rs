@@ -1,0 +1,12 @@
+//! Signals that came, and who took them.
+
+use crate::event::{SignalReceived, SignalTaken};
+use crate::state::EventMeta;
+use crate::state::RunState;
+use crate::time::Timestamp;
+
+impl RunState {
+    pub(super) fn signal_received(&mut self, _event: &SignalReceived, _meta: &EventMeta) {}
+
+    pub(super) fn signal_taken(&mut self, _event: &SignalTaken, _at: Timestamp) {}
+}
