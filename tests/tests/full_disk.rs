@@ -10,7 +10,7 @@ use std::process::Command;
 
 use everfold_engine::id::Position;
 use everfold_engine::store::bench::Source;
-use everfold_engine::store::{AppendError, EventStore, SledOptions, SledStore, Writability};
+use everfold_engine::store::{AppendError, EventStore, OpenError, SledOptions, SledStore, Writability};
 use tempfile::TempDir;
 
 struct Mounted(PathBuf);
@@ -74,25 +74,15 @@ fn s7_on_a_full_disk_nothing_acknowledged_is_lost_and_the_store_goes_on_by_itsel
             went_on += 1;
             assert!(went_on < 1_000, "the disk is not full");
         };
-        assert!(matches!(refused, AppendError::Full | AppendError::ReadOnly(_)), "{refused}");
-        assert_ne!(*writability.borrow(), Writability::Writable);
+        assert!(matches!(refused, AppendError::Full), "{refused}");
+        assert_eq!(*writability.borrow(), Writability::Full);
         assert!(went_on > 40, "only {went_on} appends found room in the rest");
         // Everything that was acknowledged can be read all the while.
         assert_eq!(store.read_all(Position(1), usize::MAX).await.unwrap().len() as u64, acknowledged);
         fs::remove_file(&hog).unwrap();
         writability.wait_for(|now| *now == Writability::Writable).await.unwrap();
         let mut new = Source::new(100);
-        // The index may be mended a moment before the next segment is there, which a new stream needs.
-        let append = new.next(2);
-        let mut tries = 0;
-        let went = loop {
-            match store.append(append.clone()).await {
-                Ok(went) => break went,
-                Err(AppendError::Full) if tries < 2_000 => tries += 1,
-                Err(error) => panic!("{error}"),
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        };
+        let went = store.append(new.next(2)).await.unwrap();
         assert_eq!(went.first_position.0, acknowledged + 1);
         store.close().await.unwrap();
         drop(store);
@@ -105,11 +95,42 @@ fn s7_on_a_full_disk_nothing_acknowledged_is_lost_and_the_store_goes_on_by_itsel
         drop(store);
         match SledStore::open(&store_folder, SledOptions::default()) {
             Ok(store) => assert_eq!(store.last_position().0, acknowledged + 2),
-            Err(error) => println!("on a full disk: {error}"),
+            Err(error) => assert!(matches!(error, OpenError::Full { .. }), "{error}"),
         }
         fs::remove_file(&hog).unwrap();
         let store = SledStore::open(&store_folder, SledOptions::default()).unwrap();
         assert_eq!(store.read_all(Position(1), usize::MAX).await.unwrap().len() as u64, acknowledged + 2);
+    });
+}
+
+#[test]
+fn s7_opening_on_a_full_disk_names_the_full_disk_and_loses_nothing() {
+    let folder = TempDir::new().unwrap();
+    let Ok(_mounted) = mount(folder.path()) else { return };
+    let (store_folder, hog) = (folder.path().join("store"), folder.path().join("hog"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = SledStore::open(&store_folder, SledOptions::default()).unwrap();
+        let mut source = Source::new(2_000);
+        for _ in 0..20 {
+            store.append(source.next(3)).await.unwrap();
+        }
+        store.close().await.unwrap();
+        drop(store);
+        // The index is to be built again, and there is nothing left to build it in.
+        fs::remove_dir_all(store_folder.join("sled")).unwrap();
+        fs::remove_file(store_folder.join("reserve")).unwrap();
+        fill(&hog);
+        for wanted in [&store_folder, &folder.path().join("new")] {
+            for _ in 0..2 {
+                let error = SledStore::open(wanted, SledOptions::default()).map(drop).unwrap_err();
+                assert!(matches!(error, OpenError::Full { .. }), "{error}");
+            }
+        }
+        fs::remove_file(&hog).unwrap();
+        let store = SledStore::open(&store_folder, SledOptions::default()).unwrap();
+        assert_eq!(store.read_all(Position(1), usize::MAX).await.unwrap().len(), 60);
+        drop(SledStore::open(folder.path().join("new"), SledOptions::default()).unwrap());
     });
 }
 

@@ -99,6 +99,11 @@ impl Applier {
         }
     }
 
+    /// Has the index built again.
+    pub(crate) fn mend_index(&self) {
+        self.desk.mend_index();
+    }
+
     /// Waits until every group is applied.
     pub(crate) fn drain(&mut self) {
         while self.done() != self.given {
@@ -146,8 +151,7 @@ impl Desk {
             }
             if let Err(error) = &indexed {
                 tracing::error!(%error, "the index failed; it is built again from the journal");
-                shared.gate.set_index(IndexHealth::Building);
-                self.keeper.heal_now();
+                self.mend_index();
             }
             shared.publish(new_heads, last);
             self.keeper.set_dirty();
@@ -159,8 +163,13 @@ impl Desk {
         self.done.store(group.turn, Ordering::Release);
     }
 
+    fn mend_index(&self) {
+        self.shared.gate.set_index(IndexHealth::Building);
+        self.keeper.heal_now();
+    }
+
     fn index(&self, appends: &[Committed], last: Position) -> Result<(), IndexError> {
-        let index = self.shared.index().map_err(|error| IndexError(error.to_string()))?;
+        let index = self.shared.index().map_err(|error| IndexError::new(error.to_string()))?;
         let mut batch = IndexBatch::default();
         for committed in appends {
             let Committed { append, record, went, head_before, head, .. } = committed;

@@ -162,29 +162,43 @@ impl Committer {
         }
     }
 
+    /// Asks the index; where it fails, once more after it was built again.
+    fn ask_index<T>(&mut self, ask: impl Fn(&Shared) -> Result<T, ReadError>) -> Result<T, AppendError> {
+        let error = match ask(&self.shared) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        tracing::warn!(%error, "the index cannot say where a stream ends; it is built again");
+        if *self.shared.gate.index().borrow() == IndexHealth::Whole {
+            self.applier.mend_index();
+        }
+        self.wait_for_index();
+        match self.shared.gate.refusal() {
+            Some(refused) => Err(refused),
+            None => ask(&self.shared).map_err(|error| match error {
+                ReadError::Full => AppendError::Full,
+                other => AppendError::ReadOnly(other.to_string()),
+            }),
+        }
+    }
+
     fn judge(
-        &self,
+        &mut self,
         append: &Append,
         now: Timestamp,
     ) -> Result<(Option<Appended>, Option<HeadRecord>), AppendError> {
-        if let Some(why) = self.shared.gate.read_only() {
-            return Err(AppendError::ReadOnly(why));
+        if let Some(refused) = self.shared.gate.refusal() {
+            return Err(refused);
         }
-        if let IndexHealth::Failed { is_full: true, .. } = &*self.shared.gate.index().borrow() {
-            return Err(AppendError::Full);
-        }
-        let unreadable = |error: ReadError| AppendError::ReadOnly(error.to_string());
         let head = match self.heads.get(&append.stream) {
             Some((_, head)) => Some(*head),
-            None => self.shared.head(&append.stream).map_err(unreadable)?,
+            None => self.ask_index(|shared| shared.head(&append.stream))?,
         };
         let dedup = match &append.dedup {
             None => None,
             Some(dedup) => match self.dedups.get(&dedup.key) {
                 Some((_, record)) => Some(*record),
-                None => {
-                    self.shared.index().and_then(|index| Ok(index.dedup(&dedup.key)?)).map_err(unreadable)?
-                }
+                None => self.ask_index(|shared| Ok(shared.index()?.dedup(&dedup.key)?))?,
             },
         };
         let repeated = judge::judge(append, head.as_ref(), dedup.as_ref(), now)?;

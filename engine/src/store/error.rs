@@ -109,9 +109,25 @@ pub enum ReadError {
     /// The index failed.
     #[error("the index failed: {0}")]
     Index(String),
+    /// The disk is full, and what is asked for is in an index that cannot be mended until there is
+    /// room. Nothing is lost; the store goes on by itself then.
+    #[error("the disk is full: the index cannot be mended until there is room")]
+    Full,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+}
+
+impl ReadError {
+    /// Whether waiting for room on the disk helps.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Io { source, .. } => super::is_disk_full(source),
+            Self::Damaged(_) | Self::DamagedStream { .. } | Self::Index(_) | Self::Closed => false,
+        }
+    }
 }
 
 /// Why a store could not be opened. Nothing was changed.
@@ -165,6 +181,12 @@ pub enum OpenError {
         /// The cause.
         #[source]
         source: std::io::Error,
+    },
+    /// The disk has no room for what opening writes.
+    #[error("the disk is full: there is no room to open {path}", path = path.display())]
+    Full {
+        /// What could not be written.
+        path: PathBuf,
     },
     /// The index could not be opened, not even rebuilt.
     #[error("the index could not be built: {0}")]

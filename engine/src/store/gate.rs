@@ -1,14 +1,15 @@
 //! Whether appends are taken, and why not.
 //!
-//! Law: each cause comes and goes by itself; what is told is the gravest one.
+//! Law: each cause comes and goes by itself; what is told is the gravest one. What is told and what
+//! appends are judged by change together: who is told that the store is writable is not refused.
 //!
 //! Set by the store's threads; watched by the driver.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::Writability;
+use super::{AppendError, Writability};
 
 #[derive(Default)]
 struct Causes {
@@ -65,11 +66,12 @@ impl Gate {
         self.told.subscribe()
     }
 
-    /// Why appends are refused whatever they hold; a full disk is not among it.
-    pub(crate) fn read_only(&self) -> Option<String> {
-        match &*self.told.borrow() {
-            Writability::ReadOnly(why) => Some(why.clone()),
-            Writability::Writable | Writability::Full => None,
+    /// Why appends are refused whatever they hold; that the next segment has no room is not among it.
+    pub(crate) fn refusal(&self) -> Option<AppendError> {
+        let causes = self.causes();
+        match causes.grave() {
+            Some(why) => Some(AppendError::ReadOnly(why.clone())),
+            None => causes.index_full.then_some(AppendError::Full),
         }
     }
 
@@ -86,16 +88,18 @@ impl Gate {
                 IndexHealth::Failed { why, .. } => {
                     (Some(format!("the index could not be built again: {why}")), false)
                 }
-                // Nobody need know: appends take a little longer.
-                IndexHealth::Building | IndexHealth::Whole => (None, false),
+                // Nobody need know: appends take a little longer. A full disk stays full until the
+                // index is whole.
+                IndexHealth::Building => (None, causes.index_full),
+                IndexHealth::Whole => (None, false),
             };
+            self.index.send_replace(health);
         });
-        self.index.send_replace(health);
     }
 
     /// Whether journal and index agree as far as is known.
     pub(crate) fn is_sound(&self) -> bool {
-        let causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        let causes = self.causes();
         causes.journal.is_none() && *self.index.borrow() == IndexHealth::Whole
     }
 
@@ -111,10 +115,9 @@ impl Gate {
     }
 
     fn change(&self, change: impl FnOnce(&mut Causes)) {
-        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut causes = self.causes();
         change(&mut causes);
-        let grave = causes.journal.as_ref().or(causes.not_adopted.as_ref()).or(causes.index.as_ref());
-        let now = match grave {
+        let now = match causes.grave() {
             Some(why) => Writability::ReadOnly(why.clone()),
             None if causes.full || causes.index_full => Writability::Full,
             None => Writability::Writable,
@@ -124,6 +127,17 @@ impl Gate {
             *told = now;
             changed
         });
+    }
+
+    fn causes(&self) -> MutexGuard<'_, Causes> {
+        self.causes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Causes {
+    /// Why nothing is written, if that does not end by itself.
+    fn grave(&self) -> Option<&String> {
+        self.journal.as_ref().or(self.not_adopted.as_ref()).or(self.index.as_ref())
     }
 }
 
@@ -145,5 +159,38 @@ mod tests {
         assert_eq!(*watch.borrow(), Writability::Full);
         gate.set_full(false);
         assert_eq!(*watch.borrow(), Writability::Writable);
+    }
+
+    #[test]
+    fn s7_a_disk_that_is_too_full_for_the_index_is_full_until_the_index_is_whole() {
+        let gate = Gate::default();
+        let watch = gate.watch();
+        gate.set_index(IndexHealth::Failed { why: "no room".into(), is_full: true });
+        assert_eq!(*watch.borrow(), Writability::Full);
+        assert!(matches!(gate.refusal(), Some(AppendError::Full)));
+        gate.set_index(IndexHealth::Building);
+        assert_eq!(*watch.borrow(), Writability::Full, "a try is no success");
+        gate.set_index(IndexHealth::Whole);
+        assert_eq!(*watch.borrow(), Writability::Writable);
+        assert!(gate.refusal().is_none());
+    }
+
+    #[test]
+    fn s7_whoever_is_told_that_the_store_is_writable_is_not_refused() {
+        let gate = std::sync::Arc::new(Gate::default());
+        for _ in 0..200 {
+            gate.set_index(IndexHealth::Failed { why: "no room".into(), is_full: true });
+            let mended = std::thread::spawn({
+                let gate = gate.clone();
+                move || gate.set_index(IndexHealth::Whole)
+            });
+            let watch = gate.watch();
+            while *watch.borrow() != Writability::Writable {
+                std::hint::spin_loop();
+            }
+            assert!(gate.refusal().is_none());
+            assert_eq!(*gate.index().borrow(), IndexHealth::Whole);
+            mended.join().unwrap();
+        }
     }
 }

@@ -71,15 +71,13 @@ impl Keeper {
                 // Before the work: a group that fails meanwhile asks for another round.
                 wanted.heal = false;
                 drop(wanted);
-                let healed = heal(shared);
+                let healed = tried_twice(shared);
                 wanted = self.wanted();
                 match healed {
                     Ok(()) if !wanted.heal => shared.gate.set_index(IndexHealth::Whole),
                     Ok(()) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "the index could not be built again; trying once more");
-                        let is_full = reserve::is_full(&shared.folder);
-                        shared.gate.set_index(IndexHealth::Failed { why: error.to_string(), is_full });
+                    Err(failed) => {
+                        shared.gate.set_index(failed);
                         wanted = self.wait(wanted, HEAL_AGAIN_AFTER);
                         wanted.heal = true;
                     }
@@ -107,6 +105,23 @@ impl Keeper {
         let waited =
             self.changed.wait_timeout_while(wanted, span, |wanted| !wanted.stop && wanted.heal == heals);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Builds the index again. What failed for any cause but a full disk is tried once more at once: the
+/// disk may have been full, and not be so any more by the time it is looked at.
+fn tried_twice(shared: &Shared) -> Result<(), IndexHealth> {
+    let mut is_second = false;
+    loop {
+        let Err(error) = heal(shared) else { return Ok(()) };
+        tracing::error!(%error, "the index could not be built again; trying once more");
+        let is_full = reserve::is_wanted_by(&error, &shared.folder);
+        // Half an index would keep the room that the next try needs.
+        renew::discard(&shared.folder);
+        if is_full || is_second {
+            return Err(IndexHealth::Failed { why: error.to_string(), is_full });
+        }
+        is_second = true;
     }
 }
 

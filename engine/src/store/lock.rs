@@ -27,7 +27,7 @@ impl FolderLock {
     /// Takes the lock.
     pub(crate) fn take(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join(FILE_NAME);
-        let failed = |source| OpenError::Io { path: path.clone(), source };
+        let failed = |source| super::open::not_opened(path.clone(), source);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -52,7 +52,7 @@ impl FolderLock {
         })();
         match written {
             // On a full disk the lock holds all the same.
-            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(failed(error)),
+            Err(error) if !super::is_disk_full(&error) => Err(failed(error)),
             _ => Ok(Self { _file: file }),
         }
     }

@@ -46,6 +46,7 @@ pub use journal::segment::SegmentSizes;
 pub use judge::{ACTOR_BYTES_MAX, DEDUP_KEPT};
 pub use mark::STORE_FORMAT;
 pub use memory::MemoryStore;
+pub use reserve::is_disk_full;
 pub use sled_store::{IndexOpened, OpenReport, SledOptions, SledStore};
 
 /// Most events in one append.

@@ -21,7 +21,7 @@ use super::mark::{self, Found, IndexState, JournalMark, Place, StoreMark};
 use super::renew::{self, INDEX_FOLDER};
 use super::reserve;
 use super::sled::Index;
-use super::{Damage, IndexOpened, OpenError, OpenReport, ReadError, SledOptions};
+use super::{Damage, IndexOpened, OpenError, OpenReport, ReadError, SledOptions, is_disk_full};
 use crate::clock;
 use crate::id::Position;
 
@@ -151,7 +151,12 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
     let path = path.to_owned();
-    move |source| OpenError::Io { path, source }
+    move |source| not_opened(path, source)
+}
+
+/// What the system refused, as a reason not to open.
+pub(crate) fn not_opened(path: PathBuf, source: io::Error) -> OpenError {
+    if is_disk_full(&source) { OpenError::Full { path } } else { OpenError::Io { path, source } }
 }
 
 /// `None` where there is no mark, an inner error where it is damaged.
@@ -292,6 +297,7 @@ fn open_index(
     let path = folder.join(INDEX_FOLDER);
     let last = survey.tail.position();
     let present = path.exists();
+    let is_for_room = |error: &ReadError| reserve::is_wanted_by(error, folder);
     if present {
         match Index::open(&path, options.cache_bytes).and_then(|index| Ok((index.position()?, index))) {
             Ok((position, _)) if position > last => {
@@ -308,44 +314,58 @@ fn open_index(
             Ok((_, index)) if believed => match renew::fill(&index, options, &survey.shared(), last) {
                 Ok(0) => return Ok((index, IndexOpened::Kept)),
                 Ok(events) => {
-                    index.flush().map_err(|error| OpenError::Index(error.0))?;
+                    index.flush().map_err(|error| unbuilt(&path, error.into()))?;
                     return Ok((index, IndexOpened::CaughtUp { events }));
                 }
                 Err(ReadError::Damaged(damage)) => return Err(damage.into()),
+                Err(error) if is_for_room(&error) => return Err(OpenError::Full { path }),
                 Err(error) => warnings.push(format!("the index failed ({error}); it is built again")),
             },
             Ok(_) => {}
             Err(error) => {
+                let error = ReadError::from(error);
+                if is_for_room(&error) {
+                    return Err(OpenError::Full { path });
+                }
                 warnings.push(format!("the index could not be opened ({error}); it is built again"))
             }
         }
     } else if !is_new {
         warnings.push("the index was missing and was built again from the journal".into());
     }
+    let failed = |error: ReadError| match is_for_room(&error) {
+        true => OpenError::Full { path: path.clone() },
+        false => unbuilt(&path, error),
+    };
     let segments = survey.shared();
     let writing = |mark: &StoreMark| {
         mark::write(options.files.as_ref(), folder, mark).map_err(at(&folder.join(mark::FILE_NAME)))
     };
     let (index, events) = if present && !is_new {
-        let (built, events) =
-            renew::build(&renew::beside(folder), options, &segments, last).map_err(unbuilt)?;
+        let built = renew::build(&renew::beside(folder), options, &segments, last).map_err(failed);
+        if built.is_err() {
+            // Half an index would keep the room that others need.
+            renew::discard(folder);
+        }
+        let (built, events) = built?;
         drop(built);
         mark.index = IndexState::Building;
         writing(mark)?;
-        (renew::swap(folder, options).map_err(unbuilt)?, events)
+        (renew::swap(folder, options).map_err(failed)?, events)
     } else {
         mark.index = IndexState::Building;
         writing(mark)?;
-        renew::build(&path, options, &segments, last).map_err(unbuilt)?
+        renew::build(&path, options, &segments, last).map_err(failed)?
     };
     Ok((index, if is_new { IndexOpened::Kept } else { IndexOpened::Rebuilt { events } }))
 }
 
 /// What could not be read, as a reason not to open.
-pub(crate) fn unbuilt(error: ReadError) -> OpenError {
+pub(crate) fn unbuilt(index: &Path, error: ReadError) -> OpenError {
     match error {
         ReadError::Damaged(damage) => OpenError::Damaged(damage),
-        ReadError::Io { path, source } => OpenError::Io { path, source },
+        ReadError::Io { path, source } => not_opened(path, source),
+        ReadError::Full => OpenError::Full { path: index.to_owned() },
         other => OpenError::Index(other.to_string()),
     }
 }

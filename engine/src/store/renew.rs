@@ -59,6 +59,14 @@ pub(crate) fn swap(folder: &Path, options: &SledOptions) -> Result<Index, ReadEr
     Ok(Index::open(&old, options.cache_bytes)?)
 }
 
+/// Removes what a try to build an index left beside the old one.
+pub(crate) fn discard(folder: &Path) {
+    let path = beside(folder);
+    if let Err(error) = remove_folder(&path) {
+        tracing::warn!(path = %path.display(), %error, "half an index could not be removed; the next try does it");
+    }
+}
+
 /// Where the index of a data folder is built anew.
 pub(crate) fn beside(folder: &Path) -> PathBuf {
     folder.join(BESIDE_FOLDER)

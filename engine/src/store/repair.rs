@@ -113,7 +113,10 @@ pub enum RepairError {
 
 impl From<ReadError> for RepairError {
     fn from(error: ReadError) -> Self {
-        Self::Open(open::unbuilt(error))
+        match error {
+            ReadError::Full => Self::Write("the disk is full".into()),
+            other => Self::Open(open::unbuilt(Path::new(INDEX_FOLDER), other)),
+        }
     }
 }
 

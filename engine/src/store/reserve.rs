@@ -8,7 +8,7 @@
 use std::io;
 use std::path::Path;
 
-use super::SegmentSizes;
+use super::{ReadError, SegmentSizes};
 use super::files::Files;
 
 /// The file's name.
@@ -18,6 +18,12 @@ const FULL_BYTES: u64 = 4 * 1024 * 1024;
 /// What a new segment of the journal leaves to the index and to everybody else.
 pub(crate) const MARGIN_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Whether the system refused for want of room: on the disk, or in what the user may take of it.
+#[must_use]
+pub fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The room that is left in a folder's file system; as much as one likes where that is unknown.
 pub(crate) fn left(folder: &Path) -> u64 {
     rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
@@ -26,6 +32,11 @@ pub(crate) fn left(folder: &Path) -> u64 {
 /// Whether the file system has no room for anything that grows.
 pub(crate) fn is_full(folder: &Path) -> bool {
     left(folder) < FULL_BYTES
+}
+
+/// Whether what failed needs room. A panic of the index does not say what it lacked; the disk does.
+pub(crate) fn is_wanted_by(error: &ReadError, folder: &Path) -> bool {
+    error.is_full() || (matches!(error, ReadError::Index(_)) && is_full(folder))
 }
 
 /// Makes the reserve, a quarter of a segment, if there is room enough and none yet.

@@ -5,13 +5,13 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use lru::LruCache;
 use tokio::sync::watch;
 
 use super::files::Files;
-use super::gate::Gate;
+use super::gate::{Gate, IndexHealth};
 use super::journal::segment::Segments;
 use super::judge::HeadRecord;
 use super::mark::StoreMark;
@@ -75,10 +75,18 @@ impl Shared {
         index.ok_or_else(|| {
             if self.published.borrow().closed {
                 ReadError::Closed
+            } else if matches!(&*self.gate.index().borrow(), IndexHealth::Failed { is_full: true, .. }) {
+                ReadError::Full
             } else {
                 ReadError::Index("it is being built again from the journal".into())
             }
         })
+    }
+
+    /// Whether this is the index that is in use now.
+    pub(crate) fn is_index(&self, seen: &Weak<Index>) -> bool {
+        let held = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().is_some_and(|index| std::ptr::eq(Arc::as_ptr(index), seen.as_ptr()))
     }
 
     /// Puts another index in the place of the one, which is given back.

@@ -6,7 +6,7 @@
 //! Opened by whoever owns a data folder; shared as `Arc<dyn EventStore>`.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use futures::future::BoxFuture;
@@ -39,6 +39,8 @@ use crate::time::Timestamp;
 
 /// Appends that wait for the writer at most; more callers wait before they queue.
 const QUEUE: usize = 4_096;
+/// How often a reader whose index failed looks into the one that came in its place.
+const READ_AGAIN_MAX: u32 = 2;
 /// Bytes of payload behind which one read of the log takes no more.
 pub(crate) const READ_BYTES_ENOUGH: usize = 8 * 1024 * 1024;
 
@@ -231,35 +233,47 @@ impl SledStore {
         }
     }
 
-    /// Reads from the index; where it turns out to be damaged, once more after it was built again.
+    /// Reads from the index; where it turns out to be damaged, again after it was built again.
     async fn indexed<T: Send + 'static>(
         &self,
         body: impl Fn(&Index) -> Result<T, ReadError> + Send + Sync + 'static,
     ) -> Result<T, ReadError> {
         let body = Arc::new(body);
-        let again = body.clone();
         if *self.shared.gate.index().borrow() == IndexHealth::Building {
-            self.heal().await?;
+            self.heal(&Weak::new()).await?;
         }
-        let first = self.blocking(move |shared| shared.index().and_then(|index| body(&index))).await;
-        match first {
-            Err(error @ (ReadError::Index(_) | ReadError::DamagedStream { .. }))
-                if !self.shared.published.borrow().closed =>
-            {
-                tracing::warn!(%error, "the index is damaged; it is built again from the journal");
-                // Where that cannot be done, the first error says what the caller asked about.
-                self.heal().await.map_err(|_| error)?;
-                self.blocking(move |shared| shared.index().and_then(|index| again(&index))).await
+        let mut tries = 0;
+        loop {
+            let body = body.clone();
+            let read = self.blocking(move |shared| {
+                Ok(match shared.index() {
+                    Ok(index) => (body(&index), Arc::downgrade(&index)),
+                    Err(error) => (Err(error), Weak::new()),
+                })
+            });
+            match read.await? {
+                (Err(error @ (ReadError::Index(_) | ReadError::DamagedStream { .. } | ReadError::Full)), seen)
+                    if tries < READ_AGAIN_MAX && !self.shared.published.borrow().closed =>
+                {
+                    tries += 1;
+                    tracing::warn!(%error, "the index could not be read; it is built again from the journal");
+                    match self.heal(&seen).await {
+                        Ok(()) => {}
+                        Err(full @ ReadError::Full) => return Err(full),
+                        // The first error says what the caller asked about.
+                        Err(_) => return Err(error),
+                    }
+                }
+                (outcome, _) => return outcome,
             }
-            outcome => outcome,
         }
     }
 
-    /// Has the index built again and waits for it.
-    async fn heal(&self) -> Result<(), ReadError> {
+    /// Has the index built again, unless another one stands in its place already, and waits for it.
+    async fn heal(&self, seen: &Weak<Index>) -> Result<(), ReadError> {
         let mut health = self.shared.gate.index();
         let is_whole = *health.borrow_and_update() == IndexHealth::Whole;
-        if is_whole {
+        if is_whole && self.shared.is_index(seen) {
             self.shared.gate.set_index(IndexHealth::Building);
             self.keeper.heal_now();
         }
@@ -271,6 +285,7 @@ impl SledStore {
             _ = published.wait_for(|published| published.closed) => return Err(ReadError::Closed),
         };
         match found {
+            IndexHealth::Failed { is_full: true, .. } => Err(ReadError::Full),
             IndexHealth::Failed { why, .. } => Err(ReadError::Index(why)),
             IndexHealth::Whole | IndexHealth::Building => Ok(()),
         }

@@ -118,7 +118,7 @@ impl Index {
         std::thread::scope(|scope| {
             let other = scope.spawn(|| self.change(behind));
             let one = self.change(changes);
-            let other = other.join().unwrap_or_else(|_| Err(IndexError("a thread panicked".into())));
+            let other = other.join().unwrap_or_else(|_| Err(IndexError::new("a thread panicked")));
             one.and(other)
         })?;
         self.reached(last)
@@ -129,7 +129,7 @@ impl Index {
         if first.0 == held + 1 {
             Ok(())
         } else {
-            Err(IndexError(format!("position {first} follows {held} in the index")))
+            Err(IndexError::new(format!("position {first} follows {held} in the index")))
         }
     }
 

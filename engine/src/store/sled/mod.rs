@@ -20,24 +20,43 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::id::Position;
+use crate::store::{ReadError, is_disk_full};
 
 pub(crate) use apply::{IndexBatch, IndexEntry};
 pub(crate) use rebuild::catch_up;
 
 /// The index failed, or panicked, which is its way of failing on damage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct IndexError(pub(crate) String);
+#[error("{what}")]
+pub(crate) struct IndexError {
+    what: String,
+    /// The disk had no room for what it wanted to write.
+    is_full: bool,
+}
 
-impl From<::sled::Error> for IndexError {
-    fn from(error: ::sled::Error) -> Self {
-        Self(error.to_string())
+impl IndexError {
+    /// A failure for any cause but a full disk.
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), is_full: false }
     }
 }
 
-impl From<IndexError> for crate::store::ReadError {
+impl From<std::io::Error> for IndexError {
+    fn from(error: std::io::Error) -> Self {
+        Self { what: error.to_string(), is_full: is_disk_full(&error) }
+    }
+}
+
+impl From<::sled::Error> for IndexError {
+    fn from(error: ::sled::Error) -> Self {
+        let is_full = matches!(&error, ::sled::Error::Io(cause) if is_disk_full(cause));
+        Self { what: error.to_string(), is_full }
+    }
+}
+
+impl From<IndexError> for ReadError {
     fn from(error: IndexError) -> Self {
-        Self::Index(error.0)
+        if error.is_full { Self::Full } else { Self::Index(error.what) }
     }
 }
 
@@ -73,7 +92,7 @@ impl Index {
                     other => break other?,
                 }
             };
-            let file = fs::File::open(folder.join("db")).map_err(|error| IndexError(error.to_string()))?;
+            let file = fs::File::open(folder.join("db"))?;
             let index = Self { db, file, held: AtomicU64::new(0) };
             index.held.store(index.position()?.0, Ordering::Release);
             Ok(index)
@@ -88,7 +107,7 @@ impl Index {
                 .as_ref()
                 .try_into()
                 .map(|bytes| Position(u64::from_le_bytes(bytes)))
-                .map_err(|_| IndexError("its position is not readable".into())),
+                .map_err(|_| IndexError::new("its position is not readable")),
         })
     }
 
@@ -96,7 +115,7 @@ impl Index {
     pub(crate) fn checkpoint(&self) -> Result<(), IndexError> {
         self.guarded(|db| {
             db.flush()?;
-            self.file.sync_data().map_err(|error| IndexError(error.to_string()))
+            Ok(self.file.sync_data()?)
         })
     }
 
@@ -117,17 +136,16 @@ impl Index {
 
 /// Waits until an index that was dropped has written its last byte, and makes that durable.
 pub(crate) fn settle(folder: &Path) -> Result<(), IndexError> {
-    let failed = |error: std::io::Error| IndexError(error.to_string());
-    let file = fs::File::open(folder.join("db")).map_err(failed)?;
+    let file = fs::File::open(folder.join("db"))?;
     for _ in 0..LOCK_PATIENCE {
         // Its threads hold the lock for as long as they may write.
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return file.sync_data().map_err(failed),
+            Ok(()) => return Ok(file.sync_data()?),
             Err(rustix::io::Errno::WOULDBLOCK) => std::thread::park_timeout(Duration::from_millis(2)),
-            Err(error) => return Err(failed(error.into())),
+            Err(error) => return Err(std::io::Error::from(error).into()),
         }
     }
-    Err(IndexError("it did not let go of its files".into()))
+    Err(IndexError::new("it did not let go of its files"))
 }
 
 thread_local! {
@@ -155,6 +173,6 @@ fn guarded<T>(body: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexEr
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no message");
-        Err(IndexError(format!("the index panicked: {what}")))
+        Err(IndexError::new(format!("the index panicked: {what}")))
     })
 }

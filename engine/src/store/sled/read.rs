@@ -22,7 +22,7 @@ impl Index {
             None => Ok(None),
             Some(value) => values::decode_head(&value)
                 .map(Some)
-                .map_err(|what| IndexError(format!("the head of {stream}: {what}"))),
+                .map_err(|what| IndexError::new(format!("the head of {stream}: {what}"))),
         })
     }
 
@@ -31,7 +31,7 @@ impl Index {
             None => Ok(None),
             Some(value) => values::decode_dedup(&value)
                 .map(Some)
-                .map_err(|what| IndexError(format!("an idempotency entry: {what}"))),
+                .map_err(|what| IndexError::new(format!("an idempotency entry: {what}"))),
         })
     }
 
@@ -98,7 +98,7 @@ impl Index {
                 Some(item) => {
                     let (key, _) = item?;
                     let (version, _) = keys::version_and_chunk(&key)
-                        .ok_or_else(|| IndexError(format!("a key of {stream} is not readable")))?;
+                        .ok_or_else(|| IndexError::new(format!("a key of {stream} is not readable")))?;
                     keys::batch(stream, version, 0)
                 }
             };
@@ -116,7 +116,7 @@ impl Index {
             for item in db.range(start..range.end) {
                 let (key, value) = item?;
                 let (version, chunk) = keys::version_and_chunk(&key)
-                    .ok_or_else(|| IndexError(format!("a key of {stream} is not readable")))?;
+                    .ok_or_else(|| IndexError::new(format!("a key of {stream} is not readable")))?;
                 match &mut batch {
                     Some((held, bytes)) if *held == version && chunk > 0 => bytes.extend_from_slice(&value),
                     _ => {
@@ -145,9 +145,9 @@ impl Index {
             for item in db.range(keys::heads_after(kind, after)).take(limit) {
                 let (key, value) = item?;
                 let stream = keys::stream_of(&key[1..]);
-                let stream = stream.ok_or_else(|| IndexError("a stream's key is not readable".into()))?;
+                let stream = stream.ok_or_else(|| IndexError::new("a stream's key is not readable"))?;
                 let head = values::decode_head(&value)
-                    .map_err(|what| IndexError(format!("the head of {stream}: {what}")))?;
+                    .map_err(|what| IndexError::new(format!("the head of {stream}: {what}")))?;
                 streams.push((stream, head.public()));
             }
             Ok(streams)
@@ -155,7 +155,7 @@ impl Index {
     }
 
     pub(crate) fn due(&self, until: Timestamp) -> Result<Vec<StreamId>, IndexError> {
-        let unreadable = || IndexError("a key of the due streams is not readable".into());
+        let unreadable = || IndexError::new("a key of the due streams is not readable");
         self.guarded(|db| {
             let mut due = BTreeSet::new();
             for key in db.scan_prefix([keys::BUSY]).keys() {
@@ -173,7 +173,7 @@ impl Index {
             None => Ok(None),
             Some(key) => keys::wake_of(&key?)
                 .map(|(at, _)| Some(at))
-                .ok_or_else(|| IndexError("a timer's key is not readable".into())),
+                .ok_or_else(|| IndexError::new("a timer's key is not readable")),
         })
     }
 
@@ -237,7 +237,7 @@ impl Index {
             if bytes.is_empty() {
                 return Ok(None);
             }
-            let (place, record) = values::decode_batch(&bytes).map_err(IndexError)?;
+            let (place, record) = values::decode_batch(&bytes).map_err(IndexError::new)?;
             Ok(Some((place, record.to_vec())))
         })
     }
@@ -280,7 +280,7 @@ impl Index {
             for item in db.scan_prefix([keys::HEAD]) {
                 let (key, value) = item?;
                 let stream = keys::stream_of(&key[1..]);
-                let stream = stream.ok_or_else(|| IndexError("a stream's key is not readable".into()))?;
+                let stream = stream.ok_or_else(|| IndexError::new("a stream's key is not readable"))?;
                 visit(stream, values::decode_head(&value));
             }
             Ok(())

@@ -214,7 +214,7 @@ pub fn verify_folder(
     let store = known.as_ref().map(|mark| open::parse_id(&mark.store));
     let last = Position(u64::MAX - 1);
     let mut verification = Verification::new(report, meaning, index, options, last);
-    let end = verification.journal(&journal, store).map_err(open::unbuilt)?;
+    let end = verification.journal(&journal, store).map_err(|error| open::unbuilt(folder, error))?;
     let durable = known.as_ref().map_or(Position::ZERO, |mark| mark.journal.position);
     let indexed = index.map_or(Position::ZERO, Index::held);
     for (position, what) in
