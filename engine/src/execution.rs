@@ -142,6 +142,12 @@ pub enum AttemptResult {
     Succeeded(Value),
     /// It failed.
     Failed(Failure),
+    /// The disk has no room for it to begin, or for what it left to be kept. Nothing is decided by
+    /// that: whatever has ended is kept, whatever has not begun begins later. It is asked for again.
+    NoRoom {
+        /// What could not be written.
+        reason: String,
+    },
     /// It vanished without a record.
     Lost {
         /// How that is known.

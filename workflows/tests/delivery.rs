@@ -192,6 +192,7 @@ impl Run {
             AttemptResult::Succeeded(output) => Ok(JsonText::new(&output)),
             AttemptResult::Failed(failure) => Err(failure),
             AttemptResult::Lost { reason } => panic!("{id} is lost: {reason}"),
+            AttemptResult::NoRoom { reason } => panic!("no room for {id}: {reason}"),
         };
         self.tell(InputKind::AttemptFinished {
             id,

@@ -131,7 +131,7 @@ codes! {
     NotAdopted = "EF0408", 503, 7, "the store was copied or moved",
         "Two copies that both act would do everything twice, so a copy only reads until somebody says that it is the one: `everfold store adopt`.";
     Full = "EF0409", 507, 7, "the disk is full",
-        "Nothing of the request was recorded. The engine goes on by itself when there is room.";
+        "Nothing of the request was recorded, and nothing is lost. An engine that runs goes on by itself when there is room; a command that found the store closed is to be repeated then.";
     ReadOnly = "EF0410", 503, 7, "the store takes no writes",
         "Reading goes on. The message says why.";
     NoAnswer = "EF0411", 503, 7, "the owner does not answer",

@@ -16,6 +16,7 @@ impl From<OpenError> for Fault {
             OpenError::TooNew { .. } => Code::TooNew,
             OpenError::Io { .. } => Code::StoreIo,
             OpenError::Index(_) => Code::StoreIndex,
+            OpenError::Full { .. } => Code::Full,
             _later => Code::StoreIo,
         };
         let hint = match code {
@@ -24,6 +25,7 @@ impl From<OpenError> for Fault {
                 "copy the folder first; then `everfold store verify` names every fault"
             }
             Code::Foreign => "name another folder with --dir, or begin in an empty one",
+            Code::Full => "free some space and repeat; nothing was changed",
             Code::TooNew => "use the everfold that wrote it, or a later one",
             _ => "make the folder readable and writable for this user, or name another one with --dir",
         };
@@ -36,6 +38,7 @@ impl From<ReadError> for Fault {
         let code = match &error {
             ReadError::Damaged(_) | ReadError::DamagedStream { .. } => Code::Damaged,
             ReadError::Index(_) => Code::StoreIndex,
+            full if full.is_full() => Code::Full,
             ReadError::Closed => Code::Ending,
             _io => Code::StoreIo,
         };
@@ -126,6 +129,7 @@ impl From<QueryError> for Fault {
         let code = match &error {
             QueryError::NotFound(_) => Code::NoRun,
             QueryError::SetAside { .. } => Code::SetAside,
+            QueryError::Full(_) => Code::Full,
             QueryError::ShuttingDown => Code::Ending,
             QueryError::Store(_) => Code::StoreIo,
             _later => Code::Internal,
@@ -140,6 +144,7 @@ impl From<LoadError> for Fault {
             LoadError::NotFound(_) => Self::new(Code::NoRun, error.to_string()),
             LoadError::NotYet { .. } => Self::new(Code::NotYet, error.to_string()),
             LoadError::Store(error) => error.into(),
+            full if full.is_full() => Self::new(Code::Full, chain(&full)),
             other => Self::new(Code::SetAside, chain(&other)),
         }
     }

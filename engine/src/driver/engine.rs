@@ -211,8 +211,7 @@ impl Engine {
     /// The start of a run that exists: the same one, or another's.
     async fn started_before(&self, run: RunId, id: InputId) -> Result<Started, StartError> {
         let store = &self.inner.shared.store;
-        let failed = |error: crate::store::ReadError| SubmitError::Store(error.to_string());
-        let events = store.read(&StreamId::run(run), Version::FIRST, 1_000).await.map_err(failed)?;
+        let events = store.read(&StreamId::run(run), Version::FIRST, 1_000).await.map_err(SubmitError::from)?;
         let own = events.iter().take_while(|event| event.header.cause.input == id).last();
         match own {
             Some(last) => {
@@ -225,8 +224,7 @@ impl Engine {
 
     async fn run_at(&self, position: Position) -> Result<RunId, StartError> {
         let failed = |what: String| StartError::Submit(SubmitError::Store(what));
-        let events = self.inner.shared.store.read_all(position, 1).await;
-        let events = events.map_err(|error| failed(error.to_string()))?;
+        let events = self.inner.shared.store.read_all(position, 1).await.map_err(SubmitError::from)?;
         let stream = events.first().map(|event| event.header.stream.id.as_str());
         stream
             .and_then(|id| id.parse().ok())

@@ -53,10 +53,22 @@ pub enum StartError {
     Exists(RunId),
     /// The definition could not be kept.
     #[error(transparent)]
-    Definition(#[from] DefinitionError),
+    Definition(DefinitionError),
     /// As for any other input.
     #[error(transparent)]
     Submit(SubmitError),
+}
+
+impl From<DefinitionError> for StartError {
+    fn from(error: DefinitionError) -> Self {
+        if error.is_full() { Self::Submit(SubmitError::Full) } else { Self::Definition(error) }
+    }
+}
+
+impl From<ReadError> for SubmitError {
+    fn from(error: ReadError) -> Self {
+        if error.is_full() { Self::Full } else { Self::Store(error.to_string()) }
+    }
 }
 
 impl From<SubmitError> for StartError {
@@ -83,6 +95,9 @@ pub enum QueryError {
         /// What happened.
         reason: String,
     },
+    /// The run cannot be read for want of room on the disk; the engine goes on by itself.
+    #[error("the disk is full: run {0} cannot be read until there is room")]
+    Full(RunId),
     /// The store could not be read.
     #[error("the store failed: {0}")]
     Store(String),
@@ -145,6 +160,18 @@ pub enum LoadError {
     Store(#[from] ReadError),
 }
 
+impl LoadError {
+    /// Whether waiting for room on the disk helps.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_full(),
+            Self::Definition { source, .. } => source.is_full(),
+            Self::NotFound(_) | Self::NotYet { .. } | Self::Event { .. } | Self::Illegal { .. } => false,
+        }
+    }
+}
+
 /// Why a pinned definition could not be kept or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -169,6 +196,18 @@ pub enum DefinitionError {
     /// The store did not take it.
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl DefinitionError {
+    /// Whether waiting for room on the disk helps.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_full(),
+            Self::Append(error) => matches!(error, AppendError::Full),
+            Self::NotFound(_) | Self::Unreadable { .. } | Self::TooLarge(_) => false,
+        }
+    }
 }
 
 /// Why recovery did not begin.

@@ -28,6 +28,8 @@ const WAKE_SHARE: u32 = 10;
 /// The pause after a look for due runs; longer each time while the same one stays due.
 const REST_MIN: Duration = Duration::from_millis(1);
 const REST_MAX: Duration = Duration::from_secs(1);
+/// How long to wait before a store that could not say what is due is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The longest sleep: the machine's clock may be set meanwhile.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -129,18 +131,26 @@ fn run_of(stream: &StreamId) -> Option<RunId> {
 async fn wake(shared: Arc<Shared>, shards: Vec<mpsc::WeakSender<Message>>) {
     let mut former = None;
     let mut rest = REST_MIN;
+    let mut has_failed = false;
     loop {
-        let next = match shared.store.next_wake().await {
-            Ok(next) => next,
+        let next = shared.store.next_wake().await;
+        let longest = if next.is_ok() { SLEEP_MAX } else { ASK_AGAIN_AFTER };
+        let next = match next {
+            Ok(next) => {
+                has_failed = false;
+                next
+            }
             Err(ReadError::Closed) => return,
             Err(error) => {
-                tracing::error!(%error, "the store cannot say what is due next");
+                if !std::mem::replace(&mut has_failed, true) {
+                    tracing::error!(%error, "the store cannot say what is due next");
+                }
                 None
             }
         };
         shared.wakes.clear();
         let next = next.into_iter().chain(shared.wakes.earliest()).min();
-        let pause = next.map_or(SLEEP_MAX, |at| at.since(shared.now()).min(SLEEP_MAX));
+        let pause = next.map_or(longest, |at| at.since(shared.now()).min(longest));
         tokio::select! {
             biased;
             () = shared.wakes.changed.notified() => {}

@@ -256,7 +256,6 @@ impl SledStore {
                     if tries < READ_AGAIN_MAX && !self.shared.published.borrow().closed =>
                 {
                     tries += 1;
-                    tracing::warn!(%error, "the index could not be read; it is built again from the journal");
                     match self.heal(&seen).await {
                         Ok(()) => {}
                         Err(full @ ReadError::Full) => return Err(full),
@@ -274,6 +273,7 @@ impl SledStore {
         let mut health = self.shared.gate.index();
         let is_whole = *health.borrow_and_update() == IndexHealth::Whole;
         if is_whole && self.shared.is_index(seen) {
+            tracing::warn!("the index could not be read; it is built again from the journal");
             self.shared.gate.set_index(IndexHealth::Building);
             self.keeper.heal_now();
         }

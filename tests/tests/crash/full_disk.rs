@@ -117,3 +117,30 @@ fn s7_a_kill_on_a_full_disk_loses_nothing_that_was_acknowledged() {
     lab.assert_left_in_order();
     drop(disk);
 }
+
+#[test]
+fn s7_a_start_on_a_full_disk_is_refused_and_says_why_until_there_is_room() {
+    let lab = lab();
+    let Ok(disk) = Mounted::at(&lab.data()) else { return };
+    let engine = lab.start(RUN);
+    await_that("the first step runs", || (lab.trace().len() == 1).then_some(()));
+    // A few starts still fit into the journal's rest, and into what the index has laid out. They are
+    // to fit onto the disk when there is room.
+    lab.write("few.json", &serde_json::json!({ "items": [1], "text": "x".repeat(25_000) }).to_string());
+    let start: &[&str] = &["run", "./p.yaml", "--input-file", "few.json", "--detach"];
+    let refused = (0..50).find_map(|_| {
+        disk.fill();
+        let done = lab.run(start);
+        (done.code != Some(0)).then_some(done)
+    });
+    let refused = refused.expect("the disk is full");
+    assert!(refused.err.contains("the disk is full"), "{}", refused.err);
+    refused.ended_with(7);
+    disk.make_room();
+    await_that("a start is taken", || (lab.run(start).code == Some(0)).then_some(()));
+    lab.go();
+    engine.end().ended_with(0);
+    assert_eq!(places(&lab.events("@"), "StepFailed"), [""; 0]);
+    lab.assert_left_in_order();
+    drop(disk);
+}

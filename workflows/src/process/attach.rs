@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everfold_engine::execution::AttemptObserver;
+use everfold_engine::store::is_disk_full;
 use rustix::fs::{FlockOperation, flock};
 
 use super::ShimProgram;
 use crate::shim::log::{LogReader, Source};
 use crate::shim::protocol::{
-    CANCEL, EXIT, EXIT_HELD, EXIT_UNABLE, ExitRecord, LOCK, LOG, PROTOCOL, REQUEST, Request, SHIM,
+    CANCEL, EXIT, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOCK, LOG, PROTOCOL, REQUEST, Request, SHIM,
     SHIM_ERRORS, STARTED, ShimRecord, WAKE,
 };
 
@@ -45,6 +46,8 @@ pub(crate) enum AttachError {
     },
     #[error("the supervisor could not begin: {0}")]
     Unable(String),
+    #[error("the supervisor found no room on the disk: {0}")]
+    NoRoom(String),
     #[error("{path} is unreadable: {reason}")]
     Record { path: PathBuf, reason: String },
     #[error("{path} was written by a newer Everfold (protocol {number}, this one knows {PROTOCOL})")]
@@ -52,6 +55,15 @@ pub(crate) enum AttachError {
 }
 
 impl AttachError {
+    /// Whether waiting for room on the disk helps. Nothing has been started then, or it has ended.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::Spawn { source, .. } => is_disk_full(source),
+            Self::NoRoom(_) => true,
+            Self::Unable(_) | Self::Record { .. } | Self::Newer { .. } => false,
+        }
+    }
+
     /// With its causes, in one line.
     pub(crate) fn explained(&self) -> String {
         let mut message = self.to_string();
@@ -126,10 +138,11 @@ pub(crate) async fn attach(
         }
         starts += 1;
         match watched(start(shim, folder), &mut watch).await? {
-            Some(code) if code == i32::from(EXIT_UNABLE) => return Err(unable(folder)),
+            Some(code) if code == i32::from(EXIT_UNABLE) => return Err(AttachError::Unable(said(folder))),
+            Some(code) if code == i32::from(EXIT_NO_ROOM) => return Err(AttachError::NoRoom(said(folder))),
             Some(code) if code == i32::from(EXIT_HELD) => starts -= 1,
             _ if starts >= STARTS_MAX && !is_held(folder) && read_exit(folder)?.is_none() => {
-                return Err(unable(folder));
+                return Err(AttachError::Unable(said(folder)));
             }
             _ => {}
         }
@@ -213,10 +226,10 @@ async fn start(shim: &ShimProgram, folder: &Path) -> Result<Option<i32>, AttachE
     Ok(status.code())
 }
 
-fn unable(folder: &Path) -> AttachError {
+/// The supervisor's last word.
+fn said(folder: &Path) -> String {
     let said = std::fs::read_to_string(folder.join(SHIM_ERRORS)).unwrap_or_default();
-    let said = said.lines().next_back().unwrap_or("it ended without a word").to_owned();
-    AttachError::Unable(said)
+    said.lines().next_back().unwrap_or("it ended without a word").to_owned()
 }
 
 fn write_request(folder: &Path, request: &Request) -> Result<(), AttachError> {

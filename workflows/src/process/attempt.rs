@@ -7,6 +7,7 @@ use std::sync::Arc;
 use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Usage};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
+use everfold_engine::store::is_disk_full;
 use everfold_engine::time::Timestamp;
 
 use super::Processes;
@@ -82,15 +83,46 @@ pub(crate) async fn attempt(
             AttemptResult::Lost { reason: format!("its folder {} is gone", request.folder.display()) }
         });
     }
-    let plan = match plan.and_then(|plan| prepared(&request, plan)) {
+    let plan = match plan.map_err(Unready::Failed).and_then(|plan| prepared(&request, plan)) {
         Ok(plan) => plan,
-        Err(failure) => return ended_now(AttemptResult::Failed(failure)),
+        Err(unready) => return ended_now(unready.into()),
     };
     let shim_request = told::request(&request, &plan, &processes.settings);
     let watch = Watch::new(&request.folder, observer, plan.progress);
     match attach(&processes.shim, &request.folder, &shim_request, Some(watch)).await {
         Ok(record) => report::report(&processes, &request, &plan, &record).await,
+        Err(error) if error.is_full() => ended_now(AttemptResult::NoRoom { reason: error.explained() }),
         Err(error) => ended_now(AttemptResult::Failed(unattached(&error))),
+    }
+}
+
+/// Why an attempt did not come as far as it should.
+#[derive(Debug)]
+pub(super) enum Unready {
+    Failed(Failure),
+    /// It will, when there is room.
+    NoRoom(String),
+}
+
+impl Unready {
+    /// What the system refused: for want of room, or else what is made of it.
+    pub(super) fn of(error: &std::io::Error, what: &str, failure: impl FnOnce() -> Failure) -> Self {
+        if is_disk_full(error) { Self::NoRoom(format!("{what}: {error}")) } else { Self::Failed(failure()) }
+    }
+}
+
+impl From<Failure> for Unready {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Unready> for AttemptResult {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Failed(failure) => Self::Failed(failure),
+            Unready::NoRoom(reason) => Self::NoRoom { reason },
+        }
     }
 }
 
@@ -99,7 +131,7 @@ pub(crate) fn ended_now(result: AttemptResult) -> AttemptEnd {
 }
 
 /// Makes the folder ready, unless the command has started there before.
-fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Failure> {
+fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Unready> {
     if request.folder.join(STARTED).exists() {
         return Ok(plan);
     }
@@ -108,17 +140,21 @@ fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Failure> {
         return Err(Failure::new(
             FailureKind::Spawn,
             format!("the working folder {} does not exist", workdir.display()),
-        ));
+        )
+        .into());
     }
     let program = plan.argv.first().cloned().unwrap_or_default();
     let path = request.env.get("PATH").or(plan.env.get("PATH")).map(String::as_str);
     if told::find_program(&program, workdir, path).is_none() {
         let message = format!("the program {program} does not exist or may not be executed");
-        return Err(Failure::new(FailureKind::Spawn, message).with_hint(plan.missing_hint));
+        return Err(Failure::new(FailureKind::Spawn, message).with_hint(plan.missing_hint).into());
     }
     let io = |what: &str, error: std::io::Error| {
-        Failure::new(FailureKind::Spawn, format!("could not write {what} of the attempt: {error}"))
-            .with_hint("look at the space and the permissions of the data folder")
+        let failure = || {
+            Failure::new(FailureKind::Spawn, format!("could not write {what} of the attempt: {error}"))
+                .with_hint("look at the space and the permissions of the data folder")
+        };
+        Unready::of(&error, what, failure)
     };
     let folder = &request.folder;
     make_private(folder).map_err(|error| io("the folder", error))?;

@@ -13,7 +13,7 @@ use everfold_engine::json::{Hash, JsonText, Value, canonical};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::attempt::{Answer, Ended, Plan, outcome};
+use super::attempt::{Answer, Ended, Plan, Unready, outcome};
 use super::files::{Place, read_bounded, resolve, write_private};
 use super::output::{self, ResultFile, Stdout};
 use super::{Processes, told};
@@ -62,13 +62,15 @@ impl StoredEnd {
         serde_json::from_slice::<Self>(&text).ok().filter(|end| end.protocol <= PROTOCOL)
     }
 
-    fn of(end: &AttemptEnd) -> Self {
-        Self {
+    /// `None` where nothing has ended yet.
+    fn of(end: &AttemptEnd) -> Option<Self> {
+        Some(Self {
             protocol: PROTOCOL,
             result: match &end.result {
                 AttemptResult::Succeeded(output) => StoredResult::Succeeded(JsonText::new(output)),
                 AttemptResult::Failed(failure) => StoredResult::Failed(failure.clone()),
                 AttemptResult::Lost { reason } => StoredResult::Lost(reason.clone()),
+                AttemptResult::NoRoom { .. } => return None,
             },
             commit: end.commit.clone(),
             artefacts: end.artefacts.clone(),
@@ -76,7 +78,7 @@ impl StoredEnd {
             ended_at: end.ended_at.0,
             told: end.told.clone(),
             ask: end.ask.as_ref().map(JsonText::new),
-        }
+        })
     }
 }
 
@@ -139,6 +141,9 @@ pub(crate) async fn report(
             format!("reading what the process left failed: {error}"),
         ))),
     };
+    if matches!(end.result, AttemptResult::NoRoom { .. }) {
+        return end;
+    }
     match record.outcome {
         Outcome::NotStarted { .. } => {}
         Outcome::Exited { .. } => commit(processes, request, &mut end).await,
@@ -151,7 +156,7 @@ pub(crate) async fn report(
             commit(processes, request, &mut end).await;
         }
     }
-    let stored = StoredEnd::of(&end);
+    let Some(stored) = StoredEnd::of(&end) else { return end };
     let kept = serde_json::to_vec(&stored)
         .map_err(std::io::Error::from)
         .and_then(|text| write_private(&request.folder.join(REPORT), &text));
@@ -171,8 +176,11 @@ fn read(
     let mut end = AttemptEnd::new(AttemptResult::Succeeded(Value::Null), Timestamp(record.ended_at));
     end.result = match read_into(&mut end, request, record, interpret, processes, hint) {
         Ok(output) => AttemptResult::Succeeded(output),
-        Err(failure) if failure.kind == FailureKind::Lost => AttemptResult::Lost { reason: failure.message },
-        Err(mut failure) => {
+        Err(Unready::Failed(failure)) if failure.kind == FailureKind::Lost => {
+            AttemptResult::Lost { reason: failure.message }
+        }
+        Err(Unready::NoRoom(reason)) => AttemptResult::NoRoom { reason },
+        Err(Unready::Failed(mut failure)) => {
             if failure.detail.is_none() && failure.kind != FailureKind::Cancelled {
                 let lines = log::tail(&request.folder.join(LOG), DETAIL_LINES);
                 failure.detail = Some(lines).filter(|lines| !lines.is_empty());
@@ -190,7 +198,7 @@ fn read_into(
     interpret: &super::Interpret,
     processes: &Processes,
     hint: &str,
-) -> Result<Value, Failure> {
+) -> Result<Value, Unready> {
     let exit = outcome(record, request, hint);
     let result = output::read_result(&request.folder.join(told::OUTPUT));
     let stdout = stdout(&request.folder, record);
@@ -208,7 +216,7 @@ fn read_into(
     match exit {
         Err(mut failure) => {
             failure.code = code;
-            return Err(failure);
+            return Err(failure.into());
         }
         Ok(0) => {}
         Ok(exit_code) => {
@@ -219,7 +227,7 @@ fn read_into(
             };
             let mut failure = Failure::new(FailureKind::Exit, message);
             (failure.code, failure.exit_code) = (code, Some(exit_code));
-            return Err(failure);
+            return Err(failure.into());
         }
     }
     let result = result?;
@@ -228,7 +236,8 @@ fn read_into(
             FailureKind::Validation,
             "`everfold.ask` in the result file is not supported yet",
         )
-        .with_hint("let a following `approval` step ask"));
+        .with_hint("let a following `approval` step ask")
+        .into());
     }
     let output = match output::declared(&request.outputs, &stdout, &request.workdir.path)? {
         Some(declared) => declared,
@@ -237,7 +246,8 @@ fn read_into(
     let output = output::add_matches(&request.outputs, &stdout, output)?;
     if canonical(&output).len() > OUTPUT_BYTES_MAX {
         return Err(Failure::new(FailureKind::Validation, "the output is larger than 8 MiB")
-            .with_hint("leave large results as files and declare them under `outputs`"));
+            .with_hint("leave large results as files and declare them under `outputs`")
+            .into());
     }
     end.artefacts = keep_files(request, processes)?;
     Ok(output)
@@ -257,8 +267,8 @@ fn stdout(folder: &Path, record: &ExitRecord) -> Stdout {
 }
 
 /// Keeps the declared files.
-fn keep_files(request: &AttemptRequest, processes: &Processes) -> Result<Vec<Artefact>, Failure> {
-    let invalid = |message: String| Failure::new(FailureKind::Validation, message);
+fn keep_files(request: &AttemptRequest, processes: &Processes) -> Result<Vec<Artefact>, Unready> {
+    let invalid = |message: String| Unready::from(Failure::new(FailureKind::Validation, message));
     let before: BTreeMap<String, Option<Hash>> = std::fs::read(request.folder.join(BEFORE))
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
@@ -272,8 +282,10 @@ fn keep_files(request: &AttemptRequest, processes: &Processes) -> Result<Vec<Art
             }
             Place::Missing if file.optional => continue,
             Place::Missing => {
-                return Err(invalid(format!("the declared output {name} ({}) is missing", file.path))
-                    .with_hint("the step succeeded without leaving it; `optional: true` allows that"));
+                let message = format!("the declared output {name} ({}) is missing", file.path);
+                return Err(Failure::new(FailureKind::Validation, message)
+                    .with_hint("the step succeeded without leaving it; `optional: true` allows that")
+                    .into());
             }
             Place::Outside(reason) => return Err(invalid(format!("the declared output {name}: {reason}"))),
         };
@@ -289,7 +301,9 @@ fn keep_files(request: &AttemptRequest, processes: &Processes) -> Result<Vec<Art
             )));
         }
         let failed = |error: std::io::Error| {
-            Failure::new(FailureKind::Error, format!("{} could not be kept: {error}", file.path))
+            let failure =
+                || Failure::new(FailureKind::Error, format!("{} could not be kept: {error}", file.path));
+            Unready::of(&error, &file.path, failure)
         };
         let Some(bytes) = read_bounded(&path, FILE_BYTES_MAX).map_err(failed)? else {
             return Err(invalid(format!("the declared output {name} ({}) is larger than 64 MiB", file.path)));

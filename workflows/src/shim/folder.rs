@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use everfold_engine::store::is_disk_full;
 use rustix::fs::{FlockOperation, flock};
 
 use super::protocol::{
@@ -30,6 +31,12 @@ pub(crate) enum ShimError {
         #[source]
         source: std::io::Error,
     },
+    #[error("there was no room on the disk to {what}: {source}")]
+    NoRoom {
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("request.json is unreadable: {0}")]
     Request(String),
     #[error("request.json has protocol {0}, this program knows up to {PROTOCOL}")]
@@ -38,6 +45,14 @@ pub(crate) enum ShimError {
 
 fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> ShimError {
     move |source| ShimError::Io { what, source }
+}
+
+/// What failed before the command may run.
+fn before(what: &'static str) -> impl FnOnce(std::io::Error) -> ShimError {
+    move |source| match is_disk_full(&source) {
+        true => ShimError::NoRoom { what, source },
+        false => ShimError::Io { what, source },
+    }
 }
 
 /// Whether the command may run.
@@ -56,7 +71,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// Takes the lock. Others test it for a moment now and then, so it is tried a few times.
     pub(crate) fn lock(path: &Path) -> Result<Self, ShimError> {
-        let lock = open_new(&path.join(LOCK), false).map_err(io("open the lock"))?;
+        let lock = open_new(&path.join(LOCK), false).map_err(before("open the lock"))?;
         for _ in 0..LOCK_TRIES {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
@@ -96,19 +111,25 @@ impl Folder {
     /// Decides, once for ever, whether the command runs.
     pub(crate) fn claim(&self) -> Result<Claim, ShimError> {
         let reserve = self.path(EXIT_RESERVE);
-        let mut room = open_new(&reserve, false).map_err(io("reserve room for exit.json"))?;
-        room.write_all(&[b' '; RESERVED_BYTES]).map_err(io("reserve room for exit.json"))?;
-        room.sync_all().map_err(io("reserve room for exit.json"))?;
+        let mut room = open_new(&reserve, false).map_err(before("reserve room for exit.json"))?;
+        room.write_all(&[b' '; RESERVED_BYTES]).map_err(before("reserve room for exit.json"))?;
+        room.sync_all().map_err(before("reserve room for exit.json"))?;
         if self.is_cancelled() && !self.path(STARTED).exists() {
             return Ok(Claim::Cancelled);
         }
         let started = match open_new(&self.path(STARTED), true) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(Claim::StartedBefore),
-            Err(error) => return Err(ShimError::Io { what: "create `started`", source: error }),
+            Err(error) => return Err(before("create `started`")(error)),
         };
-        started.sync_all().map_err(io("sync `started`"))?;
-        self.sync().map_err(io("sync the folder"))?;
+        let synced = started.sync_all().and_then(|()| self.sync());
+        if let Err(error) = synced {
+            if is_disk_full(&error) {
+                // Nothing has run, and the lock is held: without it the next supervisor may begin.
+                std::fs::remove_file(self.path(STARTED)).map_err(io("take `started` back"))?;
+            }
+            return Err(before("sync `started`")(error));
+        }
         Ok(Claim::Ours)
     }
 

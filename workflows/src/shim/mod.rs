@@ -25,18 +25,19 @@ use protocol::Outcome;
 
 /// Supervises the command that `request.json` in `folder` asks for, until nothing of it is left.
 ///
-/// Exits with 0 when `exit.json` stands in the folder, with 75 when another supervisor holds it, and
-/// with 70, a line on stderr, when it could not even begin; nothing has been started then.
+/// Exits with 0 when `exit.json` stands in the folder, with 75 when another supervisor holds it, and,
+/// a line on stderr, when it could not even begin: with 73 for want of room on the disk, else with 70.
+/// Nothing has been started then.
 #[must_use]
 pub fn shim_main(folder: &Path) -> ExitCode {
-    match run(folder) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(ShimError::Held) => ExitCode::from(protocol::EXIT_HELD),
-        Err(error) => {
-            eprintln!("{}: {error}", folder.display());
-            ExitCode::from(protocol::EXIT_UNABLE)
-        }
-    }
+    let (error, code) = match run(folder) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(ShimError::Held) => return ExitCode::from(protocol::EXIT_HELD),
+        Err(error @ ShimError::NoRoom { .. }) => (error, protocol::EXIT_NO_ROOM),
+        Err(error) => (error, protocol::EXIT_UNABLE),
+    };
+    eprintln!("{}: {error}", folder.display());
+    ExitCode::from(code)
 }
 
 fn run(path: &Path) -> Result<(), ShimError> {

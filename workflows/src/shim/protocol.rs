@@ -13,6 +13,8 @@ pub const PROTOCOL: u32 = 1;
 
 /// The supervisor's exit code when another one holds the folder.
 pub const EXIT_HELD: u8 = 75;
+/// The supervisor's exit code when the disk had no room for it to begin.
+pub const EXIT_NO_ROOM: u8 = 73;
 /// The supervisor's exit code when it could not begin.
 pub const EXIT_UNABLE: u8 = 70;
 

@@ -25,6 +25,7 @@ use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId};
 use crate::json::Value;
+use crate::store::is_disk_full;
 
 /// How long a stopped attempt's future may still resolve by itself.
 const STOPPED_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -98,6 +99,19 @@ impl World {
             cell.work.remove(&id);
             self.dispatch_part(cell, &Touched::Path(id.path));
         }
+    }
+
+    /// The pause of an attempt that was held back is over.
+    pub(super) fn take_up_again(&mut self, cell: &mut Cell, id: AttemptId) {
+        let Some(Work::HeldBack { is_recorded }) = cell.work.get(&id) else { return };
+        if *is_recorded {
+            cell.work.remove(&id);
+            // Where the state is on its way, the load lists it again.
+            return self.reattach(cell, id);
+        }
+        cell.work.insert(id.clone(), Work::Waiting);
+        self.enlist(cell, Ring::Fresh, id);
+        self.again = true;
     }
 
     /// Goes on with an attempt that a former engine started; it has its place already.
@@ -181,18 +195,30 @@ impl World {
             }
         };
         let mut work = Box::pin(attempt_end(work, self.shared.config.clock.clone()));
+        let mut at_once = None;
         if !traits.supervised
             && let Poll::Ready(ended) = work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         {
-            return self.report(cell, &id, ended, traits.on_lost);
+            match ended {
+                Ok(ended) => return self.report(cell, &id, ended, traits.on_lost),
+                Err(reason) => at_once = Some(reason),
+            }
         }
         let (run, attempt) = (cell.run, id.clone());
         let task = self.works.spawn(async move {
-            if let Some(folder) = folder {
-                // The executor reports a folder that is still missing.
-                let _reported = tokio::fs::create_dir_all(folder).await;
+            let ended = match (at_once, folder) {
+                (Some(reason), _) => Err(reason),
+                (None, None) => work.await,
+                (None, Some(folder)) => match tokio::fs::create_dir_all(folder).await {
+                    Err(error) if is_disk_full(&error) => Err(error.to_string()),
+                    // The executor reports a folder that is still missing.
+                    _made_or_missing => work.await,
+                },
+            };
+            match ended {
+                Ok(ended) => WorkDone::Attempt { run, id: attempt, ended: Box::new(ended) },
+                Err(reason) => WorkDone::HeldBack { run, id: attempt, reason },
             }
-            WorkDone::Attempt { run, id: attempt, ended: Box::new(work.await) }
         });
         let running = Running { executor, request, traits, task, stopping: false, is_recorded, _slot: slot };
         cell.work.insert(id, Work::Running(Box::new(running)));
@@ -208,7 +234,7 @@ impl World {
             Some(Work::Running(running)) if running.stopping => {}
             Some(Work::Reported) => {}
             Some(Work::Running(_)) => self.stop(cell, &id),
-            Some(Work::Waiting | Work::Planning | Work::Recording(_)) => {
+            Some(Work::Waiting | Work::Planning | Work::Recording(_) | Work::HeldBack { .. }) => {
                 self.give_up(cell, &id, cancelled());
             }
             None => match self.plan(cell, &id) {

@@ -33,7 +33,7 @@ pub(super) enum Phase {
     Appending,
     /// A value that a decision needs is being read.
     Fetching,
-    /// The disk is full; it goes on when there is room.
+    /// The disk is full; it goes on when there is room. Without a state it is read first.
     Stalled,
     /// It cannot be gone on with; inputs are kept.
     Aside(String),
@@ -107,6 +107,8 @@ pub(super) enum Work {
     Planning,
     /// It starts when `AttemptStarted` is durable.
     Recording(Box<Prepared>),
+    /// There was no room on the disk for it; it is tried again.
+    HeldBack { is_recorded: bool },
     /// It is in progress.
     Running(Box<Running>),
     /// It ended; that is not yet decided.

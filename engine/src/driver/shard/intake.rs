@@ -52,6 +52,9 @@ impl Shard {
             let reason = reason.clone();
             return queued.answer(Err(SubmitError::SetAside { run, reason }));
         }
+        if matches!(cell.phase, Phase::Stalled) && queued.definition.is_some() {
+            return queued.answer(Err(SubmitError::Full));
+        }
         if cell.queue.len() >= self.world.shared.config.queue {
             return queued.answer(Err(SubmitError::Busy));
         }
@@ -76,8 +79,8 @@ impl Shard {
         if let Phase::Aside(reason) = &cell.phase {
             return look(Err(QueryError::SetAside { run, reason: reason.clone() }));
         }
-        if let (Phase::Stalled, Some(state)) = (&cell.phase, &cell.state) {
-            return look(Ok(state));
+        if let Phase::Stalled = &cell.phase {
+            return look(cell.state.as_ref().ok_or(QueryError::Full(run)));
         }
         cell.queue.push_back(Item::Look(look));
         self.world.mark(cell);
@@ -100,6 +103,10 @@ impl Shard {
                     self.world.dispatch(cell);
                 }
                 self.world.mark(cell);
+                let _gone = done.send(true);
+            }
+            (Phase::Stalled, _) => {
+                // It goes on by itself; who waits for it need not wait for the disk.
                 let _gone = done.send(true);
             }
             _ => cell.awaited.push(done),

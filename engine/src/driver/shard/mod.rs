@@ -13,6 +13,7 @@ mod intake;
 mod outcome;
 mod probe;
 mod rings;
+mod room;
 mod settle;
 mod timers;
 mod told;
@@ -35,6 +36,7 @@ use cell::{Cell, Phase};
 use idle::Idle;
 use outcome::Done;
 use rings::Rings;
+use room::Room;
 use timers::{Due, Timers};
 use told::Told;
 use work::WorkDone;
@@ -74,8 +76,7 @@ struct World {
     rings: Rings,
     idle: Idle,
     dirty: VecDeque<RunId>,
-    /// Runs that wait for room on the disk.
-    stalled: Vec<RunId>,
+    room: Room,
     sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
     /// There is more to do at once.
     again: bool,
@@ -107,7 +108,7 @@ impl Shard {
                 rings: Rings::default(),
                 idle,
                 dirty: VecDeque::new(),
-                stalled: Vec::new(),
+                room: Room::default(),
                 sleep: None,
                 again: false,
             },
@@ -154,6 +155,7 @@ impl Shard {
             }
         }
         is_ready |= self.world.told.poll(cx) | self.world.rings.poll(cx, &self.world.shared.slots);
+        is_ready |= self.world.room.poll(cx);
         is_ready |= !self.done.is_empty() || !self.worked.is_empty();
         is_ready |= self.poll_sleep(cx);
         if let Some(closing) = &mut self.closing
@@ -200,6 +202,7 @@ impl Shard {
         for worked in std::mem::take(&mut self.worked) {
             self.worked(worked);
         }
+        self.use_room();
         self.hear();
         self.fire();
         self.start_waiting();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cell::{Cell, Item, Phase};
+use super::cell::{Cell, Item, Phase, Work};
 use super::commit::Next;
 use super::{Shard, World};
 use crate::driver::load::Folded;
@@ -12,7 +12,7 @@ use crate::expr::ValueRef;
 use crate::id::{AttemptId, RunId};
 use crate::json::JsonText;
 use crate::state::{FOLD_VERSION, RunState};
-use crate::store::{AppendError, Appended, Snapshot, Writability};
+use crate::store::{AppendError, Appended, Snapshot, is_disk_full};
 
 /// A snapshot is looked at from so many events on.
 const SNAPSHOT_EVENTS: u64 = 500;
@@ -24,7 +24,6 @@ pub(super) enum Done {
     Appended { run: RunId, result: Result<Appended, AppendFailure> },
     Loaded { run: RunId, result: Box<Result<Folded, LoadError>> },
     Values { run: RunId, wanted_by: WantedBy, result: Result<Vec<(ValueRef, JsonText)>, LoadError> },
-    Writable,
     Kept,
 }
 
@@ -49,17 +48,6 @@ impl Shard {
             Done::Values { run, wanted_by, result } => {
                 if let Some(cell) = self.cells.get_mut(&run) {
                     self.world.fetched(cell, wanted_by, result);
-                }
-            }
-            Done::Writable => {
-                for run in std::mem::take(&mut self.world.stalled) {
-                    let Some(cell) = self.cells.get_mut(&run) else { continue };
-                    cell.is_stalled = false;
-                    if matches!(cell.phase, Phase::Stalled) {
-                        cell.phase = Phase::Ready;
-                        self.world.dispatch(cell);
-                        self.world.mark(cell);
-                    }
                 }
             }
             Done::Kept => {}
@@ -99,6 +87,7 @@ impl Shard {
                 self.world.shared.aside().remove(&run);
                 if cell.is_stalled {
                     cell.phase = Phase::Stalled;
+                    cell.refuse_starts();
                     cell.answer_looks();
                 } else {
                     self.world.dispatch(cell);
@@ -111,6 +100,7 @@ impl Shard {
                     return;
                 }
             }
+            Err(error) if error.is_full() => self.world.read_later(cell),
             Err(error) => self.world.set_aside(cell, error.to_string()),
         }
         self.world.mark(cell);
@@ -218,8 +208,20 @@ impl World {
         match result {
             Ok(values) => values.into_iter().for_each(|(value, text)| cell.loaded.insert(&value, text)),
             Err(error) => {
-                cell.requeue();
-                return self.set_aside(cell, error.to_string());
+                if let WantedBy::Attempt(id) = &wanted_by
+                    && matches!(cell.work.get(id), Some(Work::Planning))
+                {
+                    // Whatever lists it next plans it again.
+                    cell.work.remove(id);
+                }
+                if !error.is_full() {
+                    cell.requeue();
+                    return self.set_aside(cell, error.to_string());
+                }
+                return match wanted_by {
+                    WantedBy::Decision => self.decide_later(cell),
+                    WantedBy::Attempt(_) | WantedBy::Part(_) => self.list_later(cell),
+                };
             }
         }
         match wanted_by {
@@ -233,9 +235,7 @@ impl World {
 
     fn failed(&mut self, cell: &mut Cell, failure: AppendFailure) {
         let error = match failure {
-            AppendFailure::Blob(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                AppendError::Full
-            }
+            AppendFailure::Blob(error) if is_disk_full(&error) => AppendError::Full,
             AppendFailure::Blob(error) => {
                 cell.requeue();
                 return self.set_aside(cell, format!("a large value could not be kept: {error}"));
@@ -258,14 +258,7 @@ impl World {
                 cell.drop_first(|queued| queued.answer(Err(SubmitError::KeyReused)));
                 self.load(cell);
             }
-            AppendError::Full => {
-                cell.requeue();
-                cell.refuse(|queued| queued.definition.is_some(), &SubmitError::Full);
-                cell.is_stalled = true;
-                self.stall(cell.run);
-                // Until there is room it can be looked at.
-                self.load(cell);
-            }
+            AppendError::Full => self.append_later(cell),
             AppendError::ReadOnly(_) | AppendError::Fenced { .. } | AppendError::Closed => {
                 cell.requeue();
                 let error = SubmitError::Store(error.to_string());
@@ -277,19 +270,6 @@ impl World {
                 self.set_aside(cell, error.to_string());
             }
         }
-    }
-
-    /// The run goes on when there is room on the disk.
-    fn stall(&mut self, run: RunId) {
-        if self.stalled.is_empty() {
-            let mut writable = self.shared.store.writability();
-            self.jobs.push(Box::pin(async move {
-                // A closed watch means a closed store; the next append says so.
-                let _closed = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                Done::Writable
-            }));
-        }
-        self.stalled.push(run);
     }
 
     /// Leaves a run that cannot be gone on with; what comes for it is kept up to a bound.
@@ -331,7 +311,7 @@ impl World {
 
 impl Cell {
     /// Shows the state, which is durable, to those who wait for nothing else.
-    fn answer_looks(&mut self) {
+    pub(super) fn answer_looks(&mut self) {
         let Some(state) = &self.state else { return };
         for item in std::mem::take(&mut self.queue) {
             match item {
@@ -343,7 +323,7 @@ impl Cell {
 
     /// Answers the waiting inputs of a kind with an error; they are not kept. Looks end too where
     /// the run cannot be folded.
-    fn refuse(&mut self, is_meant: impl Fn(&Queued) -> bool, error: &SubmitError) {
+    pub(super) fn refuse(&mut self, is_meant: impl Fn(&Queued) -> bool, error: &SubmitError) {
         let mut kept = std::mem::take(&mut self.queue);
         kept.retain_mut(|item| match item {
             Item::Input(queued) if is_meant(queued) => {

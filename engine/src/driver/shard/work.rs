@@ -30,6 +30,12 @@ pub(super) enum WorkDone {
         id: AttemptId,
         ended: Box<Ended>,
     },
+    /// There was no room on the disk for it.
+    HeldBack {
+        run: RunId,
+        id: AttemptId,
+        reason: String,
+    },
     /// Everything was done to end the attempt, and its future has had its time.
     Stopped {
         run: RunId,
@@ -66,10 +72,11 @@ pub(super) struct Ended {
 impl Ended {
     /// A failure that is not the work's own.
     fn failed(failure: Failure, ended_at: Timestamp) -> Self {
-        AttemptEnd::new(AttemptResult::Failed(failure), ended_at).into()
+        let (result, commit, artefacts, usage) = (Ok(Err(failure)), None, Vec::new(), Vec::new());
+        Self { result, commit, artefacts, usage, ended_at, told: Told::default(), ask: None }
     }
 
-    fn cancelled(ended_at: Timestamp) -> Self {
+    pub(super) fn cancelled(ended_at: Timestamp) -> Self {
         Self::failed(cancelled(), ended_at)
     }
 }
@@ -79,25 +86,24 @@ pub(super) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "stopped before its end")
 }
 
-impl From<AttemptEnd> for Ended {
-    fn from(end: AttemptEnd) -> Self {
-        let AttemptEnd { result, commit, artefacts, usage, ended_at, told, ask } = end;
-        let result = match result {
-            AttemptResult::Succeeded(output) => Ok(Ok(JsonText::new(&output))),
-            AttemptResult::Failed(failure) => Ok(Err(failure)),
-            AttemptResult::Lost { reason } => Err(reason),
-        };
-        let ask = ask.as_ref().map(JsonText::new);
-        Self { result, commit, artefacts, usage, ended_at, told, ask }
-    }
-}
-
-/// The end of an attempt's future; a panic in it is the attempt's failure.
-pub(super) async fn attempt_end(work: BoxFuture<'static, AttemptEnd>, now: crate::clock::Clock) -> Ended {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(end) => end.into(),
-        Err(panic) => Ended::failed(bug(panic.as_ref()), now()),
-    }
+/// The end of an attempt's future, or why there is none yet; a panic in it is the attempt's failure.
+pub(super) async fn attempt_end(
+    work: BoxFuture<'static, AttemptEnd>,
+    now: crate::clock::Clock,
+) -> Result<Ended, String> {
+    let end = match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(end) => end,
+        Err(panic) => return Ok(Ended::failed(bug(panic.as_ref()), now())),
+    };
+    let AttemptEnd { result, commit, artefacts, usage, ended_at, told, ask } = end;
+    let result = match result {
+        AttemptResult::Succeeded(output) => Ok(Ok(JsonText::new(&output))),
+        AttemptResult::Failed(failure) => Ok(Err(failure)),
+        AttemptResult::Lost { reason } => Err(reason),
+        AttemptResult::NoRoom { reason } => return Err(reason),
+    };
+    let ask = ask.as_ref().map(JsonText::new);
+    Ok(Ended { result, commit, artefacts, usage, ended_at, told, ask })
 }
 
 /// The failure of work whose executor panicked.
@@ -110,12 +116,14 @@ pub(super) fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
 impl Shard {
     pub(super) fn worked(&mut self, done: WorkDone) {
         let (WorkDone::Attempt { run, .. }
+        | WorkDone::HeldBack { run, .. }
         | WorkDone::Stopped { run, .. }
         | WorkDone::Probe { run, .. }
         | WorkDone::Workspace { run, .. }) = &done;
         let Some(cell) = self.cells.get_mut(run) else { return };
         match done {
             WorkDone::Attempt { id, ended, .. } => self.world.ended(cell, id, *ended),
+            WorkDone::HeldBack { id, reason, .. } => self.world.held_back(cell, id, &reason),
             WorkDone::Stopped { id, .. } => self.world.stopped(cell, id),
             WorkDone::Probe { id, gate, probe_no, result, took_ms, .. } => {
                 self.world.probed(cell, id, gate, probe_no, result, took_ms);
