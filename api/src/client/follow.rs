@@ -1,12 +1,17 @@
 //! Following a run: its events and states as they come, over any number of owners.
 
+use std::time::Duration;
+
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::{Client, encode};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::view::RunView;
+
+/// How long a full disk is left to itself before the run is asked for again.
+const ROOM_AGAIN: Duration = Duration::from_millis(500);
 
 /// How a run is followed.
 #[derive(Debug, Clone)]
@@ -41,13 +46,26 @@ pub struct Followed<'a> {
     text: Vec<u8>,
     /// The newest state that came.
     ended: bool,
+    /// It was connected once.
+    has_begun: bool,
+    /// It said that it waits for room on the disk.
+    is_waiting: bool,
 }
 
 impl<'a> Followed<'a> {
     /// Begins to follow; connects with the first message.
     #[must_use]
     pub fn new(client: &'a Client, follow: Follow) -> Self {
-        Self { client, follow, last_id: None, stream: None, text: Vec::new(), ended: false }
+        Self {
+            client,
+            follow,
+            last_id: None,
+            stream: None,
+            text: Vec::new(),
+            ended: false,
+            has_begun: false,
+            is_waiting: false,
+        }
     }
 
     /// The next message.
@@ -59,31 +77,50 @@ impl<'a> Followed<'a> {
             if let Some(message) = self.take_message() {
                 return Ok(message);
             }
-            if self.stream.is_none() {
-                if self.ended {
-                    return Ok(Message::End);
-                }
-                self.connect().await?;
+            if self.stream.is_none() && self.ended {
+                return Ok(Message::End);
             }
-            let chunk = match &mut self.stream {
-                Some(stream) => stream.next().await,
-                None => None,
-            };
-            match chunk {
-                Some(Ok(bytes)) => self.text.extend_from_slice(&bytes),
-                // The run is over, or the owner is gone: the next connection tells.
-                Some(Err(_)) | None => {
+            match self.listen().await {
+                Ok(()) => {}
+                // The engine goes on by itself when there is room, and so does who follows.
+                Err(fault) if fault.code == Code::Full && self.has_begun => {
+                    if !std::mem::replace(&mut self.is_waiting, true) {
+                        tracing::warn!("{fault}; waiting for it");
+                    }
                     self.stream = None;
                     self.text.clear();
-                    let path = format!("/api/v1/runs/{}", encode(&self.follow.run));
-                    let view: RunView = match self.client.get(&path).await {
-                        Ok(view) => view,
-                        Err(fault) => return Err(fault),
-                    };
-                    self.ended = view.status.is_ended() && self.seen() >= view.version.get();
+                    tokio::time::sleep(ROOM_AGAIN).await;
                 }
+                Err(fault) => return Err(fault),
             }
         }
+    }
+
+    /// Takes in what comes next.
+    async fn listen(&mut self) -> Result<(), Fault> {
+        if self.stream.is_none() {
+            self.connect().await?;
+            self.has_begun = true;
+        }
+        let chunk = match &mut self.stream {
+            Some(stream) => stream.next().await,
+            None => None,
+        };
+        match chunk {
+            Some(Ok(bytes)) => {
+                self.is_waiting = false;
+                self.text.extend_from_slice(&bytes);
+            }
+            // The run is over, or the owner is gone: the next connection tells.
+            Some(Err(_)) | None => {
+                self.stream = None;
+                self.text.clear();
+                let path = format!("/api/v1/runs/{}", encode(&self.follow.run));
+                let view: RunView = self.client.get(&path).await?;
+                self.ended = view.status.is_ended() && self.seen() >= view.version.get();
+            }
+        }
+        Ok(())
     }
 
     /// The last version that came.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub struct Machine {
     pub swept: Mutex<Vec<HashSet<RunId>>>,
     /// Looks on when work begins.
     pub witness: Mutex<Option<Witness>>,
+    /// Processes find no room on the disk.
+    pub is_full: AtomicBool,
+    /// How often that was said.
+    pub held_back: AtomicUsize,
 }
 
 pub type Witness = Box<dyn Fn(&EffectId) + Send>;
@@ -63,6 +68,8 @@ impl Machine {
             released: Mutex::default(),
             swept: Mutex::default(),
             witness: Mutex::default(),
+            is_full: AtomicBool::default(),
+            held_back: AtomicUsize::default(),
         })
     }
 
@@ -228,6 +235,12 @@ impl Executor for Processes {
             processes.entry(request.id.clone()).or_insert_with(|| watch::Sender::new(None));
             is_new
         };
+        if is_new && self.0.is_full.load(Ordering::SeqCst) {
+            self.0.processes.lock().unwrap().remove(&request.id);
+            self.0.held_back.fetch_add(1, Ordering::SeqCst);
+            let at = (self.0.clock)();
+            return Box::pin(async move { end(AttemptResult::NoRoom { reason: "input.json".into() }, at) });
+        }
         if is_new {
             self.0.begin(&request.id);
             let (machine, id) = (Arc::clone(&self.0), request.id.clone());

@@ -9,6 +9,7 @@ mod answers;
 mod bounds;
 mod crash;
 mod faults;
+mod full;
 mod on_disk;
 mod recovery;
 mod timers;

@@ -1,7 +1,7 @@
 //! A store that is watched, slowed down and made to fail.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct Watched {
     in_flight: Mutex<HashMap<StreamId, usize>>,
     pub faults: Mutex<VecDeque<Fault>>,
     pub writability: watch::Sender<Writability>,
+    /// The index cannot be mended for want of room.
+    pub is_unreadable: AtomicBool,
 }
 
 impl Watched {
@@ -45,11 +47,18 @@ impl Watched {
             in_flight: Mutex::default(),
             faults: Mutex::default(),
             writability: watch::Sender::new(Writability::Writable),
+            is_unreadable: AtomicBool::new(false),
         })
     }
 
     pub fn appends(&self) -> usize {
         self.appends.load(Ordering::SeqCst)
+    }
+
+    /// A disk so full that not even the index can be read, or no more.
+    pub fn set_full(&self, is_full: bool) {
+        self.is_unreadable.store(is_full, Ordering::SeqCst);
+        self.writability.send_replace(if is_full { Writability::Full } else { Writability::Writable });
     }
 
     pub fn fail_next(&self, fault: Fault) {
@@ -97,6 +106,9 @@ impl EventStore for Watched {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Envelope>, ReadError>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        if self.is_unreadable.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(ReadError::Full)));
+        }
         self.inner.read(stream, from, limit)
     }
 

@@ -21,6 +21,8 @@ use crate::store::Writability;
 
 /// How long an attempt that was held back waits before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a run waits whose store has room again already.
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
 /// How many are tried at first; twice as many each time none of them was held back.
 const TRIED_MIN: usize = 16;
 
@@ -54,14 +56,17 @@ impl Room {
         self.stalled.insert(run);
         if self.writable.is_none() && !self.is_writable {
             let mut writable = shared.store.writability();
+            let is_known = *writable.borrow() == Writability::Full;
             self.writable = Some(
                 async move {
                     // A closed watch means a closed store; the next append says so.
                     let now = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
                     let is_hidden = now.is_ok_and(|now| matches!(*now, Writability::ReadOnly(_)));
+                    // Where the store does not say that it is full, it is not asked without a pause.
                     if is_hidden {
-                        // It may be full all the same, and is then asked again and again.
                         tokio::time::sleep(PAUSE).await;
+                    } else if !is_known {
+                        tokio::time::sleep(SHORT_PAUSE).await;
                     }
                 }
                 .boxed(),
