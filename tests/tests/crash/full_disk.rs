@@ -144,3 +144,38 @@ fn s7_a_start_on_a_full_disk_is_refused_and_says_why_until_there_is_room() {
     lab.assert_left_in_order();
     drop(disk);
 }
+
+/// The second step is told more than there is room for.
+const TWO_STEPS: &str = r#"
+name: p
+input: { type: object }
+steps:
+  - id: first
+    command: |
+      TRACE_LINE
+      UNTIL_GO
+  - id: second
+    needs: [first]
+    command: |
+      TRACE_LINE
+"#;
+
+#[test]
+fn s7_a_step_that_cannot_begin_on_a_full_disk_begins_by_itself_when_there_is_room() {
+    let lab = Lab::with(&TWO_STEPS.replace("TRACE_LINE", TRACE).replace("UNTIL_GO", UNTIL_GO));
+    lab.write("input.json", &serde_json::json!({ "text": "x".repeat(25_000) }).to_string());
+    let Ok(disk) = Mounted::at(&lab.data()) else { return };
+    let engine = lab.start(RUN);
+    await_that("the first step runs", || (lab.trace().len() == 1).then_some(()));
+    disk.fill();
+    lab.go();
+    await_that("the engine says what waits", || {
+        engine.said("attempts wait for room on the disk").then_some(())
+    });
+    disk.make_room();
+    engine.end().ended_with(0);
+    lab.assert_trace(&["first 1 1", "second 1 1"]);
+    assert_eq!(places(&lab.events("@"), "AttemptFailed"), [""; 0]);
+    lab.assert_left_in_order();
+    drop(disk);
+}

@@ -39,6 +39,12 @@ impl Blobs for FolderBlobs {
     }
 }
 
+impl FolderBlobs {
+    pub fn at(folder: &Path) -> Arc<Self> {
+        Arc::new(Self(folder.to_owned()))
+    }
+}
+
 impl Home {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
