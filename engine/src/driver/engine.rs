@@ -211,7 +211,8 @@ impl Engine {
     /// The start of a run that exists: the same one, or another's.
     async fn started_before(&self, run: RunId, id: InputId) -> Result<Started, StartError> {
         let store = &self.inner.shared.store;
-        let events = store.read(&StreamId::run(run), Version::FIRST, 1_000).await.map_err(SubmitError::from)?;
+        let events =
+            store.read(&StreamId::run(run), Version::FIRST, 1_000).await.map_err(SubmitError::from)?;
         let own = events.iter().take_while(|event| event.header.cause.input == id).last();
         match own {
             Some(last) => {

@@ -8,8 +8,8 @@
 use std::io;
 use std::path::Path;
 
-use super::{ReadError, SegmentSizes};
 use super::files::Files;
+use super::{ReadError, SegmentSizes};
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "reserve";

@@ -252,9 +252,10 @@ impl SledStore {
                 })
             });
             match read.await? {
-                (Err(error @ (ReadError::Index(_) | ReadError::DamagedStream { .. } | ReadError::Full)), seen)
-                    if tries < READ_AGAIN_MAX && !self.shared.published.borrow().closed =>
-                {
+                (
+                    Err(error @ (ReadError::Index(_) | ReadError::DamagedStream { .. } | ReadError::Full)),
+                    seen,
+                ) if tries < READ_AGAIN_MAX && !self.shared.published.borrow().closed => {
                     tries += 1;
                     match self.heal(&seen).await {
                         Ok(()) => {}

@@ -179,3 +179,20 @@ fn s7_a_step_that_cannot_begin_on_a_full_disk_begins_by_itself_when_there_is_roo
     lab.assert_left_in_order();
     drop(disk);
 }
+
+#[test]
+fn s7_a_folder_that_cannot_be_opened_for_want_of_room_says_so() {
+    let lab = lab();
+    let Ok(disk) = Mounted::at(&lab.data()) else { return };
+    lab.go();
+    for _ in 0..2 {
+        disk.fill();
+        let refused = lab.run(RUN);
+        refused.ended_with(7);
+        assert!(refused.err.contains("EF0409") && refused.err.contains("free some space"), "{}", refused.err);
+        disk.make_room();
+    }
+    lab.run(RUN).ended_with(0);
+    lab.assert_left_in_order();
+    drop(disk);
+}

@@ -15,8 +15,8 @@ use rustix::fs::{FlockOperation, flock};
 use super::ShimProgram;
 use crate::shim::log::{LogReader, Source};
 use crate::shim::protocol::{
-    CANCEL, EXIT, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOCK, LOG, PROTOCOL, REQUEST, Request, SHIM,
-    SHIM_ERRORS, STARTED, ShimRecord, WAKE,
+    CANCEL, EXIT, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOCK, LOG, PROTOCOL, REQUEST, Request,
+    SHIM, SHIM_ERRORS, STARTED, ShimRecord, WAKE,
 };
 
 /// Supervisors started in vain before it is given up.
@@ -157,16 +157,25 @@ pub(crate) async fn attach(
 /// nothing was started in is marked, so that nothing will be. The mark is left at once, before the
 /// future is polled.
 pub(crate) fn cancel(shim: ShimProgram, folder: PathBuf) -> impl Future<Output = ()> {
-    if super::files::make_private(&folder).is_err() || std::fs::write(folder.join(CANCEL), "").is_err() {
-        tracing::error!(folder = %folder.display(), "could not leave the mark that cancels an attempt");
+    if let Err(error) = mark_cancelled(&folder) {
+        tracing::error!(folder = %folder.display(), %error, "could not leave the mark that cancels an attempt");
     }
     async move { settle(&shim, &folder).await }
+}
+
+fn mark_cancelled(folder: &Path) -> std::io::Result<()> {
+    super::files::make_private(folder)?;
+    std::fs::write(folder.join(CANCEL), "")
 }
 
 async fn settle(shim: &ShimProgram, folder: &Path) {
     let mut starts = 0;
     while matches!(read_exit(folder), Ok(None)) {
         if is_held(folder) {
+            if !folder.join(CANCEL).exists() {
+                // There was no room for it; it is left as soon as there is.
+                let _not_yet = mark_cancelled(folder);
+            }
             ring(folder);
             // Rung again after a while: the supervisor may just be starting.
             let _late = tokio::time::timeout(WATCH_EVERY, wait_for_holder(folder)).await;
