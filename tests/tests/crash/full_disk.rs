@@ -8,6 +8,8 @@ use std::process::Command;
 use super::support::{Lab, TRACE, UNTIL_GO, await_that, places};
 
 const SIZE: &str = "size=48m";
+/// A hidden file does not make the folder somebody else's.
+const FILLER: &str = ".filler";
 
 /// A mounted tmpfs, unmounted when dropped.
 struct Mounted(PathBuf);
@@ -26,15 +28,14 @@ impl Mounted {
 
     /// Fills it to the last byte.
     fn fill(&self) {
-        let mut file =
-            std::fs::File::options().create(true).append(true).open(self.0.join("filler")).unwrap();
+        let mut file = std::fs::File::options().create(true).append(true).open(self.0.join(FILLER)).unwrap();
         for size in [1 << 20, 1 << 12, 1] {
             while file.write_all(&vec![0; size]).is_ok() {}
         }
     }
 
     fn make_room(&self) {
-        std::fs::remove_file(self.0.join("filler")).unwrap();
+        std::fs::remove_file(self.0.join(FILLER)).unwrap();
     }
 }
 
