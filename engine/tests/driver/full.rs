@@ -51,7 +51,7 @@ async fn s7_a_run_that_cannot_be_read_keeps_its_inputs_and_is_read_again_when_th
     assert!(rig.engine.recover(Which::Only(run)).await.is_ok(), "nobody waits for the disk");
     rig.store.set_full(false);
     assert!(told.await.unwrap().is_ok());
-    assert_eq!(rig.status(run).await, RunStatus::Succeeded);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert!(rig.names(run).await.contains(&"NoteAdded"));
     rig.assert_replays(run).await;
 }
