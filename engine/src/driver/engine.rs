@@ -254,9 +254,33 @@ impl Engine {
         }
         let (sender, answer) = oneshot::channel();
         queued.answer = Some(sender);
+        let dedup = queued.dedup;
         let message = Message::Input { run, queued: Box::new(queued) };
         self.send(run, message).await?;
-        answer.await.unwrap_or(Err(SubmitError::ShuttingDown))
+        let answer = answer.await.unwrap_or(Err(SubmitError::ShuttingDown));
+        let records_nothing = match &answer {
+            Ok(answered) => !answered.accepted.changed,
+            Err(error) => matches!(error, SubmitError::Refused(_)),
+        };
+        match dedup.filter(|_| records_nothing) {
+            Some(dedup) => self.first_answer(dedup, answer).await,
+            None => answer,
+        }
+    }
+
+    /// The answer to an input that led to no append, which would have told a repeated one (S10): what
+    /// was done once is answered as it was then, though the run has moved on and would refuse it now.
+    async fn first_answer(
+        &self,
+        dedup: Dedup,
+        answer: Result<Answered, SubmitError>,
+    ) -> Result<Answered, SubmitError> {
+        let first = self.store().first_write(dedup.key).await;
+        match first.map_err(|error| SubmitError::Store(error.to_string()))? {
+            None => answer,
+            Some(first) if first.body != dedup.body => Err(SubmitError::KeyReused),
+            Some(first) => Ok(Answered::again(&first.appended)),
+        }
     }
 
     async fn send(&self, run: RunId, message: Message) -> Result<(), SubmitError> {

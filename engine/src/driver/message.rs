@@ -10,7 +10,7 @@ use crate::definition::Definition;
 use crate::id::{InputId, RunId};
 use crate::input::InputKind;
 use crate::state::RunState;
-use crate::store::Dedup;
+use crate::store::{Appended, Dedup};
 
 /// Where an answer goes.
 pub(super) type Answer = oneshot::Sender<Result<Answered, SubmitError>>;
@@ -21,6 +21,14 @@ pub(super) struct Answered {
     pub(super) accepted: Accepted,
     /// The write was done before under the same idempotency key.
     pub(super) repeated: bool,
+}
+
+impl Answered {
+    /// The first answer to a write, once more.
+    pub(super) fn again(first: &Appended) -> Self {
+        let (version, position) = (first.last_version(), first.last_position());
+        Self { accepted: Accepted { version, position, changed: true }, repeated: true }
+    }
 }
 
 /// A look at a state.

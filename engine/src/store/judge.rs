@@ -14,8 +14,8 @@ use crate::json::Hash;
 use crate::time::Timestamp;
 
 use super::{
-    APPEND_BYTES_MAX, APPEND_EVENTS_MAX, Append, AppendError, Appended, Dedup, DedupKeep, Fence, Head,
-    StreamNote,
+    APPEND_BYTES_MAX, APPEND_EVENTS_MAX, Append, AppendError, Appended, Dedup, DedupKeep, Fence, FirstWrite,
+    Head, StreamNote,
 };
 
 /// How long a [`DedupKeep::Week`] entry is kept.
@@ -66,6 +66,11 @@ impl DedupRecord {
     /// Whether the entry still counts at `now`.
     pub(crate) fn is_kept(&self, now: Timestamp) -> bool {
         self.keep == DedupKeep::Stream || now.since(self.committed_at) < DEDUP_KEPT
+    }
+
+    /// The write as readers see it, if the entry still counts at `now`.
+    pub(crate) fn public(&self, now: Timestamp) -> Option<FirstWrite> {
+        self.is_kept(now).then(|| FirstWrite { body: self.body, appended: self.first_answer() })
     }
 
     fn first_answer(&self) -> Appended {

@@ -16,7 +16,8 @@ use super::gate::Gate;
 use super::judge::{self, DedupRecord, HeadRecord};
 use super::shared::Published;
 use super::{
-    Append, AppendError, Appended, EventStore, Head, ReadError, Snapshot, Subscription, Writability,
+    Append, AppendError, Appended, EventStore, FirstWrite, Head, ReadError, Snapshot, Subscription,
+    Writability,
 };
 use crate::clock::{self, Clock};
 use crate::envelope::{Envelope, StreamId, StreamKind};
@@ -149,6 +150,12 @@ impl EventStore for MemoryStore {
     fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>> {
         let head = self.kept().streams.get(stream).map(|stream| stream.head.public());
         Box::pin(ready(Ok(head)))
+    }
+
+    fn first_write(&self, key: Hash) -> BoxFuture<'_, Result<Option<FirstWrite>, ReadError>> {
+        let now = (self.clock)();
+        let first = self.kept().dedups.get(&key).and_then(|record| record.public(now));
+        Box::pin(ready(Ok(first)))
     }
 
     fn streams(

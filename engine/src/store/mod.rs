@@ -137,6 +137,15 @@ impl Appended {
     }
 }
 
+/// A write that is remembered by its [`Dedup`] key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstWrite {
+    /// The hash of its body: another body under the key is a conflict.
+    pub body: Hash,
+    /// Where it went; [`Appended::repeated`] is set.
+    pub appended: Appended,
+}
+
 /// The end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
@@ -219,6 +228,10 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// The end of a stream, or `None` where there is none.
     fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>>;
+
+    /// The write that was done under an idempotency key, while it is remembered. A writer need not ask:
+    /// [`EventStore::append`] judges by it. Who has nothing to append gives its answer once more.
+    fn first_write(&self, key: Hash) -> BoxFuture<'_, Result<Option<FirstWrite>, ReadError>>;
 
     /// Up to `limit` streams of a kind with ids after `after`, in the order of their ids.
     fn streams(

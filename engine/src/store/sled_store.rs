@@ -29,12 +29,13 @@ use super::renew::{self, INDEX_FOLDER};
 use super::shared::Shared;
 use super::sled::{self, Index};
 use super::{
-    Append, AppendError, Appended, EventStore, Head, OpenError, Progress, ReadError, Snapshot, Subscription,
-    Writability, judge, record,
+    Append, AppendError, Appended, EventStore, FirstWrite, Head, OpenError, Progress, ReadError, Snapshot,
+    Subscription, Writability, judge, record,
 };
 use crate::clock::{self, Clock};
 use crate::envelope::{Envelope, StreamId, StreamKind};
 use crate::id::{Position, Version};
+use crate::json::Hash;
 use crate::time::Timestamp;
 
 /// Appends that wait for the writer at most; more callers wait before they queue.
@@ -369,6 +370,19 @@ impl EventStore for SledStore {
                 self.shared.wait_for(head.position).await?;
             }
             Ok(head.map(|head| head.public()))
+        })
+    }
+
+    fn first_write(&self, key: Hash) -> BoxFuture<'_, Result<Option<FirstWrite>, ReadError>> {
+        Box::pin(async move {
+            let Some(record) = self.indexed(move |index| Ok(index.dedup(&key)?)).await? else {
+                return Ok(None);
+            };
+            let first = record.public((self.shared.options.clock)());
+            if let Some(first) = &first {
+                self.shared.wait_for(first.appended.last_position()).await?;
+            }
+            Ok(first)
         })
     }
 

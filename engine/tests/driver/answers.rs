@@ -140,10 +140,31 @@ async fn s10_a_repeated_submission_changes_nothing_and_takes_no_other_with_it() 
     );
     assert_eq!(again.unwrap().version, first.version);
     assert!(beside.unwrap().changed);
-    assert!(!same.unwrap().changed);
+    assert_eq!(same.unwrap(), first);
     let notes = rig.names(run).await.into_iter().filter(|name| *name == "NoteAdded").count();
     assert_eq!(notes, 2);
     rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_a_repeated_submission_to_a_run_that_has_moved_on_gets_the_first_answer() {
+    let rig = Rig::new();
+    let run = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
+    let cancel = Submission {
+        run,
+        kind: InputKind::Cancel { reason: None },
+        actor: Actor::User("ada".into()),
+        id: None,
+        dedup: Some(key("cancel", "once")),
+    };
+    let first = rig.engine.submit(cancel.clone()).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Cancelled);
+    // Now the run would refuse it; under another key it does.
+    assert_eq!(rig.engine.submit(cancel.clone()).await.unwrap(), first);
+    let other = Submission { dedup: Some(key("another cancel", "once")), ..cancel.clone() };
+    assert!(matches!(rig.engine.submit(other).await, Err(SubmitError::Refused(_))));
+    let other = Submission { dedup: Some(key("cancel", "another body")), ..cancel };
+    assert!(matches!(rig.engine.submit(other).await, Err(SubmitError::KeyReused)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use everfold_engine::envelope::{Envelope, StreamId, StreamKind};
 use everfold_engine::id::{Position, Version};
+use everfold_engine::json::Hash;
 use everfold_engine::store::{
-    Append, AppendError, Appended, EventStore, Head, MemoryStore, ReadError, Snapshot, Subscription,
-    Writability,
+    Append, AppendError, Appended, EventStore, FirstWrite, Head, MemoryStore, ReadError, Snapshot,
+    Subscription, Writability,
 };
 use everfold_engine::time::Timestamp;
 use futures::future::BoxFuture;
@@ -118,6 +119,10 @@ impl EventStore for Watched {
 
     fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>> {
         self.inner.head(stream)
+    }
+
+    fn first_write(&self, key: Hash) -> BoxFuture<'_, Result<Option<FirstWrite>, ReadError>> {
+        self.inner.first_write(key)
     }
 
     fn streams(

@@ -31,6 +31,9 @@ pub(crate) async fn s10_a_repeated_write_gets_the_first_answer_and_another_body_
     store.append(writer.append(&[b"3"])).await.unwrap();
     let repeat = store.append(write.clone()).await.unwrap();
     assert!(repeat.repeated && repeat.first_version == Version(1) && repeat.count == 2);
+    let known = store.first_write(write.dedup.unwrap().key).await.unwrap().unwrap();
+    assert_eq!((known.body, known.appended), (write.dedup.unwrap().body, repeat));
+    assert_eq!(store.first_write(Hash::of(b"never used")).await.unwrap(), None);
     write.dedup = dedup("another body", DedupKeep::Week);
     assert!(matches!(store.append(write).await, Err(AppendError::DedupConflict)));
     assert_eq!(store.head(&writer.stream).await.unwrap().unwrap().version, Version(3));
@@ -51,6 +54,8 @@ pub(crate) async fn s10_a_key_is_free_again_after_a_week_unless_it_started_the_s
         store.close().await.unwrap();
         drop(store);
         let store = subject.open();
+        let known = store.first_write(write.dedup.unwrap().key).await.unwrap();
+        assert_eq!(known.is_none(), freed);
         let outcome = store.append(write).await;
         if freed {
             assert!(matches!(outcome, Err(AppendError::WrongExpectedVersion { .. })), "{outcome:?}");

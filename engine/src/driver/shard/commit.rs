@@ -269,9 +269,7 @@ impl Cell {
     /// The first chunk had been written before under its idempotency key: nothing of it was added,
     /// and its input gets the first answer.
     pub(super) fn repeated(&mut self, appended: &Appended) {
-        let accepted =
-            Accepted { version: appended.last_version(), position: appended.last_position(), changed: true };
-        self.drop_first(|queued| queued.answer(Ok(Answered { accepted, repeated: true })));
+        self.drop_first(|queued| queued.answer(Ok(Answered::again(appended))));
     }
 
     /// Takes the input with the idempotency key out, answers it, and requeues all others.
