@@ -293,6 +293,17 @@ pub trait Workspaces: Send + Sync + 'static {
     fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()>;
 }
 
+/// Finds and ends work that lives on without an engine.
+pub trait Survivors: Send + Sync + 'static {
+    /// The folders of attempts and probes below `attempts` in which something is at work. One that
+    /// has come to its end by itself is not among them.
+    fn living(&self, attempts: PathBuf) -> BoxFuture<'static, Vec<PathBuf>>;
+
+    /// Ends what is at work in a folder (SIGTERM, grace, SIGKILL, whole group) and resolves when nothing
+    /// of it is left. Repeating it does no harm.
+    fn end(&self, folder: PathBuf) -> BoxFuture<'static, ()>;
+}
+
 /// Everything the driver can act with.
 #[derive(Clone, Default)]
 pub struct Edge {
@@ -302,4 +313,6 @@ pub struct Edge {
     pub probers: BTreeMap<String, Arc<dyn Prober>>,
     /// `None`: pipelines with a workspace fail with `spawn`.
     pub workspaces: Option<Arc<dyn Workspaces>>,
+    /// `None`: nothing lives on without an engine.
+    pub survivors: Option<Arc<dyn Survivors>>,
 }

@@ -47,10 +47,16 @@ impl Layout {
         self.root.join("blobs")
     }
 
+    /// The attempt folders of all runs.
+    #[must_use]
+    pub fn all_attempts(&self) -> PathBuf {
+        self.root.join("attempts")
+    }
+
     /// The attempt folders of a run.
     #[must_use]
     pub fn attempts(&self, run: RunId) -> PathBuf {
-        self.root.join("attempts").join(run.to_string())
+        self.all_attempts().join(run.to_string())
     }
 
     /// The folder of one attempt: `attempts/RUN/STEP[.ITEM]-rROUND-aATTEMPT`.

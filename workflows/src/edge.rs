@@ -10,10 +10,10 @@ use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
 use crate::git::GitWorkspaces;
 use crate::probe::{CommandProber, DiffProber, FileProber, FrontmatterProber};
-use crate::process::Processes;
+use crate::process::{ProcessSurvivors, Processes};
 
 /// The executors `command`, `agent` and `function`, the probers `command`, `file`, `frontmatter` and
-/// `diff`, and git workspaces in the data folder.
+/// `diff`, git workspaces in the data folder, and what finds supervised processes again.
 #[must_use]
 pub fn edge(layout: &Layout, processes: &Processes, functions: Functions) -> Edge {
     let executors: [(&str, Arc<dyn Executor>); 3] = [
@@ -31,5 +31,6 @@ pub fn edge(layout: &Layout, processes: &Processes, functions: Functions) -> Edg
         executors: executors.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
         probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
+        survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
     }
 }

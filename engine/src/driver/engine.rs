@@ -257,6 +257,7 @@ impl Engine {
         let dedup = queued.dedup;
         let message = Message::Input { run, queued: Box::new(queued) };
         self.send(run, message).await?;
+        self.end_unwanted();
         let answer = answer.await.unwrap_or(Err(SubmitError::ShuttingDown));
         let records_nothing = match &answer {
             Ok(answered) => !answered.accepted.changed,

@@ -25,6 +25,7 @@ mod replay;
 mod request;
 mod shard;
 mod shared;
+mod survivors;
 mod values;
 
 pub use blobs::Blobs;

@@ -51,11 +51,18 @@ pub struct Recovered {
 
 impl Engine {
     /// Goes on with what a former engine left: resolves when every run concerned is folded and its
-    /// living attempts are re-attached.
+    /// living attempts are re-attached. Beside it, work that lives on and that its run does not want
+    /// any more is ended, of whichever run.
     ///
     /// # Errors
     /// [`RecoverError`]: the store cannot say what is due, or there is no such run.
     pub async fn recover(&self, which: Which) -> Result<Recovered, RecoverError> {
+        let recovered = self.recover_which(which).await?;
+        self.end_unwanted();
+        Ok(recovered)
+    }
+
+    async fn recover_which(&self, which: Which) -> Result<Recovered, RecoverError> {
         match which {
             Which::Only(run) => match self.drive(run, true).await? {
                 true => Ok(Recovered { runs: 1 }),

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) wakes: Wakes,
     /// While living attempts are re-attached, no new one starts.
     pub(super) holding: AtomicBool,
+    /// What a former engine left at work has been looked for.
+    pub(super) looked_for_survivors: AtomicBool,
     /// The engine ends: nothing new is taken or started.
     pub(super) stopping: AtomicBool,
     aside: Mutex<BTreeMap<RunId, String>>,
@@ -84,6 +86,7 @@ impl Shared {
             live: Live::default(),
             wakes: Wakes::default(),
             holding: AtomicBool::new(false),
+            looked_for_survivors: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             aside: Mutex::default(),
             config,

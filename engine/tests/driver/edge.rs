@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use everfold_engine::definition::{Keep, OnLost};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, ProbeFailure, ProbeRequest,
-    Prober, Traits, WorkspaceRequest, Workspaces,
+    Prober, Survivors, Traits, WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{EffectId, RunId};
@@ -43,6 +44,10 @@ pub struct Machine {
     pub is_full: AtomicBool,
     /// How often that was said.
     pub held_back: AtomicUsize,
+    /// Folders, `RUN/NAME`, in which a former engine left something at work.
+    pub left: Mutex<Vec<String>>,
+    /// The names of those that were ended because nobody wants them.
+    pub swept_away: watch::Sender<Vec<String>>,
 }
 
 pub type Witness = Box<dyn Fn(&EffectId) + Send>;
@@ -70,6 +75,8 @@ impl Machine {
             witness: Mutex::default(),
             is_full: AtomicBool::default(),
             held_back: AtomicUsize::default(),
+            left: Mutex::default(),
+            swept_away: watch::Sender::default(),
         })
     }
 
@@ -79,6 +86,7 @@ impl Machine {
         edge.executors.insert("command".into(), Arc::new(Processes(Arc::clone(self))));
         edge.probers.insert("command".into(), Arc::new(Probes(Arc::clone(self))));
         edge.workspaces = Some(Arc::new(Folders(Arc::clone(self))));
+        edge.survivors = Some(Arc::new(Left(Arc::clone(self))));
         edge
     }
 
@@ -357,5 +365,21 @@ impl Blobs for Machine {
     fn get(&self, run: RunId, blob: &BlobRef) -> io::Result<Vec<u8>> {
         let blobs = self.blobs.lock().unwrap();
         blobs.get(&(run, blob.hash)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Says that what a test left is at work.
+struct Left(Arc<Machine>);
+
+impl Survivors for Left {
+    fn living(&self, attempts: PathBuf) -> BoxFuture<'static, Vec<PathBuf>> {
+        let living = self.0.left.lock().unwrap().iter().map(|name| attempts.join(name)).collect();
+        Box::pin(std::future::ready(living))
+    }
+
+    fn end(&self, folder: PathBuf) -> BoxFuture<'static, ()> {
+        let ended = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        self.0.swept_away.send_modify(|names| names.push(ended));
+        Box::pin(std::future::ready(()))
     }
 }

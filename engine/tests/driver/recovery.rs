@@ -185,3 +185,26 @@ async fn workspaces_of_ended_runs_are_swept_at_start() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(*rig.machine.swept.lock().unwrap(), [[open].into()]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn d5_what_a_former_engine_left_at_work_ends_unless_its_run_wants_it() {
+    let mut rig = Rig::new();
+    let run = rig.start(&pipeline(vec![command("build", &[], 20_000)])).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    let ended = rig.start(&pipeline(vec![function("f", &[], "ok", json!({}))])).await;
+    rig.end(ended).await;
+    rig.crash().await;
+    let stranger = RunId(uuid::Uuid::from_u128(7));
+    *rig.machine.left.lock().unwrap() = vec![
+        format!("{run}/build-r1-a1"),
+        format!("{run}/build-r1-a1-gate-p1"),
+        format!("{ended}/f-r1-a1-gate-p3"),
+        format!("{stranger}/a-r1-a1"),
+    ];
+    let mut ended = rig.machine.swept_away.subscribe();
+    rig.recover().await;
+    let mut names = ended.wait_for(|names| names.len() >= 2).await.unwrap().clone();
+    names.sort();
+    assert_eq!(names, ["build-r1-a1-gate-p1", "f-r1-a1-gate-p3"]);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+}

@@ -205,6 +205,32 @@ fn cancel_right_after_a_crash_ends_a_probe_that_lives_on() {
     assert!(!lives(pid));
 }
 
+/// The state lists no stop for a probe, so nothing of the ended run leads to it.
+#[test]
+fn a_probe_ends_that_a_cancel_made_pointless_when_the_engine_died_right_after_it() {
+    let gate =
+        "  - id: a\n    gates:\n      - { id: g, command: 'echo $$ > \"$LAB/pid\"; exec sleep 600' }\n";
+    let lab = Lab::with(&format!("name: p\nsteps:\n{gate}"));
+    lab.write(
+        "wanted.yaml",
+        &format!("name: wanted\nsteps:\n  - id: a\n    command: |\n      {TRACE}\n      {UNTIL_GO}\n"),
+    );
+    lab.start(&["run", "./wanted.yaml", "--crash-after", "AttemptStarted"]).end().was_killed();
+    let engine = lab.start(&["run", "./p.yaml", "--crash-after", "RunCancelled"]);
+    let pid: i32 = lab.await_file("pid").trim().parse().unwrap();
+    let cancelling = lab.start(&["cancel", "@"]);
+    engine.end().was_killed();
+    // It takes over where the owner is gone, and gets the answer to what it asked for before.
+    cancelling.end().ended_with(0);
+    assert_eq!(lab.view("@")["status"], "cancelled");
+    let other = lab.start(&["resume", "@1"]);
+    await_that("the probe has ended", || (!lives(pid)).then_some(()));
+    lab.go();
+    other.end().ended_with(0);
+    lab.assert_trace(&["a 1 1"]);
+    lab.assert_left_in_order();
+}
+
 #[test]
 fn cancel_before_the_first_attempt_began_starts_nothing() {
     let lab = Lab::with(&pipeline("", &format!("  - id: a\n    command: '{TRACE}'\n")));

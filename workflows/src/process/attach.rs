@@ -266,7 +266,7 @@ pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError
 }
 
 /// Whether a supervisor lives.
-fn is_held(folder: &Path) -> bool {
+pub(super) fn is_held(folder: &Path) -> bool {
     let Ok(lock) = std::fs::File::open(folder.join(LOCK)) else { return false };
     // Shared, and let go at once: a supervisor that starts in this moment tries again.
     flock(&lock, FlockOperation::NonBlockingLockShared).is_err()

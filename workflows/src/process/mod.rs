@@ -12,6 +12,7 @@ mod attempt;
 mod files;
 mod output;
 mod report;
+mod survivors;
 mod told;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private
 #[cfg(test)]
 pub(crate) use output::Stdout;
 pub(crate) use output::{cost_micros, last_json};
+pub use survivors::ProcessSurvivors;
 pub use told::find_program;
 pub(crate) use told::{env_removed, millis};
 
