@@ -1,13 +1,16 @@
 //! `store`: info, verify, repair, adopt.
 
-use everfold_engine::store::SledOptions;
+use everfold_engine::id::Position;
+use everfold_engine::store::{Progress, SledOptions};
 use everfold_engine::store::repair::{self, RepairError, RepairPlan};
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::args::{StoreArgs, StoreVerb};
 use super::context::Context;
+use super::format::count;
 use super::progress_of_store;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Problem};
 use crate::owner::{self, Verified};
 
 pub(crate) async fn run(context: &Context, args: StoreArgs) -> Result<u8, Fault> {
@@ -50,7 +53,7 @@ async fn info(context: &Context) -> Result<u8, Fault> {
         ("takes writes", text(&info["writability"])),
         ("runs", text(&info["runs"])),
         ("events", text(&info["position"])),
-        ("journal", format!("{} in {} segments", size("journal_bytes"), text(&files["segments"]))),
+        ("journal", format!("{} in {}", size("journal_bytes"), count(files["segments"].as_u64().unwrap_or(0), "segment"))),
         ("index", size("index_bytes")),
         ("blobs", size("blobs_bytes")),
     ];
@@ -94,7 +97,7 @@ async fn verify(context: &Context) -> Result<u8, Fault> {
     let layout = &context.client.place().layout;
     let is_owned = owner::connect(&layout.socket()).await.is_ok();
     let verified = if is_owned || !layout.root().exists() {
-        context.client.get("/api/v1/store/verify").await?
+        verify_beside(context).await?
     } else {
         let folder = layout.root().to_owned();
         on_folder(move |options| owner::verify_folder(&folder, options)).await?
@@ -108,15 +111,49 @@ async fn verify(context: &Context) -> Result<u8, Fault> {
         return Ok(0);
     }
     let number = verified.faults.len() as u64 + verified.more_faults;
-    Err(Fault::new(Code::Faults, format!("the store has {number} faults"))
+    Err(Fault::new(Code::Faults, format!("the store has {}", count(number, "fault")))
         .hint("copy the folder first; then `everfold store repair` says what it would do"))
+}
+
+/// Has the owner verify beside its work, which may take longer than an answer may: it says how far it
+/// has come meanwhile.
+async fn verify_beside(context: &Context) -> Result<Verified, Fault> {
+    let response = context.client.open("/api/v1/store/verify?progress=true", &[]).await?;
+    let (progress, mut chunks) = (progress_of_store(), response.into_body().into_data_stream());
+    let mut text = Vec::new();
+    let mut last = Value::Null;
+    while let Some(chunk) = chunks.next().await {
+        text.extend_from_slice(&chunk.map_err(|_| ended())?);
+        while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = text.drain(..=end).collect();
+            last = serde_json::from_slice(&line)
+                .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer: {error}")))?;
+            if let (Some(done), Some(of)) = (last["done"].as_u64(), last["of"].as_u64()) {
+                progress(Progress::Verify { done: Position(done), of: Position(of) });
+            }
+        }
+    }
+    if let Ok(problem) = serde_json::from_value::<Problem>(last.clone()) {
+        return Err(problem.into());
+    }
+    serde_json::from_value(last).map_err(|_| ended())
+}
+
+fn ended() -> Fault {
+    Fault::new(Code::Ending, "the owner of the folder ended before it was through")
+        .hint("repeat the command: `everfold store verify`")
 }
 
 /// What a verification found, as a text.
 fn report(verified: &Verified) -> String {
     let Verified { events, groups, streams, blobs, snapshots, faults, more_faults, notes, sound } = verified;
     let mut text = format!(
-        "{events} events in {groups} groups of {streams} streams, {blobs} blobs, {snapshots} snapshots\n"
+        "{} in {} of {}, {}, {}\n",
+        count(*events, "event"),
+        count(*groups, "group"),
+        count(*streams, "stream"),
+        count(*blobs, "blob"),
+        count(*snapshots, "snapshot"),
     );
     notes.iter().for_each(|note| text.push_str(&format!("note   {note}\n")));
     faults.iter().for_each(|fault| text.push_str(&format!("fault  {fault}\n")));

@@ -16,11 +16,11 @@ use everfold_engine::id::RunId;
 use everfold_engine::json::Hash;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyReport};
-use everfold_engine::store::{SledOptions, Snapshot};
+use everfold_engine::store::{Progress, SledOptions, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 
 /// States kept at once.
 const STATES_MAX: usize = 20_000;
@@ -69,17 +69,15 @@ impl From<VerifyReport> for Verified {
 }
 
 impl Owner {
-    /// Verifies the store beside its work.
+    /// Verifies the store beside its work, and tells `progress` how far it has come.
     ///
     /// # Errors
     /// Where nothing can be said.
-    pub async fn verify(&self) -> Result<Verified, Fault> {
+    pub async fn verify(&self, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Result<Verified, Fault> {
         let Some(sled) = self.sled.clone() else {
             return Ok(Verified { sound: true, ..Verified::default() });
         };
-        let verified = tokio::task::spawn_blocking(move || sled.verify(&mut Runs::default())).await;
-        let report = verified.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-        Ok(report?.into())
+        Ok(verify::verify_open(sled, Box::new(Runs::default()), progress).await?.into())
     }
 }
 

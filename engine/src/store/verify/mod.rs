@@ -17,7 +17,7 @@ use super::mark::{self, IndexState};
 use super::renew::{self, INDEX_FOLDER, remove_folder};
 use super::shared::Shared;
 use super::sled::Index;
-use super::{Damage, OpenError, ReadError, SledOptions, SledStore, Snapshot, open};
+use super::{Damage, OpenError, Progress, ReadError, SledOptions, SledStore, Snapshot, open};
 use crate::envelope::{Envelope, StreamId};
 use crate::id::{Position, RunId, Version};
 use crate::json::Hash;
@@ -231,17 +231,23 @@ pub fn verify_folder(
 }
 
 impl SledStore {
-    /// Verifies the store beside its work, up to the last position at the start of the call. Blocks.
+    /// Verifies the store beside its work, up to the last position at the start of the call; tells
+    /// `progress` now and then. Blocks.
     ///
     /// # Errors
     /// Where nothing can be said: the store is closed, or its files are not readable.
-    pub fn verify(&self, meaning: &mut dyn Meaning) -> Result<VerifyReport, ReadError> {
+    pub fn verify(
+        &self,
+        meaning: &mut dyn Meaning,
+        progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    ) -> Result<VerifyReport, ReadError> {
         let shared: &Shared = self.shared();
+        let options = SledOptions { progress, ..shared.options.clone() };
         let index = shared.index()?;
         let last = shared.published.borrow().position;
         let store = open::parse_id(&shared.mark().store);
         let report = VerifyReport::default();
-        let mut verification = Verification::new(report, meaning, Some(&index), &shared.options, last);
+        let mut verification = Verification::new(report, meaning, Some(&index), &options, last);
         verification.journal(&open::journal_folder(&shared.folder), Some(store))?;
         verification.index_to(Some(last));
         verification.blobs(&BlobStore::with_files(&shared.folder, shared.files.clone()));
@@ -293,12 +299,16 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Verification of an open store on a thread for that.
+/// Verification of an open store on a thread for that, which tells `progress` how far it has come.
+///
+/// # Errors
+/// As for [`SledStore::verify`].
 pub async fn verify_open(
     store: Arc<SledStore>,
     mut meaning: Box<dyn Meaning>,
+    progress: Arc<dyn Fn(Progress) + Send + Sync>,
 ) -> Result<VerifyReport, ReadError> {
-    tokio::task::spawn_blocking(move || store.verify(meaning.as_mut()))
+    tokio::task::spawn_blocking(move || store.verify(meaning.as_mut(), progress))
         .await
         .map_err(|_| ReadError::Closed)?
 }

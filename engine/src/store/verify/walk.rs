@@ -62,7 +62,7 @@ impl<'a> Verification<'a> {
         let last = self.last;
         let known = self.indexed;
         let mut shown = Position::ZERO;
-        salvage::walk(files.as_ref(), folder, store, last, &mut |found| {
+        let end = salvage::walk(files.as_ref(), folder, store, last, &mut |found| {
             match found {
                 Found::Lost(damage) => self.report.fault(Fault::Journal(damage)),
                 Found::Unfinished(torn) => self.report.notes.push(torn.to_string()),
@@ -92,7 +92,10 @@ impl<'a> Verification<'a> {
                 }
             }
             Ok(())
-        })
+        })?;
+        // What follows is short beside it.
+        progress(Progress::Verify { done: end.max(known), of: end.max(known) });
+        Ok(end)
     }
 
     /// One append of the journal.
