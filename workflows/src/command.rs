@@ -90,6 +90,17 @@ impl CommandExecutor {
     pub fn new(processes: Processes) -> Self {
         Self { processes }
     }
+
+    fn make(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+        begun: Begun,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let request = absolute(request);
+        let plan = plan(&request);
+        attempt(self.processes.clone(), request, plan, observer, begun).boxed()
+    }
 }
 
 fn plan(request: &AttemptRequest) -> Result<Plan, Failure> {
@@ -118,7 +129,7 @@ fn interpret(ended: &Ended<'_>) -> Answer {
         }
         output
     });
-    Answer { output: Ok(output), usage: Vec::new() }
+    Answer { output: Ok(output), usage: Vec::new(), text: None }
 }
 
 impl Executor for CommandExecutor {
@@ -131,9 +142,7 @@ impl Executor for CommandExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let request = absolute(request);
-        let plan = plan(&request);
-        attempt(self.processes.clone(), request, plan, observer, Begun::Perhaps).boxed()
+        self.make(request, observer, Begun::Perhaps)
     }
 
     fn reattach(
@@ -141,9 +150,7 @@ impl Executor for CommandExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let request = absolute(request);
-        let plan = plan(&request);
-        attempt(self.processes.clone(), request, plan, observer, Begun::Surely).boxed()
+        self.make(request, observer, Begun::Surely)
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {

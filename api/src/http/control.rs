@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use axum::routing::MethodRouter;
 use everfold_engine::event::UnblockDecision;
 use everfold_engine::id::StepPath;
 use everfold_engine::input::InputKind;
@@ -26,40 +27,20 @@ pub(crate) struct ReasonBody {
     reason: Option<String>,
 }
 
-/// `POST /runs/{id}/cancel`.
-pub(crate) async fn cancel(
-    app: State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    run: Path<String>,
-    body: Body<ReasonBody>,
-) -> Result<Response, Fault> {
-    let kind = InputKind::Cancel { reason: body.value.reason };
-    act(app, caller, headers, run, "cancel", &body.bytes, kind).await
-}
-
-/// `POST /runs/{id}/pause`.
-pub(crate) async fn pause(
-    app: State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    run: Path<String>,
-    body: Body<ReasonBody>,
-) -> Result<Response, Fault> {
-    let kind = InputKind::Pause { reason: body.value.reason };
-    act(app, caller, headers, run, "pause", &body.bytes, kind).await
-}
-
-/// `POST /runs/{id}/resume`: lifts a pause.
-pub(crate) async fn resume(
-    app: State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    run: Path<String>,
-    body: Body<ReasonBody>,
-) -> Result<Response, Fault> {
-    let kind = InputKind::Resume { reason: body.value.reason };
-    act(app, caller, headers, run, "resume", &body.bytes, kind).await
+/// `POST /runs/{id}/cancel|pause|resume`: all take a reason, and nothing else.
+pub(crate) fn with_reason(
+    verb: &'static str,
+    kind: fn(Option<String>) -> InputKind,
+) -> MethodRouter<App> {
+    axum::routing::post(
+        move |app: State<App>,
+              caller: Caller,
+              headers: HeaderMap,
+              run: Path<String>,
+              body: Body<ReasonBody>| {
+            async move { act(app, caller, headers, run, verb, &body.bytes, kind(body.value.reason)).await }
+        },
+    )
 }
 
 #[derive(Debug, Deserialize)]

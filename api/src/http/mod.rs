@@ -28,6 +28,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use everfold_engine::input::InputKind;
 use futures::FutureExt as _;
 
 use crate::fault::{Code, Fault};
@@ -52,9 +53,9 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/runs", get(runs::list).post(runs::create))
         .route("/runs/{run}", get(runs::get))
         .route("/runs/{run}/drive", post(control::drive))
-        .route("/runs/{run}/cancel", post(control::cancel))
-        .route("/runs/{run}/pause", post(control::pause))
-        .route("/runs/{run}/resume", post(control::resume))
+        .route("/runs/{run}/cancel", control::with_reason("cancel", |reason| InputKind::Cancel { reason }))
+        .route("/runs/{run}/pause", control::with_reason("pause", |reason| InputKind::Pause { reason }))
+        .route("/runs/{run}/resume", control::with_reason("resume", |reason| InputKind::Resume { reason }))
         .route("/runs/{run}/unblock", post(control::unblock))
         .route("/runs/{run}/notes", post(control::note))
         .route("/runs/{run}/events", get(events::list))

@@ -55,6 +55,17 @@ impl AgentExecutor {
         Self { processes }
     }
 
+    fn make(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+        begun: Begun,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let request = absolute(request);
+        let plan = self.plan(&request);
+        attempt(self.processes.clone(), request, plan, observer, begun).boxed()
+    }
+
     fn plan(&self, request: &AttemptRequest) -> Result<Plan, Failure> {
         let spec = spec(&request.spec)?;
         let name = spec.profile.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
@@ -185,9 +196,7 @@ impl Executor for AgentExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let request = absolute(request);
-        let plan = self.plan(&request);
-        attempt(self.processes.clone(), request, plan, observer, Begun::Perhaps).boxed()
+        self.make(request, observer, Begun::Perhaps)
     }
 
     fn reattach(
@@ -195,9 +204,7 @@ impl Executor for AgentExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let request = absolute(request);
-        let plan = self.plan(&request);
-        attempt(self.processes.clone(), request, plan, observer, Begun::Surely).boxed()
+        self.make(request, observer, Begun::Surely)
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
