@@ -36,13 +36,15 @@ pub(super) fn interpret(
 ) -> Answer {
     let transcript = read(format, ended);
     let usage = transcript.usage.clone();
+    let is_protocol = matches!(format, OutputFormat::Claude | OutputFormat::Codex);
+    let text = is_protocol.then(|| transcript.text.clone().unwrap_or_default());
     let output = match answer(format, transcript, schema, ended) {
         Err(failure) if failure.kind == FailureKind::Validation && on_invalid == OnInvalid::Keep => {
             Ok(Value::Null)
         }
         output => output,
     };
-    Answer { output, usage }
+    Answer { output, usage, text }
 }
 
 fn read(format: OutputFormat, ended: &Ended<'_>) -> Transcript {

@@ -52,6 +52,9 @@ pub(crate) struct Answer {
     /// The output, unless the step declares another one; a failure fails the attempt.
     pub(crate) output: Result<Value, Failure>,
     pub(crate) usage: Vec<Usage>,
+    /// What the step's `outputs.json` and `outputs.match` read in place of standard output, where that
+    /// is a protocol around it.
+    pub(crate) text: Option<String>,
 }
 
 /// What is known of an attempt that is asked for.

@@ -13,6 +13,7 @@ use everfold_engine::json::{Hash, JsonText, Value, canonical};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::attach::Progress;
 use super::attempt::{Answer, Ended, Plan, Unready, outcome};
 use super::files::{Place, read_bounded, resolve, write_private};
 use super::output::{self, ResultFile, Stdout};
@@ -128,8 +129,9 @@ pub(crate) async fn report(
     let reading = {
         let (processes, request, record) = (processes.clone(), request.clone(), record.clone());
         let (interpret, kept, hint) = (plan.interpret.clone(), plan.kept.clone(), plan.missing_hint.clone());
+        let progress = plan.progress;
         tokio::task::spawn_blocking(move || {
-            let mut end = read(&request, &record, &interpret, &processes, &hint);
+            let mut end = read(&request, &record, &interpret, &processes, &hint, progress);
             end.artefacts.extend(keep_texts(&processes, &request, &kept));
             end
         })
@@ -172,6 +174,7 @@ fn read(
     interpret: &super::Interpret,
     processes: &Processes,
     hint: &str,
+    progress: Progress,
 ) -> AttemptEnd {
     let mut end = AttemptEnd::new(AttemptResult::Succeeded(Value::Null), Timestamp(record.ended_at));
     end.result = match read_into(&mut end, request, record, interpret, processes, hint) {
@@ -182,13 +185,23 @@ fn read(
         Err(Unready::NoRoom(reason)) => AttemptResult::NoRoom { reason },
         Err(Unready::Failed(mut failure)) => {
             if failure.detail.is_none() && failure.kind != FailureKind::Cancelled {
-                let lines = log::tail(&request.folder.join(LOG), DETAIL_LINES);
-                failure.detail = Some(lines).filter(|lines| !lines.is_empty());
+                failure.detail = last_lines(&request.folder.join(LOG), progress);
             }
             AttemptResult::Failed(failure)
         }
     };
     end
+}
+
+/// The last lines of a log as people read them: of a protocol, what each of its lines says.
+fn last_lines(log: &Path, progress: Progress) -> Option<String> {
+    let lines = log::tail(log, DETAIL_LINES);
+    let is_protocol = |line: &str| serde_json::from_str::<serde_json::Map<String, Value>>(line).is_ok();
+    let shown: Vec<String> = lines
+        .lines()
+        .filter_map(|line| progress(line).or_else(|| (!is_protocol(line)).then(|| line.to_owned())))
+        .collect();
+    Some(shown.join("\n")).filter(|lines| !lines.is_empty())
 }
 
 fn read_into(
@@ -202,7 +215,7 @@ fn read_into(
     let exit = outcome(record, request, hint);
     let result = output::read_result(&request.folder.join(told::OUTPUT));
     let stdout = stdout(&request.folder, record);
-    let Answer { output, usage } = interpret(&Ended {
+    let Answer { output, usage, text } = interpret(&Ended {
         exit_code: *exit.as_ref().unwrap_or(&-1),
         stdout: &stdout,
         result: result.as_ref().ok().and_then(|result| result.output.as_ref()),
@@ -239,11 +252,21 @@ fn read_into(
         .with_hint("let a following `approval` step ask")
         .into());
     }
-    let output = match output::declared(&request.outputs, &stdout, &request.workdir.path)? {
-        Some(declared) => declared,
-        None => output?,
+    let said = text.map_or(stdout, |text| Stdout { text, tail: None });
+    let output = match (&request.outputs.json, output) {
+        // Where the program says that it failed, or its protocol breaks off, nothing that is read elsewhere
+        // makes it good.
+        (Some(_), Err(failure))
+            if failure.kind != FailureKind::Validation =>
+        {
+            return Err(failure);
+        }
+        (_, output) => match output::declared(&request.outputs, &said, &request.workdir.path)? {
+            Some(declared) => declared,
+            None => output?,
+        },
     };
-    let output = output::add_matches(&request.outputs, &stdout, output)?;
+    let output = output::add_matches(&request.outputs, &said, output)?;
     if canonical(&output).len() > OUTPUT_BYTES_MAX {
         return Err(Failure::new(FailureKind::Validation, "the output is larger than 8 MiB")
             .with_hint("leave large results as files and declare them under `outputs`")
