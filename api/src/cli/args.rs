@@ -31,6 +31,11 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
+/// What names something is never empty.
+fn name() -> clap::builder::NonEmptyStringValueParser {
+    clap::builder::NonEmptyStringValueParser::new()
+}
+
 /// The program's description, for completions.
 pub(crate) fn command() -> clap::Command {
     Cli::command()
@@ -100,14 +105,14 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct RunRef {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@")]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// A file (with a / or ending in .yaml) or the name of a built-in pipeline
-    #[arg(value_name = "PIPELINE")]
+    #[arg(value_name = "PIPELINE", value_parser = name())]
     pub(crate) pipeline: String,
     /// A value of the input; text where the schema says so, else JSON if it parses as JSON
     #[arg(short, long = "input", value_name = "KEY=VALUE")]
@@ -144,7 +149,7 @@ pub(crate) struct WaitArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@")]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
@@ -172,10 +177,10 @@ pub(crate) struct RunsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@")]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
     /// The step, or STEP.ITEM [default: the one that runs or ran last]
-    #[arg(value_name = "STEP")]
+    #[arg(value_name = "STEP", value_parser = name())]
     pub(crate) step: Option<String>,
     /// Go on until the work ends
     #[arg(short, long)]
@@ -194,7 +199,7 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EventsArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@")]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
     /// From this version on
     #[arg(long, value_name = "VERSION", default_value_t = 1)]
@@ -210,7 +215,7 @@ pub(crate) struct EventsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@")]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
     /// A version, or a time in RFC 3339 [default: now]
     #[arg(long, value_name = "VERSION|TIME")]
@@ -227,7 +232,7 @@ pub(crate) struct InboxArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DecideArgs {
     /// The task's id, as `inbox` lists it; or a run with one open approval
-    #[arg(value_name = "TASK")]
+    #[arg(value_name = "TASK", value_parser = name())]
     pub(crate) task: String,
     /// A comment
     #[arg(short, long = "message", value_name = "TEXT")]
@@ -237,13 +242,14 @@ pub(crate) struct DecideArgs {
 #[derive(Debug, Args)]
 pub(crate) struct UnblockArgs {
     /// The run
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_parser = name())]
     pub(crate) run: String,
     /// The step, or STEP.ITEM [default: the only blocked one]
-    #[arg(value_name = "STEP")]
+    #[arg(value_name = "STEP", value_parser = name())]
     pub(crate) step: Option<String>,
-    /// retry, recheck, proceed, skip or fail
-    #[arg(long, value_name = "D")]
+    /// What follows: the work or the route once more; its gates judged again; on as if it had succeeded;
+    /// on without it; or the run's failure
+    #[arg(long, value_name = "retry|recheck|proceed|skip|fail")]
     pub(crate) decision: String,
     /// The output that `proceed` gives the step, as JSON
     #[arg(long, value_name = "JSON")]
@@ -256,7 +262,7 @@ pub(crate) struct UnblockArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ReasonArgs {
     /// The run
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_parser = name())]
     pub(crate) run: String,
     /// Why
     #[arg(short, long = "message", value_name = "TEXT")]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::{ReasonArgs, UnblockArgs};
 use super::context::Context;
+use super::format::does;
 use super::show::what_next;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
@@ -38,7 +39,7 @@ async fn act(context: &Context, run: &str, verb: &str, body: Value, done: &str) 
         context.out.json(&view)?;
         return Ok(0);
     }
-    context.out.line(format!("the {done}; run {} is {}", view.short_id, view.status));
+    context.out.line(format!("the {done}; run {} {}", view.short_id, does(view.status)));
     let next = what_next(&view, &context.program);
     if !next.is_empty() {
         context.out.line(next.join("\n"));

@@ -60,7 +60,7 @@ impl Shown<'_> {
         let failure = &self.0["event"]["failure"];
         let kind = failure["kind"].as_str().unwrap_or_default();
         let message = failure["message"].as_str().unwrap_or_default();
-        format!("{kind}: {}", cut(message, 120))
+        super::format::failure(kind, None, &cut(message, 120))
     }
 
     /// What it says beyond its name and place.

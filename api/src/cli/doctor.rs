@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::context::Context;
+use super::format::count;
 use crate::fault::{Code, Fault};
 use crate::owner;
 
@@ -182,7 +183,10 @@ async fn store(context: &Context) -> Finding {
             Finding::new("store", Health::Good, "none yet; the first run makes it")
         }
         Ok(info) => {
-            let found = format!("{} runs, {} events", info["runs"], info["position"]);
+            let found = {
+                let number = |name: &str| info[name].as_u64().unwrap_or(0);
+                format!("{}, {}", count(number("runs"), "run"), count(number("position"), "event"))
+            };
             match info["writability"].as_str() {
                 Some("writable") => Finding::new("store", Health::Good, found),
                 _ => Finding::new(

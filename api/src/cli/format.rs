@@ -31,6 +31,33 @@ pub(crate) fn took(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestam
     from.map(|from| span(to.unwrap_or(now).since(from))).unwrap_or_default()
 }
 
+/// What a run does, or did, behind “run 5b8093ed”.
+pub(crate) fn does(status: RunStatus) -> String {
+    match status {
+        RunStatus::Succeeded => "has succeeded".to_owned(),
+        RunStatus::Failed => "has failed".to_owned(),
+        RunStatus::Cancelled => "was cancelled".to_owned(),
+        RunStatus::Queued
+        | RunStatus::Running
+        | RunStatus::Waiting
+        | RunStatus::Paused
+        | RunStatus::Blocked => format!("is {status}"),
+    }
+}
+
+/// A failure in one line: its kind, where the message does not begin with it, and the message.
+pub(crate) fn failure(kind: &str, code: Option<&str>, message: &str) -> String {
+    let code = code.map(|code| format!(" [{code}]")).unwrap_or_default();
+    let message = plain(message);
+    let says_it = message.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' '));
+    if says_it && code.is_empty() { message } else { format!("{kind}{code}: {message}") }
+}
+
+/// A number of things: `1 run`, `2 runs`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The colour of a run's status.
 pub(crate) fn run_style(status: RunStatus) -> Style {
     match status {
@@ -81,10 +108,17 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     table.trim_fmt()
 }
 
-/// A text cut to so many characters.
+/// A text in one line that does nothing to a terminal: without escape sequences, each other control
+/// character a blank. What a program printed, or a person typed, must not clear a screen.
+pub(crate) fn plain(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
+    let parts: Vec<&str> = text.split(char::is_control).filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
+/// A [`plain`] text cut to so many characters.
 pub(crate) fn cut(text: &str, chars: usize) -> String {
-    let parts: Vec<&str> = text.split(['\n', '\r', '\t']).filter(|part| !part.is_empty()).collect();
-    let text = parts.join(" ");
+    let text = plain(text);
     if text.chars().count() <= chars {
         return text;
     }
@@ -94,6 +128,12 @@ pub(crate) fn cut(text: &str, chars: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_somebody_else_does_nothing_to_the_terminal() {
+        assert_eq!(plain("\u{1b}[31mred\u{1b}[0m\ttab\rback \u{1b}[2J\u{7}bell"), "red tab back bell");
+        assert_eq!(cut("\u{1b}[1mabcdef\u{1b}[0m", 4), "abc…");
+    }
 
     #[test]
     fn spans_show_two_units() {

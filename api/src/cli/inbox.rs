@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::args::{DecideArgs, InboxArgs};
 use super::context::Context;
-use super::format::{cut, span, table};
+use super::format::{cut, does, span, table};
 use super::output::note;
 use super::show::what_next;
 use crate::client::{encode, query};
 use crate::fault::Fault;
-use crate::view::RunView;
+use crate::view::{AwaitView, RunView};
 
 pub(crate) async fn run(context: &Context, args: InboxArgs) -> Result<u8, Fault> {
     let params = query([("role", args.role)]);
@@ -75,8 +75,31 @@ pub(crate) async fn decide(context: &Context, args: DecideArgs, decision: &str) 
         context.out.json(&view)?;
         return Ok(0);
     }
-    let word = if decision == "approve" { "approved" } else { "rejected" };
-    context.out.line(format!("{word}; run {} is {}", view.short_id, view.status));
+    context.out.line(decided(&view, &args.task, decision));
     context.out.raw(&(what_next(&view, &context.program).join("\n") + "\n"));
     Ok(0)
+}
+
+/// What the decision led to: of a quorum, one vote alone decides nothing.
+fn decided(view: &RunView, task: &str, decision: &str) -> String {
+    let is_run = !task.contains(':');
+    let open = view.awaits.iter().find_map(|awaited| match awaited {
+        AwaitView::Approval { task: open, quorum, votes, .. } if is_run || task.ends_with(short_task(open)) => {
+            Some((votes.len(), *quorum))
+        }
+        _other => None,
+    });
+    let does = does(view.status);
+    let word = if decision == "approve" { "approved" } else { "rejected" };
+    match open {
+        Some((votes, quorum)) if quorum > 1 => {
+            format!("your vote is counted ({votes} of {quorum}); run {} {does}", view.short_id)
+        }
+        _ => format!("{word}; run {} {does}", view.short_id),
+    }
+}
+
+/// A task's id without its run, which may be named in several ways.
+fn short_task(task: &str) -> &str {
+    task.find(':').map_or(task, |at| &task[at..])
 }

@@ -82,11 +82,22 @@ async fn attempt_of(
             args.round.is_none_or(|wanted| wanted == *round)
                 && args.attempt.is_none_or(|wanted| wanted == *attempt)
         });
-    fitting.max().ok_or_else(|| {
-        let hint = match view.step(id).and_then(|step| step.items) {
-            Some(items) => format!("it has {} items: {id}.0 is the first", items.total),
-            None => format!("`everfold show {}` shows rounds and attempts", view.short_id),
-        };
-        Fault::new(Code::NoLog, format!("“{step}” has no such attempt")).hint(hint)
-    })
+    fitting.max().ok_or_else(|| none_fits(view, step, id))
+}
+
+fn none_fits(view: &RunView, step: &str, id: &str) -> Fault {
+    let show = format!("`everfold show {}` shows rounds and attempts", view.short_id);
+    let (what, hint) = match view.step(id) {
+        Some(StepView { items: Some(items), .. }) => {
+            let last = items.total.saturating_sub(1);
+            let what = if step == id { "is made of items".to_owned() } else { "has no such attempt".to_owned() };
+            (what, format!("name an item: {id}.0 to {id}.{last}"))
+        }
+        Some(of) if of.round == 0 => {
+            ("has not begun".to_owned(), format!("`everfold watch {}` follows the run", view.short_id))
+        }
+        Some(of) if !is_logged(of) => ("starts no process: it leaves no log".to_owned(), show),
+        _ => ("has no such attempt".to_owned(), show),
+    };
+    Fault::new(Code::NoLog, format!("“{step}” {what}")).hint(hint)
 }

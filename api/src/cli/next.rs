@@ -27,7 +27,8 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
                 add(format!("reject {task} -m 'what is missing'"), "");
             }
             AwaitView::Unblock { step, message, .. } => {
-                add(format!("unblock {run} {} --decision retry", quoted(step)), message);
+                let why = format!("or recheck, proceed, skip, fail: {message}");
+                add(format!("unblock {run} {} --decision retry", quoted(step)), &why);
                 if has_log(view, step) {
                     add(format!("logs {run} {}", quoted(step)), "what it wrote");
                 }
@@ -49,6 +50,9 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
                 steps.clone().find(|step| step.status == StepStatus::Failed).map(|step| step.id.clone())
             });
             match failed.filter(|step| has_log(view, step)) {
+                _ if view.failure.as_ref().is_some_and(|failure| failure.hint.contains("everfold doctor")) => {
+                    add("doctor".to_owned(), "git, the agents' programs, the disk");
+                }
                 Some(step) => add(format!("logs {run} {}", quoted(&step)), "what it wrote"),
                 None => add(format!("events {run}"), "everything that happened"),
             }

@@ -79,7 +79,13 @@ pub(crate) fn run(args: &PipelineArgs, as_json: bool) -> Result<u8, Fault> {
         PipelineVerb::Graph { pipeline, svg } => {
             let loaded = load(pipeline, as_json)?;
             let definition = &loaded.checked.definition;
-            out.raw(&if *svg { crate::graph::svg(definition) } else { crate::graph::text(definition) });
+            let graph = if *svg { crate::graph::svg(definition) } else { crate::graph::text(definition) };
+            if as_json {
+                let format = if *svg { "svg" } else { "text" };
+                out.json(&json!({ "name": definition.name, "format": format, "graph": graph }))?;
+            } else {
+                out.raw(&graph);
+            }
             Ok(0)
         }
     }
@@ -148,8 +154,15 @@ fn show(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
         out.line("\ninput");
         input_lines(schema).iter().for_each(|line| out.line(line));
     }
-    out.line(format!("\nnext\n  everfold run {}", super::context::quoted(pipeline)));
+    let wanted = view.input.as_ref().map(wanted).unwrap_or_default();
+    out.line(format!("\nnext\n  everfold run {}{wanted}", super::context::quoted(pipeline)));
     Ok(0)
+}
+
+/// The flags for what the schema requires.
+fn wanted(schema: &Value) -> String {
+    let names = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    names.map(|name| format!(" -i {}=…", super::context::quoted(name))).collect()
 }
 
 /// What the schema wants, a field per line.

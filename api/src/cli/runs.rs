@@ -43,8 +43,13 @@ pub(crate) async fn run(context: &Context, args: RunsArgs) -> Result<u8, Fault> 
         return Ok(0);
     }
     if items.is_empty() {
-        note("no runs");
-        note(format!("  {} run PIPELINE", context.program));
+        let is_filtered = args.status.is_some()
+            || args.pipeline.is_some()
+            || args.query.is_some()
+            || !args.labels.is_empty();
+        let (what, next) = if is_filtered { ("no run fits", "runs") } else { ("no runs", "run PIPELINE") };
+        note(what);
+        note(format!("  {} {next}", context.program));
         return Ok(0);
     }
     context.out.line(list(&items, clock::now()));

@@ -7,7 +7,7 @@ use owo_colors::OwoColorize as _;
 
 use super::args::RunRef;
 use super::context::Context;
-use super::format::{cut, instant, run_style, span, step_mark, took, verdict};
+use super::format::{self, cut, instant, run_style, span, step_mark, took, verdict};
 use super::next::next;
 use crate::client::encode;
 use crate::fault::Fault;
@@ -65,9 +65,12 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     }
     if view.usage.input_tokens + view.usage.output_tokens > 0 {
         let usage = &view.usage;
+        // Not every agent says what it cost.
+        let is_known = usage.cost_usd.chars().any(|digit| matches!(digit, '1'..='9'));
+        let cost = if is_known { format!(", {} USD", usage.cost_usd) } else { String::new() };
         lines.push(format!(
-            "usage     {} tokens read, {} written, {} USD",
-            usage.input_tokens, usage.output_tokens, usage.cost_usd
+            "usage     {} tokens read, {} written{cost}",
+            usage.input_tokens, usage.output_tokens
         ));
     }
     lines
@@ -166,8 +169,8 @@ fn failed(failure: &FailureView) -> Vec<String> {
 }
 
 fn told(failure: &FailureView) -> Vec<String> {
-    let code = failure.code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-    let mut lines = vec![format!("    {}{code}: {}", failure.kind, failure.message)];
+    let said = format::failure(failure.kind.as_str(), failure.code.as_deref(), &failure.message);
+    let mut lines = vec![format!("    {said}")];
     if let Some(detail) = &failure.detail {
         lines.extend(detail.lines().map(|line| format!("    {} {}", "|".dimmed(), cut(line, 200))));
     }

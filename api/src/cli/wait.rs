@@ -145,9 +145,11 @@ pub(crate) fn ending(view: &RunView, program: &str) -> String {
     let mut lines = vec![format!("run {} {status}{took}", view.short_id)];
     if let Some(failure) = &view.failure {
         let place = failure.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
-        lines.push(format!("  {place}{}: {}", failure.kind, failure.message));
+        let said =
+            super::format::failure(failure.kind.as_str(), failure.code.as_deref(), &failure.message);
+        lines.push(format!("  {place}{said}"));
         for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
-            lines.push(format!("  | {line}"));
+            lines.push(format!("  | {}", super::format::cut(line, 200)));
         }
         lines.push(format!("  hint: {}", failure.hint));
     }

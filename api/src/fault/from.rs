@@ -70,6 +70,7 @@ impl From<Refusal> for Fault {
             Refusal::NotStarted => Code::NoRun,
             Refusal::Ended(_) => Code::Ended,
             Refusal::InvalidInput(_) => Code::BadInput,
+            Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
             Refusal::UnknownStep(_) => Code::NoStep,
             Refusal::NotAsking(_) => Code::NoTask,
             Refusal::Superseded(_) => Code::Superseded,
@@ -91,6 +92,14 @@ impl From<Refusal> for Fault {
                 ),
             Refusal::CommentNeeded { .. } => fault.hint("add -m TEXT"),
             Refusal::SeveralBlocked(_) => fault.hint("name the step"),
+            Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
+            Refusal::NotBlocked(_) | Refusal::NothingBlocked => {
+                fault.hint("`everfold show RUN` says what it waits for")
+            }
+            Refusal::SelfApproval(_) => fault.hint("somebody else decides; EVERFOLD_USER says who types"),
+            Refusal::Superseded(_) | Refusal::Decided { .. } => {
+                fault.hint("`everfold inbox` lists what is open")
+            }
             _other => fault,
         }
     }
@@ -142,7 +151,11 @@ impl From<LoadError> for Fault {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::NotFound(_) => Self::new(Code::NoRun, error.to_string()),
-            LoadError::NotYet { .. } => Self::new(Code::NotYet, error.to_string()),
+            LoadError::NotYet { run, wanted, last } => {
+                let what = format!("run {} is at version {last}, not yet at {wanted}", run.short());
+                Self::new(Code::NotYet, what)
+                    .hint(format!("`everfold events {}` shows its versions", run.short()))
+            }
             LoadError::Store(error) => error.into(),
             full if full.is_full() => Self::new(Code::Full, chain(&full)),
             other => Self::new(Code::SetAside, chain(&other)),

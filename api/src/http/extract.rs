@@ -24,7 +24,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
             match rejection.status().as_u16() {
-                413 => Fault::new(Code::TooLarge, "the body is over the limit of 4 MiB"),
+                413 => Fault::new(Code::TooLarge, "the body is over the limit of 4 MiB")
+                    .hint("name a file in the input in place of what it holds"),
                 _ => Fault::new(Code::Unreadable, rejection.body_text()),
             }
         })?;

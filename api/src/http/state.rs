@@ -66,7 +66,8 @@ async fn version_at(app: &App, run: everfold_engine::id::RunId, at: Timestamp) -
         }
     }
     if found == Version::ZERO {
-        return Err(Fault::new(Code::NotYet, format!("run {} did not exist at {at}", run.short())));
+        return Err(Fault::new(Code::NotYet, format!("run {} did not exist at {at}", run.short()))
+            .hint(format!("`everfold show {}` says when it started", run.short())));
     }
     Ok(found)
 }
