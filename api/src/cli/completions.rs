@@ -11,7 +11,11 @@ fn offered(all: &clap::Command) -> clap::Command {
     let args = all.get_arguments().filter(|arg| !arg.is_hide_set()).cloned();
     let verbs = all.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
     let about = all.get_about().cloned().unwrap_or_default();
-    clap::Command::new("everfold").about(about).version(env!("CARGO_PKG_VERSION")).args(args).subcommands(verbs)
+    clap::Command::new("everfold")
+        .about(about)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(args)
+        .subcommands(verbs)
 }
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<u8, Fault> {

@@ -84,7 +84,9 @@ pub(crate) async fn decide(context: &Context, args: DecideArgs, decision: &str) 
 fn decided(view: &RunView, task: &str, decision: &str) -> String {
     let is_run = !task.contains(':');
     let open = view.awaits.iter().find_map(|awaited| match awaited {
-        AwaitView::Approval { task: open, quorum, votes, .. } if is_run || task.ends_with(short_task(open)) => {
+        AwaitView::Approval { task: open, quorum, votes, .. }
+            if is_run || task.ends_with(short_task(open)) =>
+        {
             Some((votes.len(), *quorum))
         }
         _other => None,

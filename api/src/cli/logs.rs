@@ -90,9 +90,11 @@ fn none_fits(view: &RunView, step: &str, id: &str) -> Fault {
     let (what, hint) = match view.step(id) {
         Some(StepView { items: Some(items), .. }) => {
             let last = items.total.saturating_sub(1);
-            let what = if step == id { "is made of items".to_owned() } else { "has no such attempt".to_owned() };
+            let what =
+                if step == id { "is made of items".to_owned() } else { "has no such attempt".to_owned() };
             (what, format!("name an item: {id}.0 to {id}.{last}"))
         }
+        Some(of) if of.round == 0 && view.status.is_ended() => ("never began".to_owned(), show),
         Some(of) if of.round == 0 => {
             ("has not begun".to_owned(), format!("`everfold watch {}` follows the run", view.short_id))
         }

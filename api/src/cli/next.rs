@@ -50,7 +50,11 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
                 steps.clone().find(|step| step.status == StepStatus::Failed).map(|step| step.id.clone())
             });
             match failed.filter(|step| has_log(view, step)) {
-                _ if view.failure.as_ref().is_some_and(|failure| failure.hint.contains("everfold doctor")) => {
+                _ if view
+                    .failure
+                    .as_ref()
+                    .is_some_and(|failure| failure.hint.contains("everfold doctor")) =>
+                {
                     add("doctor".to_owned(), "git, the agents' programs, the disk");
                 }
                 Some(step) => add(format!("logs {run} {}", quoted(&step)), "what it wrote"),

@@ -1,12 +1,11 @@
 //! How a run that is waited for is shown: a line per step on a terminal, plain lines elsewhere.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use everfold_engine::clock;
 use everfold_engine::state::StepStatus;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use super::describe::Shown;
@@ -26,8 +25,8 @@ pub(crate) enum Progress {
 
 /// The moving lines.
 pub(crate) struct Board {
-    lines: MultiProgress,
-    steps: BTreeMap<String, ProgressBar>,
+    screen: MultiProgress,
+    lines: Vec<ProgressBar>,
     newest: Option<RunView>,
 }
 
@@ -37,8 +36,8 @@ impl Progress {
         match std::io::stderr().is_terminal() {
             _ if json => Self::Silent,
             true => Self::Terminal(Box::new(Board {
-                lines: MultiProgress::new(),
-                steps: BTreeMap::new(),
+                screen: MultiProgress::new(),
+                lines: Vec::new(),
                 newest: None,
             })),
             false => Self::Plain { began_at: None },
@@ -53,7 +52,7 @@ impl Progress {
     /// Says a line that stays.
     pub(crate) fn say(&self, text: &str) {
         match self {
-            Self::Terminal(board) => board.lines.suspend(|| note(text)),
+            Self::Terminal(board) => board.screen.suspend(|| note(text)),
             Self::Plain { .. } => note(text),
             Self::Silent => {}
         }
@@ -94,11 +93,20 @@ impl Progress {
         }
     }
 
-    /// Leaves the last lines standing.
+    /// Leaves the last lines standing, also those that found no room on the screen.
     pub(crate) fn finish(&mut self) {
         if let Self::Terminal(board) = self {
-            board.draw();
-            board.steps.values().for_each(ProgressBar::abandon);
+            board.stand();
+        }
+    }
+
+    /// Leaves the lines as they are: the terminal has shown what was typed, so nobody knows any more
+    /// where the cursor is.
+    pub(crate) fn interrupt(&mut self) {
+        if let Self::Terminal(board) = self {
+            board.screen.set_draw_target(ProgressDrawTarget::hidden());
+            board.newest = None;
+            note("");
         }
     }
 }
@@ -106,24 +114,85 @@ impl Progress {
 impl Board {
     fn draw(&mut self) {
         let Some(view) = &self.newest else { return };
-        let now = clock::now();
-        let width = view.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0).clamp(4, 24);
-        for step in &view.steps {
-            if step.status == StepStatus::Pending && !self.steps.contains_key(&step.id) {
-                continue;
+        let texts = fitting(&begun(view), rows());
+        let texts: Vec<String> = texts.into_iter().map(coloured).collect();
+        while self.lines.len() > texts.len() {
+            if let Some(line) = self.lines.pop() {
+                self.screen.remove(&line);
             }
-            let line = self.steps.entry(step.id.clone()).or_insert_with(|| {
-                let style = ProgressStyle::with_template("{wide_msg}");
-                let line = ProgressBar::no_length();
-                line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                self.lines.add(line)
-            });
-            let text = step_line(step, width, now);
-            // These lines do not pass the stream that leaves colours out.
-            let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
-            line.set_message(if plain { anstream::adapter::strip_str(&text).to_string() } else { text });
+        }
+        while self.lines.len() < texts.len() {
+            let style = ProgressStyle::with_template("{wide_msg}");
+            let line = ProgressBar::no_length();
+            line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            self.lines.push(self.screen.add(line));
+        }
+        for (line, text) in self.lines.iter().zip(texts) {
+            line.set_message(text);
         }
     }
+
+    fn stand(&mut self) {
+        let Some(view) = self.newest.take() else { return };
+        // What cannot be cleared would stand there twice.
+        if self.screen.clear().is_ok() {
+            begun(&view).into_iter().for_each(|line| note(coloured(line.text)));
+        }
+        self.lines.clear();
+    }
+}
+
+/// The line of a step that has begun.
+struct Line {
+    text: String,
+    is_ended: bool,
+}
+
+fn begun(view: &RunView) -> Vec<Line> {
+    let now = clock::now();
+    let width = view.steps.iter().map(|step| step.id.chars().count()).max().unwrap_or(0).clamp(4, 24);
+    let begun = view.steps.iter().filter(|step| step.status != StepStatus::Pending || step.round > 0);
+    begun.map(|step| Line { text: step_line(step, width, now), is_ended: is_ended(step.status) }).collect()
+}
+
+fn is_ended(status: StepStatus) -> bool {
+    match status {
+        StepStatus::Succeeded | StepStatus::Failed | StepStatus::Skipped | StepStatus::Cancelled => true,
+        StepStatus::Pending
+        | StepStatus::Scheduled
+        | StepStatus::Running
+        | StepStatus::Gating
+        | StepStatus::Waiting
+        | StepStatus::Blocked => false,
+    }
+}
+
+/// The lines that a screen has room for: of too many, what goes on before what has ended, and of that the
+/// newest; the first line says how many are missing.
+fn fitting(lines: &[Line], rows: usize) -> Vec<String> {
+    let room = rows.saturating_sub(ROWS_KEPT).max(1);
+    if lines.len() <= room {
+        return lines.iter().map(|line| line.text.clone()).collect();
+    }
+    let mut order: Vec<usize> = (0..lines.len()).collect();
+    order.sort_by_key(|at| (lines[*at].is_ended, std::cmp::Reverse(*at)));
+    let mut shown: Vec<usize> = order.into_iter().take(room - 1).collect();
+    shown.sort_unstable();
+    let missing = format!("… {} more", super::format::count((lines.len() - shown.len()) as u64, "step"));
+    std::iter::once(missing).chain(shown.into_iter().map(|at| lines[at].text.clone())).collect()
+}
+
+/// Rows that lines leave alone: the command, and where the cursor rests.
+const ROWS_KEPT: usize = 2;
+
+fn rows() -> usize {
+    terminal_size::terminal_size_of(std::io::stderr()).map_or(24, |(_, height)| usize::from(height.0))
+}
+
+/// These lines do not pass the stream that leaves colours out.
+fn coloured(text: String) -> String {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+    if plain { anstream::adapter::strip_str(&text).to_string() } else { text }
 }
 
 /// The word for an event that a reader of plain lines wants to see.
@@ -149,4 +218,18 @@ fn word(name: &str) -> Option<&'static str> {
         "CancelRequested" => "cancel",
         _quiet => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_steps_than_rows_those_that_go_on_are_seen() {
+        let lines: Vec<Line> =
+            (0..10).map(|at| Line { text: at.to_string(), is_ended: ![2, 9].contains(&at) }).collect();
+        assert_eq!(fitting(&lines, 12).len(), 10);
+        assert_eq!(fitting(&lines, 7), ["… 6 steps more", "2", "7", "8", "9"]);
+        assert_eq!(fitting(&lines, 1), ["… 10 steps more"]);
+    }
 }

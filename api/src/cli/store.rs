@@ -1,8 +1,8 @@
 //! `store`: info, verify, repair, adopt.
 
 use everfold_engine::id::Position;
-use everfold_engine::store::{Progress, SledOptions};
 use everfold_engine::store::repair::{self, RepairError, RepairPlan};
+use everfold_engine::store::{Progress, SledOptions};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -53,7 +53,14 @@ async fn info(context: &Context) -> Result<u8, Fault> {
         ("takes writes", text(&info["writability"])),
         ("runs", text(&info["runs"])),
         ("events", text(&info["position"])),
-        ("journal", format!("{} in {}", size("journal_bytes"), count(files["segments"].as_u64().unwrap_or(0), "segment"))),
+        (
+            "journal",
+            format!(
+                "{} in {}",
+                size("journal_bytes"),
+                count(files["segments"].as_u64().unwrap_or(0), "segment")
+            ),
+        ),
         ("index", size("index_bytes")),
         ("blobs", size("blobs_bytes")),
     ];

@@ -52,7 +52,7 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
                     "interrupted: run {0} stays as it is; go on with: {1} resume {0}   (Ctrl-C again cancels it)",
                     run.short_id, context.program
                 );
-                progress.finish();
+                progress.interrupt();
                 note(once_more);
                 let again = tokio::time::timeout(SECOND_INTERRUPT, interrupts.next()).await;
                 if again != Ok(Interrupted::ByPerson) {
@@ -145,8 +145,7 @@ pub(crate) fn ending(view: &RunView, program: &str) -> String {
     let mut lines = vec![format!("run {} {status}{took}", view.short_id)];
     if let Some(failure) = &view.failure {
         let place = failure.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
-        let said =
-            super::format::failure(failure.kind.as_str(), failure.code.as_deref(), &failure.message);
+        let said = super::format::failure(failure.kind.as_str(), failure.code.as_deref(), &failure.message);
         lines.push(format!("  {place}{said}"));
         for line in failure.detail.iter().flat_map(|detail| detail.lines()) {
             lines.push(format!("  | {}", super::format::cut(line, 200)));

@@ -70,7 +70,6 @@ impl From<Refusal> for Fault {
             Refusal::NotStarted => Code::NoRun,
             Refusal::Ended(_) => Code::Ended,
             Refusal::InvalidInput(_) => Code::BadInput,
-            Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
             Refusal::UnknownStep(_) => Code::NoStep,
             Refusal::NotAsking(_) => Code::NoTask,
             Refusal::Superseded(_) => Code::Superseded,
@@ -92,6 +91,7 @@ impl From<Refusal> for Fault {
                 ),
             Refusal::CommentNeeded { .. } => fault.hint("add -m TEXT"),
             Refusal::SeveralBlocked(_) => fault.hint("name the step"),
+            Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
             Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => {
                 fault.hint("`everfold show RUN` says what it waits for")

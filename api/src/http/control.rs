@@ -28,10 +28,7 @@ pub(crate) struct ReasonBody {
 }
 
 /// `POST /runs/{id}/cancel|pause|resume`: all take a reason, and nothing else.
-pub(crate) fn with_reason(
-    verb: &'static str,
-    kind: fn(Option<String>) -> InputKind,
-) -> MethodRouter<App> {
+pub(crate) fn with_reason(verb: &'static str, kind: fn(Option<String>) -> InputKind) -> MethodRouter<App> {
     axum::routing::post(
         move |app: State<App>,
               caller: Caller,

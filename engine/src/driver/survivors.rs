@@ -70,11 +70,7 @@ fn names(wanted: &[PathBuf], folder: &Path) -> bool {
 }
 
 /// The folders of all that the run's durable state wants to be in progress, or to be stopped.
-async fn wanted(
-    layout: &Layout,
-    shards: &[mpsc::WeakSender<Message>],
-    run: RunId,
-) -> Option<Vec<PathBuf>> {
+async fn wanted(layout: &Layout, shards: &[mpsc::WeakSender<Message>], run: RunId) -> Option<Vec<PathBuf>> {
     let (sender, seen) = oneshot::channel();
     let layout = layout.clone();
     let look = Box::new(move |state: Result<&RunState, _>| {

@@ -50,14 +50,23 @@ fn a_running_store_is_verified_beside_its_work() {
             }
         });
         for _ in 0..5 {
-            let report = everfold_engine::store::verify::verify_open(store.clone(), Box::new(NoMeaning), std::sync::Arc::new(|_| {}))
-                .await
-                .unwrap();
+            let report = everfold_engine::store::verify::verify_open(
+                store.clone(),
+                Box::new(NoMeaning),
+                std::sync::Arc::new(|_| {}),
+            )
+            .await
+            .unwrap();
             assert_eq!(report.faults, []);
         }
         writing.await.unwrap();
-        let report =
-            everfold_engine::store::verify::verify_open(store.clone(), Box::new(NoMeaning), std::sync::Arc::new(|_| {})).await.unwrap();
+        let report = everfold_engine::store::verify::verify_open(
+            store.clone(),
+            Box::new(NoMeaning),
+            std::sync::Arc::new(|_| {}),
+        )
+        .await
+        .unwrap();
         assert_eq!((report.faults, report.events), (vec![], 600));
         assert_eq!(store.info().position, Position(600));
     });

@@ -24,7 +24,7 @@ fn a_run_that_fails_gives_1_and_says_where_and_what_next() {
     scratch.write("bad.yaml", "name: bad\nsteps:\n  - id: broken\n    command: echo oops >&2; exit 3\n");
     let done = scratch.run(&["run", "./bad.yaml"]);
     assert_eq!(done.code, 1, "{done:?}");
-    assert!(done.out.contains("broken: exit: exit 3\n  | oops"), "{}", done.out);
+    assert!(done.out.contains("broken: exit 3\n  | oops"), "{}", done.out);
     let short = scratch.short("@");
     assert!(done.out.contains(&format!("everfold logs {short} broken")), "{}", done.out);
     assert_eq!(scratch.run(&["logs", &short, "broken"]).out, "oops\n");

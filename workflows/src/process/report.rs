@@ -256,9 +256,7 @@ fn read_into(
     let output = match (&request.outputs.json, output) {
         // Where the program says that it failed, or its protocol breaks off, nothing that is read elsewhere
         // makes it good.
-        (Some(_), Err(failure))
-            if failure.kind != FailureKind::Validation =>
-        {
+        (Some(_), Err(failure)) if failure.kind != FailureKind::Validation => {
             return Err(failure);
         }
         (_, output) => match output::declared(&request.outputs, &said, &request.workdir.path)? {

@@ -16,8 +16,8 @@ use everfold_engine::execution::Survivors;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::attach::{cancel, is_held};
 use super::Processes;
+use super::attach::{cancel, is_held};
 use crate::shim::os;
 use crate::shim::protocol::{EXIT, MARK_VARIABLE, REQUEST, STARTED};
 
@@ -37,7 +37,8 @@ impl ProcessSurvivors {
 
 impl Survivors for ProcessSurvivors {
     fn living(&self, attempts: PathBuf) -> BoxFuture<'static, Vec<PathBuf>> {
-        async move { tokio::task::spawn_blocking(move || living(&attempts)).await.unwrap_or_default() }.boxed()
+        async move { tokio::task::spawn_blocking(move || living(&attempts)).await.unwrap_or_default() }
+            .boxed()
     }
 
     fn end(&self, folder: PathBuf) -> BoxFuture<'static, ()> {
@@ -63,9 +64,9 @@ fn folders_of(pid: i32) -> impl Iterator<Item = PathBuf> {
         _ => None,
     };
     let environ = read("environ");
-    let mark = environ.split(|byte| *byte == 0).find_map(|variable| {
-        variable.strip_prefix(MARK_VARIABLE.as_bytes())?.strip_prefix(b"=").map(path)
-    });
+    let mark = environ
+        .split(|byte| *byte == 0)
+        .find_map(|variable| variable.strip_prefix(MARK_VARIABLE.as_bytes())?.strip_prefix(b"=").map(path));
     supervised.into_iter().chain(mark)
 }
 
