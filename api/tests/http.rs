@@ -148,6 +148,39 @@ async fn s10_a_repeated_write_gets_the_first_answer_and_another_body_422() {
 }
 
 #[tokio::test]
+async fn s10_a_repeated_write_to_a_run_that_has_moved_on_gets_the_first_answer() {
+    let api = Api::new();
+    let run = api.asking().await;
+    let task = format!("/api/v1/inbox/{run}:ok:1");
+    let cancel = format!("/api/v1/runs/{run}/cancel");
+    for (path, body, key, after) in [
+        (&task, json!({ "decision": "approve" }), "vote", "succeeded"),
+        (&cancel, json!({}), "too late", "succeeded"),
+    ] {
+        let headers = [("idempotency-key", key)];
+        let send = |body: Value| api.send("POST", path, &headers, body.to_string());
+        let first = send(body.clone()).await;
+        let (status, position) = (first.status(), first.headers().get("everfold-position").cloned());
+        api.until(&run, after).await;
+        let again = send(body).await;
+        assert_eq!((again.status(), again.headers().get("everfold-position").cloned()), (status, position));
+        let (status, problem) = read(send(json!({ "decision": "reject" })).await).await;
+        assert!(status == 422, "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn store_verify_says_how_far_it_is_where_that_is_wanted() {
+    let api = Api::new();
+    let answer = api.send("GET", "/api/v1/store/verify?progress=true", &[], Body::empty()).await;
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    let last: Value =
+        serde_json::from_slice(bytes.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!(last["sound"], true);
+    assert_eq!(api.get("/api/v1/store/verify?progess=true").await.0, 422);
+}
+
+#[tokio::test]
 async fn l19_a_decision_is_taken_once_and_another_is_refused() {
     let api = Api::new();
     let run = api.asking().await;

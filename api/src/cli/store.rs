@@ -50,7 +50,13 @@ async fn info(context: &Context) -> Result<u8, Fault> {
                 "no: it is a copy; `store adopt` lets it".to_owned()
             },
         ),
-        ("takes writes", text(&info["writability"])),
+        (
+            "takes writes",
+            match info["writability"]["read_only"].as_str() {
+                Some(reason) => format!("no: {reason}"),
+                None => text(&info["writability"]),
+            },
+        ),
         ("runs", text(&info["runs"])),
         ("events", text(&info["position"])),
         (
@@ -208,14 +214,25 @@ fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> Str
     for (first, last) in &plan.lost {
         text.push_str(&format!("lost    positions {first} to {last}\n"));
     }
-    if plan.steps.is_empty() {
+    if plan.steps.is_empty() && plan.damage.is_empty() && plan.lost.is_empty() {
         return text + "nothing need be repaired\n";
+    }
+    if !plan.lost.is_empty() {
+        text.push_str(&match from_sled {
+            false => format!(
+                "the journal alone does not hold them\n\nnext\n  {program} store repair --from-sled   # says what the index can restore\n"
+            ),
+            true => "neither journal nor index holds them: restore a copy that does\n".to_owned(),
+        });
+        return text;
     }
     let word = if done { "did   " } else { "would " };
     plan.steps.iter().for_each(|step| text.push_str(&format!("{word}  {step}\n")));
     if !done {
         let from = if from_sled { " --from-sled" } else { "" };
         text.push_str(&format!("\nnext\n  {program} store repair{from} --yes   # copy the folder first\n"));
+    } else {
+        text.push_str(&format!("\nnext\n  {program} store verify\n"));
     }
     text
 }

@@ -103,6 +103,28 @@ fn pipelines_say_what_they_want_and_their_graph_is_a_document_too() {
     assert!(picture["graph"].as_str().unwrap().starts_with("<svg"), "{picture}");
 }
 
+#[test]
+fn a_damaged_journal_is_repaired_by_typing_what_each_answer_says() {
+    let scratch = Scratch::new();
+    scratch
+        .write("p.yaml", "name: p\nsteps:\n  - { id: a, command: echo a }\n  - { id: b, command: echo b }\n");
+    said(&scratch.run(&["run", "./p.yaml"]), 0, &[]);
+    let before = scratch.run(&["events", "@", "--json"]).out;
+    let segment = scratch.data().join("journal/0000000001.segment");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
+    bytes[groups[1] + 100] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    said(&scratch.run(&["show"]), 7, &["everfold store verify"]);
+    said(&scratch.run(&["store", "verify"]), 7, &["everfold store repair"]);
+    said(&scratch.run(&["store", "repair"]), 0, &["lost    positions", "store repair --from-sled "]);
+    said(&scratch.run(&["store", "repair", "--from-sled"]), 0, &["would ", "repair --from-sled --yes"]);
+    said(&scratch.run(&["store", "repair", "--from-sled", "--yes"]), 0, &["did ", "everfold store verify"]);
+    said(&scratch.run(&["store", "verify"]), 0, &["there is no index", "as it was written"]);
+    assert_eq!(scratch.run(&["events", "@", "--json"]).out, before);
+    said(&scratch.run(&["store", "repair"]), 0, &["nothing need be repaired"]);
+}
+
 /// Programs that speak as the real ones do, without what they cost.
 fn with_agents(mode: &str) -> Scratch {
     use std::os::unix::fs::PermissionsExt as _;

@@ -201,11 +201,17 @@ pub fn verify_folder(
     {
         report.fault(Fault::Index { what: "its files are not what they were at the close".into() });
     }
+    let is_to_come = known.as_ref().is_some_and(|mark| matches!(mark.index, IndexState::Building))
+        && !folder.join(INDEX_FOLDER).exists();
     // On a copy: opening sled changes its files, and a damaged one most of all.
-    let copied = IndexCopy::make(folder, options.cache_bytes);
+    let copied = (!is_to_come).then(|| IndexCopy::make(folder, options.cache_bytes));
     let index = match &copied {
-        Ok(copy) => Some(&copy.index),
-        Err(what) => {
+        None => {
+            report.notes.push("there is no index, as after a repair: the next start builds it".into());
+            None
+        }
+        Some(Ok(copy)) => Some(&copy.index),
+        Some(Err(what)) => {
             report.fault(Fault::Index { what: what.clone() });
             None
         }
