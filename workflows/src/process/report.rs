@@ -257,7 +257,7 @@ fn read_into(
         // Where the program says that it failed, or its protocol breaks off, nothing that is read elsewhere
         // makes it good.
         (Some(_), Err(failure)) if failure.kind != FailureKind::Validation => {
-            return Err(failure);
+            return Err(failure.into());
         }
         (_, output) => match output::declared(&request.outputs, &said, &request.workdir.path)? {
             Some(declared) => declared,
