@@ -3,6 +3,7 @@
 //! Law: a picture is a function of the definition alone; equal definitions give equal bytes. The SVG
 //! holds no script and loads nothing.
 
+mod about;
 mod layout;
 mod sketch;
 mod svg;

@@ -1,9 +1,10 @@
 //! What a picture shows of a definition, before it is placed.
 
 use everfold_engine::definition::{
-    Definition, Gate, Member, Probe, Route, RouteMax, RouteTo, Routes, Setting, Step, Task, Wait, Work,
+    Definition, FinishStatus, Gate, Join, Member, Probe, Route, RouteMax, RouteTo, Routes, Setting, Step,
+    Task, Wait, Work,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A step as a box.
 pub(super) struct Box {
@@ -15,7 +16,7 @@ pub(super) struct Box {
     pub(super) notes: Vec<String>,
     pub(super) gates: Vec<GateLine>,
     /// What follows the work itself, where the file says: cause and route.
-    pub(super) routes: Vec<(&'static str, String)>,
+    pub(super) routes: Vec<(String, String)>,
     pub(super) standby: bool,
     /// It belongs to `on_finish`.
     pub(super) finish: bool,
@@ -27,7 +28,12 @@ pub(super) enum Kind {
     Command,
     Agent,
     Function,
+    /// A request to a service.
+    Http,
+    /// A child run.
+    Run,
     Approval,
+    Question,
     Wait,
     /// Gates only.
     Gates,
@@ -50,11 +56,20 @@ pub(super) struct Back {
 pub(super) struct Sketch {
     pub(super) name: String,
     pub(super) description: String,
+    /// What surrounds the steps: triggers, the key, slots, budgets, signals, notices.
+    pub(super) about: Vec<String>,
     /// Steps in the order of the file, then those of `on_finish`.
     pub(super) boxes: Vec<Box>,
     /// Needs: from, to.
     pub(super) arrows: Vec<(usize, usize)>,
     pub(super) backs: Vec<Back>,
+}
+
+impl Kind {
+    /// Whether people are asked.
+    pub(super) fn is_person(self) -> bool {
+        matches!(self, Self::Approval | Self::Question)
+    }
 }
 
 impl Sketch {
@@ -63,6 +78,7 @@ impl Sketch {
         let mut sketch = Self {
             name: definition.name.clone(),
             description: definition.description.clone(),
+            about: super::about::about(definition),
             boxes: definition.steps.iter().map(|step| describe(step, false)).collect(),
             arrows: Vec::new(),
             backs: Vec::new(),
@@ -93,15 +109,31 @@ impl Sketch {
 /// The routes of a step with what causes them.
 fn all_routes(step: &Step) -> Vec<(String, &Routes)> {
     let mut routes = vec![("success".to_owned(), &step.on_success), ("failure".to_owned(), &step.on_fail)];
-    if let Some(Work::Approval(approval)) = &step.work {
-        routes.push(("rejected".to_owned(), &approval.on_reject));
-    }
+    routes.extend(own_routes(step).into_iter().map(|(cause, route)| (cause.to_owned(), route)));
+    routes.extend(step.on_signal.iter().map(|(name, route)| (format!("signal {name}"), route)));
     for gate in &step.gates {
         routes.push((gate.id.clone(), &gate.on_fail));
         if let Some(poll) = &gate.poll {
             routes.push((format!("{} over", gate.id), &poll.on_timeout));
         }
     }
+    routes
+}
+
+/// The routes that belong to the kind of work.
+fn own_routes(step: &Step) -> Vec<(&'static str, &Routes)> {
+    let mut routes = match &step.work {
+        Some(Work::Approval(approval)) => vec![
+            ("rejected", &approval.on_reject),
+            ("changes", &approval.on_changes),
+            ("expired", &approval.on_expire),
+        ],
+        Some(Work::Question(question)) => vec![("expired", &question.on_expire)],
+        Some(Work::Wait(wait)) => vec![("over", &wait.on_timeout)],
+        Some(Work::Task(_)) | None => Vec::new(),
+    };
+    routes.extend(step.ask.as_ref().map(|ask| ("unanswered", &ask.on_expire)));
+    routes.retain(|(_, routes)| !routes.is_empty());
     routes
 }
 
@@ -140,7 +172,7 @@ fn describe(step: &Step, finish: bool) -> Box {
         Some(Work::Question(question)) => {
             let roles =
                 if question.roles.is_empty() { "anyone".to_owned() } else { question.roles.join(", ") };
-            (Kind::Approval, format!("question to {roles}"))
+            (Kind::Question, format!("question to {roles}"))
         }
         Some(Work::Wait(wait)) => (Kind::Wait, format!("wait {}", wait_words(wait))),
     };
@@ -152,18 +184,23 @@ fn describe(step: &Step, finish: bool) -> Box {
         let name = foreach.name.as_deref().unwrap_or("item");
         notes.push(format!("for each {name} in {}", one_line(&json_text(foreach.items.source()))));
     }
-    let gates = step.gates.iter().map(|gate| gate_line(gate, step)).collect();
-    let mut routes = Vec::new();
-    if let Some(Work::Approval(approval)) = &step.work
-        && !approval.on_reject.is_empty()
-    {
-        routes.push(("rejected", route_words(&approval.on_reject)));
+    if step.join == Join::Any {
+        notes.push("as soon as one of its needs succeeded".to_owned());
     }
+    if let Some(deadline) = &step.deadline {
+        notes.push(format!("each round within {}", setting(deadline)));
+    }
+    let gates = step.gates.iter().map(|gate| gate_line(gate, step)).collect();
+    let mut routes: Vec<(String, String)> =
+        own_routes(step).into_iter().map(|(cause, routes)| (cause.to_owned(), route_words(routes))).collect();
     if !step.on_fail.is_empty() && step.work.is_some() {
-        routes.push(("failed", route_words(&step.on_fail)));
+        routes.push(("failed".to_owned(), route_words(&step.on_fail)));
     }
     if !step.on_success.is_empty() {
-        routes.push(("succeeded", route_words(&step.on_success)));
+        routes.push(("succeeded".to_owned(), route_words(&step.on_success)));
+    }
+    for (name, signal) in &step.on_signal {
+        routes.push((format!("signal {name}"), route_words(signal)));
     }
     Box { id: step.id.to_string(), kind, summary, notes, gates, routes, standby: step.standby, finish }
 }
@@ -177,8 +214,15 @@ fn task_words(task: &Task) -> (Kind, String) {
             (Kind::Agent, who.map_or_else(|| "agent".to_owned(), |who| format!("agent {who}")))
         }
         Task::FUNCTION => (Kind::Function, text("name").unwrap_or_else(|| "function".to_owned())),
+        Task::HTTP => (Kind::Http, request_words(spec)),
+        Task::RUN => (Kind::Run, format!("run {}", text("pipeline").unwrap_or_default())),
         _ => (Kind::Command, format!("$ {}", command_line(spec))),
     }
+}
+
+fn request_words(spec: &Value) -> String {
+    let part = |key: &str| spec.get(key).and_then(Value::as_str).unwrap_or_default();
+    one_line(&format!("{} {}", part("method"), part("url")))
 }
 
 /// A command in one line, with expressions as they were written.
@@ -217,20 +261,21 @@ fn probe_words(probe: &Probe) -> String {
         Probe::All(of) => format!("all of {}", members(of)),
         Probe::Any(of) => format!("any of {}", members(of)),
         Probe::Not(of) => format!("not {}", probe_words(&of.probe)),
-        Probe::AtLeast { n, of } => format!("{n} of {}", members(of)),
+        Probe::AtLeast { n, of } => format!("{} of {}", setting(n), members(of)),
         Probe::Expression(expr) => one_line(expr.source()),
         Probe::Task(task) if task.kind == Task::COMMAND => format!("$ {}", command_line(task.spec.source())),
+        Probe::Task(task) if task.kind == Task::HTTP => request_words(task.spec.source()),
         Probe::Task(task) => {
+            const TELLING: [&str; 7] = ["file", "exists", "glob", "name", "path", "sha", "pr"];
             let spec = task.spec.source();
-            let file =
-                ["file", "exists", "glob"].into_iter().find_map(|key| spec.get(key).and_then(Value::as_str));
-            file.map_or_else(|| task.kind.clone(), |file| format!("{} {}", task.kind, one_line(file)))
+            let what = TELLING.into_iter().find_map(|key| spec.get(key).and_then(Value::as_str));
+            what.map_or_else(|| task.kind.clone(), |what| format!("{} {}", task.kind, one_line(what)))
         }
     }
 }
 
 /// Routes in words: `rework build ×3, else block`.
-fn route_words(routes: &Routes) -> String {
+pub(super) fn route_words(routes: &Routes) -> String {
     let words: Vec<String> = routes.0.iter().map(one_route).collect();
     if words.is_empty() { "fail".to_owned() } else { words.join(" | ") }
 }
@@ -241,29 +286,36 @@ fn one_route(route: &Route) -> String {
         RouteTo::Continue => "continue".to_owned(),
         RouteTo::Block => "block".to_owned(),
         RouteTo::Fail { .. } => "fail".to_owned(),
-        RouteTo::Finish(_) => "finish".to_owned(),
+        RouteTo::Finish(FinishStatus::Succeeded) => "finish: succeeded".to_owned(),
+        RouteTo::Finish(FinishStatus::Failed) => "finish: failed".to_owned(),
+        RouteTo::Finish(FinishStatus::Cancelled) => "finish: cancelled".to_owned(),
         RouteTo::Approve => "approve".to_owned(),
         RouteTo::Reject => "reject".to_owned(),
         RouteTo::Changes => "changes".to_owned(),
         RouteTo::Answer(_) => "answer".to_owned(),
         RouteTo::Recheck => "recheck".to_owned(),
-        RouteTo::Unblock(_) => "unblock".to_owned(),
+        RouteTo::Unblock(decision) => format!("unblock: {}", json_text(&json!(decision))),
         RouteTo::Ignore => "ignore".to_owned(),
-        RouteTo::Rework(step) if route.max == Some(RouteMax::Unlimited) => format!("rework {step}"),
-        RouteTo::Rework(step) => format!("rework {step} {}, then {then}", times(route)),
+        RouteTo::Rework(step) => {
+            let held = if route.hold { " when a person says so" } else { "" };
+            match route.max {
+                Some(RouteMax::Unlimited) => format!("rework {step}{held}"),
+                _ => format!("rework {step} {}{held}, then {then}", times(route)),
+            }
+        }
     }
 }
 
-fn setting<T: serde::Serialize>(setting: &Setting<T>) -> String {
+pub(super) fn setting<T: serde::Serialize>(setting: &Setting<T>) -> String {
     json_text(&serde_json::to_value(setting).unwrap_or_default())
 }
 
-fn json_text(value: &Value) -> String {
+pub(super) fn json_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The first line of a text, at most 36 characters of it.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     const CHARS_MAX: usize = 36;
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let first = lines.next().unwrap_or_default();

@@ -139,14 +139,15 @@ impl Svg {
             Kind::Command => "command",
             Kind::Agent => "agent",
             Kind::Function => "function",
-            Kind::Approval => "approval",
+            Kind::Http | Kind::Run => "function",
+            Kind::Approval | Kind::Question => "approval",
             Kind::Wait => "wait",
             Kind::Gates => "gates",
         };
         let Rect { x, y, width, height } = rect;
         self.line(&format!("<g class=\"step{}\">", if step.standby { " standby" } else { "" }));
         self.line(&format!("<title>{}</title>", escape(&tooltip(step))));
-        if step.kind == Kind::Approval {
+        if step.kind.is_person() {
             // A person stands here: a box with cut corners.
             let cut = 14.0;
             self.line(&format!(
@@ -161,7 +162,7 @@ impl Svg {
         }
         let (dot_x, dot_y) = (x + 18.0, y + 19.0);
         match step.kind {
-            Kind::Approval | Kind::Gates => self.line(&format!(
+            Kind::Approval | Kind::Question | Kind::Gates => self.line(&format!(
                 "<path class=\"{class}\" d=\"M{dot_x:.1} {:.1} l6 6 l-6 6 l-6 -6 z\"/>",
                 dot_y - 6.0
             )),

@@ -14,6 +14,9 @@ pub fn text(definition: &Definition) -> String {
     let about =
         if sketch.description.is_empty() { String::new() } else { format!(": {}", sketch.description) };
     drawing.row(&format!("{}{about}", sketch.name));
+    for line in &sketch.about {
+        drawing.row(&format!("  {line}"));
+    }
     drawing.row("");
     let width = sketch.boxes.iter().map(|step| step.id.chars().count()).max().unwrap_or(0);
     for at in order(&sketch) {
@@ -54,7 +57,7 @@ fn order(sketch: &Sketch) -> Vec<usize> {
 fn mark(step: &Box) -> char {
     match (step.standby, step.kind) {
         (true, _) => '○',
-        (_, Kind::Approval) => '◆',
+        (_, kind) if kind.is_person() => '◆',
         (_, Kind::Gates) => '◇',
         _ => '●',
     }

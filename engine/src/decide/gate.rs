@@ -11,7 +11,7 @@ use super::ready::render_texts;
 use super::refusal::Refusal;
 use super::route::{self, Next, Place};
 use super::scope::RunScope;
-use crate::definition::{Gate, Poll, Probe, Routes, Span, Step};
+use crate::definition::{Gate, Poll, Probe, Routes, Setting, Span, Step};
 use crate::event::{BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled, TimerId, TimerKind, TimerSet};
 use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
@@ -21,8 +21,29 @@ use crate::policy::{self, EVALUATOR, Judgement, Verdict};
 use crate::state::{GateVerdict, Key, RunState};
 
 /// How a gate asks again that does not say.
-static POLL_DEFAULT: Poll =
-    Poll { every: Span(Duration::from_secs(10)), max: Some(3), span: None, on_timeout: Routes(Vec::new()) };
+static POLL_DEFAULT: Poll = Poll {
+    every: Setting::Fixed(Span(Duration::from_secs(10))),
+    max: Some(Setting::Fixed(3)),
+    span: None,
+    on_timeout: Routes(Vec::new()),
+};
+
+/// A poll's numbers, computed.
+struct Bounds {
+    every: Span,
+    max: Option<u32>,
+    span: Option<Span>,
+}
+
+impl Bounds {
+    fn of(poll: &Poll, scope: &RunScope<'_>) -> Result<Self, EvalError> {
+        Ok(Self {
+            every: poll.every.resolve(scope)?,
+            max: poll.max.as_ref().map(|max| max.resolve(scope)).transpose()?,
+            span: poll.span.as_ref().map(|span| span.resolve(scope)).transpose()?,
+        })
+    }
+}
 
 /// Findings are cut here: they go into a prompt.
 const FINDINGS_CHARS_MAX: usize = 16 * 1024;
@@ -331,22 +352,27 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
     let key = Key::step(at);
     let id = draft.state.attempt_id(key);
     let now = draft.meta.at;
-    let next_at = now.plus(poll.every.0);
-    let has_probes = poll.max.is_none_or(|max| judging.polls < max);
-    let has_time =
-        poll.span.is_none_or(|span| judging.since.is_none_or(|since| next_at <= since.plus(span.0)));
-    let is_bounded = poll.max.is_some() || poll.span.is_some() || judging.polls < 3;
-    if !permanent && has_probes && has_time && is_bounded {
-        let timer = TimerId { id, kind: TimerKind::Poll, name: gate.id.clone() };
-        draft.record(TimerSet { timer, at: next_at });
-        return Ok(());
+    let bounds = scope(draft.state, draft.loaded, at, gate, judging.probe_no)
+        .and_then(|scope| Bounds::of(poll, &scope));
+    let bounds = settled(bounds)?;
+    if let Ok(bounds) = &bounds {
+        let next_at = now.plus(bounds.every.0);
+        let has_probes = bounds.max.is_none_or(|max| judging.polls < max);
+        let has_time =
+            bounds.span.is_none_or(|span| judging.since.is_none_or(|since| next_at <= since.plus(span.0)));
+        let is_bounded = bounds.max.is_some() || bounds.span.is_some() || judging.polls < 3;
+        if !permanent && has_probes && has_time && is_bounded {
+            let timer = TimerId { id, kind: TimerKind::Poll, name: gate.id.clone() };
+            draft.record(TimerSet { timer, at: next_at });
+            return Ok(());
+        }
     }
     let probes = judging.polls;
-    let message = format!(
-        "gate “{}” has no verdict after {probes} probe{}",
-        gate.id,
-        if probes == 1 { "" } else { "s" }
-    );
+    let many = if probes == 1 { "" } else { "s" };
+    let message = match bounds {
+        Ok(_) => format!("gate “{}” has no verdict after {probes} probe{many}", gate.id),
+        Err(broken) => format!("gate “{}” cannot ask again: {}", gate.id, broken.message),
+    };
     let mut failure = Failure::new(FailureKind::Gate, message)
         .with_hint("look at what the last probe said in the run's events; unblock with recheck, retry, proceed, skip or fail");
     failure.code.clone_from(&gate.code);

@@ -70,9 +70,9 @@ codes! {
         "The value has the right type, but not one of the allowed forms: an id is `[a-z0-9][a-z0-9_-]{0,63}`, a duration a whole number with \
          ms, s, m, h or d, and some fields take only certain words. The message lists them.";
     TooSmall = "EF0110", Error, "a number below its least value",
-        "`attempts`, `max_rounds`, `quorum` and `max_in_flight` count things that happen at least once.";
+        "`attempts`, `max_rounds`, `quorum`, `max_in_flight` and the `limit` of `concurrency` count things that happen at least once; pauses are more than nothing.";
     Empty = "EF0111", Error, "a step with neither work nor gate",
-        "A step has at most one kind of work (`command`, `agent`, `function`, `approval`, `wait`) and any number of gates, at least one of the two.";
+        "A step has at most one kind of work (`command`, `agent`, `function`, `http`, `run`, `approval`, `question`, `wait`) and any number of gates, at least one of the two.";
     TwoWorks = "EF0112", Error, "a step with two kinds of work",
         "A step has at most one kind of work. Make two steps of it: the second one needs the first.";
     DuplicateStep = "EF0113", Error, "two steps with one id",
@@ -90,18 +90,20 @@ codes! {
         "`rework` goes back: to the step itself, or to one that it needs, directly or not. Otherwise the step would not be judged again. \
          For a standby helper, add it to the `needs` of the step whose gate names it.";
     Unbounded = "EF0119", Error, "a loop without an end",
-        "`max: unlimited` is allowed where a person takes part in each turn (a rejected approval, or an approval between the target and the route), \
-         or where the target has `max_rounds`. A poll needs `max` or `for`.";
+        "`max: unlimited` is allowed where a person takes part in each turn (a rejected approval, `hold: true`, or an approval or question between the target and \
+         the route), or where the target has `max_rounds`. A poll needs `max` or `for`.";
     DuplicateGate = "EF0120", Error, "two gates with one id in a step",
         "A gate's id defaults to its probe's name; with two gates of a kind, give them ids of their own.";
     Probes = "EF0121", Error, "a gate without exactly one probe",
-        "A gate has exactly one probe: `expression`, `command`, `file`, `frontmatter` or `diff`. Make several gates; they run in order.";
+        "A gate has exactly one probe: `expression`, `command`, `file`, `frontmatter`, `tests`, `diff`, `http`, `ci`, `mergeable`, `runs`, `config` or `function`. \
+         Several gates run in order; several probes judged together stand in `all`, `any`, `not` or `at_least`.";
     Expression = "EF0122", Error, "an expression that does not compile",
         "Expressions are CEL. They stand bare in `when`, `policy` and `expression`, and as `${…}` inside texts. `$${` is a literal `${`. \
          An expression has at most 4 KiB, 2,000 parts and 32 levels.";
     UnknownName = "EF0123", Error, "an unknown name in an expression",
-        "Which names exist depends on the place: `input run steps step workspace attempt rework` for steps, `item`, `index` and the name of `as` \
-         under `foreach`, `output` in gates and routes, `evidence` and `gate` in policies, `failure` in `on_fail`. \
+        "Which names exist depends on the place: `input config run steps step workspace attempt answers rework` for steps, `item`, `index` and the name of `as` \
+         under `foreach`, `output` in gates and routes, `evidence` and `gate` in policies, `failure` in `on_fail`, `signal` in `on_signal` and `match`, `answer` in `accept`, \
+         `event` and `actor` in triggers and notices. What is computed before the run has steps sees only `input config run`. \
          In a shell string `${NAME}` is an expression, too: the shell's own variable is `$NAME` or `$${NAME}`.";
     UnknownField = "EF0124", Error, "an unknown field in an expression",
         "A step has `status output outputs round rounds attempts failure gates commit stage role last`; `outputs` has the names that the step declares; \
@@ -126,7 +128,7 @@ codes! {
         "`in` is a list, or one whole `${…}` that gives a list: `in: \"${input.platforms}\"`.";
     OnFinish = "EF0131", Error, "something that `on_finish` cannot have",
         "Steps of `on_finish` run one after the other however the run ends. No person is there to decide and nothing can be reworked any more: \
-         approvals, `rework` and `block`, `needs` and `standby` have no place there.";
+         approvals, questions, `rework` and `block`, `on_signal`, `needs` and `standby` have no place there.";
     File = "EF0132", Error, "a file that cannot be read",
         "Paths in a pipeline file are relative to it. A prompt that is meant as text, not as a path, has white space or more than one line.";
     Schema = "EF0133", Error, "a JSON Schema that is none",
@@ -135,6 +137,15 @@ codes! {
         "Patterns are regular expressions without back-references and look-around, so that they run in linear time.";
     Combination = "EF0135", Error, "keys that do not go together",
         "One of the keys has no effect or no meaning beside the other one. The message says which.";
+    Secret = "EF0136", Error, "a secret where it would be recorded",
+        "Secrets stand only in `env` and `secrets` of a step, in the `headers` of `http` and in `with`; everywhere else their values would come into the history. \
+         Give the process a variable: `secrets: [TOKEN]`, or `env: { AUTH: \"Bearer ${secrets.TOKEN}\" }`.";
+    SignalRoute = "EF0137", Error, "a route that a signal cannot take here",
+        "`approve`, `reject` and `changes` decide the step's approval, `answer` answers its question or what its work asked, `recheck` judges its gates again, \
+         `unblock` decides on the blocked step: each stands in the `on_signal` of a step that has this, and nowhere else. \
+         The pipeline's own `on_signal` belongs to no step: there a signal reworks a step, ends the run, or is ignored.";
+    DuplicateId = "EF0138", Error, "two of a kind with one id",
+        "Budgets, notices and the parts of a question are told apart by their ids: what was spent, sent or answered is recorded under them.";
     UnusedKind = "EF0181", Warning, "a code that looks like a kind of failure",
         "`retry.only` takes kinds of failures (error exit crash timeout lost spawn validation gate rejected budget cancelled dependency conflict) and own codes. \
          The word is none of the kinds, so it is taken for a code; if you meant a kind, correct it.";

@@ -26,30 +26,16 @@ pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked
     let pipeline = root.as_ref().and_then(|root| reader.pipeline(root));
     let mut definition = None;
     if let Some(mut pipeline) = pipeline {
-        let upstream = check::graph(&mut reader, &mut pipeline.drafts, pipeline.workspace.as_ref());
-        let declared = (pipeline.input.as_ref(), pipeline.workspace.is_some());
-        check::names(&mut reader, &pipeline.drafts, declared, upstream.as_ref());
+        let upstream =
+            check::graph(&mut reader, &mut pipeline.drafts, pipeline.definition.workspace.as_ref());
+        check::signals(&mut reader, &pipeline.drafts);
+        check::names(&mut reader, &pipeline, upstream.as_ref());
         let (finish, steps): (Vec<_>, Vec<_>) = pipeline.drafts.into_iter().partition(|draft| draft.finish);
-        definition = pipeline.name.map(|name| Definition {
-            name,
-            description: pipeline.description,
-            input: pipeline.input,
-            config: Default::default(),
-            key: None,
-            admit: Default::default(),
-            concurrency: Vec::new(),
-            budgets: Vec::new(),
-            secrets: Default::default(),
-            triggers: Vec::new(),
-            on_signal: Default::default(),
-            notify: Vec::new(),
-            workspace: pipeline.workspace,
-            labels: pipeline.labels,
+        definition = Some(Definition {
             steps: steps.into_iter().map(|draft| draft.step).collect(),
             on_finish: finish.into_iter().map(|draft| draft.step).collect(),
-            output: pipeline.output,
             files: std::mem::take(&mut reader.loaded),
-            derived: Default::default(),
+            ..pipeline.definition
         });
     }
     let mut problems = Problems(reader.problems);

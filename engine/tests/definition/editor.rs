@@ -6,9 +6,8 @@ use serde_json::Value;
 use super::support::{files, folder};
 
 /// Problems that show in the shape of a file alone.
-const SHAPE: [Code; 12] = [
+const SHAPE: [Code; 11] = [
     Code::UnknownKey,
-    Code::NotYet,
     Code::MissingKey,
     Code::Type,
     Code::Value,

@@ -32,7 +32,7 @@ fn law(text: &str) {
 }
 
 /// The texts that a generated step may have for each of its keys.
-const PIECES: [&[&str]; 9] = [
+const PIECES: [&[&str]; 14] = [
     &["", "    when: run.title == 'x'\n", "    when: attempts_made < 3\n"],
     &["", "    timeout: 5m\n", "    timeout: \"${input.?t.orValue('1m')}\"\n"],
     &["", "    retry: { attempts: 3, backoff: 1s..9s, only: [lost] }\n"],
@@ -47,21 +47,52 @@ const PIECES: [&[&str]; 9] = [
     &["", "    stage: S\n"],
     &["", "    env: { A: \"${run.id}\", B: 1.10 }\n"],
     &["", "    foreach: { in: [1, 2, x], as: it, max_in_flight: 2 }\n"],
+    &["", "    deadline: 5h\n", "    deadline: \"${config.team.deadline}\"\n"],
+    &["", "    workspace: own\n", "    workspace: none\n"],
+    &["", "    resources: [gpu]\n    priority: -3\n", "    budget_exempt: true\n    join: any\n"],
+    &[
+        "",
+        "    on_signal: { stop: { finish: failed }, more: [{ when: signal.x > 1, rework: SELF, hold: true, max: unlimited }, ignore] }\n",
+        "    on_signal: { go: { unblock: retry, busy: ignore }, no: { fail: { message: \"${signal}\" } } }\n",
+    ],
+    &["", "    labels: { a: \"${output}\" }\n"],
 ];
 
-const WORKS: [&str; 4] = [
+const WORKS: [&str; 13] = [
     "    command: echo ${run.id} \"$HOME\"\n",
     "    command: [make, \"${input}\"]\n",
     "    agent: { prompt: \"Do ${run.id}\", schema: { const: \"${x}\" } }\n",
     "    agent: fixer\n",
+    "    agent: { prompt: again, with: { key: \"${secrets.KEY}\" } }\n    secrets: [KEY]\n    ask: { max: 2 }\n    clean: true\n",
+    "    function: notify.file\n    with: { n: [1, \"${run.id}\"] }\n",
+    "    http: \"https://example.org/${run.id}\"\n",
+    "    http: { url: https://example.org, method: put, body: { a: 1 }, headers: { b: \"${secrets.KEY}\" }, expect: [200, 3xx], json: true }\n",
+    "    run: { pipeline: child, input: \"${input}\", labels: { a: b }, wait: false }\n",
+    "    approval: { title: ok, edit: \"${input}\", comment: changes, expires: 1h, on_expire: continue, remind: 10m, on_changes: { rework: SELF } }\n",
+    "    question: { title: which, options: [a, b], items: \"${input}\", accept: answer.choice == 'a', expires: 5m }\n",
+    "    wait: { signal: go, match: signal == 1, timeout: 1h, on_timeout: continue }\n",
+    "    wait: { until: \"2031-01-01T00:00:00Z\" }\n",
 ];
 
-const GATES: [&str; 5] = [
+const GATES: [&str; 9] = [
     "",
     "    gates: [{ command: make test, on_fail: { rework: SELF, max: 2, then: continue } }]\n",
     "    gates: [{ expression: 'true' }, { diff: { max_files: 3 }, code: BIG }]\n",
     "    gates: [{ frontmatter: { file: a.md, fields: [s], pass: [READY, \"${\"] } }]\n",
     "    gates: [{ id: P, command: x, poll: { every: 1s, max: 3 }, policy: evidence.exit < 2 }]\n",
+    "    gates: [{ ci: { provider: x, sha: y }, wake: ci, on_fail: { rework: SELF, if_unchanged: block } }, { http: \"https://x\", poll: { max: 2 } }]\n",
+    "    gates: [{ tests: \"*.xml\", fresh: true }, { runs: { status: failed } }, { config: team.on, policy: evidence.value }]\n",
+    "    gates: [{ any: [{ file: x }, { not: { command: y } }, { at_least: { n: 1, of: [{ id: Z, expression: 'true' }] } }] }]\n",
+    "    gates: [{ function: git.ready, with: { pr: 1 }, poll: { every: \"${config.team.every}\", for: 5m } }]\n",
+];
+
+/// What stands before the steps of generated pipelines.
+const HEADS: [&str; 5] = [
+    "",
+    "key: \"${input.x}\"\nadmit: [{ expression: config.team.on }]\n",
+    "budget: { cost: 5 USD, per: week, zone: Europe/Berlin }\nconcurrency: { key: a, limit: 2 }\n",
+    "triggers: [{ hook: a, start: { input: \"${event.body}\" } }, { schedule: 5m, signal: s, to: { labels: { a: b } } }]\n",
+    "notify: [{ id: n, events: '*', function: notify.file, with: { a: \"${steps.s0.status}\" } }]\non_signal: { s: { finish: cancelled } }\n",
 ];
 
 fn step() -> impl Strategy<
@@ -136,15 +167,28 @@ proptest! {
 
     /// What is read from a generated file has a document that reads back, and one hash.
     #[test]
-    fn generated_pipelines_read_back(steps in proptest::collection::vec(step(), 1..7)) {
-        let mut text = String::from("name: generated\nsteps:\n");
+    fn generated_pipelines_read_back(
+        steps in proptest::collection::vec(step(), 1..7),
+        head in any::<prop::sample::Index>(),
+    ) {
+        let mut text = String::from("name: generated\nconfig: { team: [team.yaml, { on: true }] }\nsecrets: { KEY: { env: K } }\n");
+        text.push_str(HEADS[head.index(HEADS.len())]);
+        text.push_str("steps:\n");
         for (at, (pieces, work, gates, need)) in steps.iter().enumerate() {
             text.push_str(&format!("  - id: s{at}\n"));
+            let own = format!("s{at}");
+            let work = WORKS[work.index(WORKS.len())].replace("SELF", &own);
+            let process = work.contains("command") || work.contains("agent");
+            let executed = process || ["function", "http", "run:"].iter().any(|kind| work.contains(kind));
             for (choices, choice) in PIECES.iter().zip(pieces) {
                 let piece = choice.get(choices);
-                text.push_str(&piece.replace("attempts_made", &format!("steps.s{at}.rounds")));
+                // What only processes have has no place beside other work.
+                if (piece.contains("env:") && !process) || (piece.contains("resources:") && !executed) {
+                    continue;
+                }
+                text.push_str(&piece.replace("attempts_made", &format!("steps.{own}.rounds")).replace("SELF", &own));
             }
-            text.push_str(WORKS[work.index(WORKS.len())]);
+            text.push_str(&work);
             text.push_str(&GATES[gates.index(GATES.len())].replace("SELF", &format!("s{at}")));
             if let (Some(need), true) = (need, at > 0) {
                 text.push_str(&format!("    needs: [s{}]\n", need.index(at)));

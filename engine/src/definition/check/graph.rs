@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::codes::Code;
 use super::super::read::{Draft, Reader};
 use super::super::similar::similar;
-use super::super::{RouteTo, Routes, StepWorkspace, Work, WorkspaceSpec};
+use super::super::{Join, RouteTo, Routes, StepWorkspace, Task, Work, WorkspaceSpec};
 use super::Upstream;
 use crate::id::StepId;
 
@@ -20,7 +20,7 @@ pub(in super::super) fn graph(
 ) -> Option<Upstream> {
     let needs = explicit(reader, drafts);
     let order = order(reader, drafts, &needs)?;
-    let upstream = Upstream::new(&needs, &order);
+    let upstream = Upstream::new(drafts, &needs, &order);
     reworks(reader, drafts, &upstream);
     dead_ends(reader, drafts, &needs);
     if matches!(workspace, Some(WorkspaceSpec::Git(_))) {
@@ -177,6 +177,12 @@ fn reworks(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstream) {
             continue;
         };
         named.insert(target);
+        let unlimited = rework.unlimited.filter(|_| !rework.hold && drafts[target].step.max_rounds.is_none());
+        if rework.of_run
+            && let Some(span) = &unlimited
+        {
+            unbounded(reader, span.clone());
+        }
         let Some(step) = rework.step.filter(|step| !drafts[*step].finish) else { continue };
         if step != target && !upstream.contains(step, target) {
             let (from, to) = (&drafts[step].step.id, &drafts[target].step.id);
@@ -190,14 +196,10 @@ fn reworks(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstream) {
                 .hint = Some(hint);
             continue;
         }
-        if let Some(span) = rework.unlimited
-            && drafts[target].step.max_rounds.is_none()
+        if let Some(span) = unlimited
             && !person_on_the_way(drafts, upstream, target, step)
         {
-            reader.report(Code::Unbounded, span, "this loop has no end: no person takes part in it").hint = Some(
-                "give a number, set `max_rounds` of the target, or put an approval between the target and this route"
-                    .to_owned(),
-            );
+            unbounded(reader, span);
         }
     }
     for (at, draft) in drafts.iter().enumerate() {
@@ -209,12 +211,22 @@ fn reworks(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstream) {
     }
 }
 
-/// Whether an approval lies between a rework's target and its step, these included.
+fn unbounded(reader: &mut Reader<'_>, span: std::ops::Range<usize>) {
+    reader.report(Code::Unbounded, span, "this loop has no end: no person takes part in it").hint = Some(
+        "give a number, write `hold: true`, set `max_rounds` of the target, or put an approval between the target and this route"
+            .to_owned(),
+    );
+}
+
+/// Whether an approval or a question lies between a rework's target and its step, these included.
 fn person_on_the_way(drafts: &[Draft], upstream: &Upstream, target: usize, step: usize) -> bool {
     drafts.iter().enumerate().any(|(at, draft)| {
         let after = at == target || upstream.contains(at, target);
         let before = at == step || upstream.contains(step, at);
-        matches!(draft.step.work, Some(Work::Approval(_))) && draft.step.when.is_none() && after && before
+        matches!(draft.step.work, Some(Work::Approval(_) | Work::Question(_)))
+            && draft.step.when.is_none()
+            && after
+            && before
     })
 }
 
@@ -229,7 +241,8 @@ fn dead_ends(reader: &mut Reader<'_>, drafts: &[Draft], needs: &[Vec<usize>]) {
             continue;
         }
         for (other, needs) in needs.iter().enumerate() {
-            if needs.contains(&at) {
+            let other_way = drafts[other].step.join == Join::Any && needs.len() > 1;
+            if needs.contains(&at) && !other_way {
                 let id = &draft.step.id;
                 let message = format!(
                     "“{}” never starts: `on_success` of “{id}” always ends the run",
@@ -254,7 +267,7 @@ fn shared_worktree(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstrea
         !draft.finish
             && !draft.step.standby
             && draft.step.workspace == StepWorkspace::Run
-            && matches!(&draft.step.work, Some(Work::Task(task)) if task.kind != "function")
+            && matches!(&draft.step.work, Some(Work::Task(task)) if matches!(task.kind.as_str(), Task::COMMAND | Task::AGENT))
     };
     for (at, draft) in drafts.iter().enumerate().filter(|(_, draft)| inside(draft)) {
         let beside = drafts[..at].iter().enumerate().find(|(other, step)| {
@@ -264,7 +277,7 @@ fn shared_worktree(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstrea
             let message =
                 format!("“{}” and “{}” may run in one worktree at once", other.step.id, draft.step.id);
             reader.report(Code::Shared, draft.id_span.clone(), message).hint =
-                Some("order them with `needs`, or give one `workspace: none`".to_owned());
+                Some("order them with `needs`, or give one `workspace: own` or `none`".to_owned());
         }
     }
 }

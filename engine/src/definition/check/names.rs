@@ -5,37 +5,27 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::codes::Code;
-use super::super::input::local_reference;
-use super::super::read::{Draft, Place, Reader, Use};
+use super::super::read::{Draft, Pipeline, Place, Reader, Use};
 use super::super::similar::similar;
-use super::super::{RouteTo, Routes};
+use super::super::{Definition, RouteTo, Routes};
 use super::Upstream;
+use super::fields::{
+    FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, RUN_FIELDS, STEP_FIELDS, WORKSPACE_FIELDS,
+    evidence_fields, fields, report,
+};
 use crate::expr::{Access, step_path};
 
-const STEP_FIELDS: [&str; 12] = [
-    "status", "output", "outputs", "round", "rounds", "attempts", "failure", "gates", "commit", "stage",
-    "role", "last",
-];
-const RUN_FIELDS: [&str; 8] =
-    ["id", "short_id", "title", "pipeline", "labels", "status", "origin", "started_at"];
-const WORKSPACE_FIELDS: [&str; 4] = ["path", "branch", "base", "commit"];
-const REWORK_FIELDS: [&str; 6] = ["from", "gate", "by", "round", "findings", "history"];
-const GATE_FIELDS: [&str; 5] = ["round", "probe_no", "used", "elapsed", "previous"];
-const FAILURE_FIELDS: [&str; 5] = ["kind", "code", "message", "detail", "exit_code"];
-const OWN_FIELDS: [&str; 4] = ["id", "stage", "round", "rounds"];
-
-/// Roots of later versions and of other places, for a better message.
+/// Roots of other places, for a better message.
 const ELSEWHERE: [(&str, &str); 17] = [
     ("steps", "no step has run yet when this is computed"),
     ("step", "this belongs to no step"),
     ("workspace", "the workspace is not made yet when this is computed"),
     ("rework", "this belongs to no step"),
-    ("config", "settings documents do not work yet"),
-    ("answers", "questions do not work yet"),
-    ("secrets", "secrets do not work yet"),
-    ("signal", "signals do not work yet"),
-    ("event", "triggers do not work yet"),
-    ("actor", "triggers do not work yet"),
+    ("answers", "it is there in the work of a step and after it"),
+    ("signal", "it is there in `on_signal` and in the `match` of a wait"),
+    ("answer", "it is there in the `accept` of a question"),
+    ("event", "it is there in triggers and notices"),
+    ("actor", "it is there in triggers and notices"),
     ("item", "it is there in the work of a step with `foreach`"),
     ("index", "it is there in the work of a step with `foreach`"),
     ("output", "it is there in gates and routes; of other steps write steps.NAME.output"),
@@ -43,18 +33,22 @@ const ELSEWHERE: [(&str, &str); 17] = [
     ("gate", "it is there in the `policy` of a gate"),
     ("failure", "it is there in `on_fail`"),
     ("attempt", "it is there in the work of a step"),
+    ("input", "there is no run yet: what came is `event`"),
 ];
 
-/// Checks every expression of the file against what the pipeline declares: its input, and whether
-/// it has a workspace.
-pub(in super::super) fn names(
-    reader: &mut Reader<'_>,
-    drafts: &[Draft],
-    (input, workspace): (Option<&Value>, bool),
-    upstream: Option<&Upstream>,
-) {
+/// Checks every expression of the file against what the pipeline declares.
+pub(in super::super) fn names(reader: &mut Reader<'_>, pipeline: &Pipeline, upstream: Option<&Upstream>) {
+    let drafts = pipeline.drafts.as_slice();
     let steps = drafts.iter().enumerate().rev().map(|(at, draft)| (draft.step.id.as_str(), at)).collect();
-    let check = Check { drafts, steps, input, workspace, upstream };
+    let (declared, input) = (&pipeline.definition, pipeline.definition.input.as_ref());
+    let check = Check { drafts, steps, declared, input, upstream };
+    for (name, span) in std::mem::take(&mut reader.secrets) {
+        if !declared.secrets.contains_key(&name) {
+            let hint = check.secret_hint(&name);
+            let message = format!("there is no secret “{name}”");
+            reader.report(Code::UnknownName, span, message).hint = Some(hint);
+        }
+    }
     for used in std::mem::take(&mut reader.uses) {
         let before = reader.problems.len();
         for access in used.expr.accesses() {
@@ -70,9 +64,9 @@ pub(super) struct Check<'a> {
     drafts: &'a [Draft],
     /// Where each step stands in `drafts`.
     steps: BTreeMap<&'a str, usize>,
+    /// What the pipeline declares besides its steps.
+    declared: &'a Definition,
     pub(super) input: Option<&'a Value>,
-    /// The pipeline declares a workspace.
-    workspace: bool,
     upstream: Option<&'a Upstream>,
 }
 
@@ -83,36 +77,57 @@ impl<'a> Check<'a> {
 
     /// The names that expressions have at a place.
     fn roots(&self, used: &Use) -> Vec<&'a str> {
+        if used.place == Place::Trigger {
+            return vec!["event", "actor"];
+        }
         let mut roots = vec!["input", "run"];
+        if used.place == Place::Config {
+            return roots;
+        }
+        roots.push("config");
         let step: &[&str] = &["steps", "step", "workspace", "rework"];
         match used.place {
-            Place::Start => {}
+            Place::Config | Place::Trigger | Place::Start => {}
             Place::Workspace => roots.push("steps"),
             Place::Output => roots.extend(["steps", "workspace"]),
+            Place::Notice => roots.extend(["steps", "workspace", "event", "actor"]),
             Place::Commit => {
                 roots.extend(step);
                 roots.push("attempt");
             }
             Place::Step => roots.extend(step),
-            Place::Work => {
+            Place::Work | Place::Match | Place::Answer => {
                 roots.extend(step);
-                roots.push("attempt");
+                roots.extend(["attempt", "answers"]);
+                roots.extend(match used.place {
+                    Place::Match => Some("signal"),
+                    Place::Answer => Some("answer"),
+                    _ => None,
+                });
                 if let Some(foreach) = self.draft(used).and_then(|draft| draft.step.foreach.as_ref()) {
                     roots.extend(["item", "index"]);
                     roots.extend(foreach.name.as_deref());
                 }
             }
+            // An admission is judged before there are steps.
+            Place::Gate if used.step.is_none() => {}
+            Place::Policy(_) if used.step.is_none() => roots.extend(["evidence", "gate"]),
             Place::Gate => {
                 roots.extend(step);
-                roots.push("output");
+                roots.extend(["output", "answers"]);
             }
             Place::Policy(_) => {
                 roots.extend(step);
-                roots.extend(["output", "evidence", "gate"]);
+                roots.extend(["output", "answers", "evidence", "gate"]);
             }
             Place::Route => {
                 roots.extend(step);
-                roots.extend(["output", "failure"]);
+                roots.extend(["output", "answers", "failure"]);
+            }
+            Place::Signal if used.step.is_none() => roots.extend(["steps", "workspace", "signal"]),
+            Place::Signal => {
+                roots.extend(step);
+                roots.extend(["output", "answers", "signal"]);
             }
         }
         roots
@@ -120,6 +135,9 @@ impl<'a> Check<'a> {
 
     fn access(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
         let root = access.path[0].as_str();
+        if root == "secrets" {
+            return self.secret(reader, used, access);
+        }
         let roots = self.roots(used);
         if !roots.contains(&root) {
             return self.unknown_root(reader, used, access, &roots);
@@ -127,10 +145,11 @@ impl<'a> Check<'a> {
         match root {
             "steps" => self.step(reader, used, access),
             "input" => self.input(reader, used, access),
+            "config" => self.config(reader, used, access),
             "run" => fields(reader, used, access, &RUN_FIELDS, "`run`"),
             "workspace" => {
                 fields(reader, used, access, &WORKSPACE_FIELDS, "`workspace`");
-                if !self.workspace {
+                if self.declared.workspace.is_none() {
                     self.null_root(reader, used, access, "the pipeline declares no workspace");
                 }
             }
@@ -142,12 +161,65 @@ impl<'a> Check<'a> {
             "failure" => fields(reader, used, access, &FAILURE_FIELDS, "`failure`"),
             "step" => fields(reader, used, access, &OWN_FIELDS, "`step`"),
             "evidence" => {
-                if let Place::Policy(probe) = used.place {
+                if let Place::Policy(probe) = used.place
+                    && !evidence_fields(probe).is_empty()
+                {
                     fields(reader, used, access, evidence_fields(probe), "this gate's evidence");
                 }
             }
             _ => {}
         }
+    }
+
+    /// Reports a secret where it may not stand, and one that is not declared.
+    fn secret(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        if !used.secrets {
+            let message = "a secret has no place here: its value would be recorded".to_owned();
+            let hint = "it may stand in `env`, in the `headers` of `http` and in `with`; a process reads its variable"
+                .to_owned();
+            return report(reader, used, access, 1, Code::Secret, message, hint);
+        }
+        match access.path.get(1) {
+            Some(name) if self.declared.secrets.contains_key(name) => {}
+            Some(name) => {
+                let (message, hint) = (format!("there is no secret “{name}”"), self.secret_hint(name));
+                report(reader, used, access, 2, Code::UnknownName, message, hint);
+            }
+            None => {
+                let message = "a secret is named: secrets.NAME".to_owned();
+                let hint = self.secret_hint("");
+                report(reader, used, access, 1, Code::Secret, message, hint);
+            }
+        }
+    }
+
+    fn secret_hint(&self, name: &str) -> String {
+        let names = self.declared.secrets.keys().map(String::as_str);
+        match similar(name, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.declared.secrets.is_empty() => {
+                format!("declare it: secrets: {{ {name}: {{ env: {name} }} }}")
+            }
+            None => format!("secrets: {}", names.collect::<Vec<_>>().join(", ")),
+        }
+    }
+
+    /// Reports settings that are not declared; what stands in them no schema says.
+    fn config(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        let Some(name) = access.path.get(1) else { return };
+        if self.declared.config.contains_key(name) {
+            return;
+        }
+        let names = self.declared.config.keys().map(String::as_str);
+        let hint = match similar(name, names.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.declared.config.is_empty() => {
+                format!("declare them: config: {{ {name}: [PATH] }}")
+            }
+            None => format!("settings: {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!("there are no settings “{name}”");
+        report(reader, used, access, 2, Code::UnknownName, message, hint);
     }
 
     fn unknown_root(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, roots: &[&str]) {
@@ -297,6 +369,8 @@ impl<'a> Check<'a> {
             "output" if target.step.standby => "it is a standby step, skipped until a rework names it",
             "output" if target.step.when.is_some() => "its `when` may skip it",
             "output" if tolerated(target) => "its failure may be tolerated",
+            "output" if self.anytime(used) => "it may not have run yet",
+            "output" if !self.certain(used, at) => "with `join: any` it may not have ended",
             _ => return,
         };
         if self.asks_status(used, name, at) {
@@ -309,9 +383,23 @@ impl<'a> Check<'a> {
         report(reader, used, access, 4, Code::Unguarded, message, hint);
     }
 
+    /// Whether an expression may be asked at any time of the run.
+    fn anytime(&self, used: &Use) -> bool {
+        used.step.is_none() && matches!(used.place, Place::Signal | Place::Notice)
+    }
+
+    /// Whether a step has ended for certain when an expression is asked.
+    fn certain(&self, used: &Use, target: usize) -> bool {
+        let Some(own) = used.step.filter(|own| self.drafts.get(*own).is_some_and(|draft| !draft.finish))
+        else {
+            return true;
+        };
+        self.upstream.is_none_or(|upstream| upstream.is_certain(own, target))
+    }
+
     /// Whether the part of a chain at `index` may be absent without harm: it is read as an optional,
     /// or the same expression or the step's `when` asks for it.
-    fn guarded(&self, used: &Use, access: &Access, index: usize) -> bool {
+    pub(super) fn guarded(&self, used: &Use, access: &Access, index: usize) -> bool {
         if access.guarded_from.is_some_and(|guarded| guarded <= index) {
             return true;
         }
@@ -338,83 +426,6 @@ impl<'a> Check<'a> {
                 when.accesses().iter().any(asks) || Some(when) == self.drafts[at].step.when.as_ref()
             })
     }
-
-    fn input(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
-        let Some(root) = self.input else { return };
-        let mut schema = root;
-        for (index, name) in access.path.iter().enumerate().skip(1) {
-            schema = local_reference(root, schema).unwrap_or(schema);
-            let open = ["oneOf", "anyOf", "allOf", "patternProperties", "if"]
-                .iter()
-                .any(|key| schema.get(key).is_some());
-            let Some(properties) = schema.get("properties").and_then(Value::as_object).filter(|_| !open)
-            else {
-                return;
-            };
-            let chain = access.path[..index].join(".");
-            let Some(property) = properties.get(name) else {
-                let names = properties.keys().map(String::as_str);
-                let near = similar(name, names.clone());
-                let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
-                let hint = match near {
-                    Some(near) => format!("did you mean {chain}.{near}?"),
-                    None => format!("the schema declares: {}", names.collect::<Vec<_>>().join(", ")),
-                };
-                let code = if closed { Code::UnknownField } else { Code::UndeclaredInput };
-                if (closed || near.is_some())
-                    && !access.tested
-                    && access.guarded_from.is_none_or(|guarded| guarded > index)
-                {
-                    report(
-                        reader,
-                        used,
-                        access,
-                        index + 1,
-                        code,
-                        format!("the schema declares no “{chain}.{name}”"),
-                        hint,
-                    );
-                }
-                return;
-            };
-            let required = schema
-                .get("required")
-                .and_then(Value::as_array)
-                .is_some_and(|names| names.iter().any(|required| required == name));
-            let target = local_reference(root, property).unwrap_or(property);
-            let given = required || property.get("default").is_some() || target.get("default").is_some();
-            if !given && !self.guarded(used, access, index) {
-                let message = format!("{chain}.{name} may be absent: the schema does not require it");
-                let hint = format!(
-                    "write {chain}.?{name}.orValue('…'), test has({chain}.{name}), or give it a `default`"
-                );
-                return report(reader, used, access, index + 1, Code::Unguarded, message, hint);
-            }
-            schema = target;
-        }
-    }
-}
-
-fn evidence_fields(probe: &str) -> &'static [&'static str] {
-    match probe {
-        "expression" => &["value", "source"],
-        "command" => &["argv", "exit", "output", "timed_out", "source"],
-        "file" => &["exists", "path", "matches", "files", "glob", "min", "source"],
-        "frontmatter" => &["file", "from", "value", "fields", "order", "pass", "fail", "match", "source"],
-        _ => &[
-            "files",
-            "lines",
-            "added",
-            "deleted",
-            "names",
-            "min_files",
-            "max_files",
-            "max_lines",
-            "allow",
-            "deny",
-            "source",
-        ],
-    }
 }
 
 /// Whether a step can end failed but tolerated.
@@ -433,33 +444,4 @@ fn tolerated(draft: &Draft) -> bool {
     };
     // For a gate `continue` leads to the next gate: the step still succeeds.
     continues(&draft.step.on_fail)
-}
-
-fn fields(reader: &mut Reader<'_>, used: &Use, access: &Access, known: &[&str], what: &str) {
-    let Some(field) = access.path.get(1) else { return };
-    if !known.contains(&field.as_str()) {
-        let hint = match similar(field, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it has: {}", known.join(", ")),
-        };
-        report(reader, used, access, 2, Code::UnknownField, format!("{what} has no “{field}”"), hint);
-    }
-}
-
-/// Reports a problem at the name that ends the first `length` parts of a chain.
-fn report(
-    reader: &mut Reader<'_>,
-    used: &Use,
-    access: &Access,
-    length: usize,
-    code: Code,
-    message: String,
-    hint: String,
-) {
-    let path = &access.path[..length.min(access.path.len())];
-    let at = used.expr.locate(path);
-    let width = path.last().map_or(1, String::len);
-    let span = used.origin.at(at)..used.origin.at(at + width);
-    let problem = used.origin.source.problem(code, span, message).hint(hint);
-    reader.problems.push(problem);
 }

@@ -39,9 +39,12 @@ impl Check<'_> {
         match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["input", rest @ ..] => self.input_type(rest),
             ["run", "id" | "short_id" | "pipeline" | "status"] => Type::Text,
-            ["run" | "steps" | "step" | "workspace" | "rework" | "evidence" | "gate" | "failure"] => {
-                Type::Map
-            }
+            [
+                "run" | "config" | "steps" | "step" | "workspace" | "rework" | "evidence" | "gate"
+                | "failure" | "event" | "answer",
+            ] => Type::Map,
+            ["answers"] => Type::List,
+            ["secrets", _] => Type::Text,
             ["steps", _, "status" | "stage"] => Type::Text,
             ["steps", _, "round" | "rounds"] => Type::Int,
             ["steps", _, "outputs"] => Type::Map,

@@ -1,31 +1,57 @@
 //! Which steps lie before which.
 
+use super::super::Join;
+use super::super::read::Draft;
+
 /// For each step the set of those that it needs, directly or not.
 #[derive(Debug, Default)]
 pub(in super::super) struct Upstream {
     words: usize,
     bits: Vec<u64>,
+    /// Those of them that have ended when it starts; where no step joins any, these are all.
+    certain: Option<Vec<u64>>,
 }
 
 impl Upstream {
     /// Computes the sets. `order` lists steps after those that they need.
-    pub(super) fn new(needs: &[Vec<usize>], order: &[usize]) -> Self {
+    pub(super) fn new(drafts: &[Draft], needs: &[Vec<usize>], order: &[usize]) -> Self {
         let words = needs.len().div_ceil(64);
-        let mut upstream = Self { words, bits: vec![0; words * needs.len()] };
+        let mut bits = vec![0; words * needs.len()];
         for &step in order {
             for &need in &needs[step] {
                 for word in 0..words {
-                    let above = upstream.bits[need * words + word];
-                    upstream.bits[step * words + word] |= above;
+                    let above = bits[need * words + word];
+                    bits[step * words + word] |= above;
                 }
-                upstream.bits[step * words + need / 64] |= 1 << (need % 64);
+                bits[step * words + need / 64] |= 1 << (need % 64);
             }
         }
-        upstream
+        let any = |step: usize| drafts[step].step.join == Join::Any && needs[step].len() > 1;
+        let certain = (0..needs.len()).any(any).then(|| {
+            let mut certain = vec![0; words * needs.len()];
+            for &step in order {
+                for (nth, &need) in needs[step].iter().enumerate() {
+                    for word in 0..words {
+                        let own = if word == need / 64 { 1 << (need % 64) } else { 0 };
+                        let above = certain[need * words + word] | own;
+                        let held: &mut u64 = &mut certain[step * words + word];
+                        *held = if nth == 0 || !any(step) { *held | above } else { *held & above };
+                    }
+                }
+            }
+            certain
+        });
+        Self { words, bits, certain }
     }
 
     /// Whether `step` needs `other`, directly or not.
     pub(in super::super) fn contains(&self, step: usize, other: usize) -> bool {
         self.bits.get(step * self.words + other / 64).is_some_and(|word| word & (1 << (other % 64)) != 0)
+    }
+
+    /// Whether `other` has ended, whatever happened, when `step` starts.
+    pub(in super::super) fn is_certain(&self, step: usize, other: usize) -> bool {
+        let bits = self.certain.as_ref().unwrap_or(&self.bits);
+        bits.get(step * self.words + other / 64).is_some_and(|word| word & (1 << (other % 64)) != 0)
     }
 }

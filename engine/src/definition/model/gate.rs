@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Routes, Span, Task};
+use super::{Routes, Setting, Span, Task};
 use crate::expr::{Expr, Template};
 
 /// A judgement after the work: a probe collects evidence, a policy judges it, a route follows.
@@ -52,7 +52,7 @@ pub enum Probe {
     /// - `frontmatter`: `{file, fields, pass, fail, match, from}`.
     /// - `diff`: `{min_files?, max_files?, max_lines?, allow?, deny?}`.
     /// - `tests`: `{files}`, glob patterns of JUnit reports.
-    /// - `http`: `{method, url, headers, body, expect}`.
+    /// - `http`: as [`Task`]'s.
     /// - `ci`: `{provider, sha | pr, none}`.
     /// - `mergeable`: `{provider, pr}`.
     /// - `runs`: `{labels, status}`.
@@ -68,7 +68,7 @@ pub enum Probe {
     /// So many members pass.
     AtLeast {
         /// How many.
-        n: u32,
+        n: Setting<u32>,
         /// Of these.
         of: Vec<Member>,
     },
@@ -97,13 +97,13 @@ pub struct Member {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Poll {
     /// The pause after each answer.
-    pub every: Span,
+    pub every: Setting<Span>,
     /// Most probes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<u32>,
+    pub max: Option<Setting<u32>>,
     /// The longest time after the first probe.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "for")]
-    pub span: Option<Span>,
+    pub span: Option<Setting<Span>>,
     /// What follows when it is over; empty: block.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
     pub on_timeout: Routes,

@@ -26,8 +26,9 @@ pub enum Work {
 ///   each `${…}` of the file replaced by a quoted reference to the variable that holds its value.
 /// - `agent`: `{profile?, role?, prompt?, model?, effort?, with?, session, schema?, repair?, on_invalid, args?}`.
 /// - `function`: `{name, with}`.
-/// - `http`: `{method, url, headers, body, expect, json}`.
-/// - `run`: `{pipeline, input, labels, wait, on_parent_cancel}`; `pipeline` as a person names it.
+/// - `http`: `{method, url, headers?, body?, expect, json?}`; `expect` is a list of statuses (`200`, `"2xx"`),
+///   `json` asks that the answer's body is JSON.
+/// - `run`: `{pipeline, input?, labels?, wait, on_parent_cancel}`; `pipeline` as a person names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// The executor's name: `command`, `agent`, `function`, `http`, `run`.

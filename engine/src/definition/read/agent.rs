@@ -6,7 +6,7 @@ use super::super::codes::Code;
 use super::super::problem::Source;
 use super::super::yaml::{self, Kind, Node};
 use super::super::{Severity, Task};
-use super::gate::text_value;
+use super::probe::text_value;
 use super::{Keys, Origin, Place, Reader, Shape};
 use crate::expr::Template;
 
@@ -115,7 +115,7 @@ impl Reader<'_> {
         if let Some(node) = keys.get("with") {
             if !matches!(node.kind, Kind::Map(_)) {
                 self.wrong_type(node, "`with`", "a map");
-            } else if let Some(with) = self.template(node, Place::Work) {
+            } else if let Some(with) = self.with_secrets(|reader| reader.template(node, Place::Work)) {
                 spec.insert("with".into(), with.source().clone());
             }
         }
@@ -136,7 +136,10 @@ impl Reader<'_> {
             spec.insert("schema".into(), Template::constant(&schema).source().clone());
         }
         if let Some(node) = keys.get("repair") {
-            spec.insert("repair".into(), json!(self.number(node, "`repair`")));
+            spec.insert(
+                "repair".into(),
+                self.number_value(node, "`repair`", 0, Place::Work).unwrap_or_default(),
+            );
         }
         if let Some(node) = keys.get("args")
             && self.templates(node, "`args`", Place::Work).is_some()

@@ -9,7 +9,7 @@ pub(super) const FOREACH: Shape =
     Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "on_failure"], later: &[] };
 
 /// Names that an expression has already, so that `as` cannot take them.
-const TAKEN: [&str; 20] = [
+const TAKEN: [&str; 21] = [
     "input",
     "config",
     "run",
@@ -29,6 +29,7 @@ const TAKEN: [&str; 20] = [
     "signal",
     "event",
     "actor",
+    "answer",
     "optional",
 ];
 

@@ -1,13 +1,11 @@
-//! Gates: one probe, a policy, a route.
-
-use serde_json::{Map, Value, json};
+//! Gates: one probe or several together, a policy, a route.
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{Gate, Poll, Probe, Routes, Task};
+use super::super::{Admit, Gate, Member, OnRefused, Poll, Probe, Routes, Setting, Span, Task};
 use super::route::Cause;
 use super::{Keys, Place, Reader, Shape, Wants};
-use crate::expr::Template;
+use crate::expr::{Expr, Template};
 
 pub(super) const SHAPE: Shape = Shape {
     what: "a gate",
@@ -17,56 +15,100 @@ pub(super) const SHAPE: Shape = Shape {
         "otherwise",
         "policy",
         "poll",
+        "wake",
+        "fresh",
         "code",
         "on_fail",
         "expression",
         "command",
         "file",
         "frontmatter",
-        "diff",
-    ],
-    later: &[
-        "wake",
-        "fresh",
         "tests",
+        "diff",
         "http",
         "ci",
         "mergeable",
         "runs",
         "config",
         "function",
+        "with",
         "all",
         "any",
         "not",
         "at_least",
-        "with",
     ],
+    later: &[],
 };
 
-const PROBES: [&str; 5] = ["expression", "command", "file", "frontmatter", "diff"];
-const LATER_PROBES: [&str; 11] =
-    ["tests", "http", "ci", "mergeable", "runs", "config", "function", "all", "any", "not", "at_least"];
+/// A probe among others that one gate judges together.
+pub(super) const MEMBER: Shape = Shape {
+    what: "a probe in a gate",
+    keys: &[
+        "id",
+        "when",
+        "otherwise",
+        "policy",
+        "expression",
+        "command",
+        "file",
+        "frontmatter",
+        "tests",
+        "diff",
+        "http",
+        "ci",
+        "mergeable",
+        "runs",
+        "config",
+        "function",
+        "with",
+        "all",
+        "any",
+        "not",
+        "at_least",
+    ],
+    later: &[],
+};
+
+const PROBES: [&str; 16] = [
+    "expression",
+    "command",
+    "file",
+    "frontmatter",
+    "tests",
+    "diff",
+    "http",
+    "ci",
+    "mergeable",
+    "runs",
+    "config",
+    "function",
+    "all",
+    "any",
+    "not",
+    "at_least",
+];
 
 pub(super) const POLL: Shape =
     Shape { what: "`poll`", keys: &["every", "max", "for", "on_timeout"], later: &[] };
 
-pub(super) const FILE: Shape = Shape {
-    what: "the probe `file`",
-    keys: &["exists", "all", "glob", "min", "in", "json", "yaml", "matches"],
-    later: &[],
-};
+pub(super) const AT_LEAST: Shape = Shape { what: "`at_least`", keys: &["n", "of"], later: &[] };
 
-pub(super) const FRONTMATTER: Shape = Shape {
-    what: "the probe `frontmatter`",
-    keys: &["file", "fields", "pass", "fail", "match", "from"],
-    later: &[],
-};
+const ADMIT: Shape = Shape { what: "`admit`", keys: &["gates", "on_refused"], later: &[] };
 
-pub(super) const DIFF: Shape = Shape {
-    what: "the probe `diff`",
-    keys: &["min_files", "max_files", "max_lines", "allow", "deny"],
-    later: &[],
-};
+/// How often services are asked where the gate does not say.
+const OUTSIDE_EVERY: Span = Span(std::time::Duration::from_secs(30));
+/// How long services are asked where the gate does not say.
+const OUTSIDE_FOR: Span = Span(std::time::Duration::from_secs(60 * 60));
+
+/// What a gate and a probe among others have in common.
+struct Judged {
+    id: Option<String>,
+    kind: &'static str,
+    when: Option<Expr>,
+    otherwise: Option<Template>,
+    probe: Option<Probe>,
+    policy: Option<Expr>,
+}
 
 impl Reader<'_> {
     /// The gates of a step.
@@ -75,29 +117,95 @@ impl Reader<'_> {
         for item in self.list(node, "`gates`") {
             let Some(gate) = self.gate(item) else { continue };
             if gates.iter().any(|other| other.id == gate.id) {
-                let span = match item.get("id") {
-                    Some(id) => id.span.clone(),
-                    None => self.first_line(item.span.clone()),
-                };
-                self.report(
-                    Code::DuplicateGate,
-                    span,
-                    format!("this step has a gate “{}” already", gate.id),
-                )
-                .hint = Some("give each an `id` of its own".to_owned());
+                self.twice(item, &format!("there is a gate “{}” already", gate.id));
             }
             gates.push(gate);
         }
         gates
     }
 
+    /// What is judged before a run begins: gates, or a map with them.
+    pub(super) fn admit(&mut self, node: &Node) -> Admit {
+        let (list, on_refused) = if matches!(node.kind, Kind::Map(_)) {
+            let Some(keys) = self.keys(node, &ADMIT) else { return Admit::default() };
+            let words = [("refuse", OnRefused::Refuse), ("fail", OnRefused::Fail)];
+            let on_refused =
+                keys.get("on_refused").and_then(|node| self.word(node, "`on_refused`", &words, &[]));
+            let Some(gates) = keys.get("gates") else {
+                self.missing(node.span.clone(), "`admit`", "gates", "gates: and a list of gates");
+                return Admit::default();
+            };
+            (gates, on_refused)
+        } else {
+            (node, None)
+        };
+        for item in if let Kind::List(items) = &list.kind { items.as_slice() } else { &[] } {
+            for key in ["poll", "on_fail", "wake", "fresh"] {
+                if item.get(key).is_some() {
+                    let span = Keys { node: item }.key_span(key);
+                    self.report(Code::Combination, span, format!("`{key}` has no place in `admit`")).hint =
+                        Some("admission is judged once, and a failure refuses the run".to_owned());
+                }
+            }
+        }
+        let mut gates = self.gates(list);
+        // A question is asked once: nothing waits before there is a run.
+        gates.iter_mut().for_each(|gate| gate.poll = None);
+        Admit { gates, on_refused: on_refused.unwrap_or_default() }
+    }
+
+    fn twice(&mut self, item: &Node, message: &str) {
+        let span = match item.get("id") {
+            Some(id) => id.span.clone(),
+            None => self.first_line(item.span.clone()),
+        };
+        self.report(Code::DuplicateGate, span, message).hint =
+            Some("give each an `id` of its own".to_owned());
+    }
+
     fn gate(&mut self, node: &Node) -> Option<Gate> {
         let keys = self.keys(node, &SHAPE)?;
-        let probe_name = self.one_probe(keys);
-        let id = match keys.get("id") {
-            Some(id) => self.id(id, "gate id", true),
-            None => probe_name.map(str::to_owned),
+        let judged = self.judged(keys, "gate");
+        let outside = judged.as_ref().and_then(|judged| judged.probe.as_ref()).is_some_and(asks_outside);
+        let poll = match keys.get("poll") {
+            Some(poll) => self.poll(poll, outside),
+            None => outside.then(|| Poll {
+                every: Setting::Fixed(OUTSIDE_EVERY),
+                max: None,
+                span: Some(Setting::Fixed(OUTSIDE_FOR)),
+                on_timeout: Routes::default(),
+            }),
         };
+        let wake = keys.get("wake").map_or_else(Vec::new, |node| self.signal_names(node, "`wake`"));
+        let fresh = keys.get("fresh").and_then(|node| self.bool(node, "`fresh`")).unwrap_or_default();
+        if fresh
+            && judged.as_ref().and_then(|judged| judged.probe.as_ref()).is_some_and(|it| !reads_files(it))
+        {
+            let span = keys.key_span("fresh");
+            self.report(Code::Combination, span, "`fresh` is for probes of files").hint =
+                Some("`file`, `frontmatter` and `tests` have it".to_owned());
+        }
+        let code = keys.get("code").and_then(|code| self.text(code, "`code`"));
+        let on_fail = keys.get("on_fail").map_or_else(Routes::default, |node| self.routes(node, Cause::Gate));
+        let Judged { id, kind, when, otherwise, probe, policy } = judged?;
+        let id = match keys.get("id") {
+            Some(_) => id?,
+            None => kind.to_owned(),
+        };
+        Some(Gate { id, when, otherwise, probe: probe?, policy, poll, wake, fresh, code, on_fail })
+    }
+
+    /// Names of signals.
+    fn signal_names(&mut self, node: &Node, what: &str) -> Vec<String> {
+        match &node.kind {
+            Kind::Scalar { .. } => self.signal_name(node).into_iter().collect(),
+            _ => self.list(node, what).iter().filter_map(|item| self.signal_name(item)).collect(),
+        }
+    }
+
+    fn judged(&mut self, keys: Keys<'_>, what: &str) -> Option<Judged> {
+        let kind = self.one_probe(keys, what);
+        let id = keys.get("id").and_then(|id| self.id(id, &format!("{what} id"), true));
         let when =
             keys.get("when").and_then(|when| self.expression(when, "`when`", Place::Gate, Wants::Bool));
         let otherwise =
@@ -111,38 +219,29 @@ impl Reader<'_> {
             );
         }
         let policy = keys.get("policy").and_then(|policy| {
-            self.expression(policy, "`policy`", Place::Policy(probe_name.unwrap_or("any")), Wants::Any)
+            self.expression(policy, "`policy`", Place::Policy(kind.unwrap_or("any")), Wants::Any)
         });
-        let poll = keys.get("poll").and_then(|poll| self.poll(poll));
-        let code = keys.get("code").and_then(|code| self.text(code, "`code`"));
-        let on_fail =
-            keys.get("on_fail").map_or_else(Routes::default, |node| self.routes(node, Cause::Engine));
-        let probe = self.probe(keys, probe_name?)?;
-        Some(Gate {
-            id: id?,
-            when,
-            otherwise,
-            probe,
-            policy,
-            poll,
-            wake: Vec::new(),
-            fresh: false,
-            code,
-            on_fail,
-        })
+        if kind == Some("config") && keys.get("policy").is_none() {
+            let span = self.first_line(keys.node.span.clone());
+            self.report(Code::MissingKey, span, "the probe `config` needs a `policy`").hint =
+                Some("a setting is neither good nor bad: policy: evidence.value == true".to_owned());
+        }
+        if keys.get("with").is_some() && kind != Some("function") {
+            let span = keys.key_span("with");
+            self.report(Code::Combination, span, "`with` belongs to `function`");
+        }
+        let kind = kind?;
+        Some(Judged { id, kind, when, otherwise, probe: self.probe(keys, kind), policy })
     }
 
-    fn one_probe(&mut self, keys: Keys<'_>) -> Option<&'static str> {
-        let given: Vec<&str> = PROBES.into_iter().filter(|name| keys.entry(name).is_some()).collect();
+    fn one_probe(&mut self, keys: Keys<'_>, what: &str) -> Option<&'static str> {
+        let given: Vec<&'static str> = PROBES.into_iter().filter(|name| keys.entry(name).is_some()).collect();
         match given.as_slice() {
-            [one] => PROBES.into_iter().find(|name| name == one),
+            [one] => Some(one),
             [] => {
-                // A probe of a later version was reported as such.
-                if !LATER_PROBES.iter().any(|name| keys.entry(name).is_some()) {
-                    let span = self.first_line(keys.node.span.clone());
-                    self.report(Code::Probes, span, "this gate has no probe").hint =
-                        Some(format!("it has one of: {}", PROBES.join(", ")));
-                }
+                let span = self.first_line(keys.node.span.clone());
+                self.report(Code::Probes, span, format!("this {what} has no probe")).hint =
+                    Some(format!("it has one of: {}", PROBES.join(", ")));
                 None
             }
             [first, second, ..] => {
@@ -150,167 +249,153 @@ impl Reader<'_> {
                 self.report(
                     Code::Probes,
                     span,
-                    format!("a gate has one probe, not `{first}` and `{second}`"),
+                    format!("a {what} has one probe, not `{first}` and `{second}`"),
                 )
-                .hint = Some("make two gates of it; they run in order".to_owned());
-                PROBES.into_iter().find(|name| name == first)
+                .hint = Some(
+                    "make two gates of it, which run in order, or judge them together: all: [{…}, {…}]"
+                        .to_owned(),
+                );
+                Some(first)
             }
         }
     }
 
-    fn probe(&mut self, keys: Keys<'_>, name: &'static str) -> Option<Probe> {
-        let node = keys.entry(name)?;
-        let spec = match name {
+    fn probe(&mut self, keys: Keys<'_>, kind: &'static str) -> Option<Probe> {
+        let node = keys.entry(kind)?;
+        if node.is_null() {
+            self.report(Code::Type, keys.key_span(kind), format!("`{kind}` has no value"));
+            return None;
+        }
+        let spec = match kind {
             "expression" => {
                 // With a policy of its own the evidence may have any type.
                 let wants = if keys.get("policy").is_some() { Wants::Any } else { Wants::Bool };
                 return self.expression(node, "`expression`", Place::Gate, wants).map(Probe::Expression);
             }
             "command" => return self.command(node, Place::Gate).map(Probe::Task),
+            "function" => return self.function(node, keys, Place::Gate).map(Probe::Task),
+            "http" => return self.http(node, Place::Gate).map(Probe::Task),
+            "all" => return self.members(node, "`all`").map(Probe::All),
+            "any" => return self.members(node, "`any`").map(Probe::Any),
+            "not" => return self.member(node).map(|member| Probe::Not(Box::new(member))),
+            "at_least" => return self.at_least(node),
             "file" => self.file_probe(node)?,
             "frontmatter" => self.frontmatter_probe(node)?,
-            _ => self.diff_probe(node)?,
+            "tests" => self.tests_probe(node)?,
+            "diff" => self.diff_probe(node)?,
+            "ci" => self.ci_probe(node)?,
+            "mergeable" => self.mergeable_probe(node)?,
+            "runs" => self.runs_probe(node)?,
+            _ => self.config_probe(node)?,
         };
-        Some(Probe::Task(Task { kind: name.to_owned(), spec }))
+        Some(Probe::Task(Task { kind: kind.to_owned(), spec }))
     }
 
-    fn file_probe(&mut self, node: &Node) -> Option<Template> {
-        let keys = self.keys(node, &FILE)?;
-        let mut spec = Map::new();
-        let ways: Vec<&str> =
-            ["exists", "all", "glob"].into_iter().filter(|way| keys.get(way).is_some()).collect();
-        let [way] = ways.as_slice() else {
-            let span = self.first_line(node.span.clone());
-            self.report(Code::Combination, span, "the probe `file` has one of `exists`, `all` and `glob`")
-                .hint = Some("write { exists: PATH }, { all: [PATH, …] } or { glob: PATTERN }".to_owned());
-            return None;
-        };
-        let paths = keys.get(way)?;
-        let mut fine = true;
-        if *way == "all" {
-            self.list(paths, "`all`");
-            fine &= self.templates(paths, "`all`", Place::Gate).is_some();
-        } else {
-            fine &= self.text_template(paths, &format!("`{way}`"), Place::Gate).is_some();
+    fn members(&mut self, node: &Node, what: &str) -> Option<Vec<Member>> {
+        let items = self.list(node, what);
+        if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
+            self.report(Code::Value, node.span.clone(), format!("{what} has at least one probe"));
         }
-        spec.insert((*way).to_owned(), text_value(paths));
-        if let Some(min) = keys.get("min") {
-            if *way == "exists" {
-                let span = keys.key_span("min");
-                self.report(Code::Combination, span, "`min` counts the matches of `glob`");
+        let mut members: Vec<Member> = Vec::new();
+        for item in items {
+            let Some(member) = self.member(item) else { continue };
+            if member.id.is_some() && members.iter().any(|other| other.id == member.id) {
+                let name = member.id.as_deref().unwrap_or_default();
+                self.twice(item, &format!("there is a probe “{name}” in {what} already"));
             }
-            spec.insert("min".into(), json!(self.number(min, "`min`")));
+            members.push(member);
         }
-        if let Some(place) = keys.get("in") {
-            fine &= self.text_template(place, "`in`", Place::Gate).is_some();
-            spec.insert("in".into(), text_value(place));
-        }
-        for format in ["json", "yaml"] {
-            if let Some(flag) = keys.get(format) {
-                spec.insert(format.into(), json!(self.bool(flag, &format!("`{format}`"))));
-            }
-        }
-        if let Some(pattern) = keys.get("matches") {
-            let pattern = self.pattern(pattern, "`matches`")?;
-            spec.insert("matches".into(), Template::constant(&json!(pattern)).source().clone());
-        }
-        if fine { Template::parse(&Value::Object(spec)).ok() } else { None }
+        (!items.is_empty() && members.len() == items.len()).then_some(members)
     }
 
-    fn frontmatter_probe(&mut self, node: &Node) -> Option<Template> {
-        let keys = self.keys(node, &FRONTMATTER)?;
-        for (key, example) in
-            [("file", "file: docs/plan.md"), ("fields", "fields: [status]"), ("pass", "pass: [READY]")]
-        {
+    fn member(&mut self, node: &Node) -> Option<Member> {
+        if let Kind::Map(entries) = &node.kind {
+            for (key, _) in entries {
+                if let Some(name @ ("poll" | "wake" | "fresh" | "code" | "on_fail")) = key.text() {
+                    self.report(
+                        Code::Combination,
+                        key.span.clone(),
+                        format!("`{name}` belongs to the gate, not to a probe in it"),
+                    );
+                    return None;
+                }
+            }
+        }
+        let keys = self.keys(node, &MEMBER)?;
+        let Judged { id, kind: _, when, otherwise, probe, policy } = self.judged(keys, "probe")?;
+        Some(Member { id, when, otherwise, probe: probe?, policy })
+    }
+
+    fn at_least(&mut self, node: &Node) -> Option<Probe> {
+        let keys = self.keys(node, &AT_LEAST)?;
+        for (key, example) in [("n", "n: 2"), ("of", "of: [{…}, {…}]")] {
             if keys.get(key).is_none() {
-                self.missing(node.span.clone(), "the probe `frontmatter`", key, example);
+                self.missing(node.span.clone(), "`at_least`", key, example);
             }
         }
-        let file = keys.get("file")?;
-        let fine = self.text_template(file, "`file`", Place::Gate).is_some();
-        let fields = self.texts(keys.get("fields")?, "`fields`");
-        let pass = self.texts(keys.get("pass")?, "`pass`");
-        let fail = keys.get("fail").map_or_else(Vec::new, |node| self.texts(node, "`fail`"));
-        let words = [("exact", "exact"), ("word", "word"), ("substring", "substring")];
-        let matching = match keys.get("match") {
-            Some(node) => self.word(node, "`match`", &words, &[])?,
-            None => "exact",
-        };
-        let mut from = vec!["worktree".to_owned().into()];
-        if let Some(node) = keys.get("from") {
-            self.templates(node, "`from`", Place::Gate)?;
-            from = match &node.kind {
-                Kind::List(items) => items.iter().map(text_value).collect(),
-                _ => vec![text_value(node)],
-            };
+        let n = keys.get("n").and_then(|n| self.number_setting(n, "`n` of `at_least`", 1, Place::Gate));
+        let of = keys.get("of").and_then(|of| self.members(of, "`of`"));
+        let (n, of) = (n?, of?);
+        if let (Setting::Fixed(n), Some(place)) = (&n, keys.get("n"))
+            && *n as usize > of.len()
+        {
+            let message = format!("{n} of {} probes never pass", of.len());
+            self.report(Code::Value, place.span.clone(), message);
         }
-        let literal = |texts: Vec<String>| Template::constant(&json!(texts)).source().clone();
-        let spec = json!({
-            "file": text_value(file), "fields": literal(fields), "pass": literal(pass), "fail": literal(fail),
-            "match": matching, "from": Value::Array(from),
-        });
-        if fine { Template::parse(&spec).ok() } else { None }
+        Some(Probe::AtLeast { n, of })
     }
 
-    fn diff_probe(&mut self, node: &Node) -> Option<Template> {
-        let keys = self.keys(node, &DIFF)?;
-        let mut spec = Map::new();
-        for name in ["min_files", "max_files", "max_lines"] {
-            if let Some(number) = keys.get(name) {
-                spec.insert(name.into(), json!(self.number(number, &format!("`{name}`"))?));
-            }
-        }
-        for name in ["allow", "deny"] {
-            if let Some(globs) = keys.get(name) {
-                self.templates(globs, &format!("`{name}`"), Place::Gate)?;
-                let globs = match &globs.kind {
-                    Kind::List(items) => items.iter().map(text_value).collect(),
-                    _ => Value::Array(vec![text_value(globs)]),
-                };
-                spec.insert(name.into(), globs);
-            }
-        }
-        if spec.is_empty() {
-            let span = self.first_line(node.span.clone());
-            self.report(Code::MissingKey, span, "the probe `diff` asks for nothing").hint =
-                Some(format!("it has any of: {}", DIFF.keys.join(", ")));
-            return None;
-        }
-        Template::parse(&Value::Object(spec)).ok()
-    }
-
-    fn poll(&mut self, node: &Node) -> Option<Poll> {
+    /// `outside`: a service is asked, for which there is a default.
+    fn poll(&mut self, node: &Node, outside: bool) -> Option<Poll> {
         let keys = self.keys(node, &POLL)?;
-        let Some(every) = keys.get("every") else {
-            self.missing(node.span.clone(), "`poll`", "every", "every: 30s");
-            return None;
+        let every = match keys.get("every") {
+            None if outside => Setting::Fixed(OUTSIDE_EVERY),
+            None => {
+                self.missing(node.span.clone(), "`poll`", "every", "every: 30s");
+                return None;
+            }
+            Some(every) => {
+                let setting = self.span_setting(every, "`every`", Place::Gate)?;
+                if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
+                    self.report(Code::TooSmall, every.span.clone(), "`every` is more than nothing");
+                }
+                setting
+            }
         };
-        let every_span = every.span.clone();
-        let every = self.span(every, "`every`")?;
-        if every.0.is_zero() {
-            self.report(Code::TooSmall, every_span, "`every` is more than nothing");
-        }
-        let max = keys.get("max").and_then(|max| self.number(max, "`max` of `poll`"));
-        if max == Some(0) {
-            let span = keys.get("max").map_or_else(|| node.span.clone(), |max| max.span.clone());
-            self.report(Code::TooSmall, span, "`max` of `poll` is at least 1, not 0");
-        }
-        let span = keys.get("for").and_then(|span| self.span(span, "`for`"));
+        let max = keys.get("max").and_then(|max| self.number_setting(max, "`max` of `poll`", 1, Place::Gate));
+        let mut span = keys.get("for").and_then(|span| self.span_setting(span, "`for`", Place::Gate));
         if keys.get("max").is_none() && keys.get("for").is_none() {
-            let place = self.first_line(node.span.clone());
-            self.report(Code::Unbounded, place, "this poll would never end").hint =
-                Some("add `max: 20` (probes) or `for: 30m`".to_owned());
+            if outside {
+                span = Some(Setting::Fixed(OUTSIDE_FOR));
+            } else {
+                let place = self.first_line(node.span.clone());
+                self.report(Code::Unbounded, place, "this poll would never end").hint =
+                    Some("add `max: 20` (probes) or `for: 30m`".to_owned());
+            }
         }
         let on_timeout =
-            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, Cause::Engine));
+            keys.get("on_timeout").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
         Some(Poll { every, max, span, on_timeout })
     }
 }
 
-/// What a text field holds, without reading it as another type.
-pub(super) fn text_value(node: &Node) -> Value {
-    match &node.kind {
-        Kind::List(items) => items.iter().map(text_value).collect(),
-        _ => Value::String(node.text().unwrap_or_default().to_owned()),
+/// Whether a probe, or one in it, is of a kind.
+fn any_kind(probe: &Probe, is: &dyn Fn(&str) -> bool) -> bool {
+    match probe {
+        Probe::Expression(_) => false,
+        Probe::Task(task) => is(&task.kind),
+        Probe::All(of) | Probe::Any(of) | Probe::AtLeast { of, .. } => {
+            of.iter().any(|member| any_kind(&member.probe, is))
+        }
+        Probe::Not(of) => any_kind(&of.probe, is),
     }
+}
+
+/// Whether a service is asked whose answer takes its time.
+fn asks_outside(probe: &Probe) -> bool {
+    any_kind(probe, &|kind| matches!(kind, "ci" | "mergeable" | "http"))
+}
+
+fn reads_files(probe: &Probe) -> bool {
+    any_kind(probe, &|kind| matches!(kind, "file" | "frontmatter" | "tests"))
 }

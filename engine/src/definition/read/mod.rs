@@ -5,21 +5,30 @@
 //! order) is remembered and checked afterwards.
 
 mod agent;
+mod attempt;
+mod control;
 mod foreach;
 mod gate;
+mod http;
 mod outputs;
+mod people;
+mod probe;
 mod route;
 mod scalar;
 mod step;
 mod top;
+mod trigger;
+mod wait;
 mod work;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) use route::ReworkUse;
+pub(super) use route::{ReworkUse, SignalUse};
 pub(super) use step::Draft;
+pub(super) use top::Pipeline;
 
 /// The keys of each construct with their place in the JSON Schema.
 #[cfg(test)]
@@ -27,18 +36,37 @@ pub(super) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
     vec![
         ("", top::SHAPE.keys),
         ("/properties/defaults", step::DEFAULTS.keys),
+        ("/$defs/key/oneOf/1", control::KEY.keys),
+        ("/$defs/concurrency", control::CONCURRENCY.keys),
+        ("/$defs/budget", control::BUDGET.keys),
+        ("/$defs/secret", control::SECRET.keys),
+        ("/$defs/trigger", trigger::TRIGGER.keys),
+        ("/$defs/schedule", trigger::SCHEDULE.keys),
+        ("/$defs/notice", trigger::NOTICE.keys),
+        ("/$defs/git", workspace::GIT.keys),
         ("/$defs/step", step::SHAPE.keys),
-        ("/$defs/retry", step::RETRY.keys),
+        ("/$defs/retry", attempt::RETRY.keys),
+        ("/$defs/ask", people::ASK.keys),
         ("/$defs/foreach", foreach::FOREACH.keys),
         ("/$defs/gate", gate::SHAPE.keys),
-        ("/$defs/gate/properties/file", gate::FILE.keys),
-        ("/$defs/gate/properties/frontmatter", gate::FRONTMATTER.keys),
-        ("/$defs/gate/properties/diff", gate::DIFF.keys),
+        ("/$defs/member", gate::MEMBER.keys),
+        ("/$defs/probes/file/oneOf/1", probe::FILE.keys),
+        ("/$defs/probes/frontmatter", probe::FRONTMATTER.keys),
+        ("/$defs/probes/tests/oneOf/2", probe::TESTS.keys),
+        ("/$defs/probes/diff", probe::DIFF.keys),
+        ("/$defs/probes/ci", probe::CI.keys),
+        ("/$defs/probes/mergeable", probe::MERGEABLE.keys),
+        ("/$defs/probes/runs", probe::RUNS.keys),
+        ("/$defs/probes/config/oneOf/1", probe::CONFIG.keys),
+        ("/$defs/probes/at_least", gate::AT_LEAST.keys),
         ("/$defs/poll", gate::POLL.keys),
         ("/$defs/routeMap", route::SHAPE.keys),
-        ("/$defs/approval", work::APPROVAL.keys),
+        ("/$defs/http/oneOf/1", http::SHAPE.keys),
+        ("/$defs/run/oneOf/1", work::RUN.keys),
+        ("/$defs/approval", people::APPROVAL.keys),
+        ("/$defs/question", people::QUESTION.keys),
         ("/$defs/agent/oneOf/1", agent::SHAPE.keys),
-        ("/$defs/step/properties/wait", work::WAIT.keys),
+        ("/$defs/wait", wait::WAIT.keys),
     ]
 }
 
@@ -61,6 +89,8 @@ pub(super) struct Shape {
 /// Where an expression stands: which names it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
+    /// The paths of settings documents: nothing but the input is there.
+    Config,
     /// Rendered when the run starts.
     Start,
     /// Rendered when the workspace is made.
@@ -71,12 +101,22 @@ pub(super) enum Place {
     Step,
     /// Inside the work of a step.
     Work,
-    /// A gate's own expressions.
+    /// Which signals a wait takes.
+    Match,
+    /// Whether an answer will do.
+    Answer,
+    /// A gate's own expressions; without a step, of an admission.
     Gate,
     /// A gate's policy over the evidence of a probe.
     Policy(&'static str),
     /// A route's.
     Route,
+    /// A route's of `on_signal`; without a step, of the run.
+    Signal,
+    /// A trigger's: no run is there yet.
+    Trigger,
+    /// A notice's.
+    Notice,
     /// The run's result.
     Output,
 }
@@ -91,6 +131,8 @@ pub(super) struct Use {
     pub(super) wants: Wants,
     /// It stands in a shell string, where `${HOME}` is a likely mistake.
     pub(super) shell: bool,
+    /// It stands where secrets may.
+    pub(super) secrets: bool,
 }
 
 /// What type an expression must have.
@@ -129,6 +171,11 @@ pub(super) struct Reader<'a> {
     pub(super) loaded: BTreeMap<String, String>,
     pub(super) uses: Vec<Use>,
     pub(super) reworks: Vec<ReworkUse>,
+    pub(super) signals: Vec<SignalUse>,
+    /// Names of secrets that steps ask for, with their places.
+    pub(super) secrets: Vec<(String, Range<usize>)>,
+    /// What is being read may hold secrets.
+    secret_place: bool,
     /// The step that is being read.
     pub(super) step: Option<usize>,
     /// It belongs to `on_finish`.
@@ -173,10 +220,21 @@ impl<'a> Reader<'a> {
             loaded: BTreeMap::new(),
             uses: Vec::new(),
             reworks: Vec::new(),
+            signals: Vec::new(),
+            secrets: Vec::new(),
+            secret_place: false,
             step: None,
             finishing: false,
             broken: Vec::new(),
         }
+    }
+
+    /// Reads something that may hold secrets.
+    pub(super) fn with_secrets<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.secret_place, true);
+        let found = read(self);
+        self.secret_place = before;
+        found
     }
 
     /// Reports a problem at a place of the pipeline file.

@@ -1,20 +1,23 @@
 //! Routes: a word, a map, or a list of maps with `when`.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{FinishStatus, Route, RouteMax, RouteTo, Routes, Setting};
+use super::super::{Busy, FinishStatus, IfUnchanged, Route, RouteMax, RouteTo, Routes, Setting};
 use super::{Keys, Place, Reader, Shape, Wants};
+use crate::event::UnblockDecision;
 use crate::id::StepId;
 
 pub(super) const SHAPE: Shape = Shape {
     what: "a route",
-    keys: &["rework", "block", "fail", "continue", "finish", "when", "max", "then", "findings"],
-    later: &[
-        "hold",
-        "if_unchanged",
-        "busy",
+    keys: &[
+        "rework",
+        "block",
+        "fail",
+        "continue",
+        "finish",
         "approve",
         "reject",
         "changes",
@@ -22,17 +25,32 @@ pub(super) const SHAPE: Shape = Shape {
         "recheck",
         "unblock",
         "ignore",
+        "when",
+        "max",
+        "then",
+        "findings",
+        "hold",
+        "if_unchanged",
+        "busy",
     ],
+    later: &[],
 };
 
 pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"], later: &[] };
 
-const TARGETS: [&str; 5] = ["rework", "block", "fail", "continue", "finish"];
+const TARGETS: [&str; 12] = [
+    "rework", "block", "fail", "continue", "finish", "approve", "reject", "changes", "answer", "recheck",
+    "unblock", "ignore",
+];
+
+/// Where only signals lead.
+const OF_SIGNALS: [&str; 7] = ["approve", "reject", "changes", "answer", "recheck", "unblock", "ignore"];
 
 /// How often a rework may be used where the file does not say.
 const MAX: u32 = 3;
 
 /// A rework of the file, to be checked when all steps are known.
+#[derive(Clone)]
 pub(in super::super) struct ReworkUse {
     /// The step whose route it is, as an index into the drafts.
     pub(in super::super) step: Option<usize>,
@@ -40,15 +58,35 @@ pub(in super::super) struct ReworkUse {
     pub(in super::super) span: Range<usize>,
     /// `max: unlimited` stands there.
     pub(in super::super) unlimited: Option<Range<usize>>,
+    /// The new round waits for a person.
+    pub(in super::super) hold: bool,
+    /// It stands in the pipeline's own `on_signal`.
+    pub(in super::super) of_run: bool,
 }
 
-/// Who causes what a route follows.
+/// A route of `on_signal`, to be checked when its step is known.
+pub(in super::super) struct SignalUse {
+    /// The step, as an index into the drafts; `None`: the route is the run's.
+    pub(in super::super) step: Option<usize>,
+    pub(in super::super) to: RouteTo,
+    pub(in super::super) span: Range<usize>,
+}
+
+/// What a route follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// Work or a gate: a loop must be bounded.
-    Engine,
+    /// The failure of a gate.
+    Gate,
+    /// The failure of a step, that of its gates included.
+    Failure,
+    /// The success of a step.
+    Success,
+    /// Time is over: of a poll, a wait, a question.
+    Over,
     /// A person's decision.
     Person,
+    /// A signal.
+    Signal,
 }
 
 impl Reader<'_> {
@@ -84,37 +122,45 @@ impl Reader<'_> {
         Routes(routes)
     }
 
+    /// What follows signals, by their names.
+    pub(super) fn on_signal(&mut self, node: &Node) -> BTreeMap<String, Routes> {
+        let Kind::Map(entries) = &node.kind else {
+            self.wrong_type(node, "`on_signal`", "a map from names of signals to routes");
+            return BTreeMap::new();
+        };
+        let mut all = BTreeMap::new();
+        for (key, value) in entries {
+            let name = self.signal_name(key);
+            let routes = self.routes(value, Cause::Signal);
+            if let Some(name) = name {
+                all.insert(name, routes);
+            }
+        }
+        all
+    }
+
     fn route(&mut self, node: &Node, cause: Cause) -> Option<Route> {
         if let Some(word) = node.text() {
-            let plain = |kind| RouteTo::Fail { code: kind, message: None, hint: None };
-            return match word {
-                "continue" => Some(Route::to(RouteTo::Continue)),
-                "block" => {
-                    self.no_person(node.span.clone(), "`block`");
-                    Some(Route::to(RouteTo::Block))
-                }
-                "fail" => Some(Route::to(plain(None))),
-                "rework" | "finish" => {
-                    let example = if word == "rework" { "{rework: STEP}" } else { "{finish: succeeded}" };
-                    self.report(Code::Value, node.span.clone(), format!("`{word}` needs to know what"))
-                        .hint = Some(format!("write {example}"));
-                    None
-                }
-                _ => {
-                    let choice = [("continue", ()), ("block", ()), ("fail", ()), ("rework", ())];
-                    self.word(node, "a route", &choice, &["ignore", "recheck"]);
-                    None
-                }
-            };
+            return self.route_word(node, word, cause).map(Route::to);
         }
         let keys = self.keys(node, &SHAPE)?;
-        let to = self.target(keys, cause)?;
-        let rework = matches!(to, RouteTo::Rework(_));
-        let when = keys
-            .get("when")
-            .and_then(|when| self.expression(when, "`when` of a route", Place::Route, Wants::Bool));
-        if !rework {
-            for modifier in ["max", "then", "findings"] {
+        let name = self.target(keys)?;
+        let rework = (name == "rework").then_some(self.reworks.len());
+        let to = self.target_of(keys, name, cause)?;
+        let place = if cause == Cause::Signal { Place::Signal } else { Place::Route };
+        let when =
+            keys.get("when").and_then(|when| self.expression(when, "`when` of a route", place, Wants::Bool));
+        let busy = keys.get("busy").and_then(|node| {
+            let words = [("defer", Busy::Defer), ("interrupt", Busy::Interrupt), ("ignore", Busy::Ignore)];
+            self.word(node, "`busy`", &words, &[])
+        });
+        if keys.get("busy").is_some() && cause != Cause::Signal {
+            let span = keys.key_span("busy");
+            self.report(Code::Combination, span, "`busy` belongs to a route of `on_signal`");
+        }
+        let busy = busy.unwrap_or_default();
+        let Some(rework) = rework else {
+            for modifier in ["max", "then", "findings", "hold", "if_unchanged"] {
                 if keys.get(modifier).is_some() {
                     let span = keys.key_span(modifier);
                     self.report(
@@ -124,9 +170,12 @@ impl Reader<'_> {
                     );
                 }
             }
-            return Some(Route { when, ..Route::to(to) });
-        }
-        let max = self.max(keys, cause);
+            return Some(Route { when, busy, ..Route::to(to) });
+        };
+        let hold = keys.get("hold").and_then(|node| self.bool(node, "`hold`")).unwrap_or_default();
+        self.reworks[rework].hold = hold;
+        let if_unchanged = self.if_unchanged(keys, cause);
+        let max = self.max(keys, cause, rework);
         let then = keys.get("then").and_then(|then| {
             if matches!(then.kind, Kind::List(_)) {
                 self.wrong_type(then, "`then`", "one route");
@@ -143,37 +192,96 @@ impl Reader<'_> {
             }
             Some(Box::new(route))
         });
-        let findings =
-            keys.get("findings").and_then(|node| self.text_template(node, "`findings`", Place::Route));
-        Some(Route { when, max, then, findings, ..Route::to(to) })
+        let findings = keys.get("findings").and_then(|node| self.text_template(node, "`findings`", place));
+        Some(Route { when, to, max, then, findings, hold, if_unchanged, busy })
     }
 
-    fn max(&mut self, keys: Keys<'_>, cause: Cause) -> Option<RouteMax> {
+    fn route_word(&mut self, node: &Node, word: &str, cause: Cause) -> Option<RouteTo> {
+        match word {
+            "rework" | "finish" | "answer" | "unblock" => {
+                let example = match word {
+                    "rework" => "{rework: STEP}",
+                    "finish" => "{finish: succeeded}",
+                    "answer" => "{answer: \"${signal.text}\"}",
+                    _ => "{unblock: retry}",
+                };
+                self.report(Code::Value, node.span.clone(), format!("`{word}` needs to know what")).hint =
+                    Some(format!("write {example}"));
+                None
+            }
+            _ => match plain(word) {
+                Some(to) => {
+                    if word == "block" {
+                        self.no_person(node.span.clone(), "`block`");
+                    }
+                    self.fits(to, word, node.span.clone(), cause)
+                }
+                None => {
+                    let words: Vec<(&str, ())> =
+                        words(cause).into_iter().chain(["rework"]).map(|word| (word, ())).collect();
+                    self.word(node, "a route", &words, &[]);
+                    None
+                }
+            },
+        }
+    }
+
+    /// Reports a route that only signals have, and one that they do not have; remembers a signal's.
+    fn fits(&mut self, to: RouteTo, name: &str, span: Range<usize>, cause: Cause) -> Option<RouteTo> {
+        if cause != Cause::Signal {
+            if OF_SIGNALS.contains(&name) {
+                self.report(Code::SignalRoute, span, format!("`{name}` is a route of `on_signal` only"))
+                    .hint = Some(format!("here it is one of: {}, rework, finish", words(cause).join(", ")));
+                return None;
+            }
+            return Some(to);
+        }
+        if to == RouteTo::Continue {
+            self.report(Code::SignalRoute, span, "a signal has nothing to go on with").hint =
+                Some("for a signal that is recorded only write ignore".to_owned());
+            return None;
+        }
+        self.signals.push(SignalUse { step: self.step, to: to.clone(), span });
+        Some(to)
+    }
+
+    fn if_unchanged(&mut self, keys: Keys<'_>, cause: Cause) -> IfUnchanged {
+        let Some(node) = keys.get("if_unchanged") else { return IfUnchanged::default() };
+        if !matches!(cause, Cause::Gate | Cause::Failure) {
+            let span = keys.key_span("if_unchanged");
+            self.report(Code::Combination, span, "`if_unchanged` is about the evidence of a gate").hint =
+                Some("it belongs to the `on_fail` of a gate, or of a step with gates".to_owned());
+        }
+        let words = [("count", IfUnchanged::Count), ("block", IfUnchanged::Block)];
+        self.word(node, "`if_unchanged`", &words, &[]).unwrap_or_default()
+    }
+
+    fn max(&mut self, keys: Keys<'_>, cause: Cause, rework: usize) -> Option<RouteMax> {
         let Some(node) = keys.get("max") else {
             return Some(match cause {
-                Cause::Engine => RouteMax::Times(Setting::Fixed(MAX)),
                 Cause::Person => RouteMax::Unlimited,
+                _ => RouteMax::Times(Setting::Fixed(MAX)),
             });
         };
         if node.text() == Some("unlimited") {
-            if cause == Cause::Engine
-                && let Some(rework) = self.reworks.last_mut()
-            {
-                rework.unlimited = Some(node.span.clone());
+            if cause != Cause::Person {
+                self.reworks[rework].unlimited = Some(node.span.clone());
             }
             return Some(RouteMax::Unlimited);
         }
-        self.number_setting(node, "`max`", 0, Place::Route).map(RouteMax::Times)
+        let place = if cause == Cause::Signal { Place::Signal } else { Place::Route };
+        self.number_setting(node, "`max`", 0, place).map(RouteMax::Times)
     }
 
-    fn target(&mut self, keys: Keys<'_>, _cause: Cause) -> Option<RouteTo> {
-        let given: Vec<&str> = TARGETS.into_iter().filter(|name| keys.entry(name).is_some()).collect();
+    fn target(&mut self, keys: Keys<'_>) -> Option<&'static str> {
+        let given: Vec<&'static str> =
+            TARGETS.into_iter().filter(|name| keys.entry(name).is_some()).collect();
         match given.as_slice() {
-            [one] => self.target_of(keys, one),
+            [one] => Some(one),
             [] => {
                 let span = self.first_line(keys.node.span.clone());
                 self.report(Code::MissingKey, span, "this route leads nowhere").hint =
-                    Some(format!("it has one of: {}", TARGETS.join(", ")));
+                    Some(format!("it has one of: {}", TARGETS[..5].join(", ")));
                 None
             }
             [first, second, ..] => {
@@ -189,15 +297,23 @@ impl Reader<'_> {
         }
     }
 
-    fn target_of(&mut self, keys: Keys<'_>, name: &str) -> Option<RouteTo> {
+    fn target_of(&mut self, keys: Keys<'_>, name: &str, cause: Cause) -> Option<RouteTo> {
         let node = keys.entry(name)?;
-        match name {
+        let span = keys.key_span(name);
+        let place = if cause == Cause::Signal { Place::Signal } else { Place::Route };
+        let to = match name {
             "rework" => {
-                self.no_person(keys.key_span("rework"), "`rework`");
+                self.no_person(span.clone(), "`rework`");
                 let target = self.text(node, "`rework`")?;
-                let (step, span) = (self.step, node.span.clone());
-                self.reworks.push(ReworkUse { step, target: target.clone(), span, unlimited: None });
-                Some(RouteTo::Rework(StepId::new(&target)))
+                self.reworks.push(ReworkUse {
+                    step: self.step,
+                    target: target.clone(),
+                    span: node.span.clone(),
+                    unlimited: None,
+                    hold: false,
+                    of_run: cause == Cause::Signal && self.step.is_none(),
+                });
+                RouteTo::Rework(StepId::new(&target))
             }
             "finish" => {
                 let words = [
@@ -205,30 +321,61 @@ impl Reader<'_> {
                     ("failed", FinishStatus::Failed),
                     ("cancelled", FinishStatus::Cancelled),
                 ];
-                self.word(node, "`finish`", &words, &[]).map(RouteTo::Finish)
+                RouteTo::Finish(self.word(node, "`finish`", &words, &[])?)
             }
             "fail" if matches!(node.kind, Kind::Map(_)) => {
                 let keys = self.keys(node, &FAIL)?;
                 let code = keys.get("code").and_then(|code| self.text(code, "`code`"));
                 let message =
-                    keys.get("message").and_then(|text| self.text_template(text, "`message`", Place::Route));
-                let hint = keys.get("hint").and_then(|text| self.text_template(text, "`hint`", Place::Route));
-                Some(RouteTo::Fail { code, message, hint })
+                    keys.get("message").and_then(|text| self.text_template(text, "`message`", place));
+                let hint = keys.get("hint").and_then(|text| self.text_template(text, "`hint`", place));
+                RouteTo::Fail { code, message, hint }
+            }
+            "answer" => RouteTo::Answer(self.template(node, place)?),
+            "unblock" => {
+                let words = [
+                    ("retry", UnblockDecision::Retry),
+                    ("recheck", UnblockDecision::Recheck),
+                    ("proceed", UnblockDecision::Proceed),
+                    ("skip", UnblockDecision::Skip),
+                    ("fail", UnblockDecision::Fail),
+                ];
+                RouteTo::Unblock(self.word(node, "`unblock`", &words, &[])?)
             }
             _ => {
                 let bare = node.is_null() || matches!(node.value(), serde_json::Value::Bool(true));
                 if !bare {
                     self.wrong_type(node, &format!("`{name}` as a key"), "`true` or nothing");
                 }
-                match name {
-                    "continue" => Some(RouteTo::Continue),
-                    "block" => {
-                        self.no_person(keys.key_span("block"), "`block`");
-                        Some(RouteTo::Block)
-                    }
-                    _ => Some(RouteTo::Fail { code: None, message: None, hint: None }),
+                if name == "block" {
+                    self.no_person(span.clone(), "`block`");
                 }
+                plain(name)?
             }
-        }
+        };
+        self.fits(to, name, span, cause)
+    }
+}
+
+/// The route that a word alone stands for.
+fn plain(word: &str) -> Option<RouteTo> {
+    Some(match word {
+        "continue" => RouteTo::Continue,
+        "block" => RouteTo::Block,
+        "fail" => RouteTo::Fail { code: None, message: None, hint: None },
+        "approve" => RouteTo::Approve,
+        "reject" => RouteTo::Reject,
+        "changes" => RouteTo::Changes,
+        "recheck" => RouteTo::Recheck,
+        "ignore" => RouteTo::Ignore,
+        _ => return None,
+    })
+}
+
+/// The words that may stand alone.
+fn words(cause: Cause) -> Vec<&'static str> {
+    match cause {
+        Cause::Signal => vec!["approve", "reject", "changes", "recheck", "ignore", "block", "fail"],
+        _ => vec!["continue", "block", "fail"],
     }
 }

@@ -1,13 +1,14 @@
 //! Fields with one value: texts, numbers, durations, words, expressions, templates.
 
-use std::str::FromStr as _;
+use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde_json::Value;
 
 use super::super::codes::Code;
 use super::super::similar::similar;
 use super::super::yaml::{Kind, Node, places};
-use super::super::{Setting, Span};
+use super::super::{Money, Setting, Span};
 use super::{Origin, Place, Reader, Use, Wants};
 use crate::expr::{Expr, ExprError, Part, Template, parts};
 
@@ -59,29 +60,21 @@ impl Reader<'_> {
     }
 
     /// A whole number, also `2_000_000`.
-    fn whole(&self, node: &Node) -> Option<u32> {
+    fn whole<T: FromStr>(&self, node: &Node) -> Option<T> {
         match &node.kind {
             Kind::Scalar { text, plain: true } => text.replace('_', "").parse().ok(),
             _ => None,
         }
     }
 
-    pub(super) fn number(&mut self, node: &Node, what: &str) -> Option<u32> {
-        let number = self.whole(node);
-        if number.is_none() {
-            self.not_a_number(node, what, "");
-        }
-        number
-    }
-
     /// A whole number from `least` on, or a text with `${…}`.
-    pub(super) fn number_setting(
+    pub(super) fn number_setting<T: FromStr + PartialOrd + std::fmt::Display>(
         &mut self,
         node: &Node,
         what: &str,
-        least: u32,
+        least: T,
         place: Place,
-    ) -> Option<Setting<u32>> {
+    ) -> Option<Setting<T>> {
         if node.text().is_some_and(|text| text.contains("${")) {
             return self.template(node, place).map(Setting::Computed);
         }
@@ -100,6 +93,80 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// A whole number from `least` on, or one whole `${…}`, for the parameters of an executor.
+    pub(super) fn number_value(
+        &mut self,
+        node: &Node,
+        what: &str,
+        least: u32,
+        place: Place,
+    ) -> Option<Value> {
+        match self.number_setting::<u32>(node, what, least, place)? {
+            Setting::Fixed(number) => Some(number.into()),
+            Setting::Computed(template) if is_whole(node) => Some(template.source().clone()),
+            Setting::Computed(_) => {
+                self.wrong_type(node, what, "a whole number or one whole `${…}`");
+                None
+            }
+        }
+    }
+
+    /// An amount of money: `5.00 USD`.
+    pub(super) fn money_setting(&mut self, node: &Node, what: &str, place: Place) -> Option<Setting<Money>> {
+        let text = self.text(node, what)?;
+        if text.contains("${") {
+            return self.text_template(node, what, place).map(Setting::Computed);
+        }
+        let money = Money::parse(&text);
+        if money.is_none() {
+            self.report(Code::Value, node.span.clone(), format!("“{text}” is no amount of money")).hint =
+                Some("write 5.00 USD, with at most six decimal places".to_owned());
+        }
+        money.map(Setting::Fixed)
+    }
+
+    /// The name of a signal: letters, digits and `_ - .`.
+    pub(super) fn signal_name(&mut self, node: &Node) -> Option<String> {
+        let text = self.text(node, "the name of a signal")?;
+        if is_signal(&text) {
+            return Some(text);
+        }
+        self.report(Code::Value, node.span.clone(), format!("“{text}” is no name of a signal")).hint =
+            Some("letters, digits, `_`, `-` and `.`, at most 64, a letter or digit first".to_owned());
+        None
+    }
+
+    /// A time zone by its name in the tz database; whether it exists is seen where it is used.
+    pub(super) fn zone(&mut self, node: &Node) -> Option<String> {
+        let text = self.text(node, "`zone`")?;
+        let part = |part: &str| {
+            part.starts_with(|c: char| c.is_ascii_alphabetic())
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'))
+        };
+        if text.split('/').all(part) {
+            return Some(text);
+        }
+        self.report(Code::Value, node.span.clone(), format!("“{text}” is no time zone")).hint =
+            Some("write Europe/Berlin, or UTC".to_owned());
+        None
+    }
+
+    /// Texts by name.
+    pub(super) fn text_map(&mut self, node: &Node, what: &str, place: Place) -> BTreeMap<String, Template> {
+        let Kind::Map(entries) = &node.kind else {
+            self.wrong_type(node, what, "a map");
+            return BTreeMap::new();
+        };
+        let mut texts = BTreeMap::new();
+        for (key, value) in entries {
+            let Some(name) = key.text() else { continue };
+            if let Some(template) = self.text_template(value, &format!("`{name}` of {what}"), place) {
+                texts.insert(name.to_owned(), template);
+            }
+        }
+        texts
     }
 
     fn not_a_number(&mut self, node: &Node, what: &str, also: &str) {
@@ -220,8 +287,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn remember(&mut self, expr: Expr, origin: Origin, place: Place, wants: Wants, shell: bool) {
-        let step = self.step;
-        self.uses.push(Use { expr, origin, place, step, wants, shell });
+        let (step, secrets) = (self.step, self.secret_place);
+        self.uses.push(Use { expr, origin, place, step, wants, shell, secrets });
     }
 
     /// A text with `${…}`.
@@ -353,6 +420,13 @@ impl Reader<'_> {
 /// Whether a text is one whole `${…}`, so that its value keeps its type.
 pub(super) fn is_whole(node: &Node) -> bool {
     node.text().is_some_and(|text| matches!(parts(text).as_deref(), Ok([Part::Expr { .. }])))
+}
+
+/// Whether a text can be the name of a signal.
+fn is_signal(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 pub(in super::super) fn is_id(text: &str, upper: bool) -> bool {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, StepWorkspace, Work};
+use super::super::{Ask, Condition, Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, Task, Work};
 use super::route::Cause;
-use super::{Keys, Place, Reader, Shape, Wants};
+use super::work::WORKS;
+use super::{Place, Reader, Shape, Wants};
 use crate::expr::Template;
 use crate::id::StepId;
 
@@ -24,38 +25,37 @@ pub(super) const SHAPE: Shape = Shape {
         "standby",
         "max_rounds",
         "timeout",
+        "deadline",
         "grace",
         "retry",
         "idempotent",
         "on_lost",
         "on_success",
         "on_fail",
+        "on_signal",
         "gates",
         "outputs",
         "labels",
         "env",
+        "secrets",
         "workspace",
+        "clean",
+        "resources",
+        "priority",
+        "budget_exempt",
+        "ask",
         "foreach",
         "command",
         "agent",
         "function",
         "with",
-        "approval",
-        "wait",
-    ],
-    later: &[
-        "deadline",
-        "clean",
-        "on_signal",
-        "secrets",
-        "resources",
-        "priority",
-        "budget_exempt",
-        "ask",
         "http",
         "run",
+        "approval",
         "question",
+        "wait",
     ],
+    later: &[],
 };
 
 pub(super) const DEFAULTS: Shape = Shape {
@@ -63,8 +63,6 @@ pub(super) const DEFAULTS: Shape = Shape {
     keys: &["timeout", "grace", "retry", "on_fail", "on_lost", "env"],
     later: &[],
 };
-
-pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"], later: &[] };
 
 /// The limit of an attempt where neither step nor `defaults` says one.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -106,7 +104,7 @@ impl Reader<'_> {
     pub(super) fn defaults(&mut self, node: &Node) -> Defaults {
         let Some(keys) = self.keys(node, &DEFAULTS) else { return Defaults::default() };
         let (reworks, uses) = (self.reworks.len(), self.uses.len());
-        let on_fail = keys.get("on_fail").map(|node| self.routes(node, Cause::Engine)).map(|routes| {
+        let on_fail = keys.get("on_fail").map(|node| self.routes(node, Cause::Failure)).map(|routes| {
             DefaultRoute { routes, reworks: reworks..self.reworks.len(), uses: uses..self.uses.len() }
         });
         Defaults {
@@ -131,12 +129,13 @@ impl Reader<'_> {
         self.finishing = finish;
         for item in self.list(node, what) {
             self.step = Some(drafts.len());
-            let (uses, reworks) = (self.uses.len(), self.reworks.len());
+            let (uses, reworks, signals) = (self.uses.len(), self.reworks.len(), self.signals.len());
             let read = self.one_step(item, finish, defaults);
             if read.is_none() {
                 // What belongs to a step that is not there cannot be judged; its name still counts.
                 self.uses.truncate(uses);
                 self.reworks.truncate(reworks);
+                self.signals.truncate(signals);
                 self.broken.extend(item.get("id").and_then(Node::text).map(str::to_owned));
             }
             if let Some(mut draft) = read {
@@ -167,7 +166,7 @@ impl Reader<'_> {
             }
         };
         if finish {
-            for key in ["needs", "join", "standby", "max_rounds"] {
+            for key in ["needs", "join", "standby", "max_rounds", "on_signal", "ask"] {
                 if keys.get(key).is_some() {
                     let span = keys.key_span(key);
                     self.report(Code::OnFinish, span, format!("`{key}` has no meaning in `on_finish`"))
@@ -181,38 +180,52 @@ impl Reader<'_> {
         let work = self.work(keys, finish);
         let gates = keys.get("gates").map_or_else(Vec::new, |node| self.gates(node));
         let kind = match &work {
-            Some(Work::Task(task)) => Some(task.kind.clone()),
+            Some(Work::Task(task)) => Some(task.kind.as_str()),
             _ => None,
         };
-        if keys.get("foreach").is_some() && !self.has_task(keys) {
+        // A child run has limits of its own.
+        let timed = kind.is_some_and(|kind| kind != Task::RUN);
+        let tried = kind.is_some();
+        if keys.get("foreach").is_some() && WORKS.iter().all(|kind| keys.entry(kind).is_none()) {
             let span = keys.key_span("foreach");
-            self.report(Code::Combination, span, "`foreach` goes around `command`, `agent` or `function`");
+            self.report(Code::Combination, span, "`foreach` goes around work, here are only gates").hint =
+                Some("a gate may look at a whole list: expression: output.all(item, …)".to_owned());
         }
-        let command_gate = |node: &Node| match &node.kind {
-            Kind::List(gates) => gates.iter().any(|gate| gate.get("command").is_some()),
-            _ => false,
-        };
         let process = keys.entry("command").is_some()
             || keys.entry("agent").is_some()
-            || keys.get("gates").is_some_and(command_gate);
+            || keys.get("gates").is_some_and(has_command);
         let mut env = if process { defaults.env.clone() } else { BTreeMap::new() };
         if let Some(node) = keys.get("env") {
             env.extend(self.env(node));
-            if !process {
-                let span = keys.key_span("env");
+        }
+        for key in ["env", "secrets"] {
+            if keys.get(key).is_some() && !process {
+                let span = keys.key_span(key);
                 self.report(
                     Code::Combination,
                     span,
-                    "`env` is for processes: `command`, `agent` and gates with `command`",
+                    format!("`{key}` is for processes: `command`, `agent` and gates with `command`"),
+                );
+            }
+        }
+        for key in ["ask", "clean", "resources"] {
+            if keys.get(key).is_some() && !tried && work.is_some() {
+                let span = keys.key_span(key);
+                self.report(
+                    Code::Combination,
+                    span,
+                    format!(
+                        "`{key}` is for work that is executed: `command`, `agent`, `function`, `http`, `run`"
+                    ),
                 );
             }
         }
         let limit = if self.finishing { TIMEOUT_FINISH } else { TIMEOUT };
-        let task_default = kind.as_ref().map(|_| Setting::Fixed(Span(limit)));
+        let task_default = (timed || tried && finish).then_some(Setting::Fixed(Span(limit)));
         let timeout = keys
             .get("timeout")
             .and_then(|node| self.span_setting(node, "`timeout`", place))
-            .or_else(|| defaults.timeout.clone().filter(|_| kind.is_some()))
+            .or_else(|| defaults.timeout.clone().filter(|_| timed))
             .or(task_default);
         let grace = keys
             .get("grace")
@@ -222,19 +235,17 @@ impl Reader<'_> {
         let retry = keys
             .get("retry")
             .and_then(|node| self.retry(node))
-            .or_else(|| defaults.retry.clone().filter(|_| kind.is_some()))
+            .or_else(|| defaults.retry.clone().filter(|_| tried))
             .unwrap_or_default();
-        let on_lost = keys
-            .get("on_lost")
-            .and_then(|node| self.on_lost(node))
-            .or(defaults.on_lost.filter(|_| kind.is_some()));
+        let on_lost =
+            keys.get("on_lost").and_then(|node| self.on_lost(node)).or(defaults.on_lost.filter(|_| tried));
         let on_fail = match (keys.get("on_fail"), &defaults.on_fail) {
-            (Some(node), _) => self.routes(node, Cause::Engine),
+            (Some(node), _) => self.routes(node, Cause::Failure),
             (None, Some(route)) if !finish => self.default_route(route),
             (None, _) => Routes::default(),
         };
-        let join =
-            keys.get("join").and_then(|node| self.word(node, "`join`", &[("all", Join::All)], &["any"]));
+        let joins = [("all", Join::All), ("any", Join::Any)];
+        let join = keys.get("join").and_then(|node| self.word(node, "`join`", &joins, &[]));
         let step = Step {
             id: StepId::new(&id?),
             stage: keys.get("stage").and_then(|node| self.text(node, "`stage`")),
@@ -246,27 +257,32 @@ impl Reader<'_> {
                 .get("max_rounds")
                 .and_then(|node| self.number_setting(node, "`max_rounds`", 1, place)),
             timeout,
-            deadline: None,
+            deadline: keys.get("deadline").and_then(|node| self.span_setting(node, "`deadline`", place)),
             grace,
             retry,
             idempotent: keys.get("idempotent").and_then(|node| self.bool(node, "`idempotent`")),
             on_lost,
             on_success: keys
                 .get("on_success")
-                .map_or_else(Routes::default, |node| self.routes(node, Cause::Engine)),
+                .map_or_else(Routes::default, |node| self.routes(node, Cause::Success)),
             on_fail,
             gates,
             outputs: keys.get("outputs").map_or_else(Outputs::default, |node| self.outputs(node)),
             labels: keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, Place::Gate)),
             env,
-            on_signal: BTreeMap::new(),
-            secrets: Vec::new(),
-            resources: Vec::new(),
-            priority: None,
-            budget_exempt: None,
-            ask: None,
+            on_signal: keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node)),
+            secrets: keys.get("secrets").map_or_else(Vec::new, |node| self.secret_names(node)),
+            resources: keys.get("resources").map_or_else(Vec::new, |node| self.resources(node)),
+            priority: keys
+                .get("priority")
+                .and_then(|node| self.number_setting(node, "`priority`", i32::MIN, place)),
+            budget_exempt: keys
+                .get("budget_exempt")
+                .and_then(|node| self.condition(node, "`budget_exempt`"))
+                .filter(|condition| *condition != Condition::Fixed(false)),
+            ask: keys.get("ask").and_then(|node| self.ask(node)).filter(|ask| *ask != Ask::default()),
             workspace: keys.get("workspace").and_then(|node| self.step_workspace(node)).unwrap_or_default(),
-            clean: false,
+            clean: keys.get("clean").and_then(|node| self.bool(node, "`clean`")).unwrap_or_default(),
             foreach,
             work,
         };
@@ -284,18 +300,14 @@ impl Reader<'_> {
     fn default_route(&mut self, route: &DefaultRoute) -> Routes {
         for index in route.reworks.clone() {
             let original = &self.reworks[index];
-            let copy = super::ReworkUse {
-                step: self.step,
-                target: original.target.clone(),
-                span: original.span.clone(),
-                unlimited: original.unlimited.clone(),
-            };
+            let copy = super::ReworkUse { step: self.step, ..original.clone() };
             self.reworks.push(copy);
         }
         for index in route.uses.clone() {
             let original = &self.uses[index];
             let (expr, origin) = (original.expr.clone(), original.origin.clone());
             let (place, wants, shell) = (original.place, original.wants, original.shell);
+            // A route holds no secrets, so it was not remembered as a place of them.
             self.remember(expr, origin, place, wants, shell);
         }
         route.routes.clone()
@@ -314,109 +326,24 @@ impl Reader<'_> {
         needs
     }
 
-    fn retry(&mut self, node: &Node) -> Option<Retry> {
-        let keys = self.keys(node, &RETRY)?;
-        let Some(attempts) = keys.get("attempts") else {
-            self.missing(node.span.clone(), "`retry`", "attempts", "attempts: 3 (the first one included)");
-            return None;
-        };
-        let attempts = self.number_setting(attempts, "`attempts`", 1, Place::Step)?;
-        let mut retry = Retry { attempts, ..Retry::default() };
-        if let Some(backoff) = keys.get("backoff") {
-            (retry.backoff_min, retry.backoff_max) = self.backoff(backoff)?;
-        }
-        if let Some(only) = keys.get("only") {
-            retry.only = self.failure_names(only);
-        }
-        Some(retry)
-    }
-
-    fn backoff(&mut self, node: &Node) -> Option<(Span, Span)> {
-        let text = self.text(node, "`backoff`")?;
-        let (min, max) = text.split_once("..").unwrap_or((&text, &text));
-        let read = |text: &str| crate::duration::parse(text.trim()).ok().map(Span);
-        match (read(min), read(max)) {
-            (Some(min), Some(max)) if min <= max => Some((min, max)),
-            (Some(_), Some(_)) => {
-                self.report(
-                    Code::Value,
-                    node.span.clone(),
-                    "`backoff` goes from the shorter pause to the longer one",
-                );
-                None
-            }
-            _ => {
-                self.report(Code::Value, node.span.clone(), format!("“{text}” is no range of pauses")).hint =
-                    Some("write 1s..60s, or one duration".to_owned());
-                None
-            }
-        }
-    }
-
-    fn on_lost(&mut self, node: &Node) -> Option<OnLost> {
-        let words = [("retry", OnLost::Retry), ("block", OnLost::Block), ("fail", OnLost::Fail)];
-        self.word(node, "`on_lost`", &words, &[])
-    }
-
-    fn env(&mut self, node: &Node) -> BTreeMap<String, Template> {
-        let Kind::Map(entries) = &node.kind else {
-            self.wrong_type(node, "`env`", "a map");
-            return BTreeMap::new();
-        };
-        let mut env = BTreeMap::new();
-        for (key, value) in entries {
-            let Some(name) = key.text() else { continue };
-            let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            if !letters || name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
-                self.report(
-                    Code::Value,
-                    key.span.clone(),
-                    format!("“{name}” is no name of an environment variable"),
-                )
-                .hint = Some("letters, digits and `_`, no digit first".to_owned());
-                continue;
-            }
-            if name.starts_with("EVERFOLD_") {
-                self.report(
-                    Code::Value,
-                    key.span.clone(),
-                    format!("`{name}` is Everfold's own: names with EVERFOLD_ are reserved"),
-                );
-                continue;
-            }
-            if let Some(template) = self.text_template(value, &format!("`{name}`"), Place::Work) {
-                env.insert(name.to_owned(), template);
-            }
-        }
-        env
-    }
-
-    fn step_workspace(&mut self, node: &Node) -> Option<StepWorkspace> {
-        const DIR: Shape = Shape { what: "`workspace` of a step", keys: &["dir"], later: &[] };
-        if matches!(node.kind, Kind::Map(_)) {
-            let keys = self.keys(node, &DIR)?;
-            let Some(dir) = keys.get("dir") else {
-                self.missing(node.span.clone(), "`workspace` of a step", "dir", "dir: PATH, or run, or none");
-                return None;
-            };
-            return self.text_template(dir, "`dir`", Place::Work).map(StepWorkspace::Dir);
-        }
-        let words = [("run", 0), ("none", 1)];
-        Some(match self.word(node, "`workspace` of a step", &words, &["own"])? {
-            0 => StepWorkspace::Run,
-            _ => StepWorkspace::None,
-        })
-    }
-
-    fn has_task(&self, keys: Keys<'_>) -> bool {
-        ["command", "agent", "function"].iter().any(|kind| keys.entry(kind).is_some())
-    }
-
     /// Reports what waits for a person where none will come.
     pub(super) fn no_person(&mut self, span: Range<usize>, what: &str) {
         if self.finishing {
             self.report(Code::OnFinish, span, format!("{what} has no place in `on_finish`")).hint =
                 Some("the run has ended: nothing can be decided or reworked any more".to_owned());
         }
+    }
+}
+
+/// Whether one of some gates starts a process.
+fn has_command(gates: &Node) -> bool {
+    match &gates.kind {
+        Kind::List(items) => items.iter().any(has_command),
+        Kind::Map(entries) => entries.iter().any(|(key, value)| match key.text() {
+            Some("command") => true,
+            Some("all" | "any" | "not" | "at_least" | "of") => has_command(value),
+            _ => false,
+        }),
+        _ => false,
     }
 }

@@ -1,35 +1,26 @@
-//! Kinds of work: command, function, approval, wait.
+//! Kinds of work: command, function, child run; the others have files of their own.
 
 use serde_json::{Value, json};
 
 use super::super::codes::Code;
 use super::super::shell;
 use super::super::yaml::{Kind, Node};
-use super::super::{Approval, Routes, Setting, Task, Vote, Wait, Work};
-use super::gate::text_value;
-use super::route::Cause;
+use super::super::{Severity, Task, Work};
+use super::probe::text_value;
 use super::{Keys, Place, Reader, Shape};
 use crate::expr::Template;
 
-const KINDS: [&str; 5] = ["command", "agent", "function", "approval", "wait"];
-const LATER: [&str; 3] = ["http", "run", "question"];
+/// Every kind of work, by its key.
+pub(super) const WORKS: [&str; 8] =
+    ["command", "agent", "function", "http", "run", "approval", "question", "wait"];
 
-pub(super) const APPROVAL: Shape = Shape {
-    what: "`approval`",
-    keys: &["title", "show", "roles", "quorum", "veto", "self_approval", "comment", "on_reject"],
-    later: &["edit", "expires", "on_expire", "remind", "on_changes"],
-};
-
-pub(super) const WAIT: Shape = Shape {
-    what: "`wait`",
-    keys: &["for"],
-    later: &["until", "zone", "signal", "match", "timeout", "on_timeout"],
-};
+pub(super) const RUN: Shape =
+    Shape { what: "`run`", keys: &["pipeline", "input", "labels", "wait", "on_parent_cancel"], later: &[] };
 
 impl Reader<'_> {
     /// The work of a step; reports two works, and neither work nor gate.
     pub(super) fn work(&mut self, keys: Keys<'_>, finish: bool) -> Option<Work> {
-        let given: Vec<&str> = KINDS.into_iter().filter(|kind| keys.entry(kind).is_some()).collect();
+        let given: Vec<&str> = WORKS.into_iter().filter(|kind| keys.entry(kind).is_some()).collect();
         if let [first, second, ..] = given.as_slice() {
             let span = keys.key_span(second);
             self.report(
@@ -39,18 +30,17 @@ impl Reader<'_> {
             )
             .hint = Some("make two steps of it".to_owned());
         }
-        let later = LATER.iter().any(|kind| keys.entry(kind).is_some());
-        if keys.get("with").is_some() && !given.contains(&"function") && !later {
+        if keys.get("with").is_some() && !given.contains(&"function") {
             let span = keys.key_span("with");
             self.report(Code::Combination, span, "`with` belongs to `function`").hint = given
                 .contains(&"agent")
                 .then(|| "an agent has it inside: agent: { …, with: {…} }".to_owned());
         }
         let Some(kind) = given.first() else {
-            if keys.get("gates").is_none() && !later {
+            if keys.get("gates").is_none() {
                 let span = self.first_line(keys.node.span.clone());
                 self.report(Code::Empty, span, "this step has neither work nor gate").hint =
-                    Some(format!("it has one of {}, or `gates`", KINDS.join(", ")));
+                    Some(format!("it has one of {}, or `gates`", WORKS.join(", ")));
             }
             return None;
         };
@@ -59,16 +49,17 @@ impl Reader<'_> {
             self.report(Code::Type, keys.key_span(kind), format!("`{kind}` has no value"));
             return None;
         }
+        if finish && matches!(*kind, "approval" | "question") {
+            self.no_person(keys.key_span(kind), &format!("`{kind}`"));
+        }
         match *kind {
             "command" => self.command(node, Place::Work).map(Work::Task),
             "agent" => self.agent(node).map(Work::Task),
-            "function" => self.function(node, keys).map(Work::Task),
-            "approval" => {
-                if finish {
-                    self.no_person(keys.key_span("approval"), "`approval`");
-                }
-                self.approval(node).map(Work::Approval)
-            }
+            "function" => self.function(node, keys, Place::Work).map(Work::Task),
+            "http" => self.http(node, Place::Work).map(Work::Task),
+            "run" => self.child(node).map(Work::Task),
+            "approval" => self.approval(node).map(Work::Approval),
+            "question" => self.question(node).map(Work::Question),
             _ => self.wait(node).map(Work::Wait),
         }
     }
@@ -117,98 +108,74 @@ impl Reader<'_> {
         Template::parse(&json!({ "shell": script.text, "vars": script.vars })).ok()
     }
 
-    fn function(&mut self, node: &Node, keys: Keys<'_>) -> Option<Task> {
-        let name = self.text(node, "`function`")?;
-        let word = |part: &str| super::scalar::is_id(part, false);
-        if !name.split('.').all(word) {
-            self.report(Code::Value, node.span.clone(), format!("“{name}” is no name of a function")).hint =
-                Some("lower-case words joined by dots: git.merge".to_owned());
-            return None;
-        }
+    /// A function's name, with the parameters that stand beside it.
+    pub(super) fn function(&mut self, node: &Node, keys: Keys<'_>, place: Place) -> Option<Task> {
+        let name = self.function_name(node);
         let with = match keys.get("with") {
-            Some(with) => {
-                if !matches!(with.kind, Kind::Map(_)) {
-                    self.wrong_type(with, "`with`", "a map");
-                }
-                self.template(with, Place::Work)?.source().clone()
-            }
+            Some(with) => self.parameters(with, place)?.source().clone(),
             None => json!({}),
         };
-        let spec = Template::parse(&json!({ "name": name, "with": with })).ok()?;
+        let spec = Template::parse(&json!({ "name": name?, "with": with })).ok()?;
         Some(Task { kind: "function".to_owned(), spec })
     }
 
-    fn approval(&mut self, node: &Node) -> Option<Approval> {
-        if let Some(title) = node.text() {
-            let hint = format!("write approval: {{ title: {title} }}");
-            self.report(Code::Type, node.span.clone(), "`approval` is a map, this is a text").hint =
-                Some(hint);
-            return None;
+    pub(super) fn function_name(&mut self, node: &Node) -> Option<String> {
+        let name = self.text(node, "`function`")?;
+        let word = |part: &str| super::scalar::is_id(part, false);
+        if name.split('.').all(word) {
+            return Some(name);
         }
-        let keys = self.keys(node, &APPROVAL)?;
-        let title = match keys.get("title") {
-            Some(title) => self.text_template(title, "`title`", Place::Work),
-            None => {
-                self.missing(node.span.clone(), "`approval`", "title", "title: what is asked, in one line");
-                None
-            }
-        };
-        let show = keys
-            .get("show")
-            .map_or_else(Vec::new, |node| self.templates(node, "`show`", Place::Work).unwrap_or_default());
-        let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
-        let quorum = keys
-            .get("quorum")
-            .and_then(|node| self.number_setting(node, "`quorum`", 1, Place::Work))
-            .unwrap_or(Setting::Fixed(1));
-        let mut flag =
-            |key: &str| keys.get(key).and_then(|node| self.bool(node, &format!("`{key}`"))).unwrap_or(true);
-        let (veto, self_approval) = (flag("veto"), flag("self_approval"));
-        let comment = keys.get("comment").map_or_else(Vec::new, |node| self.votes(node));
-        let on_reject =
-            keys.get("on_reject").map_or_else(Routes::default, |node| self.routes(node, Cause::Person));
-        Some(Approval {
-            title: title?,
-            show,
-            roles,
-            quorum,
-            veto,
-            self_approval,
-            comment,
-            edit: None,
-            expires: None,
-            on_expire: Routes::default(),
-            remind: None,
-            on_changes: Routes::default(),
-            on_reject,
-        })
+        self.report(Code::Value, node.span.clone(), format!("“{name}” is no name of a function")).hint =
+            Some("lower-case words joined by dots: git.merge".to_owned());
+        None
     }
 
-    fn votes(&mut self, node: &Node) -> Vec<Vote> {
-        let words = [("approve", Vote::Approve), ("reject", Vote::Reject)];
-        let items: Vec<&Node> = match &node.kind {
-            Kind::List(items) => items.iter().collect(),
-            _ => vec![node],
-        };
-        items
-            .into_iter()
-            .filter_map(|item| self.word(item, "a decision of `comment`", &words, &["changes"]))
-            .collect()
-    }
-
-    fn wait(&mut self, node: &Node) -> Option<Wait> {
-        if let Some(text) = node.text() {
-            let hint = format!("write wait: {{ for: {text} }}");
-            self.report(Code::Type, node.span.clone(), "`wait` is a map, this is a text").hint = Some(hint);
+    /// A function's parameters: a map that may hold secrets.
+    pub(super) fn parameters(&mut self, node: &Node, place: Place) -> Option<Template> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            self.wrong_type(node, "`with`", "a map");
             return None;
         }
-        let keys = self.keys(node, &WAIT)?;
-        let Some(span) = keys.get("for") else {
-            if WAIT.later.iter().all(|key| keys.get(key).is_none()) {
-                self.missing(node.span.clone(), "`wait`", "for", "for: 10m");
+        self.with_secrets(|reader| reader.template(node, place))
+    }
+
+    /// A child run: a pipeline's name, or a map.
+    fn child(&mut self, node: &Node) -> Option<Task> {
+        let mut spec = json!({ "wait": true, "on_parent_cancel": "cancel" });
+        let before = self.problems.len();
+        if node.text().is_some() {
+            self.text_template(node, "`run`", Place::Work)?;
+            spec["pipeline"] = text_value(node);
+        } else {
+            let keys = self.keys(node, &RUN)?;
+            match keys.get("pipeline") {
+                Some(pipeline) => {
+                    self.text_template(pipeline, "`pipeline`", Place::Work);
+                    spec["pipeline"] = text_value(pipeline);
+                }
+                None => self.missing(node.span.clone(), "`run`", "pipeline", "pipeline: NAME or a path"),
             }
+            if let Some(input) = keys.get("input")
+                && let Some(input) = self.template(input, Place::Work)
+            {
+                spec["input"] = input.source().clone();
+            }
+            if let Some(labels) = keys.get("labels") {
+                let labels = self.text_map(labels, "`labels`", Place::Work).into_iter();
+                spec["labels"] = labels.map(|(name, text)| (name, text.source().clone())).collect();
+            }
+            if let Some(wait) = keys.get("wait") {
+                spec["wait"] = json!(self.bool(wait, "`wait`"));
+            }
+            let words = [("cancel", "cancel"), ("leave", "leave")];
+            if let Some(node) = keys.get("on_parent_cancel") {
+                spec["on_parent_cancel"] = json!(self.word(node, "`on_parent_cancel`", &words, &[]));
+            }
+        }
+        let wrong = self.problems[before..].iter().any(|problem| problem.severity == Severity::Error);
+        if wrong {
             return None;
-        };
-        self.span_setting(span, "`for`", Place::Work).map(|span| Wait { span: Some(span), ..Wait::default() })
+        }
+        Some(Task { kind: Task::RUN.to_owned(), spec: Template::parse(&spec).ok()? })
     }
 }

@@ -1,0 +1,115 @@
+//! Requests to services, as work and as probes.
+
+use serde_json::{Map, Value, json};
+
+use super::super::codes::Code;
+use super::super::yaml::{Kind, Node};
+use super::super::{Severity, Task};
+use super::probe::text_value;
+use super::{Place, Reader, Shape};
+use crate::expr::Template;
+
+pub(super) const SHAPE: Shape =
+    Shape { what: "`http`", keys: &["method", "url", "headers", "body", "expect", "json"], later: &[] };
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+impl Reader<'_> {
+    /// A URL, or a map. In the spec `method` and `expect` always stand there.
+    pub(super) fn http(&mut self, node: &Node, place: Place) -> Option<Task> {
+        let mut spec = Map::new();
+        let before = self.problems.len();
+        let mut method = "GET";
+        if node.text().is_some() {
+            self.url(node, place);
+            spec.insert("url".into(), text_value(node));
+        } else {
+            let keys = self.keys(node, &SHAPE)?;
+            match keys.get("url") {
+                Some(url) => {
+                    self.url(url, place);
+                    spec.insert("url".into(), text_value(url));
+                }
+                None => self.missing(node.span.clone(), "`http`", "url", "url: https://example.org/health"),
+            }
+            if let Some(headers) = keys.get("headers") {
+                let texts = self.with_secrets(|reader| reader.text_map(headers, "`headers`", place));
+                let texts = texts.into_iter().map(|(name, text)| (name, text.source().clone()));
+                spec.insert("headers".into(), Value::Object(texts.collect()));
+            }
+            if let Some(body) = keys.get("body")
+                && let Some(body) = self.template(body, place)
+            {
+                spec.insert("body".into(), body.source().clone());
+                method = "POST";
+            }
+            if let Some(node) = keys.get("method") {
+                method = self.method(node, place).unwrap_or(method);
+            }
+            if let Some(expect) = keys.get("expect") {
+                let expected = self.expected(expect, place);
+                spec.insert("expect".into(), expected);
+            }
+            if let Some(flag) = keys.get("json") {
+                spec.insert("json".into(), json!(self.bool(flag, "`json`")));
+            }
+        }
+        spec.insert("method".into(), json!(method));
+        spec.entry("expect").or_insert_with(|| json!(["2xx"]));
+        let wrong = self.problems[before..].iter().any(|problem| problem.severity == Severity::Error);
+        if wrong {
+            return None;
+        }
+        Some(Task { kind: Task::HTTP.to_owned(), spec: Template::parse(&Value::Object(spec)).ok()? })
+    }
+
+    fn method(&mut self, node: &Node, _place: Place) -> Option<&'static str> {
+        let upper = node.text().map(str::to_ascii_uppercase);
+        if let Some(known) = METHODS.into_iter().find(|method| Some(*method) == upper.as_deref()) {
+            return Some(known);
+        }
+        let words = METHODS.map(|method| (method, method));
+        self.word(node, "`method`", &words, &[])
+    }
+
+    fn url(&mut self, node: &Node, place: Place) {
+        if self.text_template(node, "`url`", place).is_none() {
+            return;
+        }
+        let text = node.text().unwrap_or_default();
+        if !text.starts_with("${") && !text.starts_with("http://") && !text.starts_with("https://") {
+            self.report(Code::Value, node.span.clone(), format!("“{text}” is no address of a service"))
+                .hint = Some("it begins with https:// or http://".to_owned());
+        }
+    }
+
+    /// Statuses that are expected, always as a list: `200`, `2xx`.
+    fn expected(&mut self, node: &Node, place: Place) -> Value {
+        let items = match &node.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        if items.is_empty() {
+            self.report(Code::Value, node.span.clone(), "`expect` has at least one status");
+        }
+        let mut expected = Vec::new();
+        for item in items {
+            let Some(text) = self.text(item, "`expect`") else { continue };
+            let class =
+                text.strip_suffix("xx").is_some_and(|class| matches!(class, "1" | "2" | "3" | "4" | "5"));
+            match text.parse::<u16>() {
+                Ok(status) if (100..600).contains(&status) => expected.push(json!(status)),
+                _ if class => expected.push(json!(text)),
+                _ if super::scalar::is_whole(item) => {
+                    self.text_template(item, "`expect`", place);
+                    expected.push(json!(text));
+                }
+                _ => {
+                    self.report(Code::Value, item.span.clone(), format!("“{text}” is no status")).hint =
+                        Some("write 200, 2xx, or a list: [200, 404]".to_owned());
+                }
+            }
+        }
+        Value::Array(expected)
+    }
+}

@@ -1,0 +1,253 @@
+//! What people are asked: approvals, questions, and what work itself may ask.
+
+use std::collections::BTreeSet;
+
+use super::super::codes::Code;
+use super::super::yaml::{Kind, Node};
+use super::super::{Approval, Ask, Question, Routes, Setting, Span, Vote};
+use super::route::Cause;
+use super::{Keys, Place, Reader, Shape, Wants};
+use crate::expr::Template;
+
+pub(super) const APPROVAL: Shape = Shape {
+    what: "`approval`",
+    keys: &[
+        "title",
+        "show",
+        "edit",
+        "roles",
+        "quorum",
+        "veto",
+        "self_approval",
+        "comment",
+        "expires",
+        "on_expire",
+        "remind",
+        "on_changes",
+        "on_reject",
+    ],
+    later: &[],
+};
+
+pub(super) const QUESTION: Shape = Shape {
+    what: "`question`",
+    keys: &[
+        "title",
+        "text",
+        "options",
+        "items",
+        "schema",
+        "accept",
+        "roles",
+        "expires",
+        "on_expire",
+        "remind",
+    ],
+    later: &[],
+};
+
+pub(super) const ASK: Shape =
+    Shape { what: "`ask`", keys: &["max", "roles", "expires", "on_expire"], later: &[] };
+
+const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options"], later: &[] };
+
+impl Reader<'_> {
+    pub(super) fn approval(&mut self, node: &Node) -> Option<Approval> {
+        if let Some(title) = node.text() {
+            let hint = format!("write approval: {{ title: {title} }}");
+            self.report(Code::Type, node.span.clone(), "`approval` is a map, this is a text").hint =
+                Some(hint);
+            return None;
+        }
+        let keys = self.keys(node, &APPROVAL)?;
+        let title = match keys.get("title") {
+            Some(title) => self.text_template(title, "`title`", Place::Work),
+            None => {
+                self.missing(node.span.clone(), "`approval`", "title", "title: what is asked, in one line");
+                None
+            }
+        };
+        let show = keys
+            .get("show")
+            .map_or_else(Vec::new, |node| self.templates(node, "`show`", Place::Work).unwrap_or_default());
+        let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
+        let quorum = keys
+            .get("quorum")
+            .and_then(|node| self.number_setting(node, "`quorum`", 1, Place::Work))
+            .unwrap_or(Setting::Fixed(1));
+        let mut flag =
+            |key: &str| keys.get(key).and_then(|node| self.bool(node, &format!("`{key}`"))).unwrap_or(true);
+        let (veto, self_approval) = (flag("veto"), flag("self_approval"));
+        let comment = keys.get("comment").map_or_else(Vec::new, |node| self.votes(node));
+        let on_reject =
+            keys.get("on_reject").map_or_else(Routes::default, |node| self.routes(node, Cause::Person));
+        let on_changes =
+            keys.get("on_changes").map_or_else(Routes::default, |node| self.routes(node, Cause::Person));
+        if comment.contains(&Vote::Changes)
+            && on_changes.is_empty()
+            && let Some(node) = keys.get("comment")
+        {
+            self.report(Code::Combination, node.span.clone(), "nobody can ask for changes here").hint =
+                Some("add `on_changes`, the route that follows".to_owned());
+        }
+        let edit = keys.get("edit").and_then(|node| self.template(node, Place::Work));
+        let (expires, on_expire) = self.expiry(keys);
+        let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
+        Some(Approval {
+            title: title?,
+            show,
+            roles,
+            quorum,
+            veto,
+            self_approval,
+            comment,
+            edit,
+            expires,
+            on_expire,
+            remind,
+            on_changes,
+            on_reject,
+        })
+    }
+
+    fn votes(&mut self, node: &Node) -> Vec<Vote> {
+        let words = [("approve", Vote::Approve), ("reject", Vote::Reject), ("changes", Vote::Changes)];
+        let items: Vec<&Node> = match &node.kind {
+            Kind::List(items) => items.iter().collect(),
+            _ => vec![node],
+        };
+        items.into_iter().filter_map(|item| self.word(item, "a decision of `comment`", &words, &[])).collect()
+    }
+
+    /// How long people have, and what follows then.
+    fn expiry(&mut self, keys: Keys<'_>) -> (Option<Setting<Span>>, Routes) {
+        let expires = keys.get("expires").and_then(|node| self.pause(node, "`expires`"));
+        let on_expire =
+            keys.get("on_expire").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
+        if keys.get("on_expire").is_some() && keys.get("expires").is_none() {
+            let span = keys.key_span("on_expire");
+            self.report(Code::Combination, span, "`on_expire` never follows: there is no `expires`");
+        }
+        (expires, on_expire)
+    }
+
+    /// A span that is more than nothing.
+    fn pause(&mut self, node: &Node, what: &str) -> Option<Setting<Span>> {
+        let setting = self.span_setting(node, what, Place::Work)?;
+        if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
+            self.report(Code::TooSmall, node.span.clone(), format!("{what} is more than nothing"));
+        }
+        Some(setting)
+    }
+
+    pub(super) fn question(&mut self, node: &Node) -> Option<Question> {
+        if let Some(title) = node.text() {
+            let hint = format!("write question: {{ title: {title} }}");
+            self.report(Code::Type, node.span.clone(), "`question` is a map, this is a text").hint =
+                Some(hint);
+            return None;
+        }
+        let keys = self.keys(node, &QUESTION)?;
+        let title = match keys.get("title") {
+            Some(title) => self.text_template(title, "`title`", Place::Work),
+            None => {
+                self.missing(node.span.clone(), "`question`", "title", "title: what is asked, in one line");
+                None
+            }
+        };
+        let text = keys.get("text").and_then(|node| self.text_template(node, "`text`", Place::Work));
+        let options = keys.get("options").and_then(|node| self.options(node));
+        let items = keys.get("items").and_then(|node| self.items(node));
+        let schema = keys.get("schema").and_then(|node| self.schema(node, "`schema`"));
+        let accept =
+            keys.get("accept").and_then(|node| self.expression(node, "`accept`", Place::Answer, Wants::Bool));
+        let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
+        let (expires, on_expire) = self.expiry(keys);
+        let remind = keys.get("remind").and_then(|node| self.pause(node, "`remind`"));
+        Some(Question {
+            title: title?,
+            text,
+            options,
+            items,
+            schema,
+            accept,
+            roles,
+            expires,
+            on_expire,
+            remind,
+        })
+    }
+
+    /// What may be chosen: texts, or one whole `${…}` that gives a list.
+    fn options(&mut self, node: &Node) -> Option<Template> {
+        match &node.kind {
+            Kind::List(items) => {
+                if items.is_empty() {
+                    self.report(Code::Value, node.span.clone(), "`options` has at least one");
+                }
+                let mut seen = BTreeSet::new();
+                for item in items {
+                    if let Some(text) = item.text().filter(|text| !text.contains("${"))
+                        && !seen.insert(text)
+                    {
+                        let message = format!("“{text}” stands there twice");
+                        self.report(Code::Value, item.span.clone(), message);
+                    }
+                }
+                self.templates(node, "an option", Place::Work)?;
+                Template::parse(&super::probe::text_value(node)).ok()
+            }
+            _ if super::scalar::is_whole(node) => self.template(node, Place::Work),
+            _ => {
+                self.wrong_type(node, "`options`", "a list of texts, or one whole `${…}`");
+                None
+            }
+        }
+    }
+
+    /// Parts that are answered one by one: texts or maps, or one whole `${…}` that gives a list.
+    fn items(&mut self, node: &Node) -> Option<Template> {
+        let Kind::List(items) = &node.kind else {
+            if super::scalar::is_whole(node) {
+                return self.template(node, Place::Work);
+            }
+            self.wrong_type(node, "`items`", "a list, or one whole `${…}`");
+            return None;
+        };
+        let mut ids = BTreeSet::new();
+        for item in items {
+            if !matches!(item.kind, Kind::Map(_)) {
+                self.text(item, "a part of a question")?;
+                continue;
+            }
+            let keys = self.keys(item, &ITEM)?;
+            for (key, example) in [("id", "id: scope"), ("text", "text: what is asked")] {
+                if keys.get(key).is_none() {
+                    self.missing(item.span.clone(), ITEM.what, key, example);
+                }
+            }
+            if let Some(id) = keys.get("id")
+                && let Some(name) = self.id(id, "id of a part", true)
+                && !ids.insert(name.clone())
+            {
+                let message = format!("there is a part “{name}” already");
+                self.report(Code::DuplicateId, id.span.clone(), message);
+            }
+        }
+        self.template(node, Place::Work)
+    }
+
+    /// What the work itself may ask.
+    pub(super) fn ask(&mut self, node: &Node) -> Option<Ask> {
+        let keys = self.keys(node, &ASK)?;
+        let max =
+            keys.get("max").and_then(|node| self.number_setting(node, "`max` of `ask`", 0, Place::Step));
+        let roles = keys.get("roles").map_or_else(Vec::new, |node| self.texts(node, "`roles`"));
+        let (expires, on_expire) = self.expiry(keys);
+        let mut ask = Ask { roles, expires, on_expire, ..Ask::default() };
+        if let Some(max) = max {
+            ask.max = max;
+        }
+        Some(ask)
+    }
+}
