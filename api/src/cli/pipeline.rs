@@ -144,7 +144,9 @@ fn show(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
         return Ok(0);
     }
     out.line(format!("{}  {}", view.name, view.description));
-    out.line(format!("hash {}\n", &view.hash[..12]));
+    out.line(format!("hash {}", &view.hash[..12]));
+    crate::graph::about(&loaded.checked.definition).iter().for_each(|line| out.line(line));
+    out.line("");
     let rows = view
         .steps
         .iter()

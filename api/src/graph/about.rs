@@ -8,7 +8,8 @@ use everfold_engine::definition::{
 use super::sketch::{json_text, one_line, route_words, setting};
 
 /// Lines for what the definition declares besides its steps; none for what it leaves out.
-pub(super) fn about(definition: &Definition) -> Vec<String> {
+#[must_use]
+pub fn about(definition: &Definition) -> Vec<String> {
     let mut lines: Vec<String> = definition.triggers.iter().map(trigger).collect();
     if let Some(key) = &definition.key {
         let taken = match key.on_taken {
@@ -116,7 +117,8 @@ fn budget(budget: &Budget) -> String {
         OnOver::Fail => "fails the run",
         OnOver::Stop => "stops running work",
     };
-    format!("budget {}: {}{per}{scope}, then it {over}", budget.id, limits.join(", "))
+    let name = if budget.id == "budget" { String::new() } else { format!(" {}", budget.id) };
+    format!("budget{name}: {}{per}{scope}, then it {over}", limits.join(", "))
 }
 
 fn text_of<T: serde::Serialize>(value: &T) -> String {

@@ -9,6 +9,7 @@ mod sketch;
 mod svg;
 mod text;
 
+pub use about::about;
 pub use svg::svg;
 pub use text::text;
 

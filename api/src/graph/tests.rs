@@ -57,3 +57,19 @@ fn odd_graphs_are_drawn() {
         assert!(!svg(&definition).contains("NaN"));
     }
 }
+
+#[test]
+fn what_surrounds_the_steps_is_told() {
+    let definition = read(
+        "name: x\nconfig: {team: [team.yaml, {level: 1}]}\nkey: 'issue-${input.n}'\nadmit: [{id: on, config: team.on, policy: evidence.value}]\n\
+         concurrency: {key: '${input.repo}', limit: 3}\nbudget: [{cost: 5 USD, wall: 4h}, {id: daily, scope: team, per: day, tokens: 2_000, on_over: stop}]\n\
+         secrets: {TOKEN: {env: T}}\non_signal: {stop: {finish: cancelled}}\n\
+         triggers: [{hook: gitea, when: event.x == 1, start: {}, signal: again}, {schedule: {cron: '30 7 * * mon', zone: Europe/Berlin}, signal: s, to: {labels: {a: b}}}]\n\
+         notify: [{id: n, events: [RunFailed], function: notify.file}]\nsteps:\n  \
+         - {id: ask, question: {title: q, roles: [product], expires: 1d, on_expire: continue}, on_signal: {reply: {answer: '${signal.text}'}}}\n  \
+         - {id: call, http: {url: 'https://example.org/${input.n}', body: 1}, deadline: 2h}\n  \
+         - {id: child, needs: [ask], run: release}\n  \
+         - {id: both, needs: [call, child], join: any, wait: {signal: go}, gates: [{all: [{ci: {provider: p, sha: abc}}, {not: {file: x}}], on_fail: {rework: ask, hold: true, max: unlimited}}]}\n",
+    );
+    insta::assert_snapshot!(text(&definition));
+}

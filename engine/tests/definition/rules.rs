@@ -202,3 +202,112 @@ fn large_pipelines_are_checked_fast_enough_to_be_linear() {
         (0..3_000).map(|n| format!("  - {{id: s{n}, command: 'echo ${{run.id}}'}}\n")).collect();
     assert_eq!(read(&steps(&many)).steps.len(), 3_000);
 }
+
+fn gate(text: &str) -> Value {
+    let definition = read(&steps(&format!("  - {{id: a, command: x, gates: [{text}]}}")));
+    serde_json::to_value(&definition.steps[0].gates[0]).unwrap()
+}
+
+#[test]
+fn l16_services_are_asked_every_30s_for_60m_and_the_file_says_so_from_then_on() {
+    let outside = json!({"every": "30s", "for": "1h"});
+    for text in [
+        "{ci: {provider: p, sha: x}}",
+        "{mergeable: {provider: p, pr: 1}}",
+        "{http: 'https://example.org'}",
+        "{all: [{command: x}, {not: {http: 'https://example.org'}}]}",
+        "{ci: {provider: p, sha: x}, poll: {every: 30s}}",
+    ] {
+        assert_eq!(gate(text)["poll"], outside, "{text}");
+    }
+    assert_eq!(
+        gate("{http: 'https://example.org', poll: {max: 3}}")["poll"],
+        json!({"every": "30s", "max": 3})
+    );
+    assert_eq!(gate("{file: x}").get("poll"), None);
+}
+
+#[test]
+fn short_forms_are_the_long_ones() {
+    for (short, long) in [
+        ("{file: a}", "{file: {exists: a}}"),
+        ("{tests: '*.xml'}", "{tests: {files: ['*.xml']}}"),
+        ("{config: a.b, policy: 'true'}", "{config: {path: a.b}, policy: 'true'}"),
+        ("{http: 'https://x'}", "{http: {url: 'https://x', method: get, expect: 2xx}}"),
+        ("{command: x, wake: a}", "{command: x, wake: [a]}"),
+        ("{runs: {status: failed}}", "{runs: {status: [failed]}}"),
+    ] {
+        assert_eq!(gate(short), gate(long));
+    }
+    let run = |text: &str| spec(&steps(&format!("  - {{id: a, run: {text}}}")));
+    assert_eq!(run("child"), run("{pipeline: child, wait: true, on_parent_cancel: cancel}"));
+    let whole = |text: &str| read(&format!("{{name: x, {text}, steps: [{{id: a, command: x}}]}}")).document();
+    for (short, long) in [
+        ("key: k", "key: {value: k, release: ended, on_taken: return}"),
+        ("budget: {cost: 5}", "budget: [{id: budget, per: total, cost: 5.00 USD, on_over: pause}]"),
+        ("concurrency: {key: k}", "concurrency: [{key: k, limit: 1, on_limit: queue}]"),
+        ("admit: [{command: x}]", "admit: {gates: [{command: x}], on_refused: refuse}"),
+        ("config: {a: b}", "config: {a: [b]}"),
+        ("triggers: [{schedule: 5m, start: true}]", "triggers: [{schedule: {every: 5m}, start: {}}]"),
+        (
+            "triggers: [{schedule: '* * * * *', start: {}}]",
+            "triggers: [{schedule: {cron: '* * * * *'}, start: {}}]",
+        ),
+    ] {
+        assert_eq!(whole(short), whole(long));
+    }
+}
+
+#[test]
+fn limits_of_time_follow_the_kind_of_work() {
+    let limit = |work: &str| {
+        let step = &read(&format!("name: x\ndefaults: {{timeout: 5m}}\nsteps: [{{id: a, {work}}}]")).steps[0];
+        serde_json::to_value(&step.timeout).unwrap()
+    };
+    assert_eq!(limit("http: 'https://x'"), json!("5m"));
+    assert_eq!(limit("run: child"), Value::Null);
+    assert_eq!(limit("question: {title: t}"), Value::Null);
+    let plain = read(&steps("  - {id: a, http: 'https://x'}"));
+    assert_eq!(serde_json::to_value(&plain.steps[0].timeout).unwrap(), json!("30m"));
+}
+
+#[test]
+fn l34_secrets_stand_only_where_they_are_not_recorded() {
+    let head = "name: x\nsecrets: {T: {env: T}}\nsteps:\n";
+    for (line, fine) in [
+        ("  - {id: a, command: x, secrets: T, env: {A: 'x ${secrets.T}'}}", true),
+        ("  - {id: a, agent: {prompt: do it, with: {a: '${secrets.T}'}}}", true),
+        ("  - {id: a, function: git.ready, with: {a: ['${secrets.T}']}}", true),
+        ("  - {id: a, http: {url: 'https://x', headers: {a: '${secrets.T}'}}}", true),
+        ("  - {id: a, gates: [{function: git.ready, with: {a: '${secrets.T}'}}]}", true),
+        ("  - {id: a, gates: [{command: 'x ${secrets.T}'}]}", false),
+        ("  - {id: a, command: [x, '${secrets.T}']}", false),
+        ("  - {id: a, run: {pipeline: p, input: '${secrets.T}'}}", false),
+        ("  - {id: a, command: x, when: secrets.T == 'x'}", false),
+        ("  - {id: a, command: x, labels: {a: '${secrets.T}'}}", false),
+    ] {
+        let expected: &[Code] = if fine { &[] } else { &[Code::Secret] };
+        assert_eq!(codes(&format!("{head}{line}")), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_held_rework_and_a_question_bound_a_loop() {
+    for (line, fine) in [
+        ("  - {id: a, command: x, on_fail: {rework: a, max: unlimited, hold: true}}", true),
+        (
+            "  - {id: a, question: {title: t}}\n  - {id: b, command: x, on_fail: {rework: a, max: unlimited}}",
+            true,
+        ),
+        ("  - {id: a, command: x, on_signal: {s: {rework: a, max: unlimited}}}", false),
+        ("  - {id: a, approval: {title: t, on_changes: {rework: a, max: unlimited}}}", true),
+        ("  - {id: a, approval: {title: t, expires: 1h, on_expire: {rework: a, max: unlimited}}}", true),
+        (
+            "  - {id: a, command: x, gates: [{command: y, poll: {every: 1s, max: 2, on_timeout: {rework: a, max: unlimited}}}]}",
+            false,
+        ),
+    ] {
+        let expected: &[Code] = if fine { &[] } else { &[Code::Unbounded] };
+        assert_eq!(codes(&steps(line)), expected, "{line}");
+    }
+}
