@@ -1,10 +1,10 @@
-//! What follows a group's sync: index, memory, followers, answers.
+//! What follows a group's sync: backlog, memory, followers, answers.
 //!
-//! Law: groups pass in their order. An append whose group is synced is answered with success even if
-//! the index fails; the index is then built again from the journal, and meanwhile nothing is written.
+//! Law: groups pass in their order. An append whose group is synced is answered with success whatever
+//! becomes of the index, which takes it from the backlog.
 //!
 //! Run by the writer thread itself while there is nothing else to do, else by a thread beside it, so
-//! that one group is applied while the next one is synced.
+//! that one group is published while the next one is synced.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,10 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::gate::IndexHealth;
-use super::judge::{DedupRecord, HeadRecord};
+use super::judge::HeadRecord;
 use super::keeper::Keeper;
 use super::mark::JournalMark;
 use super::shared::Shared;
-use super::sled::{IndexBatch, IndexEntry, IndexError};
 use super::{Append, AppendError, Appended};
 use crate::envelope::Envelope;
 use crate::id::Position;
@@ -134,7 +133,11 @@ impl Desk {
     fn apply(&self, group: CommittedGroup) {
         let shared = &self.shared;
         let last = group.appends.last().map(|append| append.went.last_position());
-        let indexed = last.map_or(Ok(()), |last| self.index(&group.appends, last));
+        // Before the appends can get into the index, which never holds more than this says.
+        if let Some(mark) = group.mark {
+            shared.mark().journal = mark;
+        }
+        shared.backlog.add(&group.appends);
         let mut answers = Vec::with_capacity(group.appends.len());
         if let Some(last) = last {
             let new_heads: Vec<_> = group
@@ -146,13 +149,6 @@ impl Desk {
                 answers.push((committed.reply, Ok(committed.went)));
                 envelopes(committed.append, &committed.went)
             }));
-            if let Some(mark) = group.mark {
-                shared.mark().journal = mark;
-            }
-            if let Err(error) = &indexed {
-                tracing::error!(%error, "the index failed; it is built again from the journal");
-                self.mend_index();
-            }
             shared.publish(new_heads, last);
             self.keeper.set_dirty();
         }
@@ -161,32 +157,12 @@ impl Desk {
             let _gone = reply.send(answer);
         }
         self.done.store(group.turn, Ordering::Release);
+        shared.backlog.wait_for_room(shared);
     }
 
     fn mend_index(&self) {
         self.shared.gate.set_index(IndexHealth::Building);
         self.keeper.heal_now();
-    }
-
-    fn index(&self, appends: &[Committed], last: Position) -> Result<(), IndexError> {
-        let index = self.shared.index().map_err(|error| IndexError::new(error.to_string()))?;
-        let mut batch = IndexBatch::default();
-        for committed in appends {
-            let Committed { append, record, went, head_before, head, .. } = committed;
-            batch.put_events(&IndexEntry {
-                stream: &append.stream,
-                first_version: went.first_version,
-                first_position: went.first_position,
-                committed_at: went.committed_at,
-                record: &record[RECORD_AT..],
-            });
-            batch.put_head(&append.stream, head_before.as_ref().map(|head| &head.note), head);
-            if let Some(dedup) = &append.dedup {
-                batch.put_dedup(&dedup.key, &DedupRecord::new(dedup, went));
-            }
-        }
-        let first = appends.first().map_or(last, |committed| committed.went.first_position);
-        index.apply(batch, first, last)
     }
 }
 

@@ -198,7 +198,7 @@ impl Committer {
             None => None,
             Some(dedup) => match self.dedups.get(&dedup.key) {
                 Some((_, record)) => Some(*record),
-                None => self.ask_index(|shared| Ok(shared.index()?.dedup(&dedup.key)?))?,
+                None => self.ask_index(|shared| shared.dedup(&dedup.key))?,
             },
         };
         let repeated = judge::judge(append, head.as_ref(), dedup.as_ref(), now)?;

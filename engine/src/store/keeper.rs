@@ -130,6 +130,7 @@ fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
     if let Err(error) = reserve::keep(shared.files.as_ref(), &shared.folder, &shared.options.segments) {
         tracing::debug!(%error, "no room for the reserve");
     }
+    shared.backlog.settle_all(shared)?;
     let index = shared.index()?;
     index.expire((shared.options.clock)())?;
     index.checkpoint()?;
@@ -140,6 +141,11 @@ fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
 
 /// Builds the index again from the journal, beside the old one, and replaces that.
 fn heal(shared: &Shared) -> Result<(), ReadError> {
+    if !shared.backlog.has_failed()
+        && let Err(error) = shared.backlog.bring_in(shared)
+    {
+        tracing::warn!(%error, "the index takes no more");
+    }
     let last = shared.mark().journal.position;
     if shared.index().map_or(true, |index| index.held() != last) {
         // Readers may not see less than was acknowledged: they wait.

@@ -15,6 +15,7 @@ use crate::json::Hash;
 use crate::time::Timestamp;
 
 mod applier;
+mod backlog;
 pub mod bench;
 pub mod blob;
 mod commit;

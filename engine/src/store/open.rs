@@ -311,6 +311,9 @@ fn open_index(
             Ok((Position::ZERO, _)) if believed && last > Position::ZERO => {
                 warnings.push("the index was empty and is built again from the journal".into());
             }
+            Ok((_, index)) if !index.is_readable() => {
+                warnings.push("the index has the layout of another version and is built again".into());
+            }
             Ok((_, index)) if believed => match renew::fill(&index, options, &survey.shared(), last) {
                 Ok(0) => return Ok((index, IndexOpened::Kept)),
                 Ok(events) => {

@@ -206,7 +206,7 @@ fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Looked
     if gaps.is_empty() {
         return Ok(Looked { plan, mark, indexed });
     }
-    if let (true, Some(index)) = (from_index, &index) {
+    if let (true, Some(index)) = (from_index, index.as_ref().filter(|index| index.is_readable())) {
         index
             .each_place(&mut |position, stream, version| {
                 if gaps.iter().any(|(first, last)| (first..=last).contains(&&position)) {

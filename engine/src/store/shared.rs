@@ -1,7 +1,7 @@
 //! What the store's threads and its readers have in common.
 //!
 //! Law: what stands here is durable. The published position moves after the journal's sync and after
-//! the index holds the events, or has failed.
+//! index or backlog hold the events.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,16 +10,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use lru::LruCache;
 use tokio::sync::watch;
 
+use super::backlog::{Backlog, Needs};
 use super::files::Files;
 use super::gate::{Gate, IndexHealth};
 use super::journal::segment::Segments;
-use super::judge::HeadRecord;
+use super::judge::{DedupRecord, HeadRecord};
+use super::keeper::Keeper;
 use super::mark::StoreMark;
 use super::recent::Recent;
 use super::sled::Index;
 use super::{ReadError, SledOptions};
 use crate::envelope::StreamId;
 use crate::id::Position;
+use crate::json::Hash;
 
 /// Heads that are kept in memory.
 const HEADS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
@@ -40,6 +43,7 @@ pub(crate) struct Shared {
     index: RwLock<Option<Arc<Index>>>,
     heads: Mutex<LruCache<StreamId, HeadRecord>>,
     pub(crate) recent: Recent,
+    pub(crate) backlog: Backlog,
     pub(crate) published: watch::Sender<Published>,
     pub(crate) gate: Arc<Gate>,
     mark: Mutex<StoreMark>,
@@ -51,7 +55,7 @@ impl Shared {
         options: SledOptions,
         segments: Segments,
         index: Index,
-        gate: Arc<Gate>,
+        (gate, keeper): (Arc<Gate>, Arc<Keeper>),
         mark: StoreMark,
         position: Position,
     ) -> Arc<Self> {
@@ -63,6 +67,7 @@ impl Shared {
             index: RwLock::new(Some(Arc::new(index))),
             heads: Mutex::new(LruCache::new(HEADS_MAX)),
             recent: Recent::default(),
+            backlog: Backlog::new(keeper),
             published: watch::Sender::new(Published { position, closed: false }),
             gate,
             mark: Mutex::new(mark),
@@ -89,6 +94,12 @@ impl Shared {
         held.as_ref().is_some_and(|index| std::ptr::eq(Arc::as_ptr(index), seen.as_ptr()))
     }
 
+    /// The index, with all that a reader needs brought in.
+    pub(crate) fn index_with(&self, needs: &Needs) -> Result<Arc<Index>, ReadError> {
+        self.backlog.settle(self, needs)?;
+        self.index()
+    }
+
     /// Puts another index in the place of the one, which is given back.
     pub(crate) fn set_index(&self, index: Option<Index>) -> Option<Arc<Index>> {
         let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -100,13 +111,24 @@ impl Shared {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stream's durable head, from memory or the index.
+    /// A stream's durable head, from memory, the backlog or the index.
     pub(crate) fn head(&self, stream: &StreamId) -> Result<Option<HeadRecord>, ReadError> {
         if let Some(head) = self.heads().get(stream) {
             return Ok(Some(*head));
         }
         // Not entered into the memory here: the applier may be just passing by with a newer one.
-        Ok(self.index()?.head(stream)?)
+        match self.backlog.head(stream) {
+            Some(head) => Ok(Some(head)),
+            None => Ok(self.index()?.head(stream)?),
+        }
+    }
+
+    /// The entry of an idempotent write, from the backlog or the index.
+    pub(crate) fn dedup(&self, key: &Hash) -> Result<Option<DedupRecord>, ReadError> {
+        match self.backlog.dedup(key) {
+            Some(record) => Ok(Some(record)),
+            None => Ok(self.index()?.dedup(key)?),
+        }
     }
 
     /// The store's description, to be read or changed.

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::applier::{Applier, RECORD_AT};
+use super::backlog::Needs;
 use super::commit::{Command, Committer, Queued};
 use super::files::{Files, SystemFiles};
 use super::follow::Follower;
@@ -152,8 +153,9 @@ impl SledStore {
             let gate = gate.clone();
             move |failed| gate.set_full(failed)
         });
-        let shared = Shared::new(folder.clone(), options, segments.clone(), index, gate, mark, position);
         let keeper = Keeper::new();
+        let gate = (gate, keeper.clone());
+        let shared = Shared::new(folder.clone(), options, segments.clone(), index, gate, mark, position);
         let threads_failed = |source| OpenError::Io { path: folder.clone(), source };
         let applier = Applier::start(shared.clone(), keeper.clone()).map_err(threads_failed)?;
         let journal = JournalWriter::new(
@@ -178,6 +180,10 @@ impl SledStore {
             spawn("everfold-keep", {
                 let (keeper, shared) = (keeper.clone(), shared.clone());
                 Box::new(move || keeper.run(&shared))
+            })?,
+            spawn("everfold-index", {
+                let shared = shared.clone();
+                Box::new(move || shared.backlog.run(&shared))
             })?,
         ];
         let writer = spawn("everfold-write", Box::new(move || committer.run(commands)))?;
@@ -237,6 +243,7 @@ impl SledStore {
     /// Reads from the index; where it turns out to be damaged, again after it was built again.
     async fn indexed<T: Send + 'static>(
         &self,
+        needs: Needs,
         body: impl Fn(&Index) -> Result<T, ReadError> + Send + Sync + 'static,
     ) -> Result<T, ReadError> {
         let body = Arc::new(body);
@@ -245,9 +252,9 @@ impl SledStore {
         }
         let mut tries = 0;
         loop {
-            let body = body.clone();
+            let (body, needs) = (body.clone(), needs.clone());
             let read = self.blocking(move |shared| {
-                Ok(match shared.index() {
+                Ok(match shared.index_with(&needs) {
                     Ok(index) => (body(&index), Arc::downgrade(&index)),
                     Err(error) => (Err(error), Weak::new()),
                 })
@@ -322,15 +329,26 @@ impl EventStore for SledStore {
         // sled may answer with less, and without a word, once a write of it has failed.
         let known = self.shared.heads().get(&stream).map(|head| head.public());
         let known = known.filter(|head| head.position <= last).map_or(Version::ZERO, |head| head.version);
-        Box::pin(self.indexed(move |index| {
-            let events = index.read(&stream, from, limit, last)?;
-            let reached =
-                events.last().map_or(Version(from.0.saturating_sub(1)), |event| event.header.version);
-            if events.len() < limit && reached < known {
-                return Err(ReadError::Index(format!("it holds less of {stream} than was published")));
+        Box::pin(async move {
+            if self.shared.backlog.head(&stream).is_some() {
+                let stream = stream.clone();
+                let read = move |shared: &Shared| Ok(shared.backlog.read(&stream, from, limit, last));
+                if let Some(events) = self.blocking(read).await? {
+                    return events;
+                }
             }
-            Ok(events)
-        }))
+            self.indexed(Needs::Stream(stream.clone()), move |index| {
+                // What lies behind it is on its way in, and was published after this was called.
+                let events = index.read(&stream, from, limit, index.held())?;
+                let reached =
+                    events.last().map_or(Version(from.0.saturating_sub(1)), |event| event.header.version);
+                if events.len() < limit && reached < known {
+                    return Err(ReadError::Index(format!("it holds less of {stream} than was published")));
+                }
+                Ok(events)
+            })
+            .await
+        })
     }
 
     fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
@@ -365,7 +383,8 @@ impl EventStore for SledStore {
         }
         let stream = stream.clone();
         Box::pin(async move {
-            let head = self.indexed(move |index| Ok(index.head(&stream)?)).await?;
+            let needs = Needs::Stream(stream.clone());
+            let head = self.indexed(needs, move |index| Ok(index.head(&stream)?)).await?;
             if let Some(head) = &head {
                 self.shared.wait_for(head.position).await?;
             }
@@ -375,9 +394,11 @@ impl EventStore for SledStore {
 
     fn first_write(&self, key: Hash) -> BoxFuture<'_, Result<Option<FirstWrite>, ReadError>> {
         Box::pin(async move {
-            let Some(record) = self.indexed(move |index| Ok(index.dedup(&key)?)).await? else {
-                return Ok(None);
+            let record = match self.shared.backlog.dedup(&key) {
+                Some(record) => Some(record),
+                None => self.indexed(Needs::Nothing, move |index| Ok(index.dedup(&key)?)).await?,
             };
+            let Some(record) = record else { return Ok(None) };
             let first = record.public((self.shared.options.clock)());
             if let Some(first) = &first {
                 self.shared.wait_for(first.appended.last_position()).await?;
@@ -393,8 +414,9 @@ impl EventStore for SledStore {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<(StreamId, Head)>, ReadError>> {
         Box::pin(async move {
-            let streams =
-                self.indexed(move |index| Ok(index.streams(kind, after.as_deref(), limit)?)).await?;
+            let streams = self
+                .indexed(Needs::All, move |index| Ok(index.streams(kind, after.as_deref(), limit)?))
+                .await?;
             if let Some(last) = streams.iter().map(|(_, head)| head.position).max() {
                 self.shared.wait_for(last).await?;
             }
@@ -403,11 +425,11 @@ impl EventStore for SledStore {
     }
 
     fn due(&self, until: Timestamp) -> BoxFuture<'_, Result<Vec<StreamId>, ReadError>> {
-        Box::pin(self.indexed(move |index| Ok(index.due(until)?)))
+        Box::pin(self.indexed(Needs::All, move |index| Ok(index.due(until)?)))
     }
 
     fn next_wake(&self) -> BoxFuture<'_, Result<Option<Timestamp>, ReadError>> {
-        Box::pin(self.indexed(|index| Ok(index.next_wake()?)))
+        Box::pin(self.indexed(Needs::All, |index| Ok(index.next_wake()?)))
     }
 
     fn last_position(&self) -> Position {
@@ -424,7 +446,7 @@ impl EventStore for SledStore {
         snapshot: Snapshot,
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         let stream = stream.clone();
-        Box::pin(self.indexed(move |index| Ok(index.save_snapshot(&stream, &snapshot)?)))
+        Box::pin(self.indexed(Needs::Nothing, move |index| Ok(index.save_snapshot(&stream, &snapshot)?)))
     }
 
     fn load_snapshot<'a>(
@@ -433,7 +455,11 @@ impl EventStore for SledStore {
         fold_version: u32,
     ) -> BoxFuture<'a, Result<Option<Snapshot>, ReadError>> {
         let stream = stream.clone();
-        Box::pin(self.indexed(move |index| index.load_snapshot(&stream, fold_version)))
+        Box::pin(
+            self.indexed(Needs::Stream(stream.clone()), move |index| {
+                index.load_snapshot(&stream, fold_version)
+            }),
+        )
     }
 
     fn writability(&self) -> watch::Receiver<Writability> {
@@ -470,7 +496,11 @@ fn finish(shared: &Shared, running: &Mutex<Option<Running>>) {
     let wrote = ended.writer.join().is_ok();
     ended.preparer.stop();
     ended.keeper.stop();
+    shared.backlog.stop();
     let kept = ended.beside.into_iter().all(|thread| thread.join().is_ok());
+    if let Err(error) = shared.backlog.bring_in(shared) {
+        tracing::warn!(%error, "the index did not take the last events; the next start brings them in");
+    }
     let Some(index) = shared.set_index(None) else { return };
     let synced = index.checkpoint();
     let held = index.position();

@@ -63,12 +63,13 @@ fn s7_segments_follow_one_another_and_are_never_used_twice() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(
-            names,
-            ["0000000001.segment", "0000000002.segment", "0000000003.segment", "0000000004.segment"]
-        );
-        let length = |name: &str| std::fs::metadata(folder.path().join("journal").join(name)).unwrap().len();
-        assert_eq!((length(&names[0]), length(&names[1])), (1 << 20, 16 << 20));
+        let expected: Vec<_> = (1..=6).map(|number| format!("{number:010}.segment")).collect();
+        assert_eq!(names, expected);
+        let length =
+            |name: &String| std::fs::metadata(folder.path().join("journal").join(name)).unwrap().len();
+        // Each twice the one before or as much more as its first group needs, up to 16 MiB.
+        let lengths: Vec<_> = names.iter().map(|name| length(name) >> 20).collect();
+        assert_eq!(lengths, [1, 4, 8, 16, 16, 16]);
         let store = crate::try_open(folder.path(), &FaultFiles::default(), "another boot").unwrap();
         assert_eq!(payloads(store.as_ref()).await.len(), 14);
     });

@@ -37,6 +37,49 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// An index as it was laid out first: a value for each append, and no word about the layout.
+fn lay_out_as_before(folder: &Path, position: u64) {
+    let index = folder.join("sled");
+    fs::remove_dir_all(&index).unwrap();
+    let db = sled::Config::new().path(&index).flush_every_ms(None).open().unwrap();
+    db.insert(b"era\0\0\0\0\0\0\0\0\x01\0\0", vec![7; 100]).unwrap();
+    db.insert(b"hra", vec![7; 49]).unwrap();
+    db.insert(b"m", &position.to_le_bytes()).unwrap();
+    db.flush().unwrap();
+}
+
+#[test]
+fn s5_an_index_of_an_earlier_layout_is_built_again() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        killed(folder.path(), 10).await;
+        lay_out_as_before(folder.path(), 10);
+        let store = try_open(folder.path(), &FaultFiles::default(), "boot").unwrap();
+        assert_eq!(store.report().index, IndexOpened::Rebuilt { events: 10 });
+        assert!(store.report().warnings.iter().any(|warning| warning.contains("layout")));
+        assert_eq!(payloads(store.as_ref()).await.len(), 10);
+        store.close().await.unwrap();
+        drop(store);
+        let store = try_open(folder.path(), &FaultFiles::default(), "boot").unwrap();
+        assert_eq!(store.report().index, IndexOpened::Kept);
+        assert_eq!(store.report().warnings, [""; 0]);
+    });
+}
+
+#[test]
+fn s5_an_index_of_an_earlier_layout_proves_what_the_journal_lost() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        killed(folder.path(), 10).await;
+        lay_out_as_before(folder.path(), 12);
+        let refused = try_open(folder.path(), &FaultFiles::default(), "boot").err().unwrap();
+        assert!(
+            matches!(refused, OpenError::Missing { first: Position(11), last: Position(12), .. }),
+            "{refused:?}"
+        );
+    });
+}
+
 #[test]
 fn s5_after_a_kill_the_index_is_believed_and_after_another_boot_built_again() {
     run(async {

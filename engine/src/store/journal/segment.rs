@@ -15,7 +15,7 @@ use crate::store::Damage;
 pub struct SegmentSizes {
     /// The first one, in bytes: small stores stay small.
     pub first: u64,
-    /// Every later one, in bytes.
+    /// Every later one at most, in bytes; until then each is twice the one before.
     pub later: u64,
 }
 

@@ -63,8 +63,8 @@ pub(crate) struct JournalWriter {
     segments: Segments,
     owner: Owner,
     preparer: Arc<Preparer>,
-    /// The length of a new segment's file.
-    capacity: u64,
+    /// The length of a new segment's file at most.
+    capacity_max: u64,
     active: Arc<Segment>,
     file: Box<dyn StoreFile>,
     tail: Tail,
@@ -78,13 +78,13 @@ impl JournalWriter {
         folder: &Path,
         segments: Segments,
         owner: Owner,
-        (preparer, capacity): (Arc<Preparer>, u64),
+        (preparer, capacity_max): (Arc<Preparer>, u64),
         active: (Arc<Segment>, Box<dyn StoreFile>),
         tail: Tail,
     ) -> Self {
         let (active, file) = active;
         let folder = folder.to_owned();
-        Self { files, folder, segments, owner, preparer, capacity, active, file, tail, broken: None }
+        Self { files, folder, segments, owner, preparer, capacity_max, active, file, tail, broken: None }
     }
 
     /// Where the journal ends.
@@ -163,13 +163,24 @@ impl JournalWriter {
         let end = offset + header.length();
         self.active.set_end(end);
         if end > self.active.header.capacity / 2 {
-            self.preparer.request(self.capacity);
+            self.preparer.request(self.next_capacity());
         }
+    }
+
+    /// The length of the next segment's file: twice that of this one, so that what is filled with zeros
+    /// ahead stays in proportion to what is there.
+    fn next_capacity(&self) -> u64 {
+        self.active.header.capacity.saturating_mul(2).min(self.capacity_max)
     }
 
     /// Goes on in a new segment.
     fn rotate(&mut self, length: u64) -> Result<(), GroupError> {
-        let needed = self.capacity.max(SEGMENT_HEADER as u64 + length);
+        let whole = SEGMENT_HEADER as u64 + length;
+        let mut needed = self.next_capacity();
+        while needed < whole && needed < self.capacity_max {
+            needed = needed.saturating_mul(2).clamp(1, self.capacity_max);
+        }
+        let needed = needed.max(whole);
         let mut prepared = self.preparer.take(needed).map_err(|_| GroupError::Full)?;
         if prepared.capacity < needed {
             // It was made before this group was known.
@@ -188,7 +199,7 @@ impl JournalWriter {
         tracing::error!(file = %self.active.path.display(), %error, "the journal could not be synced");
         let replaced = self
             .preparer
-            .take(self.capacity)
+            .take(self.next_capacity())
             .map_err(std::io::Error::other)
             .and_then(|prepared| self.enter_segment(prepared, true));
         if let Err(second) = replaced {

@@ -1,14 +1,15 @@
 //! The keys of the index: one tree, told apart by their first byte.
 //!
-//! Law: keys sort as they are read: a stream's batches by version and chunk, streams by id, timers
+//! Law: keys sort as they are read: a stream's events by version and chunk, streams by id, timers
 //! by time. Ids hold no control characters, so a zero byte ends them.
 //!
 //! | first byte | key | value |
 //! | --- | --- | --- |
 //! | `b` | kind, id | nothing: the stream is busy |
 //! | `d` | key's hash | where the write went |
-//! | `e` | kind, id, 0, first version, chunk | a batch |
+//! | `e` | kind, id, 0, first version, chunk | appends that follow one another |
 //! | `h` | kind, id | the head |
+//! | `l` | | the layout of all this |
 //! | `m` | | the last position that the index holds |
 //! | `s` | kind, id, 0, fold version, chunk | a snapshot |
 //! | `w` | time, kind, id | nothing: the stream wakes then |
@@ -21,6 +22,7 @@ use crate::id::Version;
 use crate::json::Hash;
 use crate::time::Timestamp;
 
+pub(crate) const LAYOUT: &[u8] = b"l";
 pub(crate) const POSITION: &[u8] = b"m";
 pub(crate) const BUSY: u8 = b'b';
 pub(crate) const DEDUP: u8 = b'd';
@@ -46,7 +48,7 @@ pub(crate) fn busy(stream: &StreamId) -> Vec<u8> {
     named(BUSY, stream, 0)
 }
 
-/// A chunk of the batch that starts with a version.
+/// A chunk of the value that starts with a version.
 pub(crate) fn batch(stream: &StreamId, first: Version, chunk: u16) -> Vec<u8> {
     let mut key = named(EVENTS, stream, 11);
     key.push(0);
@@ -55,12 +57,12 @@ pub(crate) fn batch(stream: &StreamId, first: Version, chunk: u16) -> Vec<u8> {
     key
 }
 
-/// All batches of a stream.
+/// All values of a stream's events.
 pub(crate) fn batches(stream: &StreamId) -> Range<Vec<u8>> {
     ended(named(EVENTS, stream, 1))
 }
 
-/// First version and chunk of a batch's key.
+/// First version and chunk of a value's key.
 pub(crate) fn version_and_chunk(key: &[u8]) -> Option<(Version, u16)> {
     let (rest, chunk) = key.split_last_chunk::<2>()?;
     let (_, version) = rest.split_last_chunk::<8>()?;

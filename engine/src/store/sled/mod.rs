@@ -22,8 +22,9 @@ use std::time::Duration;
 use crate::id::Position;
 use crate::store::{ReadError, is_disk_full};
 
-pub(crate) use apply::{IndexBatch, IndexEntry};
+pub(crate) use apply::{Behind, IndexBatch, IndexEntry};
 pub(crate) use rebuild::catch_up;
+pub(crate) use values::appends_in;
 
 /// The index failed, or panicked, which is its way of failing on damage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +61,16 @@ impl From<IndexError> for ReadError {
     }
 }
 
+/// The layout of keys and values that this code writes and reads. An index of another one is built again
+/// from the journal. 1, which is not written down: one value for each append.
+const LAYOUT: u32 = 2;
+
+/// How long sled's segments are. It writes anew what is left of one that is half dead, so those with the
+/// bare keys of a batch should hold more than these: with 512 KiB half as much again is written.
+const SEGMENT_BYTES: usize = 1024 * 1024;
+/// Those of the first layout, whose position must be readable still.
+const SEGMENT_BYTES_BEFORE: usize = 512 * 1024;
+
 /// How long an opener waits for the last handle of an earlier owner in this process to go.
 const LOCK_PATIENCE: u32 = 250;
 
@@ -70,6 +81,7 @@ pub(crate) struct Index {
     file: fs::File,
     /// The last position that was applied, to notice one that was left out.
     held: AtomicU64,
+    is_readable: bool,
 }
 
 impl Index {
@@ -77,11 +89,13 @@ impl Index {
     pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         guarded(|| {
             let mut patience = LOCK_PATIENCE;
+            let mut segment_bytes = SEGMENT_BYTES;
             let db = loop {
                 let opened = ::sled::Config::new()
                     .path(folder)
                     .cache_capacity(cache_bytes)
                     .flush_every_ms(None)
+                    .segment_size(segment_bytes)
                     .open();
                 match opened {
                     // Its threads let go of the lock a moment after the last handle is dropped.
@@ -89,11 +103,18 @@ impl Index {
                         patience -= 1;
                         std::thread::park_timeout(Duration::from_millis(20));
                     }
+                    Err(::sled::Error::Unsupported(_)) if segment_bytes == SEGMENT_BYTES => {
+                        segment_bytes = SEGMENT_BYTES_BEFORE;
+                    }
                     other => break other?,
                 }
             };
             let file = fs::File::open(folder.join("db"))?;
-            let index = Self { db, file, held: AtomicU64::new(0) };
+            if db.is_empty() {
+                db.insert(keys::LAYOUT, &LAYOUT.to_le_bytes())?;
+            }
+            let is_readable = db.get(keys::LAYOUT)?.is_some_and(|layout| *layout == LAYOUT.to_le_bytes());
+            let index = Self { db, file, held: AtomicU64::new(0), is_readable };
             index.held.store(index.position()?.0, Ordering::Release);
             Ok(index)
         })
@@ -109,6 +130,11 @@ impl Index {
                 .map(|bytes| Position(u64::from_le_bytes(bytes)))
                 .map_err(|_| IndexError::new("its position is not readable")),
         })
+    }
+
+    /// Whether it has the layout that this code reads. Its position can be read in any case.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.is_readable
     }
 
     /// Makes durable what it holds.

@@ -16,6 +16,50 @@ use crate::store::judge::{DedupRecord, HeadRecord};
 use crate::store::{Head, ReadError, Snapshot, record};
 use crate::time::Timestamp;
 
+/// The version that the value begins with in which a version stands, or would stand.
+fn value_holding(
+    db: &::sled::Db,
+    stream: &StreamId,
+    version: Version,
+) -> Result<Option<Version>, IndexError> {
+    let wanted = keys::batch(stream, version.max(Version::FIRST), u16::MAX);
+    let Some(item) = db.range(keys::batches(stream).start..=wanted).next_back() else { return Ok(None) };
+    Ok(Some(place_of(&item?.0)?.0))
+}
+
+fn place_of(key: &[u8]) -> Result<(Version, u16), IndexError> {
+    keys::version_and_chunk(key).ok_or_else(|| IndexError::new("a key of the events is not readable"))
+}
+
+/// Calls `visit` with the key, the first version and the joined chunks of each value, until it says
+/// `false`.
+fn whole_values(
+    items: ::sled::Iter,
+    mut visit: impl FnMut(&[u8], Version, &[u8]) -> bool,
+) -> Result<(), IndexError> {
+    let mut value: Option<(::sled::IVec, Version, Vec<u8>)> = None;
+    for item in items {
+        let (key, bytes) = item?;
+        let (version, chunk) = place_of(&key)?;
+        match &mut value {
+            Some((first, _, joined)) if chunk > 0 && first[..first.len() - 2] == key[..key.len() - 2] => {
+                joined.extend_from_slice(&bytes);
+            }
+            _ => {
+                if let Some((key, version, bytes)) = value.replace((key, version, bytes.to_vec()))
+                    && !visit(&key, version, &bytes)
+                {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    if let Some((key, version, bytes)) = value {
+        visit(&key, version, &bytes);
+    }
+    Ok(())
+}
+
 impl Index {
     pub(crate) fn head(&self, stream: &StreamId) -> Result<Option<HeadRecord>, IndexError> {
         self.guarded(|db| match db.get(keys::head(stream))? {
@@ -52,18 +96,25 @@ impl Index {
         let head = self.head(stream)?.filter(|head| head.position <= last);
         let mut events: Vec<Envelope> = Vec::new();
         let mut expected = None;
-        self.each_batch(stream, from, last, |first, place, bytes| {
+        self.each_value(stream, from, last, |first, appends| {
             let damaged = |what| ReadError::DamagedStream { stream: stream.clone(), version: first, what };
-            if expected.is_some_and(|expected| expected != first) {
-                return Err(damaged(format!("batch {first} follows event {}", events.len())));
+            let mut next = expected.unwrap_or(first);
+            if next != first {
+                return Err(damaged(format!("batch {first} follows event {}", next.0 - 1)));
             }
-            let (head, batch) =
-                record::decode(bytes, place.first_position, place.committed_at).map_err(damaged)?;
-            if head.stream != *stream || head.first_version != first {
-                return Err(damaged(format!("batch {} of {} stands here", head.first_version, head.stream)));
+            for (place, bytes) in appends {
+                let (head, batch) =
+                    record::decode(bytes, place.first_position, place.committed_at).map_err(damaged)?;
+                if head.stream != *stream || head.first_version != next {
+                    return Err(damaged(format!(
+                        "batch {} of {} stands here",
+                        head.first_version, head.stream
+                    )));
+                }
+                next = Version(next.0 + u64::from(head.count));
+                events.extend(batch.into_iter().filter(|event| event.header.version >= from));
             }
-            expected = Some(Version(first.0 + u64::from(head.count)));
-            events.extend(batch.into_iter().filter(|event| event.header.version >= from));
+            expected = Some(next);
             Ok(events.len() < limit)
         })?;
         events.truncate(limit);
@@ -81,57 +132,34 @@ impl Index {
         Ok(events)
     }
 
-    /// Calls `visit` with each batch from the one on that holds `from`, until it says `false`; none
-    /// behind the position `last`.
-    pub(crate) fn each_batch(
+    /// Calls `visit` with the appends of each value from the one on that holds `from`, until it says
+    /// `false`; none behind the position `last`.
+    fn each_value(
         &self,
         stream: &StreamId,
         from: Version,
         last: Position,
-        mut visit: impl FnMut(Version, BatchPlace, &[u8]) -> Result<bool, ReadError>,
+        mut visit: impl FnMut(Version, Vec<(BatchPlace, &[u8])>) -> Result<bool, ReadError>,
     ) -> Result<(), ReadError> {
-        let outcome = self.guarded(|db| {
-            let range = keys::batches(stream);
-            let wanted = keys::batch(stream, from.max(Version::FIRST), 0);
-            let start = match db.range(range.start.clone()..=wanted.clone()).next_back() {
-                None => wanted,
-                Some(item) => {
-                    let (key, _) = item?;
-                    let (version, _) = keys::version_and_chunk(&key)
-                        .ok_or_else(|| IndexError::new(format!("a key of {stream} is not readable")))?;
-                    keys::batch(stream, version, 0)
+        self.guarded(|db| {
+            let mut failed = None;
+            let start = value_holding(db, stream, from)?.unwrap_or(from.max(Version::FIRST));
+            let range = keys::batch(stream, start, 0)..keys::batches(stream).end;
+            whole_values(db.range(range), |_, version, bytes| {
+                // One that is being brought in at this moment: not all of it need be there.
+                if values::first_position(bytes).is_none_or(|first| first > last) {
+                    return false;
                 }
-            };
-            let mut batch: Option<(Version, Vec<u8>)> = None;
-            let mut visit = |held: Option<(Version, Vec<u8>)>| -> Result<bool, ReadError> {
-                let Some((version, bytes)) = held else { return Ok(true) };
-                if values::batch_position(&bytes).is_some_and(|first| first > last) {
-                    // It is being applied at this moment: not all of it need be there.
-                    return Ok(false);
-                }
-                let (place, record) = values::decode_batch(&bytes)
-                    .map_err(|what| ReadError::DamagedStream { stream: stream.clone(), version, what })?;
-                visit(version, place, record)
-            };
-            for item in db.range(start..range.end) {
-                let (key, value) = item?;
-                let (version, chunk) = keys::version_and_chunk(&key)
-                    .ok_or_else(|| IndexError::new(format!("a key of {stream} is not readable")))?;
-                match &mut batch {
-                    Some((held, bytes)) if *held == version && chunk > 0 => bytes.extend_from_slice(&value),
-                    _ => {
-                        match visit(batch.take()) {
-                            Ok(true) => {}
-                            Ok(false) => return Ok(Ok(())),
-                            Err(error) => return Ok(Err(error)),
-                        }
-                        batch = Some((version, value.to_vec()));
-                    }
-                }
-            }
-            Ok(visit(batch).map(|_| ()))
-        });
-        outcome?
+                let damaged = |what| ReadError::DamagedStream { stream: stream.clone(), version, what };
+                let outcome =
+                    values::appends(bytes).map_err(damaged).and_then(|appends| visit(version, appends));
+                outcome.unwrap_or_else(|error| {
+                    failed = Some(error);
+                    false
+                })
+            })?;
+            Ok(failed.map_or(Ok(()), Err))
+        })?
     }
 
     pub(crate) fn streams(
@@ -222,52 +250,49 @@ impl Index {
         Ok(known.is_some_and(|event| event.hash == snapshot.hash).then_some(snapshot))
     }
 
-    /// One batch, with its place; an error where it is not whole.
+    /// The append that begins with a version, with its place; an error where its value is not whole.
     pub(crate) fn batch(
         &self,
         stream: &StreamId,
         first: Version,
     ) -> Result<Option<(BatchPlace, Vec<u8>)>, IndexError> {
         self.guarded(|db| {
-            let range = keys::batch(stream, first, 0)..=keys::batch(stream, first, u16::MAX);
+            let Some(version) = value_holding(db, stream, first)? else { return Ok(None) };
+            let range = keys::batch(stream, version, 0)..=keys::batch(stream, version, u16::MAX);
             let mut bytes = Vec::new();
             for value in db.range(range).values() {
                 bytes.extend_from_slice(&value?);
             }
-            if bytes.is_empty() {
-                return Ok(None);
+            for (place, record) in values::appends(&bytes).map_err(IndexError::new)? {
+                let (head, _) = record::decode_outline(record).map_err(IndexError::new)?;
+                if head.first_version == first {
+                    return Ok(Some((place, record.to_vec())));
+                }
             }
-            let (place, record) = values::decode_batch(&bytes).map_err(IndexError::new)?;
-            Ok(Some((place, record.to_vec())))
+            Ok(None)
         })
     }
 
-    /// The number of batches.
-    pub(crate) fn count_batches(&self) -> Result<u64, IndexError> {
-        self.guarded(|db| {
-            let mut count = 0;
-            for key in db.scan_prefix([keys::EVENTS]).keys() {
-                count += u64::from(keys::version_and_chunk(&key?).is_some_and(|(_, chunk)| chunk == 0));
-            }
-            Ok(count)
-        })
-    }
-
-    /// Visits the first position, stream and first version of every batch.
+    /// Visits the first position, stream and first version of every append that is whole.
     pub(crate) fn each_place(
         &self,
         visit: &mut dyn FnMut(Position, StreamId, Version),
     ) -> Result<(), IndexError> {
         self.guarded(|db| {
-            for item in db.scan_prefix([keys::EVENTS]) {
-                let (key, value) = item?;
-                let Some((version, 0)) = keys::version_and_chunk(&key) else { continue };
+            whole_values(db.scan_prefix([keys::EVENTS]), |key, version, bytes| {
                 let stream = key.get(1..key.len() - 11).and_then(keys::stream_of);
-                if let Some((position, stream)) = values::batch_position(&value).zip(stream) {
-                    visit(position, stream, version);
+                let appends = values::appends(bytes).unwrap_or_default();
+                let mut next = version;
+                for (place, record) in appends {
+                    let Some((stream, (head, _))) = stream.clone().zip(record::decode_outline(record).ok())
+                    else {
+                        break;
+                    };
+                    visit(place.first_position, stream, next);
+                    next = Version(next.0 + u64::from(head.count));
                 }
-            }
-            Ok(())
+                true
+            })
         })
     }
 

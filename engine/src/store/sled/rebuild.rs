@@ -5,18 +5,16 @@
 //!
 //! Called when a store is opened, and when the index failed under way.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Index, IndexBatch, IndexEntry, IndexError};
-use crate::envelope::StreamId;
-use crate::id::Position;
+use super::{Behind, Index, IndexBatch, IndexEntry, IndexError};
+use crate::id::{Position, Version};
 use crate::store::files::Files;
 use crate::store::journal::format;
 use crate::store::journal::reader::JournalGroups;
 use crate::store::journal::segment::Segments;
 use crate::store::judge::{DedupRecord, HeadRecord};
-use crate::store::{Appended, Damage, Progress, ReadError, StreamNote, record};
+use crate::store::{Appended, Damage, Progress, ReadError, record};
 use crate::time::Timestamp;
 
 /// Appends that go into the index together.
@@ -37,7 +35,7 @@ pub(crate) fn catch_up(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<u64, ReadError> {
     let held = index.position()?;
-    let mut pending = Pending::new(index, held, fresh);
+    let mut pending = Pending { index, fresh, batch: IndexBatch::default() };
     let mut groups = JournalGroups::new(files.clone(), segments.clone(), held.next());
     let mut next = held.next();
     while next <= last {
@@ -65,44 +63,25 @@ pub(crate) fn catch_up(
         }
         next = position;
         if pending.is_large() {
-            pending.write(Position(next.0 - 1))?;
+            pending.write()?;
             progress(Progress::Index { done: Position(next.0 - 1), of: last });
         }
     }
-    pending.write(Position(next.0 - 1))?;
+    pending.write()?;
     Ok(next.0 - held.next().0)
 }
 
-/// Changes that wait to be written together.
+/// Appends that wait to be brought in together.
 struct Pending<'a> {
     index: &'a Index,
-    /// Nothing was in the index: no head of a new stream need be looked for, and the order of changes
-    /// does not matter.
+    /// Nothing was in the index: no head of a new stream need be looked for.
     fresh: bool,
-    /// The first position that is not written yet.
-    next: Position,
     batch: IndexBatch,
-    appends: usize,
-    bytes: usize,
-    /// What each changed stream's note was in the index, and its new head.
-    heads: HashMap<StreamId, (Option<StreamNote>, HeadRecord)>,
 }
 
-impl<'a> Pending<'a> {
-    fn new(index: &'a Index, held: Position, fresh: bool) -> Self {
-        Self {
-            index,
-            fresh,
-            next: held.next(),
-            batch: IndexBatch::default(),
-            appends: 0,
-            bytes: 0,
-            heads: HashMap::new(),
-        }
-    }
-
+impl Pending<'_> {
     fn is_large(&self) -> bool {
-        self.appends >= APPENDS_AT_ONCE || self.bytes >= BYTES_AT_ONCE
+        self.batch.appends() >= APPENDS_AT_ONCE || self.batch.bytes() >= BYTES_AT_ONCE
     }
 
     fn add(
@@ -113,27 +92,16 @@ impl<'a> Pending<'a> {
         went: &Appended,
         now: Timestamp,
     ) -> Result<(), IndexError> {
-        let stream = &head.stream;
-        self.batch.put_events(&IndexEntry {
-            stream,
-            first_version: went.first_version,
-            first_position: went.first_position,
-            committed_at: went.committed_at,
-            record: bytes,
-        });
         if let Some(dedup) = &head.dedup {
             let entry = DedupRecord::new(dedup, went);
             if entry.is_kept(now) {
-                self.batch.put_dedup(&dedup.key, &entry);
+                self.batch.add_dedup(dedup.key, entry);
             }
         }
-        let (noted, seen) = match self.heads.get(stream) {
-            Some((noted, seen)) => (*noted, Some(*seen)),
-            None if self.fresh && went.first_version == crate::id::Version::FIRST => (None, None),
-            None => {
-                let seen = self.index.head(stream)?;
-                (seen.map(|head| head.note), seen)
-            }
+        let seen = match self.batch.head(&head.stream) {
+            Some(seen) => Some(seen),
+            None if self.fresh && went.first_version == Version::FIRST => None,
+            None => self.index.head(&head.stream)?,
         };
         let after = HeadRecord {
             version: went.last_version(),
@@ -142,23 +110,13 @@ impl<'a> Pending<'a> {
             note: head.note,
             fence: head.fence.max(seen.and_then(|head| head.fence)),
         };
-        self.heads.insert(stream.clone(), (noted, after));
-        self.appends += 1;
-        self.bytes += bytes.len();
+        let before = seen.map(|head| head.note);
+        self.batch.add(&IndexEntry { stream: &head.stream, went, record: bytes, before, head: after });
         Ok(())
     }
 
-    fn write(&mut self, position: Position) -> Result<(), IndexError> {
-        let mut batch = std::mem::take(&mut self.batch);
-        for (stream, (noted, head)) in self.heads.drain() {
-            batch.put_head(&stream, noted.as_ref(), &head);
-        }
-        (self.appends, self.bytes) = (0, 0);
-        let first = std::mem::replace(&mut self.next, position.next());
-        match first > position {
-            true => Ok(()),
-            false if self.fresh => self.index.apply_unordered(batch, first, position),
-            false => self.index.apply(batch, first, position),
-        }
+    fn write(&mut self) -> Result<(), IndexError> {
+        let behind = if self.fresh { Behind::NothingAtAll } else { Behind::Leftovers };
+        self.index.apply(&std::mem::take(&mut self.batch), behind)
     }
 }

@@ -1,7 +1,7 @@
 //! The values of the index, and how long ones are cut into chunks.
 //!
-//! Law: no value is longer than 8 KiB, because sled never syncs what is much longer. A batch or
-//! snapshot carries its length and checksum, so one that lacks a chunk is noticed.
+//! Law: no value is longer than 8 KiB, because sled never syncs what is much longer. A value of events
+//! or a snapshot carries its length and checksum, so one that lacks a chunk is noticed.
 //!
 //! Called by the parts of the index that write and read.
 
@@ -12,7 +12,8 @@ use crate::store::record::Reader;
 use crate::store::{DedupKeep, Fence, Snapshot, StreamNote};
 use crate::time::Timestamp;
 
-/// The longest value.
+/// The longest value. A leaf holds up to 17 values and stays far below a quarter of a segment of sled's:
+/// what is larger goes to a file of its own, which sled never syncs.
 pub(crate) const CHUNK_BYTES: usize = 8 * 1024;
 
 const OPEN: u8 = 1;
@@ -78,30 +79,60 @@ pub(crate) fn decode_dedup(bytes: &[u8]) -> Result<DedupRecord, String> {
     Ok(record)
 }
 
-/// What stands before a batch's record.
+/// What stands before an append's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchPlace {
     pub(crate) committed_at: Timestamp,
     pub(crate) first_position: Position,
 }
 
-/// Calls `put` with the chunks of a batch.
-pub(crate) fn batch_chunks(place: &BatchPlace, record: &[u8], put: impl FnMut(u16, Vec<u8>)) {
-    let mut front = Vec::with_capacity(24);
-    front.extend_from_slice(&place.committed_at.0.to_le_bytes());
-    front.extend_from_slice(&place.first_position.0.to_le_bytes());
-    chunks(&front, record, put);
+/// Bytes before an append's record: commit time, first position, length.
+const PLACE_BYTES: usize = 20;
+/// Bytes before a whole value: length, checksum.
+const FRONT_BYTES: usize = 8;
+
+/// A value of one append.
+pub(crate) fn joined(place: &BatchPlace, record: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(PLACE_BYTES + record.len());
+    join(&mut value, place, record);
+    value
 }
 
-/// Reads what [`batch_chunks`] wrote, joined.
-pub(crate) fn decode_batch(bytes: &[u8]) -> Result<(BatchPlace, &[u8]), String> {
-    let mut reader = Reader(whole(bytes)?);
-    let committed_at = Timestamp(reader.i64()?);
-    Ok((BatchPlace { committed_at, first_position: Position(reader.u64()?) }, reader.0))
+/// Whether an append can join others in a value of one chunk.
+pub(crate) fn fits(value: &[u8], record: &[u8]) -> bool {
+    FRONT_BYTES + value.len() + PLACE_BYTES + record.len() <= CHUNK_BYTES
 }
 
-/// The first position of a batch whose first chunk is there, whatever the rest is.
-pub(crate) fn batch_position(bytes: &[u8]) -> Option<Position> {
+/// Adds an append to those of a value.
+pub(crate) fn join(value: &mut Vec<u8>, place: &BatchPlace, record: &[u8]) {
+    value.extend_from_slice(&place.committed_at.0.to_le_bytes());
+    value.extend_from_slice(&place.first_position.0.to_le_bytes());
+    let length = u32::try_from(record.len()).expect("an append is bounded far below 4 GiB");
+    value.extend_from_slice(&length.to_le_bytes());
+    value.extend_from_slice(record);
+}
+
+/// The appends of a value whose chunks are joined.
+pub(crate) fn appends(bytes: &[u8]) -> Result<Vec<(BatchPlace, &[u8])>, String> {
+    appends_in(whole(bytes)?)
+}
+
+/// The appends that [`join`] put together.
+pub(crate) fn appends_in(value: &[u8]) -> Result<Vec<(BatchPlace, &[u8])>, String> {
+    let mut reader = Reader(value);
+    let mut appends = Vec::new();
+    while !reader.0.is_empty() {
+        let committed_at = Timestamp(reader.i64()?);
+        let first_position = Position(reader.u64()?);
+        let length = reader.u32()?;
+        appends.push((BatchPlace { committed_at, first_position }, reader.take(length as usize)?));
+    }
+    Ok(appends)
+}
+
+/// The first position of a value whose first chunk is there, whatever the rest is; none of a bare key,
+/// whose value is still on its way.
+pub(crate) fn first_position(bytes: &[u8]) -> Option<Position> {
     let place = bytes.get(16..24)?;
     Some(Position(u64::from_le_bytes(place.try_into().ok()?)))
 }
@@ -121,7 +152,8 @@ pub(crate) fn decode_snapshot(bytes: &[u8], fold_version: u32) -> Result<Snapsho
     Ok(Snapshot { version, hash, fold_version, bytes: reader.0.to_vec() })
 }
 
-fn chunks(front: &[u8], rest: &[u8], mut put: impl FnMut(u16, Vec<u8>)) {
+/// Calls `put` with the chunks of a value.
+pub(crate) fn chunks(front: &[u8], rest: &[u8], mut put: impl FnMut(u16, Vec<u8>)) {
     let mut crc = crc32fast::Hasher::new();
     crc.update(front);
     crc.update(rest);
@@ -155,20 +187,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s5_batches_are_cut_into_values_of_at_most_8_kib_and_a_lost_chunk_is_noticed() {
+    fn s5_values_have_at_most_8_kib_and_a_lost_chunk_is_noticed() {
         let place = BatchPlace { committed_at: Timestamp(7), first_position: Position(9) };
-        for length in [0, 1, CHUNK_BYTES - 24, CHUNK_BYTES - 23, CHUNK_BYTES, 100_000] {
+        for length in [0, 1, CHUNK_BYTES - 28, CHUNK_BYTES - 27, CHUNK_BYTES, 100_000] {
             let record: Vec<u8> = (0..length).map(|byte| u8::try_from(byte % 251).unwrap()).collect();
-            let mut chunks = Vec::new();
-            batch_chunks(&place, &record, |number, chunk| {
-                assert_eq!(usize::from(number), chunks.len());
-                assert!(chunk.len() <= CHUNK_BYTES);
-                chunks.push(chunk);
+            let mut pieces = Vec::new();
+            chunks(&[], &joined(&place, &record), |number, piece| {
+                assert_eq!(usize::from(number), pieces.len());
+                assert!(piece.len() <= CHUNK_BYTES);
+                pieces.push(piece);
             });
-            assert_eq!(batch_position(&chunks[0]), Some(place.first_position));
-            assert_eq!(decode_batch(&chunks.concat()), Ok((place, record.as_slice())));
-            chunks.pop();
-            assert!(decode_batch(&chunks.concat()).is_err());
+            assert_eq!(first_position(&pieces[0]), Some(place.first_position));
+            assert_eq!(appends(&pieces.concat()), Ok(vec![(place, record.as_slice())]));
+            pieces.pop();
+            assert!(appends(&pieces.concat()).is_err());
         }
+    }
+
+    #[test]
+    fn s5_appends_of_a_stream_share_a_value_as_long_as_they_fit_into_one_chunk() {
+        let place = |at| BatchPlace { committed_at: Timestamp(7), first_position: Position(at) };
+        let record = vec![3; 1_000];
+        let mut value = joined(&place(1), &record);
+        let mut count = 1;
+        while fits(&value, &record) {
+            count += 1;
+            join(&mut value, &place(count), &record);
+        }
+        assert_eq!(count, 8);
+        let mut pieces = Vec::new();
+        chunks(&[], &value, |_, piece| pieces.push(piece));
+        assert_eq!(pieces.len(), 1);
+        let places: Vec<_> = appends(&pieces[0]).unwrap().into_iter().map(|(place, _)| place).collect();
+        assert_eq!(places, (1..=8).map(place).collect::<Vec<_>>());
     }
 }

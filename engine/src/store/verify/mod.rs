@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::backlog::Needs;
 use super::blob::BlobStore;
 use super::lock::FolderLock;
 use super::mark::{self, IndexState};
@@ -216,13 +217,21 @@ pub fn verify_folder(
             None
         }
     };
+    // Of another layout only the position can be told.
+    let indexed = index.map_or(Position::ZERO, Index::held);
+    let index = index.filter(|index| {
+        if !index.is_readable() {
+            let note = "the index has the layout of another version; the next start builds it again";
+            report.notes.push(note.into());
+        }
+        index.is_readable()
+    });
     let journal = open::journal_folder(folder);
     let store = known.as_ref().map(|mark| open::parse_id(&mark.store));
     let last = Position(u64::MAX - 1);
     let mut verification = Verification::new(report, meaning, index, options, last);
     let end = verification.journal(&journal, store).map_err(|error| open::unbuilt(folder, error))?;
     let durable = known.as_ref().map_or(Position::ZERO, |mark| mark.journal.position);
-    let indexed = index.map_or(Position::ZERO, Index::held);
     for (position, what) in
         [(durable, "the store's description says that they were durable"), (indexed, "the index holds them")]
     {
@@ -249,8 +258,8 @@ impl SledStore {
     ) -> Result<VerifyReport, ReadError> {
         let shared: &Shared = self.shared();
         let options = SledOptions { progress, ..shared.options.clone() };
-        let index = shared.index()?;
         let last = shared.published.borrow().position;
+        let index = shared.index_with(&Needs::All)?;
         let store = open::parse_id(&shared.mark().store);
         let report = VerifyReport::default();
         let mut verification = Verification::new(report, meaning, Some(&index), &options, last);
