@@ -26,9 +26,9 @@ use crate::id::{Position, Version};
 use crate::json::Hash;
 
 /// Bytes of records that are worth a turn of their thread; at twice as many the writer waits.
-const ENOUGH_BYTES: usize = 2 * 1024 * 1024;
+const ENOUGH_BYTES: usize = 3 * 1024 * 1024;
 /// Appends that are.
-const ENOUGH_APPENDS: usize = 4_096;
+const ENOUGH_APPENDS: usize = 8_192;
 
 /// What a reader needs of the backlog to be in the index.
 #[derive(Debug, Clone)]

@@ -141,13 +141,14 @@ fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
 
 /// Builds the index again from the journal, beside the old one, and replaces that.
 fn heal(shared: &Shared) -> Result<(), ReadError> {
+    // What was published by now is in the index or in the backlog; what comes meanwhile need not be.
+    let published = shared.published.borrow().position;
     if !shared.backlog.has_failed()
         && let Err(error) = shared.backlog.bring_in(shared)
     {
         tracing::warn!(%error, "the index takes no more");
     }
-    let last = shared.mark().journal.position;
-    if shared.index().map_or(true, |index| index.held() != last) {
+    if shared.index().map_or(true, |index| index.held() < published) {
         // Readers may not see less than was acknowledged: they wait.
         if let Some(old) = shared.set_index(None) {
             sled_store::wait_for_readers(old);
@@ -157,6 +158,7 @@ fn heal(shared: &Shared) -> Result<(), ReadError> {
             Err(error) => tracing::warn!(%error, "the index cannot go on and is built anew"),
         }
     }
+    let last = shared.mark().journal.position;
     let beside = renew::beside(&shared.folder);
     drop(renew::build(&beside, &shared.options, &shared.segments, last)?);
     if let Some(old) = shared.set_index(None) {

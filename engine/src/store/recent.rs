@@ -11,7 +11,7 @@ use crate::envelope::Envelope;
 use crate::id::Position;
 
 /// About how much memory the events may take.
-const BYTES_MAX: usize = 8 * 1024 * 1024;
+const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What an event takes beside its payload, about.
 const EVENT_BYTES: usize = 320;
 
