@@ -298,8 +298,11 @@ mod tests {
 
     const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
-    /// Appends of two events to one stream, with what the index is told of each.
-    fn history(appends: u64, payload_bytes: usize) -> (StreamId, Vec<(Appended, Vec<u8>, HeadRecord)>) {
+    /// A stream, and its appends: where each went, its record, and the head behind it.
+    type History = (StreamId, Vec<(Appended, Vec<u8>, HeadRecord)>);
+
+    /// Appends of two events to one stream.
+    fn history(appends: u64, payload_bytes: usize) -> History {
         let mut source = Source::new(payload_bytes);
         let history = (0..appends)
             .map(|number| {
@@ -330,10 +333,7 @@ mod tests {
     }
 
     /// A batch of the appends of a range.
-    fn batch(
-        (stream, history): &(StreamId, Vec<(Appended, Vec<u8>, HeadRecord)>),
-        range: std::ops::Range<usize>,
-    ) -> IndexBatch {
+    fn batch((stream, history): &History, range: std::ops::Range<usize>) -> IndexBatch {
         let mut batch = IndexBatch::default();
         for at in range {
             let (went, record, head) = &history[at];
