@@ -159,6 +159,11 @@ impl Backlog {
         self.state().failed
     }
 
+    /// Another index stands in the place of the one that did not take what it was given.
+    pub(crate) fn mended(&self) {
+        self.state().failed = false;
+    }
+
     /// Brings in what a reader needs.
     pub(crate) fn settle(&self, shared: &Shared, needs: &Needs) -> Result<(), ReadError> {
         match needs {

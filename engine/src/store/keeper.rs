@@ -174,6 +174,7 @@ fn heal(shared: &Shared) -> Result<(), ReadError> {
     shared.mark().index = IndexState::Open { boot: shared.options.boot_id.clone() };
     write_mark(shared)?;
     shared.set_index(Some(index));
+    shared.backlog.mended();
     tracing::info!("the index is built again");
     Ok(())
 }
@@ -192,6 +193,7 @@ fn reopen(shared: &Shared) -> Result<(), ReadError> {
     renew::fill(&index, &shared.options, &shared.segments, last)?;
     index.flush()?;
     shared.set_index(Some(index));
+    shared.backlog.mended();
     Ok(())
 }
 
