@@ -16,8 +16,9 @@ use futures::future::BoxFuture;
 use crate::definition::{Keep, OnLost, Save};
 pub use crate::event::Told;
 use crate::failure::Failure;
-use crate::id::{EffectId, RunId};
+use crate::id::{EffectId, Position, RunId};
 use crate::json::Value;
+use crate::state::RunStatus;
 use crate::time::Timestamp;
 pub use crate::trace::{Artefact, Usage, Workspace};
 
@@ -304,6 +305,58 @@ pub trait Survivors: Send + Sync + 'static {
     fn end(&self, folder: PathBuf) -> BoxFuture<'static, ()>;
 }
 
+/// Which runs are meant; all conditions must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunQuery {
+    /// Labels with these values; empty: any.
+    pub labels: BTreeMap<String, String>,
+    /// One of these; empty: any.
+    pub status: Vec<RunStatus>,
+    /// The pipeline's name.
+    pub pipeline: Option<String>,
+    /// At most so many are named; all are counted.
+    pub limit: usize,
+}
+
+/// A run that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRun {
+    /// The run.
+    pub run: RunId,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// For readers.
+    pub title: Option<String>,
+    /// Addresses and filters.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub status: RunStatus,
+}
+
+/// The answer to a [`RunQuery`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundRuns {
+    /// How many there are.
+    pub total: u64,
+    /// The newest of them, newest first.
+    pub runs: Vec<FoundRun>,
+    /// The store's position up to which this is true.
+    pub position: Position,
+}
+
+/// The store's runs could not be asked about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the list of runs cannot be read now: {0}")]
+pub struct DirectoryError(pub String);
+
+/// Finds runs by what is known of them: their labels and what they are doing.
+///
+/// An answer holds everything that was durable when it was asked for.
+pub trait Directory: Send + Sync + 'static {
+    /// The runs that fit.
+    fn runs(&self, query: RunQuery) -> BoxFuture<'static, Result<FoundRuns, DirectoryError>>;
+}
+
 /// Everything the driver can act with.
 #[derive(Clone, Default)]
 pub struct Edge {
@@ -315,4 +368,6 @@ pub struct Edge {
     pub workspaces: Option<Arc<dyn Workspaces>>,
     /// `None`: nothing lives on without an engine.
     pub survivors: Option<Arc<dyn Survivors>>,
+    /// `None`: other runs cannot be asked about.
+    pub directory: Option<Arc<dyn Directory>>,
 }

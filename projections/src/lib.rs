@@ -11,6 +11,7 @@
 mod activity;
 mod attempts;
 mod audit;
+mod current;
 mod inbox;
 mod models;
 mod projection;
@@ -18,6 +19,7 @@ mod runs;
 
 pub use attempts::{AttemptEnd, AttemptRow, Attempts};
 pub use audit::{Audit, Decision, DecisionKind};
+pub use current::{CurrentModels, RunDirectory};
 pub use inbox::{Inbox, Task, TaskKind};
 pub use models::{Models, Unreadable};
 pub use projection::{Fact, Projection};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use everfold_engine::event::RunEvent;
+use everfold_engine::execution::RunQuery;
 use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
@@ -104,6 +105,26 @@ impl RunRows {
     /// The ids, newest first.
     pub fn newest(&self) -> impl Iterator<Item = RunId> + '_ {
         self.order.values().rev().copied()
+    }
+
+    /// How many runs fit, and the newest of them.
+    #[must_use]
+    pub fn find(&self, query: &RunQuery) -> (u64, Vec<RunRow>) {
+        let filter = RunFilter {
+            status: query.status.clone(),
+            pipeline: query.pipeline.clone(),
+            labels: query.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
+            ..RunFilter::default()
+        };
+        let newest = self.order.values().rev().filter_map(|run| self.by_id.get(run));
+        let (mut total, mut rows) = (0, Vec::new());
+        for entry in newest.filter(|entry| filter.fits(entry)) {
+            total += 1;
+            if rows.len() < query.limit {
+                rows.push(entry.shown());
+            }
+        }
+        (total, rows)
     }
 
     /// The runs that fit, newest first, at most `limit`, those before `cursor` only.

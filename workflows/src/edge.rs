@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use everfold_engine::execution::{Edge, Executor, Prober};
+use everfold_engine::execution::{Directory, Edge, Executor, Prober};
 use everfold_engine::layout::Layout;
 
 use crate::agent::AgentExecutor;
@@ -15,7 +15,12 @@ use crate::process::{ProcessSurvivors, Processes};
 /// The executors `command`, `agent` and `function`, the probers `command`, `file`, `frontmatter` and
 /// `diff`, git workspaces in the data folder, and what finds supervised processes again.
 #[must_use]
-pub fn edge(layout: &Layout, processes: &Processes, functions: Functions) -> Edge {
+pub fn edge(
+    layout: &Layout,
+    processes: &Processes,
+    functions: Functions,
+    directory: Option<Arc<dyn Directory>>,
+) -> Edge {
     let executors: [(&str, Arc<dyn Executor>); 3] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
         ("agent", Arc::new(AgentExecutor::new(processes.clone()))),
@@ -28,6 +33,7 @@ pub fn edge(layout: &Layout, processes: &Processes, functions: Functions) -> Edg
         ("diff", Arc::new(DiffProber)),
     ];
     Edge {
+        directory,
         executors: executors.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
         probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),

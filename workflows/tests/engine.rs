@@ -35,7 +35,7 @@ impl Place {
 
     fn open(&self) -> Engine {
         let (layout, processes) = (Layout::new(self.home.path("data")), self.home.processes());
-        let edge = everfold_workflows::edge(&layout, &processes, Functions::built_in());
+        let edge = everfold_workflows::edge(&layout, &processes, Functions::built_in(), None);
         let config = processes.settings.engine_config();
         Engine::open(config, Arc::clone(&self.store), processes.blobs, layout, edge)
     }

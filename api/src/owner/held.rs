@@ -14,11 +14,10 @@ use everfold_engine::driver::{Engine, EngineConfig};
 use everfold_engine::execution::Edge;
 use everfold_engine::layout::Layout;
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
-use everfold_projections::Models;
+use everfold_projections::{CurrentModels, RunDirectory};
 use everfold_workflows::function::Functions;
 use everfold_workflows::process::{Processes, ShimProgram};
 use everfold_workflows::settings::Settings;
-use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -70,9 +69,10 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let report = sled.report();
     let epoch = report.epoch.clone();
     let config = config(&settings, options.crash_after);
-    let edge = edge(&layout, settings, shim);
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
-    let mut held = assemble(layout, store, Some(sled), epoch, edge, config);
+    let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
+    let edge = edge(&layout, settings, shim, &models);
+    let mut held = assemble(layout, models, Some(sled), store, epoch, edge, config);
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner()) {
@@ -101,14 +101,16 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
 pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
     let shim = ShimProgram::at(Path::new("everfold"));
-    let edge = edge(&layout, Settings::default(), shim);
-    Ok(assemble(layout, store, None, "0".repeat(16), edge, EngineConfig::default()))
+    let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
+    let edge = edge(&layout, Settings::default(), shim, &models);
+    Ok(assemble(layout, models, None, store, "0".repeat(16), edge, EngineConfig::default()))
 }
 
 fn assemble(
     layout: Layout,
-    store: Arc<dyn EventStore>,
+    models: Arc<CurrentModels>,
     sled: Option<Arc<SledStore>>,
+    store: Arc<dyn EventStore>,
     epoch: String,
     edge: Edge,
     config: EngineConfig,
@@ -121,7 +123,7 @@ fn assemble(
         sled,
         layout,
         epoch,
-        models: RwLock::new(Models::default()),
+        models,
         detached: Mutex::new(BTreeSet::new()),
         driven: Mutex::new(BTreeSet::new()),
         closing: CancellationToken::new(),
@@ -141,10 +143,11 @@ fn config(settings: &Settings, crash_after: Option<String>) -> EngineConfig {
 }
 
 /// Everything that the engine acts with.
-fn edge(layout: &Layout, settings: Settings, shim: ShimProgram) -> Edge {
+fn edge(layout: &Layout, settings: Settings, shim: ShimProgram, models: &Arc<CurrentModels>) -> Edge {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let processes = Processes { shim, blobs, settings: Arc::new(settings) };
-    everfold_workflows::edge(layout, &processes, Functions::built_in())
+    let directory = Arc::new(RunDirectory(Arc::clone(models)));
+    everfold_workflows::edge(layout, &processes, Functions::built_in(), Some(directory))
 }
 
 /// Makes a data folder for its user alone, which git leaves alone: it often lies in a repository.

@@ -20,9 +20,8 @@ use everfold_engine::driver::Engine;
 use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
 use everfold_engine::store::{EventStore, OpenReport, SledStore};
-use everfold_projections::Models;
+use everfold_projections::CurrentModels;
 use everfold_workflows::settings::{Settings, SettingsError};
-use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::{Code, Fault};
@@ -42,7 +41,7 @@ pub struct Owner {
     sled: Option<Arc<SledStore>>,
     layout: Layout,
     epoch: String,
-    models: RwLock<Models>,
+    models: Arc<CurrentModels>,
     /// Runs that nobody waits for and that are to go on when this owner ends.
     detached: Mutex<BTreeSet<RunId>>,
     /// Runs that this owner goes on with.

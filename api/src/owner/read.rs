@@ -19,8 +19,6 @@ use crate::fault::{Code, Fault, chain};
 use crate::http::{cursor, cursor_text};
 use crate::view::{AwaitView, RunView};
 
-/// Events folded into the read models at once.
-const CHUNK: usize = 4_096;
 /// The largest value that is shown in place of where it is.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
 
@@ -94,18 +92,7 @@ impl Owner {
     /// # Errors
     /// The log cannot be read.
     pub async fn models(&self) -> Result<RwLockReadGuard<'_, Models>, Fault> {
-        let last = self.store.last_position();
-        if self.models.read().await.position() < last {
-            let mut models = self.models.write().await;
-            while models.position() < last {
-                let events = self.store.read_all(models.position().next(), CHUNK).await?;
-                if events.is_empty() {
-                    break;
-                }
-                events.iter().for_each(|event| models.apply(event));
-            }
-        }
-        Ok(self.models.read().await)
+        Ok(self.models.read().await?)
     }
 
     /// What the run's attempts say at this moment.
