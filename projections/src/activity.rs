@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everfold_engine::event::{RunEvent, ScheduledWork, TimerKind};
+use everfold_engine::event::{RunEvent, ScheduledWork, SignalTaker, TimerKind};
 use everfold_engine::id::{AttemptId, StepId, StepPath};
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::RunStatus;
@@ -16,6 +16,8 @@ use everfold_engine::time::Timestamp;
 pub(crate) struct Activity {
     attempts: BTreeMap<StepPath, AttemptId>,
     probing: BTreeSet<StepPath>,
+    /// Probes that are followed by another one unless they pass: a signal came meanwhile.
+    again: BTreeSet<StepPath>,
     stopping: BTreeSet<AttemptId>,
     asking: BTreeSet<StepPath>,
     blocked: BTreeSet<StepPath>,
@@ -67,13 +69,26 @@ impl Activity {
                 self.probing.insert(event.id.path.clone());
             }
             RunEvent::GateEvaluated(event) => {
-                self.probing.remove(&event.id.path);
+                let is_over = matches!(event.verdict, Verdict::Pass | Verdict::Skipped);
+                if !self.again.remove(&event.id.path) || is_over {
+                    self.probing.remove(&event.id.path);
+                }
                 if event.verdict == Verdict::Pass {
                     self.blocked.remove(&event.id.path);
                 }
             }
             RunEvent::ProbeFailed(event) => {
-                self.probing.remove(&event.id.path);
+                if !self.again.remove(&event.id.path) {
+                    self.probing.remove(&event.id.path);
+                }
+            }
+            RunEvent::SignalTaken(event) => {
+                if let SignalTaker::Gate { id, .. } = &event.by {
+                    self.blocked.remove(&id.path);
+                    if !self.probing.insert(id.path.clone()) {
+                        self.again.insert(id.path.clone());
+                    }
+                }
             }
             RunEvent::StepSucceeded(event) => self.close(&event.path),
             RunEvent::StepSkipped(event) => self.close(&event.path),
@@ -100,6 +115,8 @@ impl Activity {
             }
             RunEvent::RecheckRequested(event) => {
                 self.blocked.remove(&event.path);
+                self.probing.remove(&event.path);
+                self.again.remove(&event.path);
             }
             RunEvent::RunPaused(_) => self.paused = true,
             RunEvent::RunResumed(_) => self.paused = false,
@@ -121,7 +138,6 @@ impl Activity {
             | RunEvent::ChildStarted(_)
             | RunEvent::AnswerSaved(_)
             | RunEvent::SignalReceived(_)
-            | RunEvent::SignalTaken(_)
             | RunEvent::StepCancelRequested(_)
             | RunEvent::BreakpointsSet(_)
             | RunEvent::BreakpointHit(_)
@@ -150,6 +166,7 @@ impl Activity {
         let is_part = |other: &StepPath| other == path || (path.item.is_none() && other.step == path.step);
         self.attempts.retain(|other, _| !is_part(other));
         self.probing.retain(|other| !is_part(other));
+        self.again.retain(|other| !is_part(other));
         self.asking.retain(|other| !is_part(other));
         self.blocked.retain(|other| !is_part(other));
     }

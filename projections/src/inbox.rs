@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::event::{ApprovalTerms, BlockReason, RunEvent};
+use everfold_engine::event::{ApprovalTerms, BlockReason, RunEvent, SignalTaker};
 use everfold_engine::id::{AttemptId, Position, Round, RunId, StepPath};
 use everfold_engine::json::Payload;
 use everfold_engine::time::Timestamp;
@@ -167,6 +167,14 @@ impl Projection for Inbox {
             }
             RunEvent::RunUnblocked(event) => {
                 self.withdraw(run, |path, blocked| *path == event.unblocked.path && blocked);
+            }
+            RunEvent::RecheckRequested(event) => {
+                self.withdraw(run, |path, blocked| *path == event.path && blocked);
+            }
+            RunEvent::SignalTaken(event) => {
+                if let SignalTaker::Gate { id, .. } = &event.by {
+                    self.withdraw(run, |path, blocked| *path == id.path && blocked);
+                }
             }
             RunEvent::StepSucceeded(event) => self.withdraw(run, |path, _| is_part(path, &event.path)),
             RunEvent::StepFailed(event) => self.withdraw(run, |path, _| is_part(path, &event.path)),

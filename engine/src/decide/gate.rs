@@ -12,10 +12,13 @@ use super::refusal::Refusal;
 use super::route::{self, Next, Place};
 use super::scope::RunScope;
 use crate::definition::{Gate, Poll, Probe, Routes, Setting, Span, Step};
-use crate::event::{BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled, TimerId, TimerKind, TimerSet};
+use crate::event::{
+    BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled, SignalTaken, SignalTaker, TimerId, TimerKind,
+    TimerSet,
+};
 use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
-use crate::id::{AttemptId, StepPath};
+use crate::id::{AttemptId, StepPath, Version};
 use crate::json::{Hash, JsonText, Value};
 use crate::policy::{self, EVALUATOR, Judgement, Verdict};
 use crate::state::{GateVerdict, Key, RunState};
@@ -51,6 +54,26 @@ const FINDINGS_CHARS_MAX: usize = 16 * 1024;
 /// The current gate of a step that is judged.
 pub(super) fn current(state: &RunState, at: usize) -> Option<&Gate> {
     state.graph.step(at).gates.get(state.facts.steps[at].judging.gate)
+}
+
+/// The steps whose current gate hears a signal of this name now. Costs as much as there are steps
+/// that ever hear it.
+pub(super) fn listening(state: &RunState, name: &str) -> Vec<usize> {
+    let hears = |at: &usize| {
+        let names = current(state, *at).map(|gate| gate.wake.as_slice()).unwrap_or_default();
+        names.iter().any(|known| known == name) && state.hears(*at)
+    };
+    state.graph.woken_by(name).iter().copied().filter(hears).collect()
+}
+
+/// The current gate of a step asks at once: it heard the signal that was recorded at that version.
+///
+/// That is neither evidence nor a poll, and the pause until the next poll begins anew. A gate that is
+/// being asked is asked once more unless it passes; one that blocks its step goes on if it passes.
+pub(super) fn wake(draft: &mut Draft<'_>, at: usize, signal: Version) {
+    let Some(gate) = current(draft.state, at).map(|gate| gate.id.clone()) else { return };
+    let id = draft.state.attempt_id(Key::step(at));
+    draft.record(SignalTaken { signal, by: SignalTaker::Gate { id, gate } });
 }
 
 /// Judges the current gate of a step, or schedules the probe that it needs.

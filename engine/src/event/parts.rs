@@ -116,6 +116,18 @@ pub enum BlockReason {
     Asked,
 }
 
+impl BlockReason {
+    /// The gate that it is about, if it is one.
+    #[must_use]
+    pub fn gate(&self) -> Option<&String> {
+        match self {
+            Self::Gate { gate } | Self::NoEvidence { gate } | Self::Unchanged { gate, .. } => Some(gate),
+            Self::UsedUp { gate, .. } => gate.as_ref(),
+            Self::Lost | Self::Failed | Self::Rejected | Self::Held | Self::Asked => None,
+        }
+    }
+}
+
 /// What led to a rework.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReworkSource {

@@ -19,6 +19,8 @@ pub(crate) struct Shape {
     index: HashMap<StepId, usize>,
     needs: Vec<Vec<usize>>,
     dependents: Vec<Vec<usize>>,
+    /// The steps with a gate that a signal wakes, by its name.
+    woken: HashMap<String, Vec<usize>>,
 }
 
 impl Shape {
@@ -35,7 +37,16 @@ impl Shape {
                 dependents[*need].push(at);
             }
         }
-        Self { index, needs, dependents }
+        let mut woken: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, step) in all().enumerate() {
+            for name in step.gates.iter().flat_map(|gate| &gate.wake) {
+                let steps = woken.entry(name.clone()).or_default();
+                if steps.last() != Some(&at) {
+                    steps.push(at);
+                }
+            }
+        }
+        Self { index, needs, dependents, woken }
     }
 }
 
@@ -75,6 +86,11 @@ impl Graph {
 
     pub(crate) fn dependents(&self, at: usize) -> &[usize] {
         &self.shape.dependents[at]
+    }
+
+    /// The steps with a gate that a signal of this name wakes, in the order of the file.
+    pub(crate) fn woken_by(&self, signal: &str) -> &[usize] {
+        self.shape.woken.get(signal).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// A step and everything that needs it, directly or not, in the order of the file.

@@ -59,7 +59,9 @@ impl StepState {
     /// A probe of the current gate was scheduled, or judged without IO.
     pub(crate) fn note_probe(&mut self, gate: &str, probe_no: u32, at: Timestamp) {
         self.judging.probe_no = probe_no;
-        self.judging.polls += 1;
+        if !std::mem::take(&mut self.judging.uncounted) {
+            self.judging.polls += 1;
+        }
         self.judging.since.get_or_insert(at);
         self.probes.insert(gate.to_owned(), probe_no);
     }
@@ -264,6 +266,10 @@ pub struct Judging {
     pub(crate) kind: String,
     /// Its parameters: `{spec, env}`.
     pub(crate) task: Kept,
+    /// A signal came while it was probed: an answer that does not pass is followed by one more probe.
+    pub(crate) again: bool,
+    /// The next probe is caused by a signal, and no poll.
+    pub(crate) uncounted: bool,
 }
 
 /// What a gate last said.

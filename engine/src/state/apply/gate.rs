@@ -38,6 +38,60 @@ impl RunState {
         self.touch(key);
     }
 
+    /// A signal makes a gate ask at once; one that is being asked is asked once more.
+    pub(super) fn gate_woken(&mut self, id: &AttemptId, gate: &str) {
+        let Some(key) = self.current(id).filter(|key| self.hears(key.step)) else { return };
+        let step = &self.facts.steps[key.step];
+        if self.graph.step(key.step).gates.get(step.judging.gate).is_none_or(|current| current.id != gate) {
+            return;
+        }
+        if self.facts.probing.contains(&key.step) {
+            self.facts.steps[key.step].judging.again = true;
+        } else {
+            self.unblock_key(key);
+            self.probe_once_more(key);
+        }
+    }
+
+    /// Whether a signal could make the current gate of a step pass: it has no verdict yet, or a person
+    /// is asked because of it.
+    pub(crate) fn hears(&self, at: usize) -> bool {
+        let step = &self.facts.steps[at];
+        let Some(current) = self.graph.step(at).gates.get(step.judging.gate) else { return false };
+        let is_open = match &step.phase {
+            // What is judged for the first time needs no waking.
+            Phase::Judging => step.judging.probe_no > 0 && !self.facts.agenda.contains(&Agenda::Judge(at)),
+            Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed) => true,
+            Phase::Blocked(reason) => reason.gate() == Some(&current.id),
+            _elsewhere => false,
+        };
+        is_open && self.is_live(at)
+    }
+
+    /// Asks the current gate now. That is no poll; the next pause begins with its answer.
+    fn probe_once_more(&mut self, key: Key) {
+        let Some(gate) = self.graph.step(key.step).gates.get(self.facts.steps[key.step].judging.gate) else {
+            return;
+        };
+        let gate = gate.id.clone();
+        self.facts.agenda.remove(&Agenda::Settle(key));
+        self.clear_timer(&TimerId { id: self.attempt_id(key), kind: TimerKind::Poll, name: gate.clone() });
+        let step = &mut self.facts.steps[key.step];
+        step.phase = Phase::Judging;
+        step.judging.again = false;
+        if step.judging.kind.is_empty() {
+            // An expression, or parameters that could not be rendered.
+            step.judging.uncounted = true;
+            self.facts.agenda.insert(Agenda::Judge(key.step));
+        } else {
+            let probe_no = step.judging.probe_no + 1;
+            step.judging.probe_no = probe_no;
+            step.probes.insert(gate, probe_no);
+            self.facts.probing.insert(key.step);
+        }
+        self.touch(key);
+    }
+
     /// The step, if this is its current attempt and its current gate.
     pub(super) fn current_gate(&self, id: &AttemptId, gate: &str) -> Option<Key> {
         let key = self.current(id)?;
@@ -73,6 +127,10 @@ impl RunState {
         }
         step.gates.retain(|former| former.gate != verdict.gate);
         step.gates.push(verdict);
+        let is_over = matches!(event.verdict, Verdict::Pass | Verdict::Skipped);
+        if step.judging.again && !is_over {
+            return self.probe_once_more(key);
+        }
         match event.verdict {
             Verdict::Pass | Verdict::Skipped => {
                 self.open_gate(key.step, self.facts.steps[key.step].judging.gate + 1)
@@ -96,6 +154,9 @@ impl RunState {
         let Some(key) = self.current_gate(&event.id, &event.gate) else { return };
         self.facts.probing.remove(&key.step);
         self.facts.agenda.remove(&Agenda::Judge(key.step));
+        if self.facts.steps[key.step].judging.again {
+            return self.probe_once_more(key);
+        }
         self.facts.steps[key.step].phase = Phase::Settling(Settling::GateOpen { permanent: event.permanent });
         self.settle_later(key);
         self.touch(key);

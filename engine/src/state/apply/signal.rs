@@ -1,6 +1,6 @@
 //! Signals that came, and who took them.
 
-use crate::event::{SignalReceived, SignalTaken};
+use crate::event::{SignalReceived, SignalTaken, SignalTaker};
 use crate::state::EventMeta;
 use crate::state::RunState;
 use crate::time::Timestamp;
@@ -8,5 +8,10 @@ use crate::time::Timestamp;
 impl RunState {
     pub(super) fn signal_received(&mut self, _event: &SignalReceived, _meta: &EventMeta) {}
 
-    pub(super) fn signal_taken(&mut self, _event: &SignalTaken, _at: Timestamp) {}
+    pub(super) fn signal_taken(&mut self, event: &SignalTaken, _at: Timestamp) {
+        match &event.by {
+            SignalTaker::Gate { id, gate } => self.gate_woken(id, gate),
+            SignalTaker::Wait(_) | SignalTaker::Step(_) | SignalTaker::Run => {}
+        }
+    }
 }
