@@ -10,6 +10,7 @@ pub mod command;
 pub mod demo;
 pub mod function;
 pub mod git;
+pub mod http;
 pub mod probe;
 pub mod process;
 pub mod settings;
