@@ -225,6 +225,17 @@ pub struct ProbeRequest {
     pub folder: PathBuf,
     /// Where the judged work ran.
     pub workdir: Workdir,
+    /// Files count only if they changed since then.
+    pub fresh: Option<Fresh>,
+}
+
+/// When the round of the judged work began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fresh {
+    /// The head of its worktree; `None`: it has none, or there was none yet.
+    pub commit: Option<String>,
+    /// The time.
+    pub at: Timestamp,
 }
 
 /// The evidence could not be had. That is no verdict.

@@ -1,55 +1,28 @@
-//! Gates: what is judged next, and what the evidence says.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! Gates: what is judged next, what the evidence says, and where a failure leads.
 
 use serde_json::json;
 
 use super::Loaded;
 use super::draft::{Draft, Interrupt, settled};
+use super::members;
 use super::ready::render_texts;
-use super::refusal::Refusal;
 use super::route::{self, Next, Place};
-use super::scope::RunScope;
-use crate::definition::{Gate, Poll, Probe, Routes, Setting, Span, Step};
-use crate::event::{
-    BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled, SignalTaken, SignalTaker, TimerId, TimerKind,
-    TimerSet,
-};
-use crate::expr::EvalError;
+use super::scope::{RunScope, failure_value};
+use crate::definition::{Gate, Probe, Step};
+use crate::event::{BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled, SignalTaken, SignalTaker};
+use crate::expr::{EvalError, Expr};
 use crate::failure::{Failure, FailureKind};
-use crate::id::{AttemptId, StepPath, Version};
+use crate::id::{AttemptId, Version};
 use crate::json::{Hash, JsonText, Value};
 use crate::policy::{self, EVALUATOR, Judgement, Verdict};
 use crate::state::{GateVerdict, Key, RunState};
+use crate::time::Timestamp;
 
-/// How a gate asks again that does not say.
-static POLL_DEFAULT: Poll = Poll {
-    every: Setting::Fixed(Span(Duration::from_secs(10))),
-    max: Some(Setting::Fixed(3)),
-    span: None,
-    on_timeout: Routes(Vec::new()),
-};
+pub(super) use super::poll::open;
+pub(super) use super::recheck::{check_policies, recheck};
 
-/// A poll's numbers, computed.
-struct Bounds {
-    every: Span,
-    max: Option<u32>,
-    span: Option<Span>,
-}
-
-impl Bounds {
-    fn of(poll: &Poll, scope: &RunScope<'_>) -> Result<Self, EvalError> {
-        Ok(Self {
-            every: poll.every.resolve(scope)?,
-            max: poll.max.as_ref().map(|max| max.resolve(scope)).transpose()?,
-            span: poll.span.as_ref().map(|span| span.resolve(scope)).transpose()?,
-        })
-    }
-}
-
-/// Findings are cut here: they go into a prompt.
-const FINDINGS_CHARS_MAX: usize = 16 * 1024;
+/// The policy of a verdict that nobody gave: polling was over, and its route says `continue`.
+pub(super) const GAVE_UP: &str = "on_timeout: continue";
 
 /// The current gate of a step that is judged.
 pub(super) fn current(state: &RunState, at: usize) -> Option<&Gate> {
@@ -76,6 +49,16 @@ pub(super) fn wake(draft: &mut Draft<'_>, at: usize, signal: Version) {
     draft.record(SignalTaken { signal, by: SignalTaker::Gate { id, gate } });
 }
 
+/// One judging of a gate: all that its expressions may depend on beside the run's state.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) at: usize,
+    pub(super) gate: &'a Gate,
+    pub(super) id: &'a AttemptId,
+    pub(super) probe_no: u32,
+    pub(super) now: Timestamp,
+}
+
 /// Judges the current gate of a step, or schedules the probe that it needs.
 pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
@@ -83,9 +66,10 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let Some(gate) = step.gates.get(draft.state.facts.steps[at].judging.gate) else { return Ok(()) };
     let id = draft.state.attempt_id(Key::step(at));
     let probe_no = draft.state.facts.steps[at].judging.probe_no + 1;
-    match settled(prepare(draft.state, draft.loaded, at, step, gate, probe_no))? {
+    let case = Case { at, gate, id: &id, probe_no, now: draft.meta.at };
+    match settled(prepare(draft.state, draft.loaded, case, step))? {
         Ok(Prepared::Judged(probe_no, evidence, evaluated)) => {
-            record(draft, gate, id, probe_no, JsonText::new(&evidence), 0, evaluated);
+            record(draft, Case { probe_no, ..case }, JsonText::new(&evidence), 0, evaluated);
         }
         Ok(Prepared::Probe(kind, document)) => {
             let task = draft.payload_of(&document);
@@ -100,169 +84,181 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     Ok(())
 }
 
-/// All gates of a step are judged again on the same artefacts.
-pub(super) fn recheck(
-    _draft: &mut Draft<'_>,
-    path: &StepPath,
-    _policies: &BTreeMap<String, String>,
-    _reason: Option<&String>,
-) -> Result<(), Refusal> {
-    Err(Refusal::NotBlocked(path.clone()))
-}
-
 enum Prepared {
     Judged(u32, Value, Evaluated),
     Probe(String, Value),
 }
 
-fn prepare(
-    state: &RunState,
-    loaded: &Loaded,
-    at: usize,
-    step: &Step,
-    gate: &Gate,
-    probe_no: u32,
-) -> Result<Prepared, EvalError> {
-    let scope = scope(state, loaded, at, gate, probe_no)?;
-    if let Some(when) = &gate.when
-        && !when.eval_bool(&scope)?
-    {
-        let reason = match &gate.otherwise {
-            None => format!("does not apply: `{}` is false", when.source()),
-            Some(otherwise) => otherwise.render_text(&scope)?,
-        };
-        let judgement = Judgement::new(Verdict::Skipped, reason);
-        let evaluated = Evaluated { policy: when.source().to_owned(), judgement, tolerated: false };
+fn prepare(state: &RunState, loaded: &Loaded, case: Case<'_>, step: &Step) -> Result<Prepared, EvalError> {
+    let gate = case.gate;
+    let scope = scope(state, loaded, case)?;
+    if let Some((policy, judgement)) = passed_over(gate, &scope)? {
+        let evaluated = Evaluated { policy, judgement, tolerated: false, evidence: None };
         return Ok(Prepared::Judged(0, Value::Null, evaluated));
     }
-    match &gate.probe {
+    let (kind, spec) = match &gate.probe {
         Probe::Expression(expression) => {
-            let value = expression.eval(&scope)?;
-            let evidence = json!({"value": value, "source": {"expression": expression.source()}});
-            let evaluated = evaluate(state, loaded, at, gate, probe_no, &evidence)?;
-            Ok(Prepared::Judged(probe_no, evidence, evaluated))
+            let evidence = members::expression(expression, &scope)?;
+            let evaluated = evaluate(state, loaded, case, &evidence)?;
+            return Ok(Prepared::Judged(case.probe_no, evidence, evaluated));
         }
-        Probe::All(_) | Probe::Any(_) | Probe::Not(_) | Probe::AtLeast { .. } => Err(not_yet(gate)),
-        Probe::Task(task) => {
-            let document =
-                json!({"spec": task.spec.render(&scope)?, "env": render_texts(&step.env, &scope)?});
-            Ok(Prepared::Probe(task.kind.clone(), document))
+        Probe::Task(task) => (task.kind.clone(), task.spec.render(&scope)?),
+        Probe::All(_) | Probe::Any(_) | Probe::Not(_) | Probe::AtLeast { .. } => {
+            let (spec, asks) = members::prepare(&gate.probe, &scope)?;
+            if !asks {
+                // Nothing but expressions, or nothing that applies: there is nobody to ask.
+                let evaluated = evaluate(state, loaded, case, &spec)?;
+                let evidence = evaluated.evidence.clone().unwrap_or(spec);
+                return Ok(Prepared::Judged(case.probe_no, evidence, evaluated));
+            }
+            (members::KIND.to_owned(), spec)
         }
+    };
+    let mut document = json!({"spec": spec, "env": render_texts(&step.env, &scope)?});
+    if gate.fresh {
+        let step = &state.facts.steps[case.at];
+        let commit = step.base.clone().or_else(|| state.workspace().and_then(|made| made.commit.clone()));
+        document["fresh"] = json!({"commit": commit, "at": step.started_at.unwrap_or(case.now)});
     }
+    Ok(Prepared::Probe(kind, document))
+}
+
+/// Whether the gate does not apply, and why.
+fn passed_over(gate: &Gate, scope: &RunScope<'_>) -> Result<Option<(String, Judgement)>, EvalError> {
+    let Some(when) = &gate.when else { return Ok(None) };
+    let reason = members::passed_over(Some(when), gate.otherwise.as_ref(), scope)?;
+    Ok(reason.map(|reason| (when.source().to_owned(), Judgement::new(Verdict::Skipped, reason))))
 }
 
 /// The names of a gate's expressions: those of the step, its output, and how often it was judged.
-fn scope<'a>(
+pub(super) fn scope<'a>(
     state: &'a RunState,
     loaded: &'a Loaded,
-    at: usize,
-    gate: &Gate,
-    probe_no: u32,
+    case: Case<'_>,
 ) -> Result<RunScope<'a>, EvalError> {
-    let step = &state.facts.steps[at];
-    let scope = RunScope::of(state, loaded, Key::step(at));
-    let previous = match step.gates.iter().find(|verdict| verdict.gate == gate.id) {
+    let step = &state.facts.steps[case.at];
+    let scope = RunScope::of(state, loaded, Key::step(case.at));
+    let previous = match step.judged.get(&case.gate.id) {
         None => Value::Null,
-        Some(former) => json!({
-            "round": step.round, "verdict": former.verdict, "evidence": former.evidence.value(loaded)?,
-        }),
+        Some(former) => {
+            let evidence = if mentions_gate(step.policies.get(&case.gate.id), case.gate) {
+                former.evidence.value(loaded)?
+            } else {
+                Value::Null
+            };
+            json!({"round": former.round, "verdict": former.verdict, "evidence": evidence})
+        }
     };
-    let name = place_name(state, at, gate);
-    let used =
-        state.facts.routes.iter().filter(|(route, _)| route.starts_with(&name)).map(|(_, route)| route.used);
-    let elapsed = step.judging.since.map_or(0, |since| state.last_at().since(since).as_millis());
+    let name = format!("{}/", place_name(state, case.at, case.gate));
+    let routes = state.facts.routes.range(name.clone()..).take_while(|(route, _)| route.starts_with(&name));
+    let used: u32 = routes.map(|(_, route)| route.used).sum();
+    // Of a round that was reset it is no longer known.
+    let since = step.judging.since.filter(|_| step.round == case.id.round);
+    let elapsed = since.map_or(0, |since| case.now.since(since).as_millis());
     let known = json!({
-        "round": step.round, "probe_no": probe_no, "used": used.sum::<u32>(),
+        "round": case.id.round, "probe_no": case.probe_no, "used": used,
         "elapsed": u64::try_from(elapsed).unwrap_or(u64::MAX), "previous": previous,
     });
     Ok(scope.with("output", step.output.value(loaded).unwrap_or(Value::Null)).with("gate", known))
 }
 
-fn place_name(state: &RunState, at: usize, gate: &Gate) -> String {
+/// Whether an expression of the gate looks at `gate`: its former evidence may be large, and is
+/// loaded only then.
+fn mentions_gate(own: Option<&String>, gate: &Gate) -> bool {
+    let looks = |expr: &Expr| expr.references().iter().any(|reference| reference.path() == ["gate"]);
+    let routes = gate.on_fail.0.iter().chain(gate.poll.iter().flat_map(|poll| &poll.on_timeout.0));
+    own.is_some_and(|own| own.contains("gate"))
+        || gate.when.iter().chain(&gate.policy).any(looks)
+        || members::expressions(&gate.probe).into_iter().any(looks)
+        || routes.filter_map(|route| route.when.as_ref()).any(looks)
+}
+
+pub(super) fn place_name(state: &RunState, at: usize, gate: &Gate) -> String {
     format!("{}/gate:{}", state.graph.step(at).id, gate.id)
 }
 
 /// A judgement with the policy that gave it.
 pub(super) struct Evaluated {
-    policy: String,
-    judgement: Judgement,
+    pub(super) policy: String,
+    pub(super) judgement: Judgement,
     /// It failed, and its route says `continue`.
-    tolerated: bool,
+    pub(super) tolerated: bool,
+    /// The evidence with what each member says; `None`: as it was given.
+    pub(super) evidence: Option<Value>,
 }
 
 /// Judges evidence by the gate's policy, and looks whether a failure is tolerated.
 pub(super) fn evaluate(
     state: &RunState,
     loaded: &Loaded,
-    at: usize,
-    gate: &Gate,
-    probe_no: u32,
+    case: Case<'_>,
     evidence: &Value,
 ) -> Result<Evaluated, EvalError> {
-    let scope = scope(state, loaded, at, gate, probe_no)?.with("evidence", evidence.clone());
-    let (policy, judgement) = match (&gate.policy, &gate.probe) {
-        (Some(policy), _) => {
-            let value = policy.eval(&scope)?;
-            (policy.source().to_owned(), read_policy(policy.source(), &value)?)
-        }
-        (None, Probe::Expression(expression)) => {
-            let value = evidence.get("value").cloned().unwrap_or_default();
-            let mut judgement = read_policy(expression.source(), &value)?;
-            if value.is_boolean() {
-                judgement.reason = format!("`{}` is {value}", expression.source());
-            }
-            ("default:expression".to_owned(), judgement)
-        }
-        (None, Probe::All(_) | Probe::Any(_) | Probe::Not(_) | Probe::AtLeast { .. }) => {
-            return Err(not_yet(gate));
-        }
-        (None, Probe::Task(task)) => {
-            let judgement = policy::judge_default(&task.kind, evidence).ok_or_else(|| EvalError::Failed {
-                expression: format!("default:{}", task.kind),
-                message: "this kind of probe has no default policy; give the gate a `policy`".into(),
-            })?;
-            (format!("default:{}", task.kind), judgement)
-        }
+    let own = match state.facts.steps[case.at].policies.get(&case.gate.id) {
+        Some(text) if state.current(case.id).is_some() => Some(parse(text)?),
+        _pipelines => case.gate.policy.clone(),
     };
-    let tolerated = judgement.verdict == Verdict::Fail && {
-        let failure = failure_of(gate, &judgement.reason);
-        matches!(next(state, &scope, at, gate, &failure)?, Next::Continue)
+    let scope = scope(state, loaded, case)?;
+    let (judgement, judged) = judge_by(own.as_ref(), case.gate, &scope, evidence)?;
+    let policy = own.map_or_else(|| default_name(&case.gate.probe), |own| own.source().to_owned());
+    let tolerated = judgement.verdict == Verdict::Fail && state.current(case.id).is_some() && {
+        let failure = failure_of(case.gate, &judgement.reason);
+        let scope = scope
+            .with("evidence", judged.as_ref().unwrap_or(evidence).clone())
+            .with("failure", failure_value(&failure));
+        matches!(next(state, &scope, case.at, case.gate, &failure)?, Next::Continue)
     };
-    Ok(Evaluated { policy, judgement, tolerated })
+    Ok(Evaluated { policy, judgement, tolerated, evidence: judged })
 }
 
-fn not_yet(gate: &Gate) -> EvalError {
-    EvalError::Failed {
-        expression: gate.id.clone(),
-        message: "gates of several probes do not work yet".into(),
+/// A policy that is given as a text.
+pub(super) fn parse(policy: &str) -> Result<Expr, EvalError> {
+    Expr::parse(policy)
+        .map_err(|error| EvalError::Failed { expression: policy.to_owned(), message: error.to_string() })
+}
+
+/// The name under which a verdict without an own policy is recorded.
+pub(super) fn default_name(probe: &Probe) -> String {
+    format!("default:{}", members::kind_of(probe))
+}
+
+/// Judges evidence by this policy, else by the probe's own. Members are judged first, each by its own.
+pub(super) fn judge_by(
+    own: Option<&Expr>,
+    gate: &Gate,
+    scope: &RunScope<'_>,
+    evidence: &Value,
+) -> Result<(Judgement, Option<Value>), EvalError> {
+    if gate.fresh
+        && let Some(stale) = policy::judge_fresh(evidence)
+    {
+        return Ok((stale, None));
     }
+    let Some((combined, judged)) = members::judge(&gate.probe, gate.fresh, scope, evidence)? else {
+        return Ok((members::judge_one(own, &gate.probe, scope, evidence)?, None));
+    };
+    let judgement = match own {
+        None => combined,
+        Some(own) => members::judge_one(Some(own), &gate.probe, scope, &judged)?,
+    };
+    Ok((judgement, Some(judged)))
 }
 
-fn read_policy(source: &str, value: &Value) -> Result<Judgement, EvalError> {
-    let mut judgement = policy::judge_value(value)
-        .map_err(|message| EvalError::Failed { expression: source.to_owned(), message })?;
-    if value.is_boolean() {
-        judgement.reason = format!("`{source}` is {value}");
-    }
-    Ok(judgement)
-}
-
+/// Records a verdict on evidence as it was given, or with what its members say.
 pub(super) fn record(
     draft: &mut Draft<'_>,
-    gate: &Gate,
-    id: AttemptId,
-    probe_no: u32,
+    case: Case<'_>,
     evidence: JsonText,
     took_ms: u64,
     evaluated: Evaluated,
 ) {
-    let Evaluated { policy, judgement, tolerated } = evaluated;
-    let evidence = draft.payload(evidence);
+    let Evaluated { policy, judgement, tolerated, evidence: judged } = evaluated;
+    let evidence = draft.payload(judged.map_or(evidence, |judged| JsonText::new(&judged)));
     let findings = judgement.findings.as_ref().map(|findings| draft.payload_of(findings));
     draft.record(GateEvaluated {
-        id,
-        gate: gate.id.clone(),
-        probe_no,
+        id: case.id.clone(),
+        gate: case.gate.id.clone(),
+        probe_no: case.probe_no,
         evidence,
         policy_hash: Hash::of(policy.as_bytes()),
         policy,
@@ -271,7 +267,7 @@ pub(super) fn record(
         reason: judgement.reason,
         findings,
         took_ms,
-        code: gate.code.clone(),
+        code: case.gate.code.clone(),
         tolerated,
     });
 }
@@ -310,13 +306,15 @@ pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> 
     let Some(gate) = graph.step(at).gates.get(draft.state.facts.steps[at].judging.gate) else {
         return Ok(());
     };
-    let Some((failure, next, findings)) = settle_failed(draft.state, draft.loaded, at, gate)? else {
+    let key = Key::step(at);
+    let id = draft.state.attempt_id(key);
+    let case = Case { at, gate, id: &id, probe_no: 0, now: draft.meta.at };
+    let Some((failure, next, findings)) = settle_failed(draft.state, draft.loaded, case)? else {
         return Ok(());
     };
-    let key = Key::step(at);
     let from = route::From {
         key,
-        id: draft.state.attempt_id(key),
+        id,
         gate: Some(gate.id.clone()),
         by: None,
         failure,
@@ -329,99 +327,24 @@ pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> 
 fn settle_failed(
     state: &RunState,
     loaded: &Loaded,
-    at: usize,
-    gate: &Gate,
+    case: Case<'_>,
 ) -> Result<Option<(Failure, Next, Value)>, Interrupt> {
-    let Some(verdict) = newest(state, at, gate) else { return Ok(None) };
-    let failure = failure_of(gate, &verdict.reason);
+    let Some(verdict) = newest(state, case.at, case.gate) else { return Ok(None) };
+    let case = Case { probe_no: verdict.probe_no, ..case };
+    let failure = failure_of(case.gate, &verdict.reason);
     let evidence = settled(verdict.evidence.value(loaded))?.unwrap_or_default();
     let own_findings = settled(verdict.findings.value(loaded))?.unwrap_or_default();
-    let findings = if own_findings.is_null() { default_findings(&failure, &evidence) } else { own_findings };
-    let next = settled(scope(state, loaded, at, gate, verdict.probe_no).and_then(|scope| {
-        let scope = scope.with("evidence", evidence).with("failure", super::scope::failure_value(&failure));
-        next(state, &scope, at, gate, &failure)
+    let findings = if own_findings.is_null() {
+        members::default_findings(&failure.message, &evidence)
+    } else {
+        own_findings
+    };
+    let next = settled(scope(state, loaded, case).and_then(|scope| {
+        let scope = scope.with("evidence", evidence).with("failure", failure_value(&failure));
+        next(state, &scope, case.at, case.gate, &failure)
     }))?;
     Ok(Some(match next {
         Ok(next) => (failure, next, findings),
         Err(broken) => (broken, Next::Fail(None), findings),
     }))
-}
-
-/// Reason and evidence as text: what the next round is told.
-fn default_findings(failure: &Failure, evidence: &Value) -> Value {
-    let shown = match evidence.get("output").and_then(Value::as_str) {
-        Some(output) => output.trim_end().to_owned(),
-        None => {
-            let mut evidence = evidence.clone();
-            if let Some(fields) = evidence.as_object_mut() {
-                fields.remove("source");
-            }
-            crate::json::canonical(&evidence)
-        }
-    };
-    let skipped = shown.chars().count().saturating_sub(FINDINGS_CHARS_MAX);
-    let tail: String = shown.chars().skip(skipped).collect();
-    json!(format!("{}\n{tail}", failure.message))
-}
-
-/// A gate has no verdict yet: it asks again later, or it is over.
-pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<(), Interrupt> {
-    let graph = draft.state.graph.clone();
-    let Some(gate) = graph.step(at).gates.get(draft.state.facts.steps[at].judging.gate) else {
-        return Ok(());
-    };
-    let poll = gate.poll.as_ref().unwrap_or(&POLL_DEFAULT);
-    let judging = &draft.state.facts.steps[at].judging;
-    let key = Key::step(at);
-    let id = draft.state.attempt_id(key);
-    let now = draft.meta.at;
-    let bounds = scope(draft.state, draft.loaded, at, gate, judging.probe_no)
-        .and_then(|scope| Bounds::of(poll, &scope));
-    let bounds = settled(bounds)?;
-    if let Ok(bounds) = &bounds {
-        let next_at = now.plus(bounds.every.0);
-        let has_probes = bounds.max.is_none_or(|max| judging.polls < max);
-        let has_time =
-            bounds.span.is_none_or(|span| judging.since.is_none_or(|since| next_at <= since.plus(span.0)));
-        let is_bounded = bounds.max.is_some() || bounds.span.is_some() || judging.polls < 3;
-        if !permanent && has_probes && has_time && is_bounded {
-            let timer = TimerId { id, kind: TimerKind::Poll, name: gate.id.clone() };
-            draft.record(TimerSet { timer, at: next_at });
-            return Ok(());
-        }
-    }
-    let probes = judging.polls;
-    let many = if probes == 1 { "" } else { "s" };
-    let message = match bounds {
-        Ok(_) => format!("gate “{}” has no verdict after {probes} probe{many}", gate.id),
-        Err(broken) => format!("gate “{}” cannot ask again: {}", gate.id, broken.message),
-    };
-    let mut failure = Failure::new(FailureKind::Gate, message)
-        .with_hint("look at what the last probe said in the run's events; unblock with recheck, retry, proceed, skip or fail");
-    failure.code.clone_from(&gate.code);
-    let next = {
-        let place = Place {
-            name: format!("{}/timeout", place_name(draft.state, at, gate)),
-            routes: &poll.on_timeout,
-            by_person: false,
-        };
-        let chosen = scope(draft.state, draft.loaded, at, gate, judging.probe_no).and_then(|scope| {
-            let scope = scope.with("failure", super::scope::failure_value(&failure));
-            route::choose(draft.state, &scope, &place, Some(&failure))
-        });
-        settled(chosen)?.ok().flatten().unwrap_or(Next::Block(None))
-    };
-    if matches!(next, Next::Continue) {
-        let judgement = Judgement::new(Verdict::Fail, failure.message);
-        let evaluated = Evaluated { policy: "on_timeout: continue".into(), judgement, tolerated: true };
-        record(draft, gate, id, probes, JsonText::null(), 0, evaluated);
-        return Ok(());
-    }
-    let blocked = BlockReason::NoEvidence { gate: gate.id.clone() };
-    let findings = route::failure_findings(&failure);
-    route::take(
-        draft,
-        next,
-        route::From { key, id, gate: Some(gate.id.clone()), by: None, failure, blocked, findings },
-    )
 }

@@ -14,12 +14,16 @@ mod draft;
 mod end;
 mod fork;
 mod gate;
+mod members;
 mod notice;
 mod people;
 pub mod plan;
+mod poll;
 mod question;
 mod ready;
+mod recheck;
 mod refusal;
+mod rejudge;
 mod route;
 mod scope;
 mod settle;
@@ -27,8 +31,10 @@ mod signal;
 mod start;
 mod work;
 
+pub(crate) use members::KIND as MEMBERS;
 pub use people::TEXT_BYTES_MAX;
 pub use refusal::Refusal;
+pub use rejudge::rejudge;
 pub use start::{INPUT_BYTES_MAX, LABELS_BYTES_MAX, TITLE_BYTES_MAX};
 
 use std::collections::BTreeMap;

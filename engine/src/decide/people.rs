@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::refusal::Refusal;
 use crate::definition::Vote;
 use crate::event::{
-    ApprovalDecided, BlockReason, CancelRequested, Comment, NoteAdded, RunPaused, RunResumed, RunUnblocked,
+    ApprovalDecided, CancelRequested, Comment, NoteAdded, RunPaused, RunResumed, RunUnblocked,
     UnblockDecision, Unblocked, VoteCast,
 };
 use crate::id::{AttemptId, StepPath};
@@ -16,14 +16,14 @@ use crate::state::{ApprovalState, RunState};
 /// Comments, reasons and notes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-fn check_text(what: &'static str, text: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn check_text(what: &'static str, text: Option<&str>) -> Result<(), Refusal> {
     match text {
         Some(text) if text.len() > TEXT_BYTES_MAX => Err(Refusal::TooLarge { what, max: TEXT_BYTES_MAX }),
         _short => Ok(()),
     }
 }
 
-fn refuse_ended(state: &RunState) -> Result<(), Refusal> {
+pub(super) fn refuse_ended(state: &RunState) -> Result<(), Refusal> {
     if state.is_ended() { Err(Refusal::Ended(state.status())) } else { Ok(()) }
 }
 
@@ -180,14 +180,17 @@ pub(super) fn unblock(
     let Some(blocked) = draft.state.block_reason(&path).cloned() else {
         return Err(Refusal::NotBlocked(path));
     };
-    let has_gates = !matches!(blocked, BlockReason::Lost | BlockReason::Failed | BlockReason::Rejected);
-    if decision == UnblockDecision::Recheck && (path.item.is_some() || !has_gates) {
-        let why = "its work did not end well, so there is nothing to judge again";
+    if decision == UnblockDecision::Recheck && (path.item.is_some() || blocked.gate().is_none()) {
+        let why = "no gate blocks it, so there is nothing to judge again";
         return Err(Refusal::CannotUnblock { path, decision, why });
     }
     if output.is_some() && decision != UnblockDecision::Proceed {
         return Err(Refusal::CannotUnblock { path, decision, why: "only proceed takes an output" });
     }
+    if !policies.is_empty() && decision != UnblockDecision::Recheck {
+        return Err(Refusal::CannotUnblock { path, decision, why: "only recheck takes policies" });
+    }
+    super::gate::check_policies(draft.state, &path, policies)?;
     let output = output.map(|output| draft.payload(output.clone()));
     let (reason, policies) = (reason.cloned(), policies.clone());
     draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });

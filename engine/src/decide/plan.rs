@@ -46,6 +46,8 @@ pub struct ProbePlan {
     pub env: BTreeMap<String, String>,
     /// Where the judged work ran.
     pub place: Place,
+    /// Since when a file must have changed: `{commit, at}`; null: it need not have.
+    pub fresh: Value,
 }
 
 /// Where work runs.
@@ -135,6 +137,7 @@ pub fn probe(
         spec: document["spec"].take(),
         env: texts(&document["env"]),
         place: place(state, key, loaded)?,
+        fresh: document["fresh"].take(),
     }))
 }
 

@@ -87,6 +87,27 @@ pub enum Refusal {
         /// Why not.
         why: &'static str,
     },
+    /// No gate of the step is open, so there is nothing to judge again.
+    #[error("no gate of “{0}” is being judged or blocks it")]
+    NotJudged(StepPath),
+    /// The step has no such gate.
+    #[error("“{path}” has no gate “{gate}”; it has {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
+    UnknownGate {
+        /// The step.
+        path: StepPath,
+        /// The gate that was named.
+        gate: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A policy that was given cannot judge anything.
+    #[error("the policy for gate “{gate}” cannot be used: {message}")]
+    BadPolicy {
+        /// The gate.
+        gate: String,
+        /// What is wrong.
+        message: String,
+    },
     /// The run is not paused.
     #[error("the run is not paused")]
     NotPaused,
@@ -122,6 +143,9 @@ impl Refusal {
             Self::NothingBlocked => "nothing_blocked",
             Self::SeveralBlocked(_) => "several_blocked",
             Self::CannotUnblock { .. } => "cannot_unblock",
+            Self::NotJudged(_) => "not_judged",
+            Self::UnknownGate { .. } => "no_gate",
+            Self::BadPolicy { .. } => "bad_policy",
             Self::NotPaused => "not_paused",
             Self::TooLarge { .. } => "too_large",
         }

@@ -9,6 +9,7 @@ use crate::json::Value;
 use crate::state::{Items, Kept, Key, Phase, RunState, Stage, StepState, Unit};
 
 /// Gives the names that an expression of one step may use.
+#[derive(Clone)]
 pub(crate) struct RunScope<'a> {
     state: &'a RunState,
     loaded: &'a Loaded,

@@ -126,14 +126,19 @@ pub(super) fn probe_finished(
     evidence: &JsonText,
     took_ms: u64,
 ) -> Result<(), Interrupt> {
-    let Some(at) = probing(draft.state, id, gate, probe_no) else { return Ok(()) };
+    let current = probing(draft.state, id, gate, probe_no);
+    // A verdict of a reset round is recorded, and changes nothing.
+    let late = || draft.state.facts.late.find(id, gate, probe_no);
+    let is_late = current.is_none() && !draft.state.is_ended() && late();
+    let at = current.or_else(|| draft.state.graph.find(&id.path.step).filter(|_| is_late));
     let graph = draft.state.graph.clone();
+    let Some(at) = at else { return Ok(()) };
     let Some(gate) = graph.step(at).gates.iter().find(|known| known.id == gate) else { return Ok(()) };
-    let judged = gate::evaluate(draft.state, draft.loaded, at, gate, probe_no, &evidence.value());
+    let case = gate::Case { at, gate, id, probe_no, now: draft.meta.at };
+    let judged = gate::evaluate(draft.state, draft.loaded, case, &evidence.value());
     match settled(judged)? {
-        Ok(evaluated) => {
-            gate::record(draft, gate, id.clone(), probe_no, evidence.clone(), took_ms, evaluated)
-        }
+        Ok(evaluated) => gate::record(draft, case, evidence.clone(), took_ms, evaluated),
+        Err(_no_verdict) if is_late => {}
         Err(failure) => {
             let (id, gate, message) = (id.clone(), gate.id.clone(), failure.message);
             draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms });

@@ -19,6 +19,7 @@ mod error;
 mod limits;
 mod live;
 mod load;
+mod members;
 mod message;
 mod recover;
 mod replay;
@@ -27,6 +28,7 @@ mod shard;
 mod shared;
 mod survivors;
 mod values;
+mod verdicts;
 
 pub use blobs::Blobs;
 pub use config::EngineConfig;

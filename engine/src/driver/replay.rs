@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::LoadError;
 use super::load::{decode, meta, panic_text};
 use super::shared::Shared;
+use super::verdicts;
 use crate::decide::{Decision, Loaded, decide};
 use crate::envelope::{Cause, Envelope, StreamId};
 use crate::event::RunEvent;
@@ -31,8 +32,18 @@ pub struct Replayed {
     pub inputs: u64,
     /// Events that were compared.
     pub events: u64,
+    /// Verdicts of gates that were given again on their evidence.
+    pub verdicts: u64,
     /// Where it would go another way now; at most 100.
     pub differences: Vec<Difference>,
+}
+
+impl Replayed {
+    pub(super) fn push(&mut self, difference: Difference) {
+        if self.differences.len() < DIFFERENCES_MAX {
+            self.differences.push(difference);
+        }
+    }
 }
 
 /// An input that would lead to something else now.
@@ -131,6 +142,7 @@ async fn again(
             return Err(LoadError::Illegal { run, version, name, what }.into());
         }
     };
+    verdicts::again(shared, run, &state_now, (version, &meta), &group.events, replayed).await?;
     let lacking = |what: String| ReplayError::Value { run, version, what };
     let blobs = blobs(shared, run, &group.events[0]).await.map_err(lacking)?;
     let decided = match input_of(&group.events[0], &meta, &|blob| blobs.get(blob).cloned()) {
@@ -161,10 +173,8 @@ async fn again(
     replayed.events += group.events.len() as u64;
     let is_equal = decided.as_ref().is_ok_and(|decided| *decided == group.events);
     if !is_equal {
-        if let Some(difference) = compare(version, &group.events, decided)
-            && replayed.differences.len() < DIFFERENCES_MAX
-        {
-            replayed.differences.push(difference);
+        if let Some(difference) = compare(version, &group.events, decided) {
+            replayed.push(difference);
         }
         // Deciding has folded something else: what counts is the history.
         let last = Version(version.0 + group.events.len() as u64 - 1);

@@ -8,7 +8,7 @@ use crate::decide::Loaded;
 use crate::decide::plan::{self, AttemptPlan, Place, ProbePlan, WorkspacePlan};
 use crate::definition::WorkspaceSpec;
 use crate::execution::{
-    AttemptRequest, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Workdir,
+    AttemptRequest, Fresh, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Workdir,
     WorkspaceRequest,
 };
 use crate::expr::EvalError;
@@ -75,7 +75,14 @@ pub(super) fn probe(
         spec: plan.spec,
         env: plan.env,
         timeout: PROBE_TIMEOUT,
+        fresh: fresh(&plan.fresh),
     })
+}
+
+/// Since when files must have changed; the core wrote it ([`ProbePlan::fresh`]).
+fn fresh(document: &Value) -> Option<Fresh> {
+    let at = document.get("at")?.as_str()?.parse().ok()?;
+    Some(Fresh { commit: document["commit"].as_str().map(str::to_owned), at })
 }
 
 /// What is asked for a workspace. Paths are relative to where the run was started.

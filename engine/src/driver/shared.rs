@@ -10,6 +10,7 @@ use super::definitions::Definitions;
 use super::limits::Slots;
 use super::live::Live;
 use super::load::Loader;
+use super::members::Members;
 use super::values::Values;
 use super::{Blobs, EngineConfig};
 use crate::execution::Edge;
@@ -93,7 +94,7 @@ impl Shared {
             store,
             blobs,
             layout,
-            edge,
+            edge: with_members(edge),
         }
     }
 
@@ -117,4 +118,11 @@ impl Shared {
     pub(super) fn aside(&self) -> MutexGuard<'_, BTreeMap<RunId, String>> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The edge with the prober that asks several others.
+fn with_members(mut edge: Edge) -> Edge {
+    let probers = edge.probers.clone();
+    edge.probers.insert(crate::decide::MEMBERS.to_owned(), Arc::new(Members { probers }));
+    edge
 }

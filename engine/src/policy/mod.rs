@@ -5,16 +5,21 @@
 //!
 //! Called by `decide` when a probe's evidence comes in, and by everything that re-decides later.
 
+mod answer;
+mod combine;
 mod command;
 mod diff;
 mod file;
 mod frontmatter;
 mod glob;
+mod tests_report;
 mod value;
 
 use serde::{Deserialize, Serialize};
 
 use crate::json::Value;
+pub use answer::statuses;
+pub use combine::{Combination, combine};
 pub use glob::Glob;
 pub use value::judge_value;
 
@@ -84,7 +89,23 @@ pub fn judge_default(kind: &str, evidence: &Value) -> Option<Judgement> {
         "file" => file::judge(evidence),
         "frontmatter" => frontmatter::judge(evidence),
         "diff" => diff::judge(evidence),
+        "tests" => tests_report::judge(evidence),
+        "http" => answer::http(evidence),
+        "runs" => answer::runs(evidence),
+        "function" => answer::function(evidence),
         _ => return None,
+    })
+}
+
+/// Why evidence that is to be fresh fails whatever a policy says of it: the files that are as they were
+/// when the round began.
+#[must_use]
+pub fn judge_fresh(evidence: &Value) -> Option<Judgement> {
+    let unchanged = texts(&evidence["unchanged"]);
+    let first = shortened(unchanged.first()?, 120);
+    Some(match unchanged.len() {
+        1 => fail(format!("{first} is unchanged since the round began")),
+        more => fail(format!("{first} and {} more are unchanged since the round began", more - 1)),
     })
 }
 
@@ -148,6 +169,13 @@ mod tests {
                 "max_files",
                 "deny",
                 "min",
+                "tests",
+                "failed",
+                "failures",
+                "status",
+                "expect",
+                "total",
+                "ok",
             ]);
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
@@ -160,7 +188,7 @@ mod tests {
     proptest! {
         #[test]
         fn same_evidence_same_verdict_whatever_the_evidence(evidence in any_value()) {
-            for kind in ["command", "file", "frontmatter", "diff"] {
+            for kind in ["command", "file", "frontmatter", "diff", "tests", "http", "runs", "function"] {
                 let first = judge_default(kind, &evidence);
                 prop_assert!(first.as_ref().is_some_and(|it| !it.reason.is_empty() && !it.reason.contains('\n')));
                 let again: Value = serde_json::from_str(&crate::json::canonical(&evidence)).unwrap();

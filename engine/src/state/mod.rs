@@ -23,6 +23,7 @@ pub use step::{
     ApprovalState, AttemptEnding, CastVote, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage,
     StepState, Unit,
 };
+pub(crate) use step::{Judged, LateProbes};
 pub use view::{Awaited, RunNote, RunStatus, StepStatus};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -85,6 +86,8 @@ pub(crate) struct Facts {
     pub(crate) attempts: BTreeSet<Key>,
     /// Steps whose current gate waits for a probe.
     pub(crate) probing: BTreeSet<usize>,
+    /// Probes of rounds that were reset.
+    pub(crate) late: LateProbes,
     /// Attempts to end; until their end is recorded.
     pub(crate) stops: BTreeMap<AttemptId, StopReason>,
     /// How many of them a rework caused: attempts that are scheduled meanwhile wait for these.

@@ -8,7 +8,7 @@ use super::Kept;
 use crate::definition::{OnLost, Vote};
 use crate::event::{ApprovalTerms, BlockReason, ReworkSource, UnblockDecision};
 use crate::failure::Failure;
-use crate::id::{Attempt, Round};
+use crate::id::{Attempt, AttemptId, Round};
 use crate::policy::Verdict;
 use crate::time::Timestamp;
 
@@ -35,6 +35,12 @@ pub struct StepState {
     pub(crate) probes: BTreeMap<String, u32>,
     /// The newest verdict of each gate of this round, in order.
     pub gates: Vec<GateVerdict>,
+    /// What each gate last said, in whatever round.
+    pub(crate) judged: BTreeMap<String, Judged>,
+    /// Policies by which a person has the gates of this attempt judged instead.
+    pub(crate) policies: BTreeMap<String, String>,
+    /// The worktree's head when the round began; `None`: there was none yet.
+    pub(crate) base: Option<String>,
     /// The output of this round.
     pub output: Kept,
     /// The output of the last round that was completed.
@@ -266,6 +272,8 @@ pub struct Judging {
     pub(crate) kind: String,
     /// Its parameters: `{spec, env}`.
     pub(crate) task: Kept,
+    /// What the newest probe said that gave no verdict.
+    pub(crate) said: Option<String>,
     /// A signal came while it was probed: an answer that does not pass is followed by one more probe.
     pub(crate) again: bool,
     /// The next probe is caused by a signal, and no poll.
@@ -289,6 +297,39 @@ pub struct GateVerdict {
     pub(crate) findings: Kept,
     /// It failed, and the run goes on.
     pub tolerated: bool,
+}
+
+/// What a gate said, in short: later rounds compare with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Judged {
+    pub(crate) round: Round,
+    pub(crate) verdict: Verdict,
+    pub(crate) evidence: Kept,
+}
+
+/// Probes of rounds that were reset while they were in progress: their verdicts are still recorded.
+///
+/// Most never answer, because they are asked to end; the newest are remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LateProbes(std::collections::VecDeque<(AttemptId, String, u32)>);
+
+impl LateProbes {
+    const MAX: usize = 32;
+
+    pub(crate) fn insert(&mut self, id: AttemptId, gate: String, probe_no: u32) {
+        if self.0.len() == Self::MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((id, gate, probe_no));
+    }
+
+    pub(crate) fn find(&self, id: &AttemptId, gate: &str, probe_no: u32) -> bool {
+        self.0.iter().any(|known| known.0 == *id && known.1 == gate && known.2 == probe_no)
+    }
+
+    pub(crate) fn remove(&mut self, id: &AttemptId, gate: &str, probe_no: u32) {
+        self.0.retain(|known| !(known.0 == *id && known.1 == gate && known.2 == probe_no));
+    }
 }
 
 /// What a reworked step is told.

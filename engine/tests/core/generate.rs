@@ -23,7 +23,7 @@ fn shape() -> BoxedStrategy<Shape> {
     let first = (
         prop::collection::vec(any::<prop::sample::Index>(), 0..3),
         0_u8..9,
-        prop::collection::vec(0_u8..24, 0..3),
+        prop::collection::vec(0_u8..40, 0..3),
         0_u8..12,
         1_u32..4,
     );
@@ -160,6 +160,7 @@ fn routes(kind: u8, at: usize, upstream: usize) -> Value {
 fn gate(no: usize, kind: u8, at: usize, upstream: usize) -> Value {
     let mut gate = json!({"id": format!("g{no}")});
     gate["probe"] = match kind % 6 {
+        _ if kind >= 24 => combined(kind),
         0 => json!({"expression": "true"}),
         1 => json!({"expression": "step.round >= 2"}),
         2 => json!({"expression": "input.missing"}),
@@ -179,11 +180,32 @@ fn gate(no: usize, kind: u8, at: usize, upstream: usize) -> Value {
     if kind.is_multiple_of(7) {
         gate["poll"] = json!({"every": "5s", "max": 2, "on_timeout": [{"to": "continue"}]});
     }
+    if kind.is_multiple_of(4) {
+        gate["wake"] = json!(["ci"]);
+    }
     if kind == 11 {
         gate["when"] = json!("step.round > 1");
         gate["otherwise"] = json!("first round");
     }
     gate
+}
+
+/// Several probes of one gate, nested, with policies of their own, some passed over.
+fn combined(kind: u8) -> Value {
+    let command =
+        json!({"probe": {"task": {"kind": "command", "spec": {"argv": ["check", "${step.round}"]}}}});
+    let own = json!({"id": "own", "probe": command["probe"], "policy": "size(evidence.output) > 100 ? 'pass' : 'pending'"});
+    let known = json!({"probe": {"expression": "step.round > 1"}});
+    let passed_over = json!({"id": "not-yet", "when": "step.round > 1", "otherwise": "first round", "probe": command["probe"]});
+    let of = json!([command, own, known, passed_over]);
+    match kind % 6 {
+        0 => json!({ "all": of }),
+        1 => json!({ "any": of }),
+        2 => json!({"not": own}),
+        3 => json!({"at_least": {"n": 2, "of": of}}),
+        4 => json!({"any": [known, {"id": "inner", "probe": {"all": of}}]}),
+        _ => json!({"all": [known, {"probe": {"expression": "true"}}]}),
+    }
 }
 
 fn finish_step(at: usize, kind: u8) -> Value {

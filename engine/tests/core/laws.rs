@@ -2,7 +2,7 @@
 
 use everfold_engine::definition::Vote;
 use everfold_engine::effect::Effect;
-use everfold_engine::event::UnblockDecision;
+use everfold_engine::event::{RunEvent, UnblockDecision};
 use everfold_engine::input::InputKind;
 use everfold_engine::state::Awaited;
 use proptest::prelude::*;
@@ -41,9 +41,43 @@ fn person(world: &mut World, turn: &Turn) {
         3..8 => InputKind::Pause { reason: None },
         8..20 => InputKind::Resume { reason: Some("go on".into()) },
         20..30 => InputKind::Note { text: "seen".into() },
+        30..40 => {
+            InputKind::Signal { name: "ci".into(), payload: json!({"n": turn.luck}).into(), delivery: None }
+        }
+        40..45 => return recheck(world, turn),
+        45..50 => return late(world, turn),
         _ => return answer_people(world, turn.luck, turn.pick),
     };
     drop(world.by("ada", kind));
+}
+
+/// An operator has a step's gates judged again; refusals are fine, and change nothing.
+fn recheck(world: &mut World, turn: &Turn) {
+    let steps: Vec<_> = world.state.steps().map(|(step, _)| step.id.clone()).collect();
+    let step = turn.pick.get(&steps);
+    let policies = match turn.luck % 3 {
+        0 => [("g0".to_owned(), "evidence != null".to_owned())].into(),
+        1 => [("g0".to_owned(), "no such name".to_owned())].into(),
+        _ => std::collections::BTreeMap::new(),
+    };
+    let path = everfold_engine::id::StepPath::step(step);
+    drop(world.by("ada", InputKind::Recheck { path, policies, reason: None }));
+}
+
+/// A probe answers, perhaps of a round that was reset, perhaps once more.
+fn late(world: &mut World, turn: &Turn) {
+    let asked = world.history.iter().filter_map(|(_, event)| match event {
+        RunEvent::ProbeScheduled(event) => Some((event.id.clone(), event.gate.clone(), event.probe_no)),
+        _other => None,
+    });
+    let asked: Vec<_> = asked.collect();
+    if asked.is_empty() {
+        return;
+    }
+    let (id, gate, probe_no) = turn.pick.get(&asked).clone();
+    let evidence = json!({"exit": turn.luck % 2, "output": "late"}).into();
+    let kind = InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms: 1 };
+    world.give(kind).expect("reports are never refused");
 }
 
 /// Does what one of those who are awaited might do; refusals are fine, and change nothing.

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::decide::{Decision, Loaded, Refusal, decide};
+use everfold_engine::decide::plan;
+use everfold_engine::decide::{Decision, Loaded, Refusal, decide, rejudge};
 use everfold_engine::definition::{Definition, OnLost};
 use everfold_engine::effect::{Effect, Touched, effects, effects_of};
-use everfold_engine::event::{self, RunEvent, TimerKind};
+use everfold_engine::event::{self, GateEvaluated, RunEvent, TimerKind};
+use everfold_engine::expr::{EvalError, ValueRef};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{AttemptId, InputId, RunId, Version};
 use everfold_engine::input::{Input, InputKind, Start};
@@ -119,6 +121,20 @@ impl World {
         }
     }
 
+    /// Every value of the history, as if it had been asked for.
+    fn all_loaded(&self) -> Loaded {
+        let mut loaded = Loaded::default();
+        for (at, (_, event)) in self.history.iter().enumerate() {
+            for payload in event.payloads() {
+                let version = Version(at as u64 + 1);
+                let (hash, size_bytes) = (payload.hash(), payload.size_bytes());
+                let value = ValueRef { version, hash, size_bytes };
+                loaded.insert(&value, self.load(version, hash));
+            }
+        }
+        loaded
+    }
+
     fn note(&mut self, event: &RunEvent) {
         match event {
             RunEvent::StepScheduled(event) => drop(self.scheduled.insert(event.id.clone())),
@@ -143,6 +159,9 @@ impl World {
         for event in batch {
             let (schema, bytes) = event::encode(event).expect("events can be written");
             assert_eq!(&event::decode(event.kind(), schema, &bytes).expect("and read"), event);
+            if let RunEvent::GateEvaluated(verdict) = event {
+                self.check_verdict(&folded, verdict);
+            }
             folded.apply(event, &meta);
         }
         assert_eq!(folded, self.state, "decide folds exactly what it records");
@@ -169,6 +188,29 @@ impl World {
         } else {
             assert!(listed.is_empty(), "an ended run has no effects: {listed:?}");
         }
+    }
+
+    /// The same evidence and the same policy give the same verdict.
+    fn check_verdict(&self, before: &RunState, verdict: &GateEvaluated) {
+        let evidence = match &verdict.evidence {
+            Payload::Inline(text) => text.value(),
+            Payload::Blob(blob) => self.blobs[&blob.hash].value(),
+        };
+        let mut loaded = Loaded::default();
+        for _ in 0..10 {
+            match rejudge(before, &loaded, self.now, verdict, &evidence, None) {
+                Ok(judged) => {
+                    let judged = judged.expect("every verdict of a step's gate can be given again");
+                    let again = (judged.verdict, judged.reason.as_str());
+                    return assert_eq!(again, (verdict.verdict, verdict.reason.as_str()), "{verdict:?}");
+                }
+                Err(EvalError::Needs(values)) => {
+                    values.iter().for_each(|it| loaded.insert(it, self.load(it.version, it.hash)));
+                }
+                Err(failed) => panic!("{verdict:?} cannot be given again: {failed}"),
+            }
+        }
+        panic!("a verdict asks for ever more values");
     }
 
     fn check_effect(&self, effect: &Effect) {
@@ -340,8 +382,13 @@ impl World {
                 ask: None,
             },
             Effect::Probe { id, gate, probe_no } => {
+                let plan = plan::probe(&self.state, id, gate, &self.all_loaded()).expect("all is loaded");
+                let plan = plan.expect("a listed probe has a plan");
                 let (id, gate, probe_no) = (id.clone(), gate.clone(), *probe_no);
-                if luck.is_multiple_of(5) {
+                if plan.kind == "members" {
+                    let evidence = members(plan.spec, luck);
+                    InputKind::ProbeFinished { id, gate, probe_no, evidence: evidence.into(), took_ms: 1 }
+                } else if luck.is_multiple_of(5) {
                     let permanent = luck.is_multiple_of(2);
                     InputKind::ProbeFailed {
                         id,
@@ -377,6 +424,30 @@ impl World {
         };
         self.give(kind).expect("reports are never refused");
     }
+}
+
+/// What the members of a gate say, by luck.
+fn members(mut list: Value, luck: u8) -> Value {
+    for (at, member) in list["members"].as_array_mut().into_iter().flatten().enumerate() {
+        let fields = member.as_object_mut().expect("a member");
+        let Some(spec) = fields.remove("spec") else { continue };
+        let luck = luck.wrapping_add(u8::try_from(at * 7).unwrap_or(0));
+        if spec.get("members").is_some() {
+            fields.insert("evidence".into(), members(spec, luck));
+        } else if luck.is_multiple_of(5) {
+            fields.insert("message".into(), json!("unreadable"));
+            if luck.is_multiple_of(2) {
+                fields.insert("permanent".into(), json!(true));
+            }
+        } else {
+            let exit = u8::from(!luck.is_multiple_of(3));
+            fields.insert(
+                "evidence".into(),
+                json!({"exit": exit, "output": "x".repeat(usize::from(luck) * 20)}),
+            );
+        }
+    }
+    list
 }
 
 /// Sometimes small, sometimes too large for the state, sometimes for the event.

@@ -75,7 +75,7 @@ pub(super) struct Cell {
     pub(super) is_in_doubt: bool,
     pub(super) work: HashMap<AttemptId, Work>,
     pub(super) waiting: [VecDeque<AttemptId>; 3],
-    pub(super) probes: HashMap<AttemptId, Probing>,
+    pub(super) probes: HashMap<ProbeKey, Probing>,
     pub(super) preparing: bool,
     pub(super) advancing: bool,
     pub(super) released: bool,
@@ -125,17 +125,13 @@ pub(super) struct Prepared {
 
 /// A probe in progress, or whose end is to be decided.
 pub(super) struct Probing {
-    pub(super) gate: String,
-    pub(super) probe_no: u32,
     /// How to end it; `None` where it has ended, or was asked to.
     pub(super) stop: Option<(Arc<dyn Prober>, ProbeRequest)>,
 }
 
-impl Probing {
-    pub(super) fn is(&self, gate: &str, probe_no: u32) -> bool {
-        self.gate == gate && self.probe_no == probe_no
-    }
-}
+/// The attempt that is judged, the gate, the number of the probe. There may be several of one attempt: a
+/// recheck asks anew while the former probe is still ending.
+pub(super) type ProbeKey = (AttemptId, String, u32);
 
 /// An attempt in progress.
 pub(super) struct Running {
@@ -219,10 +215,8 @@ impl Cell {
                 self.work.remove(id);
             }
             InputKind::ProbeFinished { id, gate, probe_no, .. }
-            | InputKind::ProbeFailed { id, gate, probe_no, .. }
-                if self.probes.get(id).is_some_and(|known| known.is(gate, *probe_no)) =>
-            {
-                self.probes.remove(id);
+            | InputKind::ProbeFailed { id, gate, probe_no, .. } => {
+                self.probes.remove(&(id.clone(), gate.clone(), *probe_no));
             }
             InputKind::WorkspacePrepared(_) => self.preparing = false,
             _no_end_of_work => {}

@@ -34,7 +34,7 @@ impl World {
         probe_no: u32,
         part: &Touched,
     ) {
-        if cell.probes.get(&id).is_some_and(|known| known.is(&gate, probe_no)) {
+        if cell.probes.contains_key(&(id.clone(), gate.clone(), probe_no)) {
             return;
         }
         let effect = EffectId { run: cell.run, attempt: id.clone() };
@@ -73,7 +73,7 @@ impl World {
             },
         };
         let stop = Some((Arc::clone(&prober), request.clone()));
-        cell.probes.insert(id.clone(), Probing { gate: gate.clone(), probe_no, stop });
+        cell.probes.insert((id.clone(), gate.clone(), probe_no), Probing { stop });
         let (run, places) = (cell.run, Arc::clone(&self.shared.slots.probes));
         self.works.spawn(async move {
             let _place = places.acquire_owned().await;
@@ -95,8 +95,9 @@ impl World {
     /// rework went on from the step.
     pub(super) fn stop_probes(&mut self, cell: &mut Cell, part: &Touched) {
         let (Some(state), Touched::Path(path)) = (&cell.state, part) else { return };
-        for (id, probing) in cell.probes.iter_mut().filter(|(id, _)| id.path == *path) {
-            if state.is_probing(id, &probing.gate, probing.probe_no) {
+        for ((id, gate, probe_no), probing) in cell.probes.iter_mut().filter(|((id, ..), _)| id.path == *path)
+        {
+            if state.is_probing(id, gate, *probe_no) {
                 continue;
             }
             let Some((prober, request)) = probing.stop.take() else { continue };
@@ -120,7 +121,7 @@ impl World {
         took_ms: u64,
     ) {
         // Until its end is decided, the state goes on listing it.
-        cell.probes.insert(id.clone(), Probing { gate: gate.clone(), probe_no, stop: None });
+        cell.probes.insert((id.clone(), gate.clone(), probe_no), Probing { stop: None });
         let about = InputId::derive(&format!("{}/{id}/probe/{gate}/{probe_no}", cell.run));
         cell.push(Queued::own(
             about,

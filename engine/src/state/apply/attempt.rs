@@ -153,7 +153,10 @@ impl RunState {
         self.facts.agenda.remove(&Agenda::Settle(key));
         self.unblock_key(key);
         if key.item.is_none() {
-            self.facts.steps[key.step].phase = Phase::Working;
+            let step = &mut self.facts.steps[key.step];
+            step.phase = Phase::Working;
+            // They were meant for what the former attempt left.
+            step.policies.clear();
         }
         let Some(unit) = self.unit_mut(key) else { return };
         unit.attempt = event.id.attempt;

@@ -1,13 +1,35 @@
 //! Gates are opened and judged.
 
+use std::collections::BTreeMap;
+
 use crate::event::{GateEvaluated, ProbeFailed, ProbeScheduled, RecheckRequested, TimerId, TimerKind};
 use crate::id::AttemptId;
 use crate::policy::Verdict;
-use crate::state::{Agenda, GateVerdict, Judging, Kept, Key, Phase, RunState, Settling};
+use crate::state::{Agenda, GateVerdict, Judged, Judging, Kept, Key, Phase, RunState, Settling};
 use crate::time::Timestamp;
 
 impl RunState {
-    pub(super) fn recheck_requested(&mut self, _event: &RecheckRequested) {}
+    pub(super) fn recheck_requested(&mut self, event: &RecheckRequested) {
+        if let Some(key) = self.key(&event.path) {
+            self.judge_again(key, &event.policies);
+        }
+    }
+
+    /// All gates of a step are judged again on the same artefacts, where `policies` names them by these.
+    pub(super) fn judge_again(&mut self, key: Key, policies: &BTreeMap<String, String>) {
+        self.unblock_key(key);
+        self.facts.agenda.remove(&Agenda::Settle(key));
+        self.facts.probing.remove(&key.step);
+        if let Some(gate) = self.graph.step(key.step).gates.get(self.facts.steps[key.step].judging.gate) {
+            let name = gate.id.clone();
+            self.clear_timer(&TimerId { id: self.attempt_id(key), kind: TimerKind::Poll, name });
+        }
+        let step = &mut self.facts.steps[key.step];
+        step.gates.clear();
+        step.policies.clone_from(policies);
+        self.open_gate(key.step, 0);
+        self.touch(key);
+    }
 
     pub(super) fn open_gate(&mut self, at: usize, gate: usize) {
         let step = &mut self.facts.steps[at];
@@ -92,6 +114,17 @@ impl RunState {
         self.touch(key);
     }
 
+    /// The step is reset: a probe in progress may still answer.
+    pub(super) fn note_late(&mut self, at: usize) {
+        let step = &self.facts.steps[at];
+        let gate = self.graph.step(at).gates.get(step.judging.gate);
+        if let (true, Some(gate)) = (self.facts.probing.contains(&at), gate) {
+            let (gate, probe_no) = (gate.id.clone(), step.judging.probe_no);
+            let id = self.attempt_id(Key::step(at));
+            self.facts.late.insert(id, gate, probe_no);
+        }
+    }
+
     /// The step, if this is its current attempt and its current gate.
     pub(super) fn current_gate(&self, id: &AttemptId, gate: &str) -> Option<Key> {
         let key = self.current(id)?;
@@ -106,6 +139,7 @@ impl RunState {
     }
 
     pub(super) fn gate_evaluated(&mut self, event: &GateEvaluated, at: Timestamp) {
+        self.facts.late.remove(&event.id, &event.gate, event.probe_no);
         let Some(key) = self.current_gate(&event.id, &event.gate) else { return };
         let version = self.facts.version;
         self.facts.probing.remove(&key.step);
@@ -126,6 +160,10 @@ impl RunState {
             step.note_probe(&event.gate, event.probe_no, at);
         }
         step.gates.retain(|former| former.gate != verdict.gate);
+        let judged =
+            Judged { round: event.id.round, verdict: event.verdict, evidence: verdict.evidence.clone() };
+        step.judged.insert(event.gate.clone(), judged);
+        step.judging.said = Some(shortened(&event.reason));
         step.gates.push(verdict);
         let is_over = matches!(event.verdict, Verdict::Pass | Verdict::Skipped);
         if step.judging.again && !is_over {
@@ -154,6 +192,7 @@ impl RunState {
         let Some(key) = self.current_gate(&event.id, &event.gate) else { return };
         self.facts.probing.remove(&key.step);
         self.facts.agenda.remove(&Agenda::Judge(key.step));
+        self.facts.steps[key.step].judging.said = Some(shortened(&event.message));
         if self.facts.steps[key.step].judging.again {
             return self.probe_once_more(key);
         }
@@ -171,4 +210,10 @@ impl RunState {
         self.set_timer(timer.clone(), at);
         self.touch(key);
     }
+}
+
+/// What is said of a gate that has no verdict: it stays in the state.
+fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 300;
+    text.chars().take(CHARS_MAX).collect()
 }

@@ -80,8 +80,7 @@ impl RunState {
         };
         match unblocked.decision {
             UnblockDecision::Recheck => {
-                step.gates.clear();
-                self.open_gate(key.step, 0);
+                self.judge_again(key, &unblocked.policies);
             }
             decision => {
                 // A probe that is asked for by a person gets all its polls again.

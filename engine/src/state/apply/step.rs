@@ -21,6 +21,7 @@ impl RunState {
             step.rounds_run += 1;
             step.named = false;
             step.started_at = Some(at);
+            step.base.clone_from(&self.facts.commit);
             step.unit = Unit { attempt: event.id.attempt, since: Some(at), ..Unit::default() };
         } else if let Some(items) = &mut self.facts.steps[key.step].items {
             items.units.push(Unit { attempt: event.id.attempt, since: Some(at), ..Unit::default() });
@@ -196,6 +197,7 @@ impl RunState {
             }
         }
         for at in &reset {
+            self.note_late(*at);
             self.clear_step(*at);
             let step = &mut self.facts.steps[*at];
             if step.phase.is_ended() {
@@ -207,6 +209,7 @@ impl RunState {
                 rounds_run: former.rounds_run,
                 last: former.last,
                 commit: former.commit,
+                judged: former.judged,
                 rework: former.rework,
                 ..StepState::default()
             };

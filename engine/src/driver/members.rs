@@ -1,0 +1,207 @@
+//! Evidence of several probes that one gate judges together.
+//!
+//! Law: every member is asked, a few at a time, and none waits for what another one says. A member
+//! that has no evidence says why in its place; the probe as a whole always has some.
+//!
+//! The shapes of parameters and evidence are the core's (`decide::members`).
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt as _, StreamExt as _, stream};
+
+use super::load::panic_text;
+use crate::execution::{ProbeFailure, ProbeRequest, Prober};
+use crate::json::Value;
+
+/// Members of one gate that are asked at once.
+const AT_ONCE: usize = 8;
+
+/// Asks each member of a gate by the prober of its kind.
+pub(super) struct Members {
+    pub(super) probers: BTreeMap<String, Arc<dyn Prober>>,
+}
+
+/// A member that somebody must be asked for.
+struct Asked {
+    /// Where it stands: indexes from the outermost list on.
+    place: Vec<usize>,
+    prober: Option<Arc<dyn Prober>>,
+    kind: String,
+    request: ProbeRequest,
+}
+
+impl Members {
+    fn asked(&self, request: &ProbeRequest) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        self.collect(request, &request.spec, &mut Vec::new(), &mut asked);
+        asked
+    }
+
+    fn collect(&self, request: &ProbeRequest, spec: &Value, place: &mut Vec<usize>, asked: &mut Vec<Asked>) {
+        for (at, member) in spec["members"].as_array().into_iter().flatten().enumerate() {
+            let Some(own) = member.get("spec") else { continue };
+            place.push(at);
+            if own.get("members").is_some() && self.is_list(member) {
+                self.collect(request, own, place, asked);
+            } else {
+                let kind = member["kind"].as_str().unwrap_or_default().to_owned();
+                let request = ProbeRequest {
+                    spec: own.clone(),
+                    folder: folder(&request.folder, place),
+                    ..request.clone()
+                };
+                let prober = self.probers.get(&kind).cloned();
+                asked.push(Asked { place: place.clone(), prober, kind, request });
+            }
+            place.pop();
+        }
+    }
+
+    /// Whether a member is made of members: no prober is called so.
+    fn is_list(&self, member: &Value) -> bool {
+        matches!(member["kind"].as_str(), Some("all" | "any" | "not" | "at_least"))
+    }
+}
+
+/// Each member has a folder of its own inside the probe's: after a crash it is found again.
+fn folder(of: &Path, place: &[usize]) -> std::path::PathBuf {
+    let name: Vec<String> = place.iter().map(ToString::to_string).collect();
+    of.join(format!("m{}", name.join(".")))
+}
+
+impl Prober for Members {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        let asked = self.asked(&request);
+        let mut evidence = request.spec;
+        async move {
+            let answers = stream::iter(asked.into_iter().map(ask)).buffer_unordered(AT_ONCE);
+            let answers: Vec<(Vec<usize>, Result<Value, ProbeFailure>)> = answers.collect().await;
+            for (place, answer) in answers {
+                fill(&mut evidence, &place, answer);
+            }
+            rename_lists(&mut evidence);
+            Ok(evidence)
+        }
+        .boxed()
+    }
+
+    fn cancel(&self, request: ProbeRequest) -> BoxFuture<'static, ()> {
+        let asked = self.asked(&request).into_iter();
+        // Each is asked here and now: the engine may end before anything of it is polled.
+        let stopped: Vec<_> =
+            asked.filter_map(|one| one.prober.map(|prober| prober.cancel(one.request))).collect();
+        async move { drop(join_all(stopped).await) }.boxed()
+    }
+}
+
+async fn ask(asked: Asked) -> (Vec<usize>, Result<Value, ProbeFailure>) {
+    let Some(prober) = asked.prober else {
+        let message = format!("there is no probe of kind {}", asked.kind);
+        return (asked.place, Err(ProbeFailure { message, permanent: true }));
+    };
+    let request = asked.request;
+    let probe = AssertUnwindSafe(async move { prober.probe(request).await });
+    let answer = probe.catch_unwind().await.unwrap_or_else(|panic| {
+        let message = format!("the probe {}", panic_text(panic.as_ref()));
+        Err(ProbeFailure { message, permanent: false })
+    });
+    (asked.place, answer)
+}
+
+/// Puts an answer where the member's parameters were.
+fn fill(list: &mut Value, place: &[usize], answer: Result<Value, ProbeFailure>) {
+    let Some((at, inner)) = place.split_first() else { return };
+    let Some(member) = list["members"].get_mut(*at) else { return };
+    if !inner.is_empty() {
+        return fill(&mut member["spec"], inner, answer);
+    }
+    let Some(fields) = member.as_object_mut() else { return };
+    fields.remove("spec");
+    match answer {
+        Ok(evidence) => drop(fields.insert("evidence".to_owned(), evidence)),
+        Err(ProbeFailure { message, permanent }) => {
+            fields.insert("message".to_owned(), message.into());
+            if permanent {
+                fields.insert("permanent".to_owned(), true.into());
+            }
+        }
+    }
+}
+
+/// What is left of parameters are lists of members, which are evidence by now.
+fn rename_lists(list: &mut Value) {
+    for member in list["members"].as_array_mut().into_iter().flatten() {
+        let Some(fields) = member.as_object_mut() else { continue };
+        if let Some(mut inner) = fields.remove("spec") {
+            rename_lists(&mut inner);
+            fields.insert("evidence".to_owned(), inner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::{AttemptId, EffectId, RunId};
+
+    struct Echo;
+
+    impl Prober for Echo {
+        fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+            let folder = request.folder.file_name().map(|name| name.to_string_lossy().into_owned());
+            std::future::ready(match request.spec["say"].as_str() {
+                Some("no") => Err(ProbeFailure { message: "not now".into(), permanent: false }),
+                Some("panic") => panic!("a bug in a probe"),
+                _ => Ok(json!({"said": request.spec["say"], "in": folder})),
+            })
+            .boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn every_member_is_asked_in_its_own_folder_and_says_why_it_has_no_evidence() {
+        let probers = BTreeMap::from([("echo".to_owned(), Arc::new(Echo) as Arc<dyn Prober>)]);
+        let attempt: AttemptId = "a/1/1".parse().unwrap();
+        let echo = |id: &str, say: &str| json!({"id": id, "kind": "echo", "spec": {"say": say}});
+        let known = json!({"id": "known", "kind": "expression", "evidence": {"value": true}});
+        let passed_over = json!({"id": "skip", "kind": "echo", "skipped": "not here"});
+        let inner = json!({"members": [echo("one", "two"), known, echo("no", "no")]});
+        let request = ProbeRequest {
+            id: EffectId { run: RunId(uuid::Uuid::nil()), attempt },
+            gate: "g".into(),
+            probe_no: 1,
+            spec: json!({"members": [
+                echo("a", "hello"),
+                {"id": "inner", "kind": "any", "spec": inner},
+                passed_over,
+                {"id": "strange", "kind": "strange", "spec": {}},
+                echo("panic", "panic"),
+            ]}),
+            env: BTreeMap::new(),
+            timeout: std::time::Duration::from_secs(1),
+            folder: "/probe".into(),
+            workdir: crate::execution::Workdir { path: "/".into(), git: None },
+            fresh: None,
+        };
+        let evidence = Members { probers }.probe(request).await.unwrap();
+        let said = |at: usize| evidence["members"][at].clone();
+        assert_eq!(said(0), json!({"id": "a", "kind": "echo", "evidence": {"said": "hello", "in": "m0"}}));
+        assert_eq!(
+            said(1)["evidence"]["members"],
+            json!([
+                {"id": "one", "kind": "echo", "evidence": {"said": "two", "in": "m1.0"}},
+                known,
+                {"id": "no", "kind": "echo", "message": "not now"},
+            ])
+        );
+        assert_eq!(said(2), passed_over);
+        assert_eq!((&said(3)["permanent"], said(3).get("evidence")), (&json!(true), None));
+        assert!(said(4)["message"].as_str().unwrap().contains("a bug in a probe"), "{evidence}");
+    }
+}
