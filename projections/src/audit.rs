@@ -1,6 +1,6 @@
 //! Every decision of every run: gates, votes, overrides, cancellations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use everfold_engine::event::{RunEvent, UnblockDecision};
 use everfold_engine::id::{Position, Round, RunId, Version};
@@ -79,6 +79,17 @@ pub enum DecisionKind {
         decision: UnblockDecision,
         /// Why.
         reason: Option<String>,
+        /// By what the gates were judged again instead of the pipeline's policies.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        policies: BTreeMap<String, String>,
+    },
+    /// An operator had a step's gates judged again.
+    Recheck {
+        /// Why.
+        reason: Option<String>,
+        /// By what instead of the pipeline's policies, by gate.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        policies: BTreeMap<String, String>,
     },
     /// A step was sent back.
     Rework {
@@ -172,7 +183,13 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
             DecisionKind::Override {
                 decision: event.unblocked.decision,
                 reason: event.unblocked.reason.clone(),
+                policies: event.unblocked.policies.clone(),
             },
+        ),
+        RunEvent::RecheckRequested(event) => (
+            event.path.to_string(),
+            None,
+            DecisionKind::Recheck { reason: event.reason.clone(), policies: event.policies.clone() },
         ),
         RunEvent::ReworkRequested(event) => (
             event.target.to_string(),

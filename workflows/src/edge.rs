@@ -9,11 +9,16 @@ use crate::agent::AgentExecutor;
 use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
 use crate::git::GitWorkspaces;
-use crate::probe::{CommandProber, DiffProber, FileProber, FrontmatterProber};
+use crate::http::HttpClient;
+use crate::probe::{
+    CommandProber, ConfigProber, DiffProber, FileProber, FrontmatterProber, FunctionProber, HttpProber,
+    RunsProber, TestsProber,
+};
 use crate::process::{ProcessSurvivors, Processes};
 
-/// The executors `command`, `agent` and `function`, the probers `command`, `file`, `frontmatter` and
-/// `diff`, git workspaces in the data folder, and what finds supervised processes again.
+/// The executors `command`, `agent` and `function`, every prober of the reference but those of git hosts,
+/// git workspaces in the data folder, and what finds supervised processes again. Without a directory gates
+/// cannot ask about other runs.
 #[must_use]
 pub fn edge(
     layout: &Layout,
@@ -21,16 +26,22 @@ pub fn edge(
     functions: Functions,
     directory: Option<Arc<dyn Directory>>,
 ) -> Edge {
+    let functions = FunctionExecutor::new(functions);
     let executors: [(&str, Arc<dyn Executor>); 3] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
         ("agent", Arc::new(AgentExecutor::new(processes.clone()))),
-        ("function", Arc::new(FunctionExecutor::new(functions))),
+        ("function", Arc::new(functions.clone())),
     ];
-    let probers: [(&str, Arc<dyn Prober>); 4] = [
+    let probers: [(&str, Arc<dyn Prober>); 9] = [
         ("command", Arc::new(CommandProber::new(processes.clone()))),
         ("file", Arc::new(FileProber::new(processes.clone()))),
         ("frontmatter", Arc::new(FrontmatterProber::new(processes.clone()))),
         ("diff", Arc::new(DiffProber)),
+        ("tests", Arc::new(TestsProber)),
+        ("http", Arc::new(HttpProber::new(HttpClient::new()))),
+        ("runs", Arc::new(RunsProber::new(directory.clone()))),
+        ("config", Arc::new(ConfigProber)),
+        ("function", Arc::new(FunctionProber::new(functions))),
     ];
     Edge {
         directory,

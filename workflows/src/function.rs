@@ -34,13 +34,16 @@ pub struct Call {
     pub input: Value,
 }
 
-type Body = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Value, Failure>> + Send + Sync>;
+/// What a function does.
+pub(crate) type Body = Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Value, Failure>> + Send + Sync>;
 
 struct Function {
     body: Body,
     idempotent: bool,
     /// It reads [`Call::input`].
     told: bool,
+    /// It changes nothing anywhere: gates may call it.
+    read_only: bool,
 }
 
 /// Functions by name.
@@ -74,17 +77,31 @@ impl Functions {
         R: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         let body: Body = Arc::new(move |call| body(call).boxed());
-        self.by_name.insert(name.to_owned(), Function { body, idempotent, told: true });
+        let function = Function { body, idempotent, told: true, read_only: false };
+        self.by_name.insert(name.to_owned(), function);
     }
 
-    /// Adds an idempotent function that reads nothing but its `with`.
+    /// Adds a function that changes nothing anywhere: gates may call it too, and are told by its `ok`. A
+    /// gate gives it no [`Call::input`].
+    pub fn add_read_only<F, R>(&mut self, name: &str, body: F)
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        let body: Body = Arc::new(move |call| body(call).boxed());
+        let function = Function { body, idempotent: true, told: true, read_only: true };
+        self.by_name.insert(name.to_owned(), function);
+    }
+
+    /// Adds a function that reads nothing but its `with`, and changes nothing.
     fn add_untold<F, R>(&mut self, name: &str, body: F)
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         let body: Body = Arc::new(move |call| body(call).boxed());
-        self.by_name.insert(name.to_owned(), Function { body, idempotent: true, told: false });
+        let function = Function { body, idempotent: true, told: false, read_only: true };
+        self.by_name.insert(name.to_owned(), function);
     }
 
     /// The names, sorted.
@@ -112,6 +129,16 @@ impl FunctionExecutor {
     #[must_use]
     pub fn new(functions: Functions) -> Self {
         Self { functions: Arc::new(functions), running: Arc::default() }
+    }
+
+    /// What a function does that gates may call.
+    pub(crate) fn read_only(&self, name: &str) -> Result<Body, Failure> {
+        let function = self.find(&serde_json::json!({ "name": name }))?;
+        if function.read_only {
+            return Ok(function.body.clone());
+        }
+        let message = format!("the function {name} does not say that it only reads, so no gate may call it");
+        Err(Failure::new(FailureKind::Validation, message))
     }
 
     fn find(&self, spec: &Value) -> Result<&Function, Failure> {

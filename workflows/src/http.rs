@@ -234,7 +234,9 @@ where
 {
     let failed = |error: hyper::Error| HttpError::NoAnswer {
         host: place.authority(),
-        reason: shown(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)),
+        reason: shown(
+            std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string),
+        ),
     };
     let (mut sender, connection) = http1::Builder::new()
         .max_headers(HEADERS_MAX)
@@ -359,7 +361,8 @@ impl Place {
         // What is shown of a wrong one must not hold a password.
         let invalid = |what: &str| HttpError::Invalid(format!("the URL {what}"));
         let url = url.split('#').next().unwrap_or_default();
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| invalid("begins with http:// or https://"))?;
+        let (scheme, rest) =
+            url.split_once("://").ok_or_else(|| invalid("begins with http:// or https://"))?;
         let is_tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
@@ -484,7 +487,16 @@ mod tests {
         let local = Place::of("http://[::1]:8080").unwrap();
         assert_eq!((local.host.as_str(), local.authority().as_str()), ("::1", "[::1]:8080"));
         assert_eq!(local.shown(), "http://[::1]:8080/");
-        for wrong in ["", "example.org", "ftp://x/", "http://", "http:///x", "http://a b/", "http://a:99999/", "http://a/b c"] {
+        for wrong in [
+            "",
+            "example.org",
+            "ftp://x/",
+            "http://",
+            "http:///x",
+            "http://a b/",
+            "http://a:99999/",
+            "http://a/b c",
+        ] {
             let Err(HttpError::Invalid(message)) = Place::of(wrong) else { panic!("{wrong}") };
             assert!(message.starts_with("the URL "), "{message}");
         }

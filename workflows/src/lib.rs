@@ -8,6 +8,7 @@ pub mod agent;
 pub mod builtin;
 pub mod command;
 pub mod demo;
+pub mod documents;
 pub mod function;
 pub mod git;
 pub mod http;

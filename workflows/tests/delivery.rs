@@ -223,6 +223,7 @@ impl Run {
             timeout: support::PATIENCE,
             folder: self.layout.probe(&self.effect_id(&id), &gate, probe_no),
             workdir: self.workdir(&id),
+            fresh: None,
         };
         let evidence = JsonText::new(&prober.probe(request).await.unwrap());
         self.tell(InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms: 1 });

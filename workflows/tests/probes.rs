@@ -6,41 +6,11 @@ mod support;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use everfold_engine::definition::Save;
-use everfold_engine::execution::{GitWorkdir, ProbeFailure, ProbeRequest, Prober, Workdir};
-use everfold_engine::policy::{Verdict, judge_default};
+use everfold_engine::execution::{ProbeFailure, Prober};
+use everfold_engine::policy::Verdict;
 use everfold_workflows::probe::{CommandProber, DiffProber, FileProber, FrontmatterProber};
 use serde_json::{Value, json};
-use support::{Home, git, repository};
-
-fn request(home: &Home, spec: Value) -> ProbeRequest {
-    ProbeRequest {
-        id: home.id("build"),
-        gate: "g".to_owned(),
-        probe_no: 1,
-        spec,
-        env: [("GREETING".to_owned(), "hello".to_owned())].into(),
-        timeout: support::PATIENCE,
-        folder: home.path("probe"),
-        workdir: Workdir { path: home.path("work"), git: None },
-    }
-}
-
-fn in_git(home: &Home, spec: Value) -> ProbeRequest {
-    let mut request = request(home, spec);
-    request.workdir.git = Some(GitWorkdir {
-        save: Save::None,
-        message: None,
-        author: None,
-        base_commit: git(&home.path("work"), &["rev-list", "--max-parents=0", "HEAD"]),
-    });
-    request
-}
-
-fn judged(kind: &str, evidence: &Value) -> (Verdict, String) {
-    let judgement = judge_default(kind, evidence).unwrap();
-    (judgement.verdict, judgement.reason)
-}
+use support::{Home, git, in_git, judged, probe_request as request, repository};
 
 #[tokio::test]
 async fn a_command_gives_its_exit_and_the_end_of_its_output() {

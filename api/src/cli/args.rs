@@ -69,6 +69,8 @@ pub(crate) enum Verb {
     Reject(DecideArgs),
     /// Decide on a blocked step
     Unblock(UnblockArgs),
+    /// Judge all gates of a step again on the same artefacts
+    Recheck(RecheckArgs),
     /// End a run before its time
     Cancel(ReasonArgs),
     /// Start nothing more of a run until it is resumed
@@ -254,6 +256,25 @@ pub(crate) struct UnblockArgs {
     /// The output that `proceed` gives the step, as JSON
     #[arg(long, value_name = "JSON")]
     pub(crate) output: Option<String>,
+    /// With `recheck`: judge this gate by an expression of your own, this once; repeatable
+    #[arg(long, value_name = "GATE=EXPR")]
+    pub(crate) policy: Vec<String>,
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecheckArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The step
+    #[arg(value_name = "STEP")]
+    pub(crate) step: String,
+    /// Judge this gate by an expression of your own, this once; repeatable
+    #[arg(long, value_name = "GATE=EXPR")]
+    pub(crate) policy: Vec<String>,
     /// Why
     #[arg(short, long = "message", value_name = "TEXT")]
     pub(crate) message: Option<String>,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::{ReasonArgs, UnblockArgs};
+use super::args::{ReasonArgs, RecheckArgs, UnblockArgs};
 use super::context::Context;
 use super::format::does;
 use super::show::what_next;
@@ -29,7 +29,36 @@ pub(crate) async fn unblock(context: &Context, args: UnblockArgs) -> Result<u8, 
             body[name] = value;
         }
     }
+    if !args.policy.is_empty() {
+        body["policy"] = policies(&args.policy)?;
+    }
     act(context, &args.run, "unblock", body, "decision is recorded").await
+}
+
+pub(crate) async fn recheck(context: &Context, args: RecheckArgs) -> Result<u8, Fault> {
+    let body = json!({ "step": args.step, "reason": args.message, "policy": policies(&args.policy)? });
+    act(context, &args.run, "recheck", body, "recheck is recorded").await
+}
+
+/// `GATE=EXPR`, by gate.
+fn policies(given: &[String]) -> Result<Value, Fault> {
+    let mut policies = serde_json::Map::new();
+    for one in given {
+        let named = one.split_once('=').map(|(gate, policy)| (gate.trim(), policy.trim()));
+        let is_gate = |gate: &str| {
+            !gate.is_empty() && gate.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        };
+        match named {
+            Some((gate, policy)) if is_gate(gate) && !policy.is_empty() && !policy.starts_with('=') => {
+                policies.insert(gate.to_owned(), policy.into());
+            }
+            _not_named => {
+                return Err(Fault::new(Code::Usage, format!("--policy {one} names no gate"))
+                    .hint("write GATE=EXPR, as in --policy 'tests=evidence.exit <= 1'"));
+            }
+        }
+    }
+    Ok(Value::Object(policies))
 }
 
 async fn act(context: &Context, run: &str, verb: &str, body: Value, done: &str) -> Result<u8, Fault> {

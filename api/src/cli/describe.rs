@@ -113,6 +113,22 @@ impl Shown<'_> {
                 let decision = event["unblocked"]["decision"].as_str().unwrap_or_default();
                 said(decision, event["unblocked"]["reason"].as_str())
             }
+            "RecheckRequested" => {
+                let policies = event["policies"].as_object();
+                let gates: Vec<&str> =
+                    policies.into_iter().flatten().map(|(gate, _)| gate.as_str()).collect();
+                let by = if gates.is_empty() {
+                    String::new()
+                } else {
+                    format!("by own policies for {}", gates.join(", "))
+                };
+                said(&by, event["reason"].as_str())
+            }
+            "SignalReceived" => self.text("name").to_owned(),
+            "SignalTaken" => match event["by"]["gate"]["gate"].as_str() {
+                Some(gate) => format!("gate {gate} asks now"),
+                None => String::new(),
+            },
             "NoteAdded" => cut(self.text("text"), 120),
             "Unreadable" => cut(self.text("message"), 120),
             _other => String::new(),

@@ -147,6 +147,7 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Approve(args) => acted(inbox::decide(context, args, "approve").await?),
         Verb::Reject(args) => acted(inbox::decide(context, args, "reject").await?),
         Verb::Unblock(args) => acted(control::unblock(context, args).await?),
+        Verb::Recheck(args) => acted(control::recheck(context, args).await?),
         Verb::Cancel(args) => acted(control::cancel(context, args).await?),
         Verb::Pause(args) => acted(control::pause(context, args).await?),
         Verb::Replay(args) => looked(replay::run(context, args).await?),

@@ -215,6 +215,7 @@ fn word(name: &str) -> Option<&'static str> {
         "RunPaused" => "paused",
         "RunResumed" => "resumed",
         "RunUnblocked" => "unblocked",
+        "RecheckRequested" => "recheck",
         "CancelRequested" => "cancel",
         _quiet => return None,
     })

@@ -12,10 +12,10 @@ pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
         context.out.json(&replay)?;
         return Ok(if replay.differences.is_empty() { 0 } else { Code::Differs.exit() });
     }
-    let Replay { run, inputs, events, differences } = &replay;
+    let Replay { run, inputs, events, verdicts, differences } = &replay;
     if differences.is_empty() {
         context.out.line(format!(
-            "run {}: {inputs} inputs decided again, {events} events compared, all equal",
+            "run {}: {inputs} inputs decided again, {events} events compared, {verdicts} verdicts given again, all equal",
             run.short()
         ));
         return Ok(0);

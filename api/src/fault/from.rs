@@ -81,6 +81,9 @@ impl From<Refusal> for Fault {
             Refusal::NotPaused => Code::NotPaused,
             Refusal::TooLarge { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
+            Refusal::NotJudged(_) => Code::NotJudged,
+            Refusal::UnknownGate { .. } => Code::NoGate,
+            Refusal::BadPolicy { .. } => Code::BadPolicy,
             _other => Code::Refused,
         };
         let fault = Self::new(code, refusal.to_string());

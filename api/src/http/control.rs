@@ -46,7 +46,8 @@ pub(crate) struct UnblockBody {
     step: Option<String>,
     decision: String,
     output: Option<Value>,
-    policy: Option<String>,
+    #[serde(default)]
+    policy: BTreeMap<String, String>,
     reason: Option<String>,
 }
 
@@ -59,9 +60,6 @@ pub(crate) async fn unblock(
     body: Body<UnblockBody>,
 ) -> Result<Response, Fault> {
     let Body { value: asked, bytes } = body;
-    if asked.policy.is_some() {
-        return Err(Fault::new(Code::Invalid, "an own policy with a recheck does not work yet"));
-    }
     let path = asked.step.map(|step| step.parse::<StepPath>());
     let path = path.transpose().map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
     let kind = InputKind::Unblock {
@@ -69,9 +67,33 @@ pub(crate) async fn unblock(
         decision: decision(&asked.decision)?,
         output: asked.output.map(|value| JsonText::new(&value)),
         reason: asked.reason,
-        policies: BTreeMap::new(),
+        policies: asked.policy,
     };
     act(app, caller, headers, run, "unblock", &bytes, kind).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecheckBody {
+    step: String,
+    #[serde(default)]
+    policy: BTreeMap<String, String>,
+    reason: Option<String>,
+}
+
+/// `POST /runs/{id}/recheck`: all gates of a step are judged again on the same artefacts.
+pub(crate) async fn recheck(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<RecheckBody>,
+) -> Result<Response, Fault> {
+    let Body { value: asked, bytes } = body;
+    let path = asked.step.parse::<StepPath>();
+    let path = path.map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
+    let kind = InputKind::Recheck { path, policies: asked.policy, reason: asked.reason };
+    act(app, caller, headers, run, "recheck", &bytes, kind).await
 }
 
 fn decision(word: &str) -> Result<UnblockDecision, Fault> {

@@ -57,6 +57,7 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/runs/{run}/pause", control::with_reason("pause", |reason| InputKind::Pause { reason }))
         .route("/runs/{run}/resume", control::with_reason("resume", |reason| InputKind::Resume { reason }))
         .route("/runs/{run}/unblock", post(control::unblock))
+        .route("/runs/{run}/recheck", post(control::recheck))
         .route("/runs/{run}/notes", post(control::note))
         .route("/runs/{run}/events", get(events::list))
         .route("/runs/{run}/events/stream", get(events::stream))

@@ -31,6 +31,9 @@ pub struct Replay {
     pub inputs: u64,
     /// How many events were compared.
     pub events: u64,
+    /// How many verdicts of gates were given again on their evidence.
+    #[serde(default)]
+    pub verdicts: u64,
     /// Where the decisions differ; empty: they are equal.
     pub differences: Vec<ReplayDifference>,
 }
@@ -180,7 +183,8 @@ impl Owner {
             message: difference.message,
         });
         let differences = differences.collect();
-        Ok(Replay { run, inputs: replayed.inputs, events: replayed.events, differences })
+        let (inputs, events, verdicts) = (replayed.inputs, replayed.events, replayed.verdicts);
+        Ok(Replay { run, inputs, events, verdicts, differences })
     }
 
     /// Whether an attempt is to be started or in progress.

@@ -102,7 +102,7 @@ fn prepare(state: &RunState, loaded: &Loaded, case: Case<'_>, step: &Step) -> Re
             let evaluated = evaluate(state, loaded, case, &evidence)?;
             return Ok(Prepared::Judged(case.probe_no, evidence, evaluated));
         }
-        Probe::Task(task) => (task.kind.clone(), task.spec.render(&scope)?),
+        Probe::Task(task) => (task.kind.clone(), members::task_spec(task, &scope)?),
         Probe::All(_) | Probe::Any(_) | Probe::Not(_) | Probe::AtLeast { .. } => {
             let (spec, asks) = members::prepare(&gate.probe, &scope)?;
             if !asks {

@@ -9,11 +9,13 @@
 //!
 //! A member that is itself made of members has such a list as its `spec` and as its `evidence`.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::gate;
 use super::scope::RunScope;
-use crate::definition::{Member, Probe};
+use crate::definition::{ConfigSource, Member, Probe, Task};
 use crate::expr::{EvalError, Expr, Template};
 use crate::json::{Value, canonical};
 use crate::policy::{self, Combination, Judgement, Verdict, combine};
@@ -114,6 +116,31 @@ pub(super) fn passed_over(
     }
 }
 
+/// The parameters of a single probe. Those of `config` name where its document is read from.
+pub(super) fn task_spec(task: &Task, scope: &RunScope<'_>) -> Result<Value, EvalError> {
+    let mut spec = task.spec.render(scope)?;
+    if task.kind == "config" {
+        let path = spec["path"].as_str().unwrap_or_default();
+        let name = path.split('.').next().unwrap_or_default();
+        let state = scope.state();
+        let sources = state.definition().config.get(name).map(Vec::as_slice).unwrap_or_default();
+        let mut documents = Vec::new();
+        for source in sources {
+            documents.push(match source {
+                ConfigSource::Values(values) => json!({ "values": values }),
+                ConfigSource::File(file) => {
+                    let file = file.render_text(scope)?;
+                    // As at the start: relative to where the run was started.
+                    let file = Path::new(state.cwd().unwrap_or_default()).join(file);
+                    json!({ "file": file })
+                }
+            });
+        }
+        spec["documents"] = Value::Array(documents);
+    }
+    Ok(spec)
+}
+
 /// What is to be asked of each member, and whether anybody is to be asked at all.
 pub(super) fn prepare(probe: &Probe, scope: &RunScope<'_>) -> Result<(Value, bool), EvalError> {
     let members = members_of(probe).map(|(_, members)| members).unwrap_or_default();
@@ -126,7 +153,7 @@ pub(super) fn prepare(probe: &Probe, scope: &RunScope<'_>) -> Result<(Value, boo
             match &member.probe {
                 Probe::Expression(known) => one["evidence"] = expression(known, scope)?,
                 Probe::Task(task) => {
-                    one["spec"] = task.spec.render(scope)?;
+                    one["spec"] = task_spec(task, scope)?;
                     asks = true;
                 }
                 several => {

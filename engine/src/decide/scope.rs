@@ -34,6 +34,11 @@ impl<'a> RunScope<'a> {
         self
     }
 
+    /// The state that the names are looked up in.
+    pub(crate) fn state(&self) -> &'a RunState {
+        self.state
+    }
+
     fn own_step(&self) -> Option<&StepState> {
         self.key.map(|key| &self.state.facts.steps[key.step])
     }

@@ -68,6 +68,7 @@ pub(super) fn runs(evidence: &Value) -> Judgement {
 /// Judges `{ok, reason?, output}` of a function.
 pub(super) fn function(evidence: &Value) -> Judgement {
     let reason = evidence["reason"].as_str().map(|reason| shortened(reason, 300));
+    let reason = reason.filter(|reason| !reason.is_empty());
     match evidence["ok"].as_bool() {
         Some(true) => pass(reason.unwrap_or_else(|| "the function says ok".to_owned())),
         Some(false) => fail(reason.unwrap_or_else(|| "the function does not say ok".to_owned())),

@@ -6,7 +6,7 @@ use crate::json::Value;
 /// Judges `{tests, failed, skipped, failures: [{name, message}], files, problem?}`.
 pub(super) fn judge(evidence: &Value) -> Judgement {
     if let Some(problem) = evidence["problem"].as_str() {
-        return fail(shortened(problem, 300));
+        return fail(shortened(&format!("a report cannot be read: {problem}"), 300));
     }
     let number = |key: &str| evidence[key].as_u64();
     let (Some(tests), Some(failed)) = (number("tests"), number("failed")) else {
@@ -57,7 +57,7 @@ mod tests {
                 Fail,
                 "all 2 tests were skipped",
             ),
-            (json!({"problem": "r.xml is no JUnit report"}), Fail, "r.xml is no JUnit report"),
+            (json!({"problem": "r.xml is no JUnit report"}), Fail, "a report cannot be read: r.xml is no JUnit report"),
             (json!({}), Fail, "the evidence counts no tests"),
         ] {
             assert_eq!(judge(&evidence), Judgement::new(verdict, reason), "{evidence}");

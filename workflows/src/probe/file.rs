@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::execution::{Fresh, ProbeFailure, ProbeRequest, Prober, Workdir};
 use everfold_engine::json::Value;
 use everfold_engine::policy::Glob;
 use futures::FutureExt as _;
@@ -11,6 +11,7 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::fresh::{relative, unchanged};
 use super::source::{Content, commit_of, describe, in_worktree};
 use super::{never, not_now};
 use crate::process::{Place, Processes, resolve};
@@ -58,9 +59,14 @@ impl Prober for FileProber {
         let processes = self.processes.clone();
         async move {
             let commit = commit_of(&request.workdir).await;
-            tokio::task::spawn_blocking(move || probe(&processes, &request, commit.as_deref()))
+            let (workdir, fresh) = (request.workdir.clone(), request.fresh.clone());
+            let found = tokio::task::spawn_blocking(move || probe(&processes, &request, commit.as_deref()))
                 .await
-                .unwrap_or_else(|error| Err(not_now(format!("looking for files failed: {error}"))))
+                .unwrap_or_else(|error| Err(not_now(format!("looking for files failed: {error}"))))?;
+            match fresh {
+                None => Ok(found),
+                Some(fresh) => with_freshness(found, &workdir, &fresh).await,
+            }
         }
         .boxed()
     }
@@ -137,10 +143,46 @@ fn probe(processes: &Processes, request: &ProbeRequest, commit: Option<&str>) ->
             many => many.into(),
         },
     });
+    if let Some(folder) = &spec.folder {
+        evidence["in"] = folder.clone().into();
+    }
     if let Some(glob) = &spec.glob {
         evidence["glob"] = glob.clone().into();
         evidence["min"] = min(spec.min.as_ref())?.into();
     }
+    Ok(evidence)
+}
+
+/// Files that did not change in this round do not count: of those a glob finds they are left out, of
+/// those that were asked for by name they fail.
+async fn with_freshness(
+    mut evidence: Value,
+    workdir: &Workdir,
+    fresh: &Fresh,
+) -> Result<Value, ProbeFailure> {
+    let folder = evidence["in"].as_str().unwrap_or_default().to_owned();
+    let listed = evidence["files"].as_array().cloned().unwrap_or_default();
+    let place = |file: &Value| {
+        let path = Path::new(&folder).join(file["path"].as_str().unwrap_or_default());
+        relative(&workdir.path, &path)
+    };
+    let there: Vec<String> = listed.iter().filter(|file| file["exists"] == true).map(place).collect();
+    let stale = unchanged(workdir, fresh, &there).await?;
+    let is_stale = |file: &Value| stale.contains(&place(file));
+    let mut names = Vec::new();
+    for file in evidence["files"].as_array_mut().into_iter().flatten() {
+        if is_stale(file) {
+            names.push(file["path"].clone());
+            file["problem"] = "unchanged since the round began".into();
+        }
+    }
+    if let Some(matches) = evidence["matches"].as_array_mut() {
+        matches.retain(|path| !names.contains(path));
+    }
+    if evidence.get("glob").is_none() {
+        evidence["unchanged"] = Value::Array(names);
+    }
+    evidence["fresh_since"] = json!({"commit": fresh.commit, "at": fresh.at});
     Ok(evidence)
 }
 
@@ -167,7 +209,7 @@ fn problem(spec: &Spec, pattern: Option<&Regex>, bytes: &[u8]) -> Option<String>
 }
 
 /// The files below `base` that fit the glob, sorted; links to folders are not followed.
-fn walk(base: &Path, glob: &str) -> Result<Vec<String>, ProbeFailure> {
+pub(super) fn walk(base: &Path, glob: &str) -> Result<Vec<String>, ProbeFailure> {
     let matcher = Glob::new(glob);
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = vec![PathBuf::new()];

@@ -1,12 +1,15 @@
 //! Evidence of a document's head: the fields between two lines of `---`.
 
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use std::path::Path;
+
+use everfold_engine::execution::{Fresh, ProbeFailure, ProbeRequest, Prober};
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
+use super::fresh::{relative, unchanged};
 use super::never;
 use super::source::{Content, commit_of, describe, in_commit, in_worktree};
 use crate::process::Processes;
@@ -106,7 +109,7 @@ async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, Pro
     let mut evidence = json!({
         "file": spec.file,
         "from": from,
-        "value": picked.get(&fields[0]).and_then(Value::as_str).map(str::trim),
+        "value": picked.get(&fields[0]).and_then(text),
         "fields": picked,
         "order": fields,
         "pass": spec.pass.0,
@@ -117,7 +120,40 @@ async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, Pro
     if let Some(problem) = problem {
         evidence["problem"] = problem.into();
     }
+    if let Some(fresh) = &request.fresh {
+        let stale = match evidence["from"].as_str() {
+            None => false,
+            Some(WORKTREE) => {
+                let file = relative(&request.workdir.path, Path::new(&spec.file));
+                !unchanged(&request.workdir, fresh, &[file]).await?.is_empty()
+            }
+            Some(_commit) => same_in(&request, fresh, &spec.file, bytes.as_deref()).await?,
+        };
+        evidence["unchanged"] = if stale { json!([spec.file]) } else { json!([]) };
+        evidence["fresh_since"] = json!({"commit": fresh.commit, "at": fresh.at});
+    }
     Ok(evidence)
+}
+
+/// Whether the commit that the round began with has the same file.
+async fn same_in(
+    request: &ProbeRequest,
+    fresh: &Fresh,
+    file: &str,
+    bytes: Option<&[u8]>,
+) -> Result<bool, ProbeFailure> {
+    let Some(commit) = &fresh.commit else { return Ok(false) };
+    let (_, then) = in_commit(&request.workdir, commit, file).await?;
+    Ok(matches!(then, Content::Bytes(then) if Some(then.as_slice()) == bytes))
+}
+
+/// A field as text; nothing for a list or a map.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// The fields at the head of a document, or what is wrong with it.

@@ -4,17 +4,28 @@
 //! that the default policy needs; what cannot be found out is a [`ProbeFailure`], never a verdict.
 
 mod command;
+mod config;
 mod diff;
 mod file;
+mod fresh;
 mod frontmatter;
+mod function;
+mod http;
+mod junit;
+mod runs;
 mod source;
 
 use everfold_engine::execution::ProbeFailure;
 
 pub use command::CommandProber;
+pub use config::ConfigProber;
 pub use diff::DiffProber;
 pub use file::FileProber;
 pub use frontmatter::FrontmatterProber;
+pub use function::FunctionProber;
+pub use http::HttpProber;
+pub use junit::TestsProber;
+pub use runs::RunsProber;
 
 /// Evidence that asking again will not bring.
 fn never(message: impl Into<String>) -> ProbeFailure {

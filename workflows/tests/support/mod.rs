@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use everfold_engine::definition::Save;
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, RequestedOutputs, Workdir,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, GitWorkdir, ProbeRequest, RequestedOutputs,
+    Workdir,
 };
 use everfold_engine::failure::Failure;
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
 use everfold_engine::json::{BlobRef, Hash, Value};
+use everfold_engine::policy::{Verdict, judge_default};
 use everfold_workflows::process::{Processes, ShimProgram};
 use everfold_workflows::settings::Settings;
 use serde_json::json;
@@ -176,4 +179,37 @@ pub fn repository(folder: &Path) {
     std::fs::write(folder.join("readme"), "one\n").unwrap();
     git(folder, &["add", "."]);
     git(folder, &["commit", "--quiet", "-m", "first"]);
+}
+
+/// A probe in the home's working folder.
+pub fn probe_request(home: &Home, spec: Value) -> ProbeRequest {
+    ProbeRequest {
+        id: home.id("build"),
+        gate: "g".to_owned(),
+        probe_no: 1,
+        spec,
+        env: [("GREETING".to_owned(), "hello".to_owned())].into(),
+        timeout: PATIENCE,
+        folder: home.path("probe"),
+        workdir: Workdir { path: home.path("work"), git: None },
+        fresh: None,
+    }
+}
+
+/// The same where the working folder is a worktree; its base is the first commit.
+pub fn in_git(home: &Home, spec: Value) -> ProbeRequest {
+    let mut request = probe_request(home, spec);
+    request.workdir.git = Some(GitWorkdir {
+        save: Save::None,
+        message: None,
+        author: None,
+        base_commit: git(&home.path("work"), &["rev-list", "--max-parents=0", "HEAD"]),
+    });
+    request
+}
+
+/// What the default policy of a kind says.
+pub fn judged(kind: &str, evidence: &Value) -> (Verdict, String) {
+    let judgement = judge_default(kind, evidence).unwrap();
+    (judgement.verdict, judgement.reason)
 }

@@ -1,0 +1,171 @@
+//! Settings documents: YAML, JSON and TOML files, merged.
+//!
+//! Law: an earlier source wins over a later one, map by map; lists and everything else are taken whole.
+//! A file that is not there is passed over; where nothing at all is there, that is an error.
+
+use std::path::{Path, PathBuf};
+
+use everfold_engine::json::Value;
+use serde::Deserialize;
+
+use crate::process::read_bounded;
+use crate::yaml;
+
+/// The largest document that is read.
+const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Where a part of a document comes from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A file; `.json` and `.toml` are read as such, everything else as YAML.
+    File(PathBuf),
+    /// Written in the pipeline.
+    Values(Value),
+}
+
+/// A document of several sources.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Merged {
+    /// What they say together.
+    pub value: Value,
+    /// The files that were there, the winning one first.
+    pub files: Vec<PathBuf>,
+}
+
+/// A document cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// None of its files is there, and the pipeline writes no values.
+    #[error("none of the files is there: {}", .files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))]
+    NoneThere {
+        /// The files that were looked for.
+        files: Vec<PathBuf>,
+    },
+    /// A file could not be read.
+    #[error("{} could not be read: {source}", .file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// A file is larger than a document may be.
+    #[error("{} is larger than 1 MiB", .file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file does not hold what its name says.
+    #[error("{}: {message}", .file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+}
+
+/// Reads the sources of a document; files are relative to `folder`.
+///
+/// # Errors
+/// [`DocumentError`]: nothing is there, or what is there cannot be read.
+pub fn merged(folder: &Path, sources: &[Source]) -> Result<Merged, DocumentError> {
+    let mut value: Option<Value> = None;
+    let mut files = Vec::new();
+    let mut missing = Vec::new();
+    for source in sources {
+        let next = match source {
+            Source::Values(values) => values.clone(),
+            Source::File(file) => {
+                let file = folder.join(file);
+                match read(&file)? {
+                    None => {
+                        missing.push(file);
+                        continue;
+                    }
+                    Some(next) => {
+                        files.push(file);
+                        next
+                    }
+                }
+            }
+        };
+        match &mut value {
+            None => value = Some(next),
+            Some(value) => merge(value, next),
+        }
+    }
+    let value = value.ok_or(DocumentError::NoneThere { files: missing })?;
+    Ok(Merged { value, files })
+}
+
+fn read(file: &Path) -> Result<Option<Value>, DocumentError> {
+    let bytes = match read_bounded(file, DOCUMENT_BYTES_MAX) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Err(DocumentError::TooLarge { file: file.to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(DocumentError::Io { file: file.to_owned(), source }),
+    };
+    let malformed = |message: String| DocumentError::Malformed { file: file.to_owned(), message };
+    let text = String::from_utf8(bytes).map_err(|_| malformed("no UTF-8 text".to_owned()))?;
+    let value = match file.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?,
+        Some("toml") => toml::from_str(&text).map_err(|error| malformed(error.to_string()))?,
+        _yaml => yaml::read_typed(&text).map_err(malformed)?,
+    };
+    Ok(Some(value))
+}
+
+/// Puts what `later` has beside what is there already; null stands for nothing.
+fn merge(value: &mut Value, later: Value) {
+    match (value, later) {
+        (Value::Object(fields), Value::Object(later)) => {
+            for (name, later) in later {
+                match fields.get_mut(&name) {
+                    Some(own) => merge(own, later),
+                    None => drop(fields.insert(name, later)),
+                }
+            }
+        }
+        (value @ Value::Null, later) => *value = later,
+        (_earlier_wins, _) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn earlier_sources_win_map_by_map_and_missing_files_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("own.yaml"), "limits: {cost: 5, deep: {a: true}}\nnames: [x]\n")
+            .unwrap();
+        std::fs::write(
+            folder.path().join("team.json"),
+            r#"{"limits": {"cost": 9, "deep": {"b": 1.5}}, "names": ["y", "z"], "none": null}"#,
+        )
+        .unwrap();
+        std::fs::write(folder.path().join("base.toml"), "none = \"given\"\n").unwrap();
+        let sources =
+            ["missing.yaml", "own.yaml", "team.json", "base.toml"].map(|name| Source::File(name.into()));
+        let found = merged(
+            folder.path(),
+            &[&sources[..], &[Source::Values(json!({"limits": {"wall": "1h"}}))]].concat(),
+        )
+        .unwrap();
+        assert_eq!(found.files.len(), 3);
+        assert_eq!(
+            found.value,
+            json!({"limits": {"cost": 5, "deep": {"a": true, "b": 1.5}, "wall": "1h"}, "names": ["x"], "none": "given"})
+        );
+        let none = merged(folder.path(), &sources[..1]).unwrap_err();
+        assert!(none.to_string().contains("missing.yaml"), "{none}");
+        std::fs::write(folder.path().join("own.yaml"), "a: [").unwrap();
+        assert!(matches!(merged(folder.path(), &sources), Err(DocumentError::Malformed { .. })));
+    }
+}

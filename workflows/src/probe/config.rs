@@ -1,0 +1,65 @@
+//! Evidence of a setting: what its documents say at this moment.
+
+use std::path::PathBuf;
+
+use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{never, not_now};
+use crate::documents::{DocumentError, Source, merged};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    path: String,
+    /// Put there by the core: the sources of the document that the path begins with.
+    #[serde(default)]
+    documents: Vec<Source>,
+}
+
+/// Reads settings documents anew.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ConfigProber;
+
+impl Prober for ConfigProber {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        async move {
+            tokio::task::spawn_blocking(move || probe(&request))
+                .await
+                .unwrap_or_else(|error| Err(not_now(format!("reading settings failed: {error}"))))
+        }
+        .boxed()
+    }
+}
+
+fn probe(request: &ProbeRequest) -> Result<Value, ProbeFailure> {
+    let spec: Spec =
+        serde_json::from_value(request.spec.clone()).map_err(|error| never(format!("`config`: {error}")))?;
+    let mut parts = spec.path.split('.');
+    let name = parts.next().unwrap_or_default();
+    if spec.documents.is_empty() {
+        return Err(never(format!("the pipeline has no settings document “{name}” under `config`")));
+    }
+    let found = merged(&request.workdir.path, &spec.documents).map_err(|error| match error {
+        DocumentError::Io { .. } | DocumentError::NoneThere { .. } => not_now(error.to_string()),
+        DocumentError::Malformed { .. } | DocumentError::TooLarge { .. } => not_now(error.to_string()),
+    })?;
+    let mut value = Some(&found.value);
+    for part in parts {
+        value = value.and_then(|value| match value {
+            Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+            other => other.get(part),
+        });
+    }
+    let files: Vec<PathBuf> = found.files;
+    Ok(json!({
+        "exists": value.is_some(),
+        "value": value,
+        "path": spec.path,
+        "source": {"document": name, "files": files, "hash": everfold_engine::json::Hash::of(everfold_engine::json::canonical(&found.value).as_bytes())},
+    }))
+}

@@ -1,0 +1,72 @@
+//! Evidence of a function that only looks.
+
+use std::panic::AssertUnwindSafe;
+
+use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::{never, not_now};
+use crate::function::{Call, FunctionExecutor};
+
+/// Calls functions that say that they change nothing.
+#[derive(Clone)]
+pub struct FunctionProber {
+    functions: FunctionExecutor,
+}
+
+impl FunctionProber {
+    /// Calls the functions that this executor knows.
+    #[must_use]
+    pub fn new(functions: FunctionExecutor) -> Self {
+        Self { functions }
+    }
+}
+
+impl Prober for FunctionProber {
+    fn probe(&self, mut request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        let name = request.spec["name"].as_str().unwrap_or_default().to_owned();
+        let body = match self.functions.read_only(&name) {
+            Ok(body) => body,
+            Err(failure) => return std::future::ready(Err(no_evidence(&failure))).boxed(),
+        };
+        let call = Call {
+            idempotency_key: request.id.idempotency_key(),
+            id: request.id.clone(),
+            with: request.spec.get_mut("with").map(Value::take).unwrap_or_default(),
+            input: Value::Null,
+        };
+        async move {
+            let work = AssertUnwindSafe(async move { body(call).await }).catch_unwind();
+            match tokio::time::timeout(request.timeout, work).await {
+                Ok(Ok(Ok(output))) => Ok(evidence(&name, output)),
+                Ok(Ok(Err(failure))) => Err(no_evidence(&failure)),
+                Ok(Err(_panic)) => Err(not_now(format!("the function {name} panicked"))),
+                Err(_) => Err(not_now(format!(
+                    "the function {name} did not answer within {}",
+                    everfold_engine::duration::format(request.timeout)
+                ))),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// A failure of the function is no verdict.
+fn no_evidence(failure: &Failure) -> ProbeFailure {
+    let never_helps = matches!(failure.kind, FailureKind::Validation | FailureKind::Spawn);
+    if never_helps { never(&failure.message) } else { not_now(&failure.message) }
+}
+
+/// `{ok, reason?, output}`: a function gives `true`, `false` or `{ok, reason?, …}`.
+fn evidence(name: &str, output: Value) -> Value {
+    let ok = output.as_bool().or_else(|| output.get("ok").and_then(Value::as_bool));
+    let mut evidence = json!({"ok": ok, "output": output, "source": {"function": name}});
+    if let Some(reason) = output.get("reason").and_then(Value::as_str) {
+        evidence["reason"] = reason.into();
+    }
+    evidence
+}
