@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
@@ -67,10 +67,20 @@ impl Members {
     }
 }
 
-/// Each member has a folder of its own inside the probe's: after a crash it is found again.
-fn folder(of: &Path, place: &[usize]) -> std::path::PathBuf {
-    let name: Vec<String> = place.iter().map(ToString::to_string).collect();
-    of.join(format!("m{}", name.join(".")))
+/// Each member has a folder of its own beside the probe's: after a crash it is found again.
+fn folder(of: &Path, place: &[usize]) -> PathBuf {
+    let place: Vec<String> = place.iter().map(ToString::to_string).collect();
+    let mut name = of.file_name().unwrap_or_default().to_owned();
+    name.push(format!("-m{}", place.join(".")));
+    of.with_file_name(name)
+}
+
+/// Whether a folder is that of a member of the probe with this one.
+pub(super) fn is_member_of(probe: &Path, folder: &Path) -> bool {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let (Some(probe), Some(folder)) = (name(probe), name(folder)) else { return false };
+    let rest = folder.strip_prefix(&probe).and_then(|rest| rest.strip_prefix("-m"));
+    rest.is_some_and(|place| !place.is_empty() && place.chars().all(|c| c.is_ascii_digit() || c == '.'))
 }
 
 impl Prober for Members {
@@ -191,17 +201,22 @@ mod tests {
         };
         let evidence = Members { probers }.probe(request).await.unwrap();
         let said = |at: usize| evidence["members"][at].clone();
-        assert_eq!(said(0), json!({"id": "a", "kind": "echo", "evidence": {"said": "hello", "in": "m0"}}));
+        assert_eq!(
+            said(0),
+            json!({"id": "a", "kind": "echo", "evidence": {"said": "hello", "in": "probe-m0"}})
+        );
         assert_eq!(
             said(1)["evidence"]["members"],
             json!([
-                {"id": "one", "kind": "echo", "evidence": {"said": "two", "in": "m1.0"}},
+                {"id": "one", "kind": "echo", "evidence": {"said": "two", "in": "probe-m1.0"}},
                 known,
                 {"id": "no", "kind": "echo", "message": "not now"},
             ])
         );
         assert_eq!(said(2), passed_over);
         assert_eq!((&said(3)["permanent"], said(3).get("evidence")), (&json!(true), None));
+        assert!(is_member_of(Path::new("/probe"), Path::new("/probe-m1.0")));
+        assert!(!is_member_of(Path::new("/probe"), Path::new("/probe-more-p1")));
         assert!(said(4)["message"].as_str().unwrap().contains("a bug in a probe"), "{evidence}");
     }
 }

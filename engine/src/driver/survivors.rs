@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Engine;
 use super::engine::shard_of;
+use super::members::is_member_of;
 use super::message::Message;
 use super::shared::Shared;
 use crate::effect::{Effect, effects};
@@ -66,7 +67,7 @@ fn run_of(folder: &Path) -> Option<RunId> {
 }
 
 fn names(wanted: &[PathBuf], folder: &Path) -> bool {
-    wanted.iter().any(|wanted| wanted.file_name() == folder.file_name())
+    wanted.iter().any(|wanted| wanted.file_name() == folder.file_name() || is_member_of(wanted, folder))
 }
 
 /// The folders of all that the run's durable state wants to be in progress, or to be stopped.

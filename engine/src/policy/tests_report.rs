@@ -57,7 +57,11 @@ mod tests {
                 Fail,
                 "all 2 tests were skipped",
             ),
-            (json!({"problem": "r.xml is no JUnit report"}), Fail, "a report cannot be read: r.xml is no JUnit report"),
+            (
+                json!({"problem": "r.xml is no JUnit report"}),
+                Fail,
+                "a report cannot be read: r.xml is no JUnit report",
+            ),
             (json!({}), Fail, "the evidence counts no tests"),
         ] {
             assert_eq!(judge(&evidence), Judgement::new(verdict, reason), "{evidence}");
