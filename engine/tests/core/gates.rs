@@ -267,7 +267,8 @@ fn l15_each_member_is_judged_by_its_own_policy_and_says_so_in_the_evidence() {
     ] {
         let mut world = judged(json!([gate(how)]));
         let [unit, lint, e2e] = answers;
-        let found = all([answer("unit", unit), answer("lint", lint), answer("e2e", e2e)]);
+        let mut found = all([answer("unit", unit), answer("lint", lint), answer("e2e", e2e)]);
+        found["n"] = json!(2);
         let judged = verdict(&world.probe("a/1/1", "g", 1, found));
         assert_eq!((judged.verdict, judged.reason.as_str()), (expected, reason));
         let said = &evidence(&judged)["members"][1];

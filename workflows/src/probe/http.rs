@@ -33,6 +33,9 @@ struct Spec {
     body: Value,
     #[serde(default)]
     expect: Value,
+    /// The body is JSON, whatever the answer says of it.
+    #[serde(default)]
+    json: bool,
 }
 
 /// Asks URLs.
@@ -84,7 +87,7 @@ async fn probe(client: HttpClient, request: ProbeRequest) -> Result<Value, Probe
         HttpError::Invalid(_) => never(error.to_string()),
         _may_come => not_now(error.to_string()),
     })?;
-    let mut evidence = evidence(&answer);
+    let mut evidence = evidence(&answer, spec.json);
     if !spec.expect.is_null() {
         evidence["expect"] = spec.expect;
     }
@@ -96,8 +99,8 @@ fn text(value: &Value) -> String {
 }
 
 /// JSON is kept as what it says; cookies are somebody's identity, and are not kept.
-fn evidence(answer: &HttpAnswer) -> Value {
-    let is_json = answer.headers.get("content-type").is_some_and(|kind| kind.contains("json"));
+fn evidence(answer: &HttpAnswer, json: bool) -> Value {
+    let is_json = json || answer.headers.get("content-type").is_some_and(|kind| kind.contains("json"));
     let parsed = (is_json && !answer.truncated).then(|| answer.json().ok()).flatten();
     let headers = answer.headers.iter().filter(|(name, _)| *name != "set-cookie");
     let headers: BTreeMap<&String, String> =
