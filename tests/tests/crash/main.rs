@@ -8,6 +8,7 @@ mod agents;
 mod cancel;
 mod every_event;
 mod full_disk;
+mod gates;
 mod kills;
 mod owners;
 mod support;
