@@ -164,6 +164,9 @@ pub struct GateView {
     pub probe_no: u32,
     /// It failed, and the run goes on.
     pub tolerated: bool,
+    /// The gate's own code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// What a run waits for.
@@ -336,6 +339,7 @@ fn step_view(
                 reason: gate.reason.clone(),
                 probe_no: gate.probe_no,
                 tolerated: gate.tolerated,
+                code: step.gates.iter().find(|own| own.id == gate.gate).and_then(|own| own.code.clone()),
             })
             .collect(),
         outputs: facts.artefacts.clone(),

@@ -88,7 +88,12 @@ impl Shown<'_> {
             "ProbeScheduled" => format!("{} #{}", self.text("gate"), self.number("probe_no")),
             "GateEvaluated" => {
                 let word = serde_json::from_value(event["verdict"].clone()).map(verdict).unwrap_or_default();
-                format!("{} {word}: {}", self.text("gate"), cut(self.text("reason"), 100))
+                let warning = match (event["tolerated"].as_bool(), event["code"].as_str()) {
+                    (Some(true), Some(code)) => format!(" (warning {code})"),
+                    (Some(true), None) => " (warning)".to_owned(),
+                    _counts => String::new(),
+                };
+                format!("{} {word}{warning}: {}", self.text("gate"), cut(self.text("reason"), 100))
             }
             "ProbeFailed" => format!("{}: {}", self.text("gate"), cut(self.text("message"), 100)),
             "ReworkRequested" => {

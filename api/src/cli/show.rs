@@ -11,7 +11,7 @@ use super::format::{self, cut, instant, run_style, span, step_mark, took, verdic
 use super::next::next;
 use crate::client::encode;
 use crate::fault::Fault;
-use crate::view::{AwaitView, FailureView, RunView, StepView};
+use crate::view::{AwaitView, FailureView, GateView, RunView, StepView};
 
 pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}", encode(&args.run));
@@ -106,8 +106,11 @@ fn remarks(step: &StepView) -> String {
         parts.push(format!("{} of {} items{failed}", items.ended, items.total));
     }
     if !step.gates.is_empty() {
-        let gates: Vec<String> =
-            step.gates.iter().map(|gate| format!("{} {}", gate.gate, verdict(gate.verdict))).collect();
+        let gates: Vec<String> = step
+            .gates
+            .iter()
+            .map(|gate| format!("{} {}{}", gate.gate, verdict(gate.verdict), warning(gate)))
+            .collect();
         parts.push(gates.join(", "));
     }
     if step.tolerated {
@@ -120,6 +123,15 @@ fn remarks(step: &StepView) -> String {
         parts.push("standby".dimmed().to_string());
     }
     parts.join("  ")
+}
+
+/// A failure that the run goes on with.
+fn warning(gate: &GateView) -> String {
+    match (gate.tolerated, &gate.code) {
+        (false, _) => String::new(),
+        (true, None) => " (warning)".to_owned(),
+        (true, Some(code)) => format!(" (warning {code})"),
+    }
 }
 
 fn waits(view: &RunView, now: Timestamp) -> Vec<String> {

@@ -306,16 +306,20 @@ struct Probes(Arc<Machine>);
 
 impl Prober for Probes {
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        let argv = request.spec["argv"].clone();
+        let text = |at: usize| argv[at].as_str().unwrap_or_default().to_owned();
+        let number = |at: usize| text(at).parse::<u64>().ok();
         let mut probes = self.0.probes.lock().unwrap();
-        let count = probes.entry(format!("{}/{}", request.id, request.gate)).or_default();
+        let count = probes.entry(format!("{}/{}/{}", request.id.attempt, request.gate, text(0))).or_default();
         *count += 1;
-        let passes_at: usize = request.spec["argv"][1].as_str().and_then(|at| at.parse().ok()).unwrap_or(1);
-        let is_fine = *count >= passes_at;
+        let is_fine = *count as u64 >= number(1).unwrap_or(1);
+        let pause = Duration::from_millis(number(2).unwrap_or(0));
         Box::pin(async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             if is_fine {
-                Ok(
-                    json!({"argv": ["probe"], "exit": 0, "output": "", "source": {"argv": ["probe"], "exit": 0}}),
-                )
+                Ok(json!({"argv": argv, "exit": 0, "output": "", "source": {"argv": argv, "exit": 0}}))
             } else {
                 Err(ProbeFailure { message: "the network is down".into(), permanent: false })
             }

@@ -10,6 +10,7 @@ mod bounds;
 mod crash;
 mod faults;
 mod full;
+mod gates;
 mod on_disk;
 mod recovery;
 mod timers;

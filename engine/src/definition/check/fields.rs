@@ -26,8 +26,30 @@ pub(super) fn evidence_fields(probe: &str) -> &'static [&'static str] {
     match probe {
         "expression" => &["value", "source"],
         "command" => &["argv", "exit", "output", "timed_out", "source"],
-        "file" => &["exists", "path", "matches", "files", "glob", "min", "source"],
-        "frontmatter" => &["file", "from", "value", "fields", "order", "pass", "fail", "match", "source"],
+        "file" => {
+            &["exists", "path", "matches", "files", "glob", "min", "in", "unchanged", "fresh_since", "source"]
+        }
+        "frontmatter" => &[
+            "file",
+            "from",
+            "value",
+            "fields",
+            "order",
+            "pass",
+            "fail",
+            "match",
+            "problem",
+            "unchanged",
+            "fresh_since",
+            "source",
+        ],
+        "tests" => &["tests", "failed", "skipped", "failures", "files", "stale", "problem", "source"],
+        "http" => &["status", "headers", "body", "truncated", "expect", "source"],
+        "runs" => &["total", "runs", "source"],
+        "config" => &["exists", "value", "path", "source"],
+        "function" => &["ok", "reason", "output", "source"],
+        "all" | "any" | "not" => &["members"],
+        "at_least" => &["members", "n"],
         "diff" => &[
             "files",
             "lines",
