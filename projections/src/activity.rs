@@ -15,7 +15,7 @@ use everfold_engine::time::Timestamp;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Activity {
     attempts: BTreeMap<StepPath, AttemptId>,
-    probing: BTreeSet<StepPath>,
+    probing: BTreeMap<StepPath, AttemptId>,
     /// Probes that are followed by another one unless they pass: a signal came meanwhile.
     again: BTreeSet<StepPath>,
     stopping: BTreeSet<AttemptId>,
@@ -42,7 +42,7 @@ impl Activity {
             RunEvent::TimerFired(event) => match event.timer.kind {
                 TimerKind::Retry => self.begin(&event.timer.id),
                 TimerKind::Poll => {
-                    self.probing.insert(event.timer.id.path.clone());
+                    self.probing.insert(event.timer.id.path.clone(), event.timer.id.clone());
                 }
                 TimerKind::Wait
                 | TimerKind::Timeout
@@ -66,26 +66,17 @@ impl Activity {
             }
             RunEvent::ProbeScheduled(event) => {
                 self.blocked.remove(&event.id.path);
-                self.probing.insert(event.id.path.clone());
+                self.probing.insert(event.id.path.clone(), event.id.clone());
             }
             RunEvent::GateEvaluated(event) => {
                 let is_over = matches!(event.verdict, Verdict::Pass | Verdict::Skipped);
-                if !self.again.remove(&event.id.path) || is_over {
-                    self.probing.remove(&event.id.path);
-                }
-                if event.verdict == Verdict::Pass {
-                    self.blocked.remove(&event.id.path);
-                }
+                self.probed(&event.id, is_over);
             }
-            RunEvent::ProbeFailed(event) => {
-                if !self.again.remove(&event.id.path) {
-                    self.probing.remove(&event.id.path);
-                }
-            }
+            RunEvent::ProbeFailed(event) => self.probed(&event.id, false),
             RunEvent::SignalTaken(event) => {
                 if let SignalTaker::Gate { id, .. } = &event.by {
                     self.blocked.remove(&id.path);
-                    if !self.probing.insert(id.path.clone()) {
+                    if self.probing.insert(id.path.clone(), id.clone()).is_some() {
                         self.again.insert(id.path.clone());
                     }
                 }
@@ -151,6 +142,13 @@ impl Activity {
         }
     }
 
+    /// A probe ended. One of a round that was reset says nothing of the step now.
+    fn probed(&mut self, id: &AttemptId, is_over: bool) {
+        if self.probing.get(&id.path) == Some(id) && (!self.again.remove(&id.path) || is_over) {
+            self.probing.remove(&id.path);
+        }
+    }
+
     fn begin(&mut self, id: &AttemptId) {
         self.attempts.insert(id.path.clone(), id.clone());
     }
@@ -165,7 +163,7 @@ impl Activity {
     fn close(&mut self, path: &StepPath) {
         let is_part = |other: &StepPath| other == path || (path.item.is_none() && other.step == path.step);
         self.attempts.retain(|other, _| !is_part(other));
-        self.probing.retain(|other| !is_part(other));
+        self.probing.retain(|other, _| !is_part(other));
         self.again.retain(|other| !is_part(other));
         self.asking.retain(|other| !is_part(other));
         self.blocked.retain(|other| !is_part(other));
@@ -196,7 +194,7 @@ impl Activity {
 
     /// The steps that something goes on in, or that people are asked about, in the order of names.
     pub(crate) fn steps(&self) -> Vec<String> {
-        let open = self.attempts.keys().chain(&self.probing).chain(&self.asking).chain(&self.blocked);
+        let open = self.attempts.keys().chain(self.probing.keys()).chain(&self.asking).chain(&self.blocked);
         let names: BTreeSet<&str> = open.map(|path| path.step.as_str()).collect();
         names.into_iter().map(str::to_owned).collect()
     }

@@ -8,7 +8,7 @@ use everfold_engine::decide::{Decision, Loaded, decide};
 use everfold_engine::definition::{NoFiles, OnLost, Vote, parse};
 use everfold_engine::effect::{Effect, effects};
 use everfold_engine::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
-use everfold_engine::event::{UnblockDecision, encode};
+use everfold_engine::event::{RunEvent, UnblockDecision, decode, encode};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{InputId, Position, RunId, Version};
 use everfold_engine::input::{Input, InputKind, Start};
@@ -26,7 +26,8 @@ steps:
     command: work
     retry: { attempts: 2, backoff: 1s..2s }
     gates:
-      - { id: checked, command: check, poll: { every: 5s, max: 2 }, on_fail: { rework: a, max: 1 } }
+      - { id: checked, command: check, wake: [ci], poll: { every: 5s, max: 2 }, on_fail: { rework: a, max: 1 } }
+      - { id: known, expression: 'step.round > 1 ? true : false', policy: \"evidence.value ? 'pass' : 'pending'\", wake: [ci], poll: { every: 5s, max: 2 } }
   - id: b
     needs: [a]
     foreach: { in: '${[1, 2, 3]}', max_in_flight: 2, on_failure: continue }
@@ -113,12 +114,21 @@ impl Lived {
     fn step(&mut self, which: usize, how: u8) {
         let open = effects(&self.state);
         if let Some(effect) = open.get(which % open.len().max(1))
-            && how < 220
+            && how < 200
         {
             return self.happen(effect.clone(), how);
         }
         let user = Actor::User("ada".into());
-        match how % 6 {
+        match how % 9 {
+            6 => self.tell(
+                InputKind::Signal { name: "ci".into(), payload: JsonText::null(), delivery: None },
+                Actor::Hook("ci".into()),
+            ),
+            7 => {
+                let path = "a".parse().unwrap();
+                self.tell(InputKind::Recheck { path, policies: Default::default(), reason: None }, user);
+            }
+            8 => self.late(which),
             0 | 1 => {
                 let asked = self.state.awaited().into_iter().find_map(|awaited| match awaited {
                     Awaited::Approval { id, .. } => Some(id),
@@ -160,6 +170,22 @@ impl Lived {
             4 if how > 250 => self.tell(InputKind::Cancel { reason: None }, user),
             4 => self.tell(InputKind::Pause { reason: None }, user),
             _ => self.tell(InputKind::Resume { reason: None }, user),
+        }
+    }
+
+    /// A probe answers, perhaps of a round that was reset.
+    fn late(&mut self, which: usize) {
+        let asked = self.events.iter().filter_map(|event| {
+            match decode(event.header.kind, event.header.schema, &event.payload).unwrap() {
+                RunEvent::ProbeScheduled(probe) => Some((probe.id, probe.gate, probe.probe_no)),
+                _other => None,
+            }
+        });
+        let asked: Vec<_> = asked.collect();
+        if let Some((id, gate, probe_no)) = asked.get(which % asked.len().max(1)).cloned() {
+            let evidence = JsonText::new(&json!({ "argv": ["check"], "exit": 0, "output": "late" }));
+            let kind = InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms: 1 };
+            self.tell(kind, Actor::Engine);
         }
     }
 

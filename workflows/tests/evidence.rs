@@ -26,6 +26,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use support::{Home, git, in_git, judged, probe_request, repository};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::rustls;
 
 const REPORT: &str = r#"<testsuite tests="2"><testcase classname="a" name="ok"/><testcase classname="a" name="bad"><failure message="1 != 2"/></testcase></testsuite>"#;
 const GOOD: &str = r#"<testsuite><testcase name="ok"/></testsuite>"#;
@@ -212,6 +213,52 @@ async fn redirects_are_followed_without_telling_another_host_who_asks() {
     request.method = "POST".parse().unwrap();
     request.body = Some(b"{}".to_vec());
     assert_eq!(client.send(request).await.unwrap().status, 302);
+}
+
+/// An authority of these tests and a certificate of its for `localhost`; nobody else trusts it.
+const AUTHORITY: &[u8] = include_bytes!("tls/authority.der");
+const CERTIFICATE: &[u8] = include_bytes!("tls/localhost.der");
+const KEY: &[u8] = include_bytes!("tls/localhost.key.der");
+
+/// A server that greets over TLS, as often as it is asked.
+async fn secure_server() -> std::net::SocketAddr {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![CERTIFICATE.into()], KEY.to_vec().try_into().unwrap())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let _asked = stream.read(&mut [0; 4096]).await;
+            stream.write_all(answer("200 OK", "", "hello").as_bytes()).await.unwrap();
+            let _closed = stream.shutdown().await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_certificate_counts_only_by_an_authority_that_is_trusted_and_for_its_names() {
+    let address = secure_server().await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(AUTHORITY.into()).unwrap();
+    let client = HttpClient::trusting(roots);
+    for host in [format!("localhost:{}", address.port()), address.to_string()] {
+        let found = client.send(HttpRequest::get(format!("https://{host}/"))).await.unwrap();
+        assert_eq!((found.status, found.text().as_str()), (200, "hello"));
+    }
+    let elsewhere = format!("https://127.0.0.2:{}/", address.port());
+    assert!(client.send(HttpRequest::get(elsewhere)).await.is_err(), "another name");
+    let stranger = HttpClient::trusting(rustls::RootCertStore::empty());
+    let refused = stranger.send(HttpRequest::get(format!("https://{address}/"))).await.unwrap_err();
+    assert!(matches!(&refused, HttpError::Unreachable { .. }) && !refused.may_have_arrived(), "{refused}");
 }
 
 #[tokio::test]

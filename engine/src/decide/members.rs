@@ -21,7 +21,7 @@ use crate::json::{Value, canonical};
 use crate::policy::{self, Combination, Judgement, Verdict, combine};
 
 /// The kind of a probe that collects the evidence of several.
-pub(crate) const KIND: &str = "members";
+pub const KIND: &str = "members";
 
 /// Findings are cut here: they go into a prompt.
 const FINDINGS_CHARS_MAX: usize = 16 * 1024;

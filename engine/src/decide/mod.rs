@@ -31,7 +31,6 @@ mod signal;
 mod start;
 mod work;
 
-pub(crate) use members::KIND as MEMBERS;
 pub use people::TEXT_BYTES_MAX;
 pub use refusal::Refusal;
 pub use rejudge::rejudge;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+pub use super::members::KIND as MEMBERS;
+
 use super::Loaded;
 use super::scope::RunScope;
 use crate::definition::{GitWorkspace, StepWorkspace, Work, WorkspaceSpec};

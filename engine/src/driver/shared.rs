@@ -123,6 +123,6 @@ impl Shared {
 /// The edge with the prober that asks several others.
 fn with_members(mut edge: Edge) -> Edge {
     let probers = edge.probers.clone();
-    edge.probers.insert(crate::decide::MEMBERS.to_owned(), Arc::new(Members { probers }));
+    edge.probers.insert(crate::decide::plan::MEMBERS.to_owned(), Arc::new(Members { probers }));
     edge
 }
