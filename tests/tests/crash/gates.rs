@@ -68,9 +68,9 @@ steps:
     lab.assert_left_in_order();
 }
 
-#[test]
-fn l18_a_cancel_ends_the_members_that_are_still_asked() {
-    let lab = Lab::with(&format!(
+/// A run whose only gate has two members that wait for the test.
+fn two_members() -> Lab {
+    Lab::with(&format!(
         r#"
 name: p
 steps:
@@ -81,7 +81,23 @@ steps:
           - {{ id: one, command: 'echo one >> "$TRACE"; {UNTIL_GO}' }}
           - {{ id: two, command: 'echo two >> "$TRACE"; {UNTIL_GO}' }}
 "#
-    ));
+    ))
+}
+
+#[test]
+fn l18_members_that_lived_on_end_when_the_run_is_cancelled_after_a_crash() {
+    let lab = two_members();
+    let engine = lab.start(&["run", "./p.yaml"]);
+    await_that("both probes", || (lab.trace().len() == 2).then_some(()));
+    engine.kill().was_killed();
+    lab.run(&["cancel", "@"]).ended_with(0);
+    lab.run(&["resume", "@"]).ended_with(5);
+    lab.assert_left_in_order();
+}
+
+#[test]
+fn l18_a_cancel_ends_the_members_that_are_still_asked() {
+    let lab = two_members();
     let engine = lab.start(&["run", "./p.yaml"]);
     await_that("both probes", || (lab.trace().len() == 2).then_some(()));
     lab.run(&["cancel", "@"]).ended_with(0);
