@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::decide::{Decision, Loaded, decide, plan};
+use everfold_engine::decide::{Decision, Loaded, decide, plan, rejudge};
 use everfold_engine::definition::{Vote, WorkspaceSpec, input, parse};
 use everfold_engine::effect::{Effect, effects};
 use everfold_engine::event::RunEvent;
@@ -21,9 +21,9 @@ use everfold_engine::execution::{
 use everfold_engine::expr::{EvalError, ValueRef};
 use everfold_engine::id::{AttemptId, EffectId, InputId};
 use everfold_engine::input::{Input, InputKind, Start};
-use everfold_engine::json::{Hash, JsonText, Value, canonical};
+use everfold_engine::json::{Hash, JsonText, Payload, Value, canonical};
 use everfold_engine::layout::Layout;
-use everfold_engine::state::{Awaited, RunState, RunStatus};
+use everfold_engine::state::{Awaited, EventMeta, RunState, RunStatus};
 use everfold_engine::time::Timestamp;
 use everfold_workflows::agent::AgentExecutor;
 use everfold_workflows::builtin;
@@ -76,6 +76,7 @@ impl Run {
         self.inputs += 1;
         let id = InputId::derive(&self.inputs.to_string());
         let input = Input { id, at: Timestamp(1_790_000_000_000 + self.inputs), actor: Actor::Engine, kind };
+        let before = self.state.clone();
         loop {
             match decide(&mut self.state, &input, &self.loaded).unwrap() {
                 Decision::Needs(values) => self.load(values),
@@ -86,10 +87,32 @@ impl Run {
                     for (blob, text) in batch.blobs {
                         self.texts.insert(blob.hash, text);
                     }
+                    self.judge_again(before, &input, &batch.events);
                     self.events.extend(batch.events);
                     return;
                 }
             }
+        }
+    }
+
+    /// Every verdict is given again on its evidence.
+    fn judge_again(&mut self, mut state: RunState, input: &Input, events: &[RunEvent]) {
+        let meta = EventMeta { at: input.at, actor: input.actor.clone(), input: input.id };
+        for event in events {
+            if let RunEvent::GateEvaluated(verdict) = event {
+                let evidence = match &verdict.evidence {
+                    Payload::Inline(text) => text.value(),
+                    Payload::Blob(blob) => self.texts[&blob.hash].value(),
+                };
+                let judged = loop {
+                    match rejudge(&state, &self.loaded, input.at, verdict, &evidence, None) {
+                        Err(EvalError::Needs(values)) => self.load(values),
+                        judged => break judged.unwrap().unwrap(),
+                    }
+                };
+                assert_eq!((judged.verdict, &judged.reason), (verdict.verdict, &verdict.reason));
+            }
+            state.apply(event, &meta);
         }
     }
 

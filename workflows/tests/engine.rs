@@ -81,7 +81,10 @@ async fn found<T: Send + 'static>(
 }
 
 async fn ended(engine: &Engine, run: RunId) -> RunStatus {
-    found(engine, run, "the end", |state| state.is_ended().then(|| state.status())).await
+    let status = found(engine, run, "the end", |state| state.is_ended().then(|| state.status())).await;
+    let replayed = engine.replay(run).await.unwrap();
+    assert_eq!(replayed.differences, [], "every decision and every verdict would be the same again");
+    status
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
