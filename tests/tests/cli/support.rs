@@ -33,6 +33,14 @@ pub(crate) struct Scratch {
     folder: TempDir,
 }
 
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.assert_replays();
+        }
+    }
+}
+
 impl Scratch {
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
@@ -63,6 +71,23 @@ impl Scratch {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Every decision and every verdict of every run would be the same again, where the store can be read.
+    fn assert_replays(&self) {
+        if !self.data().exists() {
+            return;
+        }
+        let runs = self.run(&["runs", "--json"]);
+        if runs.code != 0 {
+            return;
+        }
+        for run in runs.json()["items"].as_array().into_iter().flatten() {
+            let replayed = self.run(&["replay", run["id"].as_str().unwrap(), "--json"]);
+            if matches!(replayed.code, 0 | 1) {
+                assert_eq!(replayed.json()["differences"], serde_json::json!([]), "{run}");
+            }
+        }
     }
 
     /// Runs the program to its end.
