@@ -9,7 +9,7 @@ use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{AttemptId, RunId, StepPath, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::policy::Verdict;
-use everfold_engine::state::{Awaited, Kept, RunState, RunStatus, Stage, StepState, StepStatus};
+use everfold_engine::state::{Awaited, Kept, RunState, RunStatus, Stage, StepState, StepStatus, Unit};
 use everfold_engine::time::Timestamp;
 use everfold_engine::trace::Workspace;
 use everfold_projections::Task;
@@ -134,6 +134,10 @@ pub struct StepView {
     pub tolerated: bool,
     /// The newest line of its output, while it runs.
     pub line: Option<String>,
+    /// What its work said for readers.
+    pub note: Option<String>,
+    /// The code that its work gave its end.
+    pub code: Option<String>,
 }
 
 /// The items of a `foreach`.
@@ -147,8 +151,10 @@ pub struct ItemsView {
     pub ended: usize,
     /// How many of those failed.
     pub failed: u32,
-    /// How many wait for a person.
+    /// How many wait for a person to decide how they go on.
     pub blocked: u32,
+    /// How many wait for votes or answers.
+    pub asking: u32,
 }
 
 /// What a gate last said.
@@ -187,8 +193,37 @@ pub enum AwaitView {
         roles: Vec<String>,
         /// Approvals needed.
         quorum: u32,
+        /// Changes may be asked for.
+        changes: bool,
+        /// The value that may be replaced, as it stands; null where there is none.
+        value: Value,
         /// Who said what.
         votes: BTreeMap<String, String>,
+        /// Until when; `None`: for ever.
+        expires_at: Option<Timestamp>,
+    },
+    /// An answer.
+    Question {
+        /// The task's id.
+        task: String,
+        /// The step.
+        step: String,
+        /// What is asked, in one line.
+        title: String,
+        /// What is asked, in full.
+        text: Value,
+        /// What may be chosen.
+        options: Vec<String>,
+        /// Parts that are answered one by one: `[{id, text, options}]`.
+        items: Value,
+        /// Who may answer; empty: anyone.
+        roles: Vec<String>,
+        /// The parts of an answer that were saved.
+        draft: Value,
+        /// Who saved the newest of them.
+        saved_by: Option<String>,
+        /// Until when; `None`: for ever.
+        expires_at: Option<Timestamp>,
     },
     /// A decision on a blocked step.
     Unblock {
@@ -216,6 +251,11 @@ pub fn small(kept: &Kept) -> Value {
     match kept {
         Kept::Null => Value::Null,
         Kept::Whole(text) => text.value(),
+        Kept::Map { known, name, apart } => {
+            let mut whole = known.value();
+            whole[name] = small(apart);
+            whole
+        }
         Kept::Ref(reference) => json!({
             "large": { "version": reference.version, "hash": reference.hash, "size_bytes": reference.size_bytes },
         }),
@@ -329,6 +369,7 @@ fn step_view(
             ended: items.ended(),
             failed: items.failed,
             blocked: items.blocked,
+            asking: items.asking,
         }),
         gates: facts
             .gates
@@ -349,6 +390,8 @@ fn step_view(
             .or(facts.unit.failure.as_ref())
             .map(|failure| failure_view(failure, Some(&path), state)),
         tolerated,
+        note: facts.unit.note.clone(),
+        code: facts.unit.code.clone(),
         line: newest.filter(|_| status == StepStatus::Running || status == StepStatus::Scheduled),
     }
 }
@@ -374,6 +417,7 @@ pub fn is_in_workspace(step: &everfold_engine::definition::Step) -> bool {
 fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> AwaitView {
     match awaited {
         Awaited::Approval { id, roles } => approval_view(run, state, id, roles),
+        Awaited::Question { id, roles } => question_view(run, state, id, roles),
         Awaited::Unblock { path, reason } => AwaitView::Unblock {
             step: path.to_string(),
             reason: reason.clone(),
@@ -385,13 +429,16 @@ fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> AwaitView {
 }
 
 fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String]) -> AwaitView {
-    let approval = state.step(&id.path.step).and_then(|(_, facts)| facts.approval.as_ref());
+    let approval = state.asking_unit(id).and_then(Unit::approval);
     let vote = |vote: &everfold_engine::definition::Vote| {
         serde_json::to_value(vote).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
     };
     AwaitView::Approval {
-        task: Task::id_of(run, &id.path, id.round, false),
+        task: Task::id_of(run, id, false),
         step: id.path.to_string(),
+        expires_at: state.expires_at(id),
+        changes: approval.is_some_and(|approval| approval.terms.changes),
+        value: approval.map_or(Value::Null, |approval| small(approval.value())),
         title: approval.map(|approval| approval.title.clone()).unwrap_or_default(),
         show: approval.map_or(Value::Null, |approval| small(&approval.show)),
         roles: roles.to_vec(),
@@ -399,6 +446,24 @@ fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
         votes: approval
             .map(|approval| approval.votes.iter().map(|(by, cast)| (by.clone(), vote(&cast.vote))).collect())
             .unwrap_or_default(),
+    }
+}
+
+fn question_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String]) -> AwaitView {
+    let question = state.asking_unit(id).and_then(Unit::question);
+    let terms = question.map(|question| &question.terms);
+    let items = terms.and_then(|terms| terms.items.as_ref());
+    AwaitView::Question {
+        task: Task::id_of(run, id, false),
+        step: id.path.to_string(),
+        title: question.map(|question| question.title.clone()).unwrap_or_default(),
+        text: question.map_or(Value::Null, |question| small(&question.text)),
+        options: terms.map(|terms| terms.options.clone()).unwrap_or_default(),
+        items: items.map_or(Value::Null, everfold_engine::json::JsonText::value),
+        roles: roles.to_vec(),
+        draft: question.map_or(Value::Null, |question| small(&question.draft)),
+        saved_by: question.and_then(|question| question.saved.as_ref()).map(|(by, _)| by.clone()),
+        expires_at: state.expires_at(id),
     }
 }
 

@@ -202,6 +202,41 @@ async fn l19_a_decision_is_taken_once_and_another_is_refused() {
     assert_eq!(replay["differences"], json!([]), "{replay}");
 }
 
+#[tokio::test]
+async fn l21_a_question_is_answered_in_parts_and_refusals_name_what_is_wrong() {
+    let api = Api::new();
+    let definition = "name: q\nsteps:\n  - id: ask\n    question: { title: Which?, options: [a, b] }\noutput: ${steps.ask.output.choice}\n";
+    let (status, run) = api.post("/api/v1/runs", json!({ "definition": definition })).await;
+    assert_eq!(status, 201, "{run}");
+    let run = run["id"].as_str().unwrap().to_owned();
+    api.until(&run, "waiting").await;
+    let task = api.get("/api/v1/inbox").await.1["items"][0].clone();
+    assert_eq!((&task["kind"], &task["terms"]["options"]), (&"question".into(), &json!(["a", "b"])));
+    let path = format!("/api/v1/inbox/{}", task["id"].as_str().unwrap());
+    for (body, wanted, code) in [
+        (json!({}), 422, "EF0211"),
+        (json!({"decision": "approve", "answers": {}}), 422, "EF0211"),
+        (json!({"decision": "aprove"}), 422, "EF0211"),
+        (json!({"answers": {"choice": "a"}, "comment": "so"}), 422, "EF0211"),
+        (json!({"answer": {"choice": "a"}}), 422, "EF0211"),
+        (json!({"decision": "approve"}), 409, "EF0311"),
+        (json!({"answers": {"choice": "c"}}), 422, "EF0220"),
+        (json!({"answers": {"colour": "red"}}), 422, "EF0220"),
+        (json!({"answers": "a"}), 422, "EF0220"),
+    ] {
+        let (status, problem) = api.post(&path, body.clone()).await;
+        assert_eq!((status, problem["code"].as_str()), (wanted, Some(code)), "{body}: {problem}");
+        assert!(!problem["detail"].as_str().unwrap_or_default().is_empty(), "{problem}");
+    }
+    let (status, saved) = api.post(&path, json!({"answers": {"text": "so far"}, "save": true})).await;
+    assert_eq!((status, &saved["awaits"][0]["draft"]["text"]), (200, &"so far".into()));
+    assert_eq!(api.get("/api/v1/inbox").await.1["items"][0]["draft"], json!({"text": "so far"}));
+    assert_eq!(api.post(&path, json!({"answers": {"choice": "b"}})).await.0, 200);
+    assert_eq!(api.until(&run, "succeeded").await["output"], "b");
+    let (_, audit) = api.get(&format!("/api/v1/runs/{run}/audit")).await;
+    assert_eq!(audit["items"][0]["kind"], "answer", "{audit}");
+}
+
 /// The versions of a stream up to its end, or so many of them.
 async fn versions(response: Response<Body>, most: usize) -> Vec<u64> {
     let (mut body, mut text, mut seen) = (response.into_body(), String::new(), Vec::new());

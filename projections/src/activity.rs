@@ -44,10 +44,12 @@ impl Activity {
                 TimerKind::Poll => {
                     self.probing.insert(event.timer.id.path.clone(), event.timer.id.clone());
                 }
+                TimerKind::Expiry => {
+                    self.asking.remove(&event.timer.id.path);
+                }
                 TimerKind::Wait
                 | TimerKind::Timeout
                 | TimerKind::Deadline
-                | TimerKind::Expiry
                 | TimerKind::Reminder
                 | TimerKind::Signal => {}
             },
@@ -93,12 +95,16 @@ impl Activity {
             }
             RunEvent::ReworkRequested(event) => self.reset(&event.reset),
             RunEvent::ApprovalRequested(event) => {
+                // Asked again, it is an attempt that nothing executes.
+                self.attempts.remove(&event.id.path);
                 self.asking.insert(event.id.path.clone());
             }
             RunEvent::ApprovalDecided(event) => {
                 self.asking.remove(&event.id.path);
             }
             RunEvent::QuestionAsked(event) => {
+                // Asked again, it is an attempt that nothing executes.
+                self.attempts.remove(&event.id.path);
                 self.asking.insert(event.id.path.clone());
             }
             RunEvent::QuestionAnswered(event) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use everfold_engine::event::{RunEvent, UnblockDecision};
+use everfold_engine::event::{Comment, RunEvent, TimerKind, UnblockDecision};
 use everfold_engine::id::{Position, Round, RunId, Version};
 use everfold_engine::json::{Hash, Payload};
 use everfold_engine::policy::Verdict;
@@ -63,6 +63,22 @@ pub enum DecisionKind {
         vote: &'static str,
         /// With which words.
         comment: Option<String>,
+        /// Remarks on what was shown.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        comments: Vec<Comment>,
+        /// What was put in the place of the shown value.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        edited: Option<Payload>,
+    },
+    /// Someone answered a question.
+    Answer {
+        /// `{choice, text, items, by}`.
+        answer: Payload,
+    },
+    /// Nobody decided or answered in time.
+    Expiry {
+        /// Until when there was time.
+        due: Timestamp,
     },
     /// The votes sufficed.
     Approval {
@@ -125,7 +141,7 @@ impl Audit {
 
 impl Projection for Audit {
     const NAME: &'static str = "audit";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
 
     fn apply(&mut self, fact: &Fact<'_>) {
         if fact.is_copied() {
@@ -166,7 +182,22 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
         RunEvent::VoteCast(event) => (
             event.id.path.to_string(),
             Some(event.id.round),
-            DecisionKind::Vote { vote: vote_word(event.vote), comment: event.comment.clone() },
+            DecisionKind::Vote {
+                vote: vote_word(event.vote),
+                comment: event.comment.clone(),
+                comments: event.comments.clone(),
+                edited: event.edited.clone(),
+            },
+        ),
+        RunEvent::QuestionAnswered(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Answer { answer: event.answer.clone() },
+        ),
+        RunEvent::TimerFired(event) if event.timer.kind == TimerKind::Expiry => (
+            event.timer.id.path.to_string(),
+            Some(event.timer.id.round),
+            DecisionKind::Expiry { due: event.due },
         ),
         RunEvent::ApprovalDecided(event) => (
             event.id.path.to_string(),

@@ -1,78 +1,21 @@
-//! What people are asked: open approvals and blocked steps.
+//! What people are asked: open approvals and questions, and blocked steps.
 
 use std::collections::BTreeMap;
 
-use everfold_engine::event::{ApprovalTerms, BlockReason, RunEvent, SignalTaker};
-use everfold_engine::id::{AttemptId, Position, Round, RunId, StepPath};
-use everfold_engine::json::Payload;
-use everfold_engine::time::Timestamp;
-use serde::Serialize;
+use everfold_engine::event::{RunEvent, SignalTaker, TimerKind};
+use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath};
+use everfold_engine::json::{Hash, Payload, Value};
 
+use crate::task::{Remark, Task, TaskKind};
 use crate::{Fact, Projection};
-
-/// One thing that a person is to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Task {
-    /// Names it; safe in a URL.
-    pub id: String,
-    /// The run.
-    pub run: RunId,
-    /// The run's short id.
-    pub short_id: String,
-    /// The run's pipeline.
-    pub pipeline: String,
-    /// The run's title.
-    pub run_title: Option<String>,
-    /// The step, or an item of it.
-    pub step: String,
-    /// The round.
-    pub round: Round,
-    /// What is to be done.
-    #[serde(flatten)]
-    pub kind: TaskKind,
-    /// Since when.
-    pub since: Timestamp,
-    /// The place of the event that asked; the order of the list.
-    pub position: Position,
-}
-
-/// What a person is to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum TaskKind {
-    /// Vote.
-    Approval {
-        /// What is asked.
-        title: String,
-        /// What is shown.
-        show: Payload,
-        /// Who may vote, and what decides.
-        terms: ApprovalTerms,
-        /// The votes so far, newest of each person.
-        votes: BTreeMap<String, String>,
-    },
-    /// Decide on a blocked step.
-    Blocked {
-        /// What happened.
-        message: String,
-        /// Why it is blocked.
-        reason: BlockReason,
-    },
-}
-
-impl Task {
-    /// The id of a question: `SHORT_ID:STEP[.ITEM]:ROUND`, with `:blocked` behind it for a blocked step.
-    #[must_use]
-    pub fn id_of(run: RunId, path: &StepPath, round: Round, blocked: bool) -> String {
-        format!("{}:{path}:{round}{}", run.short(), if blocked { ":blocked" } else { "" })
-    }
-}
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Known {
     pipeline: String,
     title: Option<String>,
     tasks: BTreeMap<(StepPath, bool), Task>,
+    /// The newest text of each kept file, by path.
+    files: BTreeMap<String, Hash>,
 }
 
 /// The read model `inbox`.
@@ -87,33 +30,41 @@ impl Inbox {
     pub fn list(&self, role: Option<&str>) -> Vec<&Task> {
         let mut tasks: Vec<&Task> = self.runs.values().flat_map(|run| run.tasks.values()).collect();
         if let Some(role) = role {
-            tasks.retain(|task| match &task.kind {
-                TaskKind::Approval { terms, .. } => {
-                    terms.roles.is_empty() || terms.roles.iter().any(|wanted| wanted == role)
-                }
-                TaskKind::Blocked { .. } => true,
-            });
+            tasks.retain(|task| task.is_for(role));
         }
         tasks.sort_by_key(|task| (task.position, task.id.clone()));
         tasks
     }
 
-    fn ask(&mut self, fact: &Fact<'_>, path: &StepPath, round: Round, kind: TaskKind) {
+    fn ask(&mut self, fact: &Fact<'_>, id: &AttemptId, kind: TaskKind) {
         let Some(run) = self.runs.get_mut(&fact.run) else { return };
         let blocked = matches!(kind, TaskKind::Blocked { .. });
         let task = Task {
-            id: Task::id_of(fact.run, path, round, blocked),
+            id: Task::id_of(fact.run, id, blocked),
             run: fact.run,
             short_id: fact.run.short(),
             pipeline: run.pipeline.clone(),
             run_title: run.title.clone(),
-            step: path.to_string(),
-            round,
+            step: id.path.to_string(),
+            round: id.round,
+            attempt: id.attempt,
             kind,
             since: fact.envelope.header.recorded_at,
+            expires_at: None,
+            reminded: 0,
             position: fact.envelope.position,
         };
-        run.tasks.insert((path.clone(), blocked), task);
+        run.tasks.insert((id.path.clone(), blocked), task);
+    }
+
+    /// The open approval or question of an attempt.
+    fn asked(&mut self, run: RunId, id: &AttemptId) -> Option<&mut Task> {
+        let task = self.runs.get_mut(&run)?.tasks.get_mut(&(id.path.clone(), false))?;
+        (task.round == id.round && task.attempt == id.attempt).then_some(task)
+    }
+
+    fn answered(&mut self, run: RunId, id: &AttemptId) {
+        self.withdraw(run, |path, blocked| *path == id.path && !blocked);
     }
 
     fn withdraw(&mut self, run: RunId, gone: impl Fn(&StepPath, bool) -> bool) {
@@ -122,17 +73,40 @@ impl Inbox {
         }
     }
 
-    fn voted(&mut self, run: RunId, id: &AttemptId, voter: String, vote: String) {
-        let task = self.runs.get_mut(&run).and_then(|run| run.tasks.get_mut(&(id.path.clone(), false)));
-        if let Some(Task { kind: TaskKind::Approval { votes, .. }, .. }) = task {
-            votes.insert(voter, vote);
+    fn voted(&mut self, run: RunId, voter: &str, event: &everfold_engine::event::VoteCast) {
+        let Some(Task { kind: TaskKind::Approval { votes, comments, value, .. }, .. }) =
+            self.asked(run, &event.id)
+        else {
+            return;
+        };
+        votes.insert(voter.to_owned(), vote_word(event.vote).to_owned());
+        comments.retain(|remark| remark.by != voter);
+        let whole = event.comment.iter().map(|text| everfold_engine::event::Comment {
+            on: None,
+            shown: None,
+            line: None,
+            quote: None,
+            text: text.clone(),
+        });
+        let said = whole.chain(event.comments.iter().cloned());
+        comments.extend(said.map(|comment| Remark { by: voter.to_owned(), comment }));
+        if let Some(edited) = &event.edited {
+            *value = Some(edited.clone());
         }
     }
 }
 
+/// The kept files among what is shown.
+fn shown(files: &BTreeMap<String, Hash>, show: &Payload) -> BTreeMap<String, Hash> {
+    let Payload::Inline(show) = show else { return BTreeMap::new() };
+    let show = show.value();
+    let paths = show.as_array().into_iter().flatten().filter_map(Value::as_str);
+    paths.filter_map(|path| Some((path.to_owned(), *files.get(path)?))).collect()
+}
+
 impl Projection for Inbox {
     const NAME: &'static str = "inbox";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
 
     fn apply(&mut self, fact: &Fact<'_>) {
         let run = fact.run;
@@ -146,24 +120,70 @@ impl Projection for Inbox {
                 self.runs.insert(run, known);
             }
             RunEvent::ApprovalRequested(event) => {
+                let files = self.runs.get(&run).map(|known| shown(&known.files, &event.show));
                 let kind = TaskKind::Approval {
                     title: event.title.clone(),
                     show: event.show.clone(),
+                    shown: files.unwrap_or_default(),
+                    value: event.edit.clone(),
                     terms: event.terms.clone(),
                     votes: BTreeMap::new(),
+                    comments: Vec::new(),
                 };
-                self.ask(fact, &event.id.path, event.id.round, kind);
+                self.ask(fact, &event.id, kind);
             }
             RunEvent::VoteCast(event) => {
-                let voter = fact.envelope.header.actor.to_string();
-                self.voted(run, &event.id, voter, vote_word(event.vote).to_owned());
+                self.voted(run, &fact.envelope.header.actor.to_string(), event);
             }
-            RunEvent::ApprovalDecided(event) => {
-                self.withdraw(run, |path, blocked| *path == event.id.path && !blocked);
+            RunEvent::ApprovalDecided(event) => self.answered(run, &event.id),
+            RunEvent::QuestionAsked(event) => {
+                let kind = TaskKind::Question {
+                    title: event.title.clone(),
+                    text: event.text.clone(),
+                    terms: event.terms.clone(),
+                    draft: None,
+                    saved_by: None,
+                };
+                self.ask(fact, &event.id, kind);
+            }
+            RunEvent::AnswerSaved(event) => {
+                let by = fact.envelope.header.actor.to_string();
+                if let Some(Task { kind: TaskKind::Question { draft, saved_by, .. }, .. }) =
+                    self.asked(run, &event.id)
+                {
+                    *draft = Some(event.answer.clone());
+                    *saved_by = Some(by);
+                }
+            }
+            RunEvent::QuestionAnswered(event) => self.answered(run, &event.id),
+            RunEvent::TimerSet(event) if event.timer.kind == TimerKind::Expiry => {
+                if let Some(task) = self.asked(run, &event.timer.id) {
+                    task.expires_at = Some(event.at);
+                }
+            }
+            RunEvent::TimerFired(event) if event.timer.kind == TimerKind::Expiry => {
+                self.answered(run, &event.timer.id);
+            }
+            RunEvent::TimerFired(event) if event.timer.kind == TimerKind::Reminder => {
+                if let Some(task) = self.asked(run, &event.timer.id) {
+                    task.reminded += 1;
+                }
+            }
+            RunEvent::AttemptSucceeded(event) => {
+                if let Some(known) = self.runs.get_mut(&run) {
+                    let files = event.artefacts.iter();
+                    known.files.extend(files.map(|file| (file.path.clone(), file.blob.hash)));
+                }
+            }
+            // The next attempt of a blocked one begins.
+            RunEvent::RetryScheduled(event) => {
+                self.withdraw(run, |path, _| *path == event.id.path);
             }
             RunEvent::StepBlocked(event) => {
+                self.withdraw(run, |path, _| *path == event.path);
                 let kind = TaskKind::Blocked { message: event.message.clone(), reason: event.reason.clone() };
-                self.ask(fact, &event.path, event.round, kind);
+                let id = AttemptId { path: event.path.clone(), round: event.round, attempt: Attempt::FIRST };
+                self.ask(fact, &id, kind);
             }
             RunEvent::RunUnblocked(event) => {
                 self.withdraw(run, |path, blocked| *path == event.unblocked.path && blocked);

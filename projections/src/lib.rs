@@ -16,11 +16,13 @@ mod inbox;
 mod models;
 mod projection;
 mod runs;
+mod task;
 
 pub use attempts::{AttemptEnd, AttemptRow, Attempts};
 pub use audit::{Audit, Decision, DecisionKind};
 pub use current::{CurrentModels, RunDirectory};
-pub use inbox::{Inbox, Task, TaskKind};
+pub use inbox::Inbox;
 pub use models::{Models, Unreadable};
 pub use projection::{Fact, Projection};
 pub use runs::{RunFilter, RunPage, RunRow, RunRows};
+pub use task::{NoTaskName, Remark, Task, TaskKind, TaskName};

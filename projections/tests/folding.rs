@@ -10,12 +10,12 @@ use everfold_engine::effect::{Effect, effects};
 use everfold_engine::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
 use everfold_engine::event::{RunEvent, UnblockDecision, decode, encode};
 use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::{InputId, Position, RunId, Version};
+use everfold_engine::id::{Attempt, AttemptId, InputId, Position, RunId, Version};
 use everfold_engine::input::{Input, InputKind, Start};
 use everfold_engine::json::{Hash, JsonText};
 use everfold_engine::state::{Awaited, RunState, RunStatus};
 use everfold_engine::time::Timestamp;
-use everfold_projections::{Models, RunFilter, TaskKind};
+use everfold_projections::{Models, RunFilter, Task};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -36,6 +36,7 @@ steps:
   - id: c
     needs: [a]
     approval: { title: Right?, on_reject: { rework: a } }
+    on_fail: block
   - id: d
     needs: [b, c]
     command: last
@@ -52,7 +53,15 @@ struct Lived {
 
 impl Lived {
     fn begin() -> Self {
-        let definition = Arc::new(parse(PIPELINE, "everything.yaml", &NoFiles).unwrap().definition);
+        let parsed = parse(PIPELINE, "everything.yaml", &NoFiles).unwrap().definition;
+        let mut document = serde_json::to_value(parsed).unwrap();
+        let question = json!({"title": "Which?", "expires": "5m", "remind": "1m"});
+        document["steps"].as_array_mut().unwrap().extend([
+            json!({"id": "q", "needs": ["a"], "on_fail": [{"to": "block"}], "work": {"question": question}}),
+            json!({"id": "qs", "needs": ["a"], "foreach": {"items": "${['x', 'y']}", "on_failure": "continue"},
+                   "on_fail": [{"to": {"rework": "qs"}}], "work": {"question": question}}),
+        ]);
+        let definition = Arc::new(serde_json::from_value(document).unwrap());
         let run: RunId = "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap();
         let mut lived = Self {
             run,
@@ -131,10 +140,18 @@ impl Lived {
             8 => self.late(which),
             0 | 1 => {
                 let asked = self.state.awaited().into_iter().find_map(|awaited| match awaited {
-                    Awaited::Approval { id, .. } => Some(id),
+                    Awaited::Approval { id, .. } => Some((id, false)),
+                    Awaited::Question { id, .. } => Some((id, true)),
                     _other => None,
                 });
-                if let Some(id) = asked {
+                if let Some((id, true)) = asked {
+                    let answer = JsonText::new(&json!({"text": "that one"}));
+                    let kind = match how % 4 {
+                        0 => InputKind::SaveAnswer { id, answer, roles: Vec::new() },
+                        _ => InputKind::Answer { id, answer, roles: Vec::new() },
+                    };
+                    self.tell(kind, user);
+                } else if let Some((id, false)) = asked {
                     let vote = if how.is_multiple_of(2) { Vote::Approve } else { Vote::Reject };
                     self.tell(
                         InputKind::Vote {
@@ -202,6 +219,7 @@ impl Lived {
                     0 => Err(Failure::new(FailureKind::Exit, "exit 1")),
                     _ => Ok(JsonText::new(&json!({ "exit_code": 0, "stdout": "" }))),
                 };
+                let ask = (how % 9 == 1).then(|| JsonText::new(&json!({"text": "which one?"})));
                 InputKind::AttemptFinished {
                     id,
                     result,
@@ -209,7 +227,7 @@ impl Lived {
                     artefacts: Vec::new(),
                     ended_at: Timestamp(self.now),
                     told: Default::default(),
-                    ask: None,
+                    ask,
                 }
             }
             Effect::Probe { id, gate, probe_no } if how.is_multiple_of(7) => InputKind::ProbeFailed {
@@ -260,12 +278,23 @@ proptest! {
             prop_assert_eq!(row.status, lived.state.status(), "after {:?}", trace);
             prop_assert_eq!(row.version, lived.state.version());
             let awaited = lived.state.awaited();
-            let approvals = awaited.iter().filter(|it| matches!(it, Awaited::Approval { .. })).count();
-            let blocked = awaited.iter().filter(|it| matches!(it, Awaited::Unblock { .. })).count();
-            let tasks = models.inbox.list(None);
-            let asked = tasks.iter().filter(|task| matches!(task.kind, TaskKind::Approval { .. })).count();
-            prop_assert_eq!(asked, approvals, "after {:?}", trace);
-            prop_assert_eq!(tasks.len() - asked, blocked, "after {:?}", trace);
+            let open = |id: &AttemptId, is_blocked| Task::id_of(lived.run, id, is_blocked);
+            let mut wanted: Vec<String> = Vec::new();
+            for it in &awaited {
+                match it {
+                    Awaited::Approval { id, .. } | Awaited::Question { id, .. } => wanted.push(open(id, false)),
+                    Awaited::Unblock { path, .. } => {
+                        let round = lived.state.attempt_of(path).unwrap().round;
+                        let id = AttemptId { path: path.clone(), round, attempt: Attempt::FIRST };
+                        wanted.push(open(&id, true));
+                    }
+                    Awaited::Timer { .. } | Awaited::Resume => {}
+                }
+            }
+            wanted.sort();
+            let mut asked: Vec<String> = models.inbox.list(None).iter().map(|task| task.id.clone()).collect();
+            asked.sort();
+            prop_assert_eq!(asked, wanted, "after {:?}", trace);
         }
     }
 

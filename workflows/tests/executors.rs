@@ -408,9 +408,24 @@ async fn what_is_not_carried_yet_is_refused() {
         let end = executor.start(home.request(spec), nobody()).await;
         assert_eq!(failure(&end).kind, FailureKind::Validation);
     }
-    let script = r#"echo '{"everfold": {"ask": {"text": "which?"}}}' > $EVERFOLD_OUTPUT"#;
+}
+
+#[tokio::test]
+async fn l22_a_process_that_asks_ends_without_an_output_and_its_files_are_not_kept() {
+    let home = Home::new();
+    let executor = CommandExecutor::new(home.processes());
+    let script = r#"echo '{"n": 1, "everfold": {"ask": {"text": "which?"}, "note": "half-way", "labels": {"pr": 1}}}' > $EVERFOLD_OUTPUT"#;
+    let request = home.shell(script);
+    let end = executor.start(request.clone(), nobody()).await;
+    assert_eq!(end.ask, Some(json!({"text": "which?"})));
+    assert_eq!(output(&end), &Value::Null);
+    assert_eq!((end.told.note.as_deref(), end.told.labels["pr"].as_str()), (Some("half-way"), "1"));
+    let again = executor.reattach(request, nobody()).await;
+    assert_eq!((again.ask, again.told), (end.ask, end.told), "reported alike after a restart");
+    let script = r#"echo '{"everfold": {"ask": {"text": "which?"}}}' > $EVERFOLD_OUTPUT; exit 3"#;
+    let home = Home::new();
     let end = CommandExecutor::new(home.processes()).start(home.shell(script), nobody()).await;
-    assert!(failure(&end).message.contains("everfold.ask"));
+    assert_eq!((failure(&end).kind, end.ask.is_none()), (FailureKind::Exit, true), "a failure asks nobody");
 }
 
 #[tokio::test]

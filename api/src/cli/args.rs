@@ -67,6 +67,10 @@ pub(crate) enum Verb {
     Approve(DecideArgs),
     /// Say no to an approval
     Reject(DecideArgs),
+    /// Say what must change before you approve
+    Changes(DecideArgs),
+    /// Answer a question
+    Answer(AnswerArgs),
     /// Decide on a blocked step
     Unblock(UnblockArgs),
     /// Judge all gates of a step again on the same artefacts
@@ -239,6 +243,31 @@ pub(crate) struct DecideArgs {
     /// A comment
     #[arg(short, long = "message", value_name = "TEXT")]
     pub(crate) message: Option<String>,
+    /// A remark on a file that is shown, or on a line of it
+    #[arg(long = "remark", value_name = "PATH[:LINE]=TEXT")]
+    pub(crate) remarks: Vec<String>,
+    /// With `approve`: what takes the place of the value that may be edited, as JSON, or as text where that is none
+    #[arg(long, value_name = "JSON")]
+    pub(crate) value: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// The task's id, as `inbox` lists it; or a run with one open question
+    #[arg(value_name = "TASK", value_parser = name())]
+    pub(crate) task: String,
+    /// The answer; one of the options where it is one
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// One of the options
+    #[arg(long, value_name = "OPTION")]
+    pub(crate) choice: Option<String>,
+    /// The answer to one item; once for each
+    #[arg(long = "item", value_name = "ID=TEXT")]
+    pub(crate) items: Vec<String>,
+    /// Keep this part of the answer; the question stays open
+    #[arg(long)]
+    pub(crate) save: bool,
 }
 
 #[derive(Debug, Args)]

@@ -105,6 +105,9 @@ impl Shown<'_> {
             "ApprovalRequested" => cut(self.text("title"), 100),
             "VoteCast" => said(self.text("vote"), event["comment"].as_str()),
             "ApprovalDecided" => said(self.text("decision"), event["comment"].as_str()),
+            "QuestionAsked" => cut(self.text("title"), 100),
+            "AnswerSaved" | "QuestionAnswered" => answer(&event["answer"]),
+            "AttemptAsked" => cut(event["ask"]["text"].as_str().unwrap_or_default(), 100),
             "TimerSet" => {
                 format!("{} at {}", event["timer"]["kind"].as_str().unwrap_or_default(), self.text("at"))
             }
@@ -148,6 +151,16 @@ fn path(path: &Value) -> String {
 
 fn said(word: &str, comment: Option<&str>) -> String {
     comment.map_or_else(|| word.to_owned(), |comment| format!("{word}: {}", cut(comment, 100)))
+}
+
+/// What was answered, in one line.
+fn answer(answer: &Value) -> String {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let items = answer["items"].as_object().into_iter().flatten();
+    let items = items.map(|(id, value)| format!("{id}={}", text(value).unwrap_or_else(|| value.to_string())));
+    let parts: Vec<String> =
+        text(&answer["choice"]).into_iter().chain(text(&answer["text"])).chain(items).collect();
+    cut(&parts.join("; "), 100)
 }
 
 fn work(work: &Value) -> String {

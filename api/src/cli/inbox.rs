@@ -1,16 +1,17 @@
-//! `inbox`, `approve`, `reject`.
+//! `inbox`, `approve`, `reject`, `changes`, `answer`.
 
 use everfold_engine::clock;
 use everfold_engine::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::args::{DecideArgs, InboxArgs};
+use super::args::{AnswerArgs, DecideArgs, InboxArgs};
 use super::context::Context;
 use super::format::{cut, does, span, table};
+use super::next::answer_words;
 use super::output::note;
 use super::show::what_next;
 use crate::client::{encode, query};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::view::{AwaitView, RunView};
 
 pub(crate) async fn run(context: &Context, args: InboxArgs) -> Result<u8, Fault> {
@@ -60,6 +61,12 @@ fn command(task: &Value) -> String {
             let (run, step) = (task["short_id"].as_str(), task["step"].as_str());
             format!("unblock {} {} --decision retry", run.unwrap_or_default(), step.unwrap_or_default())
         }
+        Some("question") => {
+            let terms = &task["terms"];
+            let options = terms["options"].as_array().into_iter().flatten();
+            let options: Vec<String> = options.filter_map(Value::as_str).map(str::to_owned).collect();
+            format!("answer {id}{}", answer_words(&options, &terms["items"]))
+        }
         _approval => format!("approve {id}"),
     }
 }
@@ -68,6 +75,12 @@ pub(crate) async fn decide(context: &Context, args: DecideArgs, decision: &str) 
     let mut body = json!({ "decision": decision });
     if let Some(message) = &args.message {
         body["comment"] = json!(message);
+    }
+    if !args.remarks.is_empty() {
+        body["comments"] = args.remarks.iter().map(|remark| read_remark(remark)).collect::<Result<_, _>>()?;
+    }
+    if let Some(value) = &args.value {
+        body["value"] = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
     }
     let path = format!("/api/v1/inbox/{}", encode(&args.task));
     let view: RunView = context.client.post(&path, &body).await?;
@@ -92,7 +105,11 @@ fn decided(view: &RunView, task: &str, decision: &str) -> String {
         _other => None,
     });
     let does = does(view.status);
-    let word = if decision == "approve" { "approved" } else { "rejected" };
+    let word = match decision {
+        "approve" => "approved",
+        "changes" => "sent back",
+        _ => "rejected",
+    };
     match open {
         Some((votes, quorum)) if quorum > 1 => {
             format!("your vote is counted ({votes} of {quorum}); run {} {does}", view.short_id)
@@ -104,4 +121,42 @@ fn decided(view: &RunView, task: &str, decision: &str) -> String {
 /// A task's id without its run, which may be named in several ways.
 fn short_task(task: &str) -> &str {
     task.find(':').map_or(task, |at| &task[at..])
+}
+
+/// `PATH[:LINE]=TEXT`.
+fn read_remark(remark: &str) -> Result<Value, Fault> {
+    let (place, text) = remark.split_once('=').ok_or_else(|| {
+        Fault::new(Code::Usage, format!("--remark {remark}: it is written as PATH=TEXT or PATH:LINE=TEXT"))
+    })?;
+    let (on, line) = match place.rsplit_once(':').map(|(on, line)| (on, line.parse::<u32>())) {
+        Some((on, Ok(line))) => (on, Some(line)),
+        _no_line => (place, None),
+    };
+    Ok(json!({ "on": on, "line": line, "text": text }))
+}
+
+pub(crate) async fn answer(context: &Context, args: AnswerArgs) -> Result<u8, Fault> {
+    let mut answers = json!({});
+    for (name, value) in [("text", args.text), ("choice", args.choice)] {
+        if let Some(value) = value {
+            answers[name] = json!(value);
+        }
+    }
+    for item in &args.items {
+        let (id, text) = item
+            .split_once('=')
+            .ok_or_else(|| Fault::new(Code::Usage, format!("--item {item}: it is written as ID=TEXT")))?;
+        answers["items"][id] = json!(text);
+    }
+    let path = format!("/api/v1/inbox/{}", encode(&args.task));
+    let body = json!({ "answers": answers, "save": args.save });
+    let view: RunView = context.client.post(&path, &body).await?;
+    if context.json {
+        context.out.json(&view)?;
+        return Ok(0);
+    }
+    let word = if args.save { "saved" } else { "answered" };
+    context.out.line(format!("{word}; run {} {}", view.short_id, does(view.status)));
+    context.out.raw(&(what_next(&view, &context.program).join("\n") + "\n"));
+    Ok(0)
 }

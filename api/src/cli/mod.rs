@@ -146,6 +146,8 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Inbox(args) => looked(inbox::run(context, args).await?),
         Verb::Approve(args) => acted(inbox::decide(context, args, "approve").await?),
         Verb::Reject(args) => acted(inbox::decide(context, args, "reject").await?),
+        Verb::Changes(args) => acted(inbox::decide(context, args, "changes").await?),
+        Verb::Answer(args) => acted(inbox::answer(context, args).await?),
         Verb::Unblock(args) => acted(control::unblock(context, args).await?),
         Verb::Recheck(args) => acted(control::recheck(context, args).await?),
         Verb::Cancel(args) => acted(control::cancel(context, args).await?),

@@ -3,6 +3,8 @@
 use everfold_engine::failure::FailureKind;
 use everfold_engine::state::{RunStatus, StepStatus};
 
+use serde_json::Value;
+
 use super::context::quoted;
 use crate::view::{AwaitView, RunView};
 
@@ -22,9 +24,15 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
     };
     for awaited in &view.awaits {
         match awaited {
-            AwaitView::Approval { task, title, .. } => {
+            AwaitView::Approval { task, title, changes, .. } => {
                 add(format!("approve {task}"), title);
+                if *changes {
+                    add(format!("changes {task} -m 'what is to change'"), "");
+                }
                 add(format!("reject {task} -m 'what is missing'"), "");
+            }
+            AwaitView::Question { task, title, options, items, .. } => {
+                add(format!("answer {task}{}", answer_words(options, items)), title);
             }
             AwaitView::Unblock { step, message, .. } => {
                 let why = format!("or recheck, proceed, skip, fail: {message}");
@@ -64,6 +72,20 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
         _nothing_more => {}
     }
     commands
+}
+
+/// An answer that can be typed as it stands, but for its words.
+pub(crate) fn answer_words(options: &[String], items: &Value) -> String {
+    let mut words = String::new();
+    if let Some(option) = options.first() {
+        words.push_str(&format!(" {}", quoted(option)));
+    }
+    for item in items.as_array().into_iter().flatten() {
+        let id = item["id"].as_str().unwrap_or_default();
+        let text = item["options"][0].as_str().unwrap_or("your answer");
+        words.push_str(&format!(" --item {}", quoted(&format!("{id}={text}"))));
+    }
+    if words.is_empty() { " 'your answer'".to_owned() } else { words }
 }
 
 /// Whether a process of the step left a log: one that could not be started left none.

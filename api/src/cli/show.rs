@@ -4,6 +4,7 @@ use everfold_engine::clock;
 use everfold_engine::state::StepStatus;
 use everfold_engine::time::Timestamp;
 use owo_colors::OwoColorize as _;
+use serde_json::Value;
 
 use super::args::RunRef;
 use super::context::Context;
@@ -116,6 +117,12 @@ fn remarks(step: &StepView) -> String {
     if step.tolerated {
         parts.push("tolerated".to_owned());
     }
+    if let Some(note) = &step.note {
+        let code = step.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
+        parts.push(cut(&format!("{code}{}", note.lines().next().unwrap_or_default()), 80));
+    } else if let Some(code) = &step.code {
+        parts.push(code.clone());
+    }
     if let Some(line) = &step.line {
         parts.push(cut(line, 80).dimmed().to_string());
     }
@@ -151,6 +158,14 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                     lines.push(format!("    {}", cut(&text, 200)));
                 }
             }
+            AwaitView::Question { step, title, text, options, items, roles, draft, saved_by, .. } => {
+                let who = if roles.is_empty() { "anyone".to_owned() } else { roles.join(" or ") };
+                lines.push(format!("  {step}: {} ({who})", cut(title, 200)));
+                lines.extend(asked(text, options, items, draft));
+                if let Some(by) = saved_by {
+                    lines.push(format!("    saved by {by}, and not yet answered"));
+                }
+            }
             AwaitView::Unblock { step, message, .. } => {
                 lines.push(format!("  {step}: a decision, because {message}"));
                 let failure =
@@ -165,6 +180,38 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
             AwaitView::Timer { step, at } => lines.push(format!("  {step}: {} (due)", instant(*at))),
             AwaitView::Resume => lines.push("  the end of the pause".to_owned()),
         }
+    }
+    lines
+}
+
+/// What a question asks, with what was saved of an answer.
+fn asked(text: &Value, options: &[String], items: &Value, draft: &Value) -> Vec<String> {
+    const LINES_MAX: usize = 40;
+    let mut lines = Vec::new();
+    let shown = |value: &Value| match value {
+        Value::String(text) => cut(text, 200),
+        other => cut(&other.to_string(), 200),
+    };
+    let whole = text.as_str().unwrap_or_default();
+    lines.extend(whole.lines().take(LINES_MAX).map(|line| format!("    {}", cut(line, 200))));
+    if whole.lines().count() > LINES_MAX {
+        lines.push("    …".to_owned());
+    }
+    for option in options {
+        let mark = if draft["choice"] == option.as_str() { "*" } else { "-" };
+        lines.push(format!("    {mark} {}", cut(option, 200)));
+    }
+    for item in items.as_array().into_iter().flatten() {
+        let id = item["id"].as_str().unwrap_or_default();
+        let options: Vec<String> = item["options"].as_array().into_iter().flatten().map(shown).collect();
+        let options = if options.is_empty() { String::new() } else { format!(" ({})", options.join(", ")) };
+        lines.push(format!("    {id}. {}{options}", shown(&item["text"])));
+        if !draft["items"][id].is_null() {
+            lines.push(format!("       saved: {}", shown(&draft["items"][id])));
+        }
+    }
+    if let Some(text) = draft["text"].as_str() {
+        lines.push(format!("    saved: {}", cut(text, 200)));
     }
     lines
 }

@@ -5,10 +5,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::definition::Vote;
-use everfold_engine::id::{Attempt, AttemptId, Round, RunId, StepPath};
+use everfold_engine::event::Comment;
+use everfold_engine::id::{AttemptId, RunId};
 use everfold_engine::input::InputKind;
+use everfold_engine::json::{Hash, JsonText, Payload};
 use everfold_engine::store::DedupKeep;
-use everfold_projections::{Task, TaskKind};
+use everfold_projections::{Task, TaskKind, TaskName};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -39,15 +41,31 @@ pub(crate) async fn list(
     Ok(Json(Page { items, next_cursor: None }))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What somebody says to a task: a decision on an approval, or answers to a question.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct DecideBody {
-    decision: String,
+    decision: Option<String>,
     comment: Option<String>,
+    comments: Vec<RemarkBody>,
+    value: Option<Value>,
+    answers: Option<Value>,
+    save: bool,
 }
 
-/// `POST /inbox/{task}`: a vote on an approval. In place of the task's id the run will do, where one
-/// approval of it is open.
+/// A remark on a place of what is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RemarkBody {
+    on: Option<String>,
+    shown: Option<String>,
+    line: Option<u32>,
+    quote: Option<String>,
+    text: String,
+}
+
+/// `POST /inbox/{task}`: a vote, an answer, or a part of one. In place of the task's id the run will
+/// do, where one task of that kind is open.
 pub(crate) async fn decide(
     State(app): State<App>,
     caller: Caller,
@@ -56,64 +74,173 @@ pub(crate) async fn decide(
     body: Body<DecideBody>,
 ) -> Result<Response, Fault> {
     let Body { value: asked, bytes } = body;
-    let vote: Vote = serde_json::from_value(Value::String(asked.decision.clone())).map_err(|_| {
-        Fault::new(Code::Invalid, format!("“{}” is no decision: approve, reject or changes", asked.decision))
-    })?;
-    let (run, id) = find(&app, &task).await?;
+    let asks = asked.kind()?;
+    let (run, id) = find(&app, &task, &asks).await?;
     let once = once(&headers, &caller, &format!("POST /inbox/{run}/{id}"), &bytes, DedupKeep::Week)?;
     let roles = match &caller.roles {
         Some(roles) => roles.clone(),
         // The owner of the data folder has every role.
         None => app.roles_asked(run, &id).await?,
     };
-    let kind =
-        InputKind::Vote { id, vote, comment: asked.comment, roles, comments: Vec::new(), edited: None };
-    let position = app.submit(run, kind, caller.actor, once).await?;
+    let name = Task::id_of(run, &id, false);
+    let verb = asked.decision.clone().unwrap_or_else(|| "answer".to_owned());
+    let kind = match asks {
+        Asks::Vote(vote) => {
+            let comments = remarks(&app, run, &id, asked.comments).await?;
+            let edited = asked.value.as_ref().map(JsonText::new);
+            InputKind::Vote { id, vote, comment: asked.comment, roles, comments, edited }
+        }
+        Asks::Answer(answer) => InputKind::Answer { id, answer: JsonText::new(&answer), roles },
+        Asks::Save(answer) => InputKind::SaveAnswer { id, answer: JsonText::new(&answer), roles },
+    };
+    let submitted = app.submit(run, kind, caller.actor, once).await;
+    let position = submitted.map_err(|fault| with_next(fault, run, &name, &verb))?;
     Ok(written(StatusCode::OK, position, app.view(run).await?))
 }
 
+/// What a body says.
+enum Asks {
+    Vote(Vote),
+    Answer(Value),
+    Save(Value),
+}
+
+impl DecideBody {
+    fn kind(&self) -> Result<Asks, Fault> {
+        let invalid = |message: &str| Err(Fault::new(Code::Invalid, message));
+        match (&self.decision, &self.answers) {
+            (Some(_), Some(_)) => invalid("give either `decision` or `answers`"),
+            (None, None) => invalid("give `decision` for an approval, or `answers` for a question"),
+            (Some(_), None) if self.save => invalid("`save` keeps a part of an answer; a vote has no parts"),
+            (Some(decision), None) => {
+                let vote = serde_json::from_value(Value::String(decision.clone()));
+                vote.map(Asks::Vote).map_err(|_| {
+                    let near = everfold_engine::definition::similar(
+                        decision,
+                        ["approve", "reject", "changes"].into_iter(),
+                    );
+                    Fault::new(
+                        Code::Invalid,
+                        format!("“{decision}” is no decision: approve, reject or changes"),
+                    )
+                    .hinted(near.map(|near| format!("did you mean “{near}”?")))
+                })
+            }
+            (None, Some(_))
+                if self.comment.is_some() || self.value.is_some() || !self.comments.is_empty() =>
+            {
+                invalid("`comment`, `comments` and `value` belong to a decision; an answer has a `text`")
+            }
+            (None, Some(answers)) if self.save => Ok(Asks::Save(answers.clone())),
+            (None, Some(answers)) => Ok(Asks::Answer(answers.clone())),
+        }
+    }
+}
+
+/// Remarks as they are recorded: each on something that is shown, with the hash of the text that was
+/// shown where it is a kept file's.
+async fn remarks(
+    app: &App,
+    run: RunId,
+    id: &AttemptId,
+    given: Vec<RemarkBody>,
+) -> Result<Vec<Comment>, Fault> {
+    if given.is_empty() {
+        return Ok(Vec::new());
+    }
+    let models = app.models().await?;
+    let name = Task::id_of(run, id, false);
+    let task = models.inbox.list(None).into_iter().find(|task| task.run == run && task.id == name);
+    let (show, files) = match task.map(|task| &task.kind) {
+        Some(TaskKind::Approval { show, shown, .. }) => (show.clone(), shown.clone()),
+        // The core says why nobody is asked.
+        _gone => (Payload::Inline(JsonText::null()), Default::default()),
+    };
+    let show = match show {
+        Payload::Inline(text) => text.value(),
+        Payload::Blob(_) => Value::Null, // Too large to be looked through here.
+    };
+    let is_shown = |on: &str| {
+        let list = show.as_array();
+        list.is_none_or(|list| list.iter().any(|shown| shown.as_str() == Some(on)))
+    };
+    let mut remarks = Vec::new();
+    for remark in given {
+        if let Some(on) = remark.on.as_deref().filter(|on| !is_shown(on)) {
+            return Err(Fault::new(Code::Invalid, format!("“{on}” is not shown by {name}"))
+                .hint(format!("`everfold show {}` lists what is shown", run.short())));
+        }
+        if remark.text.trim().is_empty() {
+            return Err(Fault::new(Code::Invalid, "a remark has no `text`"));
+        }
+        let known = remark.on.as_ref().and_then(|on| files.get(on)).map(Hash::to_string);
+        remarks.push(Comment {
+            shown: remark.shown.or(known),
+            on: remark.on,
+            line: remark.line,
+            quote: remark.quote,
+            text: remark.text,
+        });
+    }
+    Ok(remarks)
+}
+
+/// A refusal with the command that goes on from it.
+fn with_next(fault: Fault, run: RunId, task: &str, verb: &str) -> Fault {
+    match fault.code {
+        Code::WrongTask | Code::BadAnswer => {
+            fault.hint(format!("see what it asks: everfold show {}", run.short()))
+        }
+        Code::CommentNeeded => fault.hint(format!("say why: everfold {verb} {task} -m 'what is missing'")),
+        Code::Superseded | Code::Decided | Code::NoTask => fault.hint("see what is open: everfold inbox"),
+        _other => fault,
+    }
+}
+
 /// The run and the attempt that a task's id names.
-async fn find(app: &App, task: &str) -> Result<(RunId, AttemptId), Fault> {
+async fn find(app: &App, task: &str, asks: &Asks) -> Result<(RunId, AttemptId), Fault> {
     let unknown = || {
         Fault::new(Code::NoTask, format!("there is no task “{task}”"))
             .hint("`everfold inbox` lists what is open")
     };
-    let mut parts = task.split(':');
-    let (run, path, round) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-    match (path, round, parts.next()) {
-        (Some(_), Some(_), Some("blocked")) => {
-            Err(Fault::new(Code::NoTask, format!("“{task}” is a blocked step, not an approval"))
-                .hint(format!("everfold unblock {run} --decision retry|recheck|proceed|skip|fail")))
+    if let Ok(TaskName { run, id, blocked }) = task.parse::<TaskName>() {
+        if blocked {
+            return Err(Fault::new(Code::NoTask, format!("“{task}” is a blocked step and asks nothing"))
+                .hint(format!("everfold unblock {run} --decision retry|recheck|proceed|skip|fail")));
         }
-        (Some(path), Some(round), None) => {
-            let run = app.resolve(run).await.map_err(|_| unknown())?;
-            let path: StepPath = path.parse().map_err(|_| unknown())?;
-            let round = Round(round.parse().map_err(|_| unknown())?);
-            Ok((run, AttemptId { path, round, attempt: Attempt::FIRST }))
-        }
-        (None, ..) => {
-            let run = app.resolve(run).await.map_err(|_| unknown())?;
-            let models = app.models().await?;
-            let open: Vec<&Task> = models
-                .inbox
-                .list(None)
-                .into_iter()
-                .filter(|task| task.run == run && matches!(task.kind, TaskKind::Approval { .. }))
-                .collect();
-            match open.as_slice() {
-                [only] => {
-                    let path = only.step.parse().map_err(|_| unknown())?;
-                    Ok((run, AttemptId { path, round: only.round, attempt: Attempt::FIRST }))
+        return Ok((app.resolve(&run).await.map_err(|_| unknown())?, id));
+    }
+    if task.contains(':') {
+        return Err(unknown());
+    }
+    let run = app.resolve(task).await.map_err(|_| unknown())?;
+    let models = app.models().await?;
+    let open: Vec<&Task> = models
+        .inbox
+        .list(None)
+        .into_iter()
+        .filter(|task| {
+            task.run == run
+                && match asks {
+                    Asks::Vote(_) => matches!(task.kind, TaskKind::Approval { .. }),
+                    Asks::Answer(_) | Asks::Save(_) => matches!(task.kind, TaskKind::Question { .. }),
                 }
-                [] => Err(Fault::new(Code::NoTask, format!("run {} asks nobody", run.short()))
-                    .hint("`everfold inbox` lists what is open")),
-                several => {
-                    let ids: Vec<&str> = several.iter().map(|task| task.id.as_str()).collect();
-                    Err(Fault::new(Code::NoTask, format!("run {} asks several things", run.short()))
-                        .hint(format!("name one: {}", ids.join(", "))))
-                }
-            }
+        })
+        .collect();
+    match open.as_slice() {
+        [only] => Ok((run, only.id.parse::<TaskName>().map_err(|_| unknown())?.id)),
+        [] => {
+            let wanted = match asks {
+                Asks::Vote(_) => "for no decision",
+                Asks::Answer(_) | Asks::Save(_) => "no question",
+            };
+            Err(Fault::new(Code::NoTask, format!("run {} asks {wanted}", run.short()))
+                .hint("`everfold inbox` lists what is open"))
         }
-        _other => Err(unknown()),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|task| task.id.as_str()).collect();
+            Err(Fault::new(Code::NoTask, format!("run {} asks several things", run.short()))
+                .hint(format!("name one: {}", ids.join(", "))))
+        }
     }
 }

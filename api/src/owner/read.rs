@@ -8,8 +8,8 @@ use everfold_engine::envelope::StreamId;
 use everfold_engine::event::RunEvent;
 use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, RunId, Version};
-use everfold_engine::state::{Kept, RunState};
-use everfold_projections::Models;
+use everfold_engine::state::{Awaited, Kept, RunState, Unit};
+use everfold_projections::{Models, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{RwLockReadGuard, watch};
@@ -137,13 +137,23 @@ impl Owner {
         if let Some(value) = self.loaded(run, large.output).await? {
             view.output = value;
         }
-        for (path, reference) in large.shows {
-            let Some(value) = self.loaded(run, Some(reference)).await? else { continue };
+        for (task, part, reference) in large.asked {
+            let Some(loaded) = self.loaded(run, Some(reference)).await? else { continue };
             for awaited in &mut view.awaits {
-                if let AwaitView::Approval { step, show, .. } = awaited
-                    && *step == path
-                {
-                    *show = value.clone();
+                match (awaited, part) {
+                    (AwaitView::Approval { task: own, show, .. }, Part::Show) if *own == task => {
+                        show.clone_from(&loaded);
+                    }
+                    (AwaitView::Approval { task: own, value, .. }, Part::Value) if *own == task => {
+                        value.clone_from(&loaded);
+                    }
+                    (AwaitView::Question { task: own, text, .. }, Part::Text) if *own == task => {
+                        text.clone_from(&loaded);
+                    }
+                    (AwaitView::Question { task: own, draft, .. }, Part::Draft) if *own == task => {
+                        draft.clone_from(&loaded);
+                    }
+                    _another => {}
                 }
             }
         }
@@ -197,12 +207,14 @@ impl Owner {
         found.ok_or_else(|| Fault::new(Code::NoStep, format!("there is no step “{}”", id.attempt.path)))
     }
 
-    /// The roles that an approval asks.
+    /// The roles that an approval or a question asks.
     pub(crate) async fn roles_asked(&self, run: RunId, id: &AttemptId) -> Result<Vec<String>, Fault> {
-        let step = id.path.step.clone();
+        let id = id.clone();
         let roles = self.engine.with_state(run, move |state| {
-            let approval = state.step(&step).and_then(|(_, facts)| facts.approval.as_ref());
-            approval.map(|approval| approval.terms.roles.clone()).unwrap_or_default()
+            let unit = state.asking_unit(&id);
+            let of_question = unit.and_then(Unit::question).map(|question| &question.terms.roles);
+            let of_approval = unit.and_then(Unit::approval).map(|approval| &approval.terms.roles);
+            of_question.or(of_approval).cloned().unwrap_or_default()
         });
         Ok(roles.await?)
     }
@@ -222,24 +234,37 @@ impl Owner {
 struct Large {
     input: Option<ValueRef>,
     output: Option<ValueRef>,
-    shows: Vec<(String, ValueRef)>,
+    asked: Vec<(String, Part, ValueRef)>,
+}
+
+/// What a task shows that may be large.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Show,
+    Value,
+    Text,
+    Draft,
 }
 
 fn large(state: &RunState) -> Large {
-    let reference = |kept: &Kept| match kept {
-        Kept::Ref(reference) => Some(*reference),
-        Kept::Null | Kept::Whole(_) => None,
-    };
-    Large {
-        input: reference(state.input()),
-        output: reference(state.output()),
-        shows: state
-            .steps()
-            .filter_map(|(step, facts)| {
-                Some((step.id.to_string(), reference(&facts.approval.as_ref()?.show)?))
-            })
-            .collect(),
+    let mut asked = Vec::new();
+    for awaited in state.awaited() {
+        let (Awaited::Approval { id, .. } | Awaited::Question { id, .. }) = awaited else { continue };
+        let (Some(run), Some(unit)) = (state.run(), state.asking_unit(&id)) else { continue };
+        let mut add = |part: Part, kept: &Kept| {
+            let reference = kept.reference();
+            asked.extend(reference.map(|reference| (Task::id_of(run, &id, false), part, reference)));
+        };
+        if let Some(approval) = unit.approval() {
+            add(Part::Show, &approval.show);
+            add(Part::Value, approval.value());
+        }
+        if let Some(question) = unit.question() {
+            add(Part::Text, &question.text);
+            add(Part::Draft, &question.draft);
+        }
     }
+    Large { input: state.input().reference(), output: state.output().reference(), asked }
 }
 
 fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {

@@ -139,9 +139,9 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
                 comments,
                 edited: edited.as_ref(),
             };
-            people::vote(draft, id, ballot)?;
+            return people::vote(draft, id, &ballot);
         }
-        InputKind::SaveAnswer { id, answer, roles } => question::save(draft, id, answer, roles)?,
+        InputKind::SaveAnswer { id, answer, roles } => return question::save(draft, id, answer, roles),
         InputKind::Answer { id, answer, roles } => return question::answer(draft, id, answer, roles),
         InputKind::Signal { name, payload, delivery } => {
             return signal::receive(draft, name, payload, delivery.as_ref());

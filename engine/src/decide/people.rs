@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::Draft;
+use super::draft::{Draft, Interrupt, settled};
+use super::ready::type_name;
 use super::refusal::Refusal;
-use crate::definition::Vote;
+use crate::definition::{Vote, Work};
 use crate::event::{
     ApprovalDecided, CancelRequested, Comment, NoteAdded, RunPaused, RunResumed, RunUnblocked,
     UnblockDecision, Unblocked, VoteCast,
 };
-use crate::id::{AttemptId, StepPath};
+use crate::id::{Attempt, AttemptId, Round, StepPath};
 use crate::json::JsonText;
-use crate::state::{ApprovalState, RunState};
+use crate::state::{ApprovalState, Key, RunState, Unit};
 
 /// Comments, reasons and notes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -36,82 +37,213 @@ pub(super) struct Ballot<'a> {
     pub(super) edited: Option<&'a JsonText>,
 }
 
-pub(super) fn vote(draft: &mut Draft<'_>, id: &AttemptId, ballot: Ballot<'_>) -> Result<(), Refusal> {
-    let Ballot { vote, comment, roles, comments, edited } = ballot;
-    check_text("the comment", comment.map(String::as_str))?;
+/// What a task may be told now.
+pub(super) enum Open {
+    /// It is open.
+    Task(Key),
+    /// It was decided or answered, and its step has not begun anew since.
+    Closed(Key),
+}
+
+/// The unit that a task's id names, if that task was not withdrawn.
+pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<Open, Refusal> {
     let path = &id.path;
-    let key = draft.state.key(path).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
-    let step = &draft.state.facts.steps[key.step];
-    if draft.state.current(id).is_none() || step.approval.is_none() {
-        let asked = step.round.0 > 0 || id.round.0 > 1;
-        return Err(if asked { Refusal::Superseded(path.clone()) } else { Refusal::NotAsking(path.clone()) });
+    let key = state.key(path).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
+    let asks = |unit: &Unit| unit.approval().is_some() || unit.question().is_some();
+    if state.current(id).is_none() || !state.unit_at(key).is_some_and(asks) {
+        let was_answered = id.round == state.facts.steps[key.step].round
+            && state
+                .unit_at(key)
+                .is_some_and(|unit| unit.answers().iter().any(|answered| answered.attempt == id.attempt));
+        return match (was_answered, may_have_asked(state, key, id)) {
+            (true, _) => Ok(Open::Closed(key)),
+            (false, true) => Err(Refusal::Superseded(path.clone())),
+            (false, false) => Err(Refusal::NotAsking(path.clone())),
+        };
     }
-    let Some(approval) = &step.approval else { return Err(Refusal::NotAsking(path.clone())) };
-    let by = draft.meta.actor.to_string();
+    let is_open = state.facts.asking.contains(&key) && state.is_live(key.step);
+    let is_decided = state.unit_at(key).is_some_and(|unit| {
+        unit.approval().is_some_and(|approval| approval.decision.is_some())
+            || unit.question().is_some_and(|question| question.answer.is_some())
+    });
+    match (is_open, is_decided) {
+        (_, true) => Ok(Open::Closed(key)),
+        (true, false) => refuse_ended(state).map(|()| Open::Task(key)),
+        (false, false) => Err(Refusal::Superseded(path.clone())),
+    }
+}
+
+/// Whether a task of that round and attempt may have been there once.
+fn may_have_asked(state: &RunState, key: Key, id: &AttemptId) -> bool {
+    let step = &state.facts.steps[key.step];
+    let is_unit = match (&state.graph.step(key.step).foreach, key.item) {
+        (None, None) => true,
+        (Some(_), Some(item)) => step
+            .items
+            .as_ref()
+            .is_none_or(|items| usize::try_from(item).is_ok_and(|item| item < items.total())),
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    if !is_unit || id.round > step.round || id.round == Round::ZERO {
+        return false;
+    }
+    match state.graph.step(key.step).work {
+        Some(Work::Approval(_) | Work::Question(_)) => true,
+        // A round that was reset has no attempts any more.
+        Some(Work::Task(_)) => {
+            id.round < step.round
+                || state.unit_at(key).is_none_or(|unit| unit.attempt == Attempt::ZERO || unit.asks() > 0)
+        }
+        Some(Work::Wait(_)) | None => false,
+    }
+}
+
+pub(super) fn check_roles(path: &StepPath, wanted: &[String], has: &[String]) -> Result<(), Refusal> {
+    if wanted.is_empty() || wanted.iter().any(|role| has.contains(role)) {
+        return Ok(());
+    }
+    Err(Refusal::WrongRole { path: path.clone(), roles: wanted.to_vec() })
+}
+
+pub(super) fn vote(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    ballot: &Ballot<'_>,
+) -> Result<Result<(), Interrupt>, Refusal> {
+    check_text("the comment", ballot.comment.map(String::as_str))?;
+    check_remarks(ballot.comments)?;
+    let path = &id.path;
+    let key = match find(draft.state, id)? {
+        Open::Task(key) | Open::Closed(key) => key,
+    };
+    let Some(approval) = draft.state.unit_at(key).and_then(Unit::approval) else {
+        return Err(Refusal::WrongKind { path: path.clone(), wants: "an answer" });
+    };
+    let (vote, by) = (ballot.vote, draft.meta.actor.to_string());
     if let Some(decision) = approval.decision {
         // The same again is no news.
         return if decision == vote {
-            Ok(())
+            Ok(Ok(()))
         } else {
             Err(Refusal::Decided { path: path.clone(), decision })
         };
     }
-    refuse_ended(draft.state)?;
-    if !draft.state.facts.asking.contains(&key.step) {
-        return Err(Refusal::Superseded(path.clone()));
+    check_ballot(draft, path, approval, ballot, &by)?;
+    let edited = match ballot.edited {
+        None => None,
+        Some(edited) => match replaced(draft, path, approval, edited)? {
+            Ok(edited) => edited,
+            Err(interrupt) => return Ok(Err(interrupt)),
+        },
+    };
+    let is_repeated = approval.votes.get(&by).is_some_and(|former| {
+        approval.counts(former, vote)
+            && former.comment.as_ref() == ballot.comment
+            && former.comments == ballot.comments
+    });
+    if is_repeated && edited.is_none() {
+        return Ok(Ok(()));
     }
-    let terms = &approval.terms;
-    if vote == Vote::Changes {
-        return Err(Refusal::NotOffered { path: path.clone(), vote });
-    }
-    if !terms.roles.is_empty() && !terms.roles.iter().any(|role| roles.contains(role)) {
-        return Err(Refusal::WrongRole { path: path.clone(), roles: terms.roles.clone() });
-    }
-    let started_by = draft.state.started().map(|(by, _)| by.to_string());
-    if !terms.self_approval && started_by.as_deref() == Some(&by) {
-        return Err(Refusal::SelfApproval(path.clone()));
-    }
-    if terms.comment.contains(&vote) && comment.is_none_or(|comment| comment.trim().is_empty()) {
-        return Err(Refusal::CommentNeeded { path: path.clone(), vote });
-    }
-    if approval.votes.get(&by).is_some_and(|former| former.vote == vote && former.comment.as_ref() == comment)
-    {
-        return Ok(());
-    }
-    let edited = edited.map(|edited| draft.payload(edited.clone()));
+    let edited = edited.map(|edited| draft.payload(edited));
     draft.record(VoteCast {
         id: id.clone(),
         vote,
-        comment: comment.cloned(),
-        roles: roles.to_vec(),
-        comments: comments.to_vec(),
+        comment: ballot.comment.cloned(),
+        roles: ballot.roles.to_vec(),
+        comments: ballot.comments.to_vec(),
         edited,
     });
-    if let Some(approval) = &draft.state.facts.steps[key.step].approval
-        && let Some(decision) = outcome(approval)
+    if let Some(approval) = draft.state.unit_at(key).and_then(Unit::approval)
+        && let Some(decision) = approval.outcome()
     {
-        let made: Vec<_> = approval.votes.iter().filter(|(_, cast)| cast.vote == decision).collect();
-        let by = made.iter().map(|(by, _)| (*by).clone()).collect();
-        let comments: Vec<&str> = made.iter().filter_map(|(_, cast)| cast.comment.as_deref()).collect();
+        let made = || approval.votes.iter().filter(|(_, cast)| approval.counts(cast, decision));
+        let by = made().map(|(by, _)| by.clone()).collect();
+        let comments: Vec<&str> = made().filter_map(|(_, cast)| cast.comment.as_deref()).collect();
         let comment = (!comments.is_empty()).then(|| comments.join("\n"));
         draft.record(ApprovalDecided { id: id.clone(), decision, by, comment });
+    }
+    Ok(Ok(()))
+}
+
+/// Remarks of one vote: their number, and their bytes together.
+const REMARKS_MAX: usize = 200;
+
+fn check_remarks(remarks: &[Comment]) -> Result<(), Refusal> {
+    let size = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+    let bytes: usize = remarks
+        .iter()
+        .map(|remark| remark.text.len() + size(&remark.on) + size(&remark.shown) + size(&remark.quote))
+        .sum();
+    if bytes > TEXT_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the remarks together", max: TEXT_BYTES_MAX });
+    }
+    if remarks.len() > REMARKS_MAX {
+        return Err(Refusal::TooMany { what: "remarks", max: REMARKS_MAX });
     }
     Ok(())
 }
 
-/// What the votes say, if they suffice: one rejection where there is a veto, else the quorum.
-fn outcome(approval: &ApprovalState) -> Option<Vote> {
-    let count = |vote: Vote| approval.votes.values().filter(|cast| cast.vote == vote).count();
-    let quorum = approval.terms.quorum as usize;
-    let against = if approval.terms.veto { 1 } else { quorum };
-    if count(Vote::Reject) >= against {
-        Some(Vote::Reject)
-    } else if count(Vote::Approve) >= quorum {
-        Some(Vote::Approve)
-    } else {
-        None
+/// Whether this person may say this.
+fn check_ballot(
+    draft: &Draft<'_>,
+    path: &StepPath,
+    approval: &ApprovalState,
+    ballot: &Ballot<'_>,
+    by: &str,
+) -> Result<(), Refusal> {
+    let terms = &approval.terms;
+    let vote = ballot.vote;
+    check_roles(path, &terms.roles, ballot.roles)?;
+    let started_by = draft.state.started().map(|(by, _)| by.to_string());
+    if !terms.self_approval && started_by.as_deref() == Some(by) {
+        return Err(Refusal::SelfApproval(path.clone()));
     }
+    if vote == Vote::Changes && !terms.changes {
+        return Err(Refusal::NotOffered { path: path.clone(), vote });
+    }
+    let has_words = ballot.comment.is_some_and(|comment| !comment.trim().is_empty())
+        || ballot.comments.iter().any(|comment| !comment.text.trim().is_empty());
+    if terms.comment.contains(&vote) && !has_words {
+        return Err(Refusal::CommentNeeded { path: path.clone(), vote });
+    }
+    if ballot.edited.is_some() && (vote != Vote::Approve || approval.edit.is_none()) {
+        let why = match approval.edit {
+            None => "it offers no value to edit",
+            Some(_) => "only who approves may replace the value",
+        };
+        return Err(Refusal::InvalidEdit { path: path.clone(), why: why.into() });
+    }
+    Ok(())
 }
+
+/// What stands in the place of the value from now on; `None`: it stays as it is.
+fn replaced(
+    draft: &Draft<'_>,
+    path: &StepPath,
+    approval: &ApprovalState,
+    edited: &JsonText,
+) -> Result<Result<Option<JsonText>, Interrupt>, Refusal> {
+    let refuse = |why: String| Refusal::InvalidEdit { path: path.clone(), why };
+    if edited.as_str().len() > EDIT_BYTES_MAX {
+        return Err(Refusal::TooLarge { what: "the value", max: EDIT_BYTES_MAX });
+    }
+    let former = match settled(approval.value().value(draft.loaded)) {
+        Err(interrupt) => return Ok(Err(interrupt)),
+        Ok(former) => former.map_err(|failure| refuse(failure.message))?,
+    };
+    let given = edited.value();
+    if given == former {
+        return Ok(Ok(None));
+    }
+    let (is, was) = (type_name(&given), type_name(&former));
+    if is != was && !former.is_null() {
+        return Err(refuse(format!("the value is {was}, and {is} cannot take its place")));
+    }
+    Ok(Ok(Some(edited.clone())))
+}
+
+/// A value that an approver puts in the place of the shown one.
+const EDIT_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) fn cancel(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
     check_text("the reason", reason.map(String::as_str))?;

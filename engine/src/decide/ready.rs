@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::draft::{Draft, Interrupt, settled};
+use super::question::{self, PreparedQuestion};
 use super::scope::RunScope;
-use crate::definition::{Approval, Setting, Span, Step, Task, Work};
+use crate::definition::{Approval, Setting, Span, Step, Task, Wait, Work};
 use crate::event::{
-    ApprovalRequested, ApprovalTerms, ItemsExpanded, ScheduledTask, ScheduledWork, SkipReason, StepFailed,
-    StepScheduled, StepSkipped, TimerId, TimerKind, TimerSet,
+    ApprovalRequested, ApprovalTerms, ItemsExpanded, QuestionAsked, RetryScheduled, ScheduledTask,
+    ScheduledWork, SkipReason, StepFailed, StepScheduled, StepSkipped, TimerId, TimerKind, TimerSet,
 };
 use crate::expr::{EvalError, Template};
 use crate::failure::{Failure, FailureKind};
@@ -45,7 +46,10 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
         }
     }
     match settled(prepare(step, &scope))? {
-        Ok(prepared) => record(draft, step, round, prepared),
+        Ok(prepared) => {
+            let id = AttemptId { path, round, attempt: Attempt::FIRST };
+            record(draft, id, prepared)
+        }
         Err(failure) => fail(draft, path, round, failure),
     }
 }
@@ -61,10 +65,19 @@ fn fail(draft: &mut Draft<'_>, path: StepPath, round: Round, failure: Failure) -
 enum Prepared {
     Task(PreparedTask),
     Items { items: Vec<Value>, max_in_flight: Option<u32> },
-    Approval { title: String, show: Value, terms: ApprovalTerms },
+    Approval(Box<PreparedApproval>),
+    Question(Box<PreparedQuestion>),
     Wait(Duration),
     Gates,
     Refused(Failure),
+}
+
+struct PreparedApproval {
+    title: String,
+    show: Value,
+    edit: Option<Value>,
+    terms: ApprovalTerms,
+    expires: Option<Duration>,
 }
 
 struct PreparedTask {
@@ -87,14 +100,22 @@ fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
                 format!("foreach needs a list, and `in` gave {}", type_name(&other)),
             )),
         },
-        (None, Some(Work::Task(task))) => Prepared::Task(prepare_task(step, task, scope)?),
-        (None, Some(Work::Approval(approval))) => prepare_approval(approval, scope)?,
-        (None, Some(Work::Wait(wait))) => match &wait.span {
-            Some(span) => Prepared::Wait(span.resolve(scope)?.0),
-            None => Prepared::Refused(not_yet("`wait` for anything but a span")),
-        },
-        (None, Some(Work::Question(_))) => Prepared::Refused(not_yet("`question`")),
+        (None, Some(work)) => prepare_work(step, work, scope)?,
         (None, None) => Prepared::Gates,
+    })
+}
+
+/// Prepares the work of a step without items, or of one item.
+fn prepare_work(step: &Step, work: &Work, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
+    Ok(match work {
+        Work::Task(task) => Prepared::Task(prepare_task(step, task, scope)?),
+        Work::Approval(approval) => Prepared::Approval(Box::new(prepare_approval(approval, scope)?)),
+        Work::Question(question) => match question::prepare(question, scope)? {
+            Ok(prepared) => Prepared::Question(Box::new(prepared)),
+            Err(failure) => Prepared::Refused(failure),
+        },
+        Work::Wait(Wait { span: Some(span), .. }) => Prepared::Wait(span.resolve(scope)?.0),
+        Work::Wait(_) => Prepared::Refused(not_yet("`wait` for anything but a span")),
     })
 }
 
@@ -139,7 +160,7 @@ fn prepare_task(step: &Step, task: &Task, scope: &RunScope<'_>) -> Result<Prepar
     })
 }
 
-fn resolve_span(
+pub(super) fn resolve_span(
     setting: Option<&Setting<Span>>,
     scope: &RunScope<'_>,
 ) -> Result<Option<Duration>, EvalError> {
@@ -153,11 +174,12 @@ pub(super) fn render_texts(
     templates.iter().map(|(name, template)| Ok((name.clone(), template.render_text(scope)?))).collect()
 }
 
-fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
+fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<PreparedApproval, EvalError> {
     let show: Vec<Value> = approval.show.iter().map(|shown| shown.render(scope)).collect::<Result<_, _>>()?;
-    Ok(Prepared::Approval {
+    Ok(PreparedApproval {
         title: approval.title.render_text(scope)?,
         show: Value::Array(show),
+        edit: approval.edit.as_ref().map(|edit| edit.render(scope)).transpose()?,
         terms: ApprovalTerms {
             roles: approval.roles.clone(),
             quorum: approval.quorum.resolve(scope)?.max(1),
@@ -165,41 +187,155 @@ fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepare
             self_approval: approval.self_approval,
             comment: approval.comment.clone(),
             changes: !approval.on_changes.is_empty(),
-            remind_ms: None,
+            remind_ms: resolve_span(approval.remind.as_ref(), scope)?.map(millis),
         },
+        expires: resolve_span(approval.expires.as_ref(), scope)?,
     })
 }
 
-fn record(draft: &mut Draft<'_>, step: &Step, round: Round, prepared: Prepared) -> Result<(), Interrupt> {
-    let id = AttemptId { path: StepPath::step(&step.id), round, attempt: Attempt::FIRST };
+/// Records what a round of a step, or of an item of one, begins with.
+fn record(draft: &mut Draft<'_>, id: AttemptId, prepared: Prepared) -> Result<(), Interrupt> {
+    let work = match &prepared {
+        // Only the first attempt is scheduled with its task in the same event.
+        Prepared::Task(_) => None,
+        Prepared::Items { .. } => Some(ScheduledWork::Items),
+        Prepared::Approval(_) => Some(ScheduledWork::Approval),
+        Prepared::Question(_) => Some(ScheduledWork::Question),
+        Prepared::Wait(_) => Some(ScheduledWork::Wait),
+        Prepared::Gates => Some(ScheduledWork::Gates),
+        Prepared::Refused(_) => None,
+    };
+    if let Some(work) = work {
+        draft.record(StepScheduled { id: id.clone(), work });
+    }
     match prepared {
         Prepared::Task(task) => {
             let work = ScheduledWork::Task(scheduled(draft, task));
             draft.record(StepScheduled { id, work });
         }
         Prepared::Items { items, max_in_flight } => {
-            draft.record(StepScheduled { id, work: ScheduledWork::Items });
             let items: Vec<Payload> = items.iter().map(|item| draft.payload_of(item)).collect();
-            draft.record(ItemsExpanded { step: step.id.clone(), round, items, max_in_flight });
+            draft.record(ItemsExpanded { step: id.path.step, round: id.round, items, max_in_flight });
         }
-        Prepared::Approval { title, show, terms } => {
-            draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Approval });
-            let show = draft.payload_of(&show);
-            draft.record(ApprovalRequested { id, title, show, terms, edit: None });
-        }
-        Prepared::Wait(span) => {
-            draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Wait });
-            let timer = TimerId { id, kind: TimerKind::Wait, name: String::new() };
-            draft.record(TimerSet { timer, at: draft.meta.at.plus(span) });
-        }
-        Prepared::Gates => draft.record(StepScheduled { id, work: ScheduledWork::Gates }),
-        Prepared::Refused(failure) => return fail(draft, id.path, round, failure),
+        Prepared::Gates => {}
+        Prepared::Refused(failure) => return refused(draft, id, failure),
+        asking => ask(draft, id, asking),
     }
     Ok(())
 }
 
+/// Records what people are asked, or that time is to pass: what an attempt without an executor is.
+fn ask(draft: &mut Draft<'_>, id: AttemptId, prepared: Prepared) {
+    match prepared {
+        Prepared::Approval(approval) => {
+            let PreparedApproval { title, show, edit, terms, expires } = *approval;
+            let show = draft.payload_of(&show);
+            let edit = edit.map(|edit| draft.payload_of(&edit));
+            let remind = terms.remind_ms;
+            draft.record(ApprovalRequested { id: id.clone(), title, show, terms, edit });
+            set_limits(draft, &id, expires, remind);
+        }
+        Prepared::Question(question) => {
+            let PreparedQuestion { title, text, terms, expires } = *question;
+            let text = text.map(|text| draft.payload_of(&text));
+            let remind = terms.remind_ms;
+            draft.record(QuestionAsked { id: id.clone(), title, text, terms });
+            set_limits(draft, &id, expires, remind);
+        }
+        Prepared::Wait(span) => {
+            let timer = TimerId { id, kind: TimerKind::Wait, name: String::new() };
+            draft.record(TimerSet { timer, at: draft.meta.at.plus(span) });
+        }
+        Prepared::Task(_) | Prepared::Items { .. } | Prepared::Gates | Prepared::Refused(_) => {}
+    }
+}
+
+/// How long people are waited for, and when they are reminded.
+pub(super) fn set_limits(
+    draft: &mut Draft<'_>,
+    id: &AttemptId,
+    expires: Option<Duration>,
+    remind_ms: Option<u64>,
+) {
+    let remind = remind_ms.map(Duration::from_millis);
+    for (kind, span) in [(TimerKind::Expiry, expires), (TimerKind::Reminder, remind)] {
+        if let Some(span) = span {
+            let timer = TimerId { id: id.clone(), kind, name: String::new() };
+            draft.record(TimerSet { timer, at: draft.meta.at.plus(span) });
+        }
+    }
+}
+
+/// The work cannot begin: its own values say so.
+fn refused(draft: &mut Draft<'_>, id: AttemptId, failure: Failure) -> Result<(), Interrupt> {
+    if id.path.item.is_none() {
+        return fail(draft, id.path, id.round, failure);
+    }
+    draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Items });
+    let AttemptId { path, round, .. } = id;
+    draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+    Ok(())
+}
+
+/// The next attempt of a unit without an executor: people are asked again.
+pub(super) fn again(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let Some(work) = &step.work else { return Ok(()) };
+    let prepared = {
+        let scope = RunScope::of(draft.state, draft.loaded, key);
+        settled(prepare_work(step, work, &scope))?
+    };
+    let id = draft.state.attempt_id(key);
+    let id = AttemptId { attempt: id.attempt.next(), ..id };
+    match prepared {
+        Err(failure) | Ok(Prepared::Refused(failure)) => {
+            let AttemptId { path, round, .. } = id;
+            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+        }
+        Ok(prepared) => {
+            draft.record(RetryScheduled { id: id.clone(), at: draft.meta.at, task: None });
+            ask(draft, id, prepared);
+        }
+    }
+    Ok(())
+}
+
+/// The next attempt of work whose question was answered: it is told, also where its own parameters
+/// mention the answers.
+pub(super) fn answered(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let id = draft.state.attempt_id(key);
+    let id = AttemptId { attempt: id.attempt.next(), ..id };
+    let at = draft.meta.at;
+    let mentions = |template: &Template| {
+        template.references().iter().any(|reference| reference.path().first() == Some(&"answers"))
+    };
+    let task = match &step.work {
+        Some(Work::Task(task)) if mentions(&task.spec) || step.env.values().any(mentions) => {
+            let scope = RunScope::of(draft.state, draft.loaded, key);
+            match settled(prepare_task(step, task, &scope))? {
+                Ok(task) => Some(task),
+                Err(failure) => {
+                    let AttemptId { path, round, .. } = id;
+                    draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
+                    return Ok(());
+                }
+            }
+        }
+        _as_it_was => None,
+    };
+    let task = task.map(|task| scheduled(draft, task));
+    draft.record(RetryScheduled { id, at, task });
+    Ok(())
+}
+
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn scheduled(draft: &mut Draft<'_>, task: PreparedTask) -> ScheduledTask {
-    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     ScheduledTask {
         kind: task.kind,
         task: draft.payload_of(&task.document),
@@ -213,26 +349,20 @@ pub(super) fn next_item(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrup
     let graph = draft.state.graph.clone();
     let step = graph.step(at);
     let state = &draft.state.facts.steps[at];
-    let (Some(items), Some(Work::Task(task))) = (&state.items, &step.work) else { return Ok(()) };
+    let (Some(items), Some(work)) = (&state.items, &step.work) else { return Ok(()) };
     let item = u32::try_from(items.units.len()).unwrap_or(u32::MAX);
-    let round = state.round;
-    let path = StepPath::item(&step.id, item);
-    let id = AttemptId { path: path.clone(), round, attempt: Attempt::FIRST };
-    let scope = RunScope::of(draft.state, draft.loaded, Key { step: at, item: Some(item) });
-    match settled(prepare_task(step, task, &scope))? {
-        Ok(task) => {
-            let work = ScheduledWork::Task(scheduled(draft, task));
-            draft.record(StepScheduled { id, work });
-        }
-        Err(failure) => {
-            draft.record(StepScheduled { id, work: ScheduledWork::Items });
-            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
-        }
+    let id = AttemptId { path: StepPath::item(&step.id, item), round: state.round, attempt: Attempt::FIRST };
+    let prepared = {
+        let scope = RunScope::of(draft.state, draft.loaded, Key { step: at, item: Some(item) });
+        settled(prepare_work(step, work, &scope))?
+    };
+    match prepared {
+        Ok(prepared) => record(draft, id, prepared),
+        Err(failure) => refused(draft, id, failure),
     }
-    Ok(())
 }
 
-fn type_name(value: &Value) -> &'static str {
+pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -68,6 +68,33 @@ pub enum Refusal {
         /// The decision.
         vote: Vote,
     },
+    /// The task is of the other kind: it wants a decision, or an answer.
+    #[error("“{path}” wants {wants}")]
+    WrongKind {
+        /// The step.
+        path: StepPath,
+        /// What it wants.
+        wants: &'static str,
+    },
+    /// It was answered otherwise.
+    #[error("“{0}” was answered already, and otherwise")]
+    Answered(StepPath),
+    /// The answer is not one that the question takes.
+    #[error("the answer to “{path}” does not fit: {}", .problems.join("; "))]
+    InvalidAnswer {
+        /// The step.
+        path: StepPath,
+        /// What is wrong.
+        problems: Vec<String>,
+    },
+    /// The value cannot be replaced so.
+    #[error("the value of “{path}” cannot be replaced: {why}")]
+    InvalidEdit {
+        /// The step.
+        path: StepPath,
+        /// Why not.
+        why: String,
+    },
     /// The step is not blocked.
     #[error("“{0}” is not blocked")]
     NotBlocked(StepPath),
@@ -119,6 +146,14 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// There are more of them than may be.
+    #[error("there may be at most {max} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
 }
 
 impl Refusal {
@@ -139,6 +174,10 @@ impl Refusal {
             Self::SelfApproval(_) => "self_approval",
             Self::CommentNeeded { .. } => "comment_needed",
             Self::NotOffered { .. } => "not_offered",
+            Self::WrongKind { .. } => "wrong_kind",
+            Self::Answered(_) => "answered",
+            Self::InvalidAnswer { .. } => "invalid_answer",
+            Self::InvalidEdit { .. } => "invalid_edit",
             Self::NotBlocked(_) => "not_blocked",
             Self::NothingBlocked => "nothing_blocked",
             Self::SeveralBlocked(_) => "several_blocked",
@@ -148,6 +187,7 @@ impl Refusal {
             Self::BadPolicy { .. } => "bad_policy",
             Self::NotPaused => "not_paused",
             Self::TooLarge { .. } => "too_large",
+            Self::TooMany { .. } => "too_many",
         }
     }
 }

@@ -99,10 +99,11 @@ fn follow(
             let Some(target) = state.graph.find(target) else { return Ok(Next::Block(None)) };
             let former = state.facts.routes.get(&name).copied();
             let max = match (former, &route.max) {
-                (Some(former), _) => former.max,
+                // What people caused without a limit does not lift it for what follows by itself.
+                (_, None) => (!by_person).then_some(MAX_DEFAULT),
+                (Some(former), Some(_)) => former.max,
                 (None, Some(RouteMax::Unlimited)) => None,
                 (None, Some(RouteMax::Times(times))) => Some(times.resolve(scope)?),
-                (None, None) => (!by_person).then_some(MAX_DEFAULT),
             };
             let used = former.map_or(0, |former: RouteUse| former.used);
             let rounds_left = by_person || has_rounds_left(state, scope, target)?;

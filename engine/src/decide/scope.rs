@@ -105,6 +105,19 @@ impl<'a> RunScope<'a> {
         }
     }
 
+    /// What people answered to the work's questions in this round: `[{asked, choice, text, items, by}]`.
+    fn answers(&self) -> Result<Value, EvalError> {
+        let Some(unit) = self.key.and_then(|key| self.state.unit_at(key)) else { return Ok(json!([])) };
+        let kept = unit.answers().iter().flat_map(|answered| [&answered.answer, &answered.ask]);
+        let mut values = all(kept.map(|kept| kept.value(self.loaded)))?.into_iter();
+        let mut answers = Vec::new();
+        while let (Some(mut answer), Some(ask)) = (values.next(), values.next()) {
+            answer["asked"] = ask;
+            answers.push(answer);
+        }
+        Ok(Value::Array(answers))
+    }
+
     fn step_field(&self, step: &str, field: &str) -> Result<Option<Value>, EvalError> {
         let Some(at) = self.state.graph.find(&step.into()) else { return Ok(None) };
         let state = &self.state.facts.steps[at];
@@ -146,6 +159,7 @@ impl<'a> RunScope<'a> {
                 Stage::Succeeded => "succeeded",
                 Stage::Failed => "failed",
                 Stage::Skipped => "skipped",
+                Stage::Asking => "waiting",
                 _unended => "running",
             };
             Ok(json!({
@@ -182,7 +196,7 @@ impl Scope for RunScope<'_> {
         Ok(Some(match *name {
             "input" => self.state.facts.input.value(self.loaded)?,
             "config" | "secrets" => json!({}),
-            "answers" => json!([]),
+            "answers" => self.answers()?,
             "run" => self.run_value(),
             "workspace" => self.workspace_value(),
             "rework" => self.rework_value()?,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::draft::{Draft, Interrupt, settled};
-use super::gate;
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
+use super::{gate, question, ready};
 use crate::definition::{OnLost, Retry, Routes, Step, Vote, Work};
 use crate::event::{
     BlockReason, ProbeScheduled, RetryScheduled, ReworkSource, SkipReason, StepBlocked, StepFailed,
@@ -15,7 +15,7 @@ use crate::event::{
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::AttemptId;
-use crate::state::{AttemptEnding, Key, Phase, RunState, Settling, Stage};
+use crate::state::{AttemptEnding, Key, Phase, RunState, Settling, Stage, Unit};
 
 /// So many attempts of one round may vanish before a person is asked, whatever `on_lost` says.
 const LOST_MAX: u32 = 5;
@@ -31,16 +31,24 @@ pub(super) fn settle(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
         Settling::GateFailed => gate::failed(draft, key.step),
         Settling::GateOpen { permanent } => gate::open(draft, key.step, permanent),
         Settling::GatesPassed => passed(draft, key),
-        Settling::Decided(vote) => decided(draft, key, vote),
         Settling::Unblocked(decision, reason) => unblocked(draft, key, decision, &reason),
     }
 }
 
-/// An attempt of the step failed or vanished.
+/// An attempt of the step failed, vanished or asked, or people decided against it.
 fn work(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
     let step = graph.step(key.step);
     let unit = &draft.state.facts.steps[key.step].unit;
+    match &unit.stage {
+        Stage::Ended(AttemptEnding::Asked) => return question::raise(draft, key),
+        Stage::Ended(AttemptEnding::Answered) => return ready::answered(draft, key),
+        _ended_otherwise => {}
+    }
+    if let Some(refused) = Refused::of(step, [unit]) {
+        let failure = unit.failure.clone().unwrap_or_else(|| Failure::new(FailureKind::Rejected, "rejected"));
+        return against(draft, key, refused, failure);
+    }
     let failure = unit.failure.clone().unwrap_or_else(|| Failure::new(FailureKind::Error, "the work failed"));
     if let Stage::Ended(AttemptEnding::Lost(fallback)) = unit.stage {
         match on_lost(step, fallback, unit.lost) {
@@ -82,7 +90,8 @@ fn may_retry(
     // Attempts that vanished are not tries that failed, unless the step says that they are.
     let made = draft.state.unit_at(key).map_or(0, |unit| {
         let lost = unit.lost.saturating_sub(u32::from(failure.kind == FailureKind::Lost));
-        unit.attempt.0.saturating_sub(lost)
+        // Nor are attempts that ended with a question.
+        unit.attempt.0.saturating_sub(lost).saturating_sub(unit.asks())
     });
     let is_covered = step.retry.covers(failure.kind, failure.code.as_deref());
     Ok((is_covered && made < attempts).then(|| backoff(&step.retry, made, draft.state, key)))
@@ -101,6 +110,9 @@ fn backoff(retry: &Retry, made: u32, state: &RunState, key: Key) -> Duration {
 }
 
 fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interrupt> {
+    if !matches!(draft.state.graph.step(key.step).work, Some(Work::Task(_))) {
+        return ready::again(draft, key);
+    }
     let id = draft.state.attempt_id(key);
     let at = draft.meta.at.plus(pause);
     draft.record(RetryScheduled { id: AttemptId { attempt: id.attempt.next(), ..id }, at, task: None });
@@ -109,7 +121,7 @@ fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interru
 
 /// The work failed for good.
 fn failed(draft: &mut Draft<'_>, key: Key, step: &Step, failure: Failure) -> Result<(), Interrupt> {
-    follow(draft, key, &step.on_fail, "on_fail", failure, BlockReason::Failed, None)
+    follow(draft, key, &step.on_fail, "on_fail", failure, BlockReason::Failed, (None, None))
 }
 
 fn follow(
@@ -119,7 +131,7 @@ fn follow(
     place: &str,
     failure: Failure,
     blocked: BlockReason,
-    by: Option<String>,
+    (by, findings): (Option<String>, Option<String>),
 ) -> Result<(), Interrupt> {
     let id = draft.state.attempt_id(key);
     let place = Place { name: format!("{}/{place}", id.path.step), routes, by_person: by.is_some() };
@@ -133,7 +145,7 @@ fn follow(
         Ok(next) => (next.unwrap_or(Next::Fail(None)), failure),
         Err(broken) => (Next::Fail(None), broken),
     };
-    let findings = route::failure_findings(&failure);
+    let findings = findings.map_or_else(|| route::failure_findings(&failure), |text| json!(text));
     route::take(draft, next, route::From { key, id, gate: None, by, failure, blocked, findings })
 }
 
@@ -153,7 +165,13 @@ fn items(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             Failure { message, ..cause }
         }
     };
-    failed(draft, key, step, failure)
+    // What people said of an item leads where it leads for a step without items.
+    match first.and_then(|(_, unit)| {
+        Refused::of(step, items.units.iter().filter(|other| Refused::is_like(unit, other)))
+    }) {
+        Some(refused) => against(draft, key, refused, failure),
+        None => failed(draft, key, step, failure),
+    }
 }
 
 /// The gates passed: the step succeeds, or its `on_success` leads elsewhere.
@@ -201,31 +219,72 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     Ok(())
 }
 
-/// People rejected, or want changes.
-fn decided(draft: &mut Draft<'_>, key: Key, vote: Vote) -> Result<(), Interrupt> {
-    let graph = draft.state.graph.clone();
-    let step = graph.step(key.step);
-    let (comment, by) = rejection(draft.state, key, vote);
-    let message = match &comment {
-        None => format!("rejected by {by}"),
-        Some(comment) => format!("rejected by {by}: {comment}"),
-    };
-    let failure = Failure::new(FailureKind::Rejected, message);
-    let (routes, place) = match &step.work {
-        Some(Work::Approval(approval)) if !approval.on_reject.is_empty() => {
-            (&approval.on_reject, "on_reject")
-        }
-        _without_own_route => (&step.on_fail, "on_fail"),
-    };
-    follow(draft, key, routes, place, failure, BlockReason::Rejected, Some(by))
+/// People decided against the work, or none decided in time: where that leads, and who said what.
+struct Refused<'a> {
+    routes: &'a Routes,
+    place: &'static str,
+    by: Option<String>,
+    findings: Option<String>,
 }
 
-fn rejection(state: &RunState, key: Key, vote: Vote) -> (Option<String>, String) {
-    let votes = state.facts.steps[key.step].approval.iter().flat_map(|approval| &approval.votes);
-    let against: Vec<_> = votes.filter(|(_, cast)| cast.vote == vote).collect();
-    let comments: Vec<&str> = against.iter().filter_map(|(_, cast)| cast.comment.as_deref()).collect();
-    let by: Vec<&str> = against.iter().map(|(by, _)| by.as_str()).collect();
-    ((!comments.is_empty()).then(|| comments.join("\n")), by.join(", "))
+impl<'a> Refused<'a> {
+    /// What the units of one step were told alike; `None` where people did not end them.
+    fn of<'u>(step: &'a Step, units: impl IntoIterator<Item = &'u Unit>) -> Option<Self> {
+        let mut units = units.into_iter().peekable();
+        let first = *units.peek()?;
+        let (own, place) = match (refusal_of(first)?, &step.work) {
+            (Against::Vote(Vote::Changes), Some(Work::Approval(approval))) => {
+                (Some(&approval.on_changes), "on_changes")
+            }
+            (Against::Vote(_), Some(Work::Approval(approval))) => (Some(&approval.on_reject), "on_reject"),
+            (Against::Vote(_), _) => return None,
+            (Against::Time, Some(Work::Approval(approval))) => (Some(&approval.on_expire), "on_expire"),
+            (Against::Time, Some(Work::Question(question))) => (Some(&question.on_expire), "on_expire"),
+            (Against::Time, _) => (step.ask.as_ref().map(|ask| &ask.on_expire), "on_expire"),
+        };
+        let (routes, place) = match own {
+            Some(own) if !own.is_empty() => (own, place),
+            _without_own_route => (&step.on_fail, "on_fail"),
+        };
+        let (mut by, mut findings) = (Vec::new(), Vec::new());
+        for approval in units.filter_map(Unit::approval) {
+            let Some(vote) = approval.decision else { continue };
+            by.extend(approval.votes.iter().filter(|(_, cast)| cast.vote == vote).map(|(by, _)| by.clone()));
+            findings.extend(approval.remarks_text(vote));
+        }
+        by.sort_unstable();
+        by.dedup();
+        let by = (!by.is_empty()).then(|| by.join(", "));
+        let findings = (!findings.is_empty()).then(|| findings.join("\n"));
+        Some(Self { routes, place, by, findings })
+    }
+
+    /// Whether people ended both alike.
+    fn is_like(one: &Unit, other: &Unit) -> bool {
+        let one = refusal_of(one);
+        one.is_some() && one == refusal_of(other)
+    }
+}
+
+/// What ended a unit that waited for people.
+#[derive(PartialEq, Eq)]
+enum Against {
+    Vote(Vote),
+    Time,
+}
+
+fn refusal_of(unit: &Unit) -> Option<Against> {
+    if unit.is_expired() {
+        return Some(Against::Time);
+    }
+    let decision = unit.approval()?.decision?;
+    (decision != Vote::Approve).then_some(Against::Vote(decision))
+}
+
+fn against(draft: &mut Draft<'_>, key: Key, refused: Refused<'_>, failure: Failure) -> Result<(), Interrupt> {
+    let Refused { routes, place, by, findings } = refused;
+    let blocked = if by.is_some() { BlockReason::Rejected } else { BlockReason::Failed };
+    follow(draft, key, routes, place, failure, blocked, (by, findings))
 }
 
 /// A person decided on a blocked step.
@@ -337,7 +396,12 @@ fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let (path, round) = (id.path, id.round);
     let final_failure =
         |failure| StepFailed { path: path.clone(), round, failure, tolerated: false, finish: None };
+    let is_refused = refusal_of(unit).is_some();
     match stage {
+        Stage::Ended(AttemptEnding::Asked) => return question::raise(draft, key),
+        Stage::Ended(AttemptEnding::Answered) => return ready::answered(draft, key),
+        // The step's route follows when all items are over.
+        Stage::Ended(_) if is_refused => draft.record(final_failure(failure)),
         Stage::Ended(AttemptEnding::Lost(fallback)) => match on_lost(step, fallback, lost) {
             OnLost::Retry => return retry(draft, key, Duration::ZERO),
             OnLost::Block => {

@@ -1,13 +1,17 @@
 //! What executors, probers and workspaces report.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::LABELS_BYTES_MAX;
 use super::draft::{Draft, Interrupt, settled};
 use super::gate;
 use crate::definition::OnLost;
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ProbeFailed, StopReason, StopRequested,
-    TimerFired, TimerId, TimerKind, Told, UsageRecorded, WorkspacePrepared,
+    TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded, WorkspacePrepared,
 };
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::id::AttemptId;
 use crate::json::JsonText;
 use crate::state::{Key, RunState, Stage};
@@ -15,7 +19,7 @@ use crate::time::Timestamp;
 use crate::trace::{Artefact, Usage, Workspace};
 
 /// Whether an attempt's end is still awaited: it is the current one of its step, or being stopped.
-fn is_awaited(state: &RunState, id: &AttemptId) -> bool {
+pub(super) fn is_awaited(state: &RunState, id: &AttemptId) -> bool {
     state.facts.stops.contains_key(id)
         || state
             .current(id)
@@ -45,6 +49,11 @@ pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
     let (id, ended_at) = (id.clone(), end.ended_at);
     let (commit, artefacts, told) = (end.commit.cloned(), end.artefacts.to_vec(), end.told.clone());
     match end.result {
+        Ok(_) if labels_too_large(draft.state, &told.labels) => {
+            let message = format!("the labels of the run would be larger than {LABELS_BYTES_MAX} bytes");
+            let failure = Failure::new(FailureKind::Validation, message);
+            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at });
+        }
         Ok(output) => {
             let output = draft.payload(output.clone());
             draft.record(AttemptSucceeded { id, output, commit, artefacts, ended_at, told });
@@ -53,6 +62,13 @@ pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
             draft.record(AttemptFailed { id, failure: failure.clone(), commit, artefacts, ended_at });
         }
     }
+}
+
+/// Whether the run's labels would be too large with these.
+pub(super) fn labels_too_large(state: &RunState, added: &BTreeMap<String, String>) -> bool {
+    let size = |(name, value): (&String, &String)| name.len() + value.len();
+    let kept = state.labels().iter().filter(|(name, _)| !added.contains_key(*name)).map(size);
+    !added.is_empty() && kept.chain(added.iter().map(size)).sum::<usize>() > LABELS_BYTES_MAX
 }
 
 pub(super) fn lost(draft: &mut Draft<'_>, id: &AttemptId, reason: &str, fallback: OnLost) {
@@ -170,4 +186,22 @@ pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId, due: Timestamp
     if timer.kind == TimerKind::Timeout {
         draft.record(StopRequested { ids: vec![timer.id.clone()], reason: StopReason::Timeout });
     }
+    if timer.kind == TimerKind::Reminder
+        && let Some(span) = remind_again(draft.state, &timer.id)
+    {
+        // From now, not from when it was due: who was away is reminded once.
+        draft.record(TimerSet { timer: timer.clone(), at: draft.meta.at.plus(span) });
+    }
+}
+
+/// How long until people are reminded again of a task that is still open.
+fn remind_again(state: &RunState, id: &AttemptId) -> Option<Duration> {
+    let key = state.current(id).filter(|key| state.facts.asking.contains(key))?;
+    let unit = state.unit_at(key)?;
+    let remind_ms = match (unit.question(), unit.approval()) {
+        (Some(question), _) => question.terms.remind_ms,
+        (None, Some(approval)) => approval.terms.remind_ms,
+        (None, None) => None,
+    };
+    remind_ms.map(Duration::from_millis)
 }

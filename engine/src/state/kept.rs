@@ -20,6 +20,15 @@ pub enum Kept {
     Whole(JsonText),
     /// Where the history holds it.
     Ref(ValueRef),
+    /// A map of which one value is kept apart.
+    Map {
+        /// The other values.
+        known: JsonText,
+        /// The name of that value.
+        name: String,
+        /// That value.
+        apart: Box<Kept>,
+    },
 }
 
 impl Kept {
@@ -41,6 +50,30 @@ impl Kept {
         }
     }
 
+    /// A map: `known` and one more value, wherever that is kept.
+    pub(crate) fn map(mut known: Value, name: &str, value: Self) -> Self {
+        let whole = match value {
+            Self::Null => Value::Null,
+            Self::Whole(text) => text.value(),
+            apart @ (Self::Ref(_) | Self::Map { .. }) => {
+                let (known, name, apart) = (known.into(), name.to_owned(), Box::new(apart));
+                return Self::Map { known, name, apart };
+            }
+        };
+        known[name] = whole;
+        Self::Whole(known.into())
+    }
+
+    /// Where the history holds what is not at hand.
+    #[must_use]
+    pub fn reference(&self) -> Option<ValueRef> {
+        match self {
+            Self::Null | Self::Whole(_) => None,
+            Self::Ref(reference) => Some(*reference),
+            Self::Map { apart, .. } => apart.reference(),
+        }
+    }
+
     /// The value.
     ///
     /// # Errors
@@ -53,6 +86,11 @@ impl Kept {
                 Some(text) => Ok(text.value()),
                 None => Err(EvalError::Needs(vec![*reference])),
             },
+            Self::Map { known, name, apart } => {
+                let mut whole = known.value();
+                whole[name] = apart.value(loaded)?;
+                Ok(whole)
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod apply;
 mod effects;
 mod graph;
 mod kept;
+mod people;
 mod snapshot;
 mod step;
 mod view;
@@ -18,11 +19,10 @@ mod view;
 pub(crate) use agenda::{Agenda, Ending};
 pub(crate) use graph::{Graph, Shape};
 pub use kept::Kept;
+pub(crate) use people::AnsweredAsk;
+pub use people::{ApprovalState, CastVote, People, QuestionState};
 pub use snapshot::{FOLD_VERSION, SnapshotError};
-pub use step::{
-    ApprovalState, AttemptEnding, CastVote, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage,
-    StepState, Unit,
-};
+pub use step::{AttemptEnding, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage, StepState, Unit};
 pub(crate) use step::{Judged, LateProbes};
 pub use view::{Awaited, RunNote, RunStatus, StepStatus};
 
@@ -96,8 +96,8 @@ pub(crate) struct Facts {
     pub(crate) held: BTreeSet<Key>,
     pub(crate) timers: BTreeMap<TimerId, Timestamp>,
     pub(crate) blocked: BTreeSet<Key>,
-    /// Steps whose question is open.
-    pub(crate) asking: BTreeSet<usize>,
+    /// Units whose approval or question is open.
+    pub(crate) asking: BTreeSet<Key>,
     /// Main steps that have not ended.
     pub(crate) unended: usize,
     /// Uses of each route.

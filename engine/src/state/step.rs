@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Kept;
-use crate::definition::{OnLost, Vote};
-use crate::event::{ApprovalTerms, BlockReason, ReworkSource, UnblockDecision};
+use super::{Kept, People};
+use crate::definition::OnLost;
+use crate::event::{BlockReason, ReworkSource, UnblockDecision};
 use crate::failure::Failure;
 use crate::id::{Attempt, AttemptId, Round};
 use crate::policy::Verdict;
@@ -53,8 +53,6 @@ pub struct StepState {
     pub failure: Option<Failure>,
     /// What it was told when it was named by a rework.
     pub rework: Option<Rework>,
-    /// The question to people.
-    pub approval: Option<ApprovalState>,
     /// When the round began.
     pub started_at: Option<Timestamp>,
     /// When the round ended.
@@ -130,8 +128,6 @@ pub enum Settling {
     },
     /// All gates passed.
     GatesPassed,
-    /// People decided.
-    Decided(Vote),
     /// A person decided on a blocked step.
     Unblocked(UnblockDecision, BlockReason),
 }
@@ -161,6 +157,12 @@ pub struct Unit {
     pub output: Kept,
     /// How it failed.
     pub failure: Option<Failure>,
+    /// What the newest attempt said for readers.
+    pub note: Option<String>,
+    /// The code that the newest attempt gave its end.
+    pub code: Option<String>,
+    /// What people are asked by it.
+    pub people: Option<Box<People>>,
 }
 
 /// How far a piece of work is.
@@ -175,6 +177,8 @@ pub enum Stage {
     Running,
     /// The next attempt waits for its time.
     RetryAt(Timestamp),
+    /// People are asked.
+    Asking,
     /// The attempt ended; what follows is to be decided.
     Ended(AttemptEnding),
     /// A person must decide.
@@ -210,6 +214,10 @@ pub enum AttemptEnding {
     Failed,
     /// It vanished; what follows where the step does not say.
     Lost(OnLost),
+    /// With a question to people.
+    Asked,
+    /// With a question to people that was answered: the next attempt is told.
+    Answered,
 }
 
 /// The items of a `foreach`.
@@ -225,8 +233,10 @@ pub struct Items {
     pub(crate) open: u32,
     /// Over, and failed.
     pub failed: u32,
-    /// Waiting for a person.
+    /// Waiting for a person to decide how it goes on.
     pub blocked: u32,
+    /// Waiting for votes or an answer.
+    pub asking: u32,
     /// A failed item stops the others from starting.
     pub(crate) stopped: bool,
 }
@@ -345,32 +355,4 @@ pub struct Rework {
 
 impl Rework {
     pub(crate) const HISTORY_MAX: usize = 16;
-}
-
-/// A question to people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApprovalState {
-    /// What is asked.
-    pub title: String,
-    /// What is shown.
-    pub show: Kept,
-    /// Who may answer, and what decides.
-    pub terms: ApprovalTerms,
-    /// When it was asked.
-    pub asked_at: Timestamp,
-    /// The newest vote of each person.
-    pub votes: BTreeMap<String, CastVote>,
-    /// What was decided.
-    pub decision: Option<Vote>,
-}
-
-/// A vote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CastVote {
-    /// What was said.
-    pub vote: Vote,
-    /// With which words.
-    pub comment: Option<String>,
-    /// When.
-    pub at: Timestamp,
 }

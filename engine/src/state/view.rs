@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kept, Phase, RunState, Settling, Stage, StepState, UsageTotal};
 use crate::actor::Actor;
 use crate::definition::{FinishStatus, Step, Work};
-use crate::event::BlockReason;
+use crate::event::{BlockReason, TimerId, TimerKind};
 use crate::failure::Failure;
 use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
 use crate::json::Hash;
@@ -135,6 +135,13 @@ pub enum Awaited {
         /// The task.
         id: AttemptId,
         /// Who may vote; empty: anyone.
+        roles: Vec<String>,
+    },
+    /// An answer to a question.
+    Question {
+        /// The task.
+        id: AttemptId,
+        /// Who may answer; empty: anyone.
         roles: Vec<String>,
     },
     /// A decision on a blocked step.
@@ -309,9 +316,12 @@ impl RunState {
         if facts.paused {
             awaited.push(Awaited::Resume);
         }
-        for at in &facts.asking {
-            if let Some(approval) = &facts.steps[*at].approval {
-                let id = self.attempt_id(super::Key::step(*at));
+        for key in &facts.asking {
+            let Some(unit) = self.unit_at(*key) else { continue };
+            let id = self.attempt_id(*key);
+            if let Some(question) = unit.question() {
+                awaited.push(Awaited::Question { id, roles: question.terms.roles.clone() });
+            } else if let Some(approval) = unit.approval() {
                 awaited.push(Awaited::Approval { id, roles: approval.terms.roles.clone() });
             }
         }
@@ -325,6 +335,25 @@ impl RunState {
             awaited.extend(timers.map(|(timer, at)| Awaited::Timer { path: timer.id.path.clone(), at: *at }));
         }
         awaited
+    }
+
+    /// What a task's id names, while its round and attempt are the current ones.
+    #[must_use]
+    pub fn asking_unit(&self, id: &AttemptId) -> Option<&super::Unit> {
+        self.unit_at(self.current(id)?)
+    }
+
+    /// Until when a task is open; `None`: for ever, or it is not.
+    #[must_use]
+    pub fn expires_at(&self, id: &AttemptId) -> Option<Timestamp> {
+        let timer = TimerId { id: id.clone(), kind: TimerKind::Expiry, name: String::new() };
+        self.facts.timers.get(&timer).copied()
+    }
+
+    /// The current attempt of a step, or of an item of one.
+    #[must_use]
+    pub fn attempt_of(&self, path: &StepPath) -> Option<AttemptId> {
+        Some(self.attempt_id(self.key(path)?))
     }
 
     /// Why a step or item is blocked, if it is.
@@ -379,15 +408,16 @@ impl RunState {
 
     fn working_status(&self, at: usize, step: &StepState) -> StepStatus {
         if let Some(items) = &step.items {
-            return if items.open > 0 && items.open == items.blocked {
-                StepStatus::Blocked
-            } else {
-                StepStatus::Running
+            let is_standing = items.open > 0 && items.open == items.blocked + items.asking;
+            return match is_standing {
+                true if items.blocked > 0 => StepStatus::Blocked,
+                true => StepStatus::Waiting,
+                false => StepStatus::Running,
             };
         }
         match (&step.unit.stage, &self.graph.step(at).work) {
             (Stage::Scheduled, _) => StepStatus::Scheduled,
-            (Stage::RetryAt(_), _) => StepStatus::Waiting,
+            (Stage::RetryAt(_) | Stage::Asking, _) => StepStatus::Waiting,
             (_, Some(Work::Approval(_) | Work::Question(_) | Work::Wait(_))) => StepStatus::Waiting,
             (_, Some(Work::Task(_)) | None) => StepStatus::Running,
         }

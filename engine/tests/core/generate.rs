@@ -22,7 +22,7 @@ struct Shape {
 fn shape() -> BoxedStrategy<Shape> {
     let first = (
         prop::collection::vec(any::<prop::sample::Index>(), 0..3),
-        0_u8..9,
+        0_u8..14,
         prop::collection::vec(0_u8..40, 0..3),
         0_u8..12,
         1_u32..4,
@@ -81,6 +81,24 @@ fn step(at: usize, shape: &Shape) -> Value {
             step["work"] = json!({"approval": {"title": "go on?", "quorum": 1, "on_reject": routes(shape.on_success, at, upstream)}})
         }
         4 => step["work"] = json!({"wait": {"for": "10s"}}),
+        8 => step["work"] = question(shape, at, upstream),
+        9 => step["work"] = approval(shape, at, upstream),
+        10 => {
+            // Work that may ask, and is told the answers.
+            step["work"] = json!({"task": {"kind": "agent", "spec": {"prompt": "${toJson(answers)}"}}});
+            step["ask"] =
+                json!({"max": 2, "expires": "30s", "on_expire": routes(shape.on_success, at, upstream)});
+        }
+        11 => {
+            step["foreach"] =
+                json!({"items": "${['a', 'b', 'c']}", "max_in_flight": 2, "on_failure": "continue"});
+            step["work"] =
+                if shape.retry == 1 { question(shape, at, upstream) } else { approval(shape, at, upstream) };
+        }
+        12 => {
+            step["foreach"] = json!({"items": "${[1, 2]}"});
+            step["work"] = json!({"wait": {"for": "5s"}});
+        }
         5 => {
             step["foreach"] = json!({"items": "${[1, 2, 3, 4, 5]}", "as": "n", "max_in_flight": 2, "on_failure": "continue"});
             step["work"] = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${n}"}}});
@@ -139,6 +157,36 @@ fn step(at: usize, shape: &Shape) -> Value {
         }
     }
     step
+}
+
+fn approval(shape: &Shape, at: usize, upstream: usize) -> Value {
+    let mut approval = json!({
+        "title": "go on?", "show": ["${input}"], "quorum": 1 + shape.on_success % 2, "veto": shape.on_lost != 0,
+        "edit": "${input}", "on_changes": routes(shape.on_fail / 2, at, upstream),
+    });
+    if shape.when > 4 {
+        approval["expires"] = json!("1m");
+        approval["remind"] = json!("20s");
+        approval["on_expire"] = routes(shape.on_success, at, upstream);
+    }
+    json!({"approval": approval})
+}
+
+fn question(shape: &Shape, at: usize, upstream: usize) -> Value {
+    let mut question = json!({"title": "which?", "text": "${string(step.round)}"});
+    match shape.on_lost {
+        0 => question["options"] = json!("${['a', 'b']}"),
+        1 => question["items"] = json!(["one", {"id": "two", "text": "${run.id}", "options": ["x", "y"]}]),
+        2 => question["schema"] = json!({"type": "object", "required": ["text"]}),
+        3 => question["accept"] = json!("answer.text != ''"),
+        _ => question["options"] = json!("${input}"),
+    }
+    if shape.when > 4 {
+        question["expires"] = json!("1m");
+        question["remind"] = json!("20s");
+        question["on_expire"] = routes(shape.on_success, at, upstream);
+    }
+    json!({"question": question})
 }
 
 fn routes(kind: u8, at: usize, upstream: usize) -> Value {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::generate::pipelines;
-use super::world::{World, definition};
+use super::world::{World, definition, fitting};
 
 /// One thing that may happen: which effect is answered and how, or what a person does.
 #[derive(Debug, Clone)]
@@ -93,14 +93,33 @@ fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
     }
     let kind = match pick.get(&awaited) {
         Awaited::Approval { id, .. } => {
-            let vote = if luck.is_multiple_of(3) { Vote::Reject } else { Vote::Approve };
+            let vote = match luck % 5 {
+                0 => Vote::Reject,
+                1 => Vote::Changes,
+                _ => Vote::Approve,
+            };
+            let edited = (luck % 7 == 3).then(|| json!({"n": luck}).into());
             InputKind::Vote {
                 id: id.clone(),
                 vote,
                 comment: Some("so".into()),
                 roles: vec![],
                 comments: Vec::new(),
-                edited: None,
+                edited,
+            }
+        }
+        Awaited::Question { id, .. } => {
+            let terms =
+                world.state.asking_unit(id).and_then(|unit| unit.question()).expect("there").terms.clone();
+            let (id, roles) = (id.clone(), vec![]);
+            match luck % 4 {
+                0 => InputKind::SaveAnswer { id, answer: json!({"text": "y".repeat(1_500)}).into(), roles },
+                1 => InputKind::SaveAnswer {
+                    id,
+                    answer: json!({"choice": luck, "items": {"1": 1}}).into(),
+                    roles,
+                },
+                _ => InputKind::Answer { id, answer: fitting(&terms), roles },
             }
         }
         Awaited::Unblock { path, .. } => InputKind::Unblock {
@@ -113,7 +132,7 @@ fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
         Awaited::Resume => InputKind::Resume { reason: None },
         Awaited::Timer { .. } => return,
     };
-    drop(world.by("ada", kind));
+    drop(world.by(["ada", "bob"][usize::from(luck % 2)], kind));
 }
 
 /// Lets everything go well until the run ends; a run that cannot end fails the law.
@@ -131,6 +150,8 @@ fn bring_to_end(world: &mut World) {
         } else {
             match world.state.awaited().into_iter().next() {
                 Some(Awaited::Approval { id, .. }) => {
+                    // A quorum wants several people.
+                    let voter = ["ada", "bob", "cyd"][world.history.len() % 3];
                     let vote = InputKind::Vote {
                         id,
                         vote: Vote::Approve,
@@ -139,7 +160,18 @@ fn bring_to_end(world: &mut World) {
                         comments: Vec::new(),
                         edited: None,
                     };
-                    world.by("ada", vote).expect("an open approval takes a vote");
+                    world.by(voter, vote).expect("an open approval takes a vote");
+                }
+                Some(Awaited::Question { id, .. }) => {
+                    let terms = world
+                        .state
+                        .asking_unit(&id)
+                        .and_then(|unit| unit.question())
+                        .expect("there")
+                        .terms
+                        .clone();
+                    let answer = InputKind::Answer { id, answer: fitting(&terms), roles: vec![] };
+                    world.by("ada", answer).expect("an open question takes an answer that fits");
                 }
                 Some(Awaited::Unblock { path, .. }) => {
                     let decision = UnblockDecision::Fail;

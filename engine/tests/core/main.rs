@@ -5,5 +5,6 @@ mod gates;
 mod generate;
 mod golden;
 mod laws;
+mod people;
 mod rules;
 mod world;

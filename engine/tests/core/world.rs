@@ -148,6 +148,9 @@ impl World {
             RunEvent::AttemptLost(event) => {
                 assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
             }
+            RunEvent::AttemptAsked(event) => {
+                assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
+            }
             _other => {}
         }
     }
@@ -354,7 +357,16 @@ impl World {
                     told: Default::default(),
                     ask: None,
                 },
-                4 => InputKind::AttemptStarted { id: id.clone() },
+                4 if luck % 16 == 4 => InputKind::AttemptStarted { id: id.clone() },
+                4 => InputKind::AttemptFinished {
+                    id: id.clone(),
+                    result: Ok(JsonText::null()),
+                    commit: None,
+                    artefacts: Vec::new(),
+                    ended_at,
+                    told: Default::default(),
+                    ask: Some(ask(luck)),
+                },
                 5 => {
                     InputKind::AttemptLost { id: id.clone(), reason: "gone".into(), fallback: fallback(luck) }
                 }
@@ -458,6 +470,35 @@ fn output(luck: u8) -> JsonText {
         2 => json!(["y".repeat(40_000), luck]).into(),
         _ => json!(null).into(),
     }
+}
+
+/// Sometimes one that can be asked, sometimes not.
+fn ask(luck: u8) -> JsonText {
+    match luck % 5 {
+        0 => json!({"text": "which one?", "options": ["a", "b"]}).into(),
+        1 => json!({"text": "z".repeat(3_000)}).into(),
+        2 => {
+            json!({"text": "all of them?", "items": ["one", {"id": "two", "text": "two", "options": [1, 2]}]})
+                .into()
+        }
+        3 => json!({"text": "why?"}).into(),
+        _ => json!({"options": ["a"]}).into(),
+    }
+}
+
+/// An answer that any question of the tests takes.
+pub fn fitting(terms: &event::QuestionTerms) -> JsonText {
+    let mut answer = json!({"text": "because"});
+    if let Some(option) = terms.options.first() {
+        answer["choice"] = json!(option);
+    }
+    for item in
+        terms.items.as_ref().map(JsonText::value).iter().flat_map(|items| items.as_array().expect("there"))
+    {
+        let option = item["options"].as_array().expect("there").first().cloned();
+        answer["items"][item["id"].as_str().expect("there")] = option.unwrap_or(json!("yes"));
+    }
+    answer.into()
 }
 
 fn fallback(luck: u8) -> OnLost {

@@ -5,6 +5,7 @@ mod answers;
 mod codes;
 mod errors;
 mod owners;
+mod people;
 mod support;
 mod texts;
 mod verbs;

@@ -266,6 +266,42 @@ fn a_pause_and_its_end_hold_when_the_program_is_killed_behind_them() {
     lab.assert_left_in_order();
 }
 
+const ASKING: &str = r#"
+name: asking
+steps:
+  - id: asks
+    command: |
+      TRACE_LINE
+      grep -q '"asked"' "$EVERFOLD_INPUT" || echo '{"everfold": {"ask": {"text": "Which?", "options": ["a", "b"]}}}' > "$EVERFOLD_OUTPUT"
+  - { id: which, question: { title: "Which?", options: [a, b] } }
+  - { id: last, command: 'TRACE_LINE' }
+output: ${steps.which.output.choice}
+"#;
+
+#[test]
+fn l22_what_is_asked_saved_and_answered_holds_when_the_program_is_killed_behind_it() {
+    let lab = Lab::with(&ASKING.replace("TRACE_LINE", TRACE));
+    let waits_for = |step: &str| {
+        let view = lab.view("@");
+        assert_eq!((&view["status"], &view["awaits"][0]["step"]), (&"waiting".into(), &step.into()));
+        view["awaits"][0].clone()
+    };
+    lab.run(&["run", "./p.yaml", "--crash-after", "AttemptAsked"]).was_killed();
+    lab.run(&["resume", "@", "--no-wait"]).ended_with(6);
+    waits_for("asks");
+    lab.run(&["answer", "@", "a", "--crash-after", "QuestionAnswered"]).was_killed();
+    lab.run(&["resume", "@", "--crash-after", "QuestionAsked"]).was_killed();
+    waits_for("which");
+    lab.run(&["answer", "@", "b", "--save", "--crash-after", "AnswerSaved"]).was_killed();
+    assert_eq!(waits_for("which")["draft"]["choice"], "b");
+    lab.run(&["answer", "@", "--crash-after", "QuestionAnswered"]).was_killed();
+    lab.run(&["resume", "@"]).ended_with(0);
+    assert_eq!(lab.view("@")["output"], "b");
+    lab.assert_trace(&["asks 1 1", "asks 1 2", "last 1 1"]);
+    assert_eq!(places(&lab.events("@"), "QuestionAnswered").len(), 2);
+    lab.assert_left_in_order();
+}
+
 #[test]
 fn a_failure_is_recorded_once_when_the_program_is_killed_behind_it() {
     for event in ["AttemptFailed", "StepFailed", "StepCancelled", "RunFailed"] {

@@ -1,8 +1,9 @@
 //! What a process tells: its result file, or its standard output read as declared.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use everfold_engine::execution::{RequestedJson, RequestedOutputs, Usage};
+use everfold_engine::execution::{self, RequestedJson, RequestedOutputs, Usage};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use regex::Regex;
@@ -13,6 +14,8 @@ use super::files::{Place, read_bounded, resolve};
 
 /// The limit of a result file, and of a JSON file named by `outputs.json`.
 pub(crate) const RESULT_BYTES_MAX: u64 = 1024 * 1024;
+/// A note is cut here: it is for readers.
+const NOTE_CHARS_MAX: usize = 8 * 1024;
 
 /// What the result file holds beside the output, under its one reserved key.
 #[derive(Debug, Default, Deserialize)]
@@ -21,13 +24,34 @@ pub(crate) struct Told {
     #[serde(default)]
     usage: Option<OneOrMore>,
     #[serde(default)]
-    pub(crate) note: Option<String>,
+    note: Option<String>,
     #[serde(default)]
-    pub(crate) labels: Option<Map<String, Value>>,
+    labels: Option<Map<String, Value>>,
     #[serde(default)]
     pub(crate) code: Option<String>,
+    /// What it asks people; the attempt ends with it.
     #[serde(default)]
     pub(crate) ask: Option<Value>,
+}
+
+impl Told {
+    /// What is said for readers and for the run, as the core takes it.
+    pub(crate) fn read(&self) -> Result<execution::Told, Failure> {
+        let mut labels = BTreeMap::new();
+        for (name, value) in self.labels.iter().flatten() {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                Value::Bool(flag) => flag.to_string(),
+                _ => {
+                    return Err(invalid(format!("`everfold.labels.{name}` is no text, number or boolean")));
+                }
+            };
+            labels.insert(name.clone(), text);
+        }
+        let note = self.note.as_ref().map(|note| note.chars().take(NOTE_CHARS_MAX).collect());
+        Ok(execution::Told { labels, note, code: self.code.clone() })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -267,6 +291,23 @@ mod tests {
         }
         std::fs::write(&path, vec![b' '; 1024 * 1024 + 1]).unwrap();
         assert!(read_result(&path).unwrap_err().message.contains("1 MiB"));
+    }
+
+    #[test]
+    fn y_labels_are_texts_and_a_question_is_kept_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output.json");
+        let text = r#"{"everfold": {"labels": {"pr": 17, "ok": true, "team": "blue"}, "note": "opened", "ask": {"text": "go on?"}}}"#;
+        std::fs::write(&path, text).unwrap();
+        let result = read_result(&path).unwrap();
+        let told = result.told.read().unwrap();
+        let labels: Vec<_> = told.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(labels, ["ok=true", "pr=17", "team=blue"]);
+        assert_eq!(told.note.as_deref(), Some("opened"));
+        assert_eq!((result.output, result.told.ask), (None, Some(json!({"text": "go on?"}))));
+        std::fs::write(&path, r#"{"everfold": {"labels": {"pr": [17]}}}"#).unwrap();
+        let failure = read_result(&path).unwrap().told.read().unwrap_err();
+        assert!(failure.message.contains("everfold.labels.pr"), "{}", failure.message);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::attach::Progress;
 use super::attempt::{Answer, Ended, Plan, Unready, outcome};
 use super::files::{Place, read_bounded, resolve, write_private};
-use super::output::{self, ResultFile, Stdout};
+use super::output::{self, Stdout};
 use super::{Processes, told};
 use crate::git::{SaveRequest, free_index, save};
 use crate::shim::log;
@@ -223,7 +223,6 @@ fn read_into(
     end.usage = usage;
     if let Ok(result) = &result {
         end.usage.extend(result.usage.iter().cloned());
-        mention_what_is_not_carried(request, result);
     }
     let code = result.as_ref().ok().and_then(|result| result.told.code.clone());
     match exit {
@@ -243,14 +242,18 @@ fn read_into(
             return Err(failure.into());
         }
     }
-    let result = result?;
-    if result.told.ask.is_some() {
-        return Err(Failure::new(
-            FailureKind::Validation,
-            "`everfold.ask` in the result file is not supported yet",
-        )
-        .with_hint("let a following `approval` step ask")
-        .into());
+    let mut result = result?;
+    end.told = result.told.read()?;
+    if let Some(ask) = result.told.ask.take() {
+        match output {
+            // A program that says that it failed, or whose protocol breaks off, asks nobody.
+            Err(failure) if failure.kind != FailureKind::Validation => return Err(failure.into()),
+            // It ended in the middle: there is no output yet, and nothing of it is kept.
+            _none_yet => {
+                end.ask = Some(ask);
+                return Ok(Value::Null);
+            }
+        }
     }
     let said = text.map_or(stdout, |text| Stdout { text, tail: None });
     let output = match (&request.outputs.json, output) {
@@ -272,12 +275,6 @@ fn read_into(
     }
     end.artefacts = keep_files(request, processes)?;
     Ok(output)
-}
-
-fn mention_what_is_not_carried(request: &AttemptRequest, result: &ResultFile) {
-    if result.told.note.is_some() || result.told.labels.is_some() {
-        tracing::warn!(attempt = %request.id, "`everfold.note` and `everfold.labels` in a result file are not recorded yet");
-    }
 }
 
 fn stdout(folder: &Path, record: &ExitRecord) -> Stdout {
@@ -374,6 +371,8 @@ async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut Attem
                 let mut failure =
                     Failure::new(FailureKind::Error, format!("the worktree could not be saved: {error}"));
                 failure.code = Some("save".to_owned());
+                // What it asks can wait: the next attempt would not find what this one did.
+                end.ask = None;
                 end.result = AttemptResult::Failed(failure);
             }
         }

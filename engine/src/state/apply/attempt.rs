@@ -70,6 +70,7 @@ impl RunState {
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
+        self.note_told(key, &event.told);
         if stopped == Some(StopReason::Timeout) {
             // The limit was recorded first, so the late result does not count.
             return self.settle_unit(key, AttemptEnding::Failed, Some(timed_out()));
@@ -161,10 +162,18 @@ impl RunState {
         let Some(unit) = self.unit_mut(key) else { return };
         unit.attempt = event.id.attempt;
         unit.failure = None;
+        if let Some(people) = &mut unit.people {
+            (people.approval, people.question, people.expired) = (None, None, false);
+            people.ask = Kept::Null;
+        }
         if let Some(task) = &event.task {
             set_task(unit, task, version);
         }
-        if event.at > now {
+        if unit.kind.is_empty() {
+            // People are asked again, or time passes again: that follows.
+            (unit.stage, unit.since) = (Stage::Idle, Some(now));
+            self.touch(key);
+        } else if event.at > now {
             unit.stage = Stage::RetryAt(event.at);
             self.set_timer(
                 TimerId { id: event.id.clone(), kind: TimerKind::Retry, name: String::new() },
@@ -190,10 +199,7 @@ impl RunState {
         let Some(key) = self.current(&timer.id) else { return };
         match timer.kind {
             TimerKind::Retry => self.begin_attempt(key, at),
-            TimerKind::Wait => {
-                self.facts.steps[key.step].unit.stage = Stage::Ended(AttemptEnding::Succeeded);
-                self.open_gate(key.step, 0);
-            }
+            TimerKind::Wait => self.waiting_ended(key, Kept::Null, None),
             TimerKind::Poll => {
                 let judging = &self.facts.steps[key.step].judging;
                 if judging.kind.is_empty() {
@@ -205,11 +211,8 @@ impl RunState {
                 self.facts.steps[key.step].note_probe(&timer.name, probe_no, at);
                 self.facts.probing.insert(key.step);
             }
-            TimerKind::Timeout
-            | TimerKind::Deadline
-            | TimerKind::Expiry
-            | TimerKind::Reminder
-            | TimerKind::Signal => {}
+            TimerKind::Expiry => self.people_expired(key, &timer.id, at),
+            TimerKind::Timeout | TimerKind::Deadline | TimerKind::Reminder | TimerKind::Signal => {}
         }
     }
 }
@@ -221,6 +224,6 @@ pub(super) fn set_task(unit: &mut Unit, task: &ScheduledTask, version: Version) 
     unit.grace_ms = task.grace_ms;
 }
 
-fn timed_out() -> Failure {
+pub(super) fn timed_out() -> Failure {
     Failure { exit_code: Some(124), ..Failure::new(FailureKind::Timeout, "the time limit passed") }
 }

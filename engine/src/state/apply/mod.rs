@@ -101,7 +101,7 @@ impl RunState {
             RunEvent::ChildFinished(event) => self.child_finished(event),
             RunEvent::QuestionAsked(event) => self.question_asked(event, meta.at),
             RunEvent::AnswerSaved(event) => self.answer_saved(event, meta),
-            RunEvent::QuestionAnswered(event) => self.question_answered(event, meta),
+            RunEvent::QuestionAnswered(event) => self.question_answered(event),
             RunEvent::AttemptAsked(event) => self.attempt_asked(event),
             RunEvent::SignalReceived(event) => self.signal_received(event, meta),
             RunEvent::SignalTaken(event) => self.signal_taken(event, meta.at),

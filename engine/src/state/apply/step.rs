@@ -136,7 +136,6 @@ impl RunState {
         self.facts.agenda.remove(&Agenda::Ready(at));
         self.facts.agenda.remove(&Agenda::Items(at));
         self.facts.probing.remove(&at);
-        self.facts.asking.remove(&at);
         self.clear_unit(key);
         let scheduled = self.facts.steps[at].items.as_ref().map_or(0, |items| items.units.len());
         for item in 0..u32::try_from(scheduled).unwrap_or(u32::MAX) {
@@ -145,6 +144,7 @@ impl RunState {
     }
 
     pub(super) fn clear_unit(&mut self, key: Key) {
+        self.end_asking(key);
         self.facts.agenda.remove(&Agenda::Settle(key));
         self.facts.attempts.remove(&key);
         self.facts.held.remove(&key);

@@ -1,0 +1,152 @@
+//! One thing that a person is to do.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use everfold_engine::event::{ApprovalTerms, BlockReason, Comment, QuestionTerms};
+use everfold_engine::id::{Attempt, AttemptId, Position, Round, RunId, StepPath};
+use everfold_engine::json::{Hash, Payload};
+use everfold_engine::time::Timestamp;
+use serde::Serialize;
+
+/// One thing that a person is to do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Task {
+    /// Names it; safe in a URL.
+    pub id: String,
+    /// The run.
+    pub run: RunId,
+    /// The run's short id.
+    pub short_id: String,
+    /// The run's pipeline.
+    pub pipeline: String,
+    /// The run's title.
+    pub run_title: Option<String>,
+    /// The step, or an item of it.
+    pub step: String,
+    /// The round.
+    pub round: Round,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// What is to be done.
+    #[serde(flatten)]
+    pub kind: TaskKind,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; `None`: for ever.
+    pub expires_at: Option<Timestamp>,
+    /// How often people were reminded.
+    pub reminded: u32,
+    /// The place of the event that asked; the order of the list.
+    pub position: Position,
+}
+
+/// What a person is to do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TaskKind {
+    /// Vote.
+    Approval {
+        /// What is asked.
+        title: String,
+        /// What is shown.
+        show: Payload,
+        /// Of kept files that are shown, by path: BLAKE3 of their text. A remark names it, so that it
+        /// stays with that text.
+        shown: BTreeMap<String, Hash>,
+        /// The value that may be replaced, as it stands.
+        value: Option<Payload>,
+        /// Who may vote, and what decides.
+        terms: ApprovalTerms,
+        /// The votes so far, newest of each person.
+        votes: BTreeMap<String, String>,
+        /// What was said with them.
+        comments: Vec<Remark>,
+    },
+    /// Answer.
+    Question {
+        /// What is asked, in one line.
+        title: String,
+        /// What is asked, in full.
+        text: Option<Payload>,
+        /// Who asks, what an answer may be, and of whom.
+        terms: QuestionTerms,
+        /// The parts of an answer that were saved: `{choice?, text?, items?}`.
+        draft: Option<Payload>,
+        /// Who saved the newest of them.
+        saved_by: Option<String>,
+    },
+    /// Decide on a blocked step.
+    Blocked {
+        /// What happened.
+        message: String,
+        /// Why it is blocked.
+        reason: BlockReason,
+    },
+}
+
+/// What somebody said with a vote.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Remark {
+    /// Who.
+    pub by: String,
+    /// What, and on which place.
+    #[serde(flatten)]
+    pub comment: Comment,
+}
+
+/// What a task's id names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskName {
+    /// A run, as people name it.
+    pub run: String,
+    /// The attempt that asks.
+    pub id: AttemptId,
+    /// A blocked step is meant.
+    pub blocked: bool,
+}
+
+/// The text names no task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a task is named RUN:STEP:ROUND, or RUN:STEP.ITEM:ROUND.ATTEMPT")]
+pub struct NoTaskName;
+
+impl Task {
+    /// The id of a task: `SHORT_ID:STEP[.ITEM]:ROUND[.ATTEMPT]`, the attempt from the second on, and
+    /// `:blocked` behind it for a blocked step.
+    #[must_use]
+    pub fn id_of(run: RunId, id: &AttemptId, blocked: bool) -> String {
+        let attempt = if id.attempt > Attempt::FIRST { format!(".{}", id.attempt) } else { String::new() };
+        let blocked = if blocked { ":blocked" } else { "" };
+        format!("{}:{}:{}{attempt}{blocked}", run.short(), id.path, id.round)
+    }
+
+    /// Whether somebody with that role may do it.
+    #[must_use]
+    pub fn is_for(&self, role: &str) -> bool {
+        let roles = match &self.kind {
+            TaskKind::Approval { terms, .. } => &terms.roles,
+            TaskKind::Question { terms, .. } => &terms.roles,
+            TaskKind::Blocked { .. } => return true,
+        };
+        roles.is_empty() || roles.iter().any(|wanted| wanted == role)
+    }
+}
+
+impl FromStr for TaskName {
+    type Err = NoTaskName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (run, path, place, blocked) = match parts.as_slice() {
+            [run, path, place] => (run, path, place, false),
+            [run, path, place, "blocked"] => (run, path, place, true),
+            _other => return Err(NoTaskName),
+        };
+        let (round, attempt) = place.split_once('.').unwrap_or((place, "1"));
+        let number = |text: &str| text.parse().map_err(|_| NoTaskName);
+        let path: StepPath = path.parse().map_err(|_| NoTaskName)?;
+        let id = AttemptId { path, round: Round(number(round)?), attempt: Attempt(number(attempt)?) };
+        Ok(Self { run: (*run).to_owned(), id, blocked })
+    }
+}
