@@ -5,7 +5,7 @@
 //! in progress; it stops only what a [`Effect::Stop`] names. Recovery is the same: fold, list, start.
 
 use crate::event::TimerId;
-use crate::id::{AttemptId, StepId, StepPath};
+use crate::id::{AttemptId, StepId, StepPath, Version};
 use crate::state::RunState;
 use crate::time::Timestamp;
 
@@ -42,6 +42,15 @@ pub enum Effect {
     },
     /// The workspace to make.
     Workspace,
+    /// Somebody to tell: the first notice of a channel. Listed also after the run's end.
+    Notice {
+        /// The channel.
+        channel: String,
+        /// The version of the event that it tells of.
+        version: Version,
+        /// The notice.
+        notice: String,
+    },
     /// `decide` stopped at a bound, or needs values loaded: it wants an `advance` input.
     Advance,
 }
@@ -53,6 +62,8 @@ pub enum Touched {
     Run,
     /// A step, or an item of one.
     Path(StepPath),
+    /// A channel of notices.
+    Channel(String),
 }
 
 /// Everything that should be in progress: what recovery starts. Costs O(run).
@@ -61,6 +72,9 @@ pub fn effects(state: &RunState) -> Vec<Effect> {
     let mut effects = effects_of(state, &Touched::Run);
     for path in state.active_paths() {
         effects.extend(effects_of(state, &Touched::Path(path)));
+    }
+    for channel in state.facts.outbox.channels() {
+        effects.extend(state.channel_effects(channel));
     }
     effects
 }
@@ -71,6 +85,7 @@ pub fn effects_of(state: &RunState, touched: &Touched) -> Vec<Effect> {
     match touched {
         Touched::Run => state.run_effects(),
         Touched::Path(path) => state.path_effects(path),
+        Touched::Channel(channel) => state.channel_effects(channel),
     }
 }
 

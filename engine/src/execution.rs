@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use crate::definition::{Keep, OnLost, Save};
 pub use crate::event::Told;
 use crate::failure::Failure;
-use crate::id::{EffectId, Position, RunId};
+use crate::id::{EffectId, Position, RunId, Version};
 use crate::json::Value;
 use crate::state::RunStatus;
 use crate::time::Timestamp;
@@ -262,6 +262,71 @@ pub trait Prober: Send + Sync + 'static {
     }
 }
 
+/// Somebody to tell of an event, everything rendered.
+#[derive(Debug, Clone)]
+pub struct NoticeRequest {
+    /// The run.
+    pub run: RunId,
+    /// The version of the event.
+    pub version: Version,
+    /// The notice.
+    pub notice: String,
+    /// The function that tells.
+    pub function: String,
+    /// Its parameters.
+    pub with: Value,
+    /// In whose name.
+    pub sender: Option<String>,
+    /// The event: its fields, `type`, `version`, `at`, `actor`.
+    pub event: Value,
+    /// The run as expressions see it when the notice is sent.
+    pub of_run: Value,
+    /// The number of this try since the engine began to send it, 1-based.
+    pub attempt: u32,
+}
+
+impl NoticeRequest {
+    /// What a receiver recognises a repeated notice by: `RUN/VERSION/NOTICE`.
+    #[must_use]
+    pub fn dedup(&self) -> String {
+        format!("{}/{}/{}", self.run, self.version, self.notice)
+    }
+}
+
+/// Nobody was told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NoticeFailure {
+    /// What happened and what to do, in one line.
+    pub message: String,
+    /// Trying again cannot help.
+    pub permanent: bool,
+}
+
+impl NoticeFailure {
+    /// Trying again may help.
+    #[must_use]
+    pub fn passing(message: impl Into<String>) -> Self {
+        Self { message: message.into(), permanent: false }
+    }
+
+    /// Trying again cannot help.
+    #[must_use]
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self { message: message.into(), permanent: true }
+    }
+}
+
+/// Tells people and other systems of events.
+pub trait Notifier: Send + Sync + 'static {
+    /// Calls the function of the request. It may be called again for the same
+    /// [`NoticeRequest::dedup`]: after a failure, and after a crash.
+    ///
+    /// # Errors
+    /// [`NoticeFailure`]; one that may pass is tried again for 24 hours.
+    fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>>;
+}
+
 /// A workspace to make, everything rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkspaceRequest {
@@ -381,4 +446,6 @@ pub struct Edge {
     pub survivors: Option<Arc<dyn Survivors>>,
     /// `None`: other runs cannot be asked about.
     pub directory: Option<Arc<dyn Directory>>,
+    /// `None`: no notice can be sent.
+    pub notifier: Option<Arc<dyn Notifier>>,
 }

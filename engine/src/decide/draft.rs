@@ -1,5 +1,6 @@
 //! The batch that is being decided: every recorded event is folded at once.
 
+use super::notice::{self, Wanted};
 use super::{Batch, Loaded};
 use crate::event::RunEvent;
 use crate::expr::{EvalError, ValueRef};
@@ -27,13 +28,19 @@ pub(super) struct Draft<'a> {
     bytes: usize,
     /// Recorded together with the first event that follows: a fact that is worth nothing alone.
     fact: Option<RunEvent>,
+    /// Notices of the events so far; they are recorded last.
+    wanted: Vec<Wanted>,
+    /// What was loaded, and what this batch itself brought: notices may mention either.
+    values: Option<Loaded>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(state: &'a mut RunState, input: &Input, loaded: &'a Loaded) -> Self {
         let meta =
             EventMeta { at: input.at.max(state.last_at()), actor: input.actor.clone(), input: input.id };
-        Self { state, loaded, meta, batch: Batch::default(), bytes: 0, fact: None }
+        let values = (!state.definition().notify.is_empty()).then(|| loaded.clone());
+        let (batch, wanted) = (Batch::default(), Vec::new());
+        Self { state, loaded, meta, batch, bytes: 0, fact: None, wanted, values }
     }
 
     /// Records a fact: it is true from here on.
@@ -52,7 +59,35 @@ impl<'a> Draft<'a> {
     fn fold(&mut self, event: RunEvent) {
         self.state.apply(&event, &self.meta);
         self.bytes += 256;
+        notice::follow(self, &event);
         self.batch.events.push(event);
+    }
+
+    /// What expressions of notices may ask for.
+    pub(super) fn values(&self) -> &Loaded {
+        self.values.as_ref().unwrap_or(self.loaded)
+    }
+
+    /// Remembers the values of the event that was just folded: the state holds large ones by reference.
+    pub(super) fn keep_values(&mut self, event: &RunEvent) {
+        let (version, Some(values)) = (self.state.version(), &mut self.values) else { return };
+        for payload in event.payloads() {
+            let value = ValueRef { version, hash: payload.hash(), size_bytes: payload.size_bytes() };
+            let text = match payload {
+                Payload::Inline(text) => Some(text),
+                Payload::Blob(blob) => {
+                    self.batch.blobs.iter().rev().find(|(kept, _)| kept == blob).map(|(_, text)| text)
+                }
+            };
+            if let Some(text) = text {
+                values.insert(&value, text.clone());
+            }
+        }
+    }
+
+    pub(super) fn want_notice(&mut self, wanted: Wanted) {
+        self.bytes += 512;
+        self.wanted.push(wanted);
     }
 
     /// A value as an event holds it; a large one becomes a blob of the run.
@@ -72,7 +107,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.batch.events.len() >= EVENTS_MAX || self.bytes >= BYTES_MAX
+        self.batch.events.len() + self.wanted.len() >= EVENTS_MAX || self.bytes >= BYTES_MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -87,7 +122,10 @@ impl<'a> Draft<'a> {
         self.batch.events.len()
     }
 
-    pub(super) fn into_batch(self) -> Batch {
+    pub(super) fn into_batch(mut self) -> Batch {
+        for wanted in std::mem::take(&mut self.wanted) {
+            notice::queue(&mut self, wanted);
+        }
         self.batch
     }
 }

@@ -96,6 +96,10 @@ pub fn decide(state: &mut RunState, input: &Input, loaded: &Loaded) -> Result<De
     if state.facts.inputs.contains(&input.id) {
         return Ok(Decision::Events(Batch::default())); // A repeated input: the first one is already history.
     }
+    let wanted = notice::wants(state, loaded);
+    if !wanted.is_empty() {
+        return Ok(Decision::Needs(wanted));
+    }
     let mut draft = Draft::new(state, input, loaded);
     let outcome = match accept(&mut draft, &input.kind)? {
         Ok(()) => advance(&mut draft),

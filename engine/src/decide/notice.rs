@@ -1,13 +1,207 @@
 //! Who is told of what happens.
+//!
+//! Law (L32): what a notice says is rendered on the state right after its event, and stands in the
+//! same batch, after all that the input led to. No notice changes what follows for the run: one that
+//! cannot be rendered, or is one too many, is recorded as failed and nothing else.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::Loaded;
 use super::draft::Draft;
+use super::scope::RunScope;
+use crate::definition::{Notice, WILDCARD};
+use crate::event::{NoticeFailed, NoticeQueued, NoticeSent, RunEvent};
+use crate::expr::{EvalError, Reference, Scope as _, ValueRef};
 use crate::id::Version;
+use crate::json::{JsonText, Payload, Value};
+use crate::state::{Kept, NOTICES_MAX, RunState};
 
+/// The longest name of a channel.
+const CHANNEL_BYTES_MAX: usize = 256;
+/// The most that the parameters of one notice weigh.
+const WITH_BYTES_MAX: usize = 256 * 1024;
+
+/// A notice of an event of this batch.
+pub(super) struct Wanted {
+    version: Version,
+    /// Its place among the pipeline's.
+    at: usize,
+    said: Result<Said, String>,
+}
+
+/// What a notice says, and where.
+struct Said {
+    channel: String,
+    with: JsonText,
+}
+
+/// The values that notices may ask for and that must be loaded: all of them are had beforehand,
+/// because a batch that has begun is not taken back.
+pub(super) fn wants(state: &RunState, loaded: &Loaded) -> Vec<ValueRef> {
+    let definition = state.definition();
+    if definition.notify.is_empty() {
+        return Vec::new();
+    }
+    let mut wanted = BTreeSet::new();
+    let mut want = |kept: &Kept| {
+        if let Kept::Ref(value) = kept
+            && loaded.get(value).is_none()
+        {
+            wanted.insert(*value);
+        }
+    };
+    let mut others = Vec::new();
+    for reference in definition.notify.iter().flat_map(references) {
+        match reference {
+            Reference::Step { step, .. } => {
+                let Some(at) = state.graph.find(&step.as_str().into()) else { continue };
+                let step = &state.facts.steps[at];
+                // Each may become the other within the batch.
+                [&step.output, &step.last, &step.unit.output].into_iter().for_each(&mut want);
+                step.gates.iter().for_each(|gate| want(&gate.evidence));
+            }
+            Reference::Name(name) if name == "input" => want(&state.facts.input),
+            Reference::Name(name) if ["event", "actor", "run"].contains(&name.as_str()) => {}
+            Reference::Name(name) => others.push(name),
+        }
+    }
+    for name in others {
+        if let Err(EvalError::Needs(values)) = RunScope::run(state, loaded).get(&[name.as_str()]) {
+            wanted.extend(values);
+        }
+    }
+    wanted.into_iter().collect()
+}
+
+fn references(notice: &Notice) -> impl Iterator<Item = &Reference> {
+    let when = notice.when.iter().flat_map(|when| when.references());
+    let texts = [&notice.with, &notice.sender, &notice.channel].into_iter().flatten();
+    when.chain(texts.flat_map(|text| text.references()))
+}
+
+/// The notices of an event that was just folded.
+pub(super) fn follow(draft: &mut Draft<'_>, event: &RunEvent) {
+    let definition = Arc::clone(draft.state.definition());
+    if definition.notify.is_empty() || is_about_notices(event) {
+        return;
+    }
+    draft.keep_values(event);
+    let version = draft.state.version();
+    let mut value = None;
+    for (at, notice) in definition.notify.iter().enumerate() {
+        let listens = notice.events.iter().any(|name| name == WILDCARD || name == event.name());
+        if !listens {
+            continue;
+        }
+        let value = value.get_or_insert_with(|| event_value(draft, event));
+        let said = match say(draft, notice, value) {
+            Ok(None) => continue,
+            Ok(Some(said)) => check(said),
+            Err(EvalError::Needs(_)) => Err("it mentions values that are too large to be at hand: \
+                                             the outputs of a step's items"
+                .to_owned()),
+            Err(failed @ EvalError::Failed { .. }) => Err(failed.to_string()),
+        };
+        draft.want_notice(Wanted { version, at, said });
+    }
+}
+
+fn is_about_notices(event: &RunEvent) -> bool {
+    matches!(event, RunEvent::NoticeQueued(_) | RunEvent::NoticeSent(_) | RunEvent::NoticeFailed(_))
+}
+
+fn event_value(draft: &Draft<'_>, event: &RunEvent) -> Value {
+    let mut value = serde_json::to_value(event).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.insert("version".to_owned(), json!(draft.state.version()));
+        fields.insert("at".to_owned(), json!(draft.meta.at));
+    }
+    value
+}
+
+fn say(draft: &Draft<'_>, notice: &Notice, event: &Value) -> Result<Option<Said>, EvalError> {
+    let scope = RunScope::run(draft.state, draft.values())
+        .with("event", event.clone())
+        .with("actor", json!(draft.meta.actor));
+    if let Some(when) = &notice.when
+        && !when.eval_bool(&scope)?
+    {
+        return Ok(None);
+    }
+    let with = notice.with.as_ref().map(|with| with.render(&scope)).transpose()?;
+    let sender = notice.sender.as_ref().map(|sender| sender.render_text(&scope)).transpose()?;
+    let channel = notice.channel.as_ref().map(|channel| channel.render_text(&scope)).transpose()?;
+    let own = || format!("notice/{}", notice.id);
+    Ok(Some(Said {
+        channel: channel.filter(|channel| !channel.is_empty()).unwrap_or_else(own),
+        with: JsonText::new(&json!({"with": with, "as": sender})),
+    }))
+}
+
+fn check(said: Said) -> Result<Said, String> {
+    if said.channel.len() > CHANNEL_BYTES_MAX {
+        return Err(format!("the name of its channel is over the limit of {CHANNEL_BYTES_MAX} bytes"));
+    }
+    if said.with.as_str().len() > WITH_BYTES_MAX {
+        return Err(format!("its parameters are over the limit of {WITH_BYTES_MAX} bytes"));
+    }
+    Ok(said)
+}
+
+/// Records what is wanted, at the end of the batch.
+pub(super) fn queue(draft: &mut Draft<'_>, wanted: Wanted) {
+    let Wanted { version, at, said } = wanted;
+    let definition = Arc::clone(draft.state.definition());
+    let Some(notice) = definition.notify.get(at) else { return };
+    let said = match said {
+        Ok(said) => said,
+        Err(message) => return fail(draft, version, notice, message),
+    };
+    if notice.collapse {
+        for older in draft.state.facts.outbox.of(&notice.id) {
+            fail(draft, older, notice, "a newer one took its place".to_owned());
+        }
+    }
+    let with: Payload = draft.payload(said.with);
+    if notice.changes_only && draft.state.facts.outbox.said_last(&notice.id) == Some(with.hash()) {
+        return;
+    }
+    if draft.state.facts.outbox.len() >= NOTICES_MAX {
+        let message = format!("too many notices of this run are outstanding: {NOTICES_MAX}");
+        return fail(draft, version, notice, message);
+    }
+    draft.record(NoticeQueued {
+        version,
+        notice: notice.id.clone(),
+        function: notice.function.clone(),
+        channel: said.channel,
+        with,
+    });
+}
+
+fn fail(draft: &mut Draft<'_>, version: Version, notice: &Notice, message: String) {
+    draft.record(NoticeFailed { version, notice: notice.id.clone(), tries: 0, message });
+}
+
+/// A notice was sent, or will not be.
 pub(super) fn finished(
-    _draft: &mut Draft<'_>,
-    _version: Version,
-    _notice: &str,
-    _tries: u32,
-    _failure: Option<&String>,
+    draft: &mut Draft<'_>,
+    version: Version,
+    notice: &str,
+    tries: u32,
+    failure: Option<&String>,
 ) {
+    if !draft.state.facts.outbox.holds(version, notice) {
+        return; // A repeated report, or a newer notice took its place meanwhile.
+    }
+    let notice = notice.to_owned();
+    match failure {
+        None => draft.record(NoticeSent { version, notice, tries }),
+        Some(message) => {
+            draft.record(NoticeFailed { version, notice, tries, message: message.clone() });
+        }
+    }
 }

@@ -14,9 +14,10 @@ use super::Loaded;
 use super::scope::RunScope;
 use crate::definition::{GitWorkspace, StepWorkspace, Work, WorkspaceSpec};
 use crate::expr::{EvalError, Template};
-use crate::id::AttemptId;
+use crate::id::{AttemptId, Version};
 use crate::json::Value;
 use crate::state::{Key, RunState};
+use crate::time::Timestamp;
 
 /// An attempt to make.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,6 +164,44 @@ pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePl
             })
         }
     })
+}
+
+/// A notice that stands first in its channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NoticePlan {
+    /// The version of the event that it tells of.
+    pub version: Version,
+    /// The notice.
+    pub notice: String,
+    /// The function that tells.
+    pub function: String,
+    /// Its parameters.
+    pub with: Value,
+    /// In whose name.
+    pub sender: Option<String>,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// The run, as expressions see it at this moment.
+    pub of_run: Value,
+}
+
+/// The plan of the notice that is listed for a channel. `None`: there is none.
+///
+/// # Errors
+/// [`EvalError::Needs`] where values must be loaded first.
+pub fn notice(state: &RunState, channel: &str, loaded: &Loaded) -> Result<Option<NoticePlan>, EvalError> {
+    use crate::expr::Scope as _;
+    let Some(first) = state.first_notice(channel) else { return Ok(None) };
+    let mut said = first.with.value(loaded)?;
+    Ok(Some(NoticePlan {
+        version: first.version,
+        notice: first.notice.clone(),
+        function: first.function.clone(),
+        with: said["with"].take(),
+        sender: said["as"].as_str().map(ToOwned::to_owned),
+        queued_at: first.at,
+        of_run: RunScope::run(state, loaded).get(&["run"])?.unwrap_or_default(),
+    }))
 }
 
 /// How leftovers of an attempt are committed.

@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub functions_max: usize,
     /// Probes in progress at once.
     pub probes_max: usize,
+    /// Notices that are being sent at once.
+    pub notices_max: usize,
     /// How long in-process work may go on after a stop or a shutdown.
     pub grace: Duration,
     /// How long a recovered run's timers wait for the results of what lived on meanwhile.
@@ -56,6 +58,7 @@ impl Default for EngineConfig {
             supervised_max: 64,
             functions_max: 1_024,
             probes_max: 64,
+            notices_max: 32,
             grace: Duration::from_secs(4),
             settle: Duration::from_secs(2),
             tries: 5,

@@ -33,6 +33,7 @@ pub(super) type Slot = OwnedSemaphorePermit;
 pub(super) struct Slots {
     attempts: [Arc<Semaphore>; 2],
     pub(super) probes: Arc<Semaphore>,
+    pub(super) notices: Arc<Semaphore>,
 }
 
 impl Slots {
@@ -41,6 +42,7 @@ impl Slots {
         Self {
             attempts: [places(config.supervised_max), places(config.functions_max)],
             probes: places(config.probes_max),
+            notices: places(config.notices_max),
         }
     }
 

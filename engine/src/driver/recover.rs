@@ -155,7 +155,6 @@ async fn wake(shared: Arc<Shared>, shards: Vec<mpsc::WeakSender<Message>>) {
                 None
             }
         };
-        shared.wakes.clear();
         let next = next.into_iter().chain(shared.wakes.earliest()).min();
         let pause = next.map_or(longest, |at| at.since(shared.now()).min(longest));
         tokio::select! {
@@ -165,6 +164,7 @@ async fn wake(shared: Arc<Shared>, shards: Vec<mpsc::WeakSender<Message>>) {
         }
         let watch = Stopwatch::start();
         if next.is_some_and(|at| at <= shared.now()) {
+            shared.wakes.clear(shared.now());
             let due = match shared.store.due(shared.now()).await {
                 Ok(due) => due,
                 Err(ReadError::Closed) => return,

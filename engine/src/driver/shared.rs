@@ -63,8 +63,11 @@ impl Wakes {
         *self.lock()
     }
 
-    pub(super) fn clear(&self) {
-        *self.lock() = None;
+    /// All that is due was told; what is parked for later stays, because the store does not list
+    /// the moments of runs that are busy.
+    pub(super) fn clear(&self, now: Timestamp) {
+        let mut earliest = self.lock();
+        *earliest = earliest.filter(|at| *at > now);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Timestamp>> {

@@ -91,7 +91,7 @@ fn folders_of(layout: &Layout, run: RunId, state: &RunState) -> Vec<PathBuf> {
         Effect::Probe { id, gate, probe_no } => {
             Some(layout.probe(&EffectId { run, attempt: id }, &gate, probe_no))
         }
-        Effect::Timer { .. } | Effect::Workspace | Effect::Advance => None,
+        Effect::Timer { .. } | Effect::Workspace | Effect::Notice { .. } | Effect::Advance => None,
     };
     effects(state).into_iter().filter_map(folder).collect()
 }

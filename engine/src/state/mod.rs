@@ -12,6 +12,7 @@ mod effects;
 mod graph;
 mod kept;
 mod people;
+mod outbox;
 mod snapshot;
 mod step;
 mod view;
@@ -21,6 +22,8 @@ pub(crate) use graph::{Graph, Shape};
 pub use kept::Kept;
 pub(crate) use people::AnsweredAsk;
 pub use people::{ApprovalState, CastVote, People, QuestionState};
+pub(crate) use outbox::Outbox;
+pub use outbox::{NOTICES_MAX, Outstanding};
 pub use snapshot::{FOLD_VERSION, SnapshotError};
 pub use step::{AttemptEnding, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage, StepState, Unit};
 pub(crate) use step::{Judged, LateProbes};
@@ -110,6 +113,7 @@ pub(crate) struct Facts {
     /// Inputs of people, newest last: a repeated one is recognised.
     pub(crate) inputs: VecDeque<InputId>,
     pub(crate) usage: UsageTotal,
+    pub(crate) outbox: Outbox,
 }
 
 /// What began the run.

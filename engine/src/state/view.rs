@@ -296,10 +296,14 @@ impl RunState {
     #[must_use]
     pub fn note(&self) -> RunNote {
         match self.is_ended() {
-            true => RunNote { open: false, busy: !self.facts.stops.is_empty(), wake_at: None },
+            true => RunNote {
+                open: false,
+                busy: !self.facts.stops.is_empty() || !self.facts.outbox.is_empty(),
+                wake_at: None,
+            },
             false => RunNote {
                 open: true,
-                busy: self.is_busy(),
+                busy: self.is_busy() || !self.facts.outbox.is_empty(),
                 wake_at: self.next_due().filter(|_| !self.facts.paused),
             },
         }

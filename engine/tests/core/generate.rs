@@ -41,7 +41,7 @@ fn shape() -> BoxedStrategy<Shape> {
 pub fn pipelines() -> impl Strategy<Value = Value> {
     let steps = prop::collection::vec(shape(), 1..7);
     let finish = prop::collection::vec(0_u8..3, 0..3);
-    (steps, finish, 0_u8..4).prop_map(|(steps, finish, workspace)| {
+    (steps, finish, 0_u8..4, 0_u8..6).prop_map(|(steps, finish, workspace, notices)| {
         let mut documents: Vec<Value> = Vec::new();
         for (at, shape) in steps.iter().enumerate() {
             documents.push(step(at, shape));
@@ -55,8 +55,22 @@ pub fn pipelines() -> impl Strategy<Value = Value> {
         if workspace == 1 {
             document["output"] = json!("${steps.s0.status}");
         }
+        if notices < 3 {
+            document["notify"] = json!(notify(notices));
+        }
         document
     })
+}
+
+fn notify(kind: u8) -> Vec<Value> {
+    let all = json!({"id": "all", "events": ["*"], "function": "f", "with": {"e": "${event.type}", "out": "${steps.s0.output}"}});
+    let newest = json!({"id": "newest", "events": ["StepSucceeded", "RunFailed"], "function": "f", "channel": "c", "collapse": true, "when": "event.type != 'RunFailed' || run.status == 'failed'"});
+    let changed = json!({"id": "changed", "events": ["StepScheduled", "NoteAdded"], "function": "f", "channel": "c", "changes_only": true, "with": "${steps.s0.status}"});
+    match kind {
+        0 => vec![all],
+        1 => vec![newest, changed],
+        _ => vec![changed, all, newest],
+    }
 }
 
 fn name(at: usize) -> String {

@@ -6,5 +6,6 @@ mod generate;
 mod golden;
 mod laws;
 mod people;
+mod outbox;
 mod rules;
 mod world;

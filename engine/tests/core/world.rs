@@ -187,9 +187,11 @@ impl World {
         }
         if !self.state.is_ended() {
             let awaited = self.state.awaited();
-            assert!(!listed.is_empty() || !awaited.is_empty(), "stuck in silence after {batch:#?}");
+            let goes_on = listed.iter().any(|effect| !matches!(effect, Effect::Notice { .. }));
+            assert!(goes_on || !awaited.is_empty(), "stuck in silence after {batch:#?}");
         } else {
-            assert!(listed.is_empty(), "an ended run has no effects: {listed:?}");
+            let is_notice = |effect: &Effect| matches!(effect, Effect::Notice { .. });
+            assert!(listed.iter().all(is_notice), "an ended run has only notices to send: {listed:?}");
         }
     }
 
@@ -240,6 +242,16 @@ impl World {
             }
             Effect::Timer { timer, .. } => {
                 assert!(self.scheduled.contains(&timer.id), "no event set {timer:?}")
+            }
+            Effect::Notice { version, notice, .. } => {
+                let is_of = |event: &RunEvent| match event {
+                    RunEvent::NoticeQueued(event) => event.version == *version && event.notice == *notice,
+                    _other => false,
+                };
+                assert!(
+                    self.history.iter().any(|(_, event)| is_of(event)),
+                    "no event queued {notice} of {version}"
+                );
             }
             Effect::Workspace | Effect::Advance => {}
         }
@@ -432,6 +444,12 @@ impl World {
                     commit: Some("c0".into()),
                 })
             }),
+            Effect::Notice { version, notice, .. } => InputKind::NoticeFinished {
+                version: *version,
+                notice: notice.clone(),
+                tries: u32::from(luck % 3) + 1,
+                failure: luck.is_multiple_of(4).then(|| "nobody there".to_owned()),
+            },
             Effect::Advance => InputKind::Advance,
         };
         self.give(kind).expect("reports are never refused");

@@ -48,6 +48,8 @@ pub struct Machine {
     pub left: Mutex<Vec<String>>,
     /// The names of those that were ended because nobody wants them.
     pub swept_away: watch::Sender<Vec<String>>,
+    /// Who is told of things.
+    pub ears: Arc<crate::notices::Ears>,
 }
 
 pub type Witness = Box<dyn Fn(&EffectId) + Send>;
@@ -77,6 +79,7 @@ impl Machine {
             held_back: AtomicUsize::default(),
             left: Mutex::default(),
             swept_away: watch::Sender::default(),
+            ears: Arc::default(),
         })
     }
 
@@ -87,6 +90,7 @@ impl Machine {
         edge.probers.insert("command".into(), Arc::new(Probes(Arc::clone(self))));
         edge.workspaces = Some(Arc::new(Folders(Arc::clone(self))));
         edge.survivors = Some(Arc::new(Left(Arc::clone(self))));
+        edge.notifier = Some(self.ears.clone());
         edge
     }
 

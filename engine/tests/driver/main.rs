@@ -11,6 +11,7 @@ mod crash;
 mod faults;
 mod full;
 mod gates;
+mod notices;
 mod on_disk;
 mod recovery;
 mod timers;

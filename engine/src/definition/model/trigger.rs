@@ -121,6 +121,12 @@ pub enum SignalTarget {
     Run(Template),
 }
 
+/// Stands for all types of events, except those of notices themselves.
+pub const WILDCARD: &str = "*";
+
+/// Most notices of one pipeline: each may follow each event, and a batch is bounded.
+pub const NOTICES_OF_A_PIPELINE_MAX: usize = 20;
+
 /// Tells somebody of what happens to the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 
 use super::commit::Chunk;
+use super::notice::{Stage, Telling};
 use super::settle::Settling;
 use super::timers::TimerKey;
 use crate::decide::Loaded;
@@ -76,6 +77,8 @@ pub(super) struct Cell {
     pub(super) work: HashMap<AttemptId, Work>,
     pub(super) waiting: [VecDeque<AttemptId>; 3],
     pub(super) probes: HashMap<ProbeKey, Probing>,
+    /// The notice of each channel whose turn it is.
+    pub(super) notices: BTreeMap<String, Telling>,
     pub(super) preparing: bool,
     pub(super) advancing: bool,
     pub(super) released: bool,
@@ -167,6 +170,7 @@ impl Cell {
             work: HashMap::new(),
             waiting: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
             probes: HashMap::new(),
+            notices: BTreeMap::new(),
             preparing: false,
             advancing: false,
             released: false,
@@ -219,6 +223,7 @@ impl Cell {
                 self.probes.remove(&(id.clone(), gate.clone(), *probe_no));
             }
             InputKind::WorkspacePrepared(_) => self.preparing = false,
+            InputKind::NoticeFinished { version, notice, .. } => self.settle_notice(*version, notice),
             _no_end_of_work => {}
         }
     }
@@ -229,6 +234,7 @@ impl Cell {
             || !self.queue.is_empty()
             || !self.work.is_empty()
             || !self.probes.is_empty()
+            || self.notices.values().any(|telling| !matches!(telling.stage, Stage::Pausing(_)))
             || self.preparing
             || self.fetching > 0
             || self.settling.is_some()
@@ -237,5 +243,6 @@ impl Cell {
     /// Whether work inside this process is in progress.
     pub(super) fn has_in_process_work(&self) -> bool {
         self.work.values().any(|work| matches!(work, Work::Running(running) if !running.traits.supervised))
+            || self.notices.values().any(|telling| telling.stage == Stage::Sending)
     }
 }

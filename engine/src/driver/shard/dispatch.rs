@@ -69,6 +69,7 @@ impl World {
         let Some(state) = &cell.state else { return };
         let mut parts: Vec<Touched> = vec![Touched::Run];
         parts.extend(state.active_paths().into_iter().map(Touched::Path));
+        parts.extend(state.active_channels().map(Touched::Channel));
         // Timers of parts that are no longer active.
         let gone: Vec<Touched> = cell.timers.keys().filter(|part| !parts.contains(part)).cloned().collect();
         let living: HashSet<_> = parts
@@ -95,12 +96,20 @@ impl World {
         let effects = effects_of(state, part);
         self.set_timers(cell, part, &effects);
         self.stop_probes(cell, part);
+        if let Touched::Channel(channel) = part
+            && effects.is_empty()
+        {
+            self.channel_is_empty(cell, channel);
+        }
         for effect in effects {
             match effect {
                 Effect::Attempt { id, started } => self.attempt_listed(cell, id, started),
                 Effect::Stop { id } => self.stop_listed(cell, id),
                 Effect::Probe { id, gate, probe_no } => self.probe_listed(cell, id, gate, probe_no, part),
                 Effect::Workspace => self.workspace_listed(cell, part),
+                Effect::Notice { channel, version, notice } => {
+                    self.notice_listed(cell, channel, version, &notice);
+                }
                 Effect::Timer { .. } => {}
                 Effect::Advance => {
                     if !std::mem::replace(&mut cell.advancing, true) {

@@ -10,6 +10,7 @@ mod commit;
 mod dispatch;
 mod idle;
 mod intake;
+mod notice;
 mod outcome;
 mod probe;
 mod rings;
@@ -235,6 +236,7 @@ impl Shard {
             match due {
                 Due::Timer(timer) => self.world.fired(cell, timer, key),
                 Due::Settled => self.world.settled(cell, true),
+                Due::Notice(channel) => self.world.notice_due(cell, channel),
             }
         }
         self.world.again = true;
@@ -253,7 +255,8 @@ impl Shard {
             self.cells.remove(&run);
             return;
         }
-        let is_resting = !cell.is_pinned() && (cell.timers.is_empty() || self.world.may_park());
+        let has_timers = !cell.timers.is_empty() || !cell.notices.is_empty();
+        let is_resting = !cell.is_pinned() && (!has_timers || self.world.may_park());
         if is_resting {
             self.world.idle.rest(run, cell.bytes + 512);
         } else {
@@ -264,12 +267,13 @@ impl Shard {
     /// Lets a run go from memory; whoever needs it next loads it.
     fn forget(&mut self, run: RunId) {
         let Some(cell) = self.cells.remove(&run) else { return };
-        let mut earliest: Option<Timestamp> = None;
-        for (_, at, key) in cell.timers.into_values().flatten() {
-            self.world.timers.remove(key);
-            earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
-        }
-        if let Some(at) = earliest {
+        let pauses = cell.notices.into_values().filter_map(|telling| match telling.stage {
+            notice::Stage::Pausing(key) => Some(key),
+            _in_progress => None,
+        });
+        let keys: Vec<_> = cell.timers.into_values().flatten().map(|(_, _, key)| key).chain(pauses).collect();
+        keys.iter().for_each(|key| self.world.timers.remove(*key));
+        if let Some((at, _)) = keys.into_iter().min() {
             self.world.shared.wakes.parked(at);
         }
     }

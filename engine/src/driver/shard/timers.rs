@@ -19,6 +19,8 @@ pub(super) enum Due {
     Timer(TimerId),
     /// The results of what lived on have had their time.
     Settled,
+    /// The next try of a notice, by its channel.
+    Notice(String),
 }
 
 /// The queue.

@@ -12,7 +12,7 @@ use super::{Shard, World};
 use crate::definition::OnLost;
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
-use crate::execution::{AttemptEnd, AttemptResult, ProbeFailure, Told};
+use crate::execution::{AttemptEnd, AttemptResult, NoticeFailure, ProbeFailure, Told};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId, InputId, RunId};
 use crate::input::InputKind;
@@ -52,6 +52,11 @@ pub(super) enum WorkDone {
     Workspace {
         run: RunId,
         result: Box<Result<Workspace, Failure>>,
+    },
+    Notice {
+        run: RunId,
+        channel: String,
+        result: Result<(), NoticeFailure>,
     },
 }
 
@@ -119,7 +124,8 @@ impl Shard {
         | WorkDone::HeldBack { run, .. }
         | WorkDone::Stopped { run, .. }
         | WorkDone::Probe { run, .. }
-        | WorkDone::Workspace { run, .. }) = &done;
+        | WorkDone::Workspace { run, .. }
+        | WorkDone::Notice { run, .. }) = &done;
         let Some(cell) = self.cells.get_mut(run) else { return };
         match done {
             WorkDone::Attempt { id, ended, .. } => self.world.ended(cell, id, *ended),
@@ -129,6 +135,7 @@ impl Shard {
                 self.world.probed(cell, id, gate, probe_no, result, took_ms);
             }
             WorkDone::Workspace { result, .. } => self.world.prepared(cell, *result),
+            WorkDone::Notice { channel, result, .. } => self.world.noticed(cell, channel, result),
         }
     }
 }

@@ -5,5 +5,7 @@ use crate::state::EventMeta;
 use crate::state::RunState;
 
 impl RunState {
-    pub(super) fn run_forked(&mut self, _event: &RunForked, _meta: &EventMeta) {}
+    pub(super) fn run_forked(&mut self, _event: &RunForked, _meta: &EventMeta) {
+        self.forget_notices();
+    }
 }

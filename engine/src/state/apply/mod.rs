@@ -113,9 +113,9 @@ impl RunState {
             RunEvent::BudgetRestored(event) => self.budget_restored(event),
             RunEvent::BudgetRaised(event) => self.budget_raised(event),
             RunEvent::RunForked(event) => self.run_forked(event, meta),
-            RunEvent::NoticeQueued(event) => self.notice_queued(event),
-            RunEvent::NoticeSent(event) => self.notice_finished(event.version, &event.notice),
-            RunEvent::NoticeFailed(event) => self.notice_finished(event.version, &event.notice),
+            RunEvent::NoticeQueued(event) => self.notice_queued(event, meta.at),
+            RunEvent::NoticeSent(event) => self.notice_finished(event.version, &event.notice, true),
+            RunEvent::NoticeFailed(event) => self.notice_finished(event.version, &event.notice, false),
             RunEvent::Advanced(_) | RunEvent::NoteAdded(_) => {}
         }
         // Advancing or not depends on nearly everything, and costs little to look up.

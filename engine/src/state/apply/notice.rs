@@ -1,11 +1,38 @@
 //! Who is still to be told.
 
+use crate::effect::Touched;
 use crate::event::NoticeQueued;
 use crate::id::Version;
-use crate::state::RunState;
+use crate::state::{Kept, Outstanding, RunState};
+use crate::time::Timestamp;
 
 impl RunState {
-    pub(super) fn notice_queued(&mut self, _event: &NoticeQueued) {}
+    pub(super) fn notice_queued(&mut self, event: &NoticeQueued, at: Timestamp) {
+        let outstanding = Outstanding {
+            version: event.version,
+            notice: event.notice.clone(),
+            function: event.function.clone(),
+            with: Kept::of(&event.with, self.facts.version),
+            at,
+            content: event.with.hash(),
+        };
+        self.facts.outbox.queue(&event.channel, outstanding);
+        self.touched.push(Touched::Channel(event.channel.clone()));
+    }
 
-    pub(super) fn notice_finished(&mut self, _version: Version, _notice: &str) {}
+    pub(super) fn notice_finished(&mut self, version: Version, notice: &str, is_sent: bool) {
+        let Some((channel, taken)) = self.facts.outbox.take(version, notice) else { return };
+        let goes_on_changes =
+            self.graph.definition.notify.iter().any(|known| known.id == notice && known.changes_only);
+        if is_sent && goes_on_changes {
+            self.facts.outbox.remember(notice, taken.content);
+        }
+        self.touched.push(Touched::Channel(channel));
+    }
+
+    /// What a copied history has outstanding is its origin's to tell.
+    pub(super) fn forget_notices(&mut self) {
+        let channels = self.facts.outbox.forget();
+        self.touched.extend(channels.into_iter().map(Touched::Channel));
+    }
 }
