@@ -63,6 +63,9 @@ pub struct RunView {
     pub awaits: Vec<AwaitView>,
     /// Whether the owner goes on with it at this moment.
     pub driven: bool,
+    /// How many notices nobody was told yet.
+    #[serde(default)]
+    pub notices_outstanding: usize,
 }
 
 /// What a run used up.
@@ -296,6 +299,7 @@ impl RunView {
             steps: state.steps().map(|(step, facts)| step_view(state, step, facts, live)).collect(),
             awaits: state.awaited().iter().map(|awaited| await_view(id, state, awaited)).collect(),
             driven,
+            notices_outstanding: state.notices_outstanding(),
         })
     }
 

@@ -27,6 +27,7 @@ pub fn edge(
     directory: Option<Arc<dyn Directory>>,
 ) -> Edge {
     let functions = FunctionExecutor::new(functions);
+    let notifier = functions.notifier();
     let executors: [(&str, Arc<dyn Executor>); 3] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
         ("agent", Arc::new(AgentExecutor::new(processes.clone()))),
@@ -49,5 +50,6 @@ pub fn edge(
         probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
+        notifier: Some(Arc::new(notifier)),
     }
 }

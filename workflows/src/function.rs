@@ -19,6 +19,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use crate::notify::FunctionNotifier;
 use crate::process::ended_now;
 
 /// What a function is called with.
@@ -54,7 +55,7 @@ pub struct Functions {
 
 impl Functions {
     /// The built-in functions: `everfold.noop` (null), `everfold.echo` (its `with`),
-    /// `everfold.sleep` (waits `with.for`, gives `with`).
+    /// `everfold.sleep` (waits `with.for`, gives `with`), `notify.log` and `notify.command`.
     #[must_use]
     pub fn built_in() -> Self {
         let mut functions = Self::default();
@@ -67,6 +68,7 @@ impl Functions {
             tokio::time::sleep(span).await;
             Ok(call.with)
         });
+        crate::notify::add_to(&mut functions);
         functions
     }
 
@@ -102,6 +104,27 @@ impl Functions {
         let body: Body = Arc::new(move |call| body(call).boxed());
         let function = Function { body, idempotent: true, told: false, read_only: true };
         self.by_name.insert(name.to_owned(), function);
+    }
+
+    /// Calls a function, outside of any step. `call` is made only where there is one of that name.
+    ///
+    /// # Errors
+    /// There is none; the failure says which there are.
+    pub(crate) fn call(
+        &self,
+        name: &str,
+        call: impl FnOnce() -> Call,
+    ) -> Result<BoxFuture<'static, Result<Value, Failure>>, Failure> {
+        Ok((self.find(name)?.body)(call()))
+    }
+
+    fn find(&self, name: &str) -> Result<&Function, Failure> {
+        self.by_name.get(name).ok_or_else(|| {
+            let names = self.by_name.keys().map(String::as_str);
+            let near = similar(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            Failure::new(FailureKind::Spawn, format!("there is no function {name}{near}"))
+                .with_hint(format!("there are {}", self.names().join(", ")))
+        })
     }
 
     /// The names, sorted.
@@ -141,14 +164,13 @@ impl FunctionExecutor {
         Err(Failure::new(FailureKind::Validation, message))
     }
 
+    /// What calls these functions for notices.
+    pub(crate) fn notifier(&self) -> FunctionNotifier {
+        FunctionNotifier::new(Arc::clone(&self.functions))
+    }
+
     fn find(&self, spec: &Value) -> Result<&Function, Failure> {
-        let name = spec["name"].as_str().unwrap_or_default();
-        self.functions.by_name.get(name).ok_or_else(|| {
-            let names = self.functions.by_name.keys().map(String::as_str);
-            let near = similar(name, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            Failure::new(FailureKind::Spawn, format!("there is no function {name}{near}"))
-                .with_hint(format!("there are {}", self.functions.names().join(", ")))
-        })
+        self.functions.find(spec["name"].as_str().unwrap_or_default())
     }
 }
 

@@ -18,6 +18,7 @@ pub mod settings;
 pub mod shim;
 
 mod edge;
+mod notify;
 mod yaml;
 
 pub use edge::edge;

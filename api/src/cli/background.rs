@@ -71,14 +71,14 @@ async fn drive(client: &Client, run: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether one of the runs goes on. What has ended stays so, and is not asked for again.
+/// Whether one of the runs goes on, or has somebody to tell. What has ended stays so, and is not asked for again.
 async fn has_open(client: &Client, runs: &[RunId], ended: &mut HashSet<RunId>) -> bool {
     for run in runs {
         if ended.contains(run) {
             continue;
         }
         let view: Result<RunView, Fault> = client.get(&format!("/api/v1/runs/{run}")).await;
-        if view.is_ok_and(|view| !view.status.is_ended()) {
+        if view.is_ok_and(|view| !view.status.is_ended() || view.notices_outstanding > 0) {
             return true;
         }
         ended.insert(*run);
@@ -86,10 +86,13 @@ async fn has_open(client: &Client, runs: &[RunId], ended: &mut HashSet<RunId>) -
     false
 }
 
-/// Waits until some run ends, or the log cannot be followed any more.
+/// Waits until some run ends, or a notice of one, or the log cannot be followed any more.
 async fn next_end(events: &mut dyn Subscription) {
     while let Ok(batch) = events.next().await {
-        if batch.iter().any(|event| RunEvent::ends_run(event.header.kind)) {
+        let is_end = |kind: u16| {
+            RunEvent::ends_run(kind) || matches!(RunEvent::name_of(kind), Some("NoticeSent" | "NoticeFailed"))
+        };
+        if batch.iter().any(|event| is_end(event.header.kind)) {
             return;
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use everfold_engine::clock::Stopwatch;
 use everfold_engine::state::RunStatus;
 use serde_json::{Value, json};
 
@@ -18,6 +19,11 @@ use crate::view::{AwaitView, RunView};
 
 /// How long a second Ctrl-C is awaited after the first.
 const SECOND_INTERRUPT: Duration = Duration::from_millis(1_500);
+
+/// How long the end of a run is held up for notices that were not sent yet.
+const TELLING: Duration = Duration::from_secs(3);
+/// How often it is looked whether they are.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The exit code of an interrupted command.
 const INTERRUPTED: u8 = 130;
@@ -86,10 +92,31 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
             }
             Message::End => {
                 progress.finish();
-                let view: RunView = context.client.get(&format!("/api/v1/runs/{}", run.id)).await?;
+                let view = told_everybody(context, run).await?;
                 return finish(context, &view, code_of(view.status));
             }
         }
+    }
+}
+
+/// The run that has ended, once those who are to be told of it were told, or that took too long.
+async fn told_everybody(context: &Context, run: &RunView) -> Result<RunView, Fault> {
+    let since = Stopwatch::start();
+    loop {
+        let view: RunView = context.client.get(&format!("/api/v1/runs/{}", run.id)).await?;
+        if view.notices_outstanding == 0 {
+            return Ok(view);
+        }
+        if since.elapsed() > TELLING {
+            let count = view.notices_outstanding;
+            let what = if count == 1 { "notice is" } else { "notices are" };
+            note(format!(
+                "{count} {what} not sent yet; they go again while `{} serve` runs",
+                context.program
+            ));
+            return Ok(view);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

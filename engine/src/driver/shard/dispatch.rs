@@ -34,6 +34,10 @@ impl World {
         if self.shared.is_stopping() {
             cell.unlisted = true;
             self.keep_promises(cell);
+            // Who is told twice is told so; what a run says at its end should not wait for a next engine.
+            for part in touched.iter().filter(|part| matches!(part, Touched::Channel(_))) {
+                self.dispatch_part(cell, part);
+            }
         } else if std::mem::take(&mut cell.unlisted) {
             self.dispatch_all(cell);
         } else {
