@@ -55,7 +55,8 @@ pub struct Functions {
 
 impl Functions {
     /// The built-in functions: `everfold.noop` (null), `everfold.echo` (its `with`),
-    /// `everfold.sleep` (waits `with.for`, gives `with`), `notify.log` and `notify.command`.
+    /// `everfold.sleep` (waits `with.for`, gives `with`), `notify.log`, `notify.command` and
+    /// `notify.http`.
     #[must_use]
     pub fn built_in() -> Self {
         let mut functions = Self::default();

@@ -1,4 +1,5 @@
-//! The functions that tell people and other systems: `notify.log`, `notify.command`.
+//! The functions that tell people and other systems: `notify.log`, `notify.command`,
+//! `notify.http`.
 //!
 //! Law: whatever tells is told the notice's id (`RUN/VERSION/NOTICE`), by which a repeated one is
 //! recognised: after a crash, and after a failure that came too late, a notice goes again.
@@ -6,6 +7,7 @@
 //! They are functions like any other: a notice may call any function, and a step may call these.
 
 mod command;
+mod http;
 mod log;
 
 use std::sync::Arc;
@@ -19,12 +21,15 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use crate::function::{Call, Functions};
+use crate::http::HttpClient;
 
 /// What stands for the step where a notice calls a function; no step can be called so.
 const STEP: &str = "$notify";
 
 /// Adds the functions of this module.
 pub(crate) fn add_to(functions: &mut Functions) {
+    let client = HttpClient::new();
+    functions.add("notify.http", true, move |call| http::post(client.clone(), call));
     functions.add("notify.log", true, |call| async move { log::write(&call).await });
     functions.add("notify.command", true, |call| async move { command::run(call).await });
 }

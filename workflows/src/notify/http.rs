@@ -1,0 +1,205 @@
+//! `notify.http`: the notice as JSON in a `POST`, signed where a secret is named.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use hyper::Method;
+use serde_json::json;
+use sha2::Sha256;
+
+use super::text;
+use crate::function::Call;
+use crate::http::{HttpClient, HttpError, HttpRequest};
+
+/// The notice's id, by which a receiver knows a repeated one.
+const ID: &str = "Everfold-Notice";
+/// `sha256=` and the HMAC-SHA256 of the raw body in hexadecimal digits.
+const SIGNATURE: &str = "Everfold-Signature";
+const TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// A receiver that says so once will say so again.
+const REFUSALS: [u16; 8] = [400, 404, 405, 406, 410, 413, 415, 422];
+
+/// Posts `with.body`, else `{id, notice, text, as, event, run}`, to `with.url`.
+///
+/// `with.headers` are added; `with.sign: {env: NAME}` or `{file: PATH}` names the secret to sign with.
+pub(super) async fn post(client: HttpClient, call: Call) -> Result<Value, Failure> {
+    let invalid = |message: &str| Failure::new(FailureKind::Validation, message);
+    let url = call.with["url"].as_str().ok_or_else(|| invalid("`with.url` is the URL to post to"))?;
+    let mut headers = BTreeMap::from([
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+        (ID.to_owned(), call.idempotency_key.clone()),
+    ]);
+    for (name, value) in call.with["headers"].as_object().into_iter().flatten() {
+        let value = value.as_str().ok_or_else(|| invalid("the values of `with.headers` are texts"))?;
+        headers.insert(name.clone(), value.to_owned());
+    }
+    let body = body(&call).to_string().into_bytes();
+    if let Some(secret) = secret(&call.with["sign"]).await? {
+        headers.insert(SIGNATURE.to_owned(), signature(&secret, &body));
+    }
+    let request = HttpRequest {
+        method: Method::POST,
+        headers,
+        body: Some(body),
+        timeout: TIMEOUT,
+        body_bytes_max: ANSWER_BYTES_MAX,
+        ..HttpRequest::get(url)
+    };
+    let answer = client.send(request).await.map_err(|error| match error {
+        HttpError::Invalid(message) => Failure::new(FailureKind::Validation, message),
+        other => Failure::new(FailureKind::Error, other.to_string()),
+    })?;
+    if (200..300).contains(&answer.status) {
+        return Ok(json!({ "status": answer.status }));
+    }
+    let is_refused = REFUSALS.contains(&answer.status);
+    let kind = if is_refused { FailureKind::Validation } else { FailureKind::Error };
+    Err(Failure::new(kind, format!("the receiver answered {}", answer.status)).with_detail(answer.text()))
+}
+
+fn body(call: &Call) -> Value {
+    if !call.with["body"].is_null() {
+        return call.with["body"].clone();
+    }
+    let mut body = match &call.input {
+        Value::Object(_) => call.input.clone(),
+        other => json!({ "input": other }),
+    };
+    body["text"] = json!(text(call));
+    body
+}
+
+/// The secret that `sign` names; it stands in no event, because only its place does.
+async fn secret(sign: &Value) -> Result<Option<Vec<u8>>, Failure> {
+    let missing = |what: String| {
+        Failure::new(FailureKind::Error, format!("no secret to sign with: {what}"))
+            .with_hint("`with.sign` is {env: NAME} or {file: PATH}; the engine's own environment counts")
+    };
+    match (sign["env"].as_str(), sign["file"].as_str()) {
+        (None, None) if sign.is_null() => Ok(None),
+        (Some(name), None) => match std::env::var(name) {
+            Ok(secret) if !secret.is_empty() => Ok(Some(secret.into_bytes())),
+            _absent => Err(missing(format!("the variable {name} is not set"))),
+        },
+        (None, Some(path)) => {
+            let read = tokio::fs::read_to_string(path).await;
+            let secret = read.map_err(|error| missing(format!("{path}: {error}")))?;
+            match secret.trim_end_matches(['\r', '\n']) {
+                "" => Err(missing(format!("{path} is empty"))),
+                secret => Ok(Some(secret.as_bytes().to_vec())),
+            }
+        }
+        _neither => Err(Failure::new(FailureKind::Validation, "`with.sign` is {env: NAME} or {file: PATH}")),
+    }
+}
+
+fn signature(secret: &[u8], body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    mac.update(body);
+    let mut text = "sha256=".to_owned();
+    for byte in mac.finalize().into_bytes() {
+        // Writing to a String cannot fail.
+        let _infallible = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    fn call(with: Value) -> Call {
+        let attempt =
+            AttemptId { path: StepPath::step(&"notify".into()), round: Round(1), attempt: Attempt(1) };
+        let run = "00000000-0000-0000-0000-000000000007".parse().unwrap();
+        Call {
+            id: EffectId { run, attempt },
+            idempotency_key: "run/12/failures".to_owned(),
+            with,
+            input: json!({"id": "run/12/failures", "event": {"type": "RunFailed"}}),
+        }
+    }
+
+    /// A receiver that answers one request, and gives what it got.
+    async fn receiver(status: u16) -> (String, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let got = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut got = Vec::new();
+            let mut page = [0; 4096];
+            loop {
+                let count = stream.read(&mut page).await.unwrap();
+                got.extend_from_slice(&page[..count]);
+                let text = String::from_utf8_lossy(&got).into_owned();
+                if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                    let length = head
+                        .to_lowercase()
+                        .lines()
+                        .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
+                    if Some(body.len()) == length {
+                        break;
+                    }
+                }
+            }
+            let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(got).unwrap()
+        });
+        (url, got)
+    }
+
+    #[tokio::test]
+    async fn l32_a_notice_is_posted_as_json_with_its_id_and_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "s3cret\n").unwrap();
+        let (url, got) = receiver(204).await;
+        let with = json!({"url": url, "text": "it broke", "sign": {"file": secret}});
+        post(HttpClient::new(), call(with)).await.unwrap();
+        let got = got.await.unwrap();
+        let (head, body) = got.split_once("\r\n\r\n").unwrap();
+        let head = head.to_lowercase();
+        assert!(head.starts_with("post /hook"), "{head}");
+        assert!(head.contains("everfold-notice: run/12/failures"), "{head}");
+        let document: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&document["text"], &document["event"]["type"]),
+            (&json!("it broke"), &json!("RunFailed"))
+        );
+        assert!(head.contains(&format!("everfold-signature: {}", signature(b"s3cret", body.as_bytes()))));
+    }
+
+    #[test]
+    fn signatures_are_those_of_rfc_4231() {
+        let signed = signature(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(signed, "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[tokio::test]
+    async fn l32_a_refusal_is_permanent_and_an_outage_is_not() {
+        for (status, kind) in
+            [(404, FailureKind::Validation), (503, FailureKind::Error), (429, FailureKind::Error)]
+        {
+            let (url, got) = receiver(status).await;
+            let failure = post(HttpClient::new(), call(json!({ "url": url }))).await.unwrap_err();
+            assert_eq!((failure.kind, failure.detail.as_deref()), (kind, Some("no")), "{status}");
+            got.await.unwrap();
+        }
+        let failure = post(HttpClient::new(), call(json!({"url": "ftp://x"}))).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Validation);
+        let failure = post(HttpClient::new(), call(json!({"url": "http://127.0.0.1:1/"}))).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Error);
+        let unset = json!({"url": "http://127.0.0.1:1/", "sign": {"env": "EVERFOLD_NO_SUCH_SECRET"}});
+        let failure = post(HttpClient::new(), call(unset)).await.unwrap_err();
+        assert!(failure.message.contains("EVERFOLD_NO_SUCH_SECRET"), "{failure:?}");
+    }
+}
