@@ -247,6 +247,9 @@ impl Lived {
                 ),
                 took_ms: 1,
             },
+            Effect::Notice { version, notice, .. } => {
+                InputKind::NoticeFinished { version, notice, tries: 1, failure: None }
+            }
             Effect::Timer { timer, at } => {
                 self.now = self.now.max(at.0);
                 InputKind::TimerFired { timer, due: at }

@@ -5,7 +5,7 @@ mod gates;
 mod generate;
 mod golden;
 mod laws;
-mod people;
 mod outbox;
+mod people;
 mod rules;
 mod world;
