@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use everfold_engine::definition::{StepWorkspace, Work};
 use everfold_engine::driver::LiveRun;
-use everfold_engine::event::BlockReason;
+use everfold_engine::event::{BlockReason, HaltScope};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{AttemptId, RunId, StepPath, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::policy::Verdict;
-use everfold_engine::state::{Awaited, Kept, RunState, RunStatus, Stage, StepState, StepStatus, Unit};
+use everfold_engine::state::{
+    Awaited, Kept, Pause, PausedBy, RunState, RunStatus, Stage, StepState, StepStatus, Unit,
+};
 use everfold_engine::time::Timestamp;
 use everfold_engine::trace::Workspace;
 use everfold_projections::Task;
@@ -61,11 +63,35 @@ pub struct RunView {
     pub steps: Vec<StepView>,
     /// What it waits for, people first.
     pub awaits: Vec<AwaitView>,
+    /// Why it stands still: its own pause first.
+    #[serde(default)]
+    pub paused: Vec<PauseView>,
+    /// The steps before which it pauses.
+    #[serde(default)]
+    pub breakpoints: Vec<String>,
+    /// The steps that begin next, while it stands still.
+    #[serde(default)]
+    pub next_steps: Vec<String>,
     /// Whether the owner goes on with it at this moment.
     pub driven: bool,
     /// How many notices nobody was told yet.
     #[serde(default)]
     pub notices_outstanding: usize,
+}
+
+/// Why a run stands still.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PauseView {
+    /// Who paused it, or what it stands still with, in words.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// It stands still with its pipeline, or with the whole engine.
+    pub shared: bool,
+    /// The pipeline that is paused, if it is that.
+    pub pipeline: Option<String>,
 }
 
 /// What a run used up.
@@ -243,6 +269,16 @@ pub enum AwaitView {
         step: String,
         /// When it is due.
         at: Timestamp,
+        /// It bounds something else that is awaited.
+        #[serde(default)]
+        limit: bool,
+    },
+    /// A signal.
+    Signal {
+        /// The step that waits for it.
+        step: String,
+        /// Its name.
+        name: String,
     },
     /// The end of a pause.
     Resume,
@@ -298,6 +334,12 @@ impl RunView {
             },
             steps: state.steps().map(|(step, facts)| step_view(state, step, facts, live)).collect(),
             awaits: state.awaited().iter().map(|awaited| await_view(id, state, awaited)).collect(),
+            paused: state.pauses().map(pause_view).collect(),
+            breakpoints: state.breakpoints().map(|step| step.to_string()).collect(),
+            next_steps: match state.status() {
+                RunStatus::Paused => state.next_steps().map(|step| step.to_string()).collect(),
+                _goes_on => Vec::new(),
+            },
             driven,
             notices_outstanding: state.notices_outstanding(),
         })
@@ -319,6 +361,16 @@ impl RunView {
     pub fn step(&self, id: &str) -> Option<&StepView> {
         self.steps.iter().find(|step| step.id == id)
     }
+}
+
+fn pause_view(pause: &Pause) -> PauseView {
+    let (by, shared, pipeline) = match &pause.by {
+        PausedBy::Actor(actor) => (actor.clone(), false, None),
+        PausedBy::Breakpoint(step) => (format!("the breakpoint before {step}"), false, None),
+        PausedBy::Halt(scope @ HaltScope::Engine) => (scope.to_string(), true, None),
+        PausedBy::Halt(scope @ HaltScope::Pipeline(name)) => (scope.to_string(), true, Some(name.clone())),
+    };
+    PauseView { by, reason: pause.reason.clone(), since: pause.since, shared, pipeline }
 }
 
 fn usd(micros: u64) -> String {
@@ -427,7 +479,10 @@ fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> AwaitView {
             reason: reason.clone(),
             message: block_message(reason),
         },
-        Awaited::Timer { path, at } => AwaitView::Timer { step: path.to_string(), at: *at },
+        Awaited::Timer { path, at, is_limit } => {
+            AwaitView::Timer { step: path.to_string(), at: *at, limit: *is_limit }
+        }
+        Awaited::Signal { path, name } => AwaitView::Signal { step: path.to_string(), name: name.clone() },
         Awaited::Resume => AwaitView::Resume,
     }
 }
@@ -486,6 +541,7 @@ pub fn block_message(reason: &BlockReason) -> String {
         BlockReason::Rejected => "a person rejected".to_owned(),
         BlockReason::Held => "its new round waits for a person".to_owned(),
         BlockReason::Unchanged { gate, .. } => format!("the gate {gate} failed on unchanged evidence"),
+        BlockReason::Signal { name } => format!("the signal {name} says so"),
         BlockReason::Asked => "the work asked more often than it may".to_owned(),
     }
 }

@@ -186,6 +186,8 @@ pub fn input_of(
         })),
         RunEvent::CancelRequested(fact) => InputKind::Cancel { reason: fact.reason },
         RunEvent::RunPaused(fact) => InputKind::Pause { reason: fact.reason },
+        RunEvent::RunHalted(fact) => InputKind::Halt { scope: fact.scope, reason: fact.reason },
+        RunEvent::RunReleased(fact) => InputKind::Release { scope: fact.scope },
         RunEvent::RunResumed(fact) => InputKind::Resume { reason: fact.reason },
         RunEvent::RunUnblocked(fact) => InputKind::Unblock {
             output: fact.unblocked.output.as_ref().map(text).transpose()?,

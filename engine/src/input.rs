@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::actor::Actor;
 use crate::definition::{OnLost, Vote};
-use crate::event::{AdmissionEvidence, Comment, Origin, Parent, TimerId, Told, UnblockDecision};
+use crate::event::{AdmissionEvidence, Comment, HaltScope, Origin, Parent, TimerId, Told, UnblockDecision};
 use crate::failure::Failure;
 use crate::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
 use crate::json::{Hash, JsonText};
@@ -231,6 +231,18 @@ pub enum InputKind {
     Pause {
         /// Why.
         reason: Option<String>,
+    },
+    /// The run's pipeline, or the whole engine, is paused.
+    Halt {
+        /// What is paused.
+        scope: HaltScope,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// What was paused goes on.
+    Release {
+        /// What was paused.
+        scope: HaltScope,
     },
     /// The pause is over.
     Resume {

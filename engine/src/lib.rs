@@ -17,6 +17,7 @@ pub mod export;
 pub mod expr;
 pub mod fact;
 pub mod failure;
+pub mod halts;
 pub mod id;
 pub mod input;
 pub mod json;

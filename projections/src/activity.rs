@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everfold_engine::event::{RunEvent, ScheduledWork, SignalTaker, TimerKind};
+use everfold_engine::event::{HaltScope, RunEvent, ScheduledWork, SignalTaker, TimerKind};
 use everfold_engine::id::{AttemptId, StepId, StepPath};
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::RunStatus;
@@ -21,7 +21,10 @@ pub(crate) struct Activity {
     stopping: BTreeSet<AttemptId>,
     asking: BTreeSet<StepPath>,
     blocked: BTreeSet<StepPath>,
+    /// It stands still by itself.
     paused: bool,
+    /// What it stands still with.
+    halts: BTreeSet<HaltScope>,
     ended: Option<RunStatus>,
 }
 
@@ -88,6 +91,8 @@ impl Activity {
             RunEvent::StepFailed(event) => self.close(&event.path),
             RunEvent::StepCancelled(event) => self.close(&event.path),
             RunEvent::StepBlocked(event) => {
+                self.asking.remove(&event.path);
+                self.probing.remove(&event.path);
                 self.blocked.insert(event.path.clone());
             }
             RunEvent::RunUnblocked(event) => {
@@ -115,7 +120,13 @@ impl Activity {
                 self.probing.remove(&event.path);
                 self.again.remove(&event.path);
             }
-            RunEvent::RunPaused(_) => self.paused = true,
+            RunEvent::RunPaused(_) | RunEvent::BreakpointHit(_) => self.paused = true,
+            RunEvent::RunHalted(event) => drop(self.halts.insert(event.scope.clone())),
+            RunEvent::RunReleased(event) => drop(self.halts.remove(&event.scope)),
+            RunEvent::CancelRequested(_) => {
+                self.paused = false;
+                self.halts.clear();
+            }
             RunEvent::RunResumed(_) => self.paused = false,
             RunEvent::RunSucceeded(_) => self.finish(RunStatus::Succeeded),
             RunEvent::RunFailed(_) => self.finish(RunStatus::Failed),
@@ -127,7 +138,6 @@ impl Activity {
             | RunEvent::VoteCast(_)
             | RunEvent::TimerSet(_)
             | RunEvent::UsageRecorded(_)
-            | RunEvent::CancelRequested(_)
             | RunEvent::Advanced(_)
             | RunEvent::NoteAdded(_)
             | RunEvent::RunQueued(_)
@@ -137,7 +147,6 @@ impl Activity {
             | RunEvent::SignalReceived(_)
             | RunEvent::StepCancelRequested(_)
             | RunEvent::BreakpointsSet(_)
-            | RunEvent::BreakpointHit(_)
             | RunEvent::BudgetExceeded(_)
             | RunEvent::BudgetRestored(_)
             | RunEvent::BudgetRaised(_)
@@ -189,7 +198,7 @@ impl Activity {
     pub(crate) fn status(&self) -> RunStatus {
         match self.ended {
             Some(status) => status,
-            None if self.paused => RunStatus::Paused,
+            None if self.paused || !self.halts.is_empty() => RunStatus::Paused,
             None if !self.attempts.is_empty() || !self.probing.is_empty() || !self.stopping.is_empty() => {
                 RunStatus::Running
             }

@@ -118,7 +118,7 @@ pub enum DecisionKind {
         /// How many are allowed.
         max: Option<u32>,
     },
-    /// Someone cancelled the run.
+    /// Someone cancelled the run, or a step of it.
     Cancel {
         /// Why.
         reason: Option<String>,
@@ -232,6 +232,10 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
                 max: event.max,
             },
         ),
+        RunEvent::StepCancelRequested(event) => {
+            let step = Some(event.path.to_string());
+            return Some((step, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+        }
         RunEvent::CancelRequested(event) => {
             return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
         }

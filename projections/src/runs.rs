@@ -31,6 +31,8 @@ pub struct RunRow {
     pub steps: Vec<String>,
     /// How it failed, in one line.
     pub failure: Option<String>,
+    /// Why it stands still, where somebody said so.
+    pub paused: Option<String>,
     /// Who started it.
     pub started_by: String,
     /// When it began.
@@ -193,6 +195,7 @@ impl Projection for RunRows {
                 status: RunStatus::Running,
                 steps: Vec::new(),
                 failure: None,
+                paused: None,
                 started_by: header.actor.to_string(),
                 started_at: header.recorded_at,
                 updated_at: header.recorded_at,
@@ -209,6 +212,17 @@ impl Projection for RunRows {
         row.version = header.version;
         row.updated_at = header.recorded_at;
         match fact.event {
+            RunEvent::RunPaused(event) => row.paused.clone_from(&event.reason),
+            RunEvent::BreakpointHit(event) => {
+                row.paused = Some(format!("a breakpoint before {}", event.path))
+            }
+            RunEvent::RunHalted(event) => {
+                let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                row.paused = Some(format!("{} is paused{reason}", event.scope));
+            }
+            RunEvent::RunResumed(_) | RunEvent::RunReleased(_) | RunEvent::CancelRequested(_) => {
+                row.paused = None
+            }
             RunEvent::StepSucceeded(event) => row.labels.extend(event.labels.clone()),
             RunEvent::RunFailed(event) => row.failure = Some(event.failure.message.clone()),
             _other => {}

@@ -291,7 +291,7 @@ proptest! {
                         let id = AttemptId { path: path.clone(), round, attempt: Attempt::FIRST };
                         wanted.push(open(&id, true));
                     }
-                    Awaited::Timer { .. } | Awaited::Resume => {}
+                    Awaited::Timer { .. } | Awaited::Signal { .. } | Awaited::Resume => {}
                 }
             }
             wanted.sort();

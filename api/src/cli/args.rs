@@ -75,10 +75,16 @@ pub(crate) enum Verb {
     Unblock(UnblockArgs),
     /// Judge all gates of a step again on the same artefacts
     Recheck(RecheckArgs),
-    /// End a run before its time
-    Cancel(ReasonArgs),
+    /// End a run, or one step of it, before its time
+    Cancel(CancelArgs),
     /// Start nothing more of a run until it is resumed
-    Pause(ReasonArgs),
+    Pause(PauseArgs),
+    /// Tell a run, or all that have a label, that something happened
+    Signal(SignalArgs),
+    /// Pause a run before some of its steps
+    Breakpoints(BreakpointsArgs),
+    /// Where a run stands, its breakpoints, and the step that comes next
+    Debug(RunRef),
     /// Decide every recorded input of a run again and compare
     Replay(RunRef),
     /// Pipeline files: check, list, show, schema, graph
@@ -157,6 +163,12 @@ pub(crate) struct ResumeArgs {
     /// The run
     #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
     pub(crate) run: String,
+    /// Lift the pause of a pipeline instead
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "all"])]
+    pub(crate) pipeline: Option<String>,
+    /// Lift the pause of the whole engine instead
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
@@ -310,13 +322,61 @@ pub(crate) struct RecheckArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ReasonArgs {
+pub(crate) struct CancelArgs {
     /// The run
     #[arg(value_name = "RUN", value_parser = name())]
     pub(crate) run: String,
+    /// Only this step, or STEP.ITEM
+    #[arg(value_name = "STEP")]
+    pub(crate) step: Option<String>,
     /// Why
     #[arg(short, long = "message", value_name = "TEXT")]
     pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present_any = ["pipeline", "all"])]
+    pub(crate) run: Option<String>,
+    /// Every run of this pipeline, those to come included
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "all"])]
+    pub(crate) pipeline: Option<String>,
+    /// Every run
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) all: bool,
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "everfold signal RUN NAME [JSON]\n       everfold signal --label KEY=VALUE NAME [JSON]"
+)]
+pub(crate) struct SignalArgs {
+    /// The run, the name of the signal, and what it says: JSON, or a text
+    #[arg(value_name = "RUN NAME [JSON]", num_args = 1..=3, required = true)]
+    pub(crate) words: Vec<String>,
+    /// To every unended run with all these labels, instead of one run
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// The delivery it comes with: the same one again is no news
+    #[arg(long, value_name = "ID")]
+    pub(crate) delivery: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BreakpointsArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: String,
+    /// The steps; those that had one before lose it [default: show them]
+    #[arg(value_name = "STEP", conflicts_with = "clear")]
+    pub(crate) steps: Vec<String>,
+    /// Take all away
+    #[arg(long)]
+    pub(crate) clear: bool,
 }
 
 #[derive(Debug, Args)]

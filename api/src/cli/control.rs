@@ -2,20 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::args::{ReasonArgs, RecheckArgs, UnblockArgs};
+use super::args::{CancelArgs, PauseArgs, RecheckArgs, UnblockArgs};
 use super::context::Context;
 use super::format::does;
+use super::order::halt;
 use super::show::what_next;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
-pub(crate) async fn cancel(context: &Context, args: ReasonArgs) -> Result<u8, Fault> {
-    act(context, &args.run, "cancel", json!({ "reason": args.message }), "cancellation is recorded").await
+pub(crate) async fn cancel(context: &Context, args: CancelArgs) -> Result<u8, Fault> {
+    let body = json!({ "step": args.step, "reason": args.message });
+    act(context, &args.run, "cancel", body, "cancellation is recorded").await
 }
 
-pub(crate) async fn pause(context: &Context, args: ReasonArgs) -> Result<u8, Fault> {
-    act(context, &args.run, "pause", json!({ "reason": args.message }), "pause is recorded").await
+pub(crate) async fn pause(context: &Context, args: PauseArgs) -> Result<u8, Fault> {
+    match &args.run {
+        Some(run) => act(context, run, "pause", json!({ "reason": args.message }), "pause is recorded").await,
+        None => halt(context, "pause", args.pipeline.as_deref(), args.message.as_deref()).await,
+    }
 }
 
 pub(crate) async fn unblock(context: &Context, args: UnblockArgs) -> Result<u8, Fault> {

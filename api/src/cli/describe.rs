@@ -116,7 +116,42 @@ impl Shown<'_> {
                 let usage = &event["usage"];
                 format!("{} + {} tokens", usage["input_tokens"], usage["output_tokens"])
             }
-            "RunPaused" | "RunResumed" | "CancelRequested" => self.text("reason").to_owned(),
+            "SignalReceived" => {
+                let payload = &event["payload"];
+                let said = if payload.is_null() {
+                    String::new()
+                } else {
+                    format!(" {}", cut(&payload.to_string(), 100))
+                };
+                format!("{}{said}", self.text("name"))
+            }
+            "SignalTaken" if event["by"]["gate"].is_object() => {
+                format!("gate {} asks now", event["by"]["gate"]["gate"].as_str().unwrap_or_default())
+            }
+            "SignalTaken" => {
+                let by = &event["by"];
+                let by = match by.as_str() {
+                    Some(word) => word.to_owned(),
+                    None => by
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .map(|(kind, at)| format!("{kind} {}", path(&at["path"])))
+                        .collect(),
+                };
+                format!("{} by {by}, {}", event["signal"], self.text("how"))
+            }
+            "BreakpointsSet" => {
+                let steps = event["steps"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                steps.collect::<Vec<_>>().join(", ")
+            }
+            "RunHalted" | "RunReleased" => {
+                let scope = event["scope"]["pipeline"].as_str().unwrap_or("engine");
+                said(scope, event["reason"].as_str())
+            }
+            "StepCancelRequested" | "RunPaused" | "RunResumed" | "CancelRequested" => {
+                self.text("reason").to_owned()
+            }
             "RunUnblocked" => {
                 let decision = event["unblocked"]["decision"].as_str().unwrap_or_default();
                 said(decision, event["unblocked"]["reason"].as_str())
@@ -132,11 +167,6 @@ impl Shown<'_> {
                 };
                 said(&by, event["reason"].as_str())
             }
-            "SignalReceived" => self.text("name").to_owned(),
-            "SignalTaken" => match event["by"]["gate"]["gate"].as_str() {
-                Some(gate) => format!("gate {gate} asks now"),
-                None => String::new(),
-            },
             "NoteAdded" => cut(self.text("text"), 120),
             "Unreadable" => cut(self.text("message"), 120),
             _other => String::new(),

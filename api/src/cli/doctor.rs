@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::format::count;
 use crate::fault::{Code, Fault};
-use crate::owner;
+use crate::owner::{self, HaltView};
 
 /// What one look gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,6 +51,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
     findings.push(disk(place.layout.root()));
     findings.extend(settings(context));
     findings.push(store(context).await);
+    findings.extend(paused(context).await);
     let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
     if context.json {
         context.out.json(&serde_json::json!({ "folder": place.layout.root(), "findings": findings }))?;
@@ -174,6 +175,23 @@ fn find_program(program: &str) -> Option<std::path::PathBuf> {
     }
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// What stands still.
+async fn paused(context: &Context) -> Vec<Finding> {
+    let Ok(engine) = context.client.get::<Value>("/api/v1/engine").await else {
+        return Vec::new(); // The store's finding says why.
+    };
+    let halts: Vec<HaltView> = serde_json::from_value(engine["paused"].clone()).unwrap_or_default();
+    let finding = |halt: HaltView| {
+        let what =
+            halt.pipeline.as_ref().map_or_else(|| "engine".to_owned(), |name| format!("pipeline {name}"));
+        let reason = halt.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let flag = halt.pipeline.map_or_else(|| "--all".to_owned(), |name| format!("--pipeline {name}"));
+        Finding::new(&what, Health::Lacking, format!("paused by {} since {}{reason}", halt.by, halt.since))
+            .hint(format!("{} resume {flag}", context.program))
+    };
+    halts.into_iter().map(finding).collect()
 }
 
 async fn store(context: &Context) -> Finding {

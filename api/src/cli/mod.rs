@@ -21,6 +21,7 @@ mod init;
 mod interrupt;
 mod logs;
 mod next;
+mod order;
 mod output;
 mod pipeline;
 mod progress;
@@ -152,6 +153,9 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Recheck(args) => acted(control::recheck(context, args).await?),
         Verb::Cancel(args) => acted(control::cancel(context, args).await?),
         Verb::Pause(args) => acted(control::pause(context, args).await?),
+        Verb::Signal(args) => acted(order::signal(context, args).await?),
+        Verb::Breakpoints(args) => acted(order::breakpoints(context, args).await?),
+        Verb::Debug(args) => looked(order::debug(context, args).await?),
         Verb::Replay(args) => looked(replay::run(context, args).await?),
         Verb::Store(args) => looked(store::run(context, args).await?),
         Verb::Doctor => looked(doctor::run(context).await?),

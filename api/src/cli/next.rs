@@ -41,7 +41,19 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
                     add(format!("logs {run} {}", quoted(step)), "what it wrote");
                 }
             }
-            AwaitView::Resume => add(format!("resume {run}"), "it is paused"),
+            AwaitView::Signal { step, name } => {
+                add(format!("signal {run} {}", quoted(name)), &format!("{step} waits for it"));
+            }
+            AwaitView::Resume => {
+                for pause in &view.paused {
+                    let command = match (&pause.pipeline, pause.shared) {
+                        (Some(name), _) => format!("resume --pipeline {}", quoted(name)),
+                        (None, true) => "resume --all".to_owned(),
+                        (None, false) => format!("resume {run}"),
+                    };
+                    add(command, "it is paused");
+                }
+            }
             AwaitView::Timer { .. } => {}
         }
     }

@@ -5,7 +5,6 @@ use std::io::Read as _;
 use std::path::Path;
 
 use everfold_engine::definition::{Checked, input};
-use everfold_engine::state::RunStatus;
 use serde_json::{Value, json};
 
 use super::args::{ResumeArgs, RunArgs, WaitArgs};
@@ -46,6 +45,9 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Fault> {
 }
 
 pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<u8, Fault> {
+    if args.all || args.pipeline.is_some() {
+        return super::order::halt(context, "resume", args.pipeline.as_deref(), None).await;
+    }
     if args.wait.detach {
         background::reach(context).await?;
     }
@@ -60,7 +62,8 @@ pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<u8, Fa
         return Ok(code_of(view.status));
     }
     let path = format!("/api/v1/runs/{}", view.id);
-    if view.status == RunStatus::Paused {
+    // What it stands still with others is theirs to lift.
+    if view.paused.iter().any(|pause| !pause.shared) {
         view = context.client.post(&format!("{path}/resume"), &json!({})).await?;
     }
     let body = json!({ "detach": args.wait.detach });

@@ -64,7 +64,10 @@ pub(crate) fn list(items: &[Value], now: everfold_engine::time::Timestamp) -> St
         let started: Option<everfold_engine::time::Timestamp> = at("started_at");
         let ended: Option<everfold_engine::time::Timestamp> = at("ended_at");
         let steps: Vec<String> = run["steps"].as_array().into_iter().flatten().map(text).collect();
-        let what = run["failure"].as_str().map_or_else(|| steps.join(", "), str::to_owned);
+        let what = run["paused"]
+            .as_str()
+            .or(run["failure"].as_str())
+            .map_or_else(|| steps.join(", "), str::to_owned);
         [
             text(&run["short_id"]),
             text(&run["status"]),

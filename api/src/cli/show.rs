@@ -174,11 +174,26 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                     lines.extend(told(failure));
                 }
             }
-            AwaitView::Timer { step, at } if *at > now => {
+            AwaitView::Timer { step, at, limit: true } => {
+                lines.push(format!("  {step}: at most until {}", instant(*at)));
+            }
+            AwaitView::Timer { step, at, .. } if *at > now => {
                 lines.push(format!("  {step}: {} (in {})", instant(*at), span(at.since(now))));
             }
-            AwaitView::Timer { step, at } => lines.push(format!("  {step}: {} (due)", instant(*at))),
-            AwaitView::Resume => lines.push("  the end of the pause".to_owned()),
+            AwaitView::Timer { step, at, .. } => lines.push(format!("  {step}: {} (due)", instant(*at))),
+            AwaitView::Signal { step, name } => lines.push(format!("  {step}: the signal {name}")),
+            AwaitView::Resume => {
+                for pause in &view.paused {
+                    let reason =
+                        pause.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                    let whose = if pause.shared {
+                        format!("the pause of {}", pause.by)
+                    } else {
+                        format!("the end of the pause by {}", pause.by)
+                    };
+                    lines.push(format!("  {whose}, since {}{}", instant(pause.since), cut(&reason, 200)));
+                }
+            }
         }
     }
     lines

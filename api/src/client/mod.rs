@@ -110,9 +110,26 @@ impl Client {
     /// # Errors
     /// What the route says, or that no owner could be reached.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Fault> {
+        self.write("POST", path, body).await
+    }
+
+    /// Replaces something, and reads the answer.
+    ///
+    /// # Errors
+    /// What the route says, or that no owner could be reached.
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Fault> {
+        self.write("PUT", path, body).await
+    }
+
+    async fn write<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Fault> {
         let body = serde_json::to_vec(body).map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
         let key = format!("{:032x}", draw_u128());
-        let response = self.send("POST", path, Some(body), &[("idempotency-key", key)]).await?;
+        let response = self.send(method, path, Some(body), &[("idempotency-key", key)]).await?;
         document(response).await
     }
 

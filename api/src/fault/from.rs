@@ -1,7 +1,9 @@
 //! What the parts below say, as errors of the edge.
 
 use everfold_engine::decide::Refusal;
-use everfold_engine::driver::{LoadError, QueryError, RecoverError, StartError, SubmitError};
+use everfold_engine::driver::{HaltError, LoadError, QueryError, RecoverError, StartError, SubmitError};
+use everfold_engine::event::HaltScope;
+use everfold_engine::halts::HaltRefusal;
 use everfold_engine::store::{AppendError, OpenError, ReadError};
 
 use super::{Code, Fault};
@@ -80,7 +82,8 @@ impl From<Refusal> for Fault {
             Refusal::CommentNeeded { .. } => Code::CommentNeeded,
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => Code::NotBlocked,
             Refusal::SeveralBlocked(_) => Code::SeveralBlocked,
-            Refusal::NotPaused => Code::NotPaused,
+            Refusal::NotPaused | Refusal::Halted(_) => Code::NotPaused,
+            Refusal::BadSignal(_) => Code::Invalid,
             Refusal::TooLarge { .. } | Refusal::TooMany { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
             Refusal::NotJudged(_) => Code::NotJudged,
@@ -103,6 +106,10 @@ impl From<Refusal> for Fault {
             Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => {
                 fault.hint("`everfold show RUN` says what it waits for")
+            }
+            Refusal::Halted(HaltScope::Engine) => fault.hint("everfold resume --all"),
+            Refusal::Halted(HaltScope::Pipeline(name)) => {
+                fault.hint(format!("everfold resume --pipeline {name}"))
             }
             Refusal::SelfApproval(_) => fault.hint("somebody else decides; EVERFOLD_USER says who types"),
             Refusal::Superseded(_) | Refusal::Decided { .. } => {
@@ -136,6 +143,21 @@ impl From<StartError> for Fault {
             StartError::Refused(refusal) => refusal.into(),
             StartError::Submit(error) => error.into(),
             StartError::Exists(_) => Self::new(Code::Conflict, error.to_string()),
+            other => Self::new(Code::StoreIo, chain(&other)),
+        }
+    }
+}
+
+impl From<HaltError> for Fault {
+    fn from(error: HaltError) -> Self {
+        match error {
+            HaltError::Refused(HaltRefusal::NotHalted(_)) => {
+                Self::new(Code::NotPaused, error.to_string()).hint("`everfold doctor` lists what is paused")
+            }
+            HaltError::Refused(HaltRefusal::TooLarge) => Self::new(Code::TooLarge, error.to_string()),
+            HaltError::Refused(HaltRefusal::TooMany) => Self::new(Code::Refused, error.to_string()),
+            HaltError::Read(error) => error.into(),
+            HaltError::Append(error) => error.into(),
             other => Self::new(Code::StoreIo, chain(&other)),
         }
     }

@@ -27,7 +27,7 @@ pub(crate) struct ReasonBody {
     reason: Option<String>,
 }
 
-/// `POST /runs/{id}/cancel|pause|resume`: all take a reason, and nothing else.
+/// `POST /runs/{id}/pause|resume`: both take a reason, and nothing else.
 pub(crate) fn with_reason(verb: &'static str, kind: fn(Option<String>) -> InputKind) -> MethodRouter<App> {
     axum::routing::post(
         move |app: State<App>,
@@ -38,6 +38,32 @@ pub(crate) fn with_reason(verb: &'static str, kind: fn(Option<String>) -> InputK
             async move { act(app, caller, headers, run, verb, &body.bytes, kind(body.value.reason)).await }
         },
     )
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CancelBody {
+    /// The step, or an item of it; without one the whole run.
+    step: Option<String>,
+    reason: Option<String>,
+}
+
+/// `POST /runs/{id}/cancel`: the run, or one step of it.
+pub(crate) async fn cancel(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<CancelBody>,
+) -> Result<Response, Fault> {
+    let CancelBody { step, reason } = body.value;
+    let path = step.map(|step| step.parse::<StepPath>()).transpose();
+    let path = path.map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
+    let kind = match path {
+        None => InputKind::Cancel { reason },
+        Some(path) => InputKind::CancelStep { path, reason },
+    };
+    act(app, caller, headers, run, "cancel", &body.bytes, kind).await
 }
 
 #[derive(Debug, Deserialize)]

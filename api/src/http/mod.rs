@@ -14,6 +14,7 @@ mod extract;
 mod health;
 mod inbox;
 mod logs;
+mod order;
 mod pipelines;
 mod runs;
 mod state;
@@ -27,7 +28,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use everfold_engine::input::InputKind;
 use futures::FutureExt as _;
 
@@ -38,6 +39,7 @@ pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
 pub use caller::Caller;
 pub(crate) use events::{cursor, cursor_text};
 pub(crate) use extract::Once;
+pub(crate) use order::SignalAnswer;
 pub use pipelines::{PipelineStep, PipelineView};
 
 /// The largest request body in bytes.
@@ -53,12 +55,18 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/runs", get(runs::list).post(runs::create))
         .route("/runs/{run}", get(runs::get))
         .route("/runs/{run}/drive", post(control::drive))
-        .route("/runs/{run}/cancel", control::with_reason("cancel", |reason| InputKind::Cancel { reason }))
+        .route("/runs/{run}/cancel", post(control::cancel))
         .route("/runs/{run}/pause", control::with_reason("pause", |reason| InputKind::Pause { reason }))
         .route("/runs/{run}/resume", control::with_reason("resume", |reason| InputKind::Resume { reason }))
         .route("/runs/{run}/unblock", post(control::unblock))
         .route("/runs/{run}/recheck", post(control::recheck))
         .route("/runs/{run}/notes", post(control::note))
+        .route("/runs/{run}/signals/{name}", post(order::signal))
+        .route("/runs/{run}/breakpoints", put(order::breakpoints))
+        .route("/signals/{name}", post(order::signal_all))
+        .route("/engine", get(order::engine))
+        .route("/engine/pause", post(order::pause))
+        .route("/engine/resume", post(order::resume))
         .route("/runs/{run}/events", get(events::list))
         .route("/runs/{run}/events/stream", get(events::stream))
         .route("/runs/{run}/state", get(state::at))

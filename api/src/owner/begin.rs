@@ -175,7 +175,7 @@ impl Owner {
         Ok(recovered.runs)
     }
 
-    fn note_driven(&self, run: RunId, detach: bool) {
+    pub(super) fn note_driven(&self, run: RunId, detach: bool) {
         self.driven().insert(run);
         if detach {
             self.detached().insert(run);
@@ -183,7 +183,7 @@ impl Owner {
     }
 
     /// Whether the store takes writes at this moment.
-    fn may_write(&self) -> Result<(), Fault> {
+    pub(super) fn may_write(&self) -> Result<(), Fault> {
         if self.report().is_some_and(|report| !report.adopted)
             && let Writability::ReadOnly(reason) = &*self.store.writability().borrow()
         {

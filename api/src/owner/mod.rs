@@ -7,6 +7,7 @@
 
 mod begin;
 mod held;
+mod order;
 mod read;
 mod record;
 mod socket;
@@ -29,6 +30,7 @@ use crate::fault::{Code, Fault};
 pub use begin::{Begin, Source, named, parsed};
 pub(crate) use held::make_folder;
 pub use held::{Held, HoldOptions, hold, imagine};
+pub use order::{HaltView, HaltsView, Signal, Signalled, Taken};
 pub use read::{Replay, ReplayDifference};
 pub use record::{OwnerRecord, read as read_record};
 pub use socket::{connect, listen};

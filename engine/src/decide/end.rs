@@ -70,12 +70,16 @@ fn close(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
         }
         Some(Outcome::Failed { path, failure }) => draft.record(RunFailed { path, failure }),
         Some(Outcome::Finished { status: FinishStatus::Failed, path }) => {
-            let known =
-                draft.state.key(&path).and_then(|key| draft.state.facts.steps[key.step].failure.clone());
+            let key = path.as_ref().and_then(|path| draft.state.key(path));
+            let known = key.and_then(|key| draft.state.facts.steps[key.step].failure.clone());
             let failure = known.unwrap_or_else(|| {
-                Failure::new(FailureKind::Error, format!("“{path}” finished the run as failed"))
+                let message = match &path {
+                    Some(path) => format!("“{path}” finished the run as failed"),
+                    None => "a signal finished the run as failed".to_owned(),
+                };
+                Failure::new(FailureKind::Error, message)
             });
-            draft.record(RunFailed { path: Some(path), failure });
+            draft.record(RunFailed { path, failure });
         }
         Some(Outcome::Finished { status: FinishStatus::Succeeded, .. }) | None => {
             let definition = draft.state.definition().clone();

@@ -9,7 +9,9 @@ use super::ready::render_texts;
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
 use crate::definition::{Gate, Probe, Step};
-use crate::event::{BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled, SignalTaken, SignalTaker};
+use crate::event::{
+    BlockReason, GateEvaluated, Hearing, ProbeFailed, ProbeScheduled, SignalTaken, SignalTaker,
+};
 use crate::expr::{EvalError, Expr};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, Version};
@@ -46,7 +48,7 @@ pub(super) fn listening(state: &RunState, name: &str) -> Vec<usize> {
 pub(super) fn wake(draft: &mut Draft<'_>, at: usize, signal: Version) {
     let Some(gate) = current(draft.state, at).map(|gate| gate.id.clone()) else { return };
     let id = draft.state.attempt_id(Key::step(at));
-    draft.record(SignalTaken { signal, by: SignalTaker::Gate { id, gate } });
+    draft.record(SignalTaken { signal, by: SignalTaker::Gate { id, gate }, how: Hearing::Now, ends: None });
 }
 
 /// One judging of a gate: all that its expressions may depend on beside the run's state.

@@ -10,12 +10,14 @@
 mod admission;
 mod breakpoint;
 mod budget;
+mod cut;
 mod draft;
 mod end;
 mod fork;
 mod gate;
 mod members;
 mod notice;
+mod pause;
 mod people;
 pub mod plan;
 mod poll;
@@ -29,11 +31,13 @@ mod scope;
 mod settle;
 mod signal;
 mod start;
+mod wait;
 mod work;
 
 pub use people::TEXT_BYTES_MAX;
 pub use refusal::Refusal;
 pub use rejudge::rejudge;
+pub use signal::SIGNAL_BYTES_MAX;
 pub use start::{INPUT_BYTES_MAX, LABELS_BYTES_MAX, TITLE_BYTES_MAX};
 
 use std::collections::BTreeMap;
@@ -153,7 +157,7 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         InputKind::Recheck { path, policies, reason } => {
             gate::recheck(draft, path, policies, reason.as_ref())?;
         }
-        InputKind::CancelStep { path, reason } => people::cancel_step(draft, path, reason.as_ref())?,
+        InputKind::CancelStep { path, reason } => cut::cancel(draft, path, reason.as_ref())?,
         InputKind::Breakpoints { steps } => breakpoint::set(draft, steps)?,
         InputKind::BudgetExceeded { budget, counter, spent, reserved, limit, unit } => {
             let over =
@@ -171,8 +175,10 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::Fork(fork) => return fork::fork(draft, fork),
         InputKind::Cancel { reason } => people::cancel(draft, reason.as_ref())?,
-        InputKind::Pause { reason } => people::pause(draft, reason.as_ref())?,
-        InputKind::Resume { reason } => people::resume(draft, reason.as_ref())?,
+        InputKind::Pause { reason } => pause::pause(draft, reason.as_ref())?,
+        InputKind::Resume { reason } => pause::resume(draft, reason.as_ref())?,
+        InputKind::Halt { scope, reason } => pause::halt(draft, scope, reason.as_ref()),
+        InputKind::Release { scope } => pause::release(draft, scope),
         InputKind::Unblock { path, decision, output, reason, policies } => {
             let unblocking = people::Unblocking {
                 decision: *decision,
@@ -199,6 +205,7 @@ fn advance(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
         let Some(item) = draft.state.next_agenda() else { break };
         let before = draft.len();
         match item {
+            Agenda::Signal(place) => signal::take_up(draft, place)?,
             Agenda::Settle(key) => settle::settle(draft, key)?,
             Agenda::Judge(at) => gate::judge(draft, at)?,
             Agenda::Ready(at) => ready::begin(draft, at)?,

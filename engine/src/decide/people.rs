@@ -7,8 +7,8 @@ use super::ready::type_name;
 use super::refusal::Refusal;
 use crate::definition::{Vote, Work};
 use crate::event::{
-    ApprovalDecided, CancelRequested, Comment, NoteAdded, RunPaused, RunResumed, RunUnblocked,
-    UnblockDecision, Unblocked, VoteCast,
+    ApprovalDecided, CancelRequested, Comment, NoteAdded, RunResumed, RunUnblocked, UnblockDecision,
+    Unblocked, VoteCast,
 };
 use crate::id::{Attempt, AttemptId, Round, StepPath};
 use crate::json::JsonText;
@@ -250,30 +250,12 @@ pub(super) fn cancel(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(
     if draft.state.is_ended() {
         return Err(Refusal::Ended(draft.state.status()));
     }
+    let was_paused = draft.state.facts.order.pause.is_some();
     draft.record(CancelRequested { reason: reason.cloned() });
-    if draft.state.facts.paused {
+    if was_paused {
         // What ends the run must not wait for somebody to resume it.
         draft.record(RunResumed { reason: None });
     }
-    Ok(())
-}
-
-pub(super) fn pause(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
-    check_text("the reason", reason.map(String::as_str))?;
-    refuse_ended(draft.state)?;
-    if !draft.state.facts.paused {
-        draft.record(RunPaused { reason: reason.cloned() });
-    }
-    Ok(())
-}
-
-pub(super) fn resume(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
-    check_text("the reason", reason.map(String::as_str))?;
-    refuse_ended(draft.state)?;
-    if !draft.state.facts.paused {
-        return Err(Refusal::NotPaused);
-    }
-    draft.record(RunResumed { reason: reason.cloned() });
     Ok(())
 }
 
@@ -281,15 +263,6 @@ pub(super) fn note(draft: &mut Draft<'_>, text: &str) -> Result<(), Refusal> {
     check_text("the note", Some(text))?;
     draft.record(NoteAdded { text: text.to_owned() });
     Ok(())
-}
-
-/// A step is to end as cancelled.
-pub(super) fn cancel_step(
-    _draft: &mut Draft<'_>,
-    path: &StepPath,
-    _reason: Option<&String>,
-) -> Result<(), Refusal> {
-    Err(Refusal::UnknownStep(path.clone()))
 }
 
 /// What somebody decides on a blocked step.

@@ -8,10 +8,12 @@ use serde_json::json;
 use super::draft::{Draft, Interrupt, settled};
 use super::question::{self, PreparedQuestion};
 use super::scope::RunScope;
-use crate::definition::{Approval, Setting, Span, Step, Task, Wait, Work};
+use super::wait::{self, Awaiting};
+use crate::definition::{Approval, Setting, Span, Step, Task, Work};
 use crate::event::{
-    ApprovalRequested, ApprovalTerms, ItemsExpanded, QuestionAsked, RetryScheduled, ScheduledTask,
-    ScheduledWork, SkipReason, StepFailed, StepScheduled, StepSkipped, TimerId, TimerKind, TimerSet,
+    ApprovalRequested, ApprovalTerms, BlockReason, BreakpointHit, ItemsExpanded, QuestionAsked,
+    RetryScheduled, ScheduledTask, ScheduledWork, SkipReason, StepBlocked, StepFailed, StepScheduled,
+    StepSkipped, TimerId, TimerKind, TimerSet,
 };
 use crate::expr::{EvalError, Template};
 use crate::failure::{Failure, FailureKind};
@@ -23,14 +25,27 @@ use crate::state::Key;
 const ITEMS_MAX: usize = 100_000;
 const ITEMS_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// The limit of a round of an `on_finish` step that has none of its own.
+const FINISH_DEADLINE: Duration = Duration::from_secs(10 * 60);
+
 pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let graph = draft.state.graph.clone();
     let step = graph.step(at);
     let state = &draft.state.facts.steps[at];
     let path = StepPath::step(&step.id);
     let former = state.round;
+    let is_finish = graph.is_finish(at);
     if step.standby && !state.named {
         draft.record(StepSkipped { path, round: former, reason: SkipReason::Standby });
+        return Ok(());
+    }
+    if graph.joins_any(at) && !step.needs.is_empty() && state.order.met == 0 {
+        draft.record(StepSkipped { path, round: former, reason: SkipReason::Join });
+        return Ok(());
+    }
+    if state.order.hold {
+        let message = "the new round waits for a person".to_owned();
+        draft.record(StepBlocked { path, round: former, reason: BlockReason::Held, message });
         return Ok(());
     }
     let round = former.next();
@@ -45,10 +60,23 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
             Err(failure) => return fail(draft, path, former, failure),
         }
     }
-    match settled(prepare(step, &scope))? {
-        Ok(prepared) => {
+    let order = &draft.state.facts.order;
+    if order.breakpoints.contains(&at) && !order.passed.contains(&at) && draft.state.facts.outcome.is_none() {
+        draft.record(BreakpointHit { path });
+        return Ok(());
+    }
+    let prepared =
+        prepare(step, &scope).and_then(|prepared| Ok((prepared, deadline(step, is_finish, &scope)?)));
+    match settled(prepared)? {
+        Ok((prepared, deadline)) => {
             let id = AttemptId { path, round, attempt: Attempt::FIRST };
-            record(draft, id, prepared)
+            let began = !matches!(prepared, Prepared::Refused(_));
+            record(draft, id.clone(), prepared)?;
+            if let Some(deadline) = deadline.filter(|_| began) {
+                let timer = TimerId { id, kind: TimerKind::Deadline, name: String::new() };
+                draft.record(TimerSet { timer, at: draft.meta.at.plus(deadline) });
+            }
+            Ok(())
         }
         Err(failure) => fail(draft, path, round, failure),
     }
@@ -67,7 +95,7 @@ enum Prepared {
     Items { items: Vec<Value>, max_in_flight: Option<u32> },
     Approval(Box<PreparedApproval>),
     Question(Box<PreparedQuestion>),
-    Wait(Duration),
+    Wait(Awaiting),
     Gates,
     Refused(Failure),
 }
@@ -114,13 +142,11 @@ fn prepare_work(step: &Step, work: &Work, scope: &RunScope<'_>) -> Result<Prepar
             Ok(prepared) => Prepared::Question(Box::new(prepared)),
             Err(failure) => Prepared::Refused(failure),
         },
-        Work::Wait(Wait { span: Some(span), .. }) => Prepared::Wait(span.resolve(scope)?.0),
-        Work::Wait(_) => Prepared::Refused(not_yet("`wait` for anything but a span")),
+        Work::Wait(wait) => match wait::prepare(wait, scope)? {
+            Awaiting::Refused(failure) => Prepared::Refused(failure),
+            awaiting => Prepared::Wait(awaiting),
+        },
     })
-}
-
-fn not_yet(what: &str) -> Failure {
-    Failure::new(FailureKind::Validation, format!("{what} does not work yet"))
 }
 
 fn check_items(items: Vec<Value>, max_in_flight: Option<u32>) -> Prepared {
@@ -158,6 +184,11 @@ fn prepare_task(step: &Step, task: &Task, scope: &RunScope<'_>) -> Result<Prepar
         timeout: resolve_span(step.timeout.as_ref(), scope)?,
         grace: step.grace.resolve(scope)?.0,
     })
+}
+
+/// The limit of the whole round; a step of `on_finish` has one in any case, so that every run ends.
+fn deadline(step: &Step, is_finish: bool, scope: &RunScope<'_>) -> Result<Option<Duration>, EvalError> {
+    Ok(resolve_span(step.deadline.as_ref(), scope)?.or(is_finish.then_some(FINISH_DEADLINE)))
 }
 
 pub(super) fn resolve_span(
@@ -242,10 +273,7 @@ fn ask(draft: &mut Draft<'_>, id: AttemptId, prepared: Prepared) {
             draft.record(QuestionAsked { id: id.clone(), title, text, terms });
             set_limits(draft, &id, expires, remind);
         }
-        Prepared::Wait(span) => {
-            let timer = TimerId { id, kind: TimerKind::Wait, name: String::new() };
-            draft.record(TimerSet { timer, at: draft.meta.at.plus(span) });
-        }
+        Prepared::Wait(awaiting) => wait::begin(draft, id, awaiting),
         Prepared::Task(_) | Prepared::Items { .. } | Prepared::Gates | Prepared::Refused(_) => {}
     }
 }

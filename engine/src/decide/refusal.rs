@@ -1,9 +1,9 @@
 //! What an input may not do, typed.
 
 use crate::definition::Vote;
-use crate::event::UnblockDecision;
-use crate::id::StepPath;
-use crate::state::RunStatus;
+use crate::event::{HaltScope, UnblockDecision};
+use crate::id::{StepId, StepPath};
+use crate::state::{RunStatus, StepStatus};
 
 /// Why an input was refused. Nothing was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +138,23 @@ pub enum Refusal {
     /// The run is not paused.
     #[error("the run is not paused")]
     NotPaused,
+    /// The run is not paused by itself.
+    #[error("the run stands still because {0} is paused; resume that")]
+    Halted(HaltScope),
+    /// The step is not in progress.
+    #[error("“{path}” is not in progress: it is {}", .status.as_str())]
+    NotActive {
+        /// The step or item.
+        path: StepPath,
+        /// What the step is doing.
+        status: StepStatus,
+    },
+    /// The step runs when the run ends.
+    #[error("“{0}” runs when the run ends; it takes no breakpoint")]
+    NoBreakpoint(StepId),
+    /// A signal has no usable name.
+    #[error("“{0}” is no name of a signal: it has 1 to 128 bytes and no control characters")]
+    BadSignal(String),
     /// A text or value is over its limit.
     #[error("{what} is over the limit of {max} bytes")]
     TooLarge {
@@ -186,6 +203,10 @@ impl Refusal {
             Self::UnknownGate { .. } => "no_gate",
             Self::BadPolicy { .. } => "bad_policy",
             Self::NotPaused => "not_paused",
+            Self::Halted(_) => "halted",
+            Self::NotActive { .. } => "not_active",
+            Self::NoBreakpoint(_) => "no_breakpoint",
+            Self::BadSignal(_) => "bad_signal",
             Self::TooLarge { .. } => "too_large",
             Self::TooMany { .. } => "too_many",
         }

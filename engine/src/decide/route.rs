@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::draft::{Draft, Interrupt, settled};
+use super::draft::{Draft, Interrupt};
 use super::scope::RunScope;
-use crate::definition::{FinishStatus, Route, RouteMax, RouteTo, Routes, Setting};
+use crate::definition::{FinishStatus, IfUnchanged, Route, RouteMax, RouteTo, Routes, Setting};
 use crate::event::{
     BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason, StopRequested,
 };
@@ -41,7 +41,19 @@ pub(super) struct Rework {
     route: String,
     used: u32,
     max: Option<u32>,
-    findings: Option<Template>,
+    /// What it is told; `None`: the default.
+    findings: Option<Value>,
+    hold: bool,
+    /// A person decides where the gate failed on the evidence of its failure before.
+    is_blocked_unchanged: bool,
+    by_person: bool,
+}
+
+impl Rework {
+    /// The step that begins anew.
+    pub(super) fn target(&self) -> usize {
+        self.target
+    }
 }
 
 /// The first route whose condition holds. No route at all: `None`.
@@ -64,7 +76,7 @@ pub(super) fn choose(
     Ok(Some(Next::Fail(None)))
 }
 
-fn follow(
+pub(super) fn follow(
     state: &RunState,
     scope: &RunScope<'_>,
     route: &Route,
@@ -108,8 +120,16 @@ fn follow(
             let used = former.map_or(0, |former: RouteUse| former.used);
             let rounds_left = by_person || has_rounds_left(state, scope, target)?;
             if rounds_left && max.is_none_or(|max| used < max) {
-                let findings = route.findings.clone();
-                return Ok(Next::Rework(Rework { target, route: name, used: used + 1, max, findings }));
+                return Ok(Next::Rework(Rework {
+                    target,
+                    route: name,
+                    used: used + 1,
+                    max,
+                    findings: findings(route, scope)?,
+                    hold: route.hold,
+                    is_blocked_unchanged: route.if_unchanged == IfUnchanged::Block,
+                    by_person,
+                }));
             }
             match &route.then {
                 Some(then) => follow(state, scope, then, format!("{name}/then"), by_person, failure)?,
@@ -117,6 +137,15 @@ fn follow(
             }
         }
     })
+}
+
+/// What the route says that the step is told. Findings that cannot be rendered are replaced by the
+/// default: the rework matters more.
+fn findings(route: &Route, scope: &RunScope<'_>) -> Result<Option<Value>, EvalError> {
+    match route.findings.as_ref().map(|template| template.render(scope)).transpose() {
+        Err(EvalError::Failed { .. }) => Ok(None),
+        rendered_or_needed => rendered_or_needed,
+    }
 }
 
 fn has_rounds_left(state: &RunState, scope: &RunScope<'_>, target: usize) -> Result<bool, EvalError> {
@@ -143,7 +172,17 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
     let is_finish_step = draft.state.graph.is_finish(from.key.step);
     let (path, round) = (from.id.path.clone(), from.id.round);
     match next {
-        Next::Rework(rework) => return request(draft, rework, from),
+        Next::Rework(rework) => match &from.gate {
+            Some(gate)
+                if rework.is_blocked_unchanged && draft.state.failed_unchanged(from.key.step, gate) =>
+            {
+                let (target, gate) = (draft.state.step_id(rework.target), gate.clone());
+                let message = format!("{}; the evidence is that of its failure before", from.failure.message);
+                let reason = BlockReason::Unchanged { target, gate };
+                draft.record(StepBlocked { path, round, reason, message });
+            }
+            _changed => request(draft, rework, from),
+        },
         Next::Continue => {
             draft.record(StepFailed { path, round, failure: from.failure, tolerated: true, finish: None });
         }
@@ -178,20 +217,15 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
     Ok(())
 }
 
-fn request(draft: &mut Draft<'_>, rework: Rework, from: From) -> Result<(), Interrupt> {
-    let own = match &rework.findings {
-        None => None,
-        Some(template) => {
-            let scope = RunScope::of(draft.state, draft.loaded, from.key)
-                .with("failure", super::scope::failure_value(&from.failure));
-            // Findings that cannot be rendered are replaced by the default: the rework matters more.
-            settled(template.render(&scope))?.ok()
-        }
-    };
-    let findings = own.unwrap_or(from.findings);
+/// Takes a rework that is allowed.
+pub(super) fn request(draft: &mut Draft<'_>, rework: Rework, from: From) {
+    let findings = rework.findings.unwrap_or(from.findings);
     let source = ReworkSource { id: from.id, gate: from.gate, by: from.by };
-    record(draft, rework.target, source, rework.route, (rework.used, rework.max), &findings);
-    Ok(())
+    let (used, target) = ((rework.used, rework.max), rework.target);
+    let is_held = draft.state.facts.steps[target].order.hold;
+    // A person's rework of a held step begins the held round; others leave it held.
+    let hold = if is_held { !rework.by_person } else { rework.hold };
+    begin(draft, target, source, rework.route, used, &findings, hold);
 }
 
 /// Begins a step and all that depends on it anew.
@@ -200,8 +234,20 @@ pub(super) fn record(
     target: usize,
     source: ReworkSource,
     route: String,
+    used: (u32, Option<u32>),
+    findings: &Value,
+) {
+    begin(draft, target, source, route, used, findings, false);
+}
+
+fn begin(
+    draft: &mut Draft<'_>,
+    target: usize,
+    source: ReworkSource,
+    route: String,
     (used, max): (u32, Option<u32>),
     findings: &Value,
+    hold: bool,
 ) {
     let reset = draft.state.graph.downstream(target);
     let facts = &draft.state.facts;
@@ -213,7 +259,7 @@ pub(super) fn record(
     let reset = reset.into_iter().map(|at| draft.state.step_id(at)).collect();
     let findings = draft.payload(JsonText::new(findings));
     let target = draft.state.step_id(target);
-    draft.record(ReworkRequested { target, source, route, used, max, findings, reset, hold: false });
+    draft.record(ReworkRequested { target, source, route, used, max, findings, reset, hold });
 }
 
 /// What a reworked step is told of a failure.

@@ -28,6 +28,11 @@ impl<'a> RunScope<'a> {
         Self { state, loaded, key: Some(key), extra: Vec::new() }
     }
 
+    /// Where the expression stands.
+    pub(crate) fn place(&self) -> (&'a RunState, &'a Loaded, Option<Key>) {
+        (self.state, self.loaded, self.key)
+    }
+
     /// The same with another name: `output`, `evidence`, `gate`, `failure`.
     pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
         self.extra.push((name, value));

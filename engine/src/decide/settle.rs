@@ -31,6 +31,8 @@ pub(super) fn settle(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
         Settling::GateFailed => gate::failed(draft, key.step),
         Settling::GateOpen { permanent } => gate::open(draft, key.step, permanent),
         Settling::GatesPassed => passed(draft, key),
+        Settling::Cut => cut(draft, key),
+        Settling::Unheard => unheard(draft, key),
         Settling::Unblocked(decision, reason) => unblocked(draft, key, decision, &reason),
     }
 }
@@ -117,6 +119,28 @@ fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interru
     let at = draft.meta.at.plus(pause);
     draft.record(RetryScheduled { id: AttemptId { attempt: id.attempt.next(), ..id }, at, task: None });
     Ok(())
+}
+
+/// The round was ended before its time: nothing is tried again.
+fn cut(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let cut = draft.state.facts.steps[key.step].order.cut.clone();
+    let failure = cut.map_or_else(|| Failure::new(FailureKind::Cancelled, "cancelled"), |cut| cut.failure());
+    failed(draft, key, graph.step(key.step), failure)
+}
+
+/// The signal that was waited for did not come in time.
+fn unheard(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
+    let graph = draft.state.graph.clone();
+    let step = graph.step(key.step);
+    let Some(Work::Wait(wait)) = &step.work else { return Ok(()) };
+    let name = wait.signal.as_deref().unwrap_or_default();
+    let failure = Failure::new(FailureKind::Timeout, format!("no signal “{name}” came in time"))
+        .with_hint("send it with `everfold signal`, or give the wait a longer `timeout`");
+    if wait.on_timeout.is_empty() {
+        return failed(draft, key, step, failure);
+    }
+    follow(draft, key, &wait.on_timeout, "on_timeout", failure, BlockReason::Failed, (None, None))
 }
 
 /// The work failed for good.
@@ -317,9 +341,12 @@ fn unblocked(
 
 /// What was refused, once more.
 fn retry_blocked(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), Interrupt> {
-    let has_items = draft.state.facts.steps[key.step].items.is_some();
+    let facts = &draft.state.facts.steps[key.step];
+    let has_attempts = draft.state.graph.step(key.step).work.is_some();
+    // A round whose time is over, or that has no work, begins anew.
+    let goes_on = has_attempts && facts.items.is_none() && facts.order.cut.is_none();
     let (target, gate) = match reason {
-        BlockReason::Lost | BlockReason::Failed | BlockReason::Asked if !has_items => {
+        BlockReason::Lost | BlockReason::Failed | BlockReason::Asked if goes_on => {
             return retry(draft, key, Duration::ZERO);
         }
         BlockReason::NoEvidence { gate } => return probe_again(draft, key, gate),
@@ -327,6 +354,7 @@ fn retry_blocked(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Resul
         | BlockReason::Failed
         | BlockReason::Rejected
         | BlockReason::Asked
+        | BlockReason::Signal { .. }
         | BlockReason::Held => (key.step, None),
         BlockReason::Gate { gate } => (key.step, Some(gate.clone())),
         BlockReason::Unchanged { target, gate } => {
@@ -379,6 +407,9 @@ fn final_failure(state: &RunState, key: Key, reason: &BlockReason) -> Failure {
         }
         BlockReason::Rejected => Failure::new(FailureKind::Rejected, "rejected"),
         BlockReason::Lost => Failure::new(FailureKind::Lost, "the work vanished"),
+        BlockReason::Signal { name } => {
+            Failure::new(FailureKind::Error, format!("the signal “{name}” says so"))
+        }
         BlockReason::Failed | BlockReason::UsedUp { .. } | BlockReason::Held | BlockReason::Asked => {
             Failure::new(FailureKind::Error, "the step failed")
         }
@@ -391,7 +422,7 @@ fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     let step = graph.step(key.step);
     let Some(unit) = draft.state.unit_at(key) else { return Ok(()) };
     let failure = unit.failure.clone().unwrap_or_else(|| Failure::new(FailureKind::Error, "the item failed"));
-    let (stage, lost) = (unit.stage.clone(), unit.lost);
+    let (stage, lost, is_cut) = (unit.stage.clone(), unit.lost, unit.cut.is_some());
     let id = draft.state.attempt_id(key);
     let (path, round) = (id.path, id.round);
     let final_failure =
@@ -410,6 +441,7 @@ fn item(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             }
             OnLost::Fail => draft.record(final_failure(failure)),
         },
+        Stage::Ended(_) if is_cut => draft.record(final_failure(failure)),
         Stage::Ended(_) => match settled(may_retry(draft, key, step, &failure))? {
             Ok(Some(pause)) => return retry(draft, key, pause),
             Ok(None) => draft.record(final_failure(failure)),

@@ -183,6 +183,9 @@ pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId, due: Timestamp
         return;
     }
     draft.record(TimerFired { timer: timer.clone(), due });
+    if timer.kind == TimerKind::Deadline {
+        super::cut::deadline(draft, timer);
+    }
     if timer.kind == TimerKind::Timeout {
         draft.record(StopRequested { ids: vec![timer.id.clone()], reason: StopReason::Timeout });
     }

@@ -165,6 +165,7 @@ impl Engine {
             Writability::ReadOnly(reason) => return Err(SubmitError::Store(reason.clone()).into()),
         }
         let run = request.run.unwrap_or_else(|| RunId(clock::draw_uuid(shared.now())));
+        shared.halts.ensure().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         shared.definitions.save(&request.definition).await?;
         let id = match &request.dedup {
             Some(dedup) => InputId::derive(&format!("start/{}", dedup.key)),

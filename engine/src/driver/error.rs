@@ -146,6 +146,14 @@ pub enum LoadError {
         /// What is wrong.
         what: String,
     },
+    /// It is not known whether the run stands still with others.
+    #[error("run {run}: {what}")]
+    Halts {
+        /// The run.
+        run: RunId,
+        /// What happened.
+        what: String,
+    },
     /// The pinned definition is missing or cannot be read.
     #[error("run {run}: {source}")]
     Definition {
@@ -167,7 +175,11 @@ impl LoadError {
         match self {
             Self::Store(error) => error.is_full(),
             Self::Definition { source, .. } => source.is_full(),
-            Self::NotFound(_) | Self::NotYet { .. } | Self::Event { .. } | Self::Illegal { .. } => false,
+            Self::NotFound(_)
+            | Self::NotYet { .. }
+            | Self::Event { .. }
+            | Self::Illegal { .. }
+            | Self::Halts { .. } => false,
         }
     }
 }

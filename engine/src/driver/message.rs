@@ -69,6 +69,9 @@ pub(super) enum Message {
     /// The run is to be gone on with; answered when it is folded and its living work is re-attached.
     /// A run that is set aside is tried again only with `even_aside`.
     Drive { run: RunId, even_aside: bool, done: oneshot::Sender<bool> },
+    /// The run is to stand still, or go on, with its pipeline and the engine; answered when it does.
+    /// With `drives` it is gone on with, too.
+    Align { run: RunId, drives: bool, done: oneshot::Sender<bool> },
     /// Recovery is over: new attempts may start.
     Release,
     /// The engine ends.

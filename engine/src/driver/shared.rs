@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::definitions::Definitions;
+use super::halts::HaltBook;
 use super::limits::Slots;
 use super::live::Live;
 use super::load::Loader;
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub(super) slots: Slots,
     pub(super) live: Live,
     pub(super) wakes: Wakes,
+    /// Pauses of pipelines and of the engine.
+    pub(super) halts: HaltBook,
     /// While living attempts are re-attached, no new one starts.
     pub(super) holding: AtomicBool,
     /// What a former engine left at work has been looked for.
@@ -89,6 +92,7 @@ impl Shared {
             slots: Slots::new(&config),
             live: Live::default(),
             wakes: Wakes::default(),
+            halts: HaltBook::new(Arc::clone(&store), config.clock.clone()),
             holding: AtomicBool::new(false),
             looked_for_survivors: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

@@ -12,9 +12,9 @@ mod parts;
 
 pub use codec::{CodecError, decode, encode};
 pub use parts::{
-    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, ChildEnd, Comment, Origin, OriginKind, Parent,
-    QuestionTerms, ReworkSource, ScheduledTask, ScheduledWork, SignalTaker, SkipReason, SlotKind, StopReason,
-    TimerId, TimerKind, Told, UnblockDecision, Unblocked, WantedSlot,
+    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, ChildEnd, Comment, HaltScope, Hearing, Origin,
+    OriginKind, Parent, QuestionTerms, ReworkSource, ScheduledTask, ScheduledWork, SignalEnd, SignalTaker,
+    SkipReason, SlotKind, StopReason, TimerId, TimerKind, Told, UnblockDecision, Unblocked, WantedSlot,
 };
 
 use std::collections::BTreeMap;
@@ -531,6 +531,10 @@ run_events! {
         signal: Version,
         /// By whom.
         by: SignalTaker,
+        /// What became of it there.
+        how: Hearing,
+        /// Its route ends the run.
+        ends: Option<SignalEnd>,
     }
     /// All gates of a step are judged again on the same artefacts. Fact of `recheck`.
     RecheckRequested = 45 {
@@ -645,6 +649,18 @@ run_events! {
         /// Why.
         message: String,
     }
+    /// Nothing more is started, because the run's pipeline or the whole engine is paused. Fact of `halt`.
+    RunHalted = 60 {
+        /// What is paused.
+        scope: HaltScope,
+        /// Why.
+        reason: Option<String>,
+    }
+    /// What was paused goes on. Fact of `release`.
+    RunReleased = 61 {
+        /// What was paused.
+        scope: HaltScope,
+    }
 }
 
 impl RunEvent {
@@ -718,7 +734,9 @@ impl RunEvent {
             | Self::BudgetRestored(_)
             | Self::BudgetRaised(_)
             | Self::NoticeSent(_)
-            | Self::NoticeFailed(_) => Vec::new(),
+            | Self::NoticeFailed(_)
+            | Self::RunHalted(_)
+            | Self::RunReleased(_) => Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{FinishStatus, OnLimit, OnTaken, Release, Vote};
+use crate::failure::Failure;
 use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
 use crate::json::{JsonText, Payload};
 
@@ -57,6 +58,8 @@ pub enum StopReason {
     Budget,
     /// A signal interrupted it.
     Signal,
+    /// The deadline of its round passed.
+    Deadline,
 }
 
 /// Why a step did not run.
@@ -114,6 +117,11 @@ pub enum BlockReason {
     },
     /// The work asked more often than it may. `retry`: the next attempt.
     Asked,
+    /// The route of a signal says block. `retry`: the step's next round.
+    Signal {
+        /// The signal's name.
+        name: String,
+    },
 }
 
 impl BlockReason {
@@ -123,7 +131,9 @@ impl BlockReason {
         match self {
             Self::Gate { gate } | Self::NoEvidence { gate } | Self::Unchanged { gate, .. } => Some(gate),
             Self::UsedUp { gate, .. } => gate.as_ref(),
-            Self::Lost | Self::Failed | Self::Rejected | Self::Held | Self::Asked => None,
+            Self::Lost | Self::Failed | Self::Rejected | Self::Held | Self::Asked | Self::Signal { .. } => {
+                None
+            }
         }
     }
 }
@@ -300,6 +310,51 @@ pub enum SignalTaker {
     Step(AttemptId),
     /// The route of the run.
     Run,
+    /// No one.
+    Nobody,
+}
+
+/// What became of a signal at its taker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hearing {
+    /// It was followed at once.
+    Now,
+    /// It is followed when the work that executes has ended.
+    Deferred,
+    /// Nothing follows.
+    Ignored,
+    /// It is kept for a `wait` to come.
+    Kept,
+}
+
+/// How a signal ends a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalEnd {
+    /// The run fails.
+    Failed(Failure),
+    /// A `finish` route.
+    Finished(FinishStatus),
+}
+
+/// What stands still where nothing new is started: one pipeline's runs, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HaltScope {
+    /// Every run of the engine.
+    Engine,
+    /// Every run of the pipeline of this name.
+    Pipeline(String),
+}
+
+impl std::fmt::Display for HaltScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Engine => f.write_str("the whole engine"),
+            Self::Pipeline(name) => write!(f, "the pipeline {name}"),
+        }
+    }
 }
 
 /// How a child run ended.

@@ -7,6 +7,8 @@ use super::{Key, Phase, RunState};
 /// One thing to look at. The order is the order in which they are taken up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Agenda {
+    /// Signals that were put off may be taken up: those of a step, or those of the run.
+    Signal(Option<usize>),
     /// Something ended: what follows?
     Settle(Key),
     /// A gate is next.
@@ -22,6 +24,7 @@ pub(crate) enum Agenda {
 impl Agenda {
     fn step(self) -> Option<usize> {
         match self {
+            Self::Signal(step) => step,
             Self::Settle(key) => Some(key.step),
             Self::Judge(step) | Self::Ready(step) | Self::Items(step) => Some(step),
             Self::End => None,
@@ -54,6 +57,7 @@ impl RunState {
         }
         self.facts.agenda.iter().copied().find(|item| match item {
             Agenda::End => self.ending() != Ending::Await,
+            Agenda::Signal(None) => self.facts.outcome.is_none(),
             other => other.step().is_some_and(|step| self.is_live(step)),
         })
     }

@@ -110,6 +110,13 @@ impl RunState {
         self.facts.stops.range(first_attempt(path)..).map(|(id, _)| id).take_while(move |id| id.path == *path)
     }
 
+    /// Attempts of a step that are being stopped, those of former rounds included.
+    pub(crate) fn stops_of_step(&self, at: usize) -> impl Iterator<Item = &AttemptId> {
+        let step = self.step_id(at);
+        let first = first_attempt(&StepPath::step(&step));
+        self.facts.stops.range(first..).map(|(id, _)| id).take_while(move |id| id.path.step == step)
+    }
+
     /// The earliest timer.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)

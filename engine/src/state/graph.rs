@@ -1,9 +1,9 @@
 //! The pipeline's graph by index: what the fold needs of the definition.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::definition::{Definition, Step, Task, Work};
+use crate::definition::{Definition, Join, Step, Task, Wait, Work};
 use crate::id::StepId;
 
 /// A definition with its steps numbered: first `steps`, then `on_finish`. Cheap to clone.
@@ -21,6 +21,16 @@ pub(crate) struct Shape {
     dependents: Vec<Vec<usize>>,
     /// The steps with a gate that a signal wakes, by its name.
     woken: HashMap<String, Vec<usize>>,
+    listeners: BTreeMap<String, Listeners>,
+}
+
+/// Who may take signals of one name, in the order of the file.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    /// Steps that wait for one.
+    pub(crate) waits: Vec<usize>,
+    /// Steps with a route for it.
+    pub(crate) steps: Vec<usize>,
 }
 
 impl Shape {
@@ -46,8 +56,21 @@ impl Shape {
                 }
             }
         }
-        Self { index, needs, dependents, woken }
+        Self { index, needs, dependents, woken, listeners: listeners(definition) }
     }
+}
+
+fn listeners(definition: &Definition) -> BTreeMap<String, Listeners> {
+    let mut listeners: BTreeMap<String, Listeners> = BTreeMap::new();
+    for (at, step) in definition.steps.iter().chain(&definition.on_finish).enumerate() {
+        if let Some(Work::Wait(Wait { signal: Some(name), .. })) = &step.work {
+            listeners.entry(name.clone()).or_default().waits.push(at);
+        }
+        for name in step.on_signal.keys() {
+            listeners.entry(name.clone()).or_default().steps.push(at);
+        }
+    }
+    listeners
 }
 
 impl Graph {
@@ -84,6 +107,11 @@ impl Graph {
         &self.shape.needs[at]
     }
 
+    /// Whether one need that succeeded is enough for the step to begin.
+    pub(crate) fn joins_any(&self, at: usize) -> bool {
+        self.step(at).join == Join::Any
+    }
+
     pub(crate) fn dependents(&self, at: usize) -> &[usize] {
         &self.shape.dependents[at]
     }
@@ -91,6 +119,11 @@ impl Graph {
     /// The steps with a gate that a signal of this name wakes, in the order of the file.
     pub(crate) fn woken_by(&self, signal: &str) -> &[usize] {
         self.shape.woken.get(signal).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Who may take signals of this name.
+    pub(crate) fn listeners(&self, name: &str) -> Option<&Listeners> {
+        self.shape.listeners.get(name)
     }
 
     /// A step and everything that needs it, directly or not, in the order of the file.

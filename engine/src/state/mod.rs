@@ -12,6 +12,7 @@ mod effects;
 mod graph;
 mod kept;
 mod outbox;
+mod order;
 mod people;
 mod snapshot;
 mod step;
@@ -22,6 +23,8 @@ pub(crate) use graph::{Graph, Shape};
 pub use kept::Kept;
 pub(crate) use outbox::Outbox;
 pub use outbox::{NOTICES_MAX, Outstanding};
+pub(crate) use order::{Cut, FailedOn, Heard, KEPT_MAX, Order, StepOrder};
+pub use order::{Pause, PausedBy};
 pub(crate) use people::AnsweredAsk;
 pub use people::{ApprovalState, CastVote, People, QuestionState};
 pub use snapshot::{FOLD_VERSION, SnapshotError};
@@ -114,6 +117,8 @@ pub(crate) struct Facts {
     pub(crate) inputs: VecDeque<InputId>,
     pub(crate) usage: UsageTotal,
     pub(crate) outbox: Outbox,
+    /// Signals, breakpoints, pauses.
+    pub(crate) order: Order,
 }
 
 /// What began the run.
@@ -156,8 +161,8 @@ pub(crate) enum Outcome {
     Failed { path: Option<StepPath>, failure: Failure },
     /// Someone cancelled it.
     Cancelled,
-    /// A `finish` route was taken at this step.
-    Finished { status: FinishStatus, path: StepPath },
+    /// A `finish` route was taken, at this step or on the run's level.
+    Finished { status: FinishStatus, path: Option<StepPath> },
 }
 
 /// How a run ended.

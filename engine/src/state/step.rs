@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, People};
+use super::{Cut, Kept, People, StepOrder};
 use crate::definition::OnLost;
 use crate::event::{BlockReason, ReworkSource, UnblockDecision};
 use crate::failure::Failure;
@@ -21,8 +21,10 @@ pub struct StepState {
     pub round: Round,
     /// Rounds that ran; skipped visits do not count.
     pub rounds_run: u32,
-    /// Needs that are not satisfied.
+    /// Needs that are not satisfied; of `join: any`, that have not ended.
     pub(crate) unmet: u32,
+    /// Joins, holds, what ended the round before its time.
+    pub(crate) order: StepOrder,
     /// A rework named it: the next visit runs, also of a standby step.
     pub(crate) named: bool,
     /// The work of the round, unless it is a `foreach`.
@@ -128,6 +130,10 @@ pub enum Settling {
     },
     /// All gates passed.
     GatesPassed,
+    /// The round was ended before its time: by its deadline, or because it was cancelled.
+    Cut,
+    /// The signal that was awaited did not come in time.
+    Unheard,
     /// A person decided on a blocked step.
     Unblocked(UnblockDecision, BlockReason),
 }
@@ -155,6 +161,8 @@ pub struct Unit {
     pub since: Option<Timestamp>,
     /// The output, of an item.
     pub output: Kept,
+    /// It was ended before its time, of an item.
+    pub(crate) cut: Option<Cut>,
     /// How it failed.
     pub failure: Option<Failure>,
     /// What the newest attempt said for readers.

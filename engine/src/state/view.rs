@@ -157,6 +157,15 @@ pub enum Awaited {
         path: StepPath,
         /// When it is due.
         at: Timestamp,
+        /// It bounds something else that is awaited.
+        is_limit: bool,
+    },
+    /// A signal.
+    Signal {
+        /// The step that waits for it.
+        path: StepPath,
+        /// Its name.
+        name: String,
     },
     /// The end of a pause.
     Resume,
@@ -334,9 +343,19 @@ impl RunState {
                 awaited.push(Awaited::Unblock { path: self.path(*key), reason: reason.clone() });
             }
         }
+        for key in &facts.order.waiting {
+            if let Some(Work::Wait(wait)) = &self.graph.step(key.step).work {
+                let (path, name) = (self.path(*key), wait.signal.clone().unwrap_or_default());
+                awaited.push(Awaited::Signal { path, name });
+            }
+        }
         if !facts.paused {
             let timers = self.facts.timers.iter();
-            awaited.extend(timers.map(|(timer, at)| Awaited::Timer { path: timer.id.path.clone(), at: *at }));
+            awaited.extend(timers.map(|(timer, at)| Awaited::Timer {
+                path: timer.id.path.clone(),
+                at: *at,
+                is_limit: matches!(timer.kind, TimerKind::Timeout | TimerKind::Deadline | TimerKind::Signal),
+            }));
         }
         awaited
     }
@@ -400,7 +419,9 @@ impl RunState {
         match &step.phase {
             Phase::Pending => StepStatus::Pending,
             Phase::Working => self.working_status(at, step),
-            Phase::Settling(Settling::Work | Settling::Items) => StepStatus::Running,
+            Phase::Settling(Settling::Work | Settling::Items | Settling::Cut | Settling::Unheard) => {
+                StepStatus::Running
+            }
             Phase::Judging | Phase::Settling(_) => StepStatus::Gating,
             Phase::Blocked(_) => StepStatus::Blocked,
             Phase::Succeeded => StepStatus::Succeeded,

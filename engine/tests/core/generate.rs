@@ -17,21 +17,37 @@ struct Shape {
     when: u8,
     on_success: u8,
     max_rounds: u8,
+    order: u8,
 }
 
 fn shape() -> BoxedStrategy<Shape> {
     let first = (
         prop::collection::vec(any::<prop::sample::Index>(), 0..3),
-        0_u8..14,
+        0_u8..17,
         prop::collection::vec(0_u8..40, 0..3),
-        0_u8..12,
+        0_u8..15,
         1_u32..4,
     );
-    let second = (0_u8..5, prop::bool::weighted(0.1), 0_u8..10, 0_u8..16, 0_u8..6);
+    let second = (0_u8..5, prop::bool::weighted(0.1), 0_u8..10, 0_u8..16, 0_u8..6, any::<u8>());
     (first, second)
         .prop_map(
-            |((needs, work, gates, on_fail, retry), (on_lost, standby, when, on_success, max_rounds))| {
-                Shape { needs, work, gates, on_fail, retry, on_lost, standby, when, on_success, max_rounds }
+            |(
+                (needs, work, gates, on_fail, retry),
+                (on_lost, standby, when, on_success, max_rounds, order),
+            )| {
+                Shape {
+                    needs,
+                    work,
+                    gates,
+                    on_fail,
+                    retry,
+                    on_lost,
+                    standby,
+                    when,
+                    on_success,
+                    max_rounds,
+                    order,
+                }
             },
         )
         .boxed()
@@ -41,7 +57,7 @@ fn shape() -> BoxedStrategy<Shape> {
 pub fn pipelines() -> impl Strategy<Value = Value> {
     let steps = prop::collection::vec(shape(), 1..7);
     let finish = prop::collection::vec(0_u8..3, 0..3);
-    (steps, finish, 0_u8..4, 0_u8..6).prop_map(|(steps, finish, workspace, notices)| {
+    (steps, finish, 0_u8..4, (0_u8..6, 0_u8..12)).prop_map(|(steps, finish, workspace, (notices, on_signal))| {
         let mut documents: Vec<Value> = Vec::new();
         for (at, shape) in steps.iter().enumerate() {
             documents.push(step(at, shape));
@@ -57,6 +73,10 @@ pub fn pipelines() -> impl Strategy<Value = Value> {
         }
         if notices < 3 {
             document["notify"] = json!(notify(notices));
+        }
+        let routes = signal_routes(on_signal, 0, 0, true);
+        if routes != json!([]) {
+            document["on_signal"] = json!({"stop": routes});
         }
         document
     })
@@ -121,6 +141,11 @@ fn step(at: usize, shape: &Shape) -> Value {
             step["foreach"] = json!({"items": "${['a', 'b', 'c']}"});
             step["work"] = json!({"task": {"kind": "command", "spec": {"argv": ["echo", "${item}"]}}});
         }
+        13 => step["work"] = json!({"wait": {"signal": "go", "match": "signal.ok == true"}}),
+        14 => {
+            step["work"] = json!({"wait": {"signal": "go", "timeout": "20s", "on_timeout": routes(shape.on_success, at, upstream)}})
+        }
+        15 => step["work"] = json!({"wait": {"until": "1970-01-01T00:40:00", "zone": "Europe/Berlin"}}),
         7 if !needs.is_empty() => {
             // Mentions an output that may have to be loaded.
             let prompt = format!("do ${{json(steps.{}.output)}}", name(upstream));
@@ -164,6 +189,16 @@ fn step(at: usize, shape: &Shape) -> Value {
     }
     if shape.max_rounds < 2 {
         step["max_rounds"] = json!(shape.max_rounds + 1);
+    }
+    if shape.order.is_multiple_of(3) {
+        step["join"] = json!("any");
+    }
+    if shape.order.is_multiple_of(4) {
+        step["deadline"] = json!("8s");
+    }
+    let on_signal = signal_routes(shape.order % 16, at, upstream, false);
+    if on_signal != json!([]) {
+        step["on_signal"] = json!({ (if shape.order < 128 { "go" } else { "stop" }): on_signal });
     }
     for (key, empty) in [("on_fail", json!([])), ("on_success", json!([]))] {
         if step[key] == empty {
@@ -214,7 +249,31 @@ fn routes(kind: u8, at: usize, upstream: usize) -> Value {
         7 => {
             json!([{"when": "failure.kind == 'lost'", "to": "continue"}, {"to": {"rework": name(at)}, "max": {"times": 2}}])
         }
+        9 => {
+            json!([{"to": {"rework": name(upstream)}, "hold": true, "findings": "held: ${failure.message}"}])
+        }
+        10 => json!([{"to": {"rework": name(at)}, "if_unchanged": "block", "max": {"times": 9}}]),
         8 => json!([{"to": {"rework": name(upstream)}, "max": {"times": 0}, "then": {"to": {"fail": {}}}}]),
+        _ => json!([]),
+    }
+}
+
+/// Routes of a signal; those of the run decide on no task.
+fn signal_routes(kind: u8, at: usize, upstream: usize, of_run: bool) -> Value {
+    match kind {
+        0 => json!([{"to": {"rework": name(upstream)}}]),
+        1 => json!([{"to": {"rework": name(at)}, "busy": "interrupt", "max": "unlimited"}]),
+        2 => json!([{"to": {"rework": name(at)}, "busy": "ignore", "hold": true}]),
+        3 => json!([{"when": "signal.ok == true", "to": "block", "busy": "interrupt"}]),
+        4 => {
+            json!([{"when": "signal.text.size() > 5", "to": {"fail": {"code": "told"}}, "busy": "interrupt"}])
+        }
+        5 => json!([{"to": {"finish": "succeeded"}}]),
+        6 => json!([{"to": "ignore"}]),
+        7 if !of_run => json!([{"when": "signal.ok == true", "to": "approve"}, {"to": "reject"}]),
+        8 if !of_run => json!([{"to": {"unblock": "retry"}}]),
+        9 if !of_run => json!([{"to": "changes"}]),
+        10 if !of_run => json!([{"to": {"unblock": "proceed"}}]),
         _ => json!([]),
     }
 }
@@ -234,7 +293,7 @@ fn gate(no: usize, kind: u8, at: usize, upstream: usize) -> Value {
         _ => {}
     }
     match kind % 4 {
-        0 => gate["on_fail"] = routes(0, at, upstream),
+        0 => gate["on_fail"] = routes(if kind > 12 { 10 } else { 0 }, at, upstream),
         1 => gate["on_fail"] = json!([{"to": "continue"}]),
         2 => gate["on_fail"] = json!([{"to": "block"}]),
         _ => {}

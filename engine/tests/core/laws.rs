@@ -1,10 +1,12 @@
 //! The laws, over generated pipelines and sequences of answers.
 
+use everfold_engine::actor::Actor;
 use everfold_engine::definition::Vote;
 use everfold_engine::effect::Effect;
-use everfold_engine::event::{RunEvent, UnblockDecision};
+use everfold_engine::event::{HaltScope, RunEvent, UnblockDecision};
+use everfold_engine::id::{StepId, StepPath};
 use everfold_engine::input::InputKind;
-use everfold_engine::state::Awaited;
+use everfold_engine::state::{Awaited, PausedBy};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -38,11 +40,21 @@ fn unblock(luck: u8) -> UnblockDecision {
 fn person(world: &mut World, turn: &Turn) {
     let kind = match turn.person {
         0..3 => InputKind::Cancel { reason: None },
-        3..8 => InputKind::Pause { reason: None },
-        8..20 => InputKind::Resume { reason: Some("go on".into()) },
-        20..30 => InputKind::Note { text: "seen".into() },
-        30..40 => {
-            InputKind::Signal { name: "ci".into(), payload: json!({"n": turn.luck}).into(), delivery: None }
+        3..6 => InputKind::Pause { reason: None },
+        6..8 => InputKind::Halt { scope: scope(turn.luck), reason: None },
+        8..14 => InputKind::Resume { reason: Some("go on".into()) },
+        14..18 => InputKind::Release { scope: scope(turn.luck) },
+        18..20 => InputKind::Note { text: "seen".into() },
+        20..24 => InputKind::Breakpoints { steps: vec![format!("s{}", turn.luck % 7).as_str().into()] },
+        24..27 => InputKind::CancelStep { path: path(world, turn.luck), reason: Some("enough".into()) },
+        27..40 => {
+            let actor = if turn.luck.is_multiple_of(2) {
+                Actor::Hook("ci".into())
+            } else {
+                Actor::User("ada".into())
+            };
+            drop(world.give_as(actor, signal(["go", "stop", "ci"][usize::from(turn.luck % 3)], turn.luck)));
+            return;
         }
         40..45 => return recheck(world, turn),
         45..50 => return late(world, turn),
@@ -78,6 +90,37 @@ fn late(world: &mut World, turn: &Turn) {
     let evidence = json!({"exit": turn.luck % 2, "output": "late"}).into();
     let kind = InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms: 1 };
     world.give(kind).expect("reports are never refused");
+}
+
+fn scope(luck: u8) -> HaltScope {
+    if luck.is_multiple_of(2) { HaltScope::Engine } else { HaltScope::Pipeline("generated".into()) }
+}
+
+fn signal(name: &str, luck: u8) -> InputKind {
+    let payload = match luck % 4 {
+        0 => json!({"ok": true, "round": 1}),
+        1 => json!({"ok": false, "text": "x".repeat(2_000)}),
+        2 => json!("words"),
+        _ => json!(null),
+    };
+    let delivery = luck.is_multiple_of(5).then(|| format!("d{luck}"));
+    InputKind::Signal { name: name.into(), payload: payload.into(), delivery }
+}
+
+/// A step, or one of its items.
+fn path(world: &World, luck: u8) -> StepPath {
+    let steps: Vec<StepId> = world.state.steps().map(|(step, _)| step.id.clone()).collect();
+    let step = &steps[usize::from(luck) % steps.len()];
+    if luck.is_multiple_of(3) { StepPath::item(step, u32::from(luck % 4)) } else { StepPath::step(step) }
+}
+
+/// What lifts the run's pause: its own first.
+fn resume(world: &World) -> InputKind {
+    let is_own = world.state.pauses().any(|pause| !matches!(pause.by, PausedBy::Halt(_)));
+    match world.state.halts().next() {
+        Some(scope) if !is_own => InputKind::Release { scope: scope.clone() },
+        _own => InputKind::Resume { reason: None },
+    }
 }
 
 /// Does what one of those who are awaited might do; refusals are fine, and change nothing.
@@ -129,7 +172,8 @@ fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
             reason: Some("because".into()),
             policies: Default::default(),
         },
-        Awaited::Resume => InputKind::Resume { reason: None },
+        Awaited::Signal { name, .. } => signal(&name.clone(), luck),
+        Awaited::Resume => resume(world),
         Awaited::Timer { .. } => return,
     };
     drop(world.by(["ada", "bob"][usize::from(luck % 2)], kind));
@@ -184,8 +228,12 @@ fn bring_to_end(world: &mut World) {
                     };
                     world.by("ada", kind).expect("a blocked step can be failed");
                 }
+                Some(Awaited::Signal { name, .. }) => {
+                    world.by("ada", signal(&name, 4)).expect("a run that goes on takes a signal");
+                }
                 Some(Awaited::Resume) => {
-                    world.by("ada", InputKind::Resume { reason: None }).expect("a paused run resumes");
+                    let kind = resume(world);
+                    world.by("ada", kind).expect("a paused run resumes");
                 }
                 Some(Awaited::Timer { .. }) | None => panic!("nothing to do: {:?}", world.names()),
             }

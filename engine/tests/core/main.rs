@@ -6,6 +6,7 @@ mod generate;
 mod golden;
 mod laws;
 mod outbox;
+mod order;
 mod people;
 mod rules;
 mod world;

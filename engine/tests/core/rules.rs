@@ -14,33 +14,33 @@ use serde_json::{Value, json};
 
 use super::world::{World, definition, start};
 
-fn run(steps: Value) -> World {
+pub fn run(steps: Value) -> World {
     World::start(definition(json!({"name": "p", "steps": steps})), json!({}))
 }
 
-fn function(id: &str, needs: &[&str]) -> Value {
+pub fn function(id: &str, needs: &[&str]) -> Value {
     json!({"id": id, "needs": needs, "work": {"task": {"kind": "function", "spec": {"name": "f"}}}})
 }
 
-fn with(mut step: Value, more: Value) -> Value {
+pub fn with(mut step: Value, more: Value) -> Value {
     let fields = step.as_object_mut().expect("a step");
     fields.extend(more.as_object().expect("fields").clone());
     step
 }
 
-fn approval(id: &str, more: Value) -> Value {
+pub fn approval(id: &str, more: Value) -> Value {
     json!({"id": id, "work": {"approval": with(json!({"title": "go on?"}), more)}})
 }
 
-fn names(events: &[RunEvent]) -> Vec<&'static str> {
+pub fn names(events: &[RunEvent]) -> Vec<&'static str> {
     events.iter().map(RunEvent::name).collect()
 }
 
-fn status(world: &World, step: &str) -> StepStatus {
+pub fn status(world: &World, step: &str) -> StepStatus {
     world.state.step_status(&step.into()).expect("a step")
 }
 
-fn attempts(world: &World) -> Vec<String> {
+pub fn attempts(world: &World) -> Vec<String> {
     let ids = world.effects().into_iter().filter_map(|effect| match effect {
         Effect::Attempt { id, .. } => Some(id.to_string()),
         _other => None,
@@ -48,15 +48,15 @@ fn attempts(world: &World) -> Vec<String> {
     ids.collect()
 }
 
-fn cancel() -> InputKind {
+pub fn cancel() -> InputKind {
     InputKind::Cancel { reason: None }
 }
 
-fn unblock(decision: UnblockDecision) -> InputKind {
+pub fn unblock(decision: UnblockDecision) -> InputKind {
     InputKind::Unblock { path: None, decision, output: None, reason: None, policies: Default::default() }
 }
 
-fn vote(id: &str, vote: Vote) -> InputKind {
+pub fn vote(id: &str, vote: Vote) -> InputKind {
     InputKind::Vote {
         id: id.parse().expect("a task"),
         vote,
@@ -67,7 +67,7 @@ fn vote(id: &str, vote: Vote) -> InputKind {
     }
 }
 
-fn lose(world: &mut World, id: &str, fallback: OnLost) {
+pub fn lose(world: &mut World, id: &str, fallback: OnLost) {
     let id = id.parse().expect("an attempt");
     world
         .give(InputKind::AttemptLost { id, reason: "no record".into(), fallback })
@@ -237,7 +237,10 @@ fn l9_a_failed_run_stops_what_runs_and_runs_on_finish() {
     world.fail("a/1/1", "broken");
     assert_eq!(world.effects(), [Effect::Stop { id: "b/1/1".parse().expect("an id") }]);
     let batch = world.fail("b/1/1", "stopped");
-    assert_eq!(names(&batch), ["AttemptFailed", "StepCancelled", "StepCancelled", "StepScheduled"]);
+    assert_eq!(
+        names(&batch),
+        ["AttemptFailed", "StepCancelled", "StepCancelled", "StepScheduled", "TimerSet"]
+    );
     assert_eq!(attempts(&world), ["tidy/1/1"]);
     let batch = world.fail("tidy/1/1", "a warning only");
     assert_eq!(names(&batch), ["AttemptFailed", "StepFailed", "RunFailed"]);

@@ -428,7 +428,7 @@ impl World {
                 }
             }
             Effect::Timer { timer, at } => {
-                if timer.kind != TimerKind::Timeout {
+                if !matches!(timer.kind, TimerKind::Timeout | TimerKind::Deadline) {
                     self.now = self.now.max(*at);
                 }
                 InputKind::TimerFired { timer: timer.clone(), due: *at }

@@ -13,6 +13,7 @@ mod full;
 mod gates;
 mod notices;
 mod on_disk;
+mod order;
 mod recovery;
 mod timers;
 mod work;

@@ -4,6 +4,7 @@
 mod answers;
 mod codes;
 mod errors;
+mod order;
 mod owners;
 mod people;
 mod support;

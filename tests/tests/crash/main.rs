@@ -10,6 +10,7 @@ mod every_event;
 mod full_disk;
 mod gates;
 mod kills;
+mod order;
 mod owners;
 mod support;
 mod table;

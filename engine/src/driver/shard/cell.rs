@@ -81,6 +81,8 @@ pub(super) struct Cell {
     pub(super) notices: BTreeMap<String, Telling>,
     pub(super) preparing: bool,
     pub(super) advancing: bool,
+    /// It was told to stand still, or to go on; that is not yet decided.
+    pub(super) aligning: bool,
     pub(super) released: bool,
     pub(super) timers: BTreeMap<Touched, Vec<(TimerId, Timestamp, TimerKey)>>,
     pub(super) settling: Option<Settling>,
@@ -173,6 +175,7 @@ impl Cell {
             notices: BTreeMap::new(),
             preparing: false,
             advancing: false,
+            aligning: false,
             released: false,
             timers: BTreeMap::new(),
             settling: None,
@@ -198,6 +201,7 @@ impl Cell {
         self.phase = Phase::Ready;
         self.unlisted = true;
         self.advancing = false;
+        self.aligning = false;
     }
 
     /// Queues an input of the engine's own.

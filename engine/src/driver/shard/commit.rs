@@ -94,6 +94,9 @@ impl Cell {
             if matches!(queued.kind, InputKind::Advance) {
                 self.advancing = false;
             }
+            if matches!(queued.kind, InputKind::Halt { .. } | InputKind::Release { .. }) {
+                self.aligning = false;
+            }
             match decision {
                 Err(panic) => {
                     self.queue.push_front(Item::Input(queued));

@@ -16,7 +16,7 @@ use super::timers::{Due, TimerKey};
 use crate::definition::WorkspaceSpec;
 use crate::driver::message::Queued;
 use crate::effect::{Effect, Touched, effects_of};
-use crate::event::TimerId;
+use crate::event::{HaltScope, TimerId};
 use crate::id::InputId;
 use crate::input::InputKind;
 use crate::state::RunStatus;
@@ -25,10 +25,19 @@ use crate::time::Timestamp;
 impl World {
     /// Brings what is in progress in line with the state, which is durable.
     pub(super) fn dispatch(&mut self, cell: &mut Cell) {
+        let is_aligned = self.align(cell);
         let Some(state) = cell.state.as_mut() else { return };
         let touched = state.take_touched();
+        if !is_aligned {
+            // It is dispatched again when that is durable.
+            cell.unlisted = true;
+            return;
+        }
         if !cell.driven {
             cell.unlisted = true;
+            for waiting in cell.awaited.drain(..) {
+                let _gone = waiting.send(true);
+            }
             return;
         }
         if self.shared.is_stopping() {
@@ -49,6 +58,38 @@ impl World {
             let _gone = waiting.send(true);
         }
         self.release(cell);
+    }
+
+    /// Whether the run stands still exactly with what does; else it is told, and nothing is started.
+    fn align(&mut self, cell: &mut Cell) -> bool {
+        let halts = self.shared.halts.current();
+        let Some(state) = cell.state.as_ref().filter(|state| state.run().is_some() && !state.is_ending())
+        else {
+            return true;
+        };
+        if halts.is_empty() && state.halts().next().is_none() {
+            return true;
+        }
+        let name = state.pipeline();
+        let is_told = |scope: &HaltScope| state.halts().any(|known| known == scope);
+        let mut inputs = Vec::new();
+        for (scope, halt) in halts.of_pipeline(name).filter(|(scope, _)| !is_told(scope)) {
+            inputs.push(InputKind::Halt { scope: scope.clone(), reason: halt.reason.clone() });
+        }
+        for scope in state.halts().filter(|scope| halts.of_pipeline(name).all(|(known, _)| known != *scope)) {
+            inputs.push(InputKind::Release { scope: scope.clone() });
+        }
+        if inputs.is_empty() {
+            return true;
+        }
+        if !std::mem::replace(&mut cell.aligning, true) {
+            for (at, kind) in inputs.into_iter().enumerate() {
+                let id = InputId::derive(&format!("{}/halts/{}/{at}", cell.run, cell.version));
+                cell.push(Queued::own(id, kind));
+            }
+            self.mark(cell);
+        }
+        false
     }
 
     /// At shutdown nothing starts but what is recorded as started: a later engine could not know that

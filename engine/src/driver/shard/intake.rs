@@ -18,6 +18,7 @@ impl Shard {
             Message::Input { run, queued } => self.input(run, queued),
             Message::Look { run, look } => self.look(run, look),
             Message::Drive { run, even_aside, done } => self.drive(run, even_aside, done),
+            Message::Align { run, drives, done } => self.align(run, drives, done),
             Message::Release => self.world.again = true,
             Message::Shutdown => {
                 self.world.shared.stopping.store(true, Ordering::Release);
@@ -84,6 +85,28 @@ impl Shard {
         }
         cell.queue.push_back(Item::Look(look));
         self.world.mark(cell);
+    }
+
+    /// Has a run look at what stands still; it is gone on with for that only with `drives`.
+    fn align(&mut self, run: RunId, drives: bool, done: oneshot::Sender<bool>) {
+        let cell = self.cells.entry(run).or_insert_with(|| Cell::new(run, Phase::Ready, None));
+        cell.driven |= drives;
+        match (&cell.phase, cell.state.is_some()) {
+            (Phase::Ready, false) => {
+                cell.awaited.push(done);
+                self.world.load(cell);
+            }
+            (Phase::Ready, true) => {
+                cell.awaited.push(done);
+                self.world.dispatch(cell);
+                self.world.mark(cell);
+            }
+            (Phase::Loading, _) => cell.awaited.push(done),
+            // What it has in progress ends with a look at what stands still.
+            _busy_or_aside => {
+                let _gone = done.send(true);
+            }
+        }
     }
 
     /// Goes on with a run: loads it where it is not, and starts what it lists.

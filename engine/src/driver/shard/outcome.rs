@@ -7,7 +7,7 @@ use super::commit::Next;
 use super::{Shard, World};
 use crate::driver::load::Folded;
 use crate::driver::message::Queued;
-use crate::driver::{LoadError, QueryError, SubmitError};
+use crate::driver::{HaltError, LoadError, QueryError, SubmitError};
 use crate::expr::ValueRef;
 use crate::id::{AttemptId, RunId};
 use crate::json::JsonText;
@@ -139,7 +139,12 @@ impl World {
         cell.state = None;
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
         self.jobs.push(Box::pin(async move {
-            let result = Box::new(shared.loader().fold(run, None).await);
+            let result = match shared.halts.ensure().await {
+                Ok(()) => shared.loader().fold(run, None).await,
+                Err(HaltError::Read(error)) => Err(error.into()),
+                Err(error) => Err(LoadError::Halts { run, what: error.to_string() }),
+            };
+            let result = Box::new(result);
             Done::Loaded { run, result }
         }));
     }

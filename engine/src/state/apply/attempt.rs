@@ -2,8 +2,8 @@
 
 use crate::effect::Touched;
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask,
-    StepCancelRequested, StopReason, TimerId, TimerKind,
+    AttemptFailed, AttemptLost, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask, StopReason,
+    TimerId, TimerKind,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, Version};
@@ -54,15 +54,27 @@ impl RunState {
             }
             self.touched.push(Touched::Path(id.path.clone()));
         }
-        let Some(key) = self.current(id) else { return (None, stopped) };
+        let Some(at) = self.key(&id.path).map(|key| key.step) else { return (None, stopped) };
+        let ended = self.current(id).filter(|key| self.end_unit(*key, id));
+        self.take_up_deferred(at);
+        (ended, stopped)
+    }
+
+    /// Ends the current attempt of a unit; true where the unit goes on from there. A step that did
+    /// not wait for the end of what it stopped goes its own way.
+    fn end_unit(&mut self, key: Key, id: &AttemptId) -> bool {
         if !self.unit_at(key).is_some_and(|unit| unit.stage.is_in_flight()) {
-            return (None, stopped);
+            return false;
+        }
+        let is_awaited = self.facts.steps[key.step].phase == Phase::Working;
+        if !is_awaited && let Some(unit) = self.unit_mut(key) {
+            unit.stage = Stage::Idle;
         }
         self.facts.attempts.remove(&key);
         self.facts.held.remove(&key);
         self.clear_timer(&TimerId { id: id.clone(), kind: TimerKind::Timeout, name: String::new() });
         self.touch(key);
-        (Some(key), stopped)
+        is_awaited && !self.ended_by_cut(key)
     }
 
     pub(super) fn attempt_succeeded(&mut self, event: &AttemptSucceeded) {
@@ -166,12 +178,14 @@ impl RunState {
             (people.approval, people.question, people.expired) = (None, None, false);
             people.ask = Kept::Null;
         }
+        unit.cut = None;
         if let Some(task) = &event.task {
             set_task(unit, task, version);
         }
         if unit.kind.is_empty() {
             // People are asked again, or time passes again: that follows.
             (unit.stage, unit.since) = (Stage::Idle, Some(now));
+            self.begin_waiting(key);
             self.touch(key);
         } else if event.at > now {
             unit.stage = Stage::RetryAt(event.at);
@@ -188,14 +202,16 @@ impl RunState {
     /// The end of a child run is the end of the attempt that started it.
     pub(super) fn child_finished(&mut self, _event: &ChildFinished) {}
 
-    pub(super) fn step_cancel_requested(&mut self, _event: &StepCancelRequested) {}
-
     pub(super) fn timer_fired(&mut self, timer: &TimerId, at: Timestamp) {
         if !self.facts.timers.contains_key(timer) {
             return;
         }
         self.clear_timer(timer);
         self.touched.push(Touched::Path(timer.id.path.clone()));
+        if timer.kind == TimerKind::Deadline {
+            // Of the round, whatever attempt it is at.
+            return self.deadline_passed(timer);
+        }
         let Some(key) = self.current(&timer.id) else { return };
         match timer.kind {
             TimerKind::Retry => self.begin_attempt(key, at),
@@ -212,7 +228,8 @@ impl RunState {
                 self.facts.probing.insert(key.step);
             }
             TimerKind::Expiry => self.people_expired(key, &timer.id, at),
-            TimerKind::Timeout | TimerKind::Deadline | TimerKind::Reminder | TimerKind::Signal => {}
+            TimerKind::Timeout | TimerKind::Deadline | TimerKind::Reminder => {}
+            TimerKind::Signal => self.wait_is_over(key),
         }
     }
 }

@@ -7,6 +7,7 @@ mod admission;
 mod attempt;
 mod breakpoint;
 mod budget;
+mod cut;
 mod fork;
 mod gate;
 mod items;
@@ -61,7 +62,10 @@ impl RunState {
             RunEvent::StepBlocked(event) => self.step_blocked(event),
             RunEvent::StepCancelled(event) => self.end_by_path(&event.path, Phase::Cancelled, meta.at),
             RunEvent::ProbeScheduled(event) => self.probe_scheduled(event, meta.at),
-            RunEvent::GateEvaluated(event) => self.gate_evaluated(event, meta.at),
+            RunEvent::GateEvaluated(event) => {
+                self.note_failed_evidence(event);
+                self.gate_evaluated(event, meta.at);
+            }
             RunEvent::ProbeFailed(event) => self.probe_failed(event),
             RunEvent::ReworkRequested(event) => self.rework_requested(event),
             RunEvent::ApprovalRequested(event) => self.approval_requested(event, meta.at),
@@ -77,11 +81,14 @@ impl RunState {
                     unit.usage_seq = event.seq;
                 }
             }
-            RunEvent::RunPaused(_) => self.set_paused(true),
-            RunEvent::RunResumed(_) => self.set_paused(false),
+            RunEvent::RunPaused(event) => self.run_paused(event.reason.as_ref(), meta),
+            RunEvent::RunResumed(_) => self.run_resumed(meta.at),
+            RunEvent::RunHalted(event) => self.run_halted(&event.scope, event.reason.as_ref(), meta.at),
+            RunEvent::RunReleased(event) => self.run_released(&event.scope, meta.at),
             RunEvent::RunUnblocked(event) => self.run_unblocked(&event.unblocked),
             RunEvent::CancelRequested(_) => {
                 self.facts.cancels += 1;
+                self.end_pauses(meta.at);
                 self.set_outcome(Outcome::Cancelled);
             }
             RunEvent::RunCancelled(_) => {
@@ -104,11 +111,11 @@ impl RunState {
             RunEvent::QuestionAnswered(event) => self.question_answered(event),
             RunEvent::AttemptAsked(event) => self.attempt_asked(event),
             RunEvent::SignalReceived(event) => self.signal_received(event, meta),
-            RunEvent::SignalTaken(event) => self.signal_taken(event, meta.at),
+            RunEvent::SignalTaken(event) => self.signal_taken(event),
             RunEvent::RecheckRequested(event) => self.recheck_requested(event),
-            RunEvent::StepCancelRequested(event) => self.step_cancel_requested(event),
+            RunEvent::StepCancelRequested(event) => self.step_cancel_requested(event, meta),
             RunEvent::BreakpointsSet(event) => self.breakpoints_set(event),
-            RunEvent::BreakpointHit(event) => self.breakpoint_hit(event),
+            RunEvent::BreakpointHit(event) => self.breakpoint_hit(event, meta),
             RunEvent::BudgetExceeded(event) => self.budget_exceeded(event),
             RunEvent::BudgetRestored(event) => self.budget_restored(event),
             RunEvent::BudgetRaised(event) => self.budget_raised(event),
@@ -150,17 +157,13 @@ impl RunState {
         }
     }
 
-    pub(super) fn set_paused(&mut self, paused: bool) {
-        self.facts.paused = paused;
-        self.touch_waiting();
-    }
-
     pub(super) fn set_outcome(&mut self, outcome: Outcome) {
         if self.facts.outcome.is_none() {
             self.facts.outcome = Some(outcome);
             // Nothing of the main graph is gone on with, so it need not be looked at again.
             let main_len = self.graph.main_len();
             self.facts.agenda.retain(|item| match item {
+                Agenda::Signal(place) => place.is_some_and(|at| at >= main_len),
                 Agenda::Settle(key) => key.step >= main_len,
                 Agenda::Judge(at) | Agenda::Ready(at) | Agenda::Items(at) => *at >= main_len,
                 Agenda::End => true,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::definition::Vote;
 use crate::event::{
-    ApprovalDecided, ApprovalRequested, TimerId, TimerKind, UnblockDecision, Unblocked, VoteCast,
+    ApprovalDecided, ApprovalRequested, BlockReason, TimerId, TimerKind, UnblockDecision, Unblocked, VoteCast,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::AttemptId;
@@ -182,6 +182,11 @@ impl RunState {
             }
         };
         match unblocked.decision {
+            UnblockDecision::Retry if reason == BlockReason::Held => {
+                step.phase = Phase::Pending;
+                step.order.hold = false;
+                self.check_ready(key.step);
+            }
             UnblockDecision::Recheck => {
                 self.judge_again(key, &unblocked.policies);
             }

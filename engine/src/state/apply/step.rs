@@ -2,11 +2,16 @@
 
 use super::attempt::set_task;
 use crate::event::{
-    ReworkRequested, ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSucceeded, StopReason,
-    TimerId,
+    GateEvaluated, ReworkRequested, ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSucceeded,
+    StopReason, TimerId, TimerKind,
 };
 use crate::id::StepPath;
-use crate::state::{Agenda, Kept, Key, Outcome, Phase, Rework, RouteUse, RunState, Stage, StepState, Unit};
+use crate::json::{Hash, Payload, canonical};
+use crate::policy::Verdict;
+use crate::state::{
+    Agenda, FailedOn, Kept, Key, Outcome, Phase, Rework, RouteUse, RunState, Stage, StepOrder, StepState,
+    Unit,
+};
 use crate::time::Timestamp;
 
 impl RunState {
@@ -20,6 +25,8 @@ impl RunState {
             step.round = event.id.round;
             step.rounds_run += 1;
             step.named = false;
+            self.facts.order.passed.remove(&key.step);
+            let step = &mut self.facts.steps[key.step];
             step.started_at = Some(at);
             step.base.clone_from(&self.facts.commit);
             step.unit = Unit { attempt: event.id.attempt, since: Some(at), ..Unit::default() };
@@ -35,10 +42,8 @@ impl RunState {
                 self.begin_attempt(key, at);
             }
             ScheduledWork::Gates => self.open_gate(key.step, 0),
-            ScheduledWork::Items
-            | ScheduledWork::Approval
-            | ScheduledWork::Question
-            | ScheduledWork::Wait => {}
+            ScheduledWork::Items | ScheduledWork::Approval | ScheduledWork::Question => {}
+            ScheduledWork::Wait => self.begin_waiting(key),
         }
         self.check_items(key.step);
         self.touch(key);
@@ -46,7 +51,8 @@ impl RunState {
 
     pub(super) fn check_ready(&mut self, at: usize) {
         let step = &self.facts.steps[at];
-        if step.unmet == 0 && step.phase == Phase::Pending && !self.graph.is_finish(at) {
+        let is_met = step.unmet == 0 || (step.order.met > 0 && self.graph.joins_any(at));
+        if is_met && step.phase == Phase::Pending && !self.graph.is_finish(at) {
             self.facts.agenda.insert(Agenda::Ready(at));
         }
     }
@@ -62,7 +68,7 @@ impl RunState {
         step.failure = None;
         self.end_step(key.step, Phase::Succeeded, at);
         if let Some(status) = event.finish {
-            self.set_outcome(Outcome::Finished { status, path: event.path.clone() });
+            self.set_outcome(Outcome::Finished { status, path: Some(event.path.clone()) });
         }
     }
 
@@ -88,7 +94,7 @@ impl RunState {
         step.failure = Some(event.failure.clone());
         self.end_step(key.step, Phase::Failed { tolerated: event.tolerated }, at);
         if let Some(status) = event.finish {
-            self.set_outcome(Outcome::Finished { status, path: event.path.clone() });
+            self.set_outcome(Outcome::Finished { status, path: Some(event.path.clone()) });
         } else if !event.tolerated {
             self.set_outcome(Outcome::Failed {
                 path: Some(event.path.clone()),
@@ -108,21 +114,25 @@ impl RunState {
         let is_main = !self.graph.is_finish(at);
         let step = &mut self.facts.steps[at];
         let was_ended = step.phase.is_ended();
-        let was_satisfied = step.phase.is_satisfied();
-        let is_satisfied = phase.is_satisfied();
+        let newly_satisfied = phase.is_satisfied() && !step.phase.is_satisfied();
+        let newly_succeeded = phase == Phase::Succeeded && step.phase != Phase::Succeeded;
         step.phase = phase;
+        step.order.cut = None;
         step.ended_at = Some(now);
         if is_main && !was_ended {
             self.facts.unended -= 1;
         }
-        if is_satisfied && !was_satisfied {
-            let graph = self.graph.clone();
-            for dependent in graph.dependents(at) {
-                let unmet = &mut self.facts.steps[*dependent].unmet;
-                *unmet = unmet.saturating_sub(1);
-                self.check_ready(*dependent);
+        let graph = self.graph.clone();
+        for dependent in graph.dependents(at) {
+            let joins_any = graph.joins_any(*dependent);
+            let step = &mut self.facts.steps[*dependent];
+            if if joins_any { !was_ended } else { newly_satisfied } {
+                step.unmet = step.unmet.saturating_sub(1);
             }
+            step.order.met += u32::from(joins_any && newly_succeeded);
+            self.check_ready(*dependent);
         }
+        self.take_up_deferred(at);
         if self.facts.unended == 0 {
             self.facts.agenda.insert(Agenda::End);
         }
@@ -130,21 +140,54 @@ impl RunState {
 
     /// Drops everything that a step has outstanding, except attempts that are being stopped.
     pub(super) fn clear_step(&mut self, at: usize) {
-        let key = Key::step(at);
-        self.facts.agenda.remove(&Agenda::Settle(key));
+        self.clear_agenda(at);
+        for key in self.units_of(at) {
+            self.clear_unit(key);
+        }
+    }
+
+    fn clear_agenda(&mut self, at: usize) {
+        self.facts.agenda.remove(&Agenda::Signal(Some(at)));
+        self.facts.agenda.remove(&Agenda::Settle(Key::step(at)));
         self.facts.agenda.remove(&Agenda::Judge(at));
         self.facts.agenda.remove(&Agenda::Ready(at));
         self.facts.agenda.remove(&Agenda::Items(at));
         self.facts.probing.remove(&at);
-        self.clear_unit(key);
+    }
+
+    /// The step and its items that were scheduled.
+    fn units_of(&self, at: usize) -> Vec<Key> {
         let scheduled = self.facts.steps[at].items.as_ref().map_or(0, |items| items.units.len());
-        for item in 0..u32::try_from(scheduled).unwrap_or(u32::MAX) {
-            self.clear_unit(Key { step: at, item: Some(item) });
+        let items =
+            (0..u32::try_from(scheduled).unwrap_or(u32::MAX)).map(|item| Key { step: at, item: Some(item) });
+        std::iter::once(Key::step(at)).chain(items).collect()
+    }
+
+    /// Drops what a step asks, probes and waits for; its attempts go on, and so does its deadline
+    /// unless the round is over with it.
+    pub(super) fn quiet_step(&mut self, at: usize, is_over: bool) {
+        self.clear_agenda(at);
+        for key in self.units_of(at) {
+            self.end_asking(key);
+            self.facts.order.waiting.remove(&key);
+            self.facts.agenda.remove(&Agenda::Settle(key));
+            self.unblock_key(key);
+            let path = self.path(key);
+            let timers: Vec<TimerId> = self.timers_of(&path).map(|(timer, _)| timer.clone()).collect();
+            for timer in timers {
+                match timer.kind {
+                    TimerKind::Timeout => {}
+                    TimerKind::Deadline if !is_over => {}
+                    _not_of_an_attempt => self.clear_timer(&timer),
+                }
+            }
+            self.touch(key);
         }
     }
 
     pub(super) fn clear_unit(&mut self, key: Key) {
         self.end_asking(key);
+        self.facts.order.waiting.remove(&key);
         self.facts.agenda.remove(&Agenda::Settle(key));
         self.facts.attempts.remove(&key);
         self.facts.held.remove(&key);
@@ -159,6 +202,9 @@ impl RunState {
 
     pub(super) fn step_blocked(&mut self, event: &StepBlocked) {
         let Some(key) = self.key(&event.path) else { return };
+        if key.item.is_none() {
+            self.quiet_step(key.step, false);
+        }
         self.facts.agenda.remove(&Agenda::Settle(key));
         self.facts.blocked.insert(key);
         match key.item {
@@ -174,6 +220,9 @@ impl RunState {
             }
         }
         self.touch(key);
+        if key.item.is_none() {
+            self.take_up_deferred(key.step);
+        }
     }
 
     pub(super) fn unblock_key(&mut self, key: Key) {
@@ -211,17 +260,27 @@ impl RunState {
                 commit: former.commit,
                 judged: former.judged,
                 rework: former.rework,
+                named: former.named && former.order.hold,
+                order: StepOrder {
+                    hold: former.order.hold,
+                    failed_on: former.order.failed_on,
+                    ..StepOrder::default()
+                },
                 ..StepState::default()
             };
         }
         for at in &reset {
-            let unmet = self
-                .graph
-                .needs(*at)
-                .iter()
-                .filter(|need| !self.facts.steps[**need].phase.is_satisfied())
-                .count();
-            self.facts.steps[*at].unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
+            let joins_any = self.graph.joins_any(*at);
+            let phases = || self.graph.needs(*at).iter().map(|need| &self.facts.steps[*need].phase);
+            let unmet = if joins_any {
+                phases().filter(|phase| !phase.is_ended()).count()
+            } else {
+                phases().filter(|phase| !phase.is_satisfied()).count()
+            };
+            let met = phases().filter(|phase| joins_any && **phase == Phase::Succeeded).count();
+            let step = &mut self.facts.steps[*at];
+            step.unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
+            step.order.met = u32::try_from(met).unwrap_or(u32::MAX);
         }
         if let Some(target) = self.graph.find(&event.target) {
             let step = &mut self.facts.steps[target];
@@ -234,9 +293,11 @@ impl RunState {
             let findings = Kept::of(&event.findings, version);
             step.rework = Some(Rework { source: event.source.clone(), findings, history });
             step.named = true;
+            step.order.hold = event.hold;
         }
         for at in &reset {
-            if self.graph.find(&event.target) != Some(*at) {
+            // A round that waits for a person keeps what it is to be told.
+            if self.graph.find(&event.target) != Some(*at) && !self.facts.steps[*at].order.hold {
                 self.facts.steps[*at].rework = None;
             }
         }
@@ -244,5 +305,24 @@ impl RunState {
         for at in reset {
             self.check_ready(at);
         }
+    }
+    /// Notes the evidence of a failure, and whether it is that of the gate's failure before.
+    pub(super) fn note_failed_evidence(&mut self, event: &GateEvaluated) {
+        let is_failure = event.verdict == Verdict::Fail;
+        let Some(key) = self.current_gate(&event.id, &event.gate).filter(|_| is_failure) else { return };
+        let hash = match &event.evidence {
+            Payload::Blob(blob) => blob.hash,
+            Payload::Inline(text) => {
+                let mut found = text.value();
+                if let Some(fields) = found.as_object_mut() {
+                    // Where it came from names the commit, and that is another one each round.
+                    fields.remove("source");
+                }
+                Hash::of(canonical(&found).as_bytes())
+            }
+        };
+        let failed_on = &mut self.facts.steps[key.step].order.failed_on;
+        let again = failed_on.get(&event.gate).is_some_and(|former| former.hash == hash);
+        failed_on.insert(event.gate.clone(), FailedOn { hash, again });
     }
 }

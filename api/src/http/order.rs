@@ -1,0 +1,138 @@
+//! Signals, breakpoints, and pauses of pipelines and of the engine.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use everfold_engine::event::HaltScope;
+use everfold_engine::halts::Wanted;
+use everfold_engine::id::StepId;
+use everfold_engine::input::InputKind;
+use everfold_engine::json::JsonText;
+use everfold_engine::store::DedupKeep;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::answer::written;
+use super::extract::{Body, once};
+use super::{App, Caller};
+use crate::fault::{Code, Fault};
+use crate::owner::{Signal, Taken};
+use crate::view::RunView;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SignalBody {
+    payload: Value,
+    delivery: Option<String>,
+}
+
+/// The answer to a signal: who took it, and the run after it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SignalAnswer {
+    pub(crate) taken: Vec<Taken>,
+    pub(crate) repeated: bool,
+    pub(crate) run: RunView,
+}
+
+/// `POST /runs/{id}/signals/{name}`.
+pub(crate) async fn signal(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path((run, name)): Path<(String, String)>,
+    body: Body<SignalBody>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let about = format!("POST /runs/{run}/signals/{name}");
+    let once = once(&headers, &caller, &about, &body.bytes, DedupKeep::Week)?;
+    let signal = Signal { name, payload: JsonText::new(&body.value.payload), delivery: body.value.delivery };
+    let (position, told) = app.signal(run, &signal, caller.actor, once).await?;
+    let answer = SignalAnswer { taken: told.taken, repeated: told.repeated, run: app.view(run).await? };
+    Ok(written(StatusCode::OK, position, answer))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignalAllBody {
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    payload: Value,
+    delivery: Option<String>,
+}
+
+/// `POST /signals/{name}`: to every unended run that has all the labels.
+pub(crate) async fn signal_all(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    body: Body<SignalAllBody>,
+) -> Result<Response, Fault> {
+    let Body { value: asked, bytes } = body;
+    if asked.labels.is_empty() {
+        return Err(Fault::new(Code::Invalid, "labels name the runs; without one every run would be meant"));
+    }
+    let once = once(&headers, &caller, &format!("POST /signals/{name}"), &bytes, DedupKeep::Week)?;
+    let signal = Signal { name, payload: JsonText::new(&asked.payload), delivery: asked.delivery };
+    let runs = app.signal_labels(&asked.labels, &signal, &caller.actor, &once).await?;
+    Ok(written(StatusCode::OK, app.store().last_position(), json!({ "items": runs })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BreakpointsBody {
+    steps: Vec<String>,
+}
+
+/// `PUT /runs/{id}/breakpoints`: all of them; an empty list takes them away.
+pub(crate) async fn breakpoints(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(run): Path<String>,
+    body: Body<BreakpointsBody>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let about = format!("PUT /runs/{run}/breakpoints");
+    let once = once(&headers, &caller, &about, &body.bytes, DedupKeep::Week)?;
+    let steps = body.value.steps.iter().map(|step| StepId::new(step)).collect();
+    let position = app.submit(run, InputKind::Breakpoints { steps }, caller.actor, once).await?;
+    Ok(written(StatusCode::OK, position, app.view(run).await?))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HaltBody {
+    pipeline: Option<String>,
+    reason: Option<String>,
+}
+
+/// `GET /engine`: what is paused.
+pub(crate) async fn engine(State(app): State<App>) -> Result<Json<Value>, Fault> {
+    Ok(Json(json!({ "paused": app.halts().await? })))
+}
+
+/// `POST /engine/pause`: a pipeline's runs stand still, or all runs.
+pub(crate) async fn pause(app: State<App>, caller: Caller, body: Body<HaltBody>) -> Result<Response, Fault> {
+    halt(app, caller, Wanted::Halt, body.value).await
+}
+
+/// `POST /engine/resume`: they go on.
+pub(crate) async fn resume(app: State<App>, caller: Caller, body: Body<HaltBody>) -> Result<Response, Fault> {
+    halt(app, caller, Wanted::Release, body.value).await
+}
+
+/// Saying it twice changes nothing, so these writes need no key.
+async fn halt(
+    State(app): State<App>,
+    caller: Caller,
+    wanted: Wanted,
+    asked: HaltBody,
+) -> Result<Response, Fault> {
+    let scope = asked.pipeline.map_or(HaltScope::Engine, HaltScope::Pipeline);
+    let (position, view) = app.halt(wanted, scope, asked.reason.as_deref(), caller.actor).await?;
+    Ok(written(StatusCode::OK, position, view))
+}

@@ -1,0 +1,67 @@
+//! Signals, breakpoints and pauses on the command line: what is said, and how it ends.
+
+use super::support::Scratch;
+
+const WAITS: &str = "name: p\nlabels: { team: '${input.team}' }\ninput: { type: object, required: [team], properties: { team: { type: string } } }\nsteps:\n  - id: w\n    wait: { signal: go }\n  - id: b\n    command: echo done\n";
+
+#[test]
+fn a_signal_goes_to_every_unended_run_with_the_labels_and_says_who_took_it() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    for team in ["red", "red", "blue"] {
+        let done = scratch.run(&["run", "./p.yaml", "-i", &format!("team={team}"), "--no-wait"]);
+        assert_eq!(done.code, 6, "{}", done.err);
+    }
+    let told = scratch.run(&["signal", "--label", "team=red", "go", "{}"]);
+    assert_eq!((told.code, told.out.matches("w waited for it").count()), (0, 2), "{}", told.out);
+    scratch.await_status("@1", "succeeded");
+    scratch.await_status("@2", "succeeded");
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting");
+    let none = scratch.run(&["signal", "--label", "team=red", "go"]);
+    assert!(none.out.contains("no unended run"), "{}", none.out);
+    let ended = scratch.run(&["signal", "@1", "go"]);
+    assert_eq!(ended.code, 4);
+    assert!(ended.err.contains("the run is over"), "{}", ended.err);
+    let json = scratch.run(&["signal", "@", "other", "words", "--json"]).json();
+    assert_eq!((&json["taken"], &json["repeated"]), (&serde_json::json!([]), &false.into()), "{json}");
+    assert_eq!(scratch.run(&["signal", "@"]).code, 2);
+    assert_eq!(scratch.run(&["signal", "--label", "nothing", "go"]).code, 2);
+}
+
+#[test]
+fn what_is_awaited_names_the_signal_and_the_command_that_sends_it() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    let started = scratch.run(&["run", "./p.yaml", "-i", "team=red", "--no-wait"]);
+    let short = scratch.short("@");
+    assert!(started.out.contains(&format!("everfold signal {short} go")), "{}", started.out);
+    assert!(scratch.run(&["show"]).out.contains("w: the signal go"));
+    assert_eq!(scratch.run(&["breakpoints", "@", "b", "nope"]).code, 3);
+    assert_eq!(scratch.run(&["breakpoints", "@", "b"]).code, 0);
+    let cleared = scratch.run(&["breakpoints", "@", "--clear"]);
+    assert!(cleared.out.contains("no breakpoints"), "{}", cleared.out);
+    assert_eq!(scratch.run(&["cancel", "@", "b"]).code, 4, "it has not begun");
+    assert_eq!(scratch.run(&["cancel", "@", "nope"]).code, 3);
+}
+
+#[test]
+fn a_pause_of_the_engine_is_said_where_one_looks_and_lifted_by_name() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    scratch.run(&["run", "./p.yaml", "-i", "team=red", "--no-wait"]);
+    let paused = scratch.run(&["pause", "--all", "-m", "moving house"]);
+    assert!(paused.out.contains("everfold resume --all"), "{}", paused.out);
+    assert_eq!(scratch.run(&["pause"]).code, 2);
+    assert_eq!(scratch.run(&["pause", "@", "--all"]).code, 2);
+    let shown = scratch.run(&["show"]).out;
+    assert!(shown.contains("the whole engine") && shown.contains("moving house"), "{shown}");
+    assert!(shown.contains("everfold resume --all"), "{shown}");
+    assert!(scratch.run(&["runs"]).out.contains("moving house"));
+    assert!(scratch.run(&["doctor"]).out.contains("moving house"));
+    let own = scratch.run(&["resume", "@", "--no-wait"]);
+    assert_eq!(own.code, 6, "what it shares is not its own to lift: {}", own.err);
+    let resumed = scratch.run(&["resume", "--all", "--json"]).json();
+    assert_eq!(resumed["paused"], serde_json::json!([]));
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting");
+    assert_eq!(scratch.run(&["resume", "--all"]).code, 4);
+}
