@@ -57,29 +57,31 @@ fn shape() -> BoxedStrategy<Shape> {
 pub fn pipelines() -> impl Strategy<Value = Value> {
     let steps = prop::collection::vec(shape(), 1..7);
     let finish = prop::collection::vec(0_u8..3, 0..3);
-    (steps, finish, 0_u8..4, (0_u8..6, 0_u8..12)).prop_map(|(steps, finish, workspace, (notices, on_signal))| {
-        let mut documents: Vec<Value> = Vec::new();
-        for (at, shape) in steps.iter().enumerate() {
-            documents.push(step(at, shape));
-        }
-        let on_finish: Vec<Value> =
-            finish.iter().enumerate().map(|(at, kind)| finish_step(at, *kind)).collect();
-        let mut document = json!({"name": "generated", "steps": documents, "on_finish": on_finish});
-        if workspace == 0 {
-            document["workspace"] = json!({"git": {"git": "/repository"}});
-        }
-        if workspace == 1 {
-            document["output"] = json!("${steps.s0.status}");
-        }
-        if notices < 3 {
-            document["notify"] = json!(notify(notices));
-        }
-        let routes = signal_routes(on_signal, 0, 0, true);
-        if routes != json!([]) {
-            document["on_signal"] = json!({"stop": routes});
-        }
-        document
-    })
+    (steps, finish, 0_u8..4, (0_u8..6, 0_u8..12)).prop_map(
+        |(steps, finish, workspace, (notices, on_signal))| {
+            let mut documents: Vec<Value> = Vec::new();
+            for (at, shape) in steps.iter().enumerate() {
+                documents.push(step(at, shape));
+            }
+            let on_finish: Vec<Value> =
+                finish.iter().enumerate().map(|(at, kind)| finish_step(at, *kind)).collect();
+            let mut document = json!({"name": "generated", "steps": documents, "on_finish": on_finish});
+            if workspace == 0 {
+                document["workspace"] = json!({"git": {"git": "/repository"}});
+            }
+            if workspace == 1 {
+                document["output"] = json!("${steps.s0.status}");
+            }
+            if notices < 3 {
+                document["notify"] = json!(notify(notices));
+            }
+            let routes = signal_routes(on_signal, 0, 0, true);
+            if routes != json!([]) {
+                document["on_signal"] = json!({"stop": routes});
+            }
+            document
+        },
+    )
 }
 
 fn notify(kind: u8) -> Vec<Value> {
