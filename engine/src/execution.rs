@@ -31,6 +31,8 @@ pub struct AttemptRequest {
     pub spec: Value,
     /// For the process, beside what it inherits.
     pub env: BTreeMap<String, String>,
+    /// What the step says of sending it again; `None`: the work's own [`Traits`] count.
+    pub idempotent: Option<bool>,
     /// The time limit of the attempt.
     pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.

@@ -178,6 +178,7 @@ impl Run {
             id: self.effect_id(id),
             spec: plan.spec,
             env: plan.env,
+            idempotent: plan.idempotent,
             timeout: plan.timeout,
             grace: plan.grace,
             input,

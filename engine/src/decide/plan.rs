@@ -30,6 +30,8 @@ pub struct AttemptPlan {
     pub env: BTreeMap<String, String>,
     /// `{files: {NAME: {path, optional, fresh}}, json: null | "stdout" | "lenient" | {file}, matches: {NAME: REGEX}}`.
     pub outputs: Value,
+    /// Whether the step says that repeating does no harm.
+    pub idempotent: Option<bool>,
     /// The limit of the attempt.
     pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
@@ -103,6 +105,7 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
         kind: unit.kind.clone(),
         env: texts(&document["env"]),
         outputs: document["outputs"].take(),
+        idempotent: state.graph.step(key.step).idempotent,
         timeout: unit.timeout_ms.map(Duration::from_millis),
         grace: Duration::from_millis(unit.grace_ms),
         place: place(state, key, loaded)?,

@@ -76,7 +76,11 @@ fn work(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
 }
 
 fn on_lost(step: &Step, fallback: OnLost, lost: u32) -> OnLost {
-    let wanted = step.on_lost.unwrap_or(if step.idempotent == Some(true) { OnLost::Retry } else { fallback });
+    let wanted = step.on_lost.unwrap_or(match (step.idempotent, fallback) {
+        (Some(true), _) => OnLost::Retry,
+        (Some(false), OnLost::Retry) => OnLost::Block,
+        (Some(false) | None, fallback) => fallback,
+    });
     if wanted == OnLost::Retry && lost > LOST_MAX { OnLost::Block } else { wanted }
 }
 

@@ -56,6 +56,7 @@ fn request(folder: &str, workdir: &str, script: &str) -> AttemptRequest {
         },
         spec: serde_json::json!({"shell": script}),
         env: Default::default(),
+        idempotent: None,
         timeout: None,
         grace: Duration::from_secs(1),
         input: serde_json::Value::Null,

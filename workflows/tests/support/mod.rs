@@ -91,6 +91,7 @@ impl Home {
             id: self.id("build"),
             spec,
             env: BTreeMap::new(),
+            idempotent: None,
             timeout: Some(PATIENCE),
             grace: Duration::from_millis(300),
             input: json!({"input": {"task": "x"}, "round": 1}),

@@ -21,6 +21,7 @@ use crate::driver::limits::{Class, Slot};
 use crate::driver::load::panic_text;
 use crate::driver::request;
 use crate::effect::{Effect, Touched, effects_of};
+use crate::execution::Traits;
 use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId};
@@ -161,6 +162,7 @@ impl World {
                 return Planned::Never;
             }
             Ok(Ok(Some((_, request, Some((executor, Ok(traits))))))) => {
+                let traits = as_the_step_says(traits, request.idempotent);
                 return Planned::Ready(Box::new(Prepared { executor, request, traits, slot: None }));
             }
             Ok(Ok(Some((_, _, Some((_, Err(panic))))))) => bug(panic.as_ref()),
@@ -296,6 +298,15 @@ impl World {
             tokio::time::sleep(STOPPED_GRACE).await;
             WorkDone::Stopped { run, id }
         });
+    }
+}
+
+/// Work inside the engine's process may be sent again where the step says so, whatever its kind. What
+/// a supervisor starts at most once needs no such word.
+fn as_the_step_says(traits: Traits, idempotent: Option<bool>) -> Traits {
+    match idempotent {
+        Some(idempotent) if !traits.supervised => Traits { idempotent, ..traits },
+        _as_its_kind => traits,
     }
 }
 
