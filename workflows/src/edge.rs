@@ -8,41 +8,49 @@ use everfold_engine::layout::Layout;
 use crate::agent::AgentExecutor;
 use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
-use crate::git::GitWorkspaces;
-use crate::http::HttpClient;
+use crate::git::{self, GitWorkspaces};
+use crate::http::{HttpClient, HttpExecutor};
 use crate::probe::{
-    CommandProber, ConfigProber, DiffProber, FileProber, FrontmatterProber, FunctionProber, HttpProber,
-    RunsProber, TestsProber,
+    CiProber, CommandProber, ConfigProber, DiffProber, FileProber, FrontmatterProber, FunctionProber,
+    HttpProber, MergeableProber, RunsProber, TestsProber,
 };
 use crate::process::{ProcessSurvivors, Processes};
+use crate::provider::Providers;
 
-/// The executors `command`, `agent` and `function`, every prober of the reference but those of git hosts,
-/// git workspaces in the data folder, and what finds supervised processes again. Without a directory gates
+/// Every executor and prober of the reference, git workspaces in the data folder, and what finds
+/// supervised processes again. The functions `git.*` are added to those given. Without a directory gates
 /// cannot ask about other runs.
 #[must_use]
 pub fn edge(
     layout: &Layout,
     processes: &Processes,
-    functions: Functions,
+    mut functions: Functions,
     directory: Option<Arc<dyn Directory>>,
 ) -> Edge {
+    let client = HttpClient::new();
+    let providers = Providers::new(&processes.settings, &client);
+    let author = processes.settings.git.author.clone();
+    git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
     let functions = FunctionExecutor::new(functions);
     let notifier = functions.notifier();
-    let executors: [(&str, Arc<dyn Executor>); 3] = [
+    let executors: [(&str, Arc<dyn Executor>); 4] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
         ("agent", Arc::new(AgentExecutor::new(processes.clone()))),
         ("function", Arc::new(functions.clone())),
+        ("http", Arc::new(HttpExecutor::new(client.clone()))),
     ];
-    let probers: [(&str, Arc<dyn Prober>); 9] = [
+    let probers: [(&str, Arc<dyn Prober>); 11] = [
         ("command", Arc::new(CommandProber::new(processes.clone()))),
         ("file", Arc::new(FileProber::new(processes.clone()))),
         ("frontmatter", Arc::new(FrontmatterProber::new(processes.clone()))),
         ("diff", Arc::new(DiffProber)),
         ("tests", Arc::new(TestsProber)),
-        ("http", Arc::new(HttpProber::new(HttpClient::new()))),
+        ("http", Arc::new(HttpProber::new(client))),
         ("runs", Arc::new(RunsProber::new(directory.clone()))),
         ("config", Arc::new(ConfigProber)),
         ("function", Arc::new(FunctionProber::new(functions))),
+        ("ci", Arc::new(CiProber::new(providers.clone()))),
+        ("mergeable", Arc::new(MergeableProber::new(providers))),
     ];
     Edge {
         directory,

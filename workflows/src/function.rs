@@ -3,22 +3,23 @@
 //! Law: a function is called again after a crash only if it says that this does no harm; any other
 //! is lost, and a person decides.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use everfold_engine::definition::{OnLost, similar};
 use everfold_engine::duration;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Traits,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Traits, Workdir,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::EffectId;
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
+use serde_json::json;
 
+use crate::git::head;
+use crate::in_process::InProcess;
 use crate::notify::FunctionNotifier;
 use crate::process::ended_now;
 
@@ -33,6 +34,23 @@ pub struct Call {
     pub with: Value,
     /// What any work is told ([`AttemptRequest::input`]).
     pub input: Value,
+    /// Where the step's work runs.
+    pub workdir: Workdir,
+}
+
+/// What a function says of itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Calling it again with the same idempotency key does no harm.
+    pub idempotent: bool,
+    /// It changes nothing anywhere: gates may call it too.
+    pub read_only: bool,
+    /// JSON Schema of its `with`; checked before each call.
+    pub input: Value,
+    /// JSON Schema of what it gives.
+    pub output: Value,
 }
 
 /// What a function does.
@@ -45,6 +63,32 @@ struct Function {
     told: bool,
     /// It changes nothing anywhere: gates may call it.
     read_only: bool,
+    about: Option<Arc<Described>>,
+}
+
+/// What a function says of itself, and what checks its parameters.
+struct Described {
+    about: About,
+    input: Result<jsonschema::Validator, String>,
+}
+
+impl Function {
+    /// Whether these parameters are what the function takes.
+    fn check(&self, name: &str, with: &Value) -> Result<(), Failure> {
+        let Some(described) = &self.about else { return Ok(()) };
+        let broken = |message: String| Err(Failure::new(FailureKind::Validation, message));
+        let validator = match &described.input {
+            Ok(validator) => validator,
+            Err(error) => return broken(format!("the schema of {name} is none: {error}")),
+        };
+        // The values may be secrets.
+        let wrong: Vec<String> = validator
+            .iter_errors(with)
+            .take(3)
+            .map(|error| format!("`with{}`: {}", error.instance_path(), error.masked()))
+            .collect();
+        if wrong.is_empty() { Ok(()) } else { broken(format!("{name}: {}", wrong.join("; "))) }
+    }
 }
 
 /// Functions by name.
@@ -80,7 +124,7 @@ impl Functions {
         R: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         let body: Body = Arc::new(move |call| body(call).boxed());
-        let function = Function { body, idempotent, told: true, read_only: false };
+        let function = Function { body, idempotent, told: true, read_only: false, about: None };
         self.by_name.insert(name.to_owned(), function);
     }
 
@@ -92,7 +136,7 @@ impl Functions {
         R: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         let body: Body = Arc::new(move |call| body(call).boxed());
-        let function = Function { body, idempotent: true, told: true, read_only: true };
+        let function = Function { body, idempotent: true, told: true, read_only: true, about: None };
         self.by_name.insert(name.to_owned(), function);
     }
 
@@ -103,7 +147,7 @@ impl Functions {
         R: Future<Output = Result<Value, Failure>> + Send + 'static,
     {
         let body: Body = Arc::new(move |call| body(call).boxed());
-        let function = Function { body, idempotent: true, told: false, read_only: true };
+        let function = Function { body, idempotent: true, told: false, read_only: true, about: None };
         self.by_name.insert(name.to_owned(), function);
     }
 
@@ -116,7 +160,9 @@ impl Functions {
         name: &str,
         call: impl FnOnce() -> Call,
     ) -> Result<BoxFuture<'static, Result<Value, Failure>>, Failure> {
-        Ok((self.find(name)?.body)(call()))
+        let (function, call) = (self.find(name)?, call());
+        function.check(name, &call.with)?;
+        Ok((function.body)(call))
     }
 
     fn find(&self, name: &str) -> Result<&Function, Failure> {
@@ -126,6 +172,27 @@ impl Functions {
             Failure::new(FailureKind::Spawn, format!("there is no function {name}{near}"))
                 .with_hint(format!("there are {}", self.names().join(", ")))
         })
+    }
+
+    /// Adds a function that says what it takes and gives, and reads nothing but its `with` and the
+    /// folder it works in. One of that name that is there already stays.
+    pub fn declare<F, R>(&mut self, name: &str, about: About, body: F)
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, Failure>> + Send + 'static,
+    {
+        let body: Body = Arc::new(move |call| body(call).boxed());
+        let input = jsonschema::options().build(&about.input).map_err(|error| error.to_string());
+        let (idempotent, read_only) = (about.idempotent, about.read_only);
+        let about = Some(Arc::new(Described { about, input }));
+        let function = Function { body, idempotent, told: false, read_only, about };
+        self.by_name.entry(name.to_owned()).or_insert(function);
+    }
+
+    /// What a function says of itself, where it does.
+    #[must_use]
+    pub fn about(&self, name: &str) -> Option<&About> {
+        self.by_name.get(name)?.about.as_ref().map(|described| &described.about)
     }
 
     /// The names, sorted.
@@ -139,26 +206,21 @@ impl Functions {
 #[derive(Clone)]
 pub struct FunctionExecutor {
     functions: Arc<Functions>,
-    running: Arc<Mutex<HashMap<EffectId, Running>>>,
-}
-
-#[derive(Clone)]
-struct Running {
-    stop: CancellationToken,
-    ended: CancellationToken,
+    running: InProcess,
 }
 
 impl FunctionExecutor {
     /// Calls these functions.
     #[must_use]
     pub fn new(functions: Functions) -> Self {
-        Self { functions: Arc::new(functions), running: Arc::default() }
+        Self { functions: Arc::new(functions), running: InProcess::default() }
     }
 
-    /// What a function does that gates may call.
-    pub(crate) fn read_only(&self, name: &str) -> Result<Body, Failure> {
-        let function = self.find(&serde_json::json!({ "name": name }))?;
+    /// What a function does that gates may call, with parameters that it takes.
+    pub(crate) fn read_only(&self, name: &str, with: &Value) -> Result<Body, Failure> {
+        let function = self.find(&json!({ "name": name }))?;
         if function.read_only {
+            function.check(name, with)?;
             return Ok(function.body.clone());
         }
         let message = format!("the function {name} does not say that it only reads, so no gate may call it");
@@ -175,24 +237,6 @@ impl FunctionExecutor {
     }
 }
 
-/// Takes an attempt off the list however its future ends, also by being dropped.
-struct Listed {
-    running: Arc<Mutex<HashMap<EffectId, Running>>>,
-    id: EffectId,
-    ended: CancellationToken,
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        lock(&self.running).remove(&self.id);
-        self.ended.cancel();
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 impl Executor for FunctionExecutor {
     fn traits(&self, spec: &Value) -> Traits {
         let (idempotent, told) =
@@ -206,41 +250,40 @@ impl Executor for FunctionExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let body = match self.find(&request.spec) {
-            Ok(function) => function.body.clone(),
+        let mut spec = request.spec;
+        let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
+        let with = with.unwrap_or_else(|| json!({}));
+        let name = spec["name"].as_str().unwrap_or_default();
+        let found = self.find(&spec).and_then(|function| {
+            function.check(name, &with)?;
+            Ok((function.body.clone(), function.about.is_some()))
+        });
+        let (body, is_described) = match found {
+            Ok(found) => found,
             Err(failure) => return async { ended_now(AttemptResult::Failed(failure)) }.boxed(),
         };
-        let mut spec = request.spec;
+        let workdir = request.workdir.clone();
         let call = Call {
             idempotency_key: request.id.idempotency_key(),
             id: request.id.clone(),
-            with: spec.get_mut("with").map(Value::take).unwrap_or_default(),
+            with,
             input: request.input,
+            workdir: request.workdir,
         };
-        let mine = Running { stop: CancellationToken::new(), ended: CancellationToken::new() };
-        lock(&self.running).insert(request.id.clone(), mine.clone());
-        let listed = Listed { running: self.running.clone(), id: request.id, ended: mine.ended };
-        let limit = request.timeout.unwrap_or(Duration::MAX);
+        let work = self.running.run(call.id.clone(), request.timeout, "the function", observer, async move {
+            match body(call).await {
+                Ok(output) => AttemptResult::Succeeded(output),
+                Err(failure) => AttemptResult::Failed(failure),
+            }
+        });
+        if !is_described || workdir.git.is_none() {
+            return work;
+        }
+        // It may have committed there.
         async move {
-            let _listed = listed;
-            observer.started();
-            // A panic of one function is its own failure.
-            let work = std::panic::AssertUnwindSafe(body(call)).catch_unwind();
-            let failed = |kind, message: String| AttemptResult::Failed(Failure::new(kind, message));
-            let result = tokio::select! {
-                biased;
-                () = mine.stop.cancelled() => failed(FailureKind::Cancelled, "cancelled".to_owned()),
-                ended = tokio::time::timeout(limit, work) => match ended {
-                    Ok(Ok(Ok(output))) => AttemptResult::Succeeded(output),
-                    Ok(Ok(Err(failure))) => AttemptResult::Failed(failure),
-                    Ok(Err(_)) => failed(FailureKind::Crash, "the function panicked".to_owned()),
-                    Err(_) => failed(
-                        FailureKind::Timeout,
-                        format!("the time limit of {} passed", duration::format(limit)),
-                    ),
-                },
-            };
-            ended_now(result)
+            let mut end = work.await;
+            end.commit = head(&workdir.path).await.ok();
+            end
         }
         .boxed()
     }
@@ -250,7 +293,8 @@ impl Executor for FunctionExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
-        if self.find(&request.spec).is_ok_and(|function| function.idempotent) {
+        let idempotent = self.find(&request.spec).is_ok_and(|function| function.idempotent);
+        if request.idempotent.unwrap_or(idempotent) {
             return self.start(request, observer);
         }
         let reason =
@@ -259,13 +303,6 @@ impl Executor for FunctionExecutor {
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
-        let running = lock(&self.running).get(&request.id).cloned();
-        async move {
-            if let Some(running) = running {
-                running.stop.cancel();
-                running.ended.cancelled().await;
-            }
-        }
-        .boxed()
+        self.running.cancel(&request.id)
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! Used by the prober `http`, the executor of that name, and the providers of git hosts.
 
+mod executor;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,6 +23,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+pub use executor::HttpExecutor;
 
 /// Redirects that are followed before the chain counts as endless.
 const REDIRECTS_MAX: usize = 5;

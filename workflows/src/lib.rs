@@ -14,10 +14,12 @@ pub mod git;
 pub mod http;
 pub mod probe;
 pub mod process;
+pub mod provider;
 pub mod settings;
 pub mod shim;
 
 mod edge;
+mod in_process;
 mod notify;
 mod yaml;
 

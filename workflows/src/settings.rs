@@ -10,6 +10,7 @@ use everfold_engine::driver::EngineConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::profile;
+use crate::provider::ProviderSettings;
 
 /// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
 pub const TEMPLATE: &str = include_str!("settings.toml");
@@ -26,6 +27,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Profiles of agents by name; they replace a built-in one of the same name.
     pub agents: BTreeMap<String, AgentProfile>,
+    /// Services that host repositories, by name.
+    pub providers: BTreeMap<String, ProviderSettings>,
 }
 
 /// Commits that Everfold makes.
@@ -182,12 +185,18 @@ impl Settings {
     /// When it holds an unknown key or a wrong value.
     pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
         let invalid = |line, message| SettingsError::Invalid { path: path.to_owned(), line, message };
-        let settings: Self = toml::from_str(text).map_err(|error| {
+        let mut settings: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             invalid(line, with_suggestion(error.message()))
         })?;
         for (name, profile) in &settings.agents {
             profile::check(profile).map_err(|message| invalid(None, format!("agents.{name}: {message}")))?;
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for (name, provider) in &mut settings.providers {
+            provider
+                .check(folder)
+                .map_err(|message| invalid(None, format!("providers.{name}: {message}")))?;
         }
         let LimitSettings { processes, functions, probes } = settings.limits;
         if [processes, functions, probes].contains(&0) {
@@ -264,6 +273,7 @@ mod tests {
         assert_eq!((settings.git, settings.logs), (GitSettings::default(), LogSettings::default()));
         assert_eq!(settings.limits, LimitSettings::default());
         assert!(settings.agents.contains_key("mine"));
+        assert!(settings.providers.contains_key("gitea"));
     }
 
     #[test]
@@ -280,6 +290,8 @@ mod tests {
             ("[logs]\nmax_bytes = \"64\"", "everfold.toml:2"),
             ("[git]\nauthor = \"me\"", "NAME <EMAIL>"),
             ("[limits]\nprobes = 0", "at least 1"),
+            ("[providers.x]\nkind = \"gitae\"", "did you mean `gitea`?"),
+            ("[providers.x]\nkind = \"gitea\"", "providers.x: url is required"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -6,12 +6,14 @@
 //! Called by `decide` when a probe's evidence comes in, and by everything that re-decides later.
 
 mod answer;
+mod checks;
 mod combine;
 mod command;
 mod diff;
 mod file;
 mod frontmatter;
 mod glob;
+mod mergeable;
 mod tests_report;
 mod value;
 
@@ -93,6 +95,8 @@ pub fn judge_default(kind: &str, evidence: &Value) -> Option<Judgement> {
         "http" => answer::http(evidence),
         "runs" => answer::runs(evidence),
         "function" => answer::function(evidence),
+        "ci" => checks::judge(evidence),
+        "mergeable" => mergeable::judge(evidence),
         _ => return None,
     })
 }
@@ -142,6 +146,9 @@ mod tests {
 
     use super::*;
 
+    const KINDS: [&str; 10] =
+        ["command", "file", "frontmatter", "diff", "tests", "http", "runs", "function", "ci", "mergeable"];
+
     fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -176,6 +183,11 @@ mod tests {
                 "expect",
                 "total",
                 "ok",
+                "found",
+                "checks",
+                "state",
+                "none",
+                "mergeable",
             ]);
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
@@ -188,7 +200,7 @@ mod tests {
     proptest! {
         #[test]
         fn same_evidence_same_verdict_whatever_the_evidence(evidence in any_value()) {
-            for kind in ["command", "file", "frontmatter", "diff", "tests", "http", "runs", "function"] {
+            for kind in KINDS {
                 let first = judge_default(kind, &evidence);
                 prop_assert!(first.as_ref().is_some_and(|it| !it.reason.is_empty() && !it.reason.contains('\n')));
                 let again: Value = serde_json::from_str(&crate::json::canonical(&evidence)).unwrap();

@@ -51,16 +51,24 @@ pub enum GitError {
 pub(crate) struct Git {
     pub(super) folder: PathBuf,
     env: Vec<(String, String)>,
+    /// What is never shown of what git says.
+    hidden: Vec<String>,
 }
 
 impl Git {
     pub(crate) fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), env: Vec::new() }
+        Self { folder: folder.to_owned(), env: Vec::new(), hidden: Vec::new() }
     }
 
     /// The same with a variable for the calls.
     pub(crate) fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with a text that never stands in an error.
+    pub(crate) fn hiding(mut self, secret: &str) -> Self {
+        self.hidden.push(secret.to_owned());
         self
     }
 
@@ -94,6 +102,8 @@ impl Git {
             .args(arguments)
             .current_dir(&self.folder)
             .envs([("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0")])
+            // Nobody is there to be asked, neither by git nor by ssh.
+            .envs([("GIT_ASKPASS", ""), ("SSH_ASKPASS", "/bin/false"), ("SSH_ASKPASS_REQUIRE", "force")])
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -120,8 +130,25 @@ impl Git {
             .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
             .or_else(|| said.lines().rfind(|line| !line.trim().is_empty()))
             .unwrap_or("it said nothing");
-        Err(GitError::Failed { command: name.to_owned(), message: message.to_owned() })
+        let message = self.hidden.iter().fold(message.to_owned(), |text, secret| text.replace(secret, "***"));
+        Err(GitError::Failed { command: name.to_owned(), message: without_password(&message) })
     }
+}
+
+/// The message without the names and passwords that addresses in it may hold.
+fn without_password(message: &str) -> String {
+    let mut shown = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end = after.find(|c: char| c == '/' || c == '\'' || c == '"' || c.is_whitespace());
+        let (authority, tail) = after.split_at(end.unwrap_or(after.len()));
+        shown.push_str(authority.rsplit('@').next().unwrap_or_default());
+        rest = tail;
+    }
+    shown.push_str(rest);
+    shown
 }
 
 async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
@@ -130,4 +157,23 @@ async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Resul
         pipe.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_says_is_shown_without_passwords() {
+        for (said, shown) in [
+            (
+                "unable to access 'https://ada:s3cret@example.org/a.git/': 401",
+                "unable to access 'https://example.org/a.git/': 401",
+            ),
+            ("no address here: a@b", "no address here: a@b"),
+            ("https://a:b@c and ssh://git@d/e", "https://c and ssh://d/e"),
+        ] {
+            assert_eq!(without_password(said), shown);
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! The `git` program, and what is done with it: worktrees of runs, commits of leftovers.
 
 mod call;
+mod functions;
 mod repository;
 mod save;
 mod worktrees;
 
 pub(crate) use call::Git;
 pub use call::GitError;
+pub(crate) use functions::{Context, declare};
 pub(crate) use save::{SaveRequest, free_index, head, save};
 pub use worktrees::GitWorkspaces;

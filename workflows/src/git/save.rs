@@ -79,7 +79,7 @@ async fn commit(git: &Git, message: &str) -> Result<(), GitError> {
     Ok(())
 }
 
-async fn is_merging(git: &Git) -> Result<bool, GitError> {
+pub(super) async fn is_merging(git: &Git) -> Result<bool, GitError> {
     let path = git.text(&["rev-parse", "--git-path", "MERGE_HEAD"]).await?;
     Ok(git.folder.join(path).exists())
 }
@@ -102,7 +102,7 @@ async fn remove_stale_lock(git: &Git, worktree: &Path) -> Result<(), GitError> {
     Ok(())
 }
 
-fn identity(author: &str) -> (&str, &str) {
+pub(super) fn identity(author: &str) -> (&str, &str) {
     match author.split_once('<') {
         Some((name, email)) => (name.trim(), email.trim_end().trim_end_matches('>').trim()),
         None => (author.trim(), "everfold@localhost"),

@@ -125,6 +125,7 @@ mod tests {
             idempotency_key: "run/12/failures".to_owned(),
             with,
             input: json!({"id": "run/12/failures", "event": {"type": "RunFailed"}}),
+            workdir: everfold_engine::execution::Workdir { path: "/".into(), git: None },
         }
     }
 

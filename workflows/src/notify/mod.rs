@@ -12,7 +12,7 @@ mod log;
 
 use std::sync::Arc;
 
-use everfold_engine::execution::{NoticeFailure, NoticeRequest, Notifier};
+use everfold_engine::execution::{NoticeFailure, NoticeRequest, Notifier, Workdir};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
 use everfold_engine::json::Value;
@@ -76,6 +76,8 @@ fn call(request: &NoticeRequest) -> Call {
             "event": request.event,
             "run": request.of_run,
         }),
+        // A notice belongs to no step, so it has no folder of its own.
+        workdir: Workdir { path: "/".into(), git: None },
     }
 }
 

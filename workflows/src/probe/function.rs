@@ -29,15 +29,18 @@ impl FunctionProber {
 impl Prober for FunctionProber {
     fn probe(&self, mut request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
         let name = request.spec["name"].as_str().unwrap_or_default().to_owned();
-        let body = match self.functions.read_only(&name) {
+        let with = request.spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
+        let with = with.unwrap_or_else(|| json!({}));
+        let body = match self.functions.read_only(&name, &with) {
             Ok(body) => body,
             Err(failure) => return std::future::ready(Err(no_evidence(&failure))).boxed(),
         };
         let call = Call {
             idempotency_key: request.id.idempotency_key(),
             id: request.id.clone(),
-            with: request.spec.get_mut("with").map(Value::take).unwrap_or_default(),
+            with,
             input: Value::Null,
+            workdir: request.workdir.clone(),
         };
         async move {
             let work = AssertUnwindSafe(async move { body(call).await }).catch_unwind();

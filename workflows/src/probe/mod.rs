@@ -3,6 +3,7 @@
 //! Law: a prober never judges. Evidence holds what was found, where (`source`), and the parameters
 //! that the default policy needs; what cannot be found out is a [`ProbeFailure`], never a verdict.
 
+mod ci;
 mod command;
 mod config;
 mod diff;
@@ -12,11 +13,13 @@ mod frontmatter;
 mod function;
 mod http;
 mod junit;
+mod mergeable;
 mod runs;
 mod source;
 
 use everfold_engine::execution::ProbeFailure;
 
+pub use ci::CiProber;
 pub use command::CommandProber;
 pub use config::ConfigProber;
 pub use diff::DiffProber;
@@ -25,6 +28,7 @@ pub use frontmatter::FrontmatterProber;
 pub use function::FunctionProber;
 pub use http::HttpProber;
 pub use junit::TestsProber;
+pub use mergeable::MergeableProber;
 pub use runs::RunsProber;
 
 /// Evidence that asking again will not bring.

@@ -1,0 +1,58 @@
+//! `git.branch`.
+
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{action, broken, checked_branch, commit_named, failed, made_by_us, parameters, worktree};
+use crate::function::Call;
+use crate::git::{Git, GitError};
+
+#[derive(Debug, Deserialize)]
+struct Parameters {
+    name: String,
+    #[serde(default)]
+    base: Option<String>,
+    #[serde(default = "yes")]
+    checkout: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Makes a branch where there is none, and checks it out.
+pub(super) async fn branch(call: Call) -> Result<Value, Failure> {
+    let wanted: Parameters = parameters(&call)?;
+    let git = Git::at(&worktree(&call).await?);
+    checked_branch(&git, &wanted.name).await?;
+    let reference = format!("refs/heads/{}", wanted.name);
+    let is_there = git.text(&["rev-parse", "--verify", "--quiet", &reference]).await.is_ok();
+    if !is_there {
+        let commit = commit_named(&git, wanted.base.as_deref().unwrap_or("HEAD")).await?;
+        let why = format!("{}: branch", action(&call.idempotency_key));
+        // The zeros: only if it is still not there.
+        let zeros = "0".repeat(commit.len());
+        git.text(&["update-ref", "--create-reflog", "-m", &why, &reference, &commit, &zeros])
+            .await
+            .map_err(broken)?;
+    }
+    if wanted.checkout {
+        let switched = ["-c", "core.hooksPath=/dev/null", "switch", "--quiet", "--no-guess", &wanted.name];
+        git.text(&switched).await.map_err(|error| match error {
+            GitError::Failed { message, .. } => failed(
+                FailureKind::Conflict,
+                "NOT_SWITCHED",
+                format!("the branch {} cannot be checked out: {message}", wanted.name),
+                "commit or reset what is changed, or take the branch out of the other worktree",
+            ),
+            other => broken(other),
+        })?;
+    }
+    Ok(json!({
+        "branch": wanted.name,
+        "sha": commit_named(&git, &reference).await?,
+        "created": made_by_us(&git, &reference, &call.idempotency_key).await,
+    }))
+}

@@ -1,0 +1,103 @@
+//! `git.commit`.
+
+use everfold_engine::failure::Failure;
+use everfold_engine::json::Value;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Context, action, broken, commit_named, made_by_us, parameters, plain, worktree};
+use crate::function::Call;
+use crate::git::save::{free_index, identity, is_merging};
+use crate::git::{Git, GitError};
+use crate::provider::branch_of;
+
+#[derive(Debug, Deserialize)]
+struct Parameters {
+    message: String,
+    #[serde(default)]
+    paths: Option<Vec<String>>,
+    #[serde(default)]
+    author: Option<String>,
+    #[serde(default)]
+    verify: bool,
+}
+
+/// Commits what is changed. The entry in the reflog that comes with the commit names the round, so that
+/// a repeat after a crash knows its own commit.
+pub(super) async fn commit(context: Context, call: Call) -> Result<Value, Failure> {
+    let wanted: Parameters = parameters(&call)?;
+    let folder = worktree(&call).await?;
+    let own = call.workdir.git.as_ref().and_then(|git| git.author.clone());
+    let author = wanted.author.or(own).unwrap_or(context.author);
+    let (name, email) = identity(&author);
+    let mut git = Git::at(&folder).with_env("GIT_REFLOG_ACTION", &action(&call.idempotency_key));
+    for who in ["AUTHOR", "COMMITTER"] {
+        git = git.with_env(&format!("GIT_{who}_NAME"), name).with_env(&format!("GIT_{who}_EMAIL"), email);
+    }
+    // A call of git that was killed with the engine leaves a lock behind.
+    free_index(&folder).await.map_err(broken)?;
+    let paths = match &wanted.paths {
+        Some(paths) => Some(added(&git, paths).await?),
+        None => {
+            git.text(&["add", "--all"]).await.map_err(broken)?;
+            None
+        }
+    };
+    if is_changed(&git, paths.as_deref()).await? {
+        let mut arguments = vec!["--literal-pathspecs", "-c", "core.logAllRefUpdates=true"];
+        arguments.extend(["-c", "commit.gpgSign=false", "-c", "gc.auto=0", "commit", "--quiet"]);
+        if !wanted.verify {
+            arguments.push("--no-verify");
+        }
+        arguments.extend(["-m", &wanted.message]);
+        if let Some(paths) = &paths {
+            arguments.extend(["--only", "--"]);
+            arguments.extend(paths);
+        }
+        git.text(&arguments).await.map_err(broken)?;
+    }
+    let sha = commit_named(&git, "HEAD").await?;
+    let committed = made_by_us(&git, "HEAD", &call.idempotency_key).await;
+    let files = if committed { changed_by(&git, &sha).await? } else { Vec::new() };
+    Ok(json!({"committed": committed, "sha": sha, "branch": branch_of(&folder).await, "files": files}))
+}
+
+/// Puts the paths into the index; gives those of which there is something. One that is gone and was
+/// committed as gone already is none.
+async fn added<'a>(git: &Git, paths: &'a [String]) -> Result<Vec<&'a str>, Failure> {
+    let mut found = Vec::new();
+    for path in paths {
+        plain("path", path)?;
+        match git.text(&["--literal-pathspecs", "add", "--all", "--", path]).await {
+            Ok(_) => found.push(path.as_str()),
+            Err(GitError::Failed { message, .. }) if message.contains("did not match any files") => {
+                // Somebody took it out of the index already.
+                if git.text(&["cat-file", "-e", &format!("HEAD:./{path}")]).await.is_ok() {
+                    found.push(path.as_str());
+                }
+            }
+            Err(error) => return Err(broken(error)),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether there is something to commit; a merge is, also where it changes nothing.
+async fn is_changed(git: &Git, paths: Option<&[&str]>) -> Result<bool, Failure> {
+    if paths.is_some_and(<[&str]>::is_empty) {
+        return Ok(false);
+    }
+    let mut arguments = vec!["--literal-pathspecs", "diff", "--cached", "--name-only", "-z", "--no-ext-diff"];
+    arguments.extend(["--no-renames", "--"]);
+    arguments.extend(paths.into_iter().flatten());
+    Ok(!git.text(&arguments).await.map_err(broken)?.is_empty() || is_merging(git).await.map_err(broken)?)
+}
+
+async fn changed_by(git: &Git, sha: &str) -> Result<Vec<String>, Failure> {
+    let arguments = ["diff-tree", "--root", "--no-commit-id", "--name-only", "--no-renames", "-r", "-z", sha];
+    let list = git.text(&arguments).await.map_err(broken)?;
+    Ok(list.split('\0').filter(|name| !name.is_empty()).take(FILES_MAX).map(str::to_owned).collect())
+}
+
+/// More names are not told.
+const FILES_MAX: usize = 500;

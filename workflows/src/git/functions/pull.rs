@@ -1,0 +1,195 @@
+//! `git.open_pr` and `git.merge_pr`.
+
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use serde::Deserialize;
+
+use super::{Context, current_branch, failed, parameters};
+use crate::function::Call;
+use crate::git::{Git, head};
+use crate::provider::{
+    MergeMethod, MergeOrder, NewPull, ProviderError, Pull, PullState, Target, pull_number,
+};
+
+#[derive(Debug, Deserialize)]
+struct Open {
+    title: String,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    head: Option<String>,
+    #[serde(default)]
+    base: Option<String>,
+    #[serde(default)]
+    draft: bool,
+    #[serde(default)]
+    provider: Option<String>,
+    #[serde(default)]
+    repository: Option<String>,
+}
+
+/// Opens a pull request, or finds the one that a former attempt or a person opened.
+pub(super) async fn open(context: Context, call: Call) -> Result<Value, Failure> {
+    let wanted: Open = parameters(&call)?;
+    let workdir = &call.workdir.path;
+    let target =
+        context.providers.target(wanted.provider.as_deref(), wanted.repository.as_deref(), workdir).await?;
+    let branch = match wanted.head {
+        Some(branch) => branch,
+        None => current_branch(workdir).await?,
+    };
+    let base = match wanted.base {
+        Some(base) => base,
+        None => target.provider.default_branch(&target.repository).await?,
+    };
+    if branch == base {
+        return Err(failed(
+            FailureKind::Validation,
+            "SAME_BRANCH",
+            format!("{branch} cannot be merged into itself"),
+            "work on a branch of its own: `workspace.branch`, or `git.branch`",
+        ));
+    }
+    if let Some(pull) = found(&target, &branch, &base, &call).await? {
+        return Ok(told(&target, &pull));
+    }
+    let new = NewPull {
+        head: branch.clone(),
+        base: base.clone(),
+        title: wanted.title,
+        body: wanted.body,
+        draft: wanted.draft,
+    };
+    match target.provider.open(&target.repository, &new).await {
+        Ok(pull) => Ok(told(&target, &pull)),
+        // It was opened meanwhile, or an answer got lost on its way.
+        Err(error @ ProviderError::Conflict { .. }) => match found(&target, &branch, &base, &call).await? {
+            Some(pull) => Ok(told(&target, &pull)),
+            None => Err(Failure { code: Some("PR_REFUSED".to_owned()), ..error.into() }),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The open request of a branch; else one that was merged with the commit that is checked out.
+async fn found(target: &Target, branch: &str, base: &str, call: &Call) -> Result<Option<Pull>, Failure> {
+    let pulls = target.provider.pulls_of(&target.repository, branch).await?;
+    let of_base = || pulls.iter().filter(|pull| pull.base == base);
+    if let Some(pull) = of_base().find(|pull| pull.state == PullState::Open) {
+        return Ok(Some(pull.clone()));
+    }
+    let git = Git::at(&call.workdir.path);
+    let local = git.text(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")]).await.ok();
+    let local = match local {
+        Some(sha) => Some(sha),
+        None => head(&call.workdir.path).await.ok(),
+    };
+    let is_ours = |pull: &&Pull| pull.state == PullState::Merged && Some(&pull.sha) == local.as_ref();
+    Ok(of_base().find(is_ours).cloned())
+}
+
+#[derive(Debug, Deserialize)]
+struct Merge {
+    #[serde(default)]
+    pr: Value,
+    #[serde(default)]
+    method: MergeMethod,
+    #[serde(default)]
+    sha: Option<String>,
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    delete_branch: bool,
+    #[serde(default)]
+    provider: Option<String>,
+    #[serde(default)]
+    repository: Option<String>,
+}
+
+/// Merges a pull request. What came of it is asked for, never taken from the answer alone.
+pub(super) async fn merge(context: Context, call: Call) -> Result<Value, Failure> {
+    let wanted: Merge = parameters(&call)?;
+    let workdir = &call.workdir.path;
+    let target =
+        context.providers.target(wanted.provider.as_deref(), wanted.repository.as_deref(), workdir).await?;
+    let (provider, repository) = (&target.provider, target.repository.as_str());
+    let pull = match pull_number(&wanted.pr) {
+        Some(number) => provider.pull(repository, number).await?,
+        None => {
+            let branch = match wanted.pr.as_str().filter(|branch| !branch.is_empty()) {
+                Some(branch) => branch.to_owned(),
+                None => current_branch(workdir).await?,
+            };
+            let pulls = provider.pulls_of(repository, &branch).await?;
+            let newest = |state| pulls.iter().find(|pull| pull.state == state).map(|pull| pull.number);
+            let Some(number) = newest(PullState::Open).or_else(|| newest(PullState::Merged)) else {
+                return Err(failed(
+                    FailureKind::Validation,
+                    "NO_PR",
+                    format!("{branch} has no pull request in {repository}"),
+                    "`git.open_pr` opens one",
+                ));
+            };
+            provider.pull(repository, number).await?
+        }
+    };
+    match pull.state {
+        PullState::Merged => return Ok(told(&target, &pull)),
+        PullState::Closed => return Err(closed(&pull)),
+        PullState::Open => {}
+    }
+    if let Some(sha) =
+        wanted.sha.as_ref().filter(|sha| !sha.is_empty() && !pull.sha.starts_with(sha.as_str()))
+    {
+        return Err(moved(&pull, sha));
+    }
+    let order = MergeOrder {
+        method: wanted.method,
+        // Also where the step names none: what was looked at is what is merged.
+        sha: Some(pull.sha.clone()).filter(|sha| !sha.is_empty()),
+        title: wanted.title,
+        message: wanted.message,
+        delete_branch: wanted.delete_branch,
+    };
+    let merged = provider.merge(repository, pull.number, &order).await;
+    let now = provider.pull(repository, pull.number).await;
+    match (merged, now) {
+        (_, Ok(now)) if now.state == PullState::Merged => Ok(told(&target, &now)),
+        (Err(ProviderError::Conflict { .. }), Ok(now)) if now.sha != pull.sha => Err(moved(&now, &pull.sha)),
+        (Err(error @ ProviderError::Conflict { .. }), _) => Err(Failure {
+            code: Some("NOT_MERGEABLE".to_owned()),
+            ..Failure::from(error)
+                .with_hint("a gate `mergeable` before this step waits until it can be merged")
+        }),
+        (Err(error), _) | (Ok(()), Err(error)) => Err(error.into()),
+        (Ok(()), Ok(now)) => Err(failed(
+            FailureKind::Conflict,
+            "MERGE_WAITS",
+            format!("{} took the order, but has not merged {} yet", target.name, now.url),
+            "it merges by itself when its conditions are met; retry this step then",
+        )),
+    }
+}
+
+fn closed(pull: &Pull) -> Failure {
+    let message = format!("{} was closed without a merge", pull.url);
+    failed(FailureKind::Conflict, "PR_CLOSED", message, "open it again, or open another one")
+}
+
+fn moved(pull: &Pull, sha: &str) -> Failure {
+    failed(
+        FailureKind::Conflict,
+        "HEAD_MOVED",
+        format!("{} stands at {}, not at {sha}", pull.url, pull.sha),
+        "somebody pushed to its branch: let the gates judge the newest commit first",
+    )
+}
+
+fn told(target: &Target, pull: &Pull) -> Value {
+    let mut output = serde_json::to_value(pull).unwrap_or_default();
+    output["provider"] = target.name.as_str().into();
+    output["repository"] = target.repository.as_str().into();
+    output
+}

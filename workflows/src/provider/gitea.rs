@@ -1,0 +1,195 @@
+//! Gitea and Forgejo: API version 1.
+//!
+//! While such a service still finds out whether a request can be merged, it says that it cannot. So a
+//! “no” about a request that changed less than a minute ago, by the service's own clock, is not yet an
+//! answer.
+
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use hyper::Method;
+use serde_json::json;
+
+use super::api::{Api, escaped};
+use super::{
+    Asked, Check, CheckState, MergeMethod, MergeOrder, NewPull, Provider, ProviderError, ProviderSettings,
+    Pull, PullState,
+};
+use crate::http::HttpClient;
+
+/// How long the service may take to find out whether a request can be merged.
+const CHECKING_MS: i64 = 60_000;
+/// How far back a request that is closed is looked for.
+const CLOSED_PAGES_MAX: u32 = 2;
+
+/// Speaks to Gitea.
+pub(super) struct Gitea {
+    api: Api,
+}
+
+impl Gitea {
+    pub(super) fn new(client: HttpClient, name: &str, settings: &ProviderSettings) -> Self {
+        let base = format!("{}/api/v1", settings.web_url());
+        Self { api: Api::new(client, name, settings, base, "token", &[]) }
+    }
+
+    fn read(&self, pull: &Value, now_ms: Option<i64>) -> Result<Pull, ProviderError> {
+        let number =
+            pull["number"].as_u64().ok_or_else(|| self.api.foreign("a pull request has no number".into()))?;
+        let is_merged = pull["merged"].as_bool().unwrap_or(false);
+        let state = match pull["state"].as_str() {
+            _ if is_merged => PullState::Merged,
+            Some("open") => PullState::Open,
+            _closed => PullState::Closed,
+        };
+        let changed_ms = pull["updated_at"].as_str().and_then(millis);
+        let is_young = matches!((now_ms, changed_ms), (Some(now), Some(then)) if now - then < CHECKING_MS);
+        let said = pull["mergeable"].as_bool();
+        let title = text(&pull["title"]);
+        let is_draft = pull["draft"].as_bool().unwrap_or_else(|| title.starts_with("WIP:"));
+        Ok(Pull {
+            number,
+            url: text(&pull["html_url"]),
+            state,
+            head: text(&pull["head"]["ref"]),
+            base: text(&pull["base"]["ref"]),
+            sha: text(&pull["head"]["sha"]),
+            mergeable: said.filter(|mergeable| *mergeable || !is_young),
+            mergeable_state: match said {
+                Some(false) if is_young => Some("checking".to_owned()),
+                Some(false) if is_draft => Some("draft".to_owned()),
+                _said => None,
+            },
+            merge_sha: found(&pull["merge_commit_sha"]).filter(|_| is_merged),
+            draft: is_draft,
+            title,
+            check: None,
+        })
+    }
+}
+
+impl Provider for Gitea {
+    fn checks<'a>(&'a self, repository: &'a str, commit: &'a str) -> Asked<'a, Vec<Check>> {
+        async move {
+            let path = format!("{}/commits/{}/status?limit=50", at(repository), escaped(commit));
+            let what = format!("commit {commit} in {repository}");
+            // Without any status the list is null.
+            static NONE: Vec<Value> = Vec::new();
+            let all = self.api.list(&path, &what, |page| match &page["statuses"] {
+                Value::Null if page.is_object() => Some(&NONE),
+                statuses => statuses.as_array(),
+            });
+            Ok(all.await?.iter().map(check).collect())
+        }
+        .boxed()
+    }
+
+    fn pull<'a>(&'a self, repository: &'a str, number: u64) -> Asked<'a, Pull> {
+        async move {
+            let what = format!("pull request {number} in {repository}");
+            let (pull, now) = self.api.get_at(&format!("{}/pulls/{number}", at(repository)), &what).await?;
+            self.read(&pull, now)
+        }
+        .boxed()
+    }
+
+    fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> Asked<'a, Vec<Pull>> {
+        async move {
+            // There is no filter by branch. Of those that are closed the newest are enough.
+            let path =
+                |state: &str| format!("{}/pulls?state={state}&sort=recentupdate&limit=50", at(repository));
+            let what = format!("pull requests of {repository}");
+            let mut all = self.api.list(&path("open"), &what, Value::as_array).await?;
+            all.extend(self.api.pages(&path("closed"), &what, Value::as_array, CLOSED_PAGES_MAX).await?.0);
+            let of_branch = |pull: &Value| {
+                let is_own = pull["head"]["repo_id"] == pull["base"]["repo_id"];
+                pull["head"]["ref"].as_str() == Some(head) && is_own
+            };
+            let mut pulls: Vec<Pull> = all
+                .iter()
+                .filter(|pull| of_branch(pull))
+                .map(|pull| self.read(pull, None))
+                .collect::<Result<_, _>>()?;
+            pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
+            Ok(pulls)
+        }
+        .boxed()
+    }
+
+    fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> Asked<'a, Pull> {
+        async move {
+            let title = if new.draft { format!("WIP: {}", new.title) } else { new.title.clone() };
+            let body = json!({"title": title, "head": new.head, "base": new.base, "body": new.body});
+            let path = format!("{}/pulls", at(repository));
+            self.read(&self.api.send_json(Method::POST, &path, &body, repository).await?, None)
+        }
+        .boxed()
+    }
+
+    fn merge<'a>(&'a self, repository: &'a str, number: u64, order: &'a MergeOrder) -> Asked<'a, ()> {
+        async move {
+            let method = match order.method {
+                MergeMethod::Merge => "merge",
+                MergeMethod::Squash => "squash",
+                MergeMethod::Rebase => "rebase",
+            };
+            let mut body = json!({"Do": method, "delete_branch_after_merge": order.delete_branch});
+            for (key, value) in [
+                ("head_commit_id", &order.sha),
+                ("MergeTitleField", &order.title),
+                ("MergeMessageField", &order.message),
+            ] {
+                if let Some(value) = value {
+                    body[key] = value.as_str().into();
+                }
+            }
+            let what = format!("pull request {number} in {repository}");
+            let path = format!("{}/pulls/{number}/merge", at(repository));
+            self.api.send_json(Method::POST, &path, &body, &what).await.map(|_| ())
+        }
+        .boxed()
+    }
+
+    fn default_branch<'a>(&'a self, repository: &'a str) -> Asked<'a, String> {
+        async move {
+            let found = self.api.get(&at(repository), &format!("repository {repository}")).await?;
+            let branch = found["default_branch"].as_str().map(str::to_owned);
+            branch.ok_or_else(|| self.api.foreign("a repository has no default branch".into()))
+        }
+        .boxed()
+    }
+}
+
+fn check(status: &Value) -> Check {
+    // Gitea says `status` where GitHub says `state`.
+    let word = status["status"].as_str().or(status["state"].as_str()).unwrap_or("pending");
+    let state = match word {
+        "success" | "skipped" => CheckState::Pass,
+        // The service itself does not merge over a warning.
+        "failure" | "error" | "warning" => CheckState::Fail,
+        _pending => CheckState::Pending,
+    };
+    Check {
+        name: text(&status["context"]),
+        state,
+        status: word.to_owned(),
+        url: found(&status["target_url"]),
+        description: found(&status["description"]),
+    }
+}
+
+fn at(repository: &str) -> String {
+    format!("/repos/{}", repository.split('/').map(escaped).collect::<Vec<_>>().join("/"))
+}
+
+/// Milliseconds since 1970 of an RFC 3339 time.
+fn millis(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn found(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
