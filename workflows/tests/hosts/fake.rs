@@ -43,6 +43,11 @@ impl Answer {
         Self(status, Vec::new(), document)
     }
 
+    /// The connection stays, and nothing comes.
+    pub fn never() -> Self {
+        Self(0, Vec::new(), Value::Null)
+    }
+
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.1.push((name, value.into()));
         self
@@ -82,6 +87,9 @@ impl Fake {
                 };
                 seen.lock().unwrap().push(one.clone());
                 let Answer(status, headers, document) = answer(&one);
+                if status == 0 {
+                    std::future::pending::<()>().await;
+                }
                 let mut response = Response::builder().status(StatusCode::from_u16(status).unwrap());
                 for (name, value) in headers {
                     response = response.header(name, value);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod checks;
+mod delivery;
 mod fake;
 mod git_functions;
 mod place;

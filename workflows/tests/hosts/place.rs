@@ -11,6 +11,7 @@ use everfold_engine::failure::Failure;
 use everfold_engine::layout::Layout;
 use everfold_engine::policy::{Verdict, judge_default};
 use everfold_workflows::function::Functions;
+use everfold_workflows::process::Processes;
 use serde_json::{Value, json};
 
 use crate::fake::Fake;
@@ -20,6 +21,7 @@ use crate::support::{Home, PATIENCE, git, nobody, repository};
 pub struct Place {
     pub home: Home,
     edge: Edge,
+    settings: String,
 }
 
 impl Place {
@@ -36,7 +38,7 @@ impl Place {
         git(&work, &["remote", "set-head", "origin", "main"]);
         git(&work, &["switch", "--quiet", "-c", "feature/a"]);
         let edge = Self::edge_of(&home, settings);
-        Self { home, edge }
+        Self { home, edge, settings: settings.to_owned() }
     }
 
     /// The same with a service of that kind as the provider `host`.
@@ -51,12 +53,16 @@ impl Place {
             token.display(),
         );
         let edge = Self::edge_of(&place.home, &settings);
-        Self { edge, ..place }
+        Self { edge, settings, ..place }
     }
 
     fn edge_of(home: &Home, settings: &str) -> Edge {
         let layout = Layout::new(home.path("data"));
         everfold_workflows::edge(&layout, &home.processes_with(settings), Functions::built_in(), None)
+    }
+
+    pub fn processes(&self) -> Processes {
+        self.home.processes_with(&self.settings)
     }
 
     pub fn work(&self) -> PathBuf {

@@ -21,6 +21,8 @@ pub struct World {
     pub no_commit: bool,
     /// The service's word on conflicts: `None` while it finds out.
     pub mergeable: Option<bool>,
+    /// The request is opened, and then there is no answer at all.
+    pub loses_open_answer: bool,
     /// The merge is made, and then the answer is an error.
     pub loses_merge_answer: bool,
 }
@@ -60,11 +62,14 @@ impl Kind {
         let shared = world.clone();
         let fake = Fake::serve(move |asked| {
             let mut world = shared.lock().unwrap();
-            match self {
+            let before = world.pulls.len();
+            let answer = match self {
                 Self::Gitea => gitea(&mut world, asked),
                 Self::Github => github(&mut world, asked),
                 Self::Gitlab => gitlab(&mut world, asked),
-            }
+            };
+            let is_lost = world.loses_open_answer && world.pulls.len() > before;
+            if is_lost { Answer::never() } else { answer }
         })
         .await;
         (fake, world)
