@@ -53,8 +53,8 @@ pub enum Probe {
     /// - `diff`: `{min_files?, max_files?, max_lines?, allow?, deny?}`.
     /// - `tests`: `{files}`, glob patterns of JUnit reports.
     /// - `http`: as [`Task`]'s.
-    /// - `ci`: `{provider, sha | pr, none}`.
-    /// - `mergeable`: `{provider, pr}`.
+    /// - `ci`: `{provider, repository?, sha | pr, none}`.
+    /// - `mergeable`: `{provider, repository?, pr}`.
     /// - `runs`: `{labels, status}`.
     /// - `config`: `{path}`.
     /// - `function`: `{name, with}`.

@@ -28,10 +28,10 @@ pub(super) const DIFF: Shape = Shape {
 };
 
 pub(super) const CI: Shape =
-    Shape { what: "the probe `ci`", keys: &["provider", "sha", "pr", "none"], later: &[] };
+    Shape { what: "the probe `ci`", keys: &["provider", "repository", "sha", "pr", "none"], later: &[] };
 
 pub(super) const MERGEABLE: Shape =
-    Shape { what: "the probe `mergeable`", keys: &["provider", "pr"], later: &[] };
+    Shape { what: "the probe `mergeable`", keys: &["provider", "repository", "pr"], later: &[] };
 
 pub(super) const RUNS: Shape = Shape { what: "the probe `runs`", keys: &["labels", "status"], later: &[] };
 
@@ -180,8 +180,8 @@ impl Reader<'_> {
             self.missing(node.span.clone(), "the probe `ci`", "provider", "provider: gitea");
         }
         let mut fine = true;
-        for (key, value) in [("provider", provider), ("sha", keys.get("sha")), ("pr", keys.get("pr"))] {
-            let Some(value) = value else { continue };
+        for key in ["provider", "repository", "sha", "pr"] {
+            let Some(value) = keys.get(key) else { continue };
             fine &= self.text_template(value, &format!("`{key}`"), Place::Gate).is_some();
             spec.insert(key.into(), text_value(value));
         }
@@ -215,6 +215,10 @@ impl Reader<'_> {
                     fine = false;
                 }
             }
+        }
+        if let Some(repository) = keys.get("repository") {
+            fine &= self.text_template(repository, "`repository`", Place::Gate).is_some();
+            spec.insert("repository".into(), text_value(repository));
         }
         if fine { Template::parse(&Value::Object(spec)).ok() } else { None }
     }
