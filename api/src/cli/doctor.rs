@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use everfold_engine::clock::Stopwatch;
+use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::settings::{Argument, Settings, TEMPLATE};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
@@ -148,7 +149,23 @@ fn settings(context: &Context) -> Vec<Finding> {
     let found = if path.exists() { path.display().to_string() } else { "defaults".to_owned() };
     let mut findings = vec![Finding::new("settings", Health::Good, found)];
     findings.extend(settings.profile_names().iter().filter_map(|name| profile(&settings, name)));
+    findings.extend(settings.providers.iter().map(|(name, settings)| provider(name, settings)));
     findings
+}
+
+/// Whether the token of a provider is there. Nothing is asked of the service.
+fn provider(name: &str, settings: &ProviderSettings) -> Finding {
+    let what = format!("provider {name}");
+    let place = settings.url.as_deref().unwrap_or("its public service");
+    let found = format!("{} at {place}", settings.kind.as_str());
+    match &settings.token {
+        None => Finding::new(&what, Health::Good, format!("{found}, without a token")),
+        Some(token) => match token.read() {
+            Ok(_) => Finding::new(&what, Health::Good, format!("{found}, token in {token}")),
+            Err(error) => Finding::new(&what, Health::Lacking, format!("{found}, but {error}"))
+                .hint(format!("put the token into {token}")),
+        },
+    }
 }
 
 /// Whether the program of an agent's profile is there.
