@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{ResumeArgs, RunArgs, WaitArgs};
 use super::context::{Context, absolute};
 use super::output::note;
-use super::wait::{code_of, wait};
+use super::wait::{code_of, told_everybody, wait};
 use super::{background, pipeline};
 use crate::client::encode;
 use crate::fault::{Code, Fault};
@@ -54,6 +54,11 @@ pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<u8, Fa
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     let mut view: RunView = context.client.get(&path).await?;
     if view.status.is_ended() {
+        if view.notices_outstanding > 0 {
+            let path = format!("/api/v1/runs/{}/drive", view.id);
+            view = context.client.post(&path, &json!({})).await?;
+            view = told_everybody(context, &view).await?;
+        }
         if context.json {
             context.out.json(&view)?;
         } else {

@@ -100,7 +100,7 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
 }
 
 /// The run that has ended, once those who are to be told of it were told, or that took too long.
-async fn told_everybody(context: &Context, run: &RunView) -> Result<RunView, Fault> {
+pub(crate) async fn told_everybody(context: &Context, run: &RunView) -> Result<RunView, Fault> {
     let since = Stopwatch::start();
     loop {
         let view: RunView = context.client.get(&format!("/api/v1/runs/{}", run.id)).await?;
@@ -110,10 +110,8 @@ async fn told_everybody(context: &Context, run: &RunView) -> Result<RunView, Fau
         if since.elapsed() > TELLING {
             let count = view.notices_outstanding;
             let what = if count == 1 { "notice is" } else { "notices are" };
-            note(format!(
-                "{count} {what} not sent yet; they go again while `{} serve` runs",
-                context.program
-            ));
+            let (program, short) = (&context.program, &view.short_id);
+            note(format!("{count} {what} not sent yet; try again with: {program} resume {short}"));
             return Ok(view);
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -11,6 +11,7 @@ mod full_disk;
 mod gates;
 mod kills;
 mod order;
+mod notices;
 mod owners;
 mod support;
 mod table;

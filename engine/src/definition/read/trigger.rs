@@ -5,7 +5,10 @@ use std::ops::Range;
 use super::super::codes::Code;
 use super::super::similar::similar;
 use super::super::yaml::{Kind, Node};
-use super::super::{CatchUp, Notice, Overlap, Schedule, SignalTarget, Trigger, TriggerSource, TriggerStart};
+use super::super::{
+    CatchUp, NOTICES_OF_A_PIPELINE_MAX, Notice, Overlap, Schedule, SignalTarget, Trigger, TriggerSource,
+    TriggerStart, WILDCARD,
+};
 use super::{Keys, Place, Reader, Shape, Wants};
 use crate::event::RunEvent;
 
@@ -232,8 +235,14 @@ impl Reader<'_> {
             let Some((notice, span)) = self.notice(item) else { continue };
             if notices.iter().any(|other| other.id == notice.id) {
                 let message = format!("there is a notice “{}” already", notice.id);
-                self.report(Code::DuplicateId, span, message).hint =
+                self.report(Code::DuplicateId, span.clone(), message).hint =
                     Some("each is sent once per event under its id".to_owned());
+            }
+            if notices.len() == NOTICES_OF_A_PIPELINE_MAX {
+                let message = format!("a pipeline has at most {NOTICES_OF_A_PIPELINE_MAX} notices");
+                self.report(Code::Value, span, message).hint =
+                    Some("one notice may listen to several types of events".to_owned());
+                break;
             }
             notices.push(notice);
         }
@@ -243,11 +252,9 @@ impl Reader<'_> {
     fn notice(&mut self, node: &Node) -> Option<(Notice, Range<usize>)> {
         let keys = self.keys(node, &NOTICE)?;
         let place = Place::Notice;
-        for (key, example) in [
-            ("id", "id: failures"),
-            ("events", "events: [RunFailed]"),
-            ("function", "function: notify.webhook"),
-        ] {
+        for (key, example) in
+            [("id", "id: failures"), ("events", "events: [RunFailed]"), ("function", "function: notify.log")]
+        {
             if keys.get(key).is_none() {
                 self.missing(node.span.clone(), "a notice", key, example);
             }
@@ -279,8 +286,14 @@ impl Reader<'_> {
         let mut types: Vec<String> = Vec::new();
         for item in items {
             let Some(name) = self.text(item, "a type of event") else { continue };
-            let known = || RunEvent::KINDS.iter().map(|(_, name)| *name);
-            if name != "*" && !known().any(|known| known == name) {
+            let known = || RunEvent::KINDS.iter().map(|(_, name)| *name).filter(|name| !is_of_notices(name));
+            if is_of_notices(&name) {
+                let message = format!("no notice tells of notices: “{name}”");
+                self.report(Code::Value, item.span.clone(), message).hint =
+                    Some("one that fails would call for another without end".to_owned());
+                continue;
+            }
+            if name != WILDCARD && !known().any(|known| known == name) {
                 let hint = match similar(&name, known()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "such as RunStarted, StepSucceeded, RunFailed; `*` stands for all".to_owned(),
@@ -295,6 +308,10 @@ impl Reader<'_> {
         }
         types
     }
+}
+
+fn is_of_notices(name: &str) -> bool {
+    matches!(name, "NoticeQueued" | "NoticeSent" | "NoticeFailed")
 }
 
 /// What is wrong with a cron pattern, as far as its form shows.
