@@ -33,7 +33,7 @@ steps:
     assert_eq!(trace[0], trace[1], "the receiver can tell that it is the same one");
     let events = lab.events("@");
     let sent = only(&events, "NoticeSent");
-    assert_eq!((sent.field("notice"), sent.field("tries")), (json!("end"), Value::from(1)));
+    assert_eq!((sent.field("notice"), sent.field("tries")), (&json!("end"), &Value::from(1)));
     assert!(trace[0].ends_with(&format!("/{}/end", sent.field("version"))), "{trace:?}");
     lab.run(&["resume", "@"]).ended_with(0);
     assert_eq!(lab.trace().len(), 2, "what was sent is not sent again");
