@@ -8,13 +8,13 @@ mod support;
 mod builtin;
 #[path = "definition/canonical.rs"]
 mod canonical;
+#[path = "definition/documents.rs"]
+mod documents;
 #[path = "definition/editor.rs"]
 mod editor;
 #[path = "definition/laws.rs"]
 mod laws;
 #[path = "definition/messages.rs"]
 mod messages;
-#[path = "definition/reference.rs"]
-mod reference;
 #[path = "definition/rules.rs"]
 mod rules;

@@ -1,0 +1,133 @@
+//! What the documentation says that its examples do, they do.
+//!
+//! An example that begins with `# file:`, `# run:` and `# gives:` is written to that file, run with
+//! that command, and compared with that status and result: the output of a run that succeeded, a part
+//! of the failure's code or message of one that failed. Other files of its page lie beside it; one that
+//! works in `git: .` lies in a repository with one commit.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A fenced block with a name.
+struct Example {
+    file: String,
+    runs: Vec<String>,
+    gives: Option<String>,
+    text: String,
+}
+
+fn examples(page: &str) -> Vec<Example> {
+    let (mut examples, mut open) = (Vec::new(), None);
+    for line in page.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(_), Some(_)) => examples.extend(open.take().and_then(example)),
+            (Some(_), None) => open = Some(String::new()),
+            (None, Some(text)) => text.extend([line, "\n"]),
+            (None, None) => {}
+        }
+    }
+    examples
+}
+
+fn example(text: String) -> Option<Example> {
+    let head: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("# ")).collect();
+    let file = head.first()?.strip_prefix("file: ")?.trim().to_owned();
+    let runs = head.iter().filter_map(|line| line.strip_prefix("run: ")).map(str::to_owned).collect();
+    let gives = head.iter().find_map(|line| line.strip_prefix("gives: ")).map(str::to_owned);
+    Some(Example { file, runs, gives, text })
+}
+
+/// A shell line where the program is found as `everfold`.
+fn shell(folder: &Path, line: &str) -> Output {
+    let bin = folder.join(".bin");
+    if !bin.exists() {
+        std::fs::create_dir(&bin).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_everfold-under-test"), bin.join("everfold")).unwrap();
+    }
+    let path = std::iter::once(bin).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    Command::new("sh")
+        .args(["-c", line])
+        .current_dir(folder)
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .env("EVERFOLD_USER", "ada")
+        .env_remove("EVERFOLD_DIR")
+        .env_remove("EVERFOLD_LOG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn shown(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+/// What is wrong with an example, if anything.
+fn tried(example: &Example, all: &[Example]) -> Option<String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    for file in all {
+        let path = folder.join(&file.file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, &file.text).unwrap();
+    }
+    if example.text.contains("git: .") {
+        let made = shell(
+            folder,
+            "printf '.bin\\n.everfold\\n' > .gitignore && git init -q -b main . && git add . && \
+             git -c user.name=Ada -c user.email=ada@example.org commit -q -m begin",
+        );
+        assert!(made.status.success(), "{}", shown(&made));
+    }
+    let Some(gives) = &example.gives else { return Some("it does not say what it gives".to_owned()) };
+    let (status, result) = gives.split_once(' ').unwrap_or((gives, ""));
+    let mut last = None;
+    for line in &example.runs {
+        // What would wait for ever answers at once that it waits.
+        last = Some(shell(folder, &line.replace("everfold run ", "everfold run --no-wait ")));
+    }
+    let last = last.unwrap();
+    let code = match status {
+        "succeeded" => 0,
+        "failed" => 1,
+        "cancelled" => 5,
+        _ => 6,
+    };
+    let view = shell(folder, "everfold show @ --json");
+    let Ok(view) = serde_json::from_slice::<Value>(&view.stdout) else {
+        return Some(format!("there is no run: {}", shown(&last)));
+    };
+    if view["status"] != status || last.status.code() != Some(code) {
+        return Some(format!("it is {} with exit code {:?}: {}", view["status"], last.status.code(), shown(&last)));
+    }
+    let fits = match status {
+        "failed" => view["failure"].to_string().contains(result),
+        _ if result.is_empty() => true,
+        _ => serde_json::from_str::<Value>(result).is_ok_and(|result| result == view["output"]),
+    };
+    (!fits).then(|| format!("it gives {} {}", view["output"], view["failure"]))
+}
+
+fn page(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    let examples = examples(&std::fs::read_to_string(path).unwrap());
+    let to_run: Vec<&Example> = examples.iter().filter(|example| !example.runs.is_empty()).collect();
+    assert!(to_run.len() >= 3, "{name}: {} examples", to_run.len());
+    let wrong: Vec<String> = to_run
+        .into_iter()
+        .filter_map(|example| Some(format!("{name}, {}: {}", example.file, tried(example, &examples)?)))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_examples_of_the_language_do_what_they_say() {
+    page("reference/pipeline.md");
+}
+
+#[test]
+fn the_examples_of_delivery_systems_do_what_they_say() {
+    page("reference/expressing.md");
+}
