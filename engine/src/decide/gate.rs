@@ -161,7 +161,7 @@ pub(super) fn scope<'a>(
         "round": case.id.round, "probe_no": case.probe_no, "used": used,
         "elapsed": u64::try_from(elapsed).unwrap_or(u64::MAX), "previous": previous,
     });
-    Ok(scope.with("output", step.output.value(loaded).unwrap_or(Value::Null)).with("gate", known))
+    Ok(scope.with("gate", known))
 }
 
 /// Whether an expression of the gate looks at `gate`: its former evidence may be large, and is

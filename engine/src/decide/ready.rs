@@ -49,7 +49,7 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
         return Ok(());
     }
     let round = former.next();
-    let scope = RunScope::of(draft.state, draft.loaded, Key::step(at));
+    let scope = RunScope::of(draft.state, draft.loaded, Key::step(at)).beginning(round);
     if let Some(when) = &step.when {
         match settled(when.eval_bool(&scope))? {
             Ok(true) => {}

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Loaded;
 use crate::expr::{EvalError, Scope};
 use crate::failure::Failure;
+use crate::id::Round;
 use crate::json::Value;
 use crate::state::{Items, Kept, Key, Phase, RunState, Stage, StepState, Unit};
 
@@ -15,17 +16,34 @@ pub(crate) struct RunScope<'a> {
     loaded: &'a Loaded,
     key: Option<Key>,
     extra: Vec<(&'static str, Value)>,
+    /// The round of the own step that is about to begin.
+    begins: Option<Round>,
 }
 
 impl<'a> RunScope<'a> {
     /// The names of the run.
     pub(crate) fn run(state: &'a RunState, loaded: &'a Loaded) -> Self {
-        Self { state, loaded, key: None, extra: Vec::new() }
+        Self { state, loaded, key: None, extra: Vec::new(), begins: None }
     }
 
     /// The names of a step or an item of one.
     pub(crate) fn of(state: &'a RunState, loaded: &'a Loaded, key: Key) -> Self {
-        Self { state, loaded, key: Some(key), extra: Vec::new() }
+        Self { state, loaded, key: Some(key), extra: Vec::new(), begins: None }
+    }
+
+    /// The same while a round of the step is about to begin: what its work is told is that round's.
+    pub(crate) fn beginning(mut self, round: Round) -> Self {
+        self.begins = Some(round);
+        self
+    }
+
+    /// The round of a step, and how many of it ran: of its own step the one that begins.
+    fn rounds(&self, at: usize) -> (Round, u32) {
+        let step = &self.state.facts.steps[at];
+        match self.begins.filter(|_| self.key.is_some_and(|key| key.step == at)) {
+            Some(round) => (round, step.rounds_run + 1),
+            None => (step.round, step.rounds_run),
+        }
     }
 
     /// Where the expression stands.
@@ -131,8 +149,8 @@ impl<'a> RunScope<'a> {
             "output" => return self.output(state).map(Some),
             "last" => state.last.value(self.loaded)?,
             "outputs" => json!(state.artefacts),
-            "round" => json!(state.round),
-            "rounds" => json!(state.rounds_run),
+            "round" => json!(self.rounds(at).0),
+            "rounds" => json!(self.rounds(at).1),
             "attempts" => json!(state.unit.attempt),
             "failure" => {
                 state.failure.as_ref().or(state.unit.failure.as_ref()).map_or(Value::Null, failure_value)
@@ -201,18 +219,24 @@ impl Scope for RunScope<'_> {
         Ok(Some(match *name {
             "input" => self.state.facts.input.value(self.loaded)?,
             "config" | "secrets" => json!({}),
+            "answers" if self.begins.is_some() => json!([]),
             "answers" => self.answers()?,
             "run" => self.run_value(),
             "workspace" => self.workspace_value(),
             "rework" => self.rework_value()?,
+            "output" => match self.own_step() {
+                Some(step) => self.output(step)?,
+                None => return Ok(None),
+            },
+            "attempt" if self.begins.is_some() => json!(1),
             "attempt" => json!(
                 self.key.and_then(|key| self.state.unit_at(key)).map_or(1, |unit| unit.attempt.0.max(1))
             ),
             "step" => match (self.key, self.own_step()) {
-                (Some(key), Some(step)) => json!({
+                (Some(key), Some(_)) => json!({
                     "id": self.state.step_id(key.step),
-                    "round": step.round,
-                    "rounds": step.rounds_run,
+                    "round": self.rounds(key.step).0,
+                    "rounds": self.rounds(key.step).1,
                     "stage": self.state.graph.step(key.step).stage,
                 }),
                 _outside => Value::Null,

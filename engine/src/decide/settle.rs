@@ -164,9 +164,7 @@ fn follow(
     let id = draft.state.attempt_id(key);
     let place = Place { name: format!("{}/{place}", id.path.step), routes, by_person: by.is_some() };
     let next = {
-        let scope = RunScope::of(draft.state, draft.loaded, key)
-            .with("failure", failure_value(&failure))
-            .with("output", json!(null));
+        let scope = RunScope::of(draft.state, draft.loaded, key).with("failure", failure_value(&failure));
         settled(route::choose(draft.state, &scope, &place, Some(&failure)))?
     };
     let (next, failure) = match next {
