@@ -47,7 +47,8 @@ fn shell(folder: &Path, line: &str) -> Output {
         std::fs::create_dir(&bin).unwrap();
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_everfold-under-test"), bin.join("everfold")).unwrap();
     }
-    let path = std::iter::once(bin).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    let inherited = std::env::var_os("PATH").unwrap();
+    let path = std::iter::once(bin).chain(std::env::split_paths(&inherited));
     Command::new("sh")
         .args(["-c", line])
         .current_dir(folder)
@@ -100,7 +101,12 @@ fn tried(example: &Example, all: &[Example]) -> Option<String> {
         return Some(format!("there is no run: {}", shown(&last)));
     };
     if view["status"] != status || last.status.code() != Some(code) {
-        return Some(format!("it is {} with exit code {:?}: {}", view["status"], last.status.code(), shown(&last)));
+        return Some(format!(
+            "it is {} with exit code {:?}: {}",
+            view["status"],
+            last.status.code(),
+            shown(&last)
+        ));
     }
     let fits = match status {
         "failed" => view["failure"].to_string().contains(result),
