@@ -1,8 +1,8 @@
 //! The pages say what is true: every example is read, every link leads somewhere, the reference has
 //! every key and every code.
 //!
-//! A fenced `yaml` block is a whole pipeline; one that cannot be is marked `yaml fragment`: a list of
-//! steps, or keys of the top level. A first line `# file: PATH` gives a block the name under which
+//! A fenced `yaml` block is a whole pipeline; one that cannot be has no name, and is best marked
+//! `yaml fragment`: a list of steps, or keys of the top level. A first line `# file: PATH` gives a block the name under which
 //! other blocks of its page find it.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ impl Block {
 
     /// A whole pipeline, and how many lines of it stand before the block's first.
     fn whole(&self) -> (String, usize) {
-        if self.info != "yaml fragment" {
+        if self.text.lines().any(|line| line.starts_with("name:")) {
             return (self.text.clone(), 0);
         }
         if self.text.starts_with("- ") {
