@@ -6,8 +6,6 @@ mod generate;
 mod golden;
 mod laws;
 mod names;
-mod people;
-mod outbox;
 mod order;
 mod outbox;
 mod people;

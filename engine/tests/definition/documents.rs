@@ -169,8 +169,7 @@ fn the_reference_names_every_key_of_the_language() {
     let (page, mut all) = (reference(), BTreeSet::new());
     keys(&schema(), &mut all);
     assert!(all.len() > 100, "{all:?}");
-    let words: BTreeSet<&str> =
-        page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+    let words: BTreeSet<&str> = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
     let missing: Vec<&String> = all.iter().filter(|key| !words.contains(key.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
