@@ -48,7 +48,7 @@ pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<Loaded, Fault> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     };
-    match definition::parse(&text, pipeline, &files) {
+    match definition::parse(&text, pipeline, &files).and_then(Checked::runnable) {
         Ok(checked) => Ok(Loaded { checked, text: Some(text), name: pipeline.to_owned() }),
         Err(problems) => {
             let fault = Fault::new(Code::BadPipeline, format!("{pipeline}: {}", problems.summary()));
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &PipelineArgs, as_json: bool) -> Result<u8, Fault> {
 
 fn check(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
     let loaded = load(pipeline, as_json)?;
-    let Checked { definition, warnings } = &loaded.checked;
+    let Checked { definition, warnings, .. } = &loaded.checked;
     let view = PipelineView::of(definition, origin(&loaded), None);
     if as_json {
         out.json(&json!({ "pipeline": view, "warnings": warnings }))?;

@@ -18,7 +18,7 @@ use crate::view::RunView;
 
 pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Fault> {
     let loaded = pipeline::load(&args.pipeline, context.json)?;
-    let Checked { definition, warnings } = &loaded.checked;
+    let Checked { definition, warnings, .. } = &loaded.checked;
     if !context.json {
         pipeline::print_problems(warnings);
     }

@@ -114,6 +114,6 @@ pub(crate) async fn check(body: Body<CheckBody>) -> Result<Json<CheckView>, Faul
         document @ Value::Object(_) => document.to_string(),
         _other => return Err(Fault::new(Code::Invalid, "definition is YAML text or a JSON object")),
     };
-    let Checked { definition, warnings } = owner::parsed(&text, asked.file.as_deref(), &asked.files)?;
+    let Checked { definition, warnings, .. } = owner::parsed(&text, asked.file.as_deref(), &asked.files)?;
     Ok(Json(CheckView { pipeline: PipelineView::of(&definition, "file", None), warnings }))
 }

@@ -66,7 +66,9 @@ pub fn named(name: &str) -> Result<Checked, Fault> {
             .hint("`everfold pipeline list` shows the names; a file has a / or ends in .yaml")
             .hinted(near.map(|near| format!("did you mean “{near}”?"))));
     };
-    definition::parse(pipeline.text, pipeline.name, pipeline).map_err(|problems| bad(name, &problems))
+    definition::parse(pipeline.text, pipeline.name, pipeline)
+        .and_then(Checked::runnable)
+        .map_err(|problems| bad(name, &problems))
 }
 
 /// The pipeline of a text.
@@ -75,7 +77,7 @@ pub fn named(name: &str) -> Result<Checked, Fault> {
 /// [`Code::BadPipeline`] with every problem.
 pub fn parsed(text: &str, file: Option<&str>, files: &BTreeMap<String, String>) -> Result<Checked, Fault> {
     let name = file.unwrap_or("definition");
-    definition::parse(text, name, files).map_err(|problems| bad(name, &problems))
+    definition::parse(text, name, files).and_then(Checked::runnable).map_err(|problems| bad(name, &problems))
 }
 
 fn bad(name: &str, problems: &definition::Problems) -> Fault {

@@ -25,7 +25,6 @@ pub(super) const SHAPE: Shape = Shape {
         "on_invalid",
         "args",
     ],
-    later: &[],
 };
 
 pub(super) const ROLE: Shape = Shape {
@@ -42,7 +41,6 @@ pub(super) const ROLE: Shape = Shape {
         "on_invalid",
         "args",
     ],
-    later: &[],
 };
 
 impl Reader<'_> {
@@ -120,12 +118,15 @@ impl Reader<'_> {
             }
         }
         if let Some(node) = keys.get("session")
-            && let Some(word) = self.word(node, "`session`", &[("new", "new"), ("continue", "continue")], &[])
+            && let Some(word) = self.word(node, "`session`", &[("new", "new"), ("continue", "continue")])
         {
+            if word == "continue" {
+                self.not_yet(node.span.clone(), "`session: continue`");
+            }
             spec.insert("session".into(), json!(word));
         }
         if let Some(node) = keys.get("on_invalid")
-            && let Some(word) = self.word(node, "`on_invalid`", &[("fail", "fail"), ("keep", "keep")], &[])
+            && let Some(word) = self.word(node, "`on_invalid`", &[("fail", "fail"), ("keep", "keep")])
         {
             spec.insert("on_invalid".into(), json!(word));
         }

@@ -8,7 +8,7 @@ use super::super::{Condition, OnLost, Retry, Span, StepWorkspace};
 use super::{Place, Reader, Shape, Wants};
 use crate::expr::Template;
 
-pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"], later: &[] };
+pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"] };
 
 impl Reader<'_> {
     pub(super) fn retry(&mut self, node: &Node) -> Option<Retry> {
@@ -52,7 +52,7 @@ impl Reader<'_> {
 
     pub(super) fn on_lost(&mut self, node: &Node) -> Option<OnLost> {
         let words = [("retry", OnLost::Retry), ("block", OnLost::Block), ("fail", OnLost::Fail)];
-        self.word(node, "`on_lost`", &words, &[])
+        self.word(node, "`on_lost`", &words)
     }
 
     pub(super) fn env(&mut self, node: &Node) -> BTreeMap<String, Template> {
@@ -76,7 +76,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn step_workspace(&mut self, node: &Node) -> Option<StepWorkspace> {
-        const DIR: Shape = Shape { what: "`workspace` of a step", keys: &["dir"], later: &[] };
+        const DIR: Shape = Shape { what: "`workspace` of a step", keys: &["dir"] };
         if matches!(node.kind, Kind::Map(_)) {
             let keys = self.keys(node, &DIR)?;
             let Some(dir) = keys.get("dir") else {
@@ -91,9 +91,12 @@ impl Reader<'_> {
             return self.text_template(dir, "`dir`", Place::Work).map(StepWorkspace::Dir);
         }
         let words = [("run", 0), ("own", 1), ("none", 2)];
-        Some(match self.word(node, "`workspace` of a step", &words, &[])? {
+        Some(match self.word(node, "`workspace` of a step", &words)? {
             0 => StepWorkspace::Run,
-            1 => StepWorkspace::Own,
+            1 => {
+                self.not_yet(node.span.clone(), "`workspace: own`");
+                StepWorkspace::Own
+            }
             _ => StepWorkspace::None,
         })
     }

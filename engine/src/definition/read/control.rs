@@ -11,18 +11,17 @@ use super::super::{
 };
 use super::{Place, Reader, Shape, Wants};
 
-pub(super) const KEY: Shape = Shape { what: "`key`", keys: &["value", "release", "on_taken"], later: &[] };
+pub(super) const KEY: Shape = Shape { what: "`key`", keys: &["value", "release", "on_taken"] };
 
 pub(super) const CONCURRENCY: Shape =
-    Shape { what: "`concurrency`", keys: &["key", "limit", "on_limit", "when"], later: &[] };
+    Shape { what: "`concurrency`", keys: &["key", "limit", "on_limit", "when"] };
 
 pub(super) const BUDGET: Shape = Shape {
     what: "`budget`",
     keys: &["id", "scope", "per", "zone", "cost", "tokens", "wall", "reserve", "on_over"],
-    later: &[],
 };
 
-pub(super) const SECRET: Shape = Shape { what: "a secret", keys: &["env", "file", "command"], later: &[] };
+pub(super) const SECRET: Shape = Shape { what: "a secret", keys: &["env", "file", "command"] };
 
 /// One or several of a construct that may stand alone.
 fn one_or_list(node: &Node) -> &[Node] {
@@ -88,9 +87,9 @@ impl Reader<'_> {
         }
         let keys = self.keys(node, &KEY)?;
         let words = [("ended", Release::Ended), ("unsuccessful", Release::Unsuccessful)];
-        let release = keys.get("release").and_then(|node| self.word(node, "`release`", &words, &[]));
+        let release = keys.get("release").and_then(|node| self.word(node, "`release`", &words));
         let words = [("return", OnTaken::Return), ("reject", OnTaken::Reject), ("replace", OnTaken::Replace)];
-        let on_taken = keys.get("on_taken").and_then(|node| self.word(node, "`on_taken`", &words, &[]));
+        let on_taken = keys.get("on_taken").and_then(|node| self.word(node, "`on_taken`", &words));
         let Some(value) = keys.get("value") else {
             self.missing(node.span.clone(), "`key`", "value", "value: \"${input.issue}\"");
             return None;
@@ -112,7 +111,7 @@ impl Reader<'_> {
             ("reject", OnLimit::Reject),
             ("cancel-oldest", OnLimit::CancelOldest),
         ];
-        let on_limit = keys.get("on_limit").and_then(|node| self.word(node, "`on_limit`", &words, &[]));
+        let on_limit = keys.get("on_limit").and_then(|node| self.word(node, "`on_limit`", &words));
         let when =
             keys.get("when").and_then(|node| self.expression(node, "`when`", Place::Start, Wants::Bool));
         let Some(key) = keys.get("key") else {
@@ -157,8 +156,7 @@ impl Reader<'_> {
             ("week", Period::Week),
             ("month", Period::Month),
         ];
-        let per =
-            keys.get("per").and_then(|node| self.word(node, "`per`", &periods, &[])).unwrap_or_default();
+        let per = keys.get("per").and_then(|node| self.word(node, "`per`", &periods)).unwrap_or_default();
         let zone = keys.get("zone").and_then(|node| self.zone(node));
         if keys.get("zone").is_some() && per == Period::Total {
             let span = keys.key_span("zone");
@@ -179,7 +177,7 @@ impl Reader<'_> {
             self.report(Code::Combination, span, "`reserve` is a part of `cost`; there is no `cost`");
         }
         let words = [("pause", OnOver::Pause), ("fail", OnOver::Fail), ("stop", OnOver::Stop)];
-        let on_over = keys.get("on_over").and_then(|node| self.word(node, "`on_over`", &words, &[]));
+        let on_over = keys.get("on_over").and_then(|node| self.word(node, "`on_over`", &words));
         let on_over = on_over.unwrap_or_default();
         Some((Budget { id: id?, scope, per, zone, cost, tokens, wall, reserve, on_over }, span))
     }

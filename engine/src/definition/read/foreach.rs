@@ -6,7 +6,7 @@ use super::super::{Foreach, OnItemFailure};
 use super::{Place, Reader, Shape, Wants};
 
 pub(super) const FOREACH: Shape =
-    Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "on_failure"], later: &[] };
+    Shape { what: "`foreach`", keys: &["in", "as", "max_in_flight", "on_failure"] };
 
 /// Names that an expression has already, so that `as` cannot take them.
 const TAKEN: [&str; 21] = [
@@ -65,7 +65,7 @@ impl Reader<'_> {
         let words = [("stop", OnItemFailure::Stop), ("continue", OnItemFailure::Continue)];
         let on_failure = keys
             .get("on_failure")
-            .and_then(|node| self.word(node, "`on_failure`", &words, &[]))
+            .and_then(|node| self.word(node, "`on_failure`", &words))
             .unwrap_or_default();
         Some(Foreach { items: template?, name, max_in_flight, on_failure })
     }

@@ -37,7 +37,6 @@ pub(super) const SHAPE: Shape = Shape {
         "not",
         "at_least",
     ],
-    later: &[],
 };
 
 /// A probe among others that one gate judges together.
@@ -66,7 +65,6 @@ pub(super) const MEMBER: Shape = Shape {
         "not",
         "at_least",
     ],
-    later: &[],
 };
 
 const PROBES: [&str; 16] = [
@@ -88,12 +86,11 @@ const PROBES: [&str; 16] = [
     "at_least",
 ];
 
-pub(super) const POLL: Shape =
-    Shape { what: "`poll`", keys: &["every", "max", "for", "on_timeout"], later: &[] };
+pub(super) const POLL: Shape = Shape { what: "`poll`", keys: &["every", "max", "for", "on_timeout"] };
 
-pub(super) const AT_LEAST: Shape = Shape { what: "`at_least`", keys: &["n", "of"], later: &[] };
+pub(super) const AT_LEAST: Shape = Shape { what: "`at_least`", keys: &["n", "of"] };
 
-const ADMIT: Shape = Shape { what: "`admit`", keys: &["gates", "on_refused"], later: &[] };
+const ADMIT: Shape = Shape { what: "`admit`", keys: &["gates", "on_refused"] };
 
 /// How often services are asked where the gate does not say.
 const OUTSIDE_EVERY: Span = Span(std::time::Duration::from_secs(30));
@@ -129,8 +126,7 @@ impl Reader<'_> {
         let (list, on_refused) = if matches!(node.kind, Kind::Map(_)) {
             let Some(keys) = self.keys(node, &ADMIT) else { return Admit::default() };
             let words = [("refuse", OnRefused::Refuse), ("fail", OnRefused::Fail)];
-            let on_refused =
-                keys.get("on_refused").and_then(|node| self.word(node, "`on_refused`", &words, &[]));
+            let on_refused = keys.get("on_refused").and_then(|node| self.word(node, "`on_refused`", &words));
             let Some(gates) = keys.get("gates") else {
                 self.missing(node.span.clone(), "`admit`", "gates", "gates: and a list of gates");
                 return Admit::default();

@@ -10,7 +10,7 @@ use super::{Place, Reader, Shape};
 use crate::expr::Template;
 
 pub(super) const SHAPE: Shape =
-    Shape { what: "`http`", keys: &["method", "url", "headers", "body", "expect", "json"], later: &[] };
+    Shape { what: "`http`", keys: &["method", "url", "headers", "body", "expect", "json"] };
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -69,7 +69,7 @@ impl Reader<'_> {
             return Some(known);
         }
         let words = METHODS.map(|method| (method, method));
-        self.word(node, "`method`", &words, &[])
+        self.word(node, "`method`", &words)
     }
 
     fn url(&mut self, node: &Node, place: Place) {

@@ -6,8 +6,7 @@ use super::super::yaml::{Kind, Node};
 use super::super::{OutputFile, OutputJson, Outputs};
 use super::{Place, Reader, Shape};
 
-pub(super) const OUTPUT: Shape =
-    Shape { what: "an output", keys: &["file", "optional", "fresh"], later: &[] };
+pub(super) const OUTPUT: Shape = Shape { what: "an output", keys: &["file", "optional", "fresh"] };
 
 impl Reader<'_> {
     /// Files by name, and the reserved names `json` and `match`.

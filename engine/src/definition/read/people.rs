@@ -26,7 +26,6 @@ pub(super) const APPROVAL: Shape = Shape {
         "on_changes",
         "on_reject",
     ],
-    later: &[],
 };
 
 pub(super) const QUESTION: Shape = Shape {
@@ -43,13 +42,11 @@ pub(super) const QUESTION: Shape = Shape {
         "on_expire",
         "remind",
     ],
-    later: &[],
 };
 
-pub(super) const ASK: Shape =
-    Shape { what: "`ask`", keys: &["max", "roles", "expires", "on_expire"], later: &[] };
+pub(super) const ASK: Shape = Shape { what: "`ask`", keys: &["max", "roles", "expires", "on_expire"] };
 
-const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options"], later: &[] };
+const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options"] };
 
 impl Reader<'_> {
     pub(super) fn approval(&mut self, node: &Node) -> Option<Approval> {
@@ -116,7 +113,7 @@ impl Reader<'_> {
             Kind::List(items) => items.iter().collect(),
             _ => vec![node],
         };
-        items.into_iter().filter_map(|item| self.word(item, "a decision of `comment`", &words, &[])).collect()
+        items.into_iter().filter_map(|item| self.word(item, "a decision of `comment`", &words)).collect()
     }
 
     /// How long people have, and what follows then.

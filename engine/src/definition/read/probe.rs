@@ -10,32 +10,25 @@ use crate::expr::Template;
 pub(super) const FILE: Shape = Shape {
     what: "the probe `file`",
     keys: &["exists", "all", "glob", "min", "in", "json", "yaml", "matches"],
-    later: &[],
 };
 
-pub(super) const FRONTMATTER: Shape = Shape {
-    what: "the probe `frontmatter`",
-    keys: &["file", "fields", "pass", "fail", "match", "from"],
-    later: &[],
-};
+pub(super) const FRONTMATTER: Shape =
+    Shape { what: "the probe `frontmatter`", keys: &["file", "fields", "pass", "fail", "match", "from"] };
 
-pub(super) const TESTS: Shape = Shape { what: "the probe `tests`", keys: &["files"], later: &[] };
+pub(super) const TESTS: Shape = Shape { what: "the probe `tests`", keys: &["files"] };
 
-pub(super) const DIFF: Shape = Shape {
-    what: "the probe `diff`",
-    keys: &["min_files", "max_files", "max_lines", "allow", "deny"],
-    later: &[],
-};
+pub(super) const DIFF: Shape =
+    Shape { what: "the probe `diff`", keys: &["min_files", "max_files", "max_lines", "allow", "deny"] };
 
 pub(super) const CI: Shape =
-    Shape { what: "the probe `ci`", keys: &["provider", "repository", "sha", "pr", "none"], later: &[] };
+    Shape { what: "the probe `ci`", keys: &["provider", "repository", "sha", "pr", "none"] };
 
 pub(super) const MERGEABLE: Shape =
-    Shape { what: "the probe `mergeable`", keys: &["provider", "repository", "pr"], later: &[] };
+    Shape { what: "the probe `mergeable`", keys: &["provider", "repository", "pr"] };
 
-pub(super) const RUNS: Shape = Shape { what: "the probe `runs`", keys: &["labels", "status"], later: &[] };
+pub(super) const RUNS: Shape = Shape { what: "the probe `runs`", keys: &["labels", "status"] };
 
-pub(super) const CONFIG: Shape = Shape { what: "the probe `config`", keys: &["path"], later: &[] };
+pub(super) const CONFIG: Shape = Shape { what: "the probe `config`", keys: &["path"] };
 
 /// The statuses of runs.
 const STATUSES: [&str; 8] =
@@ -105,7 +98,7 @@ impl Reader<'_> {
         let fail = keys.get("fail").map_or_else(Vec::new, |node| self.texts(node, "`fail`"));
         let words = [("exact", "exact"), ("word", "word"), ("substring", "substring")];
         let matching = match keys.get("match") {
-            Some(node) => self.word(node, "`match`", &words, &[])?,
+            Some(node) => self.word(node, "`match`", &words)?,
             None => "exact",
         };
         let mut from = vec!["worktree".to_owned().into()];
@@ -193,7 +186,7 @@ impl Reader<'_> {
         }
         let words = [("pending", "pending"), ("pass", "pass"), ("fail", "fail")];
         let none = match keys.get("none") {
-            Some(node) => self.word(node, "`none`", &words, &[])?,
+            Some(node) => self.word(node, "`none`", &words)?,
             None => "pending",
         };
         spec.insert("none".into(), json!(none));
@@ -238,7 +231,7 @@ impl Reader<'_> {
                 Kind::List(items) => items.as_slice(),
                 _ => std::slice::from_ref(status),
             };
-            let read = items.iter().filter_map(|item| self.word(item, "`status`", &words, &[]));
+            let read = items.iter().filter_map(|item| self.word(item, "`status`", &words));
             let read: Vec<&str> = read.collect();
             spec.insert("status".into(), json!(read));
         }

@@ -33,10 +33,9 @@ pub(super) const SHAPE: Shape = Shape {
         "if_unchanged",
         "busy",
     ],
-    later: &[],
 };
 
-pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"], later: &[] };
+pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"] };
 
 const TARGETS: [&str; 12] = [
     "rework", "block", "fail", "continue", "finish", "approve", "reject", "changes", "answer", "recheck",
@@ -152,7 +151,7 @@ impl Reader<'_> {
             keys.get("when").and_then(|when| self.expression(when, "`when` of a route", place, Wants::Bool));
         let busy = keys.get("busy").and_then(|node| {
             let words = [("defer", Busy::Defer), ("interrupt", Busy::Interrupt), ("ignore", Busy::Ignore)];
-            self.word(node, "`busy`", &words, &[])
+            self.word(node, "`busy`", &words)
         });
         if keys.get("busy").is_some() && cause != Cause::Signal {
             let span = keys.key_span("busy");
@@ -219,7 +218,7 @@ impl Reader<'_> {
                 None => {
                     let words: Vec<(&str, ())> =
                         words(cause).into_iter().chain(["rework"]).map(|word| (word, ())).collect();
-                    self.word(node, "a route", &words, &[]);
+                    self.word(node, "a route", &words);
                     None
                 }
             },
@@ -253,7 +252,7 @@ impl Reader<'_> {
                 Some("it belongs to the `on_fail` of a gate, or of a step with gates".to_owned());
         }
         let words = [("count", IfUnchanged::Count), ("block", IfUnchanged::Block)];
-        self.word(node, "`if_unchanged`", &words, &[]).unwrap_or_default()
+        self.word(node, "`if_unchanged`", &words).unwrap_or_default()
     }
 
     fn max(&mut self, keys: Keys<'_>, cause: Cause, rework: usize) -> Option<RouteMax> {
@@ -321,7 +320,7 @@ impl Reader<'_> {
                     ("failed", FinishStatus::Failed),
                     ("cancelled", FinishStatus::Cancelled),
                 ];
-                RouteTo::Finish(self.word(node, "`finish`", &words, &[])?)
+                RouteTo::Finish(self.word(node, "`finish`", &words)?)
             }
             "fail" if matches!(node.kind, Kind::Map(_)) => {
                 let keys = self.keys(node, &FAIL)?;
@@ -340,7 +339,7 @@ impl Reader<'_> {
                     ("skip", UnblockDecision::Skip),
                     ("fail", UnblockDecision::Fail),
                 ];
-                RouteTo::Unblock(self.word(node, "`unblock`", &words, &[])?)
+                RouteTo::Unblock(self.word(node, "`unblock`", &words)?)
             }
             _ => {
                 let bare = node.is_null() || matches!(node.value(), serde_json::Value::Bool(true));

@@ -205,24 +205,13 @@ impl Reader<'_> {
     }
 
     /// One of some words.
-    pub(super) fn word<T: Copy>(
-        &mut self,
-        node: &Node,
-        what: &str,
-        words: &[(&str, T)],
-        later: &[&str],
-    ) -> Option<T> {
+    pub(super) fn word<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&str, T)]) -> Option<T> {
         let Some(text) = node.text() else {
             self.wrong_type(node, what, "a word");
             return None;
         };
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*value);
-        }
-        if later.contains(&text) {
-            let text = text.to_owned();
-            self.not_yet(node.span.clone(), &format!("`{text}` for {what}"));
-            return None;
         }
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let hint = match similar(text, names.iter().copied()) {

@@ -55,14 +55,10 @@ pub(super) const SHAPE: Shape = Shape {
         "question",
         "wait",
     ],
-    later: &[],
 };
 
-pub(super) const DEFAULTS: Shape = Shape {
-    what: "`defaults`",
-    keys: &["timeout", "grace", "retry", "on_fail", "on_lost", "env"],
-    later: &[],
-};
+pub(super) const DEFAULTS: Shape =
+    Shape { what: "`defaults`", keys: &["timeout", "grace", "retry", "on_fail", "on_lost", "env"] };
 
 /// The limit of an attempt where neither step nor `defaults` says one.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -245,7 +241,7 @@ impl Reader<'_> {
             (None, _) => Routes::default(),
         };
         let joins = [("all", Join::All), ("any", Join::Any)];
-        let join = keys.get("join").and_then(|node| self.word(node, "`join`", &joins, &[]));
+        let join = keys.get("join").and_then(|node| self.word(node, "`join`", &joins));
         let step = Step {
             id: StepId::new(&id?),
             stage: keys.get("stage").and_then(|node| self.text(node, "`stage`")),

@@ -31,7 +31,6 @@ pub(super) const SHAPE: Shape = Shape {
         "on_finish",
         "output",
     ],
-    later: &[],
 };
 
 /// A pipeline as it was read, before its names and order are checked.

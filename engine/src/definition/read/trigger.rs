@@ -15,23 +15,20 @@ use crate::event::RunEvent;
 pub(super) const TRIGGER: Shape = Shape {
     what: "a trigger",
     keys: &["hook", "schedule", "when", "start", "signal", "to", "payload", "park"],
-    later: &[],
 };
 
 pub(super) const SCHEDULE: Shape = Shape {
     what: "`schedule`",
     keys: &["cron", "every", "weekdays", "hours", "zone", "jitter", "catch_up", "overlap"],
-    later: &[],
 };
 
-const START: Shape = Shape { what: "`start`", keys: &["input", "title"], later: &[] };
+const START: Shape = Shape { what: "`start`", keys: &["input", "title"] };
 
-const TO: Shape = Shape { what: "`to`", keys: &["key", "labels", "run"], later: &[] };
+const TO: Shape = Shape { what: "`to`", keys: &["key", "labels", "run"] };
 
 pub(super) const NOTICE: Shape = Shape {
     what: "a notice",
     keys: &["id", "events", "when", "function", "with", "as", "channel", "collapse", "changes_only"],
-    later: &[],
 };
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -165,11 +162,11 @@ impl Reader<'_> {
             jitter: keys.get("jitter").and_then(|node| self.span(node, "`jitter`")),
             catch_up: keys
                 .get("catch_up")
-                .and_then(|node| self.word(node, "`catch_up`", &catch_up, &[]))
+                .and_then(|node| self.word(node, "`catch_up`", &catch_up))
                 .unwrap_or_default(),
             overlap: keys
                 .get("overlap")
-                .and_then(|node| self.word(node, "`overlap`", &overlap, &[]))
+                .and_then(|node| self.word(node, "`overlap`", &overlap))
                 .unwrap_or_default(),
         };
         (self.problems.len() == before).then_some(schedule)
@@ -207,7 +204,7 @@ impl Reader<'_> {
         let words = DAYS.map(|day| (day, day));
         let mut days: Vec<String> = Vec::new();
         for item in items {
-            if let Some(day) = self.word(item, "a day of `weekdays`", &words, &[])
+            if let Some(day) = self.word(item, "a day of `weekdays`", &words)
                 && !days.iter().any(|other| other == day)
             {
                 days.push(day.to_owned());

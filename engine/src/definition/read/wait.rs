@@ -6,11 +6,8 @@ use super::super::{Routes, Wait};
 use super::route::Cause;
 use super::{Place, Reader, Shape, Wants};
 
-pub(super) const WAIT: Shape = Shape {
-    what: "`wait`",
-    keys: &["for", "until", "zone", "signal", "match", "timeout", "on_timeout"],
-    later: &[],
-};
+pub(super) const WAIT: Shape =
+    Shape { what: "`wait`", keys: &["for", "until", "zone", "signal", "match", "timeout", "on_timeout"] };
 
 const WAYS: [&str; 3] = ["for", "until", "signal"];
 

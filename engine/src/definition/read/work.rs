@@ -15,7 +15,7 @@ pub(super) const WORKS: [&str; 8] =
     ["command", "agent", "function", "http", "run", "approval", "question", "wait"];
 
 pub(super) const RUN: Shape =
-    Shape { what: "`run`", keys: &["pipeline", "input", "labels", "wait", "on_parent_cancel"], later: &[] };
+    Shape { what: "`run`", keys: &["pipeline", "input", "labels", "wait", "on_parent_cancel"] };
 
 impl Reader<'_> {
     /// The work of a step; reports two works, and neither work nor gate.
@@ -169,7 +169,7 @@ impl Reader<'_> {
             }
             let words = [("cancel", "cancel"), ("leave", "leave")];
             if let Some(node) = keys.get("on_parent_cancel") {
-                spec["on_parent_cancel"] = json!(self.word(node, "`on_parent_cancel`", &words, &[]));
+                spec["on_parent_cancel"] = json!(self.word(node, "`on_parent_cancel`", &words));
             }
         }
         let wrong = self.problems[before..].iter().any(|problem| problem.severity == Severity::Error);

@@ -8,13 +8,14 @@ use super::{Keys, Place, Reader, Shape};
 pub(super) const GIT: Shape = Shape {
     what: "`workspace`",
     keys: &["git", "base", "branch", "save", "message", "author", "keep", "keep_branch", "dir"],
-    later: &[],
 };
 
 impl Reader<'_> {
     pub(super) fn workspace(&mut self, node: &Node) -> Option<WorkspaceSpec> {
         if node.text().is_some() && !node.is_null() {
-            return self.word(node, "`workspace`", &[("parent", ())], &[]).map(|()| WorkspaceSpec::Parent);
+            self.word(node, "`workspace`", &[("parent", ())])?;
+            self.not_yet(node.span.clone(), "`workspace: parent`");
+            return Some(WorkspaceSpec::Parent);
         }
         let keys = self.keys(node, &GIT)?;
         match (keys.get("git"), keys.get("dir")) {
@@ -58,11 +59,11 @@ impl Reader<'_> {
         }
         let save = keys.get("save").and_then(|node| {
             let words = [("none", Save::None), ("commit", Save::Commit), ("push", Save::Push)];
-            self.word(node, "`save`", &words, &[])
+            self.word(node, "`save`", &words)
         });
         let keep = keys.get("keep").and_then(|node| {
             let words = [("never", Keep::Never), ("failed", Keep::Failed), ("always", Keep::Always)];
-            self.word(node, "`keep`", &words, &[])
+            self.word(node, "`keep`", &words)
         });
         let keep_branch = keys.get("keep_branch").and_then(|node| self.bool(node, "`keep_branch`"));
         for key in ["message", "author"] {
