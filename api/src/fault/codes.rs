@@ -90,14 +90,13 @@ codes! {
         "The process that owns the data folder ends. Repeat the command: it takes over or reaches the next owner.";
     Internal = "EF0219", 500, 7, "a mistake of Everfold",
         "Something failed that cannot fail. What was acknowledged is safe. Please report it with the message.";
+    BadAnswer = "EF0220", 422, 2, "the answer, or the value, does not fit",
+        "A question says what an answer may be: one of its options, every item, a schema, an expression that must hold; an edited value keeps the type of \
+         the one it replaces. Nothing was recorded. `everfold show RUN` prints what is asked.";
     NoGate = "EF0230", 404, 3, "no such gate",
         "A policy is given for a gate of the step, by the gate's id. `everfold show RUN` lists a step's gates.";
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",
         "A policy is an expression over `evidence` that gives true, false, a verdict or {verdict, reason, findings}. Nothing was recorded. The message names the place.";
-
-    BadAnswer = "EF0220", 422, 2, "the answer, or the value, does not fit",
-        "A question says what an answer may be: one of its options, every item, a schema, an expression that must hold; an edited value keeps the type of \
-         the one it replaces. Nothing was recorded. `everfold show RUN` prints what is asked.";
 
     Refused = "EF0301", 409, 4, "not possible in this state",
         "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";
@@ -119,10 +118,10 @@ codes! {
         "`resume` over REST lifts a pause. `everfold resume RUN` follows a run in any state.";
     Conflict = "EF0310", 409, 4, "another writer was first",
         "The run exists already, or the expected version is an old one. Look at the run and repeat.";
-    NotJudged = "EF0330", 409, 4, "no gate is open there",
-        "A recheck judges the gates of a step again while one of them is being judged or blocks the step. What has ended is not judged again.";
     WrongTask = "EF0311", 409, 4, "the task is of another kind",
         "An approval takes `approve`, `reject`, and `changes` where the pipeline says what follows; a question takes `answer`. `everfold inbox` shows the kind of each task.";
+    NotJudged = "EF0330", 409, 4, "no gate is open there",
+        "A recheck judges the gates of a step again while one of them is being judged or blocks the step. What has ended is not judged again.";
 
     InUse = "EF0401", 503, 7, "the store is in use",
         "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \
