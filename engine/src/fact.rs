@@ -143,24 +143,6 @@ pub fn input_of(
         }
         RunEvent::StepCancelRequested(fact) => InputKind::CancelStep { path: fact.path, reason: fact.reason },
         RunEvent::BreakpointsSet(fact) => InputKind::Breakpoints { steps: fact.steps },
-        RunEvent::BudgetExceeded(fact) => InputKind::BudgetExceeded {
-            budget: fact.budget,
-            counter: fact.counter,
-            spent: fact.spent,
-            reserved: fact.reserved,
-            limit: fact.limit,
-            unit: fact.unit,
-        },
-        RunEvent::BudgetRestored(fact) => {
-            InputKind::BudgetRestored { budget: fact.budget, counter: fact.counter }
-        }
-        RunEvent::BudgetRaised(fact) => InputKind::RaiseBudget {
-            budget: Some(fact.budget),
-            cost_micros: fact.cost_micros,
-            tokens: fact.tokens,
-            wall_ms: fact.wall_ms,
-            reason: fact.reason,
-        },
         RunEvent::RunAdmitted(fact) => InputKind::Admitted { admission: fact.admission },
         RunEvent::NoticeSent(fact) => InputKind::NoticeFinished {
             version: fact.version,

@@ -169,41 +169,6 @@ pub enum InputKind {
         /// All of them.
         steps: Vec<StepId>,
     },
-    /// A budget has no room for paid work, or none left for what runs.
-    BudgetExceeded {
-        /// The budget.
-        budget: String,
-        /// The counter: scope and period.
-        counter: String,
-        /// What was used.
-        spent: u64,
-        /// What running work has reserved.
-        reserved: u64,
-        /// The limit.
-        limit: u64,
-        /// What is counted: `cost`, `tokens`, `wall`.
-        unit: String,
-    },
-    /// There is room in a budget again.
-    BudgetRestored {
-        /// The budget.
-        budget: String,
-        /// The counter: scope and period.
-        counter: String,
-    },
-    /// A person raises a budget of this run.
-    RaiseBudget {
-        /// The budget; `None`: the only one.
-        budget: Option<String>,
-        /// By how much, in micros of a dollar.
-        cost_micros: u64,
-        /// By how many tokens.
-        tokens: u64,
-        /// By how long, in milliseconds.
-        wall_ms: u64,
-        /// Why.
-        reason: Option<String>,
-    },
     /// The run holds all its slots.
     Admitted {
         /// What `admit` is judged on at this moment.

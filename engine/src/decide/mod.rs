@@ -9,7 +9,6 @@
 
 mod admission;
 mod breakpoint;
-mod budget;
 mod cut;
 mod draft;
 mod end;
@@ -159,16 +158,6 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::CancelStep { path, reason } => cut::cancel(draft, path, reason.as_ref())?,
         InputKind::Breakpoints { steps } => breakpoint::set(draft, steps)?,
-        InputKind::BudgetExceeded { budget, counter, spent, reserved, limit, unit } => {
-            let over =
-                budget::Over { budget, counter, spent: *spent, reserved: *reserved, limit: *limit, unit };
-            budget::exceeded(draft, over);
-        }
-        InputKind::BudgetRestored { budget, counter } => budget::restored(draft, budget, counter),
-        InputKind::RaiseBudget { budget, cost_micros, tokens, wall_ms, reason } => {
-            let more = budget::More { cost_micros: *cost_micros, tokens: *tokens, wall_ms: *wall_ms };
-            budget::raise(draft, budget.as_ref(), more, reason.as_ref())?;
-        }
         InputKind::Admitted { admission } => return admission::admitted(draft, admission),
         InputKind::NoticeFinished { version, notice, tries, failure } => {
             notice::finished(draft, *version, notice, *tries, failure.as_ref());

@@ -562,41 +562,6 @@ run_events! {
         /// The step.
         path: StepPath,
     }
-    /// Paid work did not start, or was stopped. Fact of `budget exceeded`.
-    BudgetExceeded = 49 {
-        /// The budget.
-        budget: String,
-        /// The counter: scope and period.
-        counter: String,
-        /// What was used, in the unit of the limit: micros of a dollar, tokens, milliseconds.
-        spent: u64,
-        /// What running work has reserved.
-        reserved: u64,
-        /// The limit.
-        limit: u64,
-        /// What is counted: `cost`, `tokens`, `wall`.
-        unit: String,
-    }
-    /// There is room in a budget again. Fact of `budget restored`.
-    BudgetRestored = 50 {
-        /// The budget.
-        budget: String,
-        /// The counter: scope and period.
-        counter: String,
-    }
-    /// A person raised a budget of this run. Fact of `raise budget`.
-    BudgetRaised = 51 {
-        /// The budget.
-        budget: String,
-        /// By how much, in micros of a dollar.
-        cost_micros: u64,
-        /// By how many tokens.
-        tokens: u64,
-        /// By how long, in milliseconds.
-        wall_ms: u64,
-        /// Why.
-        reason: Option<String>,
-    }
     /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
     RunForked = 52 {
         /// This run.
@@ -730,9 +695,6 @@ impl RunEvent {
             | Self::StepCancelRequested(_)
             | Self::BreakpointsSet(_)
             | Self::BreakpointHit(_)
-            | Self::BudgetExceeded(_)
-            | Self::BudgetRestored(_)
-            | Self::BudgetRaised(_)
             | Self::NoticeSent(_)
             | Self::NoticeFailed(_)
             | Self::RunHalted(_)

@@ -6,7 +6,6 @@
 mod admission;
 mod attempt;
 mod breakpoint;
-mod budget;
 mod cut;
 mod fork;
 mod gate;
@@ -116,9 +115,6 @@ impl RunState {
             RunEvent::StepCancelRequested(event) => self.step_cancel_requested(event, meta),
             RunEvent::BreakpointsSet(event) => self.breakpoints_set(event),
             RunEvent::BreakpointHit(event) => self.breakpoint_hit(event, meta),
-            RunEvent::BudgetExceeded(event) => self.budget_exceeded(event),
-            RunEvent::BudgetRestored(event) => self.budget_restored(event),
-            RunEvent::BudgetRaised(event) => self.budget_raised(event),
             RunEvent::RunForked(event) => self.run_forked(event, meta),
             RunEvent::NoticeQueued(event) => self.notice_queued(event, meta.at),
             RunEvent::NoticeSent(event) => self.notice_finished(event.version, &event.notice, true),

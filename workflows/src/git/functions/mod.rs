@@ -53,7 +53,7 @@ pub(crate) fn declare(functions: &mut Functions, context: &Context) {
             &["name"],
             object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "created": {"type": "boolean", "description": "this step made it"}})),
         ),
-        |call| branch::branch(call),
+        branch::branch,
     );
     let own = context.clone();
     functions.declare(
