@@ -60,8 +60,10 @@ pub(super) struct Cell {
     pub(super) position: Position,
     pub(super) queue: VecDeque<Item>,
     pub(super) outbox: VecDeque<Chunk>,
-    /// Values that decisions and plans have asked for.
+    /// Values that plans have asked for.
     pub(super) loaded: Loaded,
+    /// What the first waiting input asked for.
+    pub(super) known: Loaded,
     /// Reads of such values in progress.
     pub(super) fetching: usize,
     /// Whether its effects are started; a mere look at a run starts nothing.
@@ -163,6 +165,7 @@ impl Cell {
             queue: VecDeque::new(),
             outbox: VecDeque::new(),
             loaded: Loaded::default(),
+            known: Loaded::default(),
             fetching: 0,
             driven: false,
             unlisted: true,

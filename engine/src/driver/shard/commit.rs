@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::cell::{Cell, Item};
-use crate::decide::{Decision, Refusal, decide};
+use crate::decide::{Decision, Loaded, Refusal, decide};
 use crate::driver::load::panic_text;
 use crate::driver::message::{Answered, Look, Queued};
 use crate::driver::shared::Shared;
@@ -87,8 +87,8 @@ impl Cell {
                 actor: queued.actor.clone(),
                 kind: std::mem::replace(&mut queued.kind, InputKind::Advance),
             };
-            let loaded = &self.loaded;
-            let decision = catch_unwind(AssertUnwindSafe(|| decide(state, &input, loaded)));
+            let known = &self.known;
+            let decision = catch_unwind(AssertUnwindSafe(|| decide(state, &input, known)));
             let at = input.at;
             queued.kind = input.kind;
             if matches!(queued.kind, InputKind::Advance) {
@@ -117,12 +117,16 @@ impl Cell {
                     if asked > NEEDS_MAX {
                         return Next::Aside("a decision asks for ever more values".into());
                     }
-                    let missing = shared.values.at_hand(wanted, &mut self.loaded);
+                    let missing = shared.values.at_hand(wanted, &mut self.known);
                     if !missing.is_empty() {
                         return Next::Fetch(missing);
                     }
+                    continue;
                 }
             }
+            // What one input asked for may not carry the next one further than it would come alone:
+            // replay decides each by itself.
+            self.known = Loaded::default();
         }
         if self.outbox.is_empty() { Next::Rest } else { Next::Append }
     }

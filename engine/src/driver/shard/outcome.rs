@@ -211,7 +211,13 @@ impl World {
     ) {
         cell.fetching = cell.fetching.saturating_sub(1);
         match result {
-            Ok(values) => values.into_iter().for_each(|(value, text)| cell.loaded.insert(&value, text)),
+            Ok(values) => {
+                let into = match &wanted_by {
+                    WantedBy::Decision => &mut cell.known,
+                    WantedBy::Attempt(_) | WantedBy::Part(_) => &mut cell.loaded,
+                };
+                values.into_iter().for_each(|(value, text)| into.insert(&value, text));
+            }
             Err(error) => {
                 if let WantedBy::Attempt(id) = &wanted_by
                     && matches!(cell.work.get(id), Some(Work::Planning))
