@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::definition::{StepWorkspace, Work};
+use everfold_engine::definition::{StepWorkspace, Task as RunTask, Work};
 use everfold_engine::driver::LiveRun;
-use everfold_engine::event::{BlockReason, HaltScope};
+use everfold_engine::event::{BlockReason, HaltScope, Origin, WantedSlot};
 use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::{AttemptId, RunId, StepPath, Version};
+use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::{
@@ -77,6 +77,21 @@ pub struct RunView {
     /// How many notices nobody was told yet.
     #[serde(default)]
     pub notices_outstanding: usize,
+    /// The step of another run that started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentView>,
+    /// The run whose history this one began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The answer to a start: it had the key already, and nothing was started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// What it waits for before it begins, or holds until it ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<WantedSlot>,
+    /// The settings documents, a map by name.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub config: Value,
 }
 
 /// Why a run stands still.
@@ -92,6 +107,17 @@ pub struct PauseView {
     pub shared: bool,
     /// The pipeline that is paused, if it is that.
     pub pipeline: Option<String>,
+}
+
+/// The step that started a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParentView {
+    /// Its run.
+    pub run: RunId,
+    /// The last 8 digits of that id.
+    pub short_id: String,
+    /// The step, or an item of it.
+    pub step: String,
 }
 
 /// What a run used up.
@@ -167,6 +193,9 @@ pub struct StepView {
     pub note: Option<String>,
     /// The code that its work gave its end.
     pub code: Option<String>,
+    /// The run that its current attempt started; those of items are listed by `runs --parent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<RunId>,
 }
 
 /// The items of a `foreach`.
@@ -282,6 +311,13 @@ pub enum AwaitView {
     },
     /// The end of a pause.
     Resume,
+    /// A slot or key that others hold.
+    Slot {
+        /// Which.
+        key: String,
+        /// The runs that hold it.
+        holders: Vec<RunId>,
+    },
 }
 
 /// What stands in place of a value that is too large for the state: where it is.
@@ -342,6 +378,15 @@ impl RunView {
             },
             driven,
             notices_outstanding: state.notices_outstanding(),
+            held: false,
+            origin: state.origin().cloned(),
+            slots: state.slots().to_vec(),
+            config: small(state.config()),
+            parent: state.parent().map(|parent| ParentView {
+                run: parent.run,
+                short_id: parent.run.short(),
+                step: parent.id.path.to_string(),
+            }),
         })
     }
 
@@ -448,8 +493,20 @@ fn step_view(
         tolerated,
         note: facts.unit.note.clone(),
         code: facts.unit.code.clone(),
+        child: child_of(state, step, facts),
         line: newest.filter(|_| status == StepStatus::Running || status == StepStatus::Scheduled),
     }
+}
+
+/// The run that a step's current attempt started.
+fn child_of(state: &RunState, step: &everfold_engine::definition::Step, facts: &StepState) -> Option<RunId> {
+    let is_run = matches!(&step.work, Some(Work::Task(task)) if task.kind == RunTask::RUN);
+    let began = matches!(facts.unit.stage, Stage::Running | Stage::Ended(_)) || facts.phase.is_ended();
+    if !is_run || facts.items.is_some() || facts.unit.attempt == Attempt::ZERO || !began {
+        return None;
+    }
+    let id = AttemptId { path: StepPath::step(&step.id), round: facts.round, attempt: facts.unit.attempt };
+    state.run().map(|run| run.child(&id))
 }
 
 /// What a step does, in one word.

@@ -51,6 +51,8 @@ pub enum Effect {
         /// The notice.
         notice: String,
     },
+    /// The slots that the run waits for.
+    Slots,
     /// `decide` stopped at a bound, or needs values loaded: it wants an `advance` input.
     Advance,
 }

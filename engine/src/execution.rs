@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::definition::{Keep, OnLost, Save};
+use crate::definition::{Definition, Keep, OnLost, Save};
 pub use crate::event::Told;
 use crate::failure::Failure;
 use crate::id::{EffectId, Position, RunId, Version};
@@ -338,6 +338,8 @@ pub enum WorkspaceRequest {
         repository: PathBuf,
         /// The branch to start from; `None`: the repository's default.
         base: Option<String>,
+        /// The commit to start from; `None`: the head of the base.
+        from: Option<String>,
         /// The run's branch.
         branch: String,
     },
@@ -435,6 +437,12 @@ pub trait Directory: Send + Sync + 'static {
     fn runs(&self, query: RunQuery) -> BoxFuture<'static, Result<FoundRuns, DirectoryError>>;
 }
 
+/// The pipelines that come with the program.
+pub trait BuiltIns: Send + Sync + 'static {
+    /// The one of this name.
+    fn find(&self, name: &str) -> Option<Arc<Definition>>;
+}
+
 /// Everything the driver can act with.
 #[derive(Clone, Default)]
 pub struct Edge {
@@ -450,4 +458,6 @@ pub struct Edge {
     pub directory: Option<Arc<dyn Directory>>,
     /// `None`: no notice can be sent.
     pub notifier: Option<Arc<dyn Notifier>>,
+    /// Pipelines that `run` steps may name without their being saved.
+    pub built_ins: Option<Arc<dyn BuiltIns>>,
 }

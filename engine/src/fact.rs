@@ -162,7 +162,7 @@ pub fn input_of(
             run: fact.run,
             origin: fact.origin,
             definition: fact.definition,
-            from_step: fact.reset.first().cloned(),
+            from_step: fact.from_step,
             title: fact.title,
             entropy: fact.entropy,
         })),

@@ -1,6 +1,6 @@
 //! What a run is doing, as far as its events tell without its definition.
 //!
-//! Law: the status is the first that is true of ended, paused, running, blocked, waiting, as in the
+//! Law: the status is the first that is true of ended, paused, queued, running, blocked, waiting, as in the
 //! run's own state.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,9 +18,11 @@ pub(crate) struct Activity {
     probing: BTreeMap<StepPath, AttemptId>,
     /// Probes that are followed by another one unless they pass: a signal came meanwhile.
     again: BTreeSet<StepPath>,
-    stopping: BTreeSet<AttemptId>,
+    /// Attempts that are asked to end, and whether their steps wait for that.
+    stopping: BTreeMap<AttemptId, bool>,
     asking: BTreeSet<StepPath>,
     blocked: BTreeSet<StepPath>,
+    queued: bool,
     /// It stands still by itself.
     paused: bool,
     /// What it stands still with.
@@ -63,7 +65,7 @@ impl Activity {
             RunEvent::AttemptAsked(event) => self.end(&event.id),
             RunEvent::StopRequested(event) => {
                 for id in &event.ids {
-                    self.stopping.insert(id.clone());
+                    self.stopping.insert(id.clone(), true);
                     if self.attempts.get(&id.path) == Some(id) {
                         self.attempts.remove(&id.path);
                     }
@@ -91,6 +93,7 @@ impl Activity {
             RunEvent::StepFailed(event) => self.close(&event.path),
             RunEvent::StepCancelled(event) => self.close(&event.path),
             RunEvent::StepBlocked(event) => {
+                self.leave(&event.path);
                 self.asking.remove(&event.path);
                 self.probing.remove(&event.path);
                 self.blocked.insert(event.path.clone());
@@ -127,6 +130,9 @@ impl Activity {
                 self.paused = false;
                 self.halts.clear();
             }
+            RunEvent::RunQueued(_) => self.queued = true,
+            RunEvent::RunAdmitted(_) => self.queued = false,
+            RunEvent::RunForked(event) => self.fork(&event.reset),
             RunEvent::RunResumed(_) => self.paused = false,
             RunEvent::RunSucceeded(_) => self.finish(RunStatus::Succeeded),
             RunEvent::RunFailed(_) => self.finish(RunStatus::Failed),
@@ -140,14 +146,11 @@ impl Activity {
             | RunEvent::UsageRecorded(_)
             | RunEvent::Advanced(_)
             | RunEvent::NoteAdded(_)
-            | RunEvent::RunQueued(_)
-            | RunEvent::RunAdmitted(_)
             | RunEvent::ChildStarted(_)
             | RunEvent::AnswerSaved(_)
             | RunEvent::SignalReceived(_)
             | RunEvent::StepCancelRequested(_)
             | RunEvent::BreakpointsSet(_)
-            | RunEvent::RunForked(_)
             | RunEvent::NoticeQueued(_)
             | RunEvent::NoticeSent(_)
             | RunEvent::NoticeFailed(_) => {}
@@ -174,6 +177,7 @@ impl Activity {
 
     fn close(&mut self, path: &StepPath) {
         let is_part = |other: &StepPath| other == path || (path.item.is_none() && other.step == path.step);
+        self.leave(path);
         self.attempts.retain(|other, _| !is_part(other));
         self.probing.retain(|other, _| !is_part(other));
         self.again.retain(|other| !is_part(other));
@@ -181,10 +185,32 @@ impl Activity {
         self.blocked.retain(|other| !is_part(other));
     }
 
+    /// The step, or the item, goes its own way.
+    fn leave(&mut self, path: &StepPath) {
+        let is_part = |other: &StepPath| other == path || (path.item.is_none() && other.step == path.step);
+        for (_, is_awaited) in self.stopping.iter_mut().filter(|(id, _)| is_part(&id.path)) {
+            *is_awaited = false;
+        }
+    }
+
     fn reset(&mut self, steps: &[StepId]) {
         for step in steps {
             self.close(&StepPath::step(step));
         }
+    }
+
+    /// What was in progress goes on as the next attempt.
+    fn fork(&mut self, reset: &[StepId]) {
+        let stopping = std::mem::take(&mut self.stopping);
+        for (id, _) in stopping.into_iter().filter(|(_, is_awaited)| *is_awaited) {
+            self.attempts.entry(id.path.clone()).or_insert(id);
+        }
+        for id in self.attempts.values_mut() {
+            id.attempt = id.attempt.next();
+        }
+        self.reset(reset);
+        (self.paused, self.queued) = (false, false);
+        self.halts.clear();
     }
 
     fn finish(&mut self, status: RunStatus) {
@@ -196,6 +222,7 @@ impl Activity {
         match self.ended {
             Some(status) => status,
             None if self.paused || !self.halts.is_empty() => RunStatus::Paused,
+            None if self.queued => RunStatus::Queued,
             None if !self.attempts.is_empty() || !self.probing.is_empty() || !self.stopping.is_empty() => {
                 RunStatus::Running
             }

@@ -203,6 +203,9 @@ impl Projection for Inbox {
             RunEvent::ReworkRequested(event) => {
                 self.withdraw(run, |path, _| event.reset.contains(&path.step));
             }
+            RunEvent::RunForked(event) => {
+                self.withdraw(run, |path, _| event.reset.contains(&path.step));
+            }
             RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
                 self.runs.remove(&run);
             }

@@ -3,8 +3,10 @@
 //! Law: an event is folded once: one at or before the position is passed over. An event that cannot
 //! be read sets its run aside here too; the other runs go on.
 
+use std::collections::HashMap;
+
 use everfold_engine::envelope::Envelope;
-use everfold_engine::event;
+use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::{Position, RunId, Version};
 
 use crate::{Attempts, Audit, Fact, Inbox, Projection, RunRows};
@@ -36,6 +38,8 @@ pub struct Models {
     pub attempts: Attempts,
     position: Position,
     unreadable: Vec<Unreadable>,
+    /// Copied histories that are no runs yet.
+    copied: HashMap<RunId, Vec<Envelope>>,
 }
 
 impl Models {
@@ -58,6 +62,12 @@ impl Models {
         match event::decode(header.kind, header.schema, &envelope.payload) {
             Ok(event) => {
                 let fact = Fact { run, envelope, event: &event };
+                if fact.is_copied() {
+                    return self.copied.entry(run).or_default().push(envelope.clone());
+                }
+                if matches!(event, RunEvent::RunForked(_)) {
+                    self.take_over(run);
+                }
                 self.runs.apply(&fact);
                 self.inbox.apply(&fact);
                 self.audit.apply(&fact);
@@ -67,6 +77,23 @@ impl Models {
                 self.unreadable.push(Unreadable { run, version: header.version, what: error.to_string() });
             }
             Err(_) => {}
+        }
+    }
+
+    /// A copied history becomes a run's own: what it did and was asked so far, but not what was decided
+    /// and spent, which stays its origin's.
+    fn take_over(&mut self, run: RunId) {
+        for envelope in self.copied.remove(&run).unwrap_or_default() {
+            let header = &envelope.header;
+            // The end of the origin is none of this run.
+            if RunEvent::ends_run(header.kind) {
+                continue;
+            }
+            if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
+                let fact = Fact { run, envelope: &envelope, event: &event };
+                self.runs.apply(&fact);
+                self.inbox.apply(&fact);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use everfold_engine::event::RunEvent;
+use everfold_engine::event::{Origin, RunEvent};
 use everfold_engine::execution::RunQuery;
 use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::state::RunStatus;
@@ -45,6 +45,10 @@ pub struct RunRow {
     pub version: Version,
     /// The place of its first event in the store: the order of the list.
     pub position: Position,
+    /// The run that started it.
+    pub parent: Option<RunId>,
+    /// The run whose history this one began with.
+    pub origin: Option<Origin>,
 }
 
 /// Which runs are wanted; all conditions must hold.
@@ -60,6 +64,8 @@ pub struct RunFilter {
     pub words: Vec<String>,
     /// Started later than this.
     pub started_after: Option<Timestamp>,
+    /// Started by this run.
+    pub parent: Option<RunId>,
 }
 
 /// Part of the list.
@@ -83,6 +89,8 @@ pub struct RunRows {
     by_id: HashMap<RunId, Entry>,
     /// By the position of the first event.
     order: BTreeMap<Position, RunId>,
+    /// The runs that a run started, oldest first.
+    children: HashMap<RunId, Vec<RunId>>,
 }
 
 impl RunRows {
@@ -129,6 +137,12 @@ impl RunRows {
         (total, rows)
     }
 
+    /// The runs that a run started, oldest first.
+    #[must_use]
+    pub fn children(&self, run: RunId) -> &[RunId] {
+        self.children.get(&run).map_or(&[], Vec::as_slice)
+    }
+
     /// The runs that fit, newest first, at most `limit`, those before `cursor` only.
     #[must_use]
     pub fn list(&self, filter: &RunFilter, cursor: Option<Position>, limit: usize) -> RunPage {
@@ -165,6 +179,7 @@ impl RunFilter {
         (self.status.is_empty() || self.status.contains(&entry.activity.status()))
             && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == row.pipeline)
             && self.labels.iter().all(has_label)
+            && self.parent.is_none_or(|parent| row.parent == Some(parent))
             && self.started_after.is_none_or(|after| row.started_at > after)
             && self.words.iter().all(|word| row.mentions(&word.to_lowercase()))
     }
@@ -181,7 +196,7 @@ impl RunRow {
 
 impl Projection for RunRows {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
 
     fn apply(&mut self, fact: &Fact<'_>) {
         let header = &fact.envelope.header;
@@ -202,9 +217,27 @@ impl Projection for RunRows {
                 ended_at: None,
                 version: header.version,
                 position: fact.envelope.position,
+                // A run that goes on from another one's history is nobody's child.
+                parent: event.parent.as_ref().map(|parent| parent.run).filter(|_| !fact.is_copied()),
+                origin: None,
             };
+            if let Some(parent) = row.parent {
+                self.children.entry(parent).or_default().push(fact.run);
+            }
             self.order.insert(fact.envelope.position, fact.run);
             self.by_id.insert(fact.run, Entry { row, activity: Activity::default() });
+        }
+        if let RunEvent::RunForked(event) = fact.event
+            && let Some(entry) = self.by_id.get_mut(&fact.run)
+        {
+            let row = &mut entry.row;
+            self.order.remove(&row.position);
+            row.position = fact.envelope.position;
+            row.origin = Some(event.origin.clone());
+            row.title = event.title.clone().or(row.title.take());
+            row.started_by = header.actor.to_string();
+            row.started_at = header.recorded_at;
+            self.order.insert(row.position, fact.run);
         }
         let Some(entry) = self.by_id.get_mut(&fact.run) else { return };
         entry.activity.apply(fact.event, header.recorded_at);

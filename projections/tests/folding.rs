@@ -256,6 +256,7 @@ impl Lived {
             }
             Effect::Workspace => InputKind::WorkspacePrepared(Err(Failure::new(FailureKind::Spawn, "none"))),
             Effect::Advance => InputKind::Advance,
+            Effect::Slots => InputKind::Admitted { admission: Vec::new() },
         };
         self.tell(kind, Actor::Engine);
     }

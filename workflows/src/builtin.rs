@@ -2,8 +2,10 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
-use everfold_engine::definition::FileSource;
+use everfold_engine::definition::{self, Definition, FileSource};
+use everfold_engine::execution::BuiltIns;
 
 /// A built-in pipeline: its file, and the files that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,22 @@ pub fn pipelines() -> &'static [BuiltIn] {
 #[must_use]
 pub fn find(name: &str) -> Option<&'static BuiltIn> {
     pipelines().iter().find(|pipeline| pipeline.name == name)
+}
+
+/// The built-in pipelines for `run` steps, read and checked once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checked;
+
+impl BuiltIns for Checked {
+    fn find(&self, name: &str) -> Option<Arc<Definition>> {
+        static CHECKED: OnceLock<Vec<Arc<Definition>>> = OnceLock::new();
+        let checked = CHECKED.get_or_init(|| {
+            let parsed = pipelines().iter().map(|it| definition::parse(it.text, it.name, it));
+            // That each of them is sound is a test of this file.
+            parsed.filter_map(Result::ok).map(|checked| Arc::new(checked.definition)).collect()
+        });
+        checked.iter().find(|definition| definition.name == name).cloned()
+    }
 }
 
 impl BuiltIn {

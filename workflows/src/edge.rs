@@ -6,6 +6,7 @@ use everfold_engine::execution::{Directory, Edge, Executor, Prober};
 use everfold_engine::layout::Layout;
 
 use crate::agent::AgentExecutor;
+use crate::builtin::Checked;
 use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
 use crate::git::{self, GitWorkspaces};
@@ -59,5 +60,6 @@ pub fn edge(
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
         notifier: Some(Arc::new(notifier)),
+        built_ins: Some(Arc::new(Checked)),
     }
 }

@@ -261,10 +261,10 @@ impl Run {
             Some(Effect::Advance) => self.tell(InputKind::Advance),
             Some(Effect::Workspace) => {
                 let wanted = self.planned(plan::workspace).unwrap();
-                let plan::WorkspacePlan::Git { repository, base, branch } = wanted else {
+                let plan::WorkspacePlan::Git { repository, base, from, branch } = wanted else {
                     panic!("{wanted:?}")
                 };
-                let request = WorkspaceRequest::Git { repository: repository.into(), base, branch };
+                let request = WorkspaceRequest::Git { repository: repository.into(), base, from, branch };
                 let workspaces = GitWorkspaces::new(&self.layout.worktrees());
                 let made = workspaces.prepare(self.home.run, request).await;
                 self.tell(InputKind::WorkspacePrepared(made));

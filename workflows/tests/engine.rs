@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,15 +40,10 @@ impl Place {
     }
 
     async fn start(&self, engine: &Engine, definition: Definition, input: &Value) -> RunId {
+        let actor = Actor::User("ada".to_owned());
         let request = StartRequest {
-            run: None,
-            definition: Arc::new(definition),
-            input: JsonText::new(input),
-            title: None,
-            labels: BTreeMap::new(),
             cwd: Some(self.home.path("work").display().to_string()),
-            actor: Actor::User("ada".to_owned()),
-            dedup: None,
+            ..StartRequest::new(Arc::new(definition), JsonText::new(input), actor)
         };
         engine.start(request).await.unwrap().run
     }

@@ -17,6 +17,7 @@ fn wanted(repository: &Path, base: Option<&str>, branch: &str) -> WorkspaceReque
     WorkspaceRequest::Git {
         repository: repository.to_owned(),
         base: base.map(str::to_owned),
+        from: None,
         branch: branch.to_owned(),
     }
 }

@@ -70,16 +70,7 @@ fn chain(steps: usize) -> Result<Arc<Definition>, Problem> {
 }
 
 fn request(definition: &Arc<Definition>, input: JsonText) -> StartRequest {
-    StartRequest {
-        run: None,
-        definition: definition.clone(),
-        input,
-        title: None,
-        labels: BTreeMap::new(),
-        cwd: None,
-        actor: Actor::User("bench".into()),
-        dedup: None,
-    }
+    StartRequest::new(definition.clone(), input, Actor::User("bench".into()))
 }
 
 /// Counts runs that end.

@@ -75,6 +75,12 @@ pub(crate) enum Verb {
     Unblock(UnblockArgs),
     /// Judge all gates of a step again on the same artefacts
     Recheck(RecheckArgs),
+    /// Try again what blocks a run, or what made an ended one fail
+    Retry(RetryArgs),
+    /// Begin a run anew at a step, as a new run
+    Restart(RestartArgs),
+    /// Go on from a moment of a run, beside it
+    Fork(ForkArgs),
     /// End a run, or one step of it, before its time
     Cancel(CancelArgs),
     /// Start nothing more of a run until it is resumed
@@ -87,7 +93,7 @@ pub(crate) enum Verb {
     Debug(RunRef),
     /// Decide every recorded input of a run again and compare
     Replay(RunRef),
-    /// Pipeline files: check, list, show, schema, graph
+    /// Pipelines: check, save, list, show, diff, schema, graph
     Pipeline(PipelineArgs),
     /// The store: verify, info, repair, adopt
     Store(StoreArgs),
@@ -123,7 +129,7 @@ pub(crate) struct RunRef {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// A file (with a / or ending in .yaml) or the name of a built-in pipeline
+    /// A file (with a / or ending in .yaml), or a name: NAME, NAME@N, NAME@HASH
     #[arg(value_name = "PIPELINE", value_parser = name())]
     pub(crate) pipeline: String,
     /// A value of the input; text where the schema says so, else JSON if it parses as JSON
@@ -141,6 +147,9 @@ pub(crate) struct RunArgs {
     /// Recognises a repeated start: the same key starts one run only
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
+    /// Higher goes first where runs wait for a slot
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) priority: i32,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
@@ -187,6 +196,9 @@ pub(crate) struct RunsArgs {
     /// Only runs that mention these words
     #[arg(short, value_name = "WORDS")]
     pub(crate) query: Option<String>,
+    /// Only runs that this run started
+    #[arg(long, value_name = "RUN")]
+    pub(crate) parent: Option<String>,
     /// So many at most [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -322,6 +334,54 @@ pub(crate) struct RecheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@")]
+    pub(crate) run: String,
+    /// The step [default: the one that is blocked, or that failed]
+    #[arg(value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestartArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The step that begins anew, with all that depends on it
+    #[arg(long, value_name = "STEP")]
+    pub(crate) from: String,
+    /// Another value of the input
+    #[arg(short, long = "input", value_name = "KEY=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// A title for lists
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForkArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The moment: a version, or a time in RFC 3339
+    #[arg(long, value_name = "VERSION|TIME")]
+    pub(crate) at: String,
+    /// Another value of the input
+    #[arg(short, long = "input", value_name = "KEY=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// A title for lists
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     /// The run
     #[arg(value_name = "RUN", value_parser = name())]
@@ -389,21 +449,36 @@ pub(crate) struct PipelineArgs {
 pub(crate) enum PipelineVerb {
     /// Find every error of a file
     Check {
-        /// A file, or the name of a built-in pipeline
+        /// A file, or a name
         pipeline: String,
     },
-    /// List the built-in pipelines
+    /// Save a file as the newest version of its name
+    Save {
+        /// The file
+        file: String,
+    },
+    /// List the saved and the built-in pipelines
     List,
     /// Steps and input of a pipeline
     Show {
-        /// A file, or the name of a built-in pipeline
+        /// A file, or a name: NAME, NAME@N, NAME@HASH
         pipeline: String,
+        /// Print its text as it was saved
+        #[arg(long)]
+        text: bool,
+    },
+    /// What is different in another pipeline or version
+    Diff {
+        /// A file, or a name: NAME, NAME@N, NAME@HASH
+        from: String,
+        /// The other one [default: of a file the saved version, of a name the version before]
+        to: Option<String>,
     },
     /// Print the JSON Schema of pipeline files, for editors
     Schema,
     /// Draw the graph
     Graph {
-        /// A file, or the name of a built-in pipeline
+        /// A file, or a name
         pipeline: String,
         /// As a picture in SVG
         #[arg(long)]

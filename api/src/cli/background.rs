@@ -45,7 +45,7 @@ pub(crate) async fn run(context: &Context, args: BackgroundArgs) -> Result<u8, F
     let since = Stopwatch::start();
     let mut ended = HashSet::new();
     loop {
-        let runs = context.client.with_owner(|owner| owner.driven_runs()).await.unwrap_or_default();
+        let runs = context.client.driven_runs().await;
         let is_new = runs.is_empty() && since.elapsed() < FIRST;
         if !is_new && !has_open(&context.client, &runs, &mut ended).await {
             return Ok(0);
@@ -128,7 +128,7 @@ pub(crate) async fn reach(context: &Context) -> Result<(), Fault> {
 pub(crate) async fn leave(context: &Context, leave: Leave) {
     if leave == Leave::Everything && context.client.is_owner().await {
         let since = Stopwatch::start();
-        let runs = context.client.with_owner(|owner| owner.driven_runs()).await.unwrap_or_default();
+        let runs = context.client.driven_runs().await;
         let mut ended = HashSet::new();
         while since.elapsed() < STAY && has_open(&context.client, &runs, &mut ended).await {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -139,13 +139,27 @@ pub(crate) async fn leave(context: &Context, leave: Leave) {
         return;
     }
     match spawn(context, &unfinished, context.client.place().crash_after.as_deref()) {
-        Ok(_child) => {
+        Ok(child) => {
+            // Else a next command might take the folder for its own short life before it does.
+            listens(context, child).await;
             for run in &unfinished {
                 let short = run.short();
                 note(format!("run {short} goes on in the background: {} watch {short}", context.program));
             }
         }
         Err(fault) => note(format!("{fault}: go on with `{} resume`", context.program)),
+    }
+}
+
+/// Waits until a background owner listens, or has ended.
+async fn listens(context: &Context, mut child: std::process::Child) {
+    let socket = context.client.place().layout.socket();
+    let since = Stopwatch::start();
+    while since.elapsed() < FIRST && matches!(child.try_wait(), Ok(None)) {
+        if owner::connect(&socket).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

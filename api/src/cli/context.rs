@@ -25,7 +25,7 @@ impl Context {
         let create = matches!(
             cli.verb,
             Verb::Run(_) | Verb::Background(_) | Verb::Demo(_) | Verb::Bench(_) | Verb::Init(_)
-        );
+        ) || matches!(&cli.verb, Verb::Pipeline(args) if super::pipeline::saves(args));
         let place = Place {
             layout: Layout::new(data_folder(cli.dir.as_deref())?),
             config: cli.config.clone(),

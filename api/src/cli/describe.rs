@@ -72,6 +72,19 @@ impl Shown<'_> {
                 None => self.text("pipeline").to_owned(),
             },
             "StepScheduled" => work(&event["work"]),
+            "RunQueued" => {
+                let slots = event["slots"].as_array().into_iter().flatten();
+                let keys: Vec<&str> = slots.filter_map(|slot| slot["key"].as_str()).collect();
+                keys.join(", ")
+            }
+            "RunForked" => {
+                let origin = &event["origin"];
+                let run = short(origin["run"].as_str());
+                format!("{} of {run} at {}", origin["how"].as_str().unwrap_or_default(), origin["version"])
+            }
+            "ChildStarted" => short(event["child"].as_str()),
+            "ChildFinished" if event["failure"].is_object() => self.failure(),
+            "ChildFinished" => short(event["child"].as_str()),
             "WorkspacePrepared" if event["workspace"].is_object() => {
                 event["workspace"]["path"].as_str().unwrap_or_default().to_owned()
             }
@@ -177,6 +190,12 @@ impl Shown<'_> {
 fn path(path: &Value) -> String {
     let step = path["step"].as_str().unwrap_or_default();
     path["item"].as_u64().map_or_else(|| step.to_owned(), |item| format!("{step}.{item}"))
+}
+
+/// The short id of a run.
+fn short(run: Option<&str>) -> String {
+    let run = run.unwrap_or_default();
+    run.get(run.len().saturating_sub(8)..).unwrap_or_default().to_owned()
 }
 
 fn said(word: &str, comment: Option<&str>) -> String {

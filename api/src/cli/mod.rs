@@ -4,9 +4,11 @@
 //! does the same whether another process owns the folder or this one. `--json` prints the routes' own
 //! answer on stdout; what is for people's eyes beside it goes to stderr.
 
+mod again;
 mod args;
 mod background;
 mod bench;
+mod compare;
 mod completions;
 mod context;
 mod control;
@@ -106,7 +108,7 @@ fn dispatch(cli: Cli) -> Result<u8, Fault> {
         Verb::Explain(args) => return explain::run(args, cli.json),
         Verb::Completions(args) => return completions::run(args),
         Verb::Init(args) => return init::run(args, &cli),
-        Verb::Pipeline(args) => return pipeline::run(args, cli.json),
+        Verb::Pipeline(args) if !pipeline::asks(args) => return pipeline::run(args, cli.json),
         Verb::Shim { .. } => return Err(Fault::new(Code::Usage, "shim takes a folder")),
         _asks => {}
     }
@@ -151,23 +153,24 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Answer(args) => acted(inbox::answer(context, args).await?),
         Verb::Unblock(args) => acted(control::unblock(context, args).await?),
         Verb::Recheck(args) => acted(control::recheck(context, args).await?),
+        Verb::Retry(args) => looked(again::retry(context, args).await?),
+        Verb::Restart(args) => looked(again::restart(context, args).await?),
+        Verb::Fork(args) => looked(again::fork(context, args).await?),
         Verb::Cancel(args) => acted(control::cancel(context, args).await?),
         Verb::Pause(args) => acted(control::pause(context, args).await?),
         Verb::Signal(args) => acted(order::signal(context, args).await?),
         Verb::Breakpoints(args) => acted(order::breakpoints(context, args).await?),
         Verb::Debug(args) => looked(order::debug(context, args).await?),
+        Verb::Pipeline(args) => looked(pipeline::ask(context, &args).await?),
         Verb::Replay(args) => looked(replay::run(context, args).await?),
         Verb::Store(args) => looked(store::run(context, args).await?),
         Verb::Doctor => looked(doctor::run(context).await?),
         Verb::Demo(args) => looked(demo::run(context, args).await?),
         Verb::Bench(args) => looked(bench::run(context, args).await?),
         Verb::Background(args) => looked(background::run(context, args).await?),
-        Verb::Version
-        | Verb::Explain(_)
-        | Verb::Completions(_)
-        | Verb::Init(_)
-        | Verb::Pipeline(_)
-        | Verb::Shim { .. } => return Err(Fault::new(Code::Internal, "this verb asks nobody")),
+        Verb::Version | Verb::Explain(_) | Verb::Completions(_) | Verb::Init(_) | Verb::Shim { .. } => {
+            return Err(Fault::new(Code::Internal, "this verb asks nobody"));
+        }
     })
 }
 

@@ -54,6 +54,11 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
                     add(command, "it is paused");
                 }
             }
+            AwaitView::Slot { holders, .. } => {
+                if let Some(holder) = holders.first() {
+                    add(format!("show {}", holder.short()), "it waits for this run's end");
+                }
+            }
             AwaitView::Timer { .. } => {}
         }
     }
@@ -80,6 +85,7 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
                 Some(step) => add(format!("logs {run} {}", quoted(&step)), "what it wrote"),
                 None => add(format!("events {run}"), "everything that happened"),
             }
+            add(format!("retry {run}"), "as a new run that keeps what succeeded");
         }
         _nothing_more => {}
     }

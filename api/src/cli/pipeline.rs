@@ -1,20 +1,24 @@
-//! `pipeline`: check, list, show, schema, graph; and how `run` finds its pipeline.
+//! `pipeline`: check, save, list, show, diff, schema, graph; and how `run` finds its pipeline.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::definition::{self, Checked, Colour, Problem};
+use everfold_engine::definition::{self, Checked, Colour, Definition, Problem};
+use everfold_engine::saved::PipelineRef;
 use everfold_workflows::builtin;
 use serde_json::{Value, json};
 
 use super::args::{PipelineArgs, PipelineVerb};
-use super::format::table;
+use super::compare::{Difference, differences};
+use super::context::Context;
+use super::format::{cut, table};
 use super::output::{Out, note};
+use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
 use crate::owner;
 
-/// A pipeline that was found and has no errors.
+/// A pipeline file that was read and has no errors.
 pub(crate) struct Loaded {
     /// The pipeline.
     pub(crate) checked: Checked,
@@ -24,19 +28,29 @@ pub(crate) struct Loaded {
     pub(crate) name: String,
 }
 
-/// Whether an argument names a file.
-fn is_path(pipeline: &str) -> bool {
-    pipeline.contains('/') || pipeline.ends_with(".yaml") || pipeline.ends_with(".yml")
+/// Whether an argument names a file. A name may hold a `/`, too: then a file of that name goes before.
+pub(crate) fn is_path(pipeline: &str) -> bool {
+    let is_name = pipeline.parse::<PipelineRef>().is_ok();
+    PipelineRef::is_path(pipeline) || (pipeline.contains('/') && (!is_name || Path::new(pipeline).is_file()))
 }
 
-/// Finds a pipeline and checks it. Problems of a file are printed in full; as JSON they are in the
-/// fault.
+/// The route of a named pipeline.
+pub(crate) fn route(name: &str) -> String {
+    format!("/api/v1/pipelines/{}", encode(name))
+}
+
+/// The pipeline of a name.
+pub(crate) async fn named(context: &Context, name: &str) -> Result<PipelineView, Fault> {
+    let as_file = ["yaml", "yml"].map(|end| format!("{name}.{end}"));
+    let near = as_file.iter().find(|file| Path::new(file).is_file());
+    let found: Result<PipelineView, Fault> = context.client.get(&route(name)).await;
+    found.map_err(|fault| fault.hinted(near.map(|file| format!("there is a file: ./{file}"))))
+}
+
+/// Reads a pipeline file and checks it. Problems are printed in full; as JSON they are in the fault.
 pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<Loaded, Fault> {
     if !is_path(pipeline) {
-        let as_file = ["yaml", "yml"].map(|end| format!("{pipeline}.{end}"));
-        let near = as_file.iter().find(|file| Path::new(file).is_file());
-        let checked = owner::named(pipeline)
-            .map_err(|fault| fault.hinted(near.map(|file| format!("there is a file: ./{file}"))))?;
+        let checked = owner::built_in(pipeline)?;
         return Ok(Loaded { checked, text: None, name: pipeline.to_owned() });
     }
     let path = PathBuf::from(pipeline);
@@ -69,32 +83,95 @@ pub(crate) fn print_problems(problems: &[Problem]) {
     problems.iter().for_each(|problem| note(problem.render(colour)));
 }
 
+/// Whether a verb asks the owner: for names; files are looked at here.
+pub(crate) fn asks(args: &PipelineArgs) -> bool {
+    match &args.verb {
+        PipelineVerb::Schema => false,
+        PipelineVerb::Check { pipeline }
+        | PipelineVerb::Show { pipeline, .. }
+        | PipelineVerb::Graph { pipeline, .. } => !is_path(pipeline) && builtin::find(pipeline).is_none(),
+        PipelineVerb::Save { .. } | PipelineVerb::List | PipelineVerb::Diff { .. } => true,
+    }
+}
+
+/// Whether a verb makes the data folder where it is not there.
+pub(crate) fn saves(args: &PipelineArgs) -> bool {
+    matches!(args.verb, PipelineVerb::Save { .. })
+}
+
+/// A verb that asks nobody.
 pub(crate) fn run(args: &PipelineArgs, as_json: bool) -> Result<u8, Fault> {
     let out = Out::new();
     match &args.verb {
-        PipelineVerb::Check { pipeline } => check(&out, pipeline, as_json),
-        PipelineVerb::List => list(&out, as_json),
-        PipelineVerb::Show { pipeline } => show(&out, pipeline, as_json),
+        PipelineVerb::Check { pipeline } => {
+            let loaded = load(pipeline, as_json)?;
+            let view = PipelineView::of(&loaded.checked.definition, origin(&loaded), None);
+            checked(&out, &loaded.name, &view, &loaded.checked.warnings, as_json)
+        }
+        PipelineVerb::Show { pipeline, text } => {
+            let loaded = load(pipeline, as_json)?;
+            let own = loaded.text.clone();
+            let own = own.or_else(|| builtin::find(pipeline).map(|found| found.text.to_owned()));
+            let definition = &loaded.checked.definition;
+            let view = PipelineView::of(definition, origin(&loaded), own);
+            show(&out, pipeline, (&view, definition), *text, as_json)
+        }
         PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
         PipelineVerb::Graph { pipeline, svg } => {
-            let loaded = load(pipeline, as_json)?;
-            let definition = &loaded.checked.definition;
-            let graph = if *svg { crate::graph::svg(definition) } else { crate::graph::text(definition) };
-            if as_json {
-                let format = if *svg { "svg" } else { "text" };
-                out.json(&json!({ "name": definition.name, "format": format, "graph": graph }))?;
-            } else {
-                out.raw(&graph);
-            }
-            Ok(0)
+            graph(&out, &load(pipeline, as_json)?.checked.definition, *svg, as_json)
+        }
+        PipelineVerb::Save { .. } | PipelineVerb::List | PipelineVerb::Diff { .. } => {
+            Err(Fault::new(Code::Internal, "this verb asks the owner"))
         }
     }
 }
 
-fn check(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
-    let loaded = load(pipeline, as_json)?;
-    let Checked { definition, warnings, .. } = &loaded.checked;
-    let view = PipelineView::of(definition, origin(&loaded), None);
+/// A verb about names.
+pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fault> {
+    let (out, as_json) = (&context.out, context.json);
+    match &args.verb {
+        PipelineVerb::Check { pipeline } => {
+            checked(out, pipeline, &named(context, pipeline).await?, &[], as_json)
+        }
+        PipelineVerb::Show { pipeline, text } => {
+            let view = named(context, pipeline).await?;
+            show(out, pipeline, (&view, &definition_of(&view)?), *text, as_json)
+        }
+        PipelineVerb::Graph { pipeline, svg } => {
+            let definition = definition_of(&named(context, pipeline).await?)?;
+            graph(out, &definition, *svg, as_json)
+        }
+        PipelineVerb::List => list(context).await,
+        PipelineVerb::Save { file } => save(context, file).await,
+        PipelineVerb::Diff { from, to } => diff(context, from, to.as_deref()).await,
+        PipelineVerb::Schema => run(args, as_json),
+    }
+}
+
+fn graph(out: &Out, definition: &Definition, svg: bool, as_json: bool) -> Result<u8, Fault> {
+    let graph = if svg { crate::graph::svg(definition) } else { crate::graph::text(definition) };
+    if as_json {
+        let format = if svg { "svg" } else { "text" };
+        out.json(&json!({ "name": definition.name, "format": format, "graph": graph }))?;
+    } else {
+        out.raw(&graph);
+    }
+    Ok(0)
+}
+
+/// The definition of a view that was asked for alone.
+fn definition_of(view: &PipelineView) -> Result<Definition, Fault> {
+    serde_json::from_value(view.document.clone().unwrap_or_default())
+        .map_err(|error| Fault::new(Code::Internal, error.to_string()))
+}
+
+fn checked(
+    out: &Out,
+    name: &str,
+    view: &PipelineView,
+    warnings: &[Problem],
+    as_json: bool,
+) -> Result<u8, Fault> {
     if as_json {
         out.json(&json!({ "pipeline": view, "warnings": warnings }))?;
         return Ok(0);
@@ -105,7 +182,7 @@ fn check(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
         1 => ", 1 warning".to_owned(),
         several => format!(", {several} warnings"),
     };
-    out.line(format!("{}: {} steps, no errors{noted}", loaded.name, view.steps.len()));
+    out.line(format!("{name}: {} steps, no errors{noted}", view.steps.len()));
     Ok(0)
 }
 
@@ -113,39 +190,127 @@ fn origin(loaded: &Loaded) -> &'static str {
     if loaded.text.is_some() { "file" } else { "built_in" }
 }
 
-fn list(out: &Out, as_json: bool) -> Result<u8, Fault> {
-    let views: Result<Vec<PipelineView>, Fault> = builtin::pipelines()
-        .iter()
-        .map(|pipeline| Ok(PipelineView::of(&owner::named(pipeline.name)?.definition, "built_in", None)))
-        .collect();
-    let views = views?;
-    if as_json {
-        out.json(&json!({ "items": views, "next_cursor": Value::Null }))?;
+async fn list(context: &Context) -> Result<u8, Fault> {
+    let page: Value = context.client.get("/api/v1/pipelines").await?;
+    if context.json {
+        context.out.json(&page)?;
         return Ok(0);
     }
+    let views: Vec<PipelineView> = serde_json::from_value(page["items"].clone())
+        .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
     let rows = views.iter().map(|view| {
         [
             view.name.clone(),
-            view.origin.replace('_', "-"),
+            view.version.map_or_else(|| view.origin.replace('_', "-"), |n| format!("@{n}")),
             view.steps.len().to_string(),
             view.description.clone(),
         ]
     });
-    out.line(table(["PIPELINE", "ORIGIN", "STEPS", "DESCRIPTION"], rows));
+    context.out.line(table(["PIPELINE", "VERSION", "STEPS", "DESCRIPTION"], rows));
     Ok(0)
 }
 
-fn show(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
-    let loaded = load(pipeline, as_json)?;
-    let text = loaded.text.clone().or_else(|| builtin::find(pipeline).map(|found| found.text.to_owned()));
-    let view = PipelineView::of(&loaded.checked.definition, origin(&loaded), text);
-    if as_json {
-        out.json(&view)?;
+async fn save(context: &Context, file: &str) -> Result<u8, Fault> {
+    let path = if is_path(file) { file.to_owned() } else { format!("./{file}") };
+    let loaded = load(&path, context.json)?;
+    let Checked { definition, warnings, .. } = &loaded.checked;
+    if !context.json {
+        print_problems(warnings);
+    }
+    let body = json!({ "definition": loaded.text, "file": loaded.name, "files": definition.files });
+    let before: Option<u32> = match named(context, &definition.name).await {
+        Ok(view) => view.version,
+        Err(_never_saved) => None,
+    };
+    let view: PipelineView = context.client.put(&route(&definition.name), &body).await?;
+    if context.json {
+        context.out.json(&view)?;
         return Ok(0);
     }
-    out.line(format!("{}  {}", view.name, view.description));
+    let n = view.version.unwrap_or_default();
+    let word = if before == Some(n) { "is saved already as" } else { "is saved as" };
+    context.out.line(format!("{} {word} {}@{n}", loaded.name, view.name));
+    context.out.line(format!("  {} run {}", context.program, super::context::quoted(&view.name)));
+    Ok(0)
+}
+
+async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<u8, Fault> {
+    let (before, after) = match to {
+        Some(to) => (document(context, from).await?, document(context, to).await?),
+        None if is_path(from) => {
+            let after = document(context, from).await?;
+            let name = after.1["name"].as_str().unwrap_or_default().to_owned();
+            (document(context, &name).await?, after)
+        }
+        None => {
+            let after = document(context, from).await?;
+            let n = named(context, from).await?.version.unwrap_or_default();
+            let name = from.split('@').next().unwrap_or(from);
+            if n < 2 {
+                let message = format!("{from} has no version before");
+                return Err(Fault::new(Code::NoPipeline, message).hint("name the other one"));
+            }
+            (document(context, &format!("{name}@{}", n - 1)).await?, after)
+        }
+    };
+    let found = differences(&before.1, &after.1);
+    if context.json {
+        context.out.json(&json!({ "from": before.0, "to": after.0, "differences": found }))?;
+        return Ok(0);
+    }
+    if found.is_empty() {
+        context.out.line(format!("{} and {} are the same", before.0, after.0));
+        return Ok(0);
+    }
+    context.out.line(format!("{} → {}", before.0, after.0));
+    for Difference { path, before, after } in &found {
+        for (mark, value) in [("-", before), ("+", after)] {
+            if let Some(value) = value {
+                context.out.line(format!("{mark} {path}: {}", cut(&value.to_string(), 400)));
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// The canonical document of a file or a name, with what it is called.
+async fn document(context: &Context, pipeline: &str) -> Result<(String, Value), Fault> {
+    if is_path(pipeline) {
+        let document = load(pipeline, context.json)?.checked.definition.document();
+        let value = serde_json::from_str(&document);
+        return Ok((
+            pipeline.to_owned(),
+            value.map_err(|error| Fault::new(Code::Internal, error.to_string()))?,
+        ));
+    }
+    let view = named(context, pipeline).await?;
+    let name = view.version.map_or_else(|| view.name.clone(), |n| format!("{}@{n}", view.name));
+    Ok((name, view.document.unwrap_or_default()))
+}
+
+fn show(
+    out: &Out,
+    named: &str,
+    (view, definition): (&PipelineView, &Definition),
+    text: bool,
+    as_json: bool,
+) -> Result<u8, Fault> {
+    if as_json {
+        out.json(view)?;
+        return Ok(0);
+    }
+    if text {
+        let text = view
+            .text
+            .as_ref()
+            .ok_or_else(|| Fault::new(Code::NoPipeline, format!("{named} was saved without its text")))?;
+        out.raw(text);
+        return Ok(0);
+    }
+    let version = view.version.map(|n| format!("@{n}")).unwrap_or_default();
+    out.line(format!("{}{version}  {}", view.name, view.description));
     out.line(format!("hash {}", &view.hash[..12]));
-    crate::graph::about(&loaded.checked.definition).iter().for_each(|line| out.line(line));
+    crate::graph::about(definition).iter().for_each(|line| out.line(line));
     out.line("");
     let rows = view
         .steps
@@ -157,7 +322,7 @@ fn show(out: &Out, pipeline: &str, as_json: bool) -> Result<u8, Fault> {
         input_lines(schema).iter().for_each(|line| out.line(line));
     }
     let wanted = view.input.as_ref().map(wanted).unwrap_or_default();
-    out.line(format!("\nnext\n  everfold run {}{wanted}", super::context::quoted(pipeline)));
+    out.line(format!("\nnext\n  everfold run {}{wanted}", super::context::quoted(named)));
     Ok(0)
 }
 

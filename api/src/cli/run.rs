@@ -17,17 +17,20 @@ use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
 pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Fault> {
-    let loaded = pipeline::load(&args.pipeline, context.json)?;
-    let Checked { definition, warnings, .. } = &loaded.checked;
-    if !context.json {
-        pipeline::print_problems(warnings);
-    }
-    let input = input_of(&args, definition.input.as_ref())?;
-    let mut body = match &loaded.text {
-        Some(text) => json!({ "definition": text, "file": loaded.name, "files": definition.files }),
-        None => json!({ "pipeline": definition.name }),
+    let (mut body, schema) = if pipeline::is_path(&args.pipeline) {
+        let loaded = pipeline::load(&args.pipeline, context.json)?;
+        let Checked { definition, warnings, .. } = loaded.checked;
+        if !context.json {
+            pipeline::print_problems(&warnings);
+        }
+        let body = json!({ "definition": loaded.text, "file": loaded.name, "files": definition.files });
+        (body, definition.input)
+    } else {
+        let found = pipeline::named(context, &args.pipeline).await?;
+        (json!({ "pipeline": args.pipeline }), found.input)
     };
-    body["input"] = input;
+    body["input"] = input_of(&args, schema.as_ref())?;
+    body["priority"] = json!(args.priority);
     body["labels"] = json!(pairs("--label", &args.labels)?.into_iter().collect::<BTreeMap<_, _>>());
     body["cwd"] = json!(absolute(Path::new("."))?.display().to_string());
     body["detach"] = json!(args.wait.detach);
@@ -41,7 +44,8 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Fault> {
         background::reach(context).await?;
     }
     let view: RunView = context.client.post("/api/v1/runs", &body).await?;
-    follow(context, view, &args.wait, "started").await
+    let word = if view.held { "has this key already" } else { "started" };
+    follow(context, view, &args.wait, word).await
 }
 
 pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<u8, Fault> {
@@ -76,7 +80,12 @@ pub(crate) async fn resume(context: &Context, args: ResumeArgs) -> Result<u8, Fa
     follow(context, view, &args.wait, "goes on").await
 }
 
-async fn follow(context: &Context, view: RunView, args: &WaitArgs, word: &str) -> Result<u8, Fault> {
+pub(crate) async fn follow(
+    context: &Context,
+    view: RunView,
+    args: &WaitArgs,
+    word: &str,
+) -> Result<u8, Fault> {
     if args.resume_all {
         resume_others(context, &view).await?;
     }
@@ -150,7 +159,7 @@ fn from_file(path: &Path) -> Result<Value, Fault> {
 }
 
 /// Splits `KEY=VALUE` texts.
-fn pairs(flag: &str, texts: &[String]) -> Result<Vec<(String, String)>, Fault> {
+pub(crate) fn pairs(flag: &str, texts: &[String]) -> Result<Vec<(String, String)>, Fault> {
     let split = |text: &String| match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Fault::new(Code::Usage, format!("{flag} takes KEY=VALUE, not “{text}”"))),

@@ -20,6 +20,7 @@ pub(crate) async fn run(context: &Context, args: RunsArgs) -> Result<u8, Fault> 
         ("pipeline", args.pipeline.clone()),
         ("label", (!labels.is_empty()).then(|| labels.join(","))),
         ("q", args.query.clone()),
+        ("parent", args.parent.clone()),
         ("limit", Some(args.limit.unwrap_or(CHUNK).min(CHUNK).to_string())),
     ]);
     let mut items: Vec<Value> = Vec::new();

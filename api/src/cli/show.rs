@@ -1,7 +1,9 @@
 //! `show`: where a run is, what it waits for, what failed, what to do next.
 
 use everfold_engine::clock;
-use everfold_engine::state::StepStatus;
+use everfold_engine::event::OriginKind;
+use everfold_engine::id::RunId;
+use everfold_engine::state::{RunStatus, StepStatus};
 use everfold_engine::time::Timestamp;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
@@ -56,9 +58,25 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
         format!("status    {}", view.status.style(run_style(view.status))),
         format!("started   {} by {}{ended}", instant(view.started_at), view.started_by),
     ];
+    if let Some(parent) = &view.parent {
+        lines.push(format!("parent    {} step {}", parent.short_id, parent.step));
+    }
+    if let Some(origin) = &view.origin {
+        let how = match origin.how {
+            OriginKind::Fork => "fork of",
+            OriginKind::Retry => "retry of",
+            OriginKind::Restart => "restart of",
+        };
+        lines.push(format!("origin    {how} {} at version {}", origin.run.short(), origin.version));
+    }
     if let Some(workspace) = &view.workspace {
         let branch = workspace.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
         lines.push(format!("workspace {}{branch}", workspace.path));
+    }
+    if !view.slots.is_empty() {
+        let slots: Vec<&str> = view.slots.iter().map(|slot| slot.key.as_str()).collect();
+        let word = if view.status == RunStatus::Queued { "waits for" } else { "holds" };
+        lines.push(format!("slots     {word} {}", slots.join(", ")));
     }
     if !view.labels.is_empty() {
         let labels: Vec<String> = view.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -122,6 +140,9 @@ fn remarks(step: &StepView) -> String {
         parts.push(cut(&format!("{code}{}", note.lines().next().unwrap_or_default()), 80));
     } else if let Some(code) = &step.code {
         parts.push(code.clone());
+    }
+    if let Some(child) = &step.child {
+        parts.push(format!("run {}", child.short()));
     }
     if let Some(line) = &step.line {
         parts.push(cut(line, 80).dimmed().to_string());
@@ -193,6 +214,10 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                     };
                     lines.push(format!("  {whose}, since {}{}", instant(pause.since), cut(&reason, 200)));
                 }
+            }
+            AwaitView::Slot { key, holders } => {
+                let holders: Vec<String> = holders.iter().map(RunId::short).collect();
+                lines.push(format!("  {key}: held by {}", holders.join(", ")));
             }
         }
     }

@@ -85,7 +85,9 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
                 }
                 let people_only =
                     matches!(view.status, RunStatus::Waiting | RunStatus::Blocked | RunStatus::Paused);
-                if no_wait && people_only {
+                // Another run is awaited, and nothing of this one goes on.
+                let slot_only = view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Slot { .. }));
+                if no_wait && (people_only || slot_only) {
                     progress.finish();
                     return finish(context, &view, AWAITED);
                 }

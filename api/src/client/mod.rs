@@ -113,7 +113,7 @@ impl Client {
         self.write("POST", path, body).await
     }
 
-    /// Replaces something, and reads the answer.
+    /// Puts a body in its place and gets one document.
     ///
     /// # Errors
     /// What the route says, or that no owner could be reached.
@@ -277,9 +277,10 @@ impl Client {
         let link = self.link.lock().await;
         let Some(Link::Here(held)) = &*link else { return Vec::new() };
         let owner = held.owner();
-        let detached = owner.detached_runs();
         let mut unfinished = Vec::new();
-        for run in owner.driven_runs() {
+        let driven = owner.driven_runs().await;
+        let detached = owner.detached_runs();
+        for run in driven {
             let Ok(view) = owner.view(run).await else { continue };
             let goes_on = detached.contains(&run) || (leave == Leave::Everything && view.goes_on_by_itself());
             if goes_on && !view.status.is_ended() {
@@ -287,6 +288,14 @@ impl Client {
             }
         }
         unfinished
+    }
+
+    /// The runs that this process goes on with, where it is the owner.
+    pub async fn driven_runs(&self) -> Vec<RunId> {
+        match &*self.link.lock().await {
+            Some(Link::Here(held)) => held.owner().driven_runs().await,
+            _there => Vec::new(),
+        }
     }
 
     /// Ends the client; gives the folder back where this process is the owner. Gives the runs that

@@ -60,7 +60,7 @@ codes! {
     NoTask = "EF0204", 404, 3, "no such task",
         "A task is a question that is open now. `everfold inbox` lists them with their ids; a question is withdrawn when its step goes on or begins again.";
     NoPipeline = "EF0205", 404, 3, "no such pipeline",
-        "A pipeline is a path (with a / or ending in .yaml) or the name of a built-in one. `everfold pipeline list` shows the names.";
+        "A pipeline is a path (with a / or ending in .yaml) or the name of a saved or built-in one. `everfold pipeline list` shows the names.";
     NoLog = "EF0206", 404, 3, "no such attempt, or no log of it",
         "Only work that is done by a process has a log, and only after it was started. `everfold show RUN` shows rounds and attempts.";
     NoRoute = "EF0207", 404, 3, "no such route",
@@ -93,6 +93,9 @@ codes! {
     BadAnswer = "EF0220", 422, 2, "the answer, or the value, does not fit",
         "A question says what an answer may be: one of its options, every item, a schema, an expression that must hold; an edited value keeps the type of \
          the one it replaces. Nothing was recorded. `everfold show RUN` prints what is asked.";
+    BadConfig = "EF0221", 422, 2, "a settings document cannot be had",
+        "The pipeline's `config` names documents that are read when a run starts: the first that is there wins, missing ones are skipped, none at all \
+         is refused. Relative paths count from the folder in which the run is started.";
     NoGate = "EF0230", 404, 3, "no such gate",
         "A policy is given for a gate of the step, by the gate's id. `everfold show RUN` lists a step's gates.";
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",
@@ -120,6 +123,13 @@ codes! {
         "The run exists already, or the expected version is an old one. Look at the run and repeat.";
     WrongTask = "EF0311", 409, 4, "the task is of another kind",
         "An approval takes `approve`, `reject`, and `changes` where the pipeline says what follows; a question takes `answer`. `everfold inbox` shows the kind of each task.";
+    KeyTaken = "EF0312", 409, 4, "another run has the key",
+        "The pipeline's `key` lets one run at a time have it, and its `on_taken` says reject. The message names the run that has it. \
+         Wait for its end, or cancel it.";
+    NoSlot = "EF0313", 409, 4, "no slot is free",
+        "The pipeline's `concurrency` lets only so many runs go on at once, and its `on_limit` says reject. Repeat later.";
+    NotAdmitted = "EF0314", 409, 4, "the run is not admitted",
+        "A gate of the pipeline's `admit` failed, so nothing was recorded. The message names the gate, its code and the reason.";
     NotJudged = "EF0330", 409, 4, "no gate is open there",
         "A recheck judges the gates of a step again while one of them is being judged or blocks the step. What has ended is not judged again.";
 

@@ -1,7 +1,9 @@
 //! What the parts below say, as errors of the edge.
 
 use everfold_engine::decide::Refusal;
-use everfold_engine::driver::{HaltError, LoadError, QueryError, RecoverError, StartError, SubmitError};
+use everfold_engine::driver::{
+    DefinitionError, HaltError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
+};
 use everfold_engine::event::HaltScope;
 use everfold_engine::halts::HaltRefusal;
 use everfold_engine::store::{AppendError, OpenError, ReadError};
@@ -89,6 +91,10 @@ impl From<Refusal> for Fault {
             Refusal::NotJudged(_) => Code::NotJudged,
             Refusal::UnknownGate { .. } => Code::NoGate,
             Refusal::BadPolicy { .. } => Code::BadPolicy,
+            Refusal::Config { .. } => Code::BadConfig,
+            Refusal::KeyTaken { .. } => Code::KeyTaken,
+            Refusal::NoSlot { .. } => Code::NoSlot,
+            Refusal::NotAdmitted { .. } => Code::NotAdmitted,
             _other => Code::Refused,
         };
         let fault = Self::new(code, refusal.to_string());
@@ -114,6 +120,13 @@ impl From<Refusal> for Fault {
             Refusal::SelfApproval(_) => fault.hint("somebody else decides; EVERFOLD_USER says who types"),
             Refusal::Superseded(_) | Refusal::Decided { .. } => {
                 fault.hint("`everfold inbox` lists what is open")
+            }
+            Refusal::KeyTaken { holder, .. } => {
+                let short = holder.short();
+                fault.hint(format!("everfold show {short}, or everfold cancel {short}"))
+            }
+            Refusal::NotAdmitted { gate, code, reason } => {
+                fault.errors(vec![serde_json::json!({ "gate": gate, "code": code, "message": reason })])
             }
             _other => fault,
         }
@@ -158,6 +171,25 @@ impl From<HaltError> for Fault {
             HaltError::Refused(HaltRefusal::TooMany) => Self::new(Code::Refused, error.to_string()),
             HaltError::Read(error) => error.into(),
             HaltError::Append(error) => error.into(),
+            other => Self::new(Code::StoreIo, chain(&other)),
+        }
+    }
+}
+
+impl From<PipelineError> for Fault {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::NotFound(_) | PipelineError::Name(_) | PipelineError::NoFile { .. } => {
+                Self::new(Code::NoPipeline, error.to_string())
+            }
+            PipelineError::Bad(problems) => Self::new(Code::BadPipeline, problems.summary())
+                .errors(problems.0.iter().map(|problem| serde_json::json!(problem)).collect()),
+            PipelineError::Read(error) => error.into(),
+            PipelineError::Definition(DefinitionError::Append(error)) => error.into(),
+            PipelineError::Definition(DefinitionError::Read(error)) => error.into(),
+            PipelineError::Definition(DefinitionError::TooLarge(_)) => {
+                Self::new(Code::TooLarge, chain(&error))
+            }
             other => Self::new(Code::StoreIo, chain(&other)),
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! A file per group of routes. Statuses stand in [`crate::fault::Code`].
 
+mod again;
 mod answer;
 pub mod caller;
 mod control;
@@ -40,7 +41,7 @@ pub use caller::Caller;
 pub(crate) use events::{cursor, cursor_text};
 pub(crate) use extract::Once;
 pub(crate) use order::SignalAnswer;
-pub use pipelines::{PipelineStep, PipelineView};
+pub use pipelines::{PipelineStep, PipelineView, VersionView};
 
 /// The largest request body in bytes.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -60,6 +61,9 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/runs/{run}/resume", control::with_reason("resume", |reason| InputKind::Resume { reason }))
         .route("/runs/{run}/unblock", post(control::unblock))
         .route("/runs/{run}/recheck", post(control::recheck))
+        .route("/runs/{run}/retry", post(again::retry))
+        .route("/runs/{run}/restart", post(again::restart))
+        .route("/runs/{run}/fork", post(again::fork))
         .route("/runs/{run}/notes", post(control::note))
         .route("/runs/{run}/signals/{name}", post(order::signal))
         .route("/runs/{run}/breakpoints", put(order::breakpoints))
@@ -79,7 +83,8 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/inbox/{task}", post(inbox::decide))
         .route("/pipelines", get(pipelines::list))
         .route("/pipelines/check", post(pipelines::check))
-        .route("/pipelines/{name}", get(pipelines::get))
+        .route("/pipelines/{name}", get(pipelines::get).put(pipelines::save))
+        .route("/pipelines/{name}/versions", get(pipelines::versions))
         .route("/store", get(store::info))
         .route("/store/verify", get(store::verify))
         .route("/store/adopt", post(store::adopt));

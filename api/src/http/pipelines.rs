@@ -1,16 +1,20 @@
-//! Pipelines: those that come with Everfold, and the check of a file.
+//! Pipelines: saved ones, those that come with Everfold, and the check of a file.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
 use everfold_engine::definition::{self, Checked};
+use everfold_engine::time::Timestamp;
 use everfold_workflows::builtin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::answer::Page;
+use super::answer::{Page, written};
 use super::extract::Body;
+use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner;
 use crate::view::kind_of;
@@ -22,8 +26,11 @@ pub struct PipelineView {
     pub name: String,
     /// For readers.
     pub description: String,
-    /// Where it comes from: `built_in` or `file`.
+    /// Where it comes from: `saved`, `built_in` or `file`.
     pub origin: String,
+    /// The number of the saved version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// Its identity.
     pub hash: String,
     /// The JSON Schema of its input.
@@ -33,6 +40,9 @@ pub struct PipelineView {
     /// Its text; not in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Its canonical document; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Value>,
 }
 
 /// A step of a pipeline as answers show it.
@@ -70,24 +80,118 @@ impl PipelineView {
                 })
                 .collect(),
             text,
+            version: None,
+            document: None,
         }
     }
 }
 
-/// `GET /pipelines`.
-pub(crate) async fn list() -> Result<Json<Page<PipelineView>>, Fault> {
-    let items: Result<Vec<PipelineView>, Fault> = builtin::pipelines()
-        .iter()
-        .map(|pipeline| Ok(PipelineView::of(&owner::named(pipeline.name)?.definition, "built_in", None)))
-        .collect();
-    Ok(Json(Page { items: items?, next_cursor: None }))
+/// A saved version as answers show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionView {
+    /// The version, from 1.
+    pub n: u32,
+    /// Its identity.
+    pub hash: String,
+    /// When it was saved.
+    pub saved_at: Timestamp,
+    /// By whom.
+    pub saved_by: String,
 }
 
-/// `GET /pipelines/{name}`.
-pub(crate) async fn get(Path(name): Path<String>) -> Result<Json<PipelineView>, Fault> {
-    let checked = owner::named(&name)?;
-    let text = builtin::find(&name).map(|pipeline| pipeline.text.to_owned());
-    Ok(Json(PipelineView::of(&checked.definition, "built_in", text)))
+/// `GET /pipelines`: the newest version of each name.
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<PipelineView>>, Fault> {
+    let mut items = Vec::new();
+    let names = app.engine().saved_names().await?;
+    for name in &names {
+        items.push(view(&app, name, false).await?);
+    }
+    for pipeline in builtin::pipelines().iter().filter(|it| !names.iter().any(|name| name == it.name)) {
+        items.push(view(&app, pipeline.name, false).await?);
+    }
+    items.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// `GET /pipelines/{name}`: `NAME`, `NAME@N`, `NAME@HASH`.
+pub(crate) async fn get(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<PipelineView>, Fault> {
+    Ok(Json(view(&app, &name, true).await?))
+}
+
+/// The view of a named pipeline; whole with its text and its canonical document.
+async fn view(app: &App, name: &str, whole: bool) -> Result<PipelineView, Fault> {
+    let definition = app.pipeline(name).await?;
+    let hash = definition.hash();
+    let versions = app.saved_versions(&definition.name).await?;
+    let nth = name.rsplit_once('@').and_then(|(_, n)| n.parse::<u32>().ok());
+    let saved = versions
+        .into_iter()
+        .map(|(event, _)| event)
+        .rfind(|event| event.hash == hash && nth.is_none_or(|nth| nth == event.n));
+    let built_in = || builtin::find(&definition.name).map(|pipeline| pipeline.text.to_owned());
+    let mut view = match saved {
+        Some(saved) => {
+            PipelineView { version: Some(saved.n), ..PipelineView::of(&definition, "saved", saved.text) }
+        }
+        None => PipelineView::of(&definition, "built_in", built_in()),
+    };
+    if whole {
+        view.document = serde_json::from_str(&definition.document()).ok();
+    } else {
+        view.text = None;
+    }
+    Ok(view)
+}
+
+/// `GET /pipelines/{name}/versions`: newest first.
+pub(crate) async fn versions(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Page<VersionView>>, Fault> {
+    let saved = app.saved_versions(&name).await?;
+    if saved.is_empty() {
+        app.pipeline(&name).await?;
+    }
+    let items = saved.into_iter().rev().map(|(event, envelope)| VersionView {
+        n: event.n,
+        hash: event.hash.to_string(),
+        saved_at: envelope.header.recorded_at,
+        saved_by: envelope.header.actor.to_string(),
+    });
+    Ok(Json(Page { items: items.collect(), next_cursor: None }))
+}
+
+/// `PUT /pipelines/{name}`: the newest version of the name; the same again adds none.
+pub(crate) async fn save(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body<CheckBody>,
+) -> Result<Response, Fault> {
+    let asked = body.value;
+    let text = text_of(asked.definition)?;
+    let named = owner::parsed(&text, asked.file.as_deref(), &asked.files)?.definition.name;
+    if named != name {
+        let message = format!("the path says “{name}”, the pipeline calls itself “{named}”");
+        return Err(Fault::new(Code::Invalid, message));
+    }
+    let (definition, saved) =
+        app.save_pipeline(&text, asked.file.as_deref(), &asked.files, caller.actor).await?;
+    let status = if saved.repeated { StatusCode::OK } else { StatusCode::CREATED };
+    let view =
+        PipelineView { version: Some(saved.version.n), ..PipelineView::of(&definition, "saved", Some(text)) };
+    Ok(written(status, saved.position, view))
+}
+
+fn text_of(definition: Value) -> Result<String, Fault> {
+    match definition {
+        Value::String(text) => Ok(text),
+        document @ Value::Object(_) => Ok(document.to_string()),
+        _other => Err(Fault::new(Code::Invalid, "definition is YAML text or a JSON object")),
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,11 +213,7 @@ pub(crate) struct CheckView {
 /// `POST /pipelines/check`: 422 with every problem where one is an error.
 pub(crate) async fn check(body: Body<CheckBody>) -> Result<Json<CheckView>, Fault> {
     let asked = body.value;
-    let text = match asked.definition {
-        Value::String(text) => text,
-        document @ Value::Object(_) => document.to_string(),
-        _other => return Err(Fault::new(Code::Invalid, "definition is YAML text or a JSON object")),
-    };
+    let text = text_of(asked.definition)?;
     let Checked { definition, warnings, .. } = owner::parsed(&text, asked.file.as_deref(), &asked.files)?;
     Ok(Json(CheckView { pipeline: PipelineView::of(&definition, "file", None), warnings }))
 }

@@ -18,7 +18,7 @@ use super::answer::{Page, written};
 use super::extract::{Body, Params, once};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
-use crate::owner::{Begin, Source};
+use crate::owner::{Begin, Begun, Source};
 use crate::view::RunView;
 
 /// Items of a list unless asked otherwise, and at most.
@@ -42,6 +42,8 @@ pub(crate) struct ListParams {
     label: Option<String>,
     q: Option<String>,
     started_after: Option<String>,
+    /// The run that started them.
+    parent: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
     min_position: Option<u64>,
@@ -52,7 +54,10 @@ pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<ListParams>,
 ) -> Result<Json<Page<RunRow>>, Fault> {
-    let filter = filter(&params)?;
+    let mut filter = filter(&params)?;
+    if let Some(parent) = &params.parent {
+        filter.parent = Some(app.resolve(parent).await?);
+    }
     let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
     let limit = limit(params.limit)?;
     if params.min_position.is_some_and(|wanted| wanted > app.store().last_position().get()) {
@@ -92,6 +97,7 @@ fn filter(params: &ListParams) -> Result<RunFilter, Fault> {
             .collect(),
         words: words(&params.q),
         started_after,
+        parent: None,
     })
 }
 
@@ -129,6 +135,9 @@ pub(crate) struct CreateBody {
     /// Nobody waits for it: whoever owns the folder sees to it that it goes on.
     #[serde(default)]
     detach: bool,
+    /// Higher goes first where runs wait for a slot.
+    #[serde(default)]
+    priority: i32,
 }
 
 /// `POST /runs`.
@@ -167,11 +176,13 @@ pub(crate) async fn create(
         actor: caller.actor,
         dedup: once.dedup,
         detach: asked.detach,
+        priority: asked.priority,
     };
-    let (run, position) = app.begin(begin).await?;
-    let view = app.view(run).await?;
+    let Begun { run, position, held } = app.begin(begin).await?;
+    let view = RunView { held, ..app.view(run).await? };
     let place = format!("/api/v1/runs/{run}");
-    let mut response = written(StatusCode::CREATED, position, view).into_response();
+    let status = if held { StatusCode::OK } else { StatusCode::CREATED };
+    let mut response = written(status, position, view).into_response();
     if let Ok(place) = place.parse() {
         response.headers_mut().insert(header::LOCATION, place);
     }

@@ -50,7 +50,11 @@ pub(crate) async fn at(
 }
 
 /// The last version that was durable at a time: commit times never decrease along the positions.
-async fn version_at(app: &App, run: everfold_engine::id::RunId, at: Timestamp) -> Result<Version, Fault> {
+pub(super) async fn version_at(
+    app: &App,
+    run: everfold_engine::id::RunId,
+    at: Timestamp,
+) -> Result<Version, Fault> {
     const CHUNK: usize = 1_000;
     let stream = StreamId::run(run);
     let mut found = Version::ZERO;

@@ -53,13 +53,26 @@ pub struct Begin {
     pub dedup: Option<Dedup>,
     /// Nobody waits for it.
     pub detach: bool,
+    /// Higher goes first where runs wait for a slot.
+    pub priority: i32,
 }
 
-/// The pipeline of a name.
+/// A run that was begun, or is the answer to a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The run.
+    pub run: RunId,
+    /// The place of its first event, or of its last where it had the key already.
+    pub position: Position,
+    /// It had the key already; nothing was started.
+    pub held: bool,
+}
+
+/// The built-in pipeline of a name.
 ///
 /// # Errors
 /// [`Code::NoPipeline`], with the nearest name.
-pub fn named(name: &str) -> Result<Checked, Fault> {
+pub fn built_in(name: &str) -> Result<Checked, Fault> {
     let Some(pipeline) = builtin::find(name) else {
         let near = similar(name, builtin::pipelines().iter().map(|pipeline| pipeline.name));
         return Err(Fault::new(Code::NoPipeline, format!("there is no pipeline “{name}”"))
@@ -90,16 +103,16 @@ impl Owner {
     ///
     /// # Errors
     /// The pipeline or the input is not acceptable, or the store takes nothing.
-    pub async fn begin(&self, begin: Begin) -> Result<(RunId, Position), Fault> {
+    pub async fn begin(&self, begin: Begin) -> Result<Begun, Fault> {
         self.may_write()?;
-        let checked = match &begin.source {
-            Source::Named(name) => named(name)?,
-            Source::Text { text, file, files } => parsed(text, file.as_deref(), files)?,
+        let definition = match &begin.source {
+            Source::Named(name) => self.pipeline(name).await?,
+            Source::Text { text, file, files } => Arc::new(parsed(text, file.as_deref(), files)?.definition),
         };
-        if let Some(schema) = &checked.definition.input
+        if let Some(schema) = &definition.input
             && let Err(problems) = definition::input::check(schema, &begin.input)
         {
-            let name = &checked.definition.name;
+            let name = &definition.name;
             let errors = problems.iter().map(|problem| json!(problem)).collect();
             return Err(Fault::new(Code::BadInput, format!("the input does not fit the schema of {name}"))
                 .errors(errors));
@@ -107,14 +120,12 @@ impl Owner {
         let started = self
             .engine
             .start(StartRequest {
-                run: None,
-                definition: Arc::new(checked.definition),
-                input: JsonText::new(&begin.input),
                 title: begin.title,
                 labels: begin.labels,
                 cwd: begin.cwd,
-                actor: begin.actor,
                 dedup: begin.dedup,
+                priority: begin.priority,
+                ..StartRequest::new(definition, JsonText::new(&begin.input), begin.actor)
             })
             .await?;
         if started.repeated {
@@ -123,7 +134,7 @@ impl Owner {
         } else {
             self.note_driven(started.run, begin.detach);
         }
-        Ok((started.run, started.position))
+        Ok(Begun { run: started.run, position: started.position, held: started.held })
     }
 
     /// Tells a run something; resolves when what followed is durable.

@@ -6,8 +6,10 @@
 //! [`hold`] opens a folder; the command line's client decides when.
 
 mod begin;
+mod fork;
 mod held;
 mod order;
+mod pipelines;
 mod read;
 mod record;
 mod socket;
@@ -27,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault::{Code, Fault};
 
-pub use begin::{Begin, Source, named, parsed};
+pub use begin::{Begin, Begun, Source, built_in, parsed};
+pub(crate) use fork::Again;
 pub(crate) use held::make_folder;
 pub use held::{Held, HoldOptions, hold, imagine};
 pub use order::{HaltView, HaltsView, Signal, Signalled, Taken};
@@ -129,9 +132,24 @@ impl Owner {
         self.detached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The runs that this owner goes on with.
-    #[must_use]
-    pub fn driven_runs(&self) -> Vec<RunId> {
+    /// The runs that this owner goes on with, and what they started: nobody waits for a child whose
+    /// parent has ended.
+    pub async fn driven_runs(&self) -> Vec<RunId> {
+        if let Ok(models) = self.models().await {
+            let is_open = |run: &RunId| models.runs.get(*run).is_some_and(|row| !row.status.is_ended());
+            let mut parents: Vec<RunId> = self.driven().iter().copied().collect();
+            while let Some(parent) = parents.pop() {
+                let left = !is_open(&parent) || self.detached().contains(&parent);
+                for child in models.runs.children(parent).iter().filter(|child| is_open(child)) {
+                    if self.driven().insert(*child) {
+                        parents.push(*child);
+                    }
+                    if left {
+                        self.detached().insert(*child);
+                    }
+                }
+            }
+        }
         self.driven().iter().copied().collect()
     }
 

@@ -8,7 +8,7 @@ use everfold_engine::envelope::StreamId;
 use everfold_engine::event::RunEvent;
 use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, RunId, Version};
-use everfold_engine::state::{Awaited, Kept, RunState, Unit};
+use everfold_engine::state::{Awaited, Kept, RunState, RunStatus, Unit};
 use everfold_projections::{Models, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -131,6 +131,11 @@ impl Owner {
     async fn shown(&self, run: RunId, (view, large): (Option<RunView>, Large)) -> Result<RunView, Fault> {
         let unknown = || Fault::new(Code::NoRun, format!("there is no run {run}"));
         let mut view = view.ok_or_else(unknown)?;
+        if view.status == RunStatus::Queued {
+            let awaited = self.engine.awaited_slots(run, &view.slots).await?;
+            let slots = awaited.into_iter().map(|(slot, holders)| AwaitView::Slot { key: slot.key, holders });
+            view.awaits.extend(slots);
+        }
         if let Some(value) = self.loaded(run, large.input).await? {
             view.input = value;
         }

@@ -9,11 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use everfold_engine::definition::Definition;
-use everfold_engine::driver::saved_definition;
-use everfold_engine::envelope::{Envelope, StreamId, StreamKind};
+use everfold_engine::driver::{saved_definition, saved_pipeline};
+use everfold_engine::envelope::{Envelope, StreamId, StreamKind, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::RunId;
 use everfold_engine::json::Hash;
+use everfold_engine::keys::KeyEvent;
+use everfold_engine::saved::SavedPipeline;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyReport};
 use everfold_engine::store::{Progress, SledOptions, Snapshot};
@@ -109,7 +111,8 @@ impl Runs {
     fn fold(&mut self, run: RunId, envelope: &Envelope, event: &RunEvent) -> Result<(), String> {
         let header = &envelope.header;
         if let RunEvent::RunStarted(started) = event {
-            if started.run != run {
+            // A copied history names its origin, until it says whose it is.
+            if started.run != run && header.flags & flag::COPIED == 0 {
                 return Err(format!("it starts another run, {}", started.run));
             }
             let Some(definition) = self.definitions.get(&started.definition.to_string()) else {
@@ -121,6 +124,12 @@ impl Runs {
             }
         } else if header.version.get() == 1 {
             return Err(format!("a run begins with {}", event.name()));
+        }
+        if let RunEvent::RunForked(forked) = event
+            && forked.run != run
+            && header.flags & flag::COPIED == 0
+        {
+            return Err(format!("it makes a run of another one, {}", forked.run));
         }
         if let Some(state) = self.states.get_mut(&run) {
             let meta =
@@ -149,6 +158,20 @@ impl Meaning for Runs {
             let definition =
                 Definition::from_document(saved.document.as_str()).map_err(|error| error.to_string())?;
             self.definitions.insert(hash.to_owned(), Arc::new(definition));
+        } else if stream.kind == StreamKind::Engine && stream.id.starts_with("pipeline-") {
+            let saved = saved_pipeline(envelope)?;
+            if SavedPipeline::stream(&saved.name) != *stream
+                || u64::from(saved.n) != envelope.header.version.get()
+            {
+                return Err("the saved pipeline is not the one that its name and place say".to_owned());
+            }
+            if !self.definitions.contains_key(&saved.hash.to_string()) {
+                return Err(format!("its definition {} was never saved", saved.hash.short()));
+            }
+        } else if stream.kind == StreamKind::Key {
+            let header = &envelope.header;
+            KeyEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
         }
         Ok(())
     }

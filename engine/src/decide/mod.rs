@@ -8,6 +8,7 @@
 //! Called by the shard for every input, and by replay for every recorded fact.
 
 mod admission;
+pub mod begin;
 mod breakpoint;
 mod cut;
 mod draft;
@@ -33,6 +34,7 @@ mod start;
 mod wait;
 mod work;
 
+pub use admission::{ADMIT, admission_id};
 pub use people::TEXT_BYTES_MAX;
 pub use refusal::Refusal;
 pub use rejudge::rejudge;

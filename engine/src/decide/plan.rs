@@ -75,6 +75,8 @@ pub enum WorkspacePlan {
         repository: String,
         /// The branch to start from.
         base: Option<String>,
+        /// The commit to start from, where it is not the base's head.
+        from: Option<String>,
         /// The run's branch.
         branch: String,
     },
@@ -160,10 +162,17 @@ pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePl
         Some(WorkspaceSpec::Dir(dir)) => Some(WorkspacePlan::Dir(dir.render_text(&scope)?)),
         Some(WorkspaceSpec::Git(git)) => {
             let short = state.run().map(|run| run.short()).unwrap_or_default();
+            let forked = state.facts.started.as_ref().and_then(|started| started.forked.as_ref());
+            let mut branch = text(&git.branch)?.unwrap_or_else(|| format!("everfold/{short}"));
+            if forked.is_some_and(|forked| forked.branch.as_ref() == Some(&branch)) {
+                // Its origin's branch stays the origin's.
+                branch = format!("{branch}-{short}");
+            }
             Some(WorkspacePlan::Git {
                 repository: git.git.render_text(&scope)?,
                 base: text(&git.base)?.filter(|base| !base.is_empty()),
-                branch: text(&git.branch)?.unwrap_or_else(|| format!("everfold/{short}")),
+                from: forked.and_then(|forked| forked.commit.clone()),
+                branch,
             })
         }
     })

@@ -2,7 +2,7 @@
 
 use crate::definition::Vote;
 use crate::event::{HaltScope, UnblockDecision};
-use crate::id::{StepId, StepPath};
+use crate::id::{RunId, StepId, StepPath};
 use crate::state::{RunStatus, StepStatus};
 
 /// Why an input was refused. Nothing was recorded.
@@ -24,6 +24,40 @@ pub enum Refusal {
     /// An expression that the start needs failed.
     #[error("the run cannot start: {0}")]
     Start(String),
+    /// The settings documents cannot be had.
+    #[error("config “{name}”: {why}")]
+    Config {
+        /// Which.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// Another run has the key.
+    #[error("run {holder} has the key “{key}”")]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// The run.
+        holder: RunId,
+    },
+    /// As many runs as may hold a slot.
+    #[error("no slot of “{key}” is free: {limit} at once")]
+    NoSlot {
+        /// The key.
+        key: String,
+        /// How many may.
+        limit: u32,
+    },
+    /// A gate of `admit` failed.
+    #[error("not admitted: gate “{gate}”{}: {reason}", in_brackets(code.as_deref()))]
+    NotAdmitted {
+        /// The gate.
+        gate: String,
+        /// Its own code.
+        code: Option<String>,
+        /// Why.
+        reason: String,
+    },
     /// There is no such step.
     #[error("there is no step “{0}”")]
     UnknownStep(StepPath),
@@ -183,6 +217,10 @@ impl Refusal {
             Self::Ended(_) => "ended",
             Self::InvalidInput(_) => "invalid_input",
             Self::Start(_) => "start",
+            Self::Config { .. } => "config",
+            Self::KeyTaken { .. } => "key_taken",
+            Self::NoSlot { .. } => "no_slot",
+            Self::NotAdmitted { .. } => "not_admitted",
             Self::UnknownStep(_) => "unknown_step",
             Self::NotAsking(_) => "not_asking",
             Self::Superseded(_) => "superseded",
@@ -211,6 +249,10 @@ impl Refusal {
             Self::TooMany { .. } => "too_many",
         }
     }
+}
+
+fn in_brackets(code: Option<&str>) -> String {
+    code.map(|code| format!(" ({code})")).unwrap_or_default()
 }
 
 fn how_ended(status: RunStatus) -> &'static str {

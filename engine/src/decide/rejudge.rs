@@ -1,6 +1,7 @@
 //! A recorded verdict, decided again: by the policy that gave it, or by another one.
 
 use super::Loaded;
+use super::admission;
 use super::gate::{self, Case, GAVE_UP};
 use super::members;
 use crate::event::GateEvaluated;
@@ -28,6 +29,9 @@ pub fn rejudge(
     evidence: &Value,
     policy: Option<&str>,
 ) -> Result<Option<Judgement>, EvalError> {
+    if event.id.path.step.as_str() == admission::ADMIT {
+        return admission::rejudge(state, loaded, event, evidence, policy);
+    }
     let Some(step) = state.graph.find(&event.id.path.step) else { return Ok(None) };
     let graph = state.graph.clone();
     let Some(gate) = graph.step(step).gates.iter().find(|gate| gate.id == event.gate) else {

@@ -92,7 +92,9 @@ impl<'a> RunScope<'a> {
             "pipeline": self.state.pipeline(),
             "labels": self.state.labels(),
             "status": self.state.status(),
-            "origin": null,
+            "origin": self.state.origin().map(|origin| json!({
+                "run": origin.run, "version": origin.version, "how": origin.how,
+            })),
             "started_at": started.map(|started| started.at),
         })
     }
@@ -218,7 +220,11 @@ impl Scope for RunScope<'_> {
         }
         Ok(Some(match *name {
             "input" => self.state.facts.input.value(self.loaded)?,
-            "config" | "secrets" => json!({}),
+            "config" => match &self.state.facts.config {
+                Kept::Null => json!({}),
+                config => config.value(self.loaded)?,
+            },
+            "secrets" => json!({}),
             "answers" if self.begins.is_some() => json!([]),
             "answers" => self.answers()?,
             "run" => self.run_value(),

@@ -1,12 +1,17 @@
 //! A run begins.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::admission;
+use super::begin::{self, Admission, Beginning};
 use super::draft::{Draft, Interrupt};
 use super::refusal::Refusal;
-use super::scope::RunScope;
-use crate::definition::input;
-use crate::event::RunStarted;
+use crate::definition::Definition;
+use crate::event::{RunQueued, RunStarted, WantedSlot};
 use crate::input::Start;
-use crate::json::JsonText;
+use crate::json::{JsonText, Value};
+use crate::state::RunState;
 
 /// Inputs are kept whole in the run's history.
 pub const INPUT_BYTES_MAX: usize = 1024 * 1024;
@@ -27,24 +32,11 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         return Err(Refusal::TooLarge { what: "the title", max: TITLE_BYTES_MAX });
     }
     let definition = draft.state.definition().clone();
-    let checked = match &definition.input {
-        None => start.input.value(),
-        Some(schema) => input::check(schema, &start.input.value())
-            .map_err(|problems| Refusal::InvalidInput(problems.iter().map(ToString::to_string).collect()))?,
-    };
-    let mut labels = std::collections::BTreeMap::new();
-    for (name, template) in &definition.labels {
-        let scope = RunScope::run(draft.state, draft.loaded).with("input", checked.clone());
-        let text = template
-            .render_text(&scope)
-            .map_err(|error| Refusal::Start(format!("label “{name}”: {error}")))?;
-        labels.insert(name.clone(), text);
-    }
-    labels.extend(start.labels.clone());
+    let Found { input, labels, slots, admission } = find(start, &definition)?;
     if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LABELS_BYTES_MAX {
         return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
     }
-    let input = draft.payload(JsonText::new(&checked));
+    let input = draft.payload(JsonText::new(&input));
     let config = start.config.clone().map(|config| draft.payload(config));
     draft.record(RunStarted {
         run: start.run,
@@ -60,5 +52,43 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         priority: start.priority,
         admission: start.admission.clone(),
     });
+    if admission::record(draft, &admission, admission::AT_START) && !slots.is_empty() {
+        draft.record(RunQueued { slots });
+    }
     Ok(Ok(()))
+}
+
+/// What a start finds out from its pipeline, its input and what was read for it.
+struct Found {
+    input: Value,
+    labels: BTreeMap<String, String>,
+    slots: Vec<WantedSlot>,
+    admission: Admission,
+}
+
+fn find(start: &Start, definition: &Arc<Definition>) -> Result<Found, Refusal> {
+    let asks_nothing = definition.labels.is_empty()
+        && definition.key.is_none()
+        && definition.concurrency.is_empty()
+        && definition.admit.is_empty();
+    if asks_nothing {
+        // Most pipelines: nothing is rendered, so no scope is made.
+        let (input, labels) = (begin::checked(definition, &start.input.value())?, start.labels.clone());
+        return Ok(Found { input, labels, slots: Vec::new(), admission: Admission::Admitted(Vec::new()) });
+    }
+    let config = start.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
+    let new = RunState::new(Arc::clone(definition));
+    let beginning = Beginning::new(new, start.run, start.title.as_deref(), &start.input.value())?
+        .in_folder(start.cwd.as_deref())
+        .with_config(config);
+    let mut labels = beginning.labels()?;
+    labels.extend(start.labels.clone());
+    let beginning = beginning.with_labels(&labels);
+    let identity = beginning.identity()?;
+    if let Some(refusal) = beginning.refusal(&start.admission) {
+        return Err(refusal);
+    }
+    let slots = identity.into_iter().chain(beginning.slots()?).collect();
+    let admission = beginning.admission(&start.admission);
+    Ok(Found { input: beginning.input().clone(), labels, slots, admission })
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::LABELS_BYTES_MAX;
 use super::draft::{Draft, Interrupt, settled};
 use super::gate;
-use crate::definition::OnLost;
+use crate::definition::{OnLost, Task, Work};
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ProbeFailed, StopReason, StopRequested,
-    TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded, WorkspacePrepared,
+    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ProbeFailed,
+    StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
+    WorkspacePrepared,
 };
 use crate::failure::{Failure, FailureKind};
-use crate::id::AttemptId;
-use crate::json::JsonText;
+use crate::id::{AttemptId, RunId};
+use crate::json::{JsonText, Payload};
 use crate::state::{Key, RunState, Stage};
 use crate::time::Timestamp;
 use crate::trace::{Artefact, Usage, Workspace};
@@ -29,7 +30,18 @@ pub(super) fn is_awaited(state: &RunState, id: &AttemptId) -> bool {
 pub(super) fn started(draft: &mut Draft<'_>, id: &AttemptId) {
     let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
     if unit.is_some_and(|unit| unit.stage == Stage::Scheduled) {
-        draft.record(AttemptStarted { id: id.clone() });
+        match child_of(draft.state, id) {
+            Some(child) => draft.record(ChildStarted { id: id.clone(), child }),
+            None => draft.record(AttemptStarted { id: id.clone() }),
+        }
+    }
+}
+
+/// The run that an attempt starts, where its work is one.
+fn child_of(state: &RunState, id: &AttemptId) -> Option<RunId> {
+    match &state.graph.step(state.key(&id.path)?.step).work {
+        Some(Work::Task(task)) if task.kind == Task::RUN => state.run().map(|run| run.child(id)),
+        _other_work => None,
     }
 }
 
@@ -47,6 +59,13 @@ pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
         return; // A repeated report: the first one is already history.
     }
     let (id, ended_at) = (id.clone(), end.ended_at);
+    if let Some(child) = child_of(draft.state, &id) {
+        let (output, failure) = match end.result {
+            Ok(output) => (draft.payload(output.clone()), None),
+            Err(failure) => (Payload::Inline(JsonText::null()), Some(failure.clone())),
+        };
+        return draft.record(ChildFinished { id, child, output, failure, ended_at });
+    }
     let (commit, artefacts, told) = (end.commit.cloned(), end.artefacts.to_vec(), end.told.clone());
     match end.result {
         Ok(_) if labels_too_large(draft.state, &told.labels) => {

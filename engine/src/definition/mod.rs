@@ -7,6 +7,7 @@
 //! shows is checked last (`check`). Every step pushes its problems into one list.
 
 mod check;
+mod children;
 mod codes;
 mod files;
 pub mod input;
@@ -19,10 +20,11 @@ mod shell;
 mod similar;
 mod yaml;
 
+pub use children::{ChildError, child};
 pub use codes::{Code, codes};
 pub use files::{FileSource, NoFiles};
 pub use model::*;
-pub use parse::{Checked, DocumentError, parse, value_of};
+pub use parse::{Checked, DocumentError, document_of, parse, value_of};
 pub use problem::{Colour, Problem, Problems, Severity};
 pub use schema::schema;
 pub use similar::similar;

@@ -4,7 +4,7 @@ use super::codes::Code;
 use super::files::FileSource;
 use super::problem::{Problems, Severity, Source};
 use super::read::Reader;
-use super::{Definition, Problem, check, yaml};
+use super::{Definition, Problem, check, children, yaml};
 
 /// A definition that may run, with what is only pointed out.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,16 @@ impl Checked {
 /// # Errors
 /// Every problem at once, in the order of the file; warnings are among them.
 pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked, Problems> {
+    parse_within(source, name, files, &[])
+}
+
+/// Reads and checks a pipeline that others name by path; `open` are those, outermost first.
+pub(super) fn parse_within(
+    source: &str,
+    name: &str,
+    files: &dyn FileSource,
+    open: &[String],
+) -> Result<Checked, Problems> {
     let source = Source::new(name, source);
     let mut reader = Reader::new(&source, files);
     let root = yaml::read(&source, &mut reader.problems);
@@ -51,6 +61,9 @@ pub fn parse(source: &str, name: &str, files: &dyn FileSource) -> Result<Checked
         });
     }
     let mut problems = Problems(reader.problems);
+    if let Some(definition) = &mut definition {
+        problems.0.extend(children::collect(definition, &source, files, open));
+    }
     problems.sort(name);
     let errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
     match definition {
@@ -91,4 +104,18 @@ pub fn value_of(text: &str) -> Option<serde_json::Value> {
     let mut problems = Vec::new();
     let root = yaml::read(&Source::new("", text), &mut problems);
     root.filter(|_| problems.is_empty()).map(|root| root.value())
+}
+
+/// The plain value of a YAML (or JSON) document.
+///
+/// # Errors
+/// Why it is none, with the places.
+pub fn document_of(text: &str, name: &str) -> Result<serde_json::Value, Problems> {
+    let mut problems = Vec::new();
+    let root = yaml::read(&Source::new(name, text), &mut problems);
+    match root {
+        Some(root) if problems.is_empty() => Ok(root.value()),
+        None if problems.is_empty() => Ok(serde_json::Value::Null),
+        _broken => Err(Problems(problems)),
+    }
 }

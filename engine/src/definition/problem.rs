@@ -181,6 +181,11 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// The whole text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn new(name: &str, text: &str) -> Arc<Self> {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let (name, text) = (name.to_owned(), text.to_owned());

@@ -18,9 +18,12 @@ use crate::event::DefinitionSaved;
 use crate::id::{InputId, Version};
 use crate::json::{Hash, JsonText};
 use crate::store::{APPEND_BYTES_MAX, Append, AppendError, EventStore, StreamNote};
+use crate::time::Timestamp;
 
 /// The number of [`DefinitionSaved`] among the events of engine streams.
 pub(super) const DEFINITION_SAVED: u16 = 1;
+/// The number of `PipelineSaved` among them.
+pub(super) const PIPELINE_SAVED: u16 = 2;
 const SCHEMA: u16 = 1;
 const CACHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
@@ -93,22 +96,14 @@ impl Definitions {
         }
         let payload =
             options().serialize(saved).map_err(|error| DefinitionError::TooLarge(error.to_string()))?;
-        let header = EventHeader {
-            stream: stream.clone(),
-            version: Version::FIRST,
-            recorded_at: (self.clock)(),
-            actor: Actor::Engine,
-            cause: Cause { input: InputId::derive(&stream.to_string()), because: Version::ZERO },
-            kind: DEFINITION_SAVED,
-            schema: SCHEMA,
-            flags: 0,
-            payload_hash: Hash::ZERO,
-        };
+        let at = (self.clock)();
+        let event =
+            engine_event(&stream, Version::ZERO, &Hash::ZERO, DEFINITION_SAVED, payload, Actor::Engine, at);
         let append = Append {
             stream,
             expected: Version::ZERO,
             previous: Hash::ZERO,
-            events: vec![NewEvent::link(header, payload, &Hash::ZERO)],
+            events: vec![event],
             dedup: None,
             fence: None,
             note: StreamNote::default(),
@@ -150,7 +145,31 @@ fn stream(hash: &Hash) -> StreamId {
     StreamId::engine(format!("definition-{hash}"))
 }
 
-fn options() -> impl bincode::Options {
+/// An event of a stream of the engine's own, that follows the one of `expected`.
+pub(super) fn engine_event(
+    stream: &StreamId,
+    expected: Version,
+    previous: &Hash,
+    kind: u16,
+    payload: Vec<u8>,
+    actor: Actor,
+    at: Timestamp,
+) -> NewEvent {
+    let header = EventHeader {
+        stream: stream.clone(),
+        version: expected.next(),
+        recorded_at: at,
+        actor,
+        cause: Cause { input: InputId::derive(&format!("{stream}/{expected}")), because: expected },
+        kind,
+        schema: SCHEMA,
+        flags: 0,
+        payload_hash: Hash::ZERO,
+    };
+    NewEvent::link(header, payload, previous)
+}
+
+pub(super) fn options() -> impl bincode::Options {
     bincode::DefaultOptions::new()
         .with_fixint_encoding()
         .with_limit(APPEND_BYTES_MAX as u64)

@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::children::ChildRuns;
+use super::desk::Clerk;
 use super::live::LiveRun;
-use super::message::{Answered, Message, Queued};
+use super::message::Message;
 use super::shard::Shard;
 use super::shared::Shared;
 use super::{
@@ -17,17 +19,15 @@ use super::{
     SubmitError,
 };
 use crate::actor::Actor;
-use crate::clock;
-use crate::decide::Refusal;
-use crate::definition::Definition;
-use crate::envelope::StreamId;
+use crate::definition::{Definition, Task};
+use crate::event::Parent;
 use crate::execution::Edge;
 use crate::id::{InputId, Position, RunId, Version};
-use crate::input::{InputKind, Start};
+use crate::input::InputKind;
 use crate::json::{Hash, JsonText};
 use crate::layout::Layout;
 use crate::state::RunState;
-use crate::store::{Dedup, EventStore, Subscription, Writability};
+use crate::store::{Dedup, EventStore, Subscription};
 
 /// A run to start.
 #[derive(Debug, Clone)]
@@ -48,6 +48,29 @@ pub struct StartRequest {
     pub actor: Actor,
     /// Recognises a repeated start.
     pub dedup: Option<Dedup>,
+    /// The step of another run that starts it.
+    pub parent: Option<Parent>,
+    /// Higher goes first where runs wait for a slot.
+    pub priority: i32,
+}
+
+impl StartRequest {
+    /// A run without anything that may be left out.
+    #[must_use]
+    pub fn new(definition: Arc<Definition>, input: JsonText, actor: Actor) -> Self {
+        Self {
+            run: None,
+            definition,
+            input,
+            title: None,
+            labels: BTreeMap::new(),
+            cwd: None,
+            actor,
+            dedup: None,
+            parent: None,
+            priority: 0,
+        }
+    }
 }
 
 /// A run that is durably started.
@@ -61,6 +84,8 @@ pub struct Started {
     pub position: Position,
     /// It had been started before by the same request.
     pub repeated: bool,
+    /// It holds the key that was asked for, and is the answer; nothing was started.
+    pub held: bool,
 }
 
 /// An input of the outside.
@@ -117,10 +142,6 @@ impl Inner {
     pub(super) fn keep(&self, task: JoinHandle<()>) {
         self.tasks().push(task);
     }
-
-    pub(super) fn shard(&self, run: RunId) -> &mpsc::Sender<Message> {
-        &self.shards[shard_of(run, self.shards.len())]
-    }
 }
 
 /// Which of `count` shards a run belongs to.
@@ -143,13 +164,16 @@ impl Engine {
     ) -> Self {
         let count = config.shards.max(1);
         let inbox = config.inbox.max(1);
-        let shared = Arc::new(Shared::new(config, store, blobs, layout, edge));
-        let (shards, tasks) = (0..count)
-            .map(|_| {
-                let (sender, receiver) = mpsc::channel(inbox);
-                (sender, tokio::spawn(Shard::new(Arc::clone(&shared), receiver).run()))
-            })
-            .unzip();
+        let shared = Arc::new_cyclic(|shared| {
+            let mut edge = edge;
+            edge.executors.insert(Task::RUN.to_owned(), Arc::new(ChildRuns::new(shared.clone())));
+            Shared::new(config, store, blobs, layout, edge)
+        });
+        let (shards, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(inbox)).unzip();
+        shared.meet(shards.iter().map(mpsc::Sender::downgrade).collect());
+        let shard = |receiver| tokio::spawn(Shard::new(Arc::clone(&shared), receiver).run());
+        let mut tasks: Vec<_> = receivers.into_iter().map(shard).collect();
+        tasks.push(tokio::spawn(Clerk::new(Arc::clone(&shared)).run()));
         Self { inner: Arc::new(Inner { shared, shards, tasks: Mutex::new(tasks) }) }
     }
 
@@ -158,79 +182,9 @@ impl Engine {
     /// # Errors
     /// [`StartError`]: the input does not fit, the run exists, the store takes nothing, ….
     pub async fn start(&self, request: StartRequest) -> Result<Started, StartError> {
-        let shared = &self.inner.shared;
-        match &*shared.store.writability().borrow() {
-            Writability::Writable => {}
-            Writability::Full => return Err(SubmitError::Full.into()),
-            Writability::ReadOnly(reason) => return Err(SubmitError::Store(reason.clone()).into()),
-        }
-        let run = request.run.unwrap_or_else(|| RunId(clock::draw_uuid(shared.now())));
-        shared.halts.ensure().await.map_err(|error| SubmitError::Store(error.to_string()))?;
-        shared.definitions.save(&request.definition).await?;
-        let id = match &request.dedup {
-            Some(dedup) => InputId::derive(&format!("start/{}", dedup.key)),
-            None => InputId::derive(&format!("{run}/start")),
-        };
-        let start = Start {
-            run,
-            input: request.input,
-            title: request.title,
-            labels: request.labels,
-            cwd: request.cwd,
-            entropy: clock::draw_u64(),
-            config: None,
-            parent: None,
-            priority: 0,
-            admission: Vec::new(),
-        };
-        let queued = Queued {
-            id,
-            actor: request.actor,
-            kind: InputKind::Start(start),
-            dedup: request.dedup,
-            answer: None,
-            definition: Some(request.definition),
-        };
-        match self.ask(run, queued).await {
-            // The core has seen this very start before.
-            Ok(Answered { accepted, repeated: false }) if !accepted.changed => {
-                self.started_before(run, id).await
-            }
-            Ok(Answered { accepted, repeated: false }) => {
-                Ok(Started { run, version: accepted.version, position: accepted.position, repeated: false })
-            }
-            Ok(Answered { accepted, repeated: true }) => {
-                let run = self.run_at(accepted.position).await?;
-                let Accepted { version, position, .. } = accepted;
-                Ok(Started { run, version, position, repeated: true })
-            }
-            Err(SubmitError::Refused(Refusal::AlreadyStarted)) => self.started_before(run, id).await,
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The start of a run that exists: the same one, or another's.
-    async fn started_before(&self, run: RunId, id: InputId) -> Result<Started, StartError> {
-        let store = &self.inner.shared.store;
-        let events =
-            store.read(&StreamId::run(run), Version::FIRST, 1_000).await.map_err(SubmitError::from)?;
-        let own = events.iter().take_while(|event| event.header.cause.input == id).last();
-        match own {
-            Some(last) => {
-                let (version, position) = (last.header.version, last.position);
-                Ok(Started { run, version, position, repeated: true })
-            }
-            None => Err(StartError::Exists(run)),
-        }
-    }
-
-    async fn run_at(&self, position: Position) -> Result<RunId, StartError> {
-        let failed = |what: String| StartError::Submit(SubmitError::Store(what));
-        let events = self.inner.shared.store.read_all(position, 1).await.map_err(SubmitError::from)?;
-        let stream = events.first().map(|event| event.header.stream.id.as_str());
-        stream
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(|| failed(format!("position {position} holds no event of a run")))
+        let started = Arc::clone(&self.inner.shared).start(request).await;
+        self.end_unwanted();
+        started
     }
 
     /// Tells a run something; resolves when what followed is durable. From then on the run is driven.
@@ -239,65 +193,9 @@ impl Engine {
     /// [`SubmitError`]; nothing was recorded, except with [`SubmitError::Store`], whose outcome is
     /// found out by repeating the submission with the same id.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
-        let Submission { run, kind, actor, id, dedup } = submission;
-        let id = id.unwrap_or_else(|| match &dedup {
-            Some(dedup) => InputId::derive(&format!("{run}/{}", dedup.key)),
-            None => InputId(clock::draw_u128().to_le_bytes()),
-        });
-        let queued = Queued { id, actor, kind, dedup, answer: None, definition: None };
-        Ok(self.ask(run, queued).await?.accepted)
-    }
-
-    async fn ask(&self, run: RunId, mut queued: Queued) -> Result<Answered, SubmitError> {
-        let shared = &self.inner.shared;
-        if shared.is_stopping() {
-            return Err(SubmitError::ShuttingDown);
-        }
-        let (sender, answer) = oneshot::channel();
-        queued.answer = Some(sender);
-        let dedup = queued.dedup;
-        let message = Message::Input { run, queued: Box::new(queued) };
-        self.send(run, message).await?;
+        let accepted = self.inner.shared.submit(submission).await;
         self.end_unwanted();
-        let answer = answer.await.unwrap_or(Err(SubmitError::ShuttingDown));
-        let records_nothing = match &answer {
-            Ok(answered) => !answered.accepted.changed,
-            Err(error) => matches!(error, SubmitError::Refused(_)),
-        };
-        match dedup.filter(|_| records_nothing) {
-            Some(dedup) => self.first_answer(dedup, answer).await,
-            None => answer,
-        }
-    }
-
-    /// The answer to an input that led to no append, which would have told a repeated one (S10): what
-    /// was done once is answered as it was then, though the run has moved on and would refuse it now.
-    async fn first_answer(
-        &self,
-        dedup: Dedup,
-        answer: Result<Answered, SubmitError>,
-    ) -> Result<Answered, SubmitError> {
-        let first = self.store().first_write(dedup.key).await;
-        match first.map_err(|error| SubmitError::Store(error.to_string()))? {
-            None => answer,
-            Some(first) if first.body != dedup.body => Err(SubmitError::KeyReused),
-            Some(first) => Ok(Answered::again(&first.appended)),
-        }
-    }
-
-    async fn send(&self, run: RunId, message: Message) -> Result<(), SubmitError> {
-        let shard = self.inner.shard(run);
-        match shard.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::ShuttingDown),
-            Err(mpsc::error::TrySendError::Full(message)) => {
-                match shard.send_timeout(message, self.inner.shared.config.patience).await {
-                    Ok(()) => Ok(()),
-                    Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(SubmitError::Busy),
-                    Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(SubmitError::ShuttingDown),
-                }
-            }
-        }
+        accepted
     }
 
     /// Looks at a run's durable state where it is kept; `look` must be quick. A mere look starts
@@ -310,15 +208,7 @@ impl Engine {
         run: RunId,
         look: impl FnOnce(&RunState) -> R + Send + 'static,
     ) -> Result<R, QueryError> {
-        let (sender, seen) = oneshot::channel();
-        let look = Box::new(move |state: Result<&RunState, QueryError>| {
-            let _gone = sender.send(state.map(look));
-        });
-        self.send(run, Message::Look { run, look }).await.map_err(|error| match error {
-            SubmitError::ShuttingDown => QueryError::ShuttingDown,
-            other => QueryError::Store(other.to_string()),
-        })?;
-        seen.await.unwrap_or(Err(QueryError::ShuttingDown))
+        self.inner.shared.with_state(run, look).await
     }
 
     /// A copy of a run's durable state. Costs O(run); prefer [`Engine::with_state`].

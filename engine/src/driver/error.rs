@@ -1,9 +1,11 @@
 //! What can go wrong, by operation.
 
 use crate::decide::Refusal;
+use crate::definition::{ChildError, Problems};
 use crate::event::CodecError;
 use crate::id::{RunId, Version};
 use crate::json::Hash;
+use crate::saved::BadPipelineRef;
 use crate::store::{AppendError, ReadError};
 
 /// Why an input was not taken.
@@ -68,6 +70,14 @@ impl From<DefinitionError> for StartError {
 impl From<ReadError> for SubmitError {
     fn from(error: ReadError) -> Self {
         if error.is_full() { Self::Full } else { Self::Store(error.to_string()) }
+    }
+}
+
+impl StartError {
+    /// Whether it was refused, so that nothing is recorded.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
     }
 }
 
@@ -218,6 +228,50 @@ impl DefinitionError {
             Self::Read(error) => error.is_full(),
             Self::Append(error) => matches!(error, AppendError::Full),
             Self::NotFound(_) | Self::Unreadable { .. } | Self::TooLarge(_) => false,
+        }
+    }
+}
+
+/// Why a pipeline of a name was not found or saved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// No version of that name was saved, and none comes with the program.
+    #[error("there is no pipeline “{0}”")]
+    NotFound(String),
+    /// The name is none.
+    #[error(transparent)]
+    Name(#[from] BadPipelineRef),
+    /// A file that the pipeline names is not with it.
+    #[error("{path} is not among the files that the pipeline was read with")]
+    NoFile {
+        /// The file, as named.
+        path: String,
+    },
+    /// A file that the pipeline names is no pipeline.
+    #[error("{}", .0.summary())]
+    Bad(Problems),
+    /// The stored bytes are no version.
+    #[error("the saved pipeline “{name}” cannot be read: {what}")]
+    Unreadable {
+        /// Its name.
+        name: String,
+        /// What was found.
+        what: String,
+    },
+    /// Its definition could not be kept or read.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<ChildError> for PipelineError {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::NoFile(path) => Self::NoFile { path },
+            ChildError::Bad(problems) => Self::Bad(problems),
         }
     }
 }

@@ -215,11 +215,7 @@ impl Engine {
 
     async fn align(&self, run: RunId, drives: bool) -> Result<(), SubmitError> {
         let (done, aligned) = oneshot::channel();
-        self.inner
-            .shard(run)
-            .send(Message::Align { run, drives, done })
-            .await
-            .map_err(|_| SubmitError::ShuttingDown)?;
+        self.inner.shared.send(run, Message::Align { run, drives, done }).await?;
         aligned.await.map(drop).map_err(|_| SubmitError::ShuttingDown)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::EngineConfig;
+use crate::definition::Task;
 use crate::execution::Traits;
 
 /// What an attempt counts as.
@@ -12,13 +13,20 @@ use crate::execution::Traits;
 pub(super) enum Class {
     Supervised,
     Function,
+    /// A child run: it takes no place of its own, because its steps do; runs that wait for each
+    /// other's places would wait for ever.
+    Child,
 }
 
 impl Class {
-    pub(super) const ALL: [Self; 2] = [Self::Supervised, Self::Function];
+    pub(super) const ALL: [Self; 3] = [Self::Supervised, Self::Function, Self::Child];
 
-    pub(super) fn of(traits: &Traits) -> Self {
-        if traits.supervised { Self::Supervised } else { Self::Function }
+    pub(super) fn of(kind: &str, traits: &Traits) -> Self {
+        match kind {
+            Task::RUN => Self::Child,
+            _other if traits.supervised => Self::Supervised,
+            _other => Self::Function,
+        }
     }
 
     pub(super) fn index(self) -> usize {
@@ -31,7 +39,7 @@ pub(super) type Slot = OwnedSemaphorePermit;
 
 /// The places, shared by all shards. The semaphore is fair between shards, each shard between runs.
 pub(super) struct Slots {
-    attempts: [Arc<Semaphore>; 2],
+    attempts: [Arc<Semaphore>; 3],
     pub(super) probes: Arc<Semaphore>,
     pub(super) notices: Arc<Semaphore>,
 }
@@ -40,7 +48,11 @@ impl Slots {
     pub(super) fn new(config: &EngineConfig) -> Self {
         let places = |max: usize| Arc::new(Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
-            attempts: [places(config.supervised_max), places(config.functions_max)],
+            attempts: [
+                places(config.supervised_max),
+                places(config.functions_max),
+                places(Semaphore::MAX_PERMITS),
+            ],
             probes: places(config.probes_max),
             notices: places(config.notices_max),
         }

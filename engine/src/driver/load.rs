@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::LoadError;
 use super::definitions::Definitions;
-use crate::envelope::{Envelope, StreamId};
+use crate::envelope::{Envelope, StreamId, flag};
 use crate::event::{self, RunEvent};
 use crate::id::{Position, RunId, Version};
 use crate::json::Hash;
@@ -21,6 +21,8 @@ pub(super) struct Folded {
     pub(super) version: Version,
     pub(super) hash: Hash,
     pub(super) position: Position,
+    /// Its last event is a copy: it is no run yet.
+    pub(super) is_hidden: bool,
     /// Payload bytes of all folded events: a bound for the size of the state.
     pub(super) bytes: u64,
     /// Events and bytes since the snapshot it began with.
@@ -58,6 +60,7 @@ impl Loader<'_> {
                 version: Version::ZERO,
                 hash: Hash::ZERO,
                 position: Position::ZERO,
+                is_hidden: false,
                 bytes: 0,
                 events_since: 0,
                 bytes_since: 0,
@@ -107,6 +110,7 @@ impl Loader<'_> {
             version: snapshot.version,
             hash: snapshot.hash,
             position: envelope.position,
+            is_hidden: envelope.header.flags & flag::COPIED != 0,
             bytes: snapshot.bytes.len() as u64,
             events_since: 0,
             bytes_since: 0,
@@ -131,6 +135,7 @@ impl Folded {
         self.version = version;
         self.hash = envelope.hash;
         self.position = envelope.position;
+        self.is_hidden = envelope.header.flags & flag::COPIED != 0;
         let size = envelope.payload.len() as u64;
         self.bytes += size;
         self.bytes_since += size;

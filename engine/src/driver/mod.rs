@@ -11,22 +11,30 @@
 //! Called by the edge (command line, REST) through [`Engine`]; calls the executors, probers and
 //! workspaces of [`crate::execution::Edge`], and is the only writer of run streams.
 
+mod admission;
+mod ask;
 mod blobs;
+mod children;
 mod config;
 mod definitions;
+mod desk;
+mod ends;
 mod engine;
 mod error;
+mod fork;
 mod halts;
 mod limits;
 mod live;
 mod load;
 mod members;
 mod message;
+mod pipelines;
 mod recover;
 mod replay;
 mod request;
 mod shard;
 mod shared;
+mod start;
 mod survivors;
 mod values;
 mod verdicts;
@@ -35,8 +43,12 @@ pub use blobs::Blobs;
 pub use config::EngineConfig;
 pub use definitions::saved_definition;
 pub use engine::{Accepted, Engine, StartRequest, Started, Submission};
-pub use error::{DefinitionError, LoadError, QueryError, RecoverError, StartError, SubmitError};
+pub use error::{
+    DefinitionError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
+};
+pub use fork::ForkRequest;
 pub use halts::{HaltError, Halting};
 pub use live::{LiveAttempt, LiveRun};
+pub use pipelines::{Saved, saved_pipeline};
 pub use recover::{Recovered, Which};
 pub use replay::{Difference, ReplayError, Replayed};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
 
+use super::desk::Ask;
 use super::message::Message;
 use super::shared::Shared;
 use super::{Engine, RecoverError};
@@ -64,7 +65,7 @@ impl Engine {
 
     async fn recover_which(&self, which: Which) -> Result<Recovered, RecoverError> {
         match which {
-            Which::Only(run) => match self.drive(run, true).await? {
+            Which::Only(run) => match self.inner.shared.drive(run, true).await? {
                 true => Ok(Recovered { runs: 1 }),
                 false => Err(RecoverError::NotFound(run)),
             },
@@ -92,22 +93,18 @@ impl Engine {
 
     async fn drive_due(&self) -> Result<Recovered, RecoverError> {
         let shared = &self.inner.shared;
-        let runs: Vec<RunId> = shared.store.due(shared.now()).await?.iter().filter_map(run_of).collect();
+        let due = shared.store.due(shared.now()).await?;
+        let runs: Vec<RunId> = due.iter().filter_map(run_of).collect();
+        // Keys are compared with their runs before those want anything more.
+        let keys = due.into_iter().filter(|stream| stream.kind == StreamKind::Key).collect();
+        shared.desk.put(Ask::Look(keys));
         let count = runs.len();
-        let mut driven = futures::stream::iter(runs.into_iter().map(|run| self.drive(run, true)))
+        let mut driven = futures::stream::iter(runs.into_iter().map(|run| shared.drive(run, true)))
             .buffer_unordered(LOADING_MAX);
         while let Some(result) = driven.next().await {
             result?;
         }
         Ok(Recovered { runs: count })
-    }
-
-    /// Goes on with one run; false where there is none.
-    async fn drive(&self, run: RunId, even_aside: bool) -> Result<bool, RecoverError> {
-        let (done, driven) = oneshot::channel();
-        let message = Message::Drive { run, even_aside, done };
-        self.inner.shard(run).send(message).await.map_err(|_| RecoverError::ShuttingDown)?;
-        driven.await.map_err(|_| RecoverError::ShuttingDown)
     }
 
     /// Removes workspaces that ended runs left behind.

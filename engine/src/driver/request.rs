@@ -92,8 +92,8 @@ pub(super) fn workspace(state: &RunState, plan: WorkspacePlan) -> WorkspaceReque
     let from = Path::new(state.cwd().unwrap_or("/"));
     match plan {
         WorkspacePlan::Dir(dir) => WorkspaceRequest::Dir(from.join(dir)),
-        WorkspacePlan::Git { repository, base, branch } => {
-            WorkspaceRequest::Git { repository: from.join(repository), base, branch }
+        WorkspacePlan::Git { repository, base, from: commit, branch } => {
+            WorkspaceRequest::Git { repository: from.join(repository), base, from: commit, branch }
         }
     }
 }

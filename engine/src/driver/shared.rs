@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::definitions::Definitions;
+use super::desk::Desk;
+use super::ends::Ends;
 use super::halts::HaltBook;
 use super::limits::Slots;
 use super::live::Live;
 use super::load::Loader;
 use super::members::Members;
+use super::message::Message;
+use super::pipelines::Children;
 use super::values::Values;
 use super::{Blobs, EngineConfig};
 use crate::execution::Edge;
@@ -20,7 +24,7 @@ use crate::layout::Layout;
 use crate::store::EventStore;
 use crate::time::Timestamp;
 
-/// What all shards share. It holds no sender to a shard, so shards end with the last handle.
+/// What all shards share. The senders to shards in it are weak, so shards end with the last handle.
 pub(super) struct Shared {
     pub(super) config: EngineConfig,
     pub(super) store: Arc<dyn EventStore>,
@@ -34,6 +38,9 @@ pub(super) struct Shared {
     pub(super) wakes: Wakes,
     /// Pauses of pipelines and of the engine.
     pub(super) halts: HaltBook,
+    pub(super) ends: Ends,
+    pub(super) desk: Desk,
+    pub(super) children: Children,
     /// While living attempts are re-attached, no new one starts.
     pub(super) holding: AtomicBool,
     /// What a former engine left at work has been looked for.
@@ -41,6 +48,7 @@ pub(super) struct Shared {
     /// The engine ends: nothing new is taken or started.
     pub(super) stopping: AtomicBool,
     aside: Mutex<BTreeMap<RunId, String>>,
+    shards: OnceLock<Vec<mpsc::WeakSender<Message>>>,
 }
 
 /// When runs that are not loaded are to be woken.
@@ -93,6 +101,10 @@ impl Shared {
             live: Live::default(),
             wakes: Wakes::default(),
             halts: HaltBook::new(Arc::clone(&store), config.clock.clone()),
+            ends: Ends::default(),
+            desk: Desk::default(),
+            children: Children::default(),
+            shards: OnceLock::new(),
             holding: AtomicBool::new(false),
             looked_for_survivors: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -107,6 +119,15 @@ impl Shared {
 
     pub(super) fn now(&self) -> Timestamp {
         (self.config.clock)()
+    }
+
+    /// The shards are there.
+    pub(super) fn meet(&self, shards: Vec<mpsc::WeakSender<Message>>) {
+        let _met_before = self.shards.set(shards);
+    }
+
+    pub(super) fn shards(&self) -> &[mpsc::WeakSender<Message>] {
+        self.shards.get().map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn loader(&self) -> Loader<'_> {

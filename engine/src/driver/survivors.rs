@@ -75,7 +75,9 @@ async fn wanted(layout: &Layout, shards: &[mpsc::WeakSender<Message>], run: RunI
     let (sender, seen) = oneshot::channel();
     let layout = layout.clone();
     let look = Box::new(move |state: Result<&RunState, _>| {
-        let _gone = sender.send(state.ok().map(|state| folders_of(&layout, run, state)));
+        // Of a run that waits to begin, gates are probed that no state lists.
+        let state = state.ok().filter(|state| !state.is_queued());
+        let _gone = sender.send(state.map(|state| folders_of(&layout, run, state)));
     });
     let shard = shards[shard_of(run, shards.len())].upgrade()?;
     shard.send(Message::Look { run, look }).await.ok()?;
@@ -91,7 +93,11 @@ fn folders_of(layout: &Layout, run: RunId, state: &RunState) -> Vec<PathBuf> {
         Effect::Probe { id, gate, probe_no } => {
             Some(layout.probe(&EffectId { run, attempt: id }, &gate, probe_no))
         }
-        Effect::Timer { .. } | Effect::Workspace | Effect::Notice { .. } | Effect::Advance => None,
+        Effect::Timer { .. }
+        | Effect::Workspace
+        | Effect::Slots
+        | Effect::Notice { .. }
+        | Effect::Advance => None,
     };
     effects(state).into_iter().filter_map(folder).collect()
 }

@@ -574,6 +574,8 @@ run_events! {
         input: Payload,
         /// The settings from here on.
         config: Option<Payload>,
+        /// The step that begins anew with all that depends on it; `None`: only what was in progress.
+        from_step: Option<StepId>,
         /// Steps that begin anew, in the order of the file.
         reset: Vec<StepId>,
         /// For readers.
@@ -639,10 +641,7 @@ impl RunEvent {
     #[must_use]
     pub fn payloads(&self) -> Vec<&Payload> {
         match self {
-            Self::RunStarted(event) => std::iter::once(&event.input)
-                .chain(&event.config)
-                .chain(event.admission.iter().filter_map(|found| found.evidence.as_ref()))
-                .collect(),
+            Self::RunStarted(event) => std::iter::once(&event.input).chain(&event.config).collect(),
             Self::StepScheduled(StepScheduled { work: ScheduledWork::Task(task), .. }) => vec![&task.task],
             Self::ItemsExpanded(event) => event.items.iter().collect(),
             Self::AttemptSucceeded(event) => vec![&event.output],
@@ -652,9 +651,6 @@ impl RunEvent {
             Self::ReworkRequested(event) => vec![&event.findings],
             Self::ApprovalRequested(event) => std::iter::once(&event.show).chain(&event.edit).collect(),
             Self::VoteCast(event) => event.edited.iter().collect(),
-            Self::RunAdmitted(event) => {
-                event.admission.iter().filter_map(|found| found.evidence.as_ref()).collect()
-            }
             Self::ChildFinished(event) => vec![&event.output],
             Self::QuestionAsked(event) => event.text.iter().collect(),
             Self::AnswerSaved(event) => vec![&event.answer],
@@ -689,6 +685,7 @@ impl RunEvent {
             | Self::Advanced(_)
             | Self::NoteAdded(_)
             | Self::RunQueued(_)
+            | Self::RunAdmitted(_)
             | Self::ChildStarted(_)
             | Self::SignalTaken(_)
             | Self::RecheckRequested(_)

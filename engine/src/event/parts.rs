@@ -228,6 +228,17 @@ pub struct WantedSlot {
     pub kind: SlotKind,
 }
 
+impl WantedSlot {
+    /// How many runs may hold one, as this run counts them.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        match self.kind {
+            SlotKind::Identity { .. } => 1,
+            SlotKind::Concurrency { limit, .. } => limit as usize,
+        }
+    }
+}
+
 /// What kind of slot a run wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -286,7 +297,7 @@ pub struct AdmissionEvidence {
     /// The gate.
     pub gate: String,
     /// What was found; `None`: nothing could be.
-    pub evidence: Option<Payload>,
+    pub evidence: Option<JsonText>,
     /// Why nothing could be found.
     pub message: Option<String>,
     /// How long the probe took.

@@ -52,7 +52,8 @@ pub(crate) enum Ending {
 impl RunState {
     /// The first thing that can be gone on with now.
     pub(crate) fn next_agenda(&self) -> Option<Agenda> {
-        if self.facts.ended.is_some() || self.facts.paused && self.facts.outcome.is_none() {
+        let is_held = self.facts.paused || self.facts.queue.waits;
+        if self.facts.ended.is_some() || is_held && self.facts.outcome.is_none() {
             return None;
         }
         self.facts.agenda.iter().copied().find(|item| match item {
@@ -87,7 +88,8 @@ impl RunState {
         for at in self.graph.main_len()..self.graph.len() {
             match &facts.steps[at].phase {
                 ended if ended.is_ended() => {}
-                _ if facts.cancels > 1 => return Ending::Pass(at),
+                // A run that never began has nothing to tidy up.
+                _ if facts.cancels > 1 || facts.queue.waits => return Ending::Pass(at),
                 Phase::Pending => return Ending::Begin(at),
                 _in_progress => return Ending::Await,
             }

@@ -16,6 +16,9 @@ impl RunState {
         if self.wants_workspace() {
             effects.push(Effect::Workspace);
         }
+        if self.is_queued() {
+            effects.push(Effect::Slots);
+        }
         effects
     }
 

@@ -14,6 +14,7 @@ mod kept;
 mod order;
 mod outbox;
 mod people;
+mod queue;
 mod snapshot;
 mod step;
 mod view;
@@ -27,6 +28,7 @@ pub(crate) use outbox::Outbox;
 pub use outbox::{NOTICES_MAX, Outstanding};
 pub(crate) use people::AnsweredAsk;
 pub use people::{ApprovalState, CastVote, People, QuestionState};
+pub(crate) use queue::Queue;
 pub use snapshot::{FOLD_VERSION, SnapshotError};
 pub use step::{AttemptEnding, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage, StepState, Unit};
 pub(crate) use step::{Judged, LateProbes};
@@ -40,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::actor::Actor;
 use crate::definition::{Definition, FinishStatus};
 use crate::effect::Touched;
-use crate::event::{StopReason, TimerId};
+use crate::event::{Origin, Parent, StopReason, TimerId};
 use crate::failure::Failure;
 use crate::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
 use crate::json::Hash;
@@ -83,6 +85,10 @@ pub(crate) struct Facts {
     pub(crate) started: Option<Started>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) input: Kept,
+    /// The settings documents, by name.
+    pub(crate) config: Kept,
+    /// What the run waits for before it begins.
+    pub(crate) queue: Queue,
     pub(crate) steps: Vec<StepState>,
     pub(crate) workspace: Option<Workspace>,
     /// The worktree's head as last recorded.
@@ -132,6 +138,22 @@ pub(crate) struct Started {
     pub(crate) entropy: u64,
     pub(crate) at: Timestamp,
     pub(crate) by: Actor,
+    /// The step of another run that started it.
+    pub(crate) parent: Option<Parent>,
+    /// Higher goes first where runs wait for a slot.
+    pub(crate) priority: i32,
+    /// The run whose history this one began with.
+    pub(crate) forked: Option<Forked>,
+}
+
+/// What a run took over from another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Forked {
+    pub(crate) origin: Origin,
+    /// The head of its worktree at that moment.
+    pub(crate) commit: Option<String>,
+    /// Its branch.
+    pub(crate) branch: Option<String>,
 }
 
 /// A step, or an item of one, by index.

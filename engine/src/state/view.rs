@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kept, Phase, RunState, Settling, Stage, StepState, UsageTotal};
 use crate::actor::Actor;
 use crate::definition::{FinishStatus, Step, Work};
-use crate::event::{BlockReason, TimerId, TimerKind};
+use crate::event::{BlockReason, Origin, Parent, StopReason, TimerId, TimerKind};
 use crate::failure::Failure;
 use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
 use crate::json::Hash;
@@ -232,6 +232,48 @@ impl RunState {
         &self.facts.input
     }
 
+    /// The settings documents, a map by name; null without any.
+    #[must_use]
+    pub fn config(&self) -> &Kept {
+        &self.facts.config
+    }
+
+    /// The step of another run that started it.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Parent> {
+        self.facts.started.as_ref()?.parent.as_ref()
+    }
+
+    /// The run whose history this one began with.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        Some(&self.facts.started.as_ref()?.forked.as_ref()?.origin)
+    }
+
+    /// The step that a retry of an ended run begins with: the one that made it fail, else the first that
+    /// did not end well.
+    #[must_use]
+    pub fn retry_step(&self) -> Option<StepId> {
+        let failed = self.facts.ended.as_ref()?.path.as_ref().map(|path| path.step.clone());
+        let is_open = |at: &usize| {
+            matches!(self.facts.steps[*at].phase, Phase::Failed { tolerated: false } | Phase::Cancelled)
+        };
+        let is_main = |step: &StepId| self.graph.find(step).is_some_and(|at| !self.graph.is_finish(at));
+        failed.filter(is_main).or_else(|| (0..self.graph.main_len()).find(is_open).map(|at| self.step_id(at)))
+    }
+
+    /// Higher goes first where runs wait for a slot.
+    #[must_use]
+    pub fn priority(&self) -> i32 {
+        self.facts.started.as_ref().map_or(0, |started| started.priority)
+    }
+
+    /// Why an attempt is being stopped, if it is.
+    #[must_use]
+    pub fn stopping(&self, id: &AttemptId) -> Option<StopReason> {
+        self.facts.stops.get(id).copied()
+    }
+
     /// The workspace, once it is there.
     #[must_use]
     pub fn workspace(&self) -> Option<&Workspace> {
@@ -287,6 +329,7 @@ impl RunState {
             },
             None if facts.started.is_none() => RunStatus::Queued,
             None if facts.paused => RunStatus::Paused,
+            None if facts.queue.waits && facts.outcome.is_none() => RunStatus::Queued,
             None if self.is_busy() => RunStatus::Running,
             None if !facts.blocked.is_empty() => RunStatus::Blocked,
             None => RunStatus::Waiting,
@@ -312,7 +355,7 @@ impl RunState {
             },
             false => RunNote {
                 open: true,
-                busy: self.is_busy() || !self.facts.outbox.is_empty(),
+                busy: self.is_busy() || self.facts.queue.waits || !self.facts.outbox.is_empty(),
                 wake_at: self.next_due().filter(|_| !self.facts.paused),
             },
         }

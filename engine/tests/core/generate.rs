@@ -72,6 +72,11 @@ pub fn pipelines() -> impl Strategy<Value = Value> {
             if workspace == 1 {
                 document["output"] = json!("${steps.s0.status}");
             }
+            if workspace == 2 {
+                document["key"] = json!({"value": "${run.id}"});
+                document["concurrency"] = json!([{"key": "repo", "limit": "${1 + 1}"}]);
+                document["admit"] = json!({"gates": [{"id": "a", "probe": {"expression": "true"}}]});
+            }
             if notices < 3 {
                 document["notify"] = json!(notify(notices));
             }
@@ -107,7 +112,11 @@ fn step(at: usize, shape: &Shape) -> Value {
     let upstream = needs.first().copied().unwrap_or(at);
     let mut step = json!({"id": name(at), "needs": needs.iter().map(|need| name(*need)).collect::<Vec<_>>()});
     match shape.work {
-        0 | 1 => step["work"] = json!({"task": {"kind": "command", "spec": {"argv": ["true", "${run.id}"]}}}),
+        0 => step["work"] = json!({"task": {"kind": "command", "spec": {"argv": ["true", "${run.id}"]}}}),
+        1 => {
+            step["work"] =
+                json!({"task": {"kind": "run", "spec": {"pipeline": "other", "input": {"n": "${run.id}"}}}})
+        }
         2 => {
             step["work"] =
                 json!({"task": {"kind": "function", "spec": {"name": "f", "with": {"input": "${input}"}}}});

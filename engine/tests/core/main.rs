@@ -10,4 +10,5 @@ mod order;
 mod outbox;
 mod people;
 mod rules;
+mod runs;
 mod world;

@@ -151,6 +151,9 @@ impl World {
             RunEvent::AttemptAsked(event) => {
                 assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
             }
+            RunEvent::ChildFinished(event) => {
+                assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
+            }
             _other => {}
         }
     }
@@ -253,7 +256,7 @@ impl World {
                     "no event queued {notice} of {version}"
                 );
             }
-            Effect::Workspace | Effect::Advance => {}
+            Effect::Workspace | Effect::Advance | Effect::Slots => {}
         }
     }
 
@@ -451,6 +454,7 @@ impl World {
                 failure: luck.is_multiple_of(4).then(|| "nobody there".to_owned()),
             },
             Effect::Advance => InputKind::Advance,
+            Effect::Slots => InputKind::Admitted { admission: Vec::new() },
         };
         self.give(kind).expect("reports are never refused");
     }

@@ -7,13 +7,16 @@ mod watched;
 
 mod answers;
 mod bounds;
+mod children;
 mod crash;
 mod faults;
+mod forks;
 mod full;
 mod gates;
 mod notices;
 mod on_disk;
 mod order;
 mod recovery;
+mod slots;
 mod timers;
 mod work;

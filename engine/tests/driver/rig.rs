@@ -1,7 +1,6 @@
 //! An engine on a machine in virtual time, and what tests ask of it.
 #![allow(clippy::disallowed_methods, reason = "virtual time comes from the paused runtime")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use everfold_engine::definition::Definition;
 use everfold_engine::driver::{
     Accepted, Engine, EngineConfig, StartRequest, Started, Submission, SubmitError, Which,
 };
-use everfold_engine::envelope::{Envelope, StreamId};
+use everfold_engine::envelope::{Envelope, StreamId, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::input::InputKind;
@@ -65,16 +64,7 @@ pub fn chain(length: usize) -> Arc<Definition> {
 }
 
 pub fn request(definition: &Arc<Definition>, input: Value) -> StartRequest {
-    StartRequest {
-        run: None,
-        definition: Arc::clone(definition),
-        input: JsonText::new(&input),
-        title: None,
-        labels: BTreeMap::new(),
-        cwd: None,
-        actor: Actor::User("ada".into()),
-        dedup: None,
-    }
+    StartRequest::new(Arc::clone(definition), JsonText::new(&input), Actor::User("ada".into()))
 }
 
 impl Rig {
@@ -123,14 +113,16 @@ impl Rig {
         self.engine.with_state(run, |state| state.status()).await.unwrap()
     }
 
-    /// Waits until the run's history has an event.
+    /// Waits until the run's own history has an event; a copied one does not count.
     pub async fn until(&self, run: RunId, wanted: impl Fn(&RunEvent) -> bool) {
         let mut log = self.engine.subscribe(everfold_engine::id::Position::FIRST);
         let stream = StreamId::run(run);
         let found = async {
             loop {
                 for envelope in log.next().await.unwrap() {
-                    if envelope.header.stream == stream && wanted(&decode(&envelope)) {
+                    let is_own =
+                        envelope.header.stream == stream && envelope.header.flags & flag::COPIED == 0;
+                    if is_own && wanted(&decode(&envelope)) {
                         return;
                     }
                 }

@@ -7,6 +7,7 @@ mod errors;
 mod order;
 mod owners;
 mod people;
+mod runs;
 mod support;
 mod texts;
 mod verbs;

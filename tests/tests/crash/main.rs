@@ -13,5 +13,6 @@ mod kills;
 mod notices;
 mod order;
 mod owners;
+mod runs;
 mod support;
 mod table;

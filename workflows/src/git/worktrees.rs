@@ -83,7 +83,7 @@ impl GitWorkspaces {
         &self,
         run: RunId,
         repository: &Path,
-        base: Option<String>,
+        (base, from): (Option<String>, Option<String>),
         branch: String,
     ) -> Result<Workspace, Failure> {
         let repository = checked_repository(repository).await?;
@@ -94,7 +94,7 @@ impl GitWorkspaces {
             Some(record) if record.complete && stands(&record.workspace).await => return Ok(record.workspace),
             Some(record) => record,
             None => {
-                let workspace = self.plan(run, &git, base, branch).await?;
+                let workspace = self.plan(run, &git, (base, from), branch).await?;
                 let record = Record { workspace, complete: false, kept: false };
                 self.write(run, &record)?;
                 record
@@ -110,7 +110,7 @@ impl GitWorkspaces {
         &self,
         run: RunId,
         git: &Git,
-        base: Option<String>,
+        (base, from): (Option<String>, Option<String>),
         branch: String,
     ) -> Result<Workspace, Failure> {
         let repository = git.folder.display().to_string();
@@ -121,12 +121,13 @@ impl GitWorkspaces {
             Some(base) => base,
             None => default_base(git).await?,
         };
+        let start = from.as_ref().unwrap_or(&base);
         let commit = match git
-            .text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{base}^{{commit}}")])
+            .text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{start}^{{commit}}")])
             .await
         {
             Ok(commit) => commit,
-            Err(GitError::Failed { .. }) => return Err(missing_base(git, &repository, &base).await),
+            Err(GitError::Failed { .. }) => return Err(missing_base(git, &repository, start).await),
             Err(error) => return Err(unable(&error)),
         };
         let branches = branches(git, "refs/heads").await.map_err(|error| unable(&error))?;
@@ -218,8 +219,8 @@ impl Workspaces for GitWorkspaces {
         let this = self.clone();
         async move {
             match request {
-                WorkspaceRequest::Git { repository, base, branch } => {
-                    this.prepare_git(run, &repository, base, branch).await
+                WorkspaceRequest::Git { repository, base, from, branch } => {
+                    this.prepare_git(run, &repository, (base, from), branch).await
                 }
                 WorkspaceRequest::Dir(path) if path.is_dir() => Ok(Workspace {
                     path: path.display().to_string(),

@@ -83,6 +83,8 @@ async fn a_delivery_survives_a_crash_while_the_request_is_opened_and_opens_it_on
             cwd: Some(place.home.path(".").display().to_string()),
             actor: Actor::User("ada".to_owned()),
             dedup: None,
+            parent: None,
+            priority: 0,
         };
         let run = first.start(request).await.unwrap().run;
         until("the request", || !world.lock().unwrap().pulls.is_empty()).await;

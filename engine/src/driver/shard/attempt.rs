@@ -81,7 +81,7 @@ impl World {
             }
             Planned::Never => return,
         };
-        let class = Class::of(&prepared.traits);
+        let class = prepared.class;
         prepared.slot = slot.or_else(|| self.shared.slots.try_take(class));
         if prepared.slot.is_none() {
             self.enlist(cell, Ring::Place(class), id);
@@ -119,7 +119,7 @@ impl World {
     fn reattach(&mut self, cell: &mut Cell, id: AttemptId) {
         match self.plan(cell, &id) {
             Planned::Ready(mut prepared) => {
-                prepared.slot = self.shared.slots.try_take(Class::of(&prepared.traits));
+                prepared.slot = self.shared.slots.try_take(prepared.class);
                 self.launch(cell, id, *prepared, true, true);
             }
             Planned::Later => drop(cell.work.insert(id, Work::Planning)),
@@ -161,9 +161,10 @@ impl World {
                 self.set_aside(cell, panic_text(panic.as_ref()));
                 return Planned::Never;
             }
-            Ok(Ok(Some((_, request, Some((executor, Ok(traits))))))) => {
+            Ok(Ok(Some((kind, request, Some((executor, Ok(traits))))))) => {
                 let traits = as_the_step_says(traits, request.idempotent);
-                return Planned::Ready(Box::new(Prepared { executor, request, traits, slot: None }));
+                let class = Class::of(&kind, &traits);
+                return Planned::Ready(Box::new(Prepared { executor, request, traits, class, slot: None }));
             }
             Ok(Ok(Some((_, _, Some((_, Err(panic))))))) => bug(panic.as_ref()),
             Ok(Ok(Some((kind, _, None)))) => unknown(&kind, "work", self.shared.edge.executors.keys()),
@@ -176,14 +177,14 @@ impl World {
 
     /// Starts an attempt. In-process work that is ready at once never becomes a task.
     fn launch(&mut self, cell: &mut Cell, id: AttemptId, prepared: Prepared, again: bool, is_recorded: bool) {
-        let Prepared { executor, request, traits, slot } = prepared;
+        let Prepared { executor, request, traits, class, slot } = prepared;
         let observer = Arc::new(Observer {
             id: request.id.clone(),
             told: Arc::clone(&self.told),
             shared: Arc::clone(&self.shared),
             has_begun: AtomicBool::new(!traits.supervised),
         });
-        let folder = request::folder_to_make(&request, traits.supervised, &self.shared.layout);
+        let folder = request::folder_to_make(&request, class == Class::Supervised, &self.shared.layout);
         let begun = catch_unwind(AssertUnwindSafe(|| match again {
             true => executor.reattach(request.clone(), observer),
             false => executor.start(request.clone(), observer),

@@ -10,7 +10,7 @@ use super::notice::{Stage, Telling};
 use super::settle::Settling;
 use super::timers::TimerKey;
 use crate::decide::Loaded;
-use crate::driver::limits::Slot;
+use crate::driver::limits::{Class, Slot};
 use crate::driver::load::Folded;
 use crate::driver::message::{Look, Queued};
 use crate::effect::Touched;
@@ -77,7 +77,7 @@ pub(super) struct Cell {
     /// The outcome of the last append is unknown; the load that follows tells.
     pub(super) is_in_doubt: bool,
     pub(super) work: HashMap<AttemptId, Work>,
-    pub(super) waiting: [VecDeque<AttemptId>; 3],
+    pub(super) waiting: [VecDeque<AttemptId>; 4],
     pub(super) probes: HashMap<ProbeKey, Probing>,
     /// The notice of each channel whose turn it is.
     pub(super) notices: BTreeMap<String, Telling>,
@@ -86,6 +86,10 @@ pub(super) struct Cell {
     /// It was told to stand still, or to go on; that is not yet decided.
     pub(super) aligning: bool,
     pub(super) released: bool,
+    /// The desk knows that it waits for its slots.
+    pub(super) wanting: bool,
+    /// The desk knows that it has ended.
+    pub(super) returned: bool,
     pub(super) timers: BTreeMap<Touched, Vec<(TimerId, Timestamp, TimerKey)>>,
     pub(super) settling: Option<Settling>,
     /// Who waits for it to be loaded.
@@ -127,6 +131,7 @@ pub(super) struct Prepared {
     pub(super) executor: Arc<dyn Executor>,
     pub(super) request: AttemptRequest,
     pub(super) traits: Traits,
+    pub(super) class: Class,
     pub(super) slot: Option<Slot>,
 }
 
@@ -173,13 +178,15 @@ impl Cell {
             is_stalled: false,
             is_in_doubt: false,
             work: HashMap::new(),
-            waiting: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
+            waiting: std::array::from_fn(|_| VecDeque::new()),
             probes: HashMap::new(),
             notices: BTreeMap::new(),
             preparing: false,
             advancing: false,
             aligning: false,
             released: false,
+            wanting: false,
+            returned: false,
             timers: BTreeMap::new(),
             settling: None,
             awaited: Vec::new(),
@@ -194,7 +201,10 @@ impl Cell {
         if std::mem::take(&mut self.is_in_doubt) && folded.position > self.position {
             self.tries = 0; // It was kept after all.
         }
-        self.released |= folded.state.is_ended();
+        let has_ended = folded.state.is_ended() && folded.state.run() == Some(self.run);
+        self.released |= has_ended;
+        // What a former engine did not tell the desk, it finds out by itself.
+        self.returned |= has_ended;
         self.version = folded.version;
         self.hash = folded.hash;
         self.position = folded.position;
@@ -210,6 +220,14 @@ impl Cell {
     /// Queues an input of the engine's own.
     pub(super) fn push(&mut self, queued: Queued) {
         self.queue.push_back(Item::Input(Box::new(queued)));
+    }
+
+    /// Whether the input that makes a run of a copied history waits for it.
+    pub(super) fn is_forking(&self) -> bool {
+        self.queue.iter().any(|item| match item {
+            Item::Input(queued) => matches!(queued.kind, InputKind::Fork(_)),
+            Item::Look(_) => false,
+        })
     }
 
     /// Whether there is no such run, and nobody who wants to start it.

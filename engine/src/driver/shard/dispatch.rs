@@ -14,9 +14,10 @@ use super::cell::{Cell, Work};
 use super::settle::Settling;
 use super::timers::{Due, TimerKey};
 use crate::definition::WorkspaceSpec;
+use crate::driver::desk::{Ask, reason_of};
 use crate::driver::message::Queued;
 use crate::effect::{Effect, Touched, effects_of};
-use crate::event::{HaltScope, TimerId};
+use crate::event::{HaltScope, OriginKind, TimerId};
 use crate::id::InputId;
 use crate::input::InputKind;
 use crate::state::RunStatus;
@@ -27,13 +28,18 @@ impl World {
     pub(super) fn dispatch(&mut self, cell: &mut Cell) {
         let is_aligned = self.align(cell);
         let Some(state) = cell.state.as_mut() else { return };
+        if state.is_ended() && state.run() == Some(cell.run) {
+            self.shared.ends.tell(cell.run);
+        }
         let touched = state.take_touched();
         if !is_aligned {
             // It is dispatched again when that is durable.
             cell.unlisted = true;
             return;
         }
-        if !cell.driven {
+        // What a copied history lists is its origin's.
+        let is_copy = state.run().is_some_and(|run| run != cell.run);
+        if !cell.driven || is_copy {
             cell.unlisted = true;
             for waiting in cell.awaited.drain(..) {
                 let _gone = waiting.send(true);
@@ -156,6 +162,7 @@ impl World {
                     self.notice_listed(cell, channel, version, &notice);
                 }
                 Effect::Timer { .. } => {}
+                Effect::Slots => self.slots_listed(cell),
                 Effect::Advance => {
                     if !std::mem::replace(&mut cell.advancing, true) {
                         let id = InputId::derive(&format!("{}/advance/{}", cell.run, cell.version));
@@ -221,9 +228,28 @@ impl World {
         self.shared.wakes.attended.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Gives the workspace of a run that has ended back.
+    /// The state lists slots that it waits for.
+    fn slots_listed(&mut self, cell: &mut Cell) {
+        let Some(state) = &cell.state else { return };
+        if !std::mem::replace(&mut cell.wanting, true) {
+            let (run, slots, priority) = (cell.run, state.slots().to_vec(), state.priority());
+            // What takes the place of a run begins after that has ended.
+            let origin = state.origin().filter(|origin| origin.how != OriginKind::Fork);
+            let after = origin.map(|origin| origin.run);
+            self.shared.desk.put(Ask::Want { run, slots, priority, after });
+        }
+    }
+
+    /// Gives what a run that has ended held back: its slots, its workspace.
     fn release(&mut self, cell: &mut Cell) {
         let Some(state) = cell.state.as_ref().filter(|state| state.is_ended()) else { return };
+        if !std::mem::replace(&mut cell.returned, true)
+            && !state.slots().is_empty()
+            && let Some(reason) = reason_of(state.status())
+        {
+            let (run, slots) = (cell.run, state.slots().to_vec());
+            self.shared.desk.put(Ask::Ended { run, slots, reason });
+        }
         if cell.released || cell.work.values().any(|work| matches!(work, Work::Running(_))) {
             return;
         }

@@ -36,11 +36,13 @@ use tokio::time::Sleep;
 use cell::{Cell, Phase};
 use idle::Idle;
 use outcome::Done;
+pub(super) use outcome::die;
 use rings::Rings;
 use room::Room;
 use timers::{Due, Timers};
 use told::Told;
 use work::WorkDone;
+pub(super) use work::cancelled as stopped;
 
 use super::message::Message;
 use super::shared::Shared;

@@ -81,6 +81,11 @@ impl Shard {
 
     fn loaded(&mut self, run: RunId, result: Result<Folded, LoadError>) {
         let Some(cell) = self.cells.get_mut(&run) else { return };
+        let result = match result {
+            // Copied events alone are no run; what makes one of them comes with this input.
+            Ok(folded) if folded.is_hidden && !cell.is_forking() => Err(LoadError::NotFound(run)),
+            other => other,
+        };
         match result {
             Ok(folded) => {
                 cell.adopt(folded);
@@ -355,7 +360,7 @@ impl Cell {
 }
 
 /// Ends the process as a power cut would end it: for tests and demonstrations of recovery.
-fn die() -> ! {
+pub(in crate::driver) fn die() -> ! {
     let _never_returns =
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     std::process::abort()

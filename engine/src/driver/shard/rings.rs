@@ -25,7 +25,7 @@ pub(super) enum Ring {
 impl Ring {
     pub(super) fn index(self) -> usize {
         match self {
-            Self::Fresh => 2,
+            Self::Fresh => 3,
             Self::Place(class) => class.index(),
         }
     }
@@ -34,10 +34,10 @@ impl Ring {
 /// The runs with attempts that wait.
 #[derive(Default)]
 pub(super) struct Rings {
-    runs: [VecDeque<RunId>; 3],
+    runs: [VecDeque<RunId>; 4],
     /// The shard's request for the next free place of a class.
-    asked: [Option<BoxFuture<'static, Slot>>; 2],
-    given: [Option<Slot>; 2],
+    asked: [Option<BoxFuture<'static, Slot>>; 3],
+    given: [Option<Slot>; 3],
 }
 
 impl Rings {

@@ -87,7 +87,7 @@ impl Ended {
 }
 
 /// The failure of work that was to end.
-pub(super) fn cancelled() -> Failure {
+pub(in crate::driver) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "stopped before its end")
 }
 

@@ -4,7 +4,12 @@ use crate::event::{RunAdmitted, RunQueued};
 use crate::state::RunState;
 
 impl RunState {
-    pub(super) fn run_queued(&mut self, _event: &RunQueued) {}
+    pub(super) fn run_queued(&mut self, event: &RunQueued) {
+        self.facts.queue.slots.clone_from(&event.slots);
+        self.facts.queue.waits = true;
+    }
 
-    pub(super) fn run_admitted(&mut self, _event: &RunAdmitted) {}
+    pub(super) fn run_admitted(&mut self, _event: &RunAdmitted) {
+        self.facts.queue.waits = false;
+    }
 }

@@ -7,6 +7,7 @@ use crate::event::{
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, Version};
+use crate::json::Payload;
 use crate::state::{Agenda, AttemptEnding, Graph, Kept, Key, Phase, RunState, Settling, Stage, Unit};
 use crate::time::Timestamp;
 
@@ -78,25 +79,31 @@ impl RunState {
     }
 
     pub(super) fn attempt_succeeded(&mut self, event: &AttemptSucceeded) {
-        let version = self.facts.version;
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
         self.note_told(key, &event.told);
+        if key.item.is_none() && stopped != Some(StopReason::Timeout) {
+            self.facts.steps[key.step].artefacts = event
+                .artefacts
+                .iter()
+                .map(|artefact| (artefact.name.clone(), artefact.path.clone()))
+                .collect();
+        }
+        self.work_done(key, stopped, &event.output);
+    }
+
+    /// The work of a unit ended well.
+    fn work_done(&mut self, key: Key, stopped: Option<StopReason>, output: &Payload) {
         if stopped == Some(StopReason::Timeout) {
             // The limit was recorded first, so the late result does not count.
             return self.settle_unit(key, AttemptEnding::Failed, Some(timed_out()));
         }
-        let output = Kept::of(&event.output, version);
+        let output = Kept::of(output, self.facts.version);
         match key.item {
             None => {
                 let step = &mut self.facts.steps[key.step];
                 step.output = output;
-                step.artefacts = event
-                    .artefacts
-                    .iter()
-                    .map(|artefact| (artefact.name.clone(), artefact.path.clone()))
-                    .collect();
                 step.unit.stage = Stage::Ended(AttemptEnding::Succeeded);
                 self.open_gate(key.step, 0);
             }
@@ -113,7 +120,12 @@ impl RunState {
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
-        let failure = if stopped == Some(StopReason::Timeout) { timed_out() } else { event.failure.clone() };
+        self.work_failed(key, stopped, &event.failure);
+    }
+
+    /// The work of a unit failed.
+    fn work_failed(&mut self, key: Key, stopped: Option<StopReason>, failure: &Failure) {
+        let failure = if stopped == Some(StopReason::Timeout) { timed_out() } else { failure.clone() };
         self.settle_unit(key, AttemptEnding::Failed, Some(failure));
     }
 
@@ -200,7 +212,13 @@ impl RunState {
     }
 
     /// The end of a child run is the end of the attempt that started it.
-    pub(super) fn child_finished(&mut self, _event: &ChildFinished) {}
+    pub(super) fn child_finished(&mut self, event: &ChildFinished) {
+        let (Some(key), stopped) = self.end_attempt(&event.id) else { return };
+        match &event.failure {
+            None => self.work_done(key, stopped, &event.output),
+            Some(failure) => self.work_failed(key, stopped, failure),
+        }
+    }
 
     pub(super) fn timer_fired(&mut self, timer: &TimerId, at: Timestamp) {
         if !self.facts.timers.contains_key(timer) {

@@ -50,6 +50,18 @@ impl RunState {
         self.check_pause(at);
     }
 
+    /// A copied history goes on at once, wherever its origin stood still; its deadlines stood still since
+    /// the moment that was copied.
+    pub(super) fn forget_pauses(&mut self, copied_at: Timestamp, now: Timestamp) {
+        let order = &mut self.facts.order;
+        order.pause = None;
+        order.halts.clear();
+        order.hit.clear();
+        let since = order.still_since.take().unwrap_or(copied_at);
+        self.facts.paused = false;
+        self.put_off_deadlines(now.since(since));
+    }
+
     fn check_pause(&mut self, now: Timestamp) {
         let order = &mut self.facts.order;
         let paused = order.pause.is_some() || !order.halts.is_empty();

@@ -31,7 +31,8 @@ impl RunState {
     /// Folds one fact.
     pub fn apply(&mut self, event: &RunEvent, meta: &EventMeta) {
         self.facts.version = self.facts.version.next();
-        self.facts.last_at = self.facts.last_at.max(meta.at);
+        let former_at = self.facts.last_at;
+        self.facts.last_at = former_at.max(meta.at);
         // Reports of work are recognised by what they are about; these are not.
         let is_known_by_id = !meta.actor.is_engine() || matches!(event, RunEvent::WorkspacePrepared(_));
         if is_known_by_id && self.facts.inputs.back() != Some(&meta.input) {
@@ -115,7 +116,7 @@ impl RunState {
             RunEvent::StepCancelRequested(event) => self.step_cancel_requested(event, meta),
             RunEvent::BreakpointsSet(event) => self.breakpoints_set(event),
             RunEvent::BreakpointHit(event) => self.breakpoint_hit(event, meta),
-            RunEvent::RunForked(event) => self.run_forked(event, meta),
+            RunEvent::RunForked(event) => self.run_forked(event, meta, former_at),
             RunEvent::NoticeQueued(event) => self.notice_queued(event, meta.at),
             RunEvent::NoticeSent(event) => self.notice_finished(event.version, &event.notice, true),
             RunEvent::NoticeFailed(event) => self.notice_finished(event.version, &event.notice, false),
@@ -135,9 +136,16 @@ impl RunState {
             entropy: event.entropy,
             at: meta.at,
             by: meta.actor.clone(),
+            parent: event.parent.clone(),
+            priority: event.priority,
+            forked: None,
         });
         self.facts.labels.clone_from(&event.labels);
         self.facts.input = Kept::inline(&event.input, self.facts.version);
+        self.facts.config = match &event.config {
+            Some(config) => Kept::inline(config, self.facts.version),
+            None => Kept::Null,
+        };
         for at in 0..self.graph.main_len() {
             self.check_ready(at);
         }

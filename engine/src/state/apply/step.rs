@@ -269,19 +269,7 @@ impl RunState {
                 ..StepState::default()
             };
         }
-        for at in &reset {
-            let joins_any = self.graph.joins_any(*at);
-            let phases = || self.graph.needs(*at).iter().map(|need| &self.facts.steps[*need].phase);
-            let unmet = if joins_any {
-                phases().filter(|phase| !phase.is_ended()).count()
-            } else {
-                phases().filter(|phase| !phase.is_satisfied()).count()
-            };
-            let met = phases().filter(|phase| joins_any && **phase == Phase::Succeeded).count();
-            let step = &mut self.facts.steps[*at];
-            step.unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
-            step.order.met = u32::try_from(met).unwrap_or(u32::MAX);
-        }
+        reset.iter().for_each(|at| self.count_needs(*at));
         if let Some(target) = self.graph.find(&event.target) {
             let step = &mut self.facts.steps[target];
             let history = step.rework.take().map_or_else(Vec::new, |former| {
@@ -306,6 +294,22 @@ impl RunState {
             self.check_ready(at);
         }
     }
+
+    /// What a step that begins anew waits for.
+    pub(super) fn count_needs(&mut self, at: usize) {
+        let joins_any = self.graph.joins_any(at);
+        let phases = || self.graph.needs(at).iter().map(|need| &self.facts.steps[*need].phase);
+        let unmet = if joins_any {
+            phases().filter(|phase| !phase.is_ended()).count()
+        } else {
+            phases().filter(|phase| !phase.is_satisfied()).count()
+        };
+        let met = phases().filter(|phase| joins_any && **phase == Phase::Succeeded).count();
+        let step = &mut self.facts.steps[at];
+        step.unmet = u32::try_from(unmet).unwrap_or(u32::MAX);
+        step.order.met = u32::try_from(met).unwrap_or(u32::MAX);
+    }
+
     /// Notes the evidence of a failure, and whether it is that of the gate's failure before.
     pub(super) fn note_failed_evidence(&mut self, event: &GateEvaluated) {
         let is_failure = event.verdict == Verdict::Fail;

@@ -1,0 +1,121 @@
+//! What makes a new run of an old one: retry, restart, fork.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use everfold_engine::event::OriginKind;
+use everfold_engine::id::{RunId, Version};
+use everfold_engine::store::DedupKeep;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer::written;
+use super::extract::{Body, once};
+use super::state::version_at;
+use super::{App, Caller};
+use crate::fault::{Code, Fault};
+use crate::owner::{Again, Begun};
+use crate::view::RunView;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RetryBody {
+    step: Option<String>,
+    detach: bool,
+}
+
+/// `POST /runs/{id}/retry`: a blocked run goes on in place, an ended one as a new run.
+pub(crate) async fn retry(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(run): Path<String>,
+    body: Body<RetryBody>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let once = once(&headers, &caller, &format!("POST /runs/{run}/retry"), &body.bytes, DedupKeep::Week)?;
+    let RetryBody { step, detach } = body.value;
+    let again = Again { how: OriginKind::Retry, at: None, from_step: step, input: None, title: None, detach };
+    let begun = app.retry(run, again, caller.actor, once).await?;
+    answer(&app, run, begun).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RestartBody {
+    from_step: String,
+    input: Option<Value>,
+    title: Option<String>,
+    #[serde(default)]
+    detach: bool,
+}
+
+/// `POST /runs/{id}/restart`: a new run that begins anew at a step; a live origin is cancelled.
+pub(crate) async fn restart(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(run): Path<String>,
+    body: Body<RestartBody>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let once = once(&headers, &caller, &format!("POST /runs/{run}/restart"), &body.bytes, DedupKeep::Week)?;
+    let RestartBody { from_step, input, title, detach } = body.value;
+    let from_step = Some(from_step);
+    let again = Again { how: OriginKind::Restart, at: None, from_step, input, title, detach };
+    let begun = app.again(run, again, caller.actor, once).await?;
+    answer(&app, run, begun).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ForkBody {
+    version: Option<u64>,
+    /// A time in RFC 3339.
+    at: Option<String>,
+    input: Option<Value>,
+    title: Option<String>,
+    detach: bool,
+}
+
+/// `POST /runs/{id}/fork`: a new run that goes on from a moment of this one, beside it.
+pub(crate) async fn fork(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(run): Path<String>,
+    body: Body<ForkBody>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let once = once(&headers, &caller, &format!("POST /runs/{run}/fork"), &body.bytes, DedupKeep::Week)?;
+    let ForkBody { version, at, input, title, detach } = body.value;
+    let at = match (version, at) {
+        (Some(version), None) if version > 0 => Version(version),
+        (None, Some(at)) => {
+            let at = at.parse();
+            let at =
+                at.map_err(|error| Fault::new(Code::Invalid, format!("at is no time in RFC 3339: {error}")))?;
+            version_at(&app, run, at).await?
+        }
+        (None, None) => return Err(Fault::new(Code::Invalid, "version or at is missing")),
+        _both_or_zero => return Err(Fault::new(Code::Invalid, "give a version from 1, or at, not both")),
+    };
+    if at == Version::ZERO {
+        return Err(Fault::new(Code::NotYet, "the run had not begun then"));
+    }
+    let again = Again { how: OriginKind::Fork, at: Some(at), from_step: None, input, title, detach };
+    let begun = app.again(run, again, caller.actor, once).await?;
+    answer(&app, run, begun).await
+}
+
+/// 201 with the new run; 200 where the run itself goes on, or another one has its key.
+async fn answer(app: &App, asked: RunId, begun: Begun) -> Result<Response, Fault> {
+    let Begun { run, position, held } = begun;
+    let view = RunView { held, ..app.view(run).await? };
+    let status = if run == asked || held { StatusCode::OK } else { StatusCode::CREATED };
+    let mut response = written(status, position, view).into_response();
+    if let Ok(place) = format!("/api/v1/runs/{run}").parse() {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}

@@ -1,0 +1,87 @@
+//! Runs that go on from another one's history.
+
+use everfold_engine::actor::Actor;
+use everfold_engine::driver::ForkRequest;
+use everfold_engine::event::{OriginKind, UnblockDecision};
+use everfold_engine::id::{RunId, StepId, StepPath, Version};
+use everfold_engine::input::InputKind;
+use serde_json::Value;
+
+use super::{Begun, Owner};
+use crate::fault::{Code, Fault};
+use crate::http::Once;
+
+/// What is to be done with a run's history.
+#[derive(Debug, Clone)]
+pub(crate) struct Again {
+    /// What is done with it.
+    pub(crate) how: OriginKind,
+    /// Its last version that counts; `None`: all of it.
+    pub(crate) at: Option<Version>,
+    /// The step that begins anew.
+    pub(crate) from_step: Option<String>,
+    /// Fields that replace those of the input.
+    pub(crate) input: Option<Value>,
+    /// For readers.
+    pub(crate) title: Option<String>,
+    /// Nobody waits for it.
+    pub(crate) detach: bool,
+}
+
+impl Owner {
+    /// Makes a run that goes on from another one's history.
+    ///
+    /// # Errors
+    /// There is no such run or step, or the run refuses it.
+    pub(crate) async fn again(
+        &self,
+        origin: RunId,
+        asked: Again,
+        actor: Actor,
+        once: Once,
+    ) -> Result<Begun, Fault> {
+        self.may_write()?;
+        let request = ForkRequest {
+            origin,
+            how: asked.how,
+            at: asked.at,
+            from_step: asked.from_step.as_deref().map(StepId::new),
+            input: asked.input,
+            title: asked.title,
+            actor,
+            dedup: once.dedup,
+        };
+        let started = self.engine().fork(request).await?;
+        self.drive(started.run, asked.detach).await?;
+        Ok(Begun { run: started.run, position: started.position, held: started.held })
+    }
+
+    /// Retries a run: a blocked one in place, an ended one as a new run.
+    ///
+    /// # Errors
+    /// There is no such run or step, nothing of it is to be retried, or the run refuses it.
+    pub(crate) async fn retry(
+        &self,
+        run: RunId,
+        asked: Again,
+        actor: Actor,
+        once: Once,
+    ) -> Result<Begun, Fault> {
+        if self.engine().with_state(run, |state| state.is_ended()).await? {
+            return self.again(run, asked, actor, once).await;
+        }
+        let path: Option<StepPath> =
+            asked.from_step.as_deref().map(str::parse).transpose().map_err(
+                |error: everfold_engine::id::BadStepPath| Fault::new(Code::NoStep, error.to_string()),
+            )?;
+        let kind = InputKind::Unblock {
+            path,
+            decision: UnblockDecision::Retry,
+            output: None,
+            reason: None,
+            policies: Default::default(),
+        };
+        let position = self.submit(run, kind, actor, once).await?;
+        Ok(Begun { run, position, held: false })
+    }
+}

@@ -1,0 +1,194 @@
+//! What is read and probed before a run begins: its settings, and the evidence of its `admit` gates.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::clock::Stopwatch;
+use crate::decide::begin::{self, Admission, AdmissionProbe, Beginning, Document, EVIDENCE_BYTES_MAX};
+use crate::decide::{Loaded, Refusal, admission_id};
+use crate::definition;
+use crate::event::AdmissionEvidence;
+use crate::execution::{ProbeRequest, Workdir};
+use crate::id::{EffectId, Round, RunId};
+use crate::json::{JsonText, Value};
+use crate::state::{Kept, RunState};
+
+/// The time limit of one probe: somebody waits for the answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest settings file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The settings of a run: a map by name; `None` where the pipeline names none.
+///
+/// # Errors
+/// [`Refusal::Config`]: a document is there at no place, or cannot be read; [`Refusal::TooLarge`].
+pub(super) async fn config(beginning: &Beginning, cwd: Option<&str>) -> Result<Option<Value>, Refusal> {
+    let documents = beginning.documents()?;
+    if documents.is_empty() {
+        return Ok(None);
+    }
+    let mut config = serde_json::Map::new();
+    for (name, sources) in documents {
+        let mut parts = Vec::new();
+        let mut tried = Vec::new();
+        for source in sources {
+            match source {
+                Document::Values(values) => parts.push(values),
+                Document::File(path) => {
+                    let why = |why: String| Refusal::Config { name: name.clone(), why };
+                    let place = place(&path, cwd).map_err(why)?;
+                    parts.extend(read(place, &path).await.map_err(why)?);
+                    tried.push(path);
+                }
+            }
+        }
+        let merged = begin::merge(parts).ok_or_else(|| Refusal::Config {
+            name: name.clone(),
+            why: format!("there is none of {}", tried.join(", ")),
+        })?;
+        config.insert(name, merged);
+    }
+    let config = Value::Object(config);
+    begin::check_config(&config)?;
+    Ok(Some(config))
+}
+
+fn place(path: &str, cwd: Option<&str>) -> Result<PathBuf, String> {
+    match cwd {
+        Some(cwd) => Ok(Path::new(cwd).join(path)),
+        None if Path::new(path).is_absolute() => Ok(PathBuf::from(path)),
+        None => Err(format!("{path} is relative, and the run has no working folder")),
+    }
+}
+
+/// The map that a file holds; `None` where there is no such file.
+async fn read(place: PathBuf, named: &str) -> Result<Option<Value>, String> {
+    let read = tokio::task::spawn_blocking(move || {
+        let size = match std::fs::metadata(&place) {
+            Ok(about) => about.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        if size > FILE_BYTES_MAX {
+            return Err(format!("it is over the limit of {FILE_BYTES_MAX} bytes"));
+        }
+        std::fs::read_to_string(&place).map(Some).map_err(|error| error.to_string())
+    });
+    let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
+    let Some(text) = read.map_err(|why| format!("{named} cannot be read: {why}"))? else { return Ok(None) };
+    match definition::document_of(&text, named) {
+        Ok(Value::Object(fields)) => Ok(Some(Value::Object(fields))),
+        Ok(Value::Null) => Ok(Some(Value::Object(serde_json::Map::new()))),
+        Ok(_other) => Err(format!("{named} holds no map")),
+        Err(problems) => {
+            let first = problems.0.first();
+            let place = first.map(|first| format!(":{}:{}: {}", first.line, first.column, first.message));
+            Err(format!("{named}{}", place.unwrap_or_default()))
+        }
+    }
+}
+
+impl Shared {
+    /// Collects the evidence of `admit`, gate by gate, up to the first that fails.
+    pub(super) async fn admission(
+        &self,
+        run: RunId,
+        beginning: &Beginning,
+        cwd: Option<&str>,
+        round: Round,
+    ) -> (Vec<AdmissionEvidence>, bool) {
+        let mut evidence = Vec::new();
+        loop {
+            match beginning.admission(&evidence) {
+                Admission::Probe(probe) => {
+                    let gate = probe.gate.clone();
+                    let watch = Stopwatch::start();
+                    let found = self.probe_admission(run, probe, cwd, round).await;
+                    let found = found.and_then(|value| {
+                        let text = JsonText::new(&value);
+                        match text.as_str().len() <= EVIDENCE_BYTES_MAX {
+                            true => Ok(text),
+                            false => Err(format!("the evidence is over {EVIDENCE_BYTES_MAX} bytes")),
+                        }
+                    });
+                    let took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    let (evidence_of, message) = match found {
+                        Ok(text) => (Some(text), None),
+                        Err(message) => (None, Some(message)),
+                    };
+                    evidence.push(AdmissionEvidence { gate, evidence: evidence_of, message, took_ms });
+                }
+                Admission::Admitted(_) => return (evidence, true),
+                Admission::Refused(_) => return (evidence, false),
+            }
+        }
+    }
+
+    async fn probe_admission(
+        &self,
+        run: RunId,
+        probe: AdmissionProbe,
+        cwd: Option<&str>,
+        round: Round,
+    ) -> Result<Value, String> {
+        let Some(prober) = self.edge.probers.get(&probe.kind) else {
+            return Err(format!("no probe of kind “{}” can be made here", probe.kind));
+        };
+        let id = EffectId { run, attempt: admission_id(round) };
+        let path = cwd.map_or_else(|| self.layout.scratch(run), PathBuf::from);
+        let request = ProbeRequest {
+            folder: self.layout.probe(&id, &probe.gate, 1),
+            id,
+            gate: probe.gate,
+            probe_no: 1,
+            spec: probe.spec,
+            env: BTreeMap::new(),
+            fresh: None,
+            timeout: TIMEOUT,
+            workdir: Workdir { path, git: None },
+        };
+        match tokio::time::timeout(TIMEOUT, prober.probe(request.clone())).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => Err(failure.message),
+            Err(_too_late) => {
+                prober.cancel(request).await;
+                Err(format!("no answer within {} s", TIMEOUT.as_secs()))
+            }
+        }
+    }
+
+    /// The evidence on which a run that holds its slots is judged once more. `None` where it waits no more.
+    pub(super) async fn admission_from_queue(&self, run: RunId) -> Option<Vec<AdmissionEvidence>> {
+        let look = |state: &RunState| {
+            state.is_queued().then(|| {
+                let definition = std::sync::Arc::clone(state.definition());
+                let values = (state.input().clone(), state.config().clone());
+                let about = (state.title().map(str::to_owned), state.cwd().map(str::to_owned));
+                (definition, values, about, state.labels().clone())
+            })
+        };
+        let (definition, (input, config), (title, cwd), labels) =
+            self.with_state(run, look).await.ok().flatten()?;
+        if definition.admit.is_empty() {
+            return Some(Vec::new());
+        }
+        let input = self.kept(run, input).await?;
+        let config = self.kept(run, config).await?;
+        let config = if config.is_null() { Value::Object(serde_json::Map::new()) } else { config };
+        let beginning = Beginning::new(RunState::new(definition), run, title.as_deref(), &input).ok()?;
+        let beginning = beginning.in_folder(cwd.as_deref()).with_config(config).with_labels(&labels);
+        Some(self.admission(run, &beginning, cwd.as_deref(), Round(2)).await.0)
+    }
+
+    pub(super) async fn kept(&self, run: RunId, kept: Kept) -> Option<Value> {
+        let mut loaded = Loaded::default();
+        if let Some(reference) = kept.reference() {
+            for (value, text) in self.values.load(run, vec![reference]).await.ok()? {
+                loaded.insert(&value, text);
+            }
+        }
+        kept.value(&loaded).ok()
+    }
+}

@@ -1,0 +1,109 @@
+//! What runs are asked and told, by whoever holds what the shards share.
+//!
+//! Law: the ways to the shards that are kept here do not keep them alive: shards end with the last
+//! handle of the engine, however much work of theirs still wants something of another run.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::engine::shard_of;
+use super::message::{Answered, Message, Queued};
+use super::shared::Shared;
+use super::{Accepted, QueryError, RecoverError, Submission, SubmitError};
+use crate::clock;
+use crate::id::{InputId, RunId};
+use crate::state::RunState;
+use crate::store::Dedup;
+
+impl Shared {
+    /// The way to the shard of a run; `None` where the engine is gone.
+    fn shard(&self, run: RunId) -> Option<mpsc::Sender<Message>> {
+        let shards = self.shards();
+        shards.get(shard_of(run, shards.len()))?.upgrade()
+    }
+
+    pub(super) async fn send(&self, run: RunId, message: Message) -> Result<(), SubmitError> {
+        let Some(shard) = self.shard(run) else { return Err(SubmitError::ShuttingDown) };
+        match shard.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::ShuttingDown),
+            Err(mpsc::error::TrySendError::Full(message)) => {
+                match shard.send_timeout(message, self.config.patience).await {
+                    Ok(()) => Ok(()),
+                    Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(SubmitError::Busy),
+                    Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(SubmitError::ShuttingDown),
+                }
+            }
+        }
+    }
+
+    pub(super) async fn ask(&self, run: RunId, mut queued: Queued) -> Result<Answered, SubmitError> {
+        if self.is_stopping() {
+            return Err(SubmitError::ShuttingDown);
+        }
+        let (sender, answer) = oneshot::channel();
+        queued.answer = Some(sender);
+        let dedup = queued.dedup;
+        let message = Message::Input { run, queued: Box::new(queued) };
+        self.send(run, message).await?;
+        let answer = answer.await.unwrap_or(Err(SubmitError::ShuttingDown));
+        let records_nothing = match &answer {
+            Ok(answered) => !answered.accepted.changed,
+            Err(error) => matches!(error, SubmitError::Refused(_)),
+        };
+        match dedup.filter(|_| records_nothing) {
+            Some(dedup) => self.first_answer(dedup, answer).await,
+            None => answer,
+        }
+    }
+
+    /// The answer to an input that led to no append, which would have told a repeated one (S10): what
+    /// was done once is answered as it was then, though the run has moved on and would refuse it now.
+    async fn first_answer(
+        &self,
+        dedup: Dedup,
+        answer: Result<Answered, SubmitError>,
+    ) -> Result<Answered, SubmitError> {
+        let first = self.store.first_write(dedup.key).await;
+        match first.map_err(|error| SubmitError::Store(error.to_string()))? {
+            None => answer,
+            Some(first) if first.body != dedup.body => Err(SubmitError::KeyReused),
+            Some(first) => Ok(Answered::again(&first.appended)),
+        }
+    }
+
+    pub(super) async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
+        let Submission { run, kind, actor, id, dedup } = submission;
+        let id = id.unwrap_or_else(|| match &dedup {
+            Some(dedup) => InputId::derive(&format!("{run}/{}", dedup.key)),
+            None => InputId(clock::draw_u128().to_le_bytes()),
+        });
+        let queued = Queued { id, actor, kind, dedup, answer: None, definition: None };
+        Ok(self.ask(run, queued).await?.accepted)
+    }
+
+    pub(super) async fn with_state<R: Send + 'static>(
+        &self,
+        run: RunId,
+        look: impl FnOnce(&RunState) -> R + Send + 'static,
+    ) -> Result<R, QueryError> {
+        let (sender, seen) = oneshot::channel();
+        let look = Box::new(move |state: Result<&RunState, QueryError>| {
+            let _gone = sender.send(state.map(look));
+        });
+        self.send(run, Message::Look { run, look }).await.map_err(|error| match error {
+            SubmitError::ShuttingDown => QueryError::ShuttingDown,
+            other => QueryError::Store(other.to_string()),
+        })?;
+        seen.await.unwrap_or(Err(QueryError::ShuttingDown))
+    }
+
+    /// Goes on with one run; false where there is none.
+    pub(super) async fn drive(&self, run: RunId, even_aside: bool) -> Result<bool, RecoverError> {
+        let (done, driven) = oneshot::channel();
+        let shard = self.shard(run).ok_or(RecoverError::ShuttingDown)?;
+        let message = Message::Drive { run, even_aside, done };
+        shard.send(message).await.map_err(|_| RecoverError::ShuttingDown)?;
+        drop(shard);
+        driven.await.map_err(|_| RecoverError::ShuttingDown)
+    }
+}

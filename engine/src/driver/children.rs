@@ -1,0 +1,402 @@
+//! Child runs: the executor of kind `run`.
+//!
+//! Law: an attempt starts one child, whose id follows from the attempt; that it exists already means
+//! that it was started. The child is an ordinary run with a stream of its own. The attempt ends when
+//! the child has ended, whoever saw to that; so a crash of the engine is told by nothing, and an end
+//! that nobody was there to see is seen at once.
+//!
+//! Starting and stopping the same child never happen at once, and a start that finds its attempt being
+//! stopped does not happen: no child is left behind that nobody knows of.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::shared::Shared;
+use super::{PipelineError, QueryError, StartError, StartRequest, Submission, SubmitError};
+use crate::actor::Actor;
+use crate::definition::{Definition, OnLost};
+use crate::event::{Parent, StopReason};
+use crate::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Traits};
+use crate::failure::{Failure, FailureKind};
+use crate::id::{EffectId, InputId, RunId, StepPath};
+use crate::input::InputKind;
+use crate::json::{JsonText, Value, canonical};
+use crate::saved::PipelineRef;
+use crate::state::{Kept, RunState, RunStatus};
+use crate::store::Writability;
+use crate::time::Timestamp;
+
+/// Children that start or stop at once without waiting for each other, about.
+const DOORS: usize = 64;
+/// Runs start each other at most so deep.
+const DEPTH_MAX: u32 = 16;
+/// The pause before something is asked again that was refused as busy.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Starts child runs and waits for their ends.
+pub(super) struct ChildRuns(Arc<Inner>);
+
+struct Inner {
+    shared: Weak<Shared>,
+    doors: [Mutex<()>; DOORS],
+}
+
+impl ChildRuns {
+    pub(super) fn new(shared: Weak<Shared>) -> Self {
+        Self(Arc::new(Inner { shared, doors: std::array::from_fn(|_| Mutex::new(())) }))
+    }
+
+    fn go(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Some(shared) = inner.shared.upgrade() else { return std::future::pending().await };
+            match child(&inner, &shared, &request, &*observer).await {
+                Ok((output, ended_at)) => AttemptEnd::new(AttemptResult::Succeeded(output), ended_at),
+                Err(Stop::Failed(failure, ended_at)) => {
+                    AttemptEnd::new(AttemptResult::Failed(failure), ended_at)
+                }
+                // The engine ends; the next one goes on with the attempt.
+                Err(Stop::Gone) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Executor for ChildRuns {
+    fn traits(&self, _spec: &Value) -> Traits {
+        // The child lives on without this process as a supervised one does, and its id makes its start
+        // idempotent.
+        Traits { supervised: true, idempotent: true, on_lost: OnLost::Retry, told: false }
+    }
+
+    fn start(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        self.go(request, observer)
+    }
+
+    fn reattach(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        self.go(request, observer)
+    }
+
+    fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            if let Some(shared) = inner.shared.upgrade() {
+                cancel(&inner, &shared, &request).await;
+            }
+        })
+    }
+}
+
+impl Inner {
+    async fn door(&self, child: RunId) -> MutexGuard<'_, ()> {
+        let (_, low) = child.0.as_u64_pair();
+        let at = usize::try_from(low % DOORS as u64).unwrap_or_default();
+        self.doors[at].lock().await
+    }
+}
+
+/// Why there is no output.
+enum Stop {
+    Failed(Failure, Timestamp),
+    /// The engine ends.
+    Gone,
+}
+
+/// What a step says of its child, rendered.
+struct Wanted {
+    pipeline: String,
+    input: Value,
+    labels: std::collections::BTreeMap<String, String>,
+    waits: bool,
+    leaves: bool,
+}
+
+impl Wanted {
+    fn of(spec: &Value) -> Self {
+        let labels = spec["labels"].as_object().into_iter().flatten();
+        let text = |value: &Value| value.as_str().map_or_else(|| canonical(value), str::to_owned);
+        Self {
+            pipeline: spec["pipeline"].as_str().unwrap_or_default().to_owned(),
+            input: spec.get("input").cloned().unwrap_or_else(|| serde_json::json!({})),
+            labels: labels.map(|(name, value)| (name.clone(), text(value))).collect(),
+            waits: spec["wait"].as_bool().unwrap_or(true),
+            leaves: spec["on_parent_cancel"].as_str() == Some("leave"),
+        }
+    }
+}
+
+/// Starts the child where it is not there, and waits for its end.
+async fn child(
+    inner: &Inner,
+    shared: &Arc<Shared>,
+    request: &AttemptRequest,
+    observer: &dyn AttemptObserver,
+) -> Result<(Value, Timestamp), Stop> {
+    let id = request.id.run.child(&request.id.attempt);
+    let wanted = Wanted::of(&request.spec);
+    let id = begin(inner, shared, request, &wanted, id).await?;
+    observer.started();
+    if !wanted.waits {
+        return Ok((serde_json::json!({ "run": id }), shared.now()));
+    }
+    loop {
+        // Asked for before the look, so that no end is missed in between.
+        let ended = shared.ends.of(id);
+        match shared.with_state(id, End::of).await {
+            Ok(Some(end)) => return end.into_result(shared, id, &wanted.pipeline).await,
+            // Where it is set aside, somebody must see to it; it is visible in its own right.
+            Ok(None) | Err(QueryError::SetAside { .. }) => {}
+            Err(QueryError::ShuttingDown) => return Err(Stop::Gone),
+            Err(QueryError::NotFound(_) | QueryError::Store(_) | QueryError::Full(_)) => {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+        }
+        // The sender goes with the engine.
+        ended.await.map_err(|_| Stop::Gone)?;
+    }
+}
+
+/// Starts the child, unless it is there or its attempt is being stopped; gives the run to wait for.
+async fn begin(
+    inner: &Inner,
+    shared: &Arc<Shared>,
+    request: &AttemptRequest,
+    wanted: &Wanted,
+    id: RunId,
+) -> Result<RunId, Stop> {
+    let failed = |failure: Failure| Stop::Failed(failure, shared.now());
+    loop {
+        let door = inner.door(id).await;
+        match shared.drive(id, false).await {
+            Ok(true) => return Ok(id),
+            Ok(false) => {}
+            Err(_ending) => return Err(Stop::Gone),
+        }
+        let about = About::parent(shared, &request.id).await.ok_or(Stop::Gone)?;
+        if about.stopping.is_some() {
+            return Err(failed(super::shard::stopped()));
+        }
+        if depth(shared, about.parent).await.ok_or(Stop::Gone)? >= DEPTH_MAX {
+            let message = format!("runs start each other deeper than {DEPTH_MAX}");
+            let hint = "a pipeline that starts itself needs a `when` that ends it; a loop is a rework route";
+            return Err(failed(Failure::new(FailureKind::Spawn, message).with_hint(hint)));
+        }
+        let definition = find(shared, &about.definition, &wanted.pipeline).await.map_err(failed)?;
+        let start = StartRequest {
+            run: Some(id),
+            title: None,
+            labels: wanted.labels.clone(),
+            cwd: about.cwd,
+            parent: Some(Parent { run: request.id.run, id: request.id.attempt.clone() }),
+            priority: about.priority,
+            ..StartRequest::new(
+                definition,
+                JsonText::new(&wanted.input),
+                Actor::Run(request.id.run.to_string()),
+            )
+        };
+        match Arc::clone(shared).start(start).await {
+            // Where its key is held by another run, that one is waited for.
+            Ok(started) => return Ok(started.run),
+            Err(StartError::Exists(_)) => return Ok(id),
+            Err(StartError::Submit(SubmitError::ShuttingDown)) => return Err(Stop::Gone),
+            Err(StartError::Submit(SubmitError::Full)) => {
+                drop(door);
+                let mut writable = shared.store.writability();
+                // A closed watch means a closed store: the engine ends.
+                let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
+                room.map_err(|_| Stop::Gone)?;
+            }
+            Err(StartError::Submit(SubmitError::Busy)) => {
+                drop(door);
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(failed(refused(&wanted.pipeline, &error))),
+        }
+    }
+}
+
+/// The pipeline that a step names: by path one that was read with the parent, else by name.
+async fn find(shared: &Shared, parent: &Definition, named: &str) -> Result<Arc<Definition>, Failure> {
+    let found = if PipelineRef::is_path(named) {
+        shared.children.get(parent, named)
+    } else {
+        match named.parse::<PipelineRef>() {
+            Ok(reference) => shared.pipeline(&reference).await,
+            Err(error) => Err(error.into()),
+        }
+    };
+    found.map_err(|error| {
+        let hint = match &error {
+            PipelineError::NotFound(_) | PipelineError::Name(_) => {
+                "`everfold pipeline list` shows the names; `everfold pipeline save FILE` adds one"
+            }
+            PipelineError::NoFile { .. } => {
+                "a path must stand in the pipeline as it is, without ${…}, so that it is read with it"
+            }
+            _unreadable => "the message names what cannot be read",
+        };
+        Failure::new(FailureKind::Spawn, format!("the child run cannot start: {error}")).with_hint(hint)
+    })
+}
+
+fn refused(pipeline: &str, error: &StartError) -> Failure {
+    let (kind, code) = match error {
+        StartError::Refused(refusal) => (FailureKind::Validation, Some(refusal.code().to_owned())),
+        _not_taken => (FailureKind::Spawn, None),
+    };
+    let failure = Failure::new(kind, format!("the child run of “{pipeline}” cannot start: {error}"));
+    Failure { code, ..failure }
+}
+
+/// What a child takes over from its parent.
+struct About {
+    definition: Arc<Definition>,
+    cwd: Option<String>,
+    priority: i32,
+    stopping: Option<StopReason>,
+    parent: Option<RunId>,
+}
+
+impl About {
+    /// `None` where the engine ends.
+    async fn parent(shared: &Shared, id: &EffectId) -> Option<Self> {
+        let attempt = id.attempt.clone();
+        let look = move |state: &RunState| Self {
+            definition: Arc::clone(state.definition()),
+            cwd: state.cwd().map(str::to_owned),
+            priority: state.priority(),
+            stopping: state.stopping(&attempt),
+            parent: state.parent().map(|parent| parent.run),
+        };
+        shared.with_state(id.run, look).await.ok()
+    }
+}
+
+/// How many runs lie above one that has this parent, itself included; counted up to the limit. `None`
+/// where the engine ends.
+async fn depth(shared: &Shared, mut parent: Option<RunId>) -> Option<u32> {
+    let mut depth = 1;
+    while let Some(run) = parent.filter(|_| depth < DEPTH_MAX) {
+        depth += 1;
+        parent = match shared.with_state(run, |state| state.parent().map(|parent| parent.run)).await {
+            Ok(parent) => parent,
+            Err(QueryError::ShuttingDown) => return None,
+            // One that cannot be read ends the count: what is above it cannot be told.
+            Err(_unreadable) => None,
+        };
+    }
+    Some(depth)
+}
+
+/// How a child ended.
+struct End {
+    status: RunStatus,
+    output: Kept,
+    failure: Option<(Failure, Option<StepPath>)>,
+    at: Timestamp,
+}
+
+impl End {
+    fn of(state: &RunState) -> Option<Self> {
+        Some(Self {
+            status: state.status(),
+            output: state.output().clone(),
+            failure: state.failure().map(|(failure, path)| (failure.clone(), path.cloned())),
+            at: state.ended_at()?,
+        })
+    }
+
+    async fn into_result(self, shared: &Shared, id: RunId, named: &str) -> Result<(Value, Timestamp), Stop> {
+        let Self { status, output, failure, at } = self;
+        let short = id.short();
+        if status == RunStatus::Succeeded {
+            return match shared.kept(id, output).await {
+                Some(output) => Ok((output, at)),
+                None => {
+                    let message = format!("the output of child run {short} cannot be read");
+                    Err(Stop::Failed(Failure::new(FailureKind::Error, message), at))
+                }
+            };
+        }
+        let advice = format!("look at the child: everfold show {short}");
+        let failure = match failure {
+            Some((cause, path)) => {
+                let place = path.map(|path| format!("{path}: ")).unwrap_or_default();
+                let detail = match &cause.detail {
+                    None => format!("{place}{}: {}", cause.kind, cause.message),
+                    Some(more) => format!("{place}{}: {}\n{more}", cause.kind, cause.message),
+                };
+                let message = format!("child run {short} ({named}) failed: {place}{}", cause.message);
+                Failure { message, detail: Some(detail), hint: Some(advice), ..cause }
+            }
+            None => {
+                Failure::new(FailureKind::Cancelled, format!("child run {short} ({named}) was cancelled"))
+                    .with_hint(advice)
+            }
+        };
+        Err(Stop::Failed(failure, at))
+    }
+}
+
+/// Cancels the child and waits for its end, unless it is to be left.
+async fn cancel(inner: &Inner, shared: &Arc<Shared>, request: &AttemptRequest) {
+    let id = request.id.run.child(&request.id.attempt);
+    // A start that is on its way comes first, so that there is something to cancel.
+    let door = inner.door(id).await;
+    let Some(about) = About::parent(shared, &request.id).await else { return };
+    let ends_with_run = matches!(about.stopping, Some(StopReason::Cancel | StopReason::RunEnded) | None);
+    if ends_with_run && Wanted::of(&request.spec).leaves {
+        return;
+    }
+    let ended = shared.ends.of(id);
+    let why = about.stopping.unwrap_or(StopReason::Cancel);
+    let submission = Submission {
+        run: id,
+        kind: InputKind::Cancel { reason: Some(reason(why).to_owned()) },
+        actor: Actor::Run(request.id.run.to_string()),
+        id: Some(InputId::derive(&format!("{id}/parent/cancel"))),
+        dedup: None,
+    };
+    loop {
+        match shared.submit(submission.clone()).await {
+            Ok(_) => break,
+            Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
+            // It never began, it is over, or it cannot be gone on with: nothing more can be done.
+            Err(_over_or_never_begun) => return,
+        }
+    }
+    drop(door);
+    if matches!(shared.with_state(id, RunState::is_ended).await, Ok(false)) {
+        let _gone = ended.await;
+    }
+}
+
+fn reason(why: StopReason) -> &'static str {
+    match why {
+        StopReason::Rework => "the step that started it is reworked",
+        StopReason::Cancel => "the run that started it was cancelled",
+        StopReason::RunEnded => "the run that started it has ended",
+        StopReason::Deadline => "the deadline of the step that started it passed",
+        StopReason::Timeout => "the time limit of the step that started it passed",
+        StopReason::Person => "the step that started it was cancelled",
+        StopReason::Budget => "a budget of the run that started it is used up",
+        StopReason::Signal => "a signal interrupted the step that started it",
+    }
+}

@@ -1,0 +1,158 @@
+//! The desk: gives out the keys and slots that runs hold.
+//!
+//! Law: one task owns all key streams and is their only writer, so what it decides on is true until it
+//! has decided. Nothing of a run begins before the desk has told it, durably, that it holds everything
+//! it wants; and a run's end is told to the desk before its slots go to anybody else. Where a crash came
+//! in between, the key's stream is compared with the runs' when it is opened (D9).
+
+mod clerk;
+mod key;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+pub(super) use clerk::{Clerk, reason_of};
+
+use super::QueryError;
+use super::engine::Engine;
+use super::shared::Shared;
+use crate::envelope::StreamId;
+use crate::event::WantedSlot;
+use crate::id::RunId;
+use crate::keys::{ReleaseReason, in_order};
+
+/// What waits for the desk. A run that begins asks at most twice, then wants once and ends once, so there
+/// is never more than a few times the number of runs in progress.
+#[derive(Default)]
+pub(super) struct Desk {
+    asks: Mutex<VecDeque<Ask>>,
+    bell: Notify,
+    /// Nobody answers any more.
+    closed: AtomicBool,
+}
+
+/// What the desk is asked or told.
+pub(super) enum Ask {
+    /// A start that has recorded nothing yet wants to know whether these are to be had; those that are
+    /// free are set aside for it.
+    Check { run: RunId, slots: Vec<WantedSlot>, answer: oneshot::Sender<Found> },
+    /// What was set aside for a start is not needed any more.
+    PutBack(RunId),
+    /// A run that is recorded waits for its slots, and for the end of the run whose place it takes.
+    Want { run: RunId, slots: Vec<WantedSlot>, priority: i32, after: Option<RunId> },
+    /// A run has ended.
+    Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
+    /// Keys that a former engine left in use.
+    Look(Vec<StreamId>),
+}
+
+impl Ask {
+    /// The same once more, where nobody would ask again: who starts a run gets an error and may.
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Want { run, slots, priority, after } => {
+                Some(Self::Want { run: *run, slots: slots.clone(), priority: *priority, after: *after })
+            }
+            Self::Ended { run, slots, reason } => {
+                Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })
+            }
+            Self::Check { .. } | Self::PutBack(_) | Self::Look(_) => None,
+        }
+    }
+}
+
+/// What a start finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It may begin, at once or after waiting.
+    Open,
+    /// This run has its key, and is the answer.
+    Held(RunId),
+    /// This run has its key.
+    Taken(WantedSlot, RunId),
+    /// No slot of this one is free.
+    Full(WantedSlot),
+}
+
+impl Engine {
+    /// The slots that a run waits for because others hold them, with those others. Costs as much as the
+    /// keys' histories are long.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`]: a key cannot be read.
+    pub async fn awaited_slots(
+        &self,
+        run: RunId,
+        slots: &[WantedSlot],
+    ) -> Result<Vec<(WantedSlot, Vec<RunId>)>, QueryError> {
+        let mut awaited = Vec::new();
+        for (stream, slot) in in_order(slots) {
+            let key = key::Key::load(&self.inner.shared, &stream).await;
+            let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
+            if !state.holds(run) && !state.has_room(&slot) {
+                awaited.push((slot, state.living().collect()));
+            }
+        }
+        Ok(awaited)
+    }
+}
+
+impl Desk {
+    pub(super) fn put(&self, ask: Ask) {
+        let mut asks = self.lock();
+        // Who waits for an answer sees that there will be none.
+        if !self.closed.load(Ordering::Acquire) {
+            asks.push_back(ask);
+            self.bell.notify_one();
+        }
+    }
+
+    /// Nobody sits at the desk any more.
+    fn close(&self) {
+        let mut asks = self.lock();
+        self.closed.store(true, Ordering::Release);
+        asks.clear();
+    }
+
+    async fn next(&self) -> Ask {
+        loop {
+            let next = self.lock().pop_front();
+            match next {
+                Some(ask) => return ask,
+                None => self.bell.notified().await,
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Ask>> {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a start has set aside; given back when it is dropped. A run that has begun wants it by then.
+pub(super) struct SetAside {
+    shared: Arc<Shared>,
+    run: RunId,
+}
+
+impl SetAside {
+    pub(super) fn new(shared: Arc<Shared>, run: RunId) -> Self {
+        Self { shared, run }
+    }
+
+    /// Asks for slots, and sets the free ones aside. `None` where the desk is gone.
+    pub(super) async fn check(&self, slots: Vec<WantedSlot>) -> Option<Found> {
+        let (answer, found) = oneshot::channel();
+        self.shared.desk.put(Ask::Check { run: self.run, slots, answer });
+        found.await.ok()
+    }
+}
+
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        self.shared.desk.put(Ask::PutBack(self.run));
+    }
+}

@@ -1,0 +1,308 @@
+//! A run that goes on from another one's history: forks, retries of ended runs, restarts.
+//!
+//! Law (D11): the new run's stream begins with copies of the origin's events, with their stored bytes and
+//! the flag `copied`; `RunForked` makes it a run. Until then it is none: it is not shown, found or loaded.
+//! A copy that a crash cut short is completed by repeating the request with its idempotency key, and
+//! is in nobody's way else.
+
+use std::sync::Arc;
+
+use super::desk::{Found, SetAside};
+use super::engine::Engine;
+use super::load::decode;
+use super::message::Queued;
+use super::shared::Shared;
+use super::{LoadError, QueryError, StartError, Started, SubmitError};
+use crate::actor::Actor;
+use crate::clock;
+use crate::decide::begin::Beginning;
+use crate::decide::{Decision, Loaded, Refusal, decide};
+use crate::definition::OnTaken;
+use crate::envelope::{Envelope, EventHeader, NewEvent, StreamId, flag};
+use crate::event::{Origin, OriginKind, SlotKind};
+use crate::id::{InputId, Round, RunId, StepId, Version};
+use crate::input::{Fork, Input, InputKind};
+use crate::json::{Hash, JsonText, Value};
+use crate::state::{Kept, RunState};
+use crate::store::{Append, AppendError, Dedup, Head, StreamNote};
+
+/// Events that are copied in one append, and their bytes.
+const CHUNK_EVENTS: usize = 500;
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+
+/// What is to be done with a run's history.
+#[derive(Debug, Clone)]
+pub struct ForkRequest {
+    /// The run.
+    pub origin: RunId,
+    /// What is done with it.
+    pub how: OriginKind,
+    /// Its last version that is copied; `None`: all of it.
+    pub at: Option<Version>,
+    /// The step that begins anew; of a retry `None` is the one that failed.
+    pub from_step: Option<StepId>,
+    /// Fields that replace those of the input.
+    pub input: Option<Value>,
+    /// For readers; `None`: the origin's.
+    pub title: Option<String>,
+    /// Who does it.
+    pub actor: Actor,
+    /// Recognises a repeated request.
+    pub dedup: Option<Dedup>,
+}
+
+impl Engine {
+    /// Makes a run that goes on from another one's history; resolves when it is durable.
+    ///
+    /// # Errors
+    /// [`StartError`]: the origin is not there, refuses it, or the store takes nothing.
+    pub async fn fork(&self, request: ForkRequest) -> Result<Started, StartError> {
+        Arc::clone(&self.inner.shared).fork(request).await
+    }
+}
+
+impl Shared {
+    async fn fork(self: Arc<Self>, request: ForkRequest) -> Result<Started, StartError> {
+        self.halts.ensure().await.map_err(|error| SubmitError::Store(error.to_string()))?;
+        if let Some(dedup) = &request.dedup
+            && let Some(first) = self.store.first_write(dedup.key).await.map_err(SubmitError::from)?
+        {
+            if first.body != dedup.body {
+                return Err(SubmitError::KeyReused.into());
+            }
+            let (version, position) = (first.appended.last_version(), first.appended.last_position());
+            let run = self.run_at(position).await?;
+            return Ok(Started { run, version, position, repeated: true, held: false });
+        }
+        let run = match &request.dedup {
+            Some(dedup) => RunId(uuid::Uuid::new_v5(&request.origin.0, dedup.key.to_string().as_bytes())),
+            None => RunId(clock::draw_uuid(self.now())),
+        };
+        let id = InputId::derive(&format!("{run}/fork"));
+        let state = self.at(request.origin, request.at).await?;
+        let fork = self.plan_fork(run, &state, &request).await?;
+        self.preview(&state, &fork, id, &request.actor)?;
+        let checked = self.check_fork(run, &state, &fork, &request.how).await?;
+        if let Some(holder) = checked {
+            return Ok(holder);
+        }
+        self.copy(request.origin, run, fork.origin.version).await?;
+        let kind = InputKind::Fork(Box::new(fork));
+        let queued = Queued { actor: request.actor, dedup: request.dedup, ..Queued::own(id, kind) };
+        let accepted = self.ask(run, queued).await?.accepted;
+        let (version, position) = (accepted.version, accepted.position);
+        Ok(Started { run, version, position, repeated: !accepted.changed, held: false })
+    }
+
+    async fn head_of(&self, run: RunId) -> Result<Option<Head>, StartError> {
+        let head = self.store.head(&StreamId::run(run)).await;
+        head.map_err(|error| SubmitError::Store(error.to_string()).into())
+    }
+
+    /// The origin as it is or was.
+    async fn at(&self, origin: RunId, at: Option<Version>) -> Result<RunState, StartError> {
+        let folded = match at {
+            Some(version) => self.loader().fold(origin, Some(version)).await,
+            // What the shard has durably, not what is on its way.
+            None => match self.with_state(origin, RunState::version).await {
+                Ok(version) => self.loader().fold(origin, Some(version)).await,
+                Err(QueryError::NotFound(run)) => Err(LoadError::NotFound(run)),
+                Err(QueryError::ShuttingDown) => return Err(SubmitError::ShuttingDown.into()),
+                Err(error) => return Err(SubmitError::Store(error.to_string()).into()),
+            },
+        };
+        match folded {
+            Ok(folded) => Ok(folded.state),
+            Err(LoadError::NotFound(run)) => Err(SubmitError::NotFound(run).into()),
+            Err(LoadError::NotYet { wanted, last, .. }) => {
+                Err(Refusal::Start(format!("the run is at version {last}, not yet at {wanted}")).into())
+            }
+            Err(error) => Err(SubmitError::Store(error.to_string()).into()),
+        }
+    }
+
+    async fn plan_fork(
+        &self,
+        run: RunId,
+        state: &RunState,
+        request: &ForkRequest,
+    ) -> Result<Fork, StartError> {
+        let from_step = match (request.how, &request.from_step) {
+            (_, Some(step)) => Some(step.clone()),
+            (OriginKind::Retry, None) => Some(
+                state.retry_step().ok_or_else(|| Refusal::Start("nothing of it is to be retried".into()))?,
+            ),
+            (OriginKind::Restart, None) => {
+                return Err(Refusal::Start("a restart names the step that it begins with".into()).into());
+            }
+            (OriginKind::Fork, None) => None,
+        };
+        let mut input = self.value_of(request.origin, state.input()).await?;
+        if let Some(given) = &request.input {
+            match (&mut input, given) {
+                (Value::Object(input), Value::Object(given)) => input.extend(given.clone()),
+                (input, given) => *input = given.clone(),
+            }
+        }
+        let config = self.value_of(request.origin, state.config()).await?;
+        let definition = state.definition_hash().unwrap_or(Hash::ZERO);
+        Ok(Fork {
+            run,
+            origin: Origin { run: request.origin, version: state.version(), how: request.how },
+            definition,
+            input: JsonText::new(&input),
+            config: (!config.is_null()).then(|| JsonText::new(&config)),
+            from_step,
+            title: request.title.clone(),
+            entropy: clock::draw_u64(),
+        })
+    }
+
+    async fn value_of(&self, run: RunId, kept: &Kept) -> Result<Value, StartError> {
+        self.kept(run, kept.clone())
+            .await
+            .ok_or_else(|| SubmitError::Store(format!("a value of run {run} cannot be read")).into())
+    }
+
+    /// Decides on a copy of the origin's state, so that what is refused stores nothing.
+    fn preview(&self, state: &RunState, fork: &Fork, id: InputId, actor: &Actor) -> Result<(), StartError> {
+        let (at, actor) = (self.now(), actor.clone());
+        let input = Input { id, at, actor, kind: InputKind::Fork(Box::new(fork.clone())) };
+        match decide(&mut state.clone(), &input, &Loaded::default()) {
+            Ok(Decision::Events(_) | Decision::Needs(_)) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Whether gates, key and slots let the run begin (L30); the run that is the answer, if another one
+    /// has the key.
+    async fn check_fork(
+        self: &Arc<Self>,
+        run: RunId,
+        state: &RunState,
+        fork: &Fork,
+        how: &OriginKind,
+    ) -> Result<Option<Started>, StartError> {
+        let new = RunState::new(Arc::clone(state.definition()));
+        let title = fork.title.as_deref().or(state.title());
+        let config = fork.config.as_ref().map_or_else(|| Value::Object(Default::default()), JsonText::value);
+        let beginning = Beginning::new(new, run, title, &fork.input.value())?
+            .in_folder(state.cwd())
+            .with_config(config)
+            .with_labels(state.labels());
+        let (evidence, _) = self.admission(run, &beginning, state.cwd(), Round::FIRST).await;
+        if let Some(refusal) = beginning.refusal(&evidence) {
+            return Err(refusal.into());
+        }
+        let claim = SetAside::new(Arc::clone(self), run);
+        let origin = fork.origin.run;
+        if *how != OriginKind::Fork
+            && let Some(identity) = beginning.identity()?
+            && let SlotKind::Identity { release, on_taken } = identity.kind
+        {
+            // Its origin's key is its own; anybody else's is not.
+            let asked = SlotKind::Identity { release, on_taken: OnTaken::Reject };
+            let mut asked_for = identity.clone();
+            asked_for.kind = asked;
+            let found = claim.check(vec![asked_for]).await.ok_or(SubmitError::ShuttingDown)?;
+            match (found, on_taken) {
+                (Found::Taken(slot, holder), OnTaken::Reject) if holder != origin => {
+                    return Err(Refusal::KeyTaken { key: slot.key, holder }.into());
+                }
+                (Found::Taken(_, holder), OnTaken::Return) if holder != origin => {
+                    let head = self.head_of(holder).await?.ok_or(SubmitError::NotFound(holder))?;
+                    let (version, position) = (head.version, head.position);
+                    return Ok(Some(Started { run: holder, version, position, repeated: true, held: true }));
+                }
+                _free_or_replaced => {}
+            }
+        }
+        let frees_its_own = *how != OriginKind::Fork && !state.is_ended();
+        let slots = beginning.slots()?;
+        if !slots.is_empty() && !frees_its_own {
+            let found = claim.check(slots).await.ok_or(SubmitError::ShuttingDown)?;
+            if let Found::Full(slot) = found {
+                let limit = match slot.kind {
+                    SlotKind::Concurrency { limit, .. } => limit,
+                    SlotKind::Identity { .. } => 1,
+                };
+                return Err(Refusal::NoSlot { key: slot.key, limit }.into());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Copies the history of a run up to a version, as far as it is not copied yet.
+    async fn copy(&self, origin: RunId, run: RunId, until: Version) -> Result<(), StartError> {
+        let failed = |what: String| StartError::from(SubmitError::Store(what));
+        let (mut version, mut hash) = match self.head_of(run).await? {
+            Some(head) => (head.version, head.hash),
+            None => (Version::ZERO, Hash::ZERO),
+        };
+        let stream = StreamId::run(run);
+        while version < until {
+            let left = usize::try_from(until.0 - version.0).unwrap_or(CHUNK_EVENTS);
+            let page = self.store.read(&StreamId::run(origin), version.next(), left.min(CHUNK_EVENTS)).await;
+            let page = page.map_err(|error| failed(error.to_string()))?;
+            if page.is_empty() {
+                return Err(failed(format!("run {origin} has no version {}", version.next())));
+            }
+            let (expected, previous) = (version, hash);
+            let mut events = Vec::with_capacity(page.len());
+            let mut bytes = 0;
+            for envelope in page {
+                if !events.is_empty() && bytes + envelope.payload.len() > CHUNK_BYTES {
+                    break;
+                }
+                bytes += envelope.payload.len();
+                self.copy_values(origin, run, &envelope).await?;
+                let header = EventHeader {
+                    stream: stream.clone(),
+                    flags: envelope.header.flags | flag::COPIED,
+                    ..envelope.header
+                };
+                version = header.version;
+                let event = NewEvent::link(header, envelope.payload, &hash);
+                hash = event.hash;
+                events.push(event);
+            }
+            let append = Append {
+                stream: stream.clone(),
+                expected,
+                previous,
+                events,
+                dedup: None,
+                fence: self.config.fence,
+                note: StreamNote::default(),
+            };
+            match self.store.append(append).await {
+                Ok(_) => {}
+                Err(AppendError::Full) => return Err(SubmitError::Full.into()),
+                Err(error) => return Err(failed(error.to_string())),
+            }
+            if self.config.crash_after.as_deref() == Some("Copied") {
+                super::shard::die();
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the values that an event keeps outside of it.
+    async fn copy_values(&self, origin: RunId, run: RunId, envelope: &Envelope) -> Result<(), StartError> {
+        let failed = |what: String| StartError::from(SubmitError::Store(what));
+        let event = decode(origin, envelope).map_err(|error| failed(error.to_string()))?;
+        let wanted = event.blobs();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let blobs = Arc::clone(&self.blobs);
+        let copied = tokio::task::spawn_blocking(move || {
+            wanted.iter().try_for_each(|blob| blobs.put(run, &blobs.get(origin, blob)?).map(drop))
+        });
+        let copied = copied.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        copied.map_err(|error| match error.kind() {
+            std::io::ErrorKind::StorageFull => SubmitError::Full.into(),
+            _other => failed(format!("a value of run {origin} could not be copied: {error}")),
+        })
+    }
+}

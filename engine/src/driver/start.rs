@@ -1,0 +1,209 @@
+//! A run begins: what is looked up and read before its first event.
+
+use std::sync::Arc;
+
+use super::desk::{Found, SetAside};
+use super::message::{Answered, Queued};
+use super::shared::Shared;
+use super::{Accepted, StartError, StartRequest, Started, SubmitError, admission};
+use crate::clock;
+use crate::decide::Refusal;
+use crate::decide::begin::Beginning;
+use crate::envelope::StreamId;
+use crate::event::{AdmissionEvidence, SlotKind, WantedSlot};
+use crate::id::{InputId, Position, Round, RunId, Version};
+use crate::input::{InputKind, Start};
+use crate::json::{JsonText, Value};
+use crate::state::RunState;
+use crate::store::Writability;
+
+/// What a start found out before it recorded anything.
+enum Prepared {
+    Ready(Ready),
+    /// This run holds its key, and is the answer.
+    Held(Started),
+}
+
+#[derive(Default)]
+struct Ready {
+    config: Option<Value>,
+    admission: Vec<AdmissionEvidence>,
+    set_aside: Option<SetAside>,
+}
+
+impl Shared {
+    /// Starts a run; resolves when that is durable.
+    pub(super) async fn start(self: Arc<Self>, request: StartRequest) -> Result<Started, StartError> {
+        match &*self.store.writability().borrow() {
+            Writability::Writable => {}
+            Writability::Full => return Err(SubmitError::Full.into()),
+            Writability::ReadOnly(reason) => return Err(SubmitError::Store(reason.clone()).into()),
+        }
+        let run = request.run.unwrap_or_else(|| RunId(clock::draw_uuid(self.now())));
+        self.halts.ensure().await.map_err(|error| SubmitError::Store(error.to_string()))?;
+        let id = match &request.dedup {
+            Some(dedup) => InputId::derive(&format!("start/{}", dedup.key)),
+            None => InputId::derive(&format!("{run}/start")),
+        };
+        let prepared = match self.prepare(run, &request).await {
+            Ok(Prepared::Ready(ready)) => ready,
+            Ok(Prepared::Held(held)) => return Ok(held),
+            Err(error) => {
+                self.forget(run).await;
+                return Err(error);
+            }
+        };
+        self.definitions.save(&request.definition).await?;
+        let start = Start {
+            run,
+            input: request.input,
+            title: request.title,
+            labels: request.labels,
+            cwd: request.cwd,
+            entropy: clock::draw_u64(),
+            config: prepared.config.as_ref().map(JsonText::new),
+            parent: request.parent,
+            priority: request.priority,
+            admission: prepared.admission,
+        };
+        let queued = Queued {
+            id,
+            actor: request.actor,
+            kind: InputKind::Start(start),
+            dedup: request.dedup,
+            answer: None,
+            definition: Some(request.definition),
+        };
+        let asked = self.ask(run, queued).await;
+        if let Some(set_aside) = prepared.set_aside {
+            // A run that waits has said so by the time that it is seen.
+            let _not_there = self.with_state(run, |_| ()).await;
+            drop(set_aside);
+        }
+        if matches!(asked, Err(SubmitError::Refused(_))) {
+            self.forget(run).await;
+        }
+        match asked {
+            // The core has seen this very start before.
+            Ok(Answered { accepted, repeated: false }) if !accepted.changed => {
+                self.started_before(run, id).await
+            }
+            Ok(Answered { accepted, repeated: false }) => {
+                let Accepted { version, position, .. } = accepted;
+                Ok(Started { run, version, position, repeated: false, held: false })
+            }
+            Ok(Answered { accepted, repeated: true }) => {
+                let run = self.run_at(accepted.position).await?;
+                let Accepted { version, position, .. } = accepted;
+                Ok(Started { run, version, position, repeated: true, held: false })
+            }
+            Err(SubmitError::Refused(Refusal::AlreadyStarted)) => self.started_before(run, id).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads, looks up and judges what a start needs to know (L2: config, key, admit, concurrency), without
+    /// recording anything.
+    async fn prepare(self: &Arc<Self>, run: RunId, request: &StartRequest) -> Result<Prepared, StartError> {
+        let definition = &request.definition;
+        let is_plain = definition.config.is_empty()
+            && definition.key.is_none()
+            && definition.admit.is_empty()
+            && definition.concurrency.is_empty();
+        if is_plain {
+            return Ok(Prepared::Ready(Ready::default()));
+        }
+        if let Some(dedup) = &request.dedup
+            && let Some(first) = self.store.first_write(dedup.key).await.map_err(SubmitError::from)?
+        {
+            // It was done before, whatever would be refused now.
+            if first.body != dedup.body {
+                return Err(SubmitError::KeyReused.into());
+            }
+            let (version, position) = (first.appended.last_version(), first.appended.last_position());
+            let run = self.run_at(position).await?;
+            return Ok(Prepared::Held(Started { run, version, position, repeated: true, held: false }));
+        }
+        let (title, cwd) = (request.title.as_deref(), request.cwd.as_deref());
+        let state = RunState::new(Arc::clone(definition));
+        let mut beginning = Beginning::new(state, run, title, &request.input.value())?.in_folder(cwd);
+        let config = admission::config(&beginning, cwd).await?;
+        if let Some(config) = &config {
+            beginning = beginning.with_config(config.clone());
+        }
+        let mut labels = beginning.labels()?;
+        labels.extend(request.labels.clone());
+        let beginning = beginning.with_labels(&labels);
+        let mut set_aside = None;
+        if let Some(identity) = beginning.identity()? {
+            let claim = set_aside.get_or_insert_with(|| SetAside::new(Arc::clone(self), run));
+            if let Some(held) = self.found(claim, vec![identity]).await? {
+                return Ok(Prepared::Held(held));
+            }
+        }
+        let (admission, is_admitted) = self.admission(run, &beginning, cwd, Round::FIRST).await;
+        if let Some(refusal) = beginning.refusal(&admission) {
+            return Err(refusal.into());
+        }
+        let slots = beginning.slots()?;
+        if is_admitted && !slots.is_empty() {
+            let claim = set_aside.get_or_insert_with(|| SetAside::new(Arc::clone(self), run));
+            if let Some(held) = self.found(claim, slots).await? {
+                return Ok(Prepared::Held(held));
+            }
+        }
+        Ok(Prepared::Ready(Ready { config, admission, set_aside }))
+    }
+
+    /// What the desk says of a start; the run that is its answer, if another one is.
+    async fn found(&self, claim: &SetAside, slots: Vec<WantedSlot>) -> Result<Option<Started>, StartError> {
+        let found = claim.check(slots).await.ok_or(SubmitError::ShuttingDown)?;
+        let holder = match found {
+            Found::Open => return Ok(None),
+            Found::Full(slot) => {
+                let limit = match slot.kind {
+                    SlotKind::Concurrency { limit, .. } => limit,
+                    SlotKind::Identity { .. } => 1,
+                };
+                return Err(Refusal::NoSlot { key: slot.key, limit }.into());
+            }
+            Found::Taken(slot, holder) => return Err(Refusal::KeyTaken { key: slot.key, holder }.into()),
+            Found::Held(holder) => holder,
+        };
+        let head = self.store.head(&StreamId::run(holder)).await.map_err(SubmitError::from)?;
+        let head = head.ok_or(SubmitError::NotFound(holder))?;
+        let (version, position) = (head.version, head.position);
+        Ok(Some(Started { run: holder, version, position, repeated: true, held: true }))
+    }
+
+    /// Removes what probes left of a run that never began.
+    async fn forget(&self, run: RunId) {
+        let is_there = self.store.head(&StreamId::run(run)).await;
+        if matches!(is_there, Ok(None)) {
+            let _nothing_left = tokio::fs::remove_dir_all(self.layout.attempts(run)).await;
+        }
+    }
+
+    /// The start of a run that exists: the same one, or another's.
+    async fn started_before(&self, run: RunId, id: InputId) -> Result<Started, StartError> {
+        let events =
+            self.store.read(&StreamId::run(run), Version::FIRST, 1_000).await.map_err(SubmitError::from)?;
+        let own = events.iter().take_while(|event| event.header.cause.input == id).last();
+        match own {
+            Some(last) => {
+                let (version, position) = (last.header.version, last.position);
+                Ok(Started { run, version, position, repeated: true, held: false })
+            }
+            None => Err(StartError::Exists(run)),
+        }
+    }
+
+    pub(super) async fn run_at(&self, position: Position) -> Result<RunId, StartError> {
+        let failed = |what: String| StartError::Submit(SubmitError::Store(what));
+        let events = self.store.read_all(position, 1).await.map_err(SubmitError::from)?;
+        let stream = events.first().map(|event| event.header.stream.id.as_str());
+        stream
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(|| failed(format!("position {position} holds no event of a run")))
+    }
+}

@@ -1,0 +1,146 @@
+//! What follows for a key.
+
+use super::event::{KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested};
+use super::state::{Holder, KeyState, Waiting};
+use crate::definition::{OnLimit, OnTaken};
+use crate::event::{SlotKind, WantedSlot};
+use crate::id::{Position, RunId};
+
+/// A run that wants a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// The run.
+    pub run: RunId,
+    /// What it wants.
+    pub slot: WantedSlot,
+    /// Higher goes first.
+    pub priority: i32,
+    /// The place of its first event.
+    pub began: Position,
+}
+
+/// What happens to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyInput {
+    /// A run wants a slot.
+    Request(Demand),
+    /// A run ended, or never began.
+    Release(RunId, ReleaseReason),
+    /// A slot may have come free that was only set aside.
+    Look,
+}
+
+/// What a start finds that has recorded nothing yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// A slot is free.
+    Free,
+    /// None is; the run waits until one is.
+    Waits,
+    /// Another run has the key, and is the answer.
+    Held(RunId),
+    /// Another run has the key, and the start is refused.
+    Taken(RunId),
+    /// No slot is free, and the start is refused.
+    Full,
+}
+
+/// What a start would find. `aside`: starts that have found a slot free and are on their way.
+#[must_use]
+pub fn available(state: &KeyState, slot: &WantedSlot, aside: usize) -> Availability {
+    let is_free = state.waiting.is_empty() && state.holders.len() + aside < slot.limit();
+    if is_free {
+        return Availability::Free;
+    }
+    // The newest claim is the one that will hold it.
+    let holder = state.queue().last().copied().or_else(|| state.holders.keys().next().copied());
+    match (&slot.kind, holder) {
+        (SlotKind::Identity { on_taken: OnTaken::Return, .. }, Some(holder)) => Availability::Held(holder),
+        (SlotKind::Identity { on_taken: OnTaken::Reject, .. }, Some(holder)) => Availability::Taken(holder),
+        (SlotKind::Concurrency { on_limit: OnLimit::Reject, .. }, _) => Availability::Full,
+        _waits => Availability::Waits,
+    }
+}
+
+/// What follows from an input. `aside`: runs other than the asking one that have found a slot free and
+/// are on their way.
+#[must_use]
+pub fn decide(state: &KeyState, input: &KeyInput, aside: usize) -> Vec<KeyEvent> {
+    let mut draft = Draft { state: state.clone(), events: Vec::new() };
+    match input {
+        KeyInput::Request(demand) => draft.request(demand, aside),
+        KeyInput::Release(run, reason) => {
+            let is_known = state.waiting.contains_key(run)
+                || state.holders.get(run).is_some_and(|holder| !holder.is_kept);
+            if is_known {
+                draft.record(KeyEvent::SlotReleased(SlotReleased { run: *run, reason: *reason }));
+            }
+        }
+        KeyInput::Look => {}
+    }
+    draft.grant(aside);
+    draft.events
+}
+
+struct Draft {
+    state: KeyState,
+    events: Vec<KeyEvent>,
+}
+
+impl Draft {
+    fn record(&mut self, event: KeyEvent) {
+        self.state.apply(&event);
+        self.events.push(event);
+    }
+
+    fn request(&mut self, demand: &Demand, aside: usize) {
+        let Demand { run, slot, priority, began } = demand;
+        if self.state.holds(*run) || self.state.waiting.contains_key(run) {
+            return; // A repeated request.
+        }
+        if let SlotKind::Identity { on_taken: OnTaken::Replace, .. } = slot.kind {
+            let kept: Vec<RunId> =
+                self.state.holders.iter().filter(|(_, it)| it.is_kept).map(|(run, _)| *run).collect();
+            for run in kept {
+                let reason = ReleaseReason::Replaced;
+                self.record(KeyEvent::SlotReleased(SlotReleased { run, reason }));
+            }
+        }
+        if self.state.waiting.is_empty() && self.state.holders.len() + aside < slot.limit() {
+            let (run, slot, priority) = (*run, slot.clone(), *priority);
+            return self.record(KeyEvent::SlotGranted(SlotGranted { run, slot, priority }));
+        }
+        let victims = self.victims(slot);
+        let (run, slot, priority, began) = (*run, slot.clone(), *priority, *began);
+        self.record(KeyEvent::SlotRequested(SlotRequested { run, slot, priority, began, victims }));
+    }
+
+    /// Whom the run sends away: of an identity everybody, else the oldest that nobody sent away yet.
+    fn victims(&self, slot: &WantedSlot) -> Vec<RunId> {
+        match slot.kind {
+            SlotKind::Identity { on_taken: OnTaken::Replace, .. } => {
+                self.state.living().chain(self.state.waiting.keys().copied()).collect()
+            }
+            SlotKind::Concurrency { on_limit: OnLimit::CancelOldest, .. } => {
+                let is_spared = |run: &RunId| !self.state.waiting.values().any(|it| it.victims.contains(run));
+                let oldest = |run: &RunId| self.state.holders.get(run).map_or(u64::MAX, |it: &Holder| it.nth);
+                self.state.living().filter(is_spared).min_by_key(oldest).into_iter().collect()
+            }
+            SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => Vec::new(),
+        }
+    }
+
+    /// Grants what is free to those who wait, in their order. One who cannot be served keeps those behind
+    /// it waiting: a smaller limit must not be overtaken for ever.
+    fn grant(&mut self, aside: usize) {
+        for run in self.state.queue() {
+            let Some(Waiting { slot, priority, .. }) = self.state.waiting.get(&run).cloned() else {
+                continue;
+            };
+            if self.state.holders.len() + aside >= slot.limit() {
+                return;
+            }
+            self.record(KeyEvent::SlotGranted(SlotGranted { run, slot, priority }));
+        }
+    }
+}

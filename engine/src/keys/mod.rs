@@ -1,0 +1,48 @@
+//! Keys: who holds them, who waits for them.
+//!
+//! Law: a key's stream says it all, and folding and deciding are pure. A run is granted a slot only
+//! while fewer than its limit hold one; those who wait go by priority, then by the order in which their
+//! runs began. A key as an identity is a key with one slot.
+//!
+//! Called by the driver's desk, the only writer of key streams.
+
+mod decide;
+mod event;
+mod state;
+
+pub use decide::{Availability, Demand, KeyInput, available, decide};
+pub use event::{KeyCodecError, KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested};
+pub use state::{Holder, KeyState, Waiting};
+
+use crate::envelope::{StreamId, StreamKind};
+use crate::event::{SlotKind, WantedSlot};
+use crate::json::Hash;
+
+/// Longer keys are named by their hash.
+const PLAIN_BYTES_MAX: usize = 200;
+
+/// The stream of a key. Identities and concurrency keys of the same text are different ones.
+#[must_use]
+pub fn stream(slot: &WantedSlot) -> StreamId {
+    let space = match slot.kind {
+        SlotKind::Identity { .. } => "identity",
+        SlotKind::Concurrency { .. } => "slot",
+    };
+    let is_plain = slot.key.len() <= PLAIN_BYTES_MAX && !slot.key.chars().any(char::is_control);
+    let id = match is_plain {
+        true => format!("{space}:{}", slot.key),
+        false => format!("{space}#{}", Hash::of(slot.key.as_bytes())),
+    };
+    StreamId { kind: StreamKind::Key, id }
+}
+
+/// The slots in the order in which every run takes them, so that no two wait for each other.
+#[must_use]
+pub fn in_order(slots: &[WantedSlot]) -> Vec<(StreamId, WantedSlot)> {
+    let mut slots: Vec<_> = slots.iter().map(|slot| (stream(slot), slot.clone())).collect();
+    slots.sort_by(|(one, _), (other, _)| one.cmp(other));
+    slots
+}
+
+#[cfg(test)]
+mod tests;

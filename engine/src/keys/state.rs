@@ -1,0 +1,122 @@
+//! The fold of a key's stream.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::event::{KeyEvent, ReleaseReason};
+use crate::definition::Release;
+use crate::event::{SlotKind, WantedSlot};
+use crate::id::{Position, RunId};
+
+/// A run that holds a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What it wanted.
+    pub slot: WantedSlot,
+    /// How many were granted before it.
+    pub nth: u64,
+    /// It succeeded, and keeps the key beyond its end.
+    pub is_kept: bool,
+}
+
+/// A run that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What it wants.
+    pub slot: WantedSlot,
+    /// Higher goes first.
+    pub priority: i32,
+    /// The place of its first event.
+    pub began: Position,
+    /// The runs that are cancelled to make room for it.
+    pub victims: Vec<RunId>,
+}
+
+/// Who holds a key, and who waits for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyState {
+    pub(super) holders: BTreeMap<RunId, Holder>,
+    pub(super) waiting: BTreeMap<RunId, Waiting>,
+    granted: u64,
+}
+
+impl KeyState {
+    /// Folds a fact.
+    pub fn apply(&mut self, event: &KeyEvent) {
+        match event {
+            KeyEvent::SlotRequested(event) => {
+                let waiting = Waiting {
+                    slot: event.slot.clone(),
+                    priority: event.priority,
+                    began: event.began,
+                    victims: event.victims.clone(),
+                };
+                self.waiting.insert(event.run, waiting);
+            }
+            KeyEvent::SlotGranted(event) => {
+                self.waiting.remove(&event.run);
+                self.granted += 1;
+                let holder = Holder { slot: event.slot.clone(), nth: self.granted, is_kept: false };
+                self.holders.insert(event.run, holder);
+            }
+            KeyEvent::SlotReleased(event) => {
+                self.waiting.remove(&event.run);
+                let keeps = event.reason == ReleaseReason::Succeeded
+                    && self.holders.get(&event.run).is_some_and(Holder::outlives_success);
+                match self.holders.get_mut(&event.run) {
+                    Some(holder) if keeps => holder.is_kept = true,
+                    _gone => drop(self.holders.remove(&event.run)),
+                }
+            }
+        }
+    }
+
+    /// Whether a run holds a slot.
+    #[must_use]
+    pub fn holds(&self, run: RunId) -> bool {
+        self.holders.contains_key(&run)
+    }
+
+    /// What a run waits for.
+    #[must_use]
+    pub fn waits(&self, run: RunId) -> Option<&Waiting> {
+        self.waiting.get(&run)
+    }
+
+    /// Runs that hold a slot and have not ended, as far as the key knows.
+    pub fn living(&self) -> impl Iterator<Item = RunId> + '_ {
+        self.holders.iter().filter(|(_, holder)| !holder.is_kept).map(|(run, _)| *run)
+    }
+
+    /// The runs that wait, the one that goes first first.
+    #[must_use]
+    pub fn queue(&self) -> Vec<RunId> {
+        let mut queue: Vec<(&RunId, &Waiting)> = self.waiting.iter().collect();
+        queue.sort_by_key(|(run, waiting)| (Reverse(waiting.priority), waiting.began, **run));
+        queue.into_iter().map(|(run, _)| *run).collect()
+    }
+
+    /// Whether fewer hold it than this one lets.
+    #[must_use]
+    pub fn has_room(&self, slot: &WantedSlot) -> bool {
+        self.holders.len() < slot.limit()
+    }
+
+    /// Whether nobody holds it and nobody waits.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.holders.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Whether a start must look whether those who hold it or wait are still there.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.waiting.is_empty() || self.living().next().is_some()
+    }
+}
+
+impl Holder {
+    fn outlives_success(&self) -> bool {
+        matches!(self.slot.kind, SlotKind::Identity { release: Release::Unsuccessful, .. })
+    }
+}

@@ -1,0 +1,135 @@
+use super::*;
+use crate::definition::{OnLimit, OnTaken, Release};
+use crate::id::{Position, RunId};
+
+fn run(n: u128) -> RunId {
+    RunId(uuid::Uuid::from_u128(n))
+}
+
+fn slot(limit: u32, on_limit: OnLimit) -> WantedSlot {
+    WantedSlot { key: "repo".into(), kind: SlotKind::Concurrency { limit, on_limit } }
+}
+
+fn identity(release: Release, on_taken: OnTaken) -> WantedSlot {
+    WantedSlot { key: "task-1".into(), kind: SlotKind::Identity { release, on_taken } }
+}
+
+/// A key and everything that happened to it.
+#[derive(Default)]
+struct Key(KeyState);
+
+impl Key {
+    fn give(&mut self, input: &KeyInput, aside: usize) -> Vec<String> {
+        let events = decide(&self.0, input, aside);
+        for event in &events {
+            let (kind, schema, bytes) = event.encode().unwrap();
+            assert_eq!(&KeyEvent::decode(kind, schema, &bytes).unwrap(), event);
+            self.0.apply(event);
+        }
+        let short = |run: &RunId| run.0.as_u128();
+        events
+            .iter()
+            .map(|event| match event {
+                KeyEvent::SlotRequested(event) => format!("requested {}", short(&event.run)),
+                KeyEvent::SlotGranted(event) => format!("granted {}", short(&event.run)),
+                KeyEvent::SlotReleased(event) => format!("released {}", short(&event.run)),
+            })
+            .collect()
+    }
+
+    fn request(&mut self, n: u128, slot: WantedSlot, priority: i32) -> Vec<String> {
+        let began = Position(u64::try_from(n).unwrap());
+        self.give(&KeyInput::Request(Demand { run: run(n), slot, priority, began }), 0)
+    }
+
+    fn end(&mut self, n: u128, reason: ReleaseReason) -> Vec<String> {
+        self.give(&KeyInput::Release(run(n), reason), 0)
+    }
+}
+
+#[test]
+fn d9_slots_go_by_priority_and_then_in_the_order_of_the_runs() {
+    let mut key = Key::default();
+    let two = || slot(2, OnLimit::Queue);
+    assert_eq!(key.request(1, two(), 0), ["granted 1"]);
+    assert_eq!(key.request(2, two(), 0), ["granted 2"]);
+    assert_eq!(key.request(4, two(), 0), ["requested 4"]);
+    assert_eq!(key.request(3, two(), 0), ["requested 3"], "it began before, its request came later");
+    assert_eq!(key.request(5, two(), 7), ["requested 5"]);
+    assert!(key.request(4, two(), 0).is_empty(), "a repeated request");
+    assert_eq!(key.end(1, ReleaseReason::Failed), ["released 1", "granted 5"]);
+    assert_eq!(key.end(5, ReleaseReason::Succeeded), ["released 5", "granted 3"]);
+    assert_eq!(key.end(4, ReleaseReason::Cancelled), ["released 4"], "it stops waiting");
+    assert!(key.end(4, ReleaseReason::Cancelled).is_empty(), "a repeated release");
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
+    assert_eq!(key.end(3, ReleaseReason::Succeeded), ["released 3"]);
+    assert!(key.0.is_free() && !key.0.is_busy());
+}
+
+#[test]
+fn d9_a_slot_that_a_start_has_found_free_is_nobody_elses() {
+    let mut key = Key::default();
+    let one = || slot(1, OnLimit::Reject);
+    assert_eq!(available(&key.0, &one(), 0), Availability::Free);
+    assert_eq!(available(&key.0, &one(), 1), Availability::Full);
+    let demand = Demand { run: run(2), slot: slot(1, OnLimit::Queue), priority: 0, began: Position(2) };
+    assert_eq!(key.give(&KeyInput::Request(demand), 1), ["requested 2"]);
+    assert_eq!(key.give(&KeyInput::Look, 1), [""; 0]);
+    assert_eq!(key.give(&KeyInput::Look, 0), ["granted 2"], "the start came to nothing");
+}
+
+#[test]
+fn d9_the_oldest_holder_that_nobody_sent_away_yet_makes_room() {
+    let mut key = Key::default();
+    let two = || slot(2, OnLimit::CancelOldest);
+    for n in 1..=5 {
+        key.request(n, two(), 0);
+    }
+    let victims = |n: u128| key.0.waits(run(n)).unwrap().victims.clone();
+    assert_eq!((victims(3), victims(4), victims(5)), (vec![run(1)], vec![run(2)], vec![]));
+}
+
+#[test]
+fn l4_a_key_has_one_holder_until_its_end() {
+    let mut key = Key::default();
+    let wanted = |on_taken| identity(Release::Ended, on_taken);
+    assert_eq!(key.request(1, wanted(OnTaken::Return), 0), ["granted 1"]);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Held(run(1)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Reject), 0), Availability::Taken(run(1)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Replace), 0), Availability::Waits);
+    assert_eq!(key.request(2, wanted(OnTaken::Replace), 0), ["requested 2"]);
+    assert_eq!(key.0.waits(run(2)).unwrap().victims, [run(1)]);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Held(run(2)));
+    assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 2"]);
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Free);
+}
+
+#[test]
+fn l4_a_key_that_no_success_releases_stays_with_the_run_until_somebody_replaces_it() {
+    let mut key = Key::default();
+    let wanted = |on_taken| identity(Release::Unsuccessful, on_taken);
+    key.request(1, wanted(OnTaken::Return), 0);
+    key.end(1, ReleaseReason::Failed);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Free);
+    key.request(2, wanted(OnTaken::Return), 0);
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Held(run(2)));
+    assert!(!key.0.is_busy(), "nothing of it is to be looked after");
+    assert!(key.end(2, ReleaseReason::Succeeded).is_empty());
+    assert_eq!(key.request(3, wanted(OnTaken::Replace), 0), ["released 2", "granted 3"]);
+}
+
+#[test]
+fn the_order_of_keys_is_the_same_for_every_run_and_identities_are_keys_of_their_own() {
+    let named = |key: &str| WantedSlot { key: key.into(), ..slot(1, OnLimit::Queue) };
+    let id = WantedSlot { key: "b".into(), ..identity(Release::Ended, OnTaken::Return) };
+    let names = |slots: &[WantedSlot]| -> Vec<String> {
+        in_order(slots).into_iter().map(|(stream, _)| stream.to_string()).collect()
+    };
+    let wanted = ["key/identity:b", "key/slot:a", "key/slot:b"];
+    assert_eq!(names(&[named("b"), id.clone(), named("a")]), wanted);
+    assert_eq!(names(&[id, named("a"), named("b")]), wanted);
+    let long = names(&[named(&"x".repeat(500)), named("a\nb")]);
+    assert!(long.iter().all(|name| name.len() < 120), "{long:?}");
+}
