@@ -63,6 +63,9 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
 fn reset(state: &RunState, fork: &Fork) -> Result<Vec<StepId>, Refusal> {
     let Some(from) = &fork.from_step else {
         return match state.is_ended() {
+            _ if fork.origin.how != OriginKind::Fork => {
+                Err(Refusal::Start("it does not name the step that begins anew".into()))
+            }
             true => Err(Refusal::Ended(state.status())),
             false => Ok(Vec::new()),
         };

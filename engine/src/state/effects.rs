@@ -52,6 +52,7 @@ impl RunState {
     }
 
     /// Whether the answer of a probe is still wanted: also where a pause keeps it from being started.
+    #[cfg(feature = "runtime")]
     pub(crate) fn is_probing(&self, id: &AttemptId, gate: &str, probe_no: u32) -> bool {
         let Some(key) = self.current(id).filter(|_| self.facts.ended.is_none()) else { return false };
         let judging = &self.facts.steps[key.step].judging;

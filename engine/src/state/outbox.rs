@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::{Kept, RunState};
-use crate::effect::{Effect, Touched};
+use crate::effect::Effect;
 use crate::id::Version;
 use crate::json::Hash;
 use crate::time::Timestamp;
@@ -126,13 +126,15 @@ impl RunState {
     }
 
     /// Channels with something outstanding.
+    #[cfg(feature = "runtime")]
     pub(crate) fn active_channels(&self) -> impl Iterator<Item = String> {
         self.facts.outbox.channels().cloned()
     }
 
     /// A channel is to be looked at again.
+    #[cfg(feature = "runtime")]
     pub(crate) fn touch_channel(&mut self, channel: String) {
-        self.touched.push(Touched::Channel(channel));
+        self.touched.push(crate::effect::Touched::Channel(channel));
     }
 
     /// The effect of a channel: its first notice.

@@ -3,7 +3,7 @@
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::Vote;
 use everfold_engine::effect::Effect;
-use everfold_engine::event::{HaltScope, RunEvent, UnblockDecision};
+use everfold_engine::event::{HaltScope, OriginKind, RunEvent, UnblockDecision};
 use everfold_engine::id::{StepId, StepPath};
 use everfold_engine::input::InputKind;
 use everfold_engine::state::{Awaited, PausedBy};
@@ -179,6 +179,24 @@ fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
     drop(world.by(["ada", "bob"][usize::from(luck % 2)], kind));
 }
 
+/// A run that all of this happened to.
+fn played(pipeline: serde_json::Value, turns: &[Turn]) -> World {
+    let mut world = World::start(definition(pipeline), json!({"n": 1}));
+    for turn in turns {
+        if world.state.is_ended() {
+            break;
+        }
+        let effects = world.effects();
+        if effects.is_empty() || turn.person < 60 {
+            person(&mut world, turn);
+        } else {
+            let effect = turn.pick.get(&effects).clone();
+            world.answer(&effect, turn.luck);
+        }
+    }
+    world
+}
+
 /// Lets everything go well until the run ends; a run that cannot end fails the law.
 fn bring_to_end(world: &mut World) {
     for turn in 0..3_000 {
@@ -252,20 +270,30 @@ proptest! {
 
     #[test]
     fn every_law_holds_after_every_input_and_every_run_can_end(pipeline in pipelines(), turns in turns()) {
-        let mut world = World::start(definition(pipeline), json!({"n": 1}));
-        for turn in &turns {
-            if world.state.is_ended() {
-                break;
-            }
-            let effects = world.effects();
-            if effects.is_empty() || turn.person < 60 {
-                person(&mut world, turn);
-            } else {
-                let effect = turn.pick.get(&effects).clone();
-                world.answer(&effect, turn.luck);
-            }
-        }
+        let mut world = played(pipeline, &turns);
         bring_to_end(&mut world);
         world.check_fold();
+    }
+
+    #[test]
+    fn d11_every_version_of_a_run_can_be_gone_on_with_to_an_end(
+        pipeline in pipelines(), turns in turns(), until in any::<prop::sample::Index>(), how in 0_u8..8
+    ) {
+        let mut world = played(pipeline, &turns);
+        if how % 2 == 0 {
+            bring_to_end(&mut world);
+        }
+        let until = until.index(world.history.len()) + 1;
+        let steps: Vec<StepId> = world.state.steps().map(|(step, _)| step.id.clone()).collect();
+        let from = steps[until % steps.len()].clone();
+        let other = match how {
+            0..4 => world.forked(until, OriginKind::Fork, None),
+            4..6 => world.forked(until, OriginKind::Restart, Some(from)),
+            _ => world.forked(world.history.len(), OriginKind::Retry, world.state.retry_step()),
+        };
+        if let Some(mut other) = other {
+            bring_to_end(&mut other);
+            other.check_fold();
+        }
     }
 }

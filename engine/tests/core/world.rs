@@ -8,13 +8,13 @@ use everfold_engine::decide::plan;
 use everfold_engine::decide::{Decision, Loaded, Refusal, decide, rejudge};
 use everfold_engine::definition::{Definition, OnLost};
 use everfold_engine::effect::{Effect, Touched, effects, effects_of};
-use everfold_engine::event::{self, GateEvaluated, RunEvent, TimerKind};
+use everfold_engine::event::{self, GateEvaluated, Origin, OriginKind, RunEvent, TimerKind};
 use everfold_engine::expr::{EvalError, ValueRef};
 use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::{AttemptId, InputId, RunId, Version};
-use everfold_engine::input::{Input, InputKind, Start};
+use everfold_engine::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
+use everfold_engine::input::{Fork, Input, InputKind, Start};
 use everfold_engine::json::{Hash, JsonText, Payload};
-use everfold_engine::state::{EventMeta, RunState};
+use everfold_engine::state::{EventMeta, RunState, Stage};
 use everfold_engine::time::Timestamp;
 use everfold_engine::trace::Workspace;
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ pub struct World {
     ended: BTreeSet<AttemptId>,
     inputs: u64,
     pub touched: usize,
+    /// Steps that began anew with a fork, and how much of the history came before it.
+    anew: (usize, Vec<StepId>),
 }
 
 /// A pipeline from its canonical document.
@@ -51,6 +53,7 @@ impl World {
             ended: BTreeSet::new(),
             inputs: 0,
             touched: 0,
+            anew: (0, Vec::new()),
         }
     }
 
@@ -235,7 +238,8 @@ impl World {
                     _other => false,
                 });
                 assert!(is_known, "no event scheduled probe {probe_no} of {gate}");
-                let is_judged = self.history.iter().any(|(_, event)| match event {
+                let before = if self.anew.1.contains(&id.path.step) { self.anew.0 } else { 0 };
+                let is_judged = self.history[before..].iter().any(|(_, event)| match event {
                     RunEvent::GateEvaluated(event) => {
                         event.id == *id && event.gate == *gate && event.probe_no == *probe_no
                     }
@@ -258,6 +262,81 @@ impl World {
             }
             Effect::Workspace | Effect::Advance | Effect::Slots => {}
         }
+    }
+
+    /// Another run that goes on from this one's history up to a version; `None`: that is refused.
+    pub fn forked(&self, until: usize, how: OriginKind, from_step: Option<StepId>) -> Option<Self> {
+        let mut other = Self::new(self.state.definition().clone());
+        (other.now, other.inputs, other.blobs) = (self.now, self.inputs + 1, self.blobs.clone());
+        for (meta, event) in &self.history[..until] {
+            other.note(event);
+            other.state.apply(event, meta);
+            other.history.push((meta.clone(), event.clone()));
+        }
+        other.now = other.now.plus(std::time::Duration::from_secs(3_600));
+        let run = RunId(uuid::Uuid::from_u128(RUN.0.as_u128() + 1));
+        let fork = Fork {
+            run,
+            origin: Origin { run: RUN, version: Version(until as u64), how },
+            definition: Hash::ZERO,
+            input: json!({"n": 2}).into(),
+            config: None,
+            from_step,
+            title: None,
+            entropy: 5,
+        };
+        let kind = InputKind::Fork(Box::new(fork));
+        let id = InputId::derive(&format!("fork/{}", other.inputs));
+        let input = Input { id, at: other.now, actor: Actor::User("ada".into()), kind };
+        let before = other.state.clone();
+        let meta = EventMeta { at: input.at, actor: input.actor.clone(), input: input.id };
+        let Ok(batch) = other.decide(&input) else {
+            assert_eq!(other.state, before, "a refusal changes nothing");
+            return None;
+        };
+        for event in batch {
+            if let RunEvent::RunForked(event) = &event {
+                other.ended.retain(|id| !event.reset.contains(&id.path.step));
+                other.anew = (until, event.reset.clone());
+            }
+            other.note(&event);
+            other.history.push((meta.clone(), event));
+        }
+        // What was in progress goes on as attempts that no other event scheduled.
+        for (step, state) in other.state.steps() {
+            let items = state.items.as_ref().map_or(&[][..], |items| &items.units).iter().zip(0..);
+            let items = items.map(|(unit, item)| (StepPath::item(&step.id, item), unit));
+            for (path, unit) in items.chain([(StepPath::step(&step.id), &state.unit)]) {
+                if unit.stage.is_in_flight() {
+                    let id = AttemptId { path, round: state.round, attempt: unit.attempt };
+                    assert!(
+                        unit.stage == Stage::Scheduled && !other.ended.contains(&id),
+                        "{id} is the origin's"
+                    );
+                    other.scheduled.insert(id);
+                }
+            }
+        }
+        assert_eq!(other.state.run(), Some(run));
+        other.outstanding = other.every_part();
+        let goes_on = effects(&other.state).iter().any(|effect| !matches!(effect, Effect::Notice { .. }));
+        let awaits = other.state.is_ended() || !other.state.awaited().is_empty();
+        assert!(goes_on || awaits, "stuck in silence after {:?}", other.names());
+        Some(other)
+    }
+
+    /// The effects of every part of the run, as a driver lists them when it has loaded it.
+    fn every_part(&mut self) -> BTreeMap<Touched, Vec<Effect>> {
+        let steps = self.state.steps().map(|(step, state)| {
+            let items = state.items.as_ref().map_or(0, |items| items.units.len());
+            let items = (0..items as u32).map(|item| StepPath::item(&step.id, item));
+            items.chain([StepPath::step(&step.id)]).map(Touched::Path).collect::<Vec<_>>()
+        });
+        let mut parts: Vec<Touched> = steps.flatten().chain([Touched::Run]).collect();
+        let channels = self.state.take_touched().into_iter();
+        parts.extend(channels.filter(|part| matches!(part, Touched::Channel(_))));
+        let listed = parts.into_iter().map(|part| (part.clone(), effects_of(&self.state, &part)));
+        listed.filter(|(_, effects)| !effects.is_empty()).collect()
     }
 
     /// A run without the checks after each input, which cost O(run).
