@@ -116,10 +116,11 @@ fn p1_exit_output_and_environment_are_recorded() {
 
 #[test]
 fn p1_a_second_supervisor_never_runs_the_command_again() {
-    let attempt = Attempt::new("echo ran >> count; sleep 0.3", |_| {});
+    let attempt = Attempt::new("echo ran >> count; while [ ! -e go ]; do sleep 0.02; done", |_| {});
     let mut first = attempt.spawn();
     until("the start", || attempt.file("count").exists());
     assert_eq!(attempt.run().code(), Some(75), "the lock is held");
+    std::fs::write(attempt.file("go"), "").unwrap();
     assert!(first.wait().unwrap().success());
     let record = attempt.record();
     assert!(attempt.run().success(), "exit.json is there");
