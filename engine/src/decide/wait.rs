@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::Loaded;
 use super::draft::Draft;
-use super::scope::RunScope;
+use super::scope::{RunScope, all};
 use crate::definition::Wait;
 use crate::event::{Hearing, SignalTaken, SignalTaker, TimerId, TimerKind, TimerSet};
 use crate::expr::EvalError;
@@ -16,6 +16,9 @@ use crate::id::{AttemptId, Version};
 use crate::json::Value;
 use crate::state::{Key, RunState};
 use crate::time::Timestamp;
+
+/// Payloads of kept signals that are asked for together.
+const LOADED_AT_ONCE: usize = 25;
 
 /// What a `wait` waits for, rendered.
 pub(super) enum Awaiting {
@@ -71,9 +74,17 @@ fn moment(text: &str, zone: Option<&str>) -> Result<Timestamp, String> {
 /// The oldest signal that was kept and that is waited for.
 fn first_kept(name: &str, wait: &Wait, scope: &RunScope<'_>) -> Result<Option<Version>, EvalError> {
     let (state, loaded, Some(key)) = scope.place() else { return Ok(None) };
-    for heard in state.facts.order.kept.iter().filter(|heard| heard.name == name) {
-        if wait.matches.is_none() || matches(state, loaded, key, wait, &heard.payload.value(loaded)?)? {
-            return Ok(Some(heard.version));
+    let kept: Vec<_> = state.facts.order.kept.iter().filter(|heard| heard.name == name).collect();
+    if wait.matches.is_none() {
+        return Ok(kept.first().map(|heard| heard.version));
+    }
+    // Few at a time, so that neither many are loaded in vain nor a decision asks for ever more.
+    for some in kept.chunks(LOADED_AT_ONCE) {
+        let payloads = all(some.iter().map(|heard| heard.payload.value(loaded)))?;
+        for (heard, payload) in some.iter().zip(payloads) {
+            if matches(state, loaded, key, wait, &payload)? {
+                return Ok(Some(heard.version));
+            }
         }
     }
     Ok(None)

@@ -346,6 +346,22 @@ fn l26_what_nobody_hears_is_kept_for_a_wait_to_come_in_order_and_else_recorded_o
 }
 
 #[test]
+fn l26_a_wait_finds_its_signal_behind_many_large_ones() {
+    let mut world = run(json!([
+        function("a", &[]),
+        wait("w", &["a"], json!({"signal": "go", "match": "signal.ok == true"}))
+    ]));
+    for n in 1..=100 {
+        told(&mut world, "go", json!({"ok": n == 90, "text": "x".repeat(2_000)}));
+    }
+    world.succeed("a/1/1", json!(1));
+    while world.effects().contains(&Effect::Advance) {
+        world.give(InputKind::Advance).expect("a run that is started goes on");
+    }
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+#[test]
 fn l26_a_signal_decides_a_task_as_its_hook_and_answers_nothing_else() {
     let routes = json!({"on_signal": {"review": [
         {"when": "signal.state == 'approved'", "to": "approve"},

@@ -299,6 +299,10 @@ impl World {
                 other.ended.retain(|id| !event.reset.contains(&id.path.step));
                 other.anew = (until, event.reset.clone());
             }
+            if let RunEvent::StopRequested(event) = &event {
+                // A signal that was put off interrupts them at once.
+                other.scheduled.extend(event.ids.iter().cloned());
+            }
             other.note(&event);
             other.history.push((meta.clone(), event));
         }
