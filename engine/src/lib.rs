@@ -6,6 +6,7 @@
 //! in with the input. `cargo check -p everfold-engine --no-default-features` builds them alone.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod actor;
 pub mod decide;
 pub mod definition;
@@ -21,6 +22,7 @@ pub mod halts;
 pub mod id;
 pub mod input;
 pub mod json;
+pub mod kept;
 pub mod keys;
 pub mod policy;
 pub mod saved;
@@ -36,5 +38,7 @@ pub mod driver;
 pub mod execution;
 #[cfg(feature = "runtime")]
 pub mod layout;
+#[cfg(feature = "runtime")]
+pub mod ledger;
 #[cfg(feature = "runtime")]
 pub mod store;

@@ -1,0 +1,212 @@
+//! Small streams of the engine's own that are folded as a whole: tokens, and what else people set.
+//!
+//! Law (S9): a [`Ledger`] is its stream's only writer; a change is decided on the fold of everything
+//! before it, is durable before anybody sees it, and one is made at a time.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::Mutex;
+
+use crate::actor::Actor;
+use crate::clock::{self, Clock};
+use crate::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use crate::id::{InputId, Position, Version};
+use crate::json::Hash;
+use crate::kept::{Kept, Noted};
+use crate::store::{Append, AppendError, Dedup, EventStore, ReadError, StreamNote};
+use crate::time::Timestamp;
+
+/// Events of the stream that are read at once.
+const PAGE: usize = 1_000;
+
+/// Why a change was not recorded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store did not take it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The stream holds what this Everfold cannot read, or would have to hold what is too large.
+    #[error("the stream {stream}: {what}")]
+    Unreadable {
+        /// Which.
+        stream: StreamId,
+        /// What was found.
+        what: String,
+    },
+}
+
+/// A change that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Where the stream stands in the store.
+    pub position: Position,
+    /// Something was recorded; false where it was so already.
+    pub changed: bool,
+}
+
+/// The fold of a stream, kept up to date, and the way to change it.
+pub struct Ledger<K: Kept> {
+    store: Arc<dyn EventStore>,
+    clock: Clock,
+    /// What holds now; `None` until it is read, and after an append whose outcome is not known.
+    current: RwLock<Option<Arc<K>>>,
+    /// Where the stream ends; held while it is read or added to.
+    end: Mutex<End>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct End {
+    version: Version,
+    hash: Hash,
+    position: Position,
+}
+
+impl<K: Kept> Ledger<K> {
+    /// A ledger that reads its stream when it is first asked.
+    #[must_use]
+    pub fn new(store: Arc<dyn EventStore>, clock: Clock) -> Self {
+        Self { store, clock, current: RwLock::default(), end: Mutex::default() }
+    }
+
+    /// What holds now.
+    ///
+    /// # Errors
+    /// The stream cannot be read.
+    pub async fn current(&self) -> Result<Arc<K>, LedgerError> {
+        match self.known() {
+            Some(known) => Ok(known),
+            None => self.ensure(&mut *self.end.lock().await).await,
+        }
+    }
+
+    fn known(&self) -> Option<Arc<K>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn publish(&self, kept: Option<Arc<K>>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
+    /// Reads the stream where that was not done yet.
+    async fn ensure(&self, end: &mut End) -> Result<Arc<K>, LedgerError> {
+        if let Some(known) = self.known() {
+            return Ok(known);
+        }
+        let (mut kept, mut read) = (K::default(), End::default());
+        let mut is_there = self.store.head(&K::stream()).await?.is_some();
+        while is_there {
+            let page = self.store.read(&K::stream(), read.version.next(), PAGE).await?;
+            for envelope in &page {
+                let header = &envelope.header;
+                let event = K::decode(header.kind, header.schema, &envelope.payload).map_err(unreadable::<K>)?;
+                kept.apply(&event, &Noted { by: &header.actor, at: header.recorded_at });
+                read = End { version: header.version, hash: envelope.hash, position: envelope.position };
+            }
+            is_there = page.len() == PAGE;
+        }
+        *end = read;
+        let kept = Arc::new(kept);
+        self.publish(Some(Arc::clone(&kept)));
+        Ok(kept)
+    }
+
+    /// Decides on what holds now, and records what follows; nothing where `decide` gives none.
+    ///
+    /// # Errors
+    /// What `decide` refused with, or [`LedgerError`]: the store did not take it.
+    pub async fn change<R: From<LedgerError>>(
+        &self,
+        actor: Actor,
+        dedup: Option<Dedup>,
+        decide: impl FnOnce(&K, Timestamp) -> Result<Option<K::Event>, R> + Send,
+    ) -> Result<Change, R> {
+        let mut end = self.end.lock().await;
+        let kept = self.ensure(&mut end).await?;
+        let at = (self.clock)();
+        let Some(event) = decide(&kept, at)? else {
+            return Ok(Change { position: end.position, changed: false });
+        };
+        let (kind, schema, payload) = K::encode(&event).map_err(unreadable::<K>)?;
+        let header = EventHeader {
+            stream: K::stream(),
+            version: end.version.next(),
+            recorded_at: at,
+            actor: actor.clone(),
+            cause: Cause { input: InputId(clock::draw_u128().to_le_bytes()), because: end.version },
+            kind,
+            schema,
+            flags: 0,
+            payload_hash: Hash::ZERO,
+        };
+        let new = NewEvent::link(header, payload, &end.hash);
+        let hash = new.hash;
+        let append = Append {
+            stream: K::stream(),
+            expected: end.version,
+            previous: end.hash,
+            events: vec![new],
+            dedup,
+            fence: None,
+            note: StreamNote::default(),
+        };
+        let appended = match self.store.append(append).await {
+            Ok(appended) => appended,
+            Err(error) => {
+                // It may be there all the same: what holds is read again.
+                self.publish(None);
+                return Err(LedgerError::Append(error).into());
+            }
+        };
+        *end = End { version: appended.last_version(), hash, position: appended.last_position() };
+        let mut kept = K::clone(&kept);
+        kept.apply(&event, &Noted { by: &actor, at });
+        self.publish(Some(Arc::new(kept)));
+        Ok(Change { position: end.position, changed: true })
+    }
+}
+
+fn unreadable<K: Kept>(what: String) -> LedgerError {
+    LedgerError::Unreadable { stream: K::stream(), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Access, AccessEvent, Role, TokenCreated};
+    use crate::store::MemoryStore;
+
+    fn created(name: &str) -> AccessEvent {
+        AccessEvent::TokenCreated(TokenCreated {
+            name: name.to_owned(),
+            role: Role::Viewer,
+            approves: Vec::new(),
+            hash: Hash::of(name.as_bytes()),
+            expires_at: None,
+        })
+    }
+
+    #[tokio::test]
+    async fn s9_changes_made_at_once_are_decided_one_after_the_other_and_read_back() {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
+        let ledger = Arc::new(Ledger::<Access>::new(Arc::clone(&store), clock::system()));
+        let mut changes = tokio::task::JoinSet::new();
+        for n in 0..20 {
+            let ledger = Arc::clone(&ledger);
+            changes.spawn(async move {
+                let seen = move |access: &Access, _| {
+                    let before = access.tokens().count();
+                    Ok::<_, LedgerError>((before < 10).then(|| created(&format!("token-{n}"))))
+                };
+                ledger.change(Actor::Engine, None, seen).await.unwrap().changed
+            });
+        }
+        let changed = changes.join_all().await.into_iter().filter(|changed| *changed).count();
+        assert_eq!(changed, 10);
+        let again = Ledger::<Access>::new(store, clock::system());
+        assert_eq!(again.current().await.unwrap(), ledger.current().await.unwrap());
+    }
+}
