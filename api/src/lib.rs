@@ -4,6 +4,7 @@
 //! that owns the data folder, or within its own process where it is the owner itself.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod bench;
 mod cli;
 mod client;
@@ -11,6 +12,7 @@ pub mod fault;
 pub mod graph;
 pub mod http;
 pub mod owner;
+pub mod serve;
 pub mod view;
 
 pub use cli::main_with_args;

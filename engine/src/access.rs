@@ -362,7 +362,8 @@ impl Kept for Access {
             AccessEvent::SessionOpened(opened) => {
                 self.sessions.retain(|_, session| session.expires_at > noted.at);
                 if self.sessions.len() >= SESSIONS_MAX {
-                    let first = self.sessions.iter().min_by_key(|(hash, session)| (session.expires_at, **hash));
+                    let first =
+                        self.sessions.iter().min_by_key(|(hash, session)| (session.expires_at, **hash));
                     if let Some(hash) = first.map(|(hash, _)| *hash) {
                         self.sessions.remove(&hash);
                     }

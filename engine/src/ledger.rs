@@ -102,7 +102,8 @@ impl<K: Kept> Ledger<K> {
             let page = self.store.read(&K::stream(), read.version.next(), PAGE).await?;
             for envelope in &page {
                 let header = &envelope.header;
-                let event = K::decode(header.kind, header.schema, &envelope.payload).map_err(unreadable::<K>)?;
+                let event =
+                    K::decode(header.kind, header.schema, &envelope.payload).map_err(unreadable::<K>)?;
                 kept.apply(&event, &Noted { by: &header.actor, at: header.recorded_at });
                 read = End { version: header.version, hash: envelope.hash, position: envelope.position };
             }

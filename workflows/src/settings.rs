@@ -2,6 +2,8 @@
 //!
 //! Law: a key that is not known is refused, with the nearest known one; nothing is ignored.
 
+mod serve;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::profile;
 use crate::provider::ProviderSettings;
+
+pub use serve::{ServeSettings, TlsFiles};
 
 /// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
 pub const TEMPLATE: &str = include_str!("settings.toml");
@@ -29,6 +33,8 @@ pub struct Settings {
     pub agents: BTreeMap<String, AgentProfile>,
     /// Services that host repositories, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
+    /// How `everfold serve` listens.
+    pub serve: ServeSettings,
 }
 
 /// Commits that Everfold makes.
@@ -198,6 +204,7 @@ impl Settings {
                 .check(folder)
                 .map_err(|message| invalid(None, format!("providers.{name}: {message}")))?;
         }
+        settings.serve.check(folder).map_err(|message| invalid(None, format!("serve: {message}")))?;
         let LimitSettings { processes, functions, probes } = settings.limits;
         if [processes, functions, probes].contains(&0) {
             return Err(invalid(None, "limits are at least 1".to_owned()));
@@ -272,6 +279,7 @@ mod tests {
         let settings = parse(&uncommented).unwrap();
         assert_eq!((settings.git, settings.logs), (GitSettings::default(), LogSettings::default()));
         assert_eq!(settings.limits, LimitSettings::default());
+        assert_eq!(settings.serve.listen, ServeSettings::default().listen);
         assert!(settings.agents.contains_key("mine"));
         assert!(settings.providers.contains_key("gitea"));
     }
@@ -292,6 +300,9 @@ mod tests {
             ("[limits]\nprobes = 0", "at least 1"),
             ("[providers.x]\nkind = \"gitae\"", "did you mean `gitea`?"),
             ("[providers.x]\nkind = \"gitea\"", "providers.x: url is required"),
+            ("[serve]\nrate = 0", "serve: rate and burst are at least 1"),
+            ("[serve]\nurl = \"example.org\"", "serve: url begins with http"),
+            ("[serve]\nlisen = \"x\"", "did you mean `listen`?"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -49,6 +49,10 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Go on with a run, or lift its pause, and follow it to its end
     Resume(ResumeArgs),
+    /// Serve the folder over HTTP, and go on with all its runs
+    Serve(ServeArgs),
+    /// Who may call from afar: create, list, revoke, link
+    Token(TokenArgs),
     /// List runs, newest first
     Runs(RunsArgs),
     /// Where a run is, what it waits for, what failed and what to do next
@@ -152,6 +156,67 @@ pub(crate) struct RunArgs {
     pub(crate) priority: i32,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one [default: serve.listen of the settings, 127.0.0.1:7878]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+    /// The certificate for TLS, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// A proxy in front speaks TLS and names the callers' addresses
+    #[arg(long)]
+    pub(crate) behind_proxy: bool,
+    /// How people reach it, for links
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) verb: TokenVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenVerb {
+    /// Make a token and print it, once
+    Create {
+        /// Its name; events name their actor by it
+        #[arg(value_name = "NAME", value_parser = name())]
+        name: String,
+        /// viewer, approver, operator, worker or admin; another word is an approver in that role
+        #[arg(long, value_name = "ROLE", value_parser = name())]
+        role: String,
+        /// An approval role that it decides in; repeatable
+        #[arg(long, value_name = "ROLE", value_parser = name())]
+        approves: Vec<String>,
+        /// How long it is good for, as in 30d [default: for ever]
+        #[arg(long, value_name = "SPAN")]
+        expires: Option<String>,
+    },
+    /// List the tokens
+    List,
+    /// Refuse a token and its sessions from now on
+    Revoke {
+        /// Its name
+        #[arg(value_name = "NAME", value_parser = name())]
+        name: String,
+        /// Why
+        #[arg(short, long = "message", value_name = "TEXT")]
+        message: Option<String>,
+    },
+    /// Print a link that logs one browser in, once
+    Link {
+        /// The token whose rights the session gets
+        #[arg(value_name = "NAME", value_parser = name())]
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

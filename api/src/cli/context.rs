@@ -24,7 +24,13 @@ impl Context {
     pub(crate) fn new(cli: &Cli) -> Result<Self, Fault> {
         let create = matches!(
             cli.verb,
-            Verb::Run(_) | Verb::Background(_) | Verb::Demo(_) | Verb::Bench(_) | Verb::Init(_)
+            Verb::Run(_)
+                | Verb::Serve(_)
+                | Verb::Token(_)
+                | Verb::Background(_)
+                | Verb::Demo(_)
+                | Verb::Bench(_)
+                | Verb::Init(_)
         ) || matches!(&cli.verb, Verb::Pipeline(args) if super::pipeline::saves(args));
         let place = Place {
             layout: Layout::new(data_folder(cli.dir.as_deref())?),

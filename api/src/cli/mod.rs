@@ -30,9 +30,11 @@ mod progress;
 mod replay;
 mod run;
 mod runs;
+mod serve;
 mod show;
 mod state;
 mod store;
+mod token;
 mod version;
 mod wait;
 mod watch;
@@ -124,9 +126,11 @@ fn dispatch(cli: Cli) -> Result<u8, Fault> {
 
 async fn ask(cli: Cli) -> Result<u8, Fault> {
     let context = Context::new(&cli)?;
+    let serves = matches!(cli.verb, Verb::Serve(_));
     let outcome = verb(&context, cli.verb).await;
     let leave = match outcome {
         Ok((_, leave)) => leave,
+        Err(_) if serves => Leave::Nothing,
         Err(_) => Leave::Waiting,
     };
     background::leave(&context, leave).await;
@@ -163,6 +167,9 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Debug(args) => looked(order::debug(context, args).await?),
         Verb::Pipeline(args) => looked(pipeline::ask(context, &args).await?),
         Verb::Replay(args) => looked(replay::run(context, args).await?),
+        // Its runs go on when it is started again, not in a process that nobody asked for.
+        Verb::Serve(args) => (serve::run(context, args).await?, Leave::Nothing),
+        Verb::Token(args) => looked(token::run(context, args).await?),
         Verb::Store(args) => looked(store::run(context, args).await?),
         Verb::Doctor => looked(doctor::run(context).await?),
         Verb::Demo(args) => looked(demo::run(context, args).await?),

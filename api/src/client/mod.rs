@@ -72,6 +72,8 @@ pub struct Client {
 /// What is to become of runs that go on when a command ends that was their owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
+    /// None goes on; the next owner that is asked to goes on with them.
+    Nothing,
     /// Those that nobody waits for go on in the background.
     Waiting,
     /// All go on in the background.
@@ -119,6 +121,15 @@ impl Client {
     /// What the route says, or that no owner could be reached.
     pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Fault> {
         self.write("PUT", path, body).await
+    }
+
+    /// Takes something away and gets one document.
+    ///
+    /// # Errors
+    /// What the route says, or that no owner could be reached.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
+        let key = format!("{:032x}", draw_u128());
+        document(self.send("DELETE", path, None, &[("idempotency-key", key)]).await?).await
     }
 
     async fn write<T: DeserializeOwned>(
@@ -274,6 +285,9 @@ impl Client {
     /// The runs that this process goes on with as the owner and that somebody else must go on with
     /// after it.
     async fn unfinished(&self, leave: Leave) -> Vec<RunId> {
+        if leave == Leave::Nothing {
+            return Vec::new();
+        }
         let link = self.link.lock().await;
         let Some(Link::Here(held)) = &*link else { return Vec::new() };
         let owner = held.owner();
@@ -312,6 +326,16 @@ impl Client {
     pub async fn with_owner<R>(&self, body: impl FnOnce(&owner::Owner) -> R) -> Option<R> {
         match &*self.link.lock().await {
             Some(Link::Here(held)) => Some(body(held.owner())),
+            _there => None,
+        }
+    }
+}
+
+impl Client {
+    /// What this process holds, where it is the owner.
+    pub async fn with_held<R>(&self, body: impl FnOnce(&Held) -> R) -> Option<R> {
+        match &*self.link.lock().await {
+            Some(Link::Here(held)) => Some(body(held)),
             _there => None,
         }
     }

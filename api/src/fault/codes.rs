@@ -174,6 +174,29 @@ codes! {
         "The verb belongs to the command line, but this build does not hold it.";
     DemoStopped = "EF0508", 500, 1, "the demo stopped half-way",
         "The message says where and why. Its folder stays as it is, to look at. The demo needs git and sh, and room for a few megabytes in a temporary folder.";
+
+    NotKnown = "EF0601", 401, 4, "not let in",
+        "A request from afar needs a token: `Authorization: Bearer evf_…`, or the cookie of a session. Tokens expire and can be revoked; \
+         `everfold token list` on the machine of the data folder shows them, `everfold token create NAME --role ROLE` makes one.";
+    NotPermitted = "EF0602", 403, 4, "the role may not do that",
+        "Viewers read, approvers decide tasks as well, operators start and steer runs, workers take work, admins do everything. \
+         The refusal is recorded. `everfold token create NAME --role ROLE` makes a token of another role.";
+    TooFast = "EF0603", 429, 4, "too many requests",
+        "Each token, and each address without one, may call so often per second. `Retry-After` says when the next request is welcome.";
+    NoToken = "EF0604", 404, 3, "no such token",
+        "`everfold token list` shows them all.";
+    TokenRefused = "EF0605", 422, 2, "such a token cannot be made",
+        "The name of a token is given once, because events name their actor by it.";
+    LinkOver = "EF0606", 401, 4, "the login link is over",
+        "A login link works once and for 15 minutes. `everfold token link NAME` makes a new one.";
+    NoCsrf = "EF0607", 403, 4, "the request may come from another page",
+        "A write with the cookie of a session needs the header `X-CSRF-Token` with the text that `GET /api/v1/session` tells.";
+    Listen = "EF0608", 503, 2, "the server cannot listen",
+        "The address is in use, is none of this machine, or the certificate cannot be used. The message says which.";
+    InTheClear = "EF0609", 422, 2, "tokens would travel in the clear",
+        "Beyond this machine the server speaks TLS: give a certificate and its key, or say that a proxy in front does it.";
+    Served = "EF0610", 409, 7, "the folder is being served",
+        "A data folder has one owner. Its address stands in owner.json and in the message.";
 }
 
 impl Code {

@@ -1,14 +1,17 @@
 //! What the parts below say, as errors of the edge.
 
+use everfold_engine::access::AccessRefusal;
 use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{
     DefinitionError, HaltError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
 };
 use everfold_engine::event::HaltScope;
 use everfold_engine::halts::HaltRefusal;
+use everfold_engine::ledger::LedgerError;
 use everfold_engine::store::{AppendError, OpenError, ReadError};
 
 use super::{Code, Fault};
+use crate::access::AccessError;
 
 impl From<OpenError> for Fault {
     fn from(error: OpenError) -> Self {
@@ -34,6 +37,29 @@ impl From<OpenError> for Fault {
             _ => "make the folder readable and writable for this user, or name another one with --dir",
         };
         Self::new(code, chain(&error)).hint(hint)
+    }
+}
+
+impl From<AccessError> for Fault {
+    fn from(error: AccessError) -> Self {
+        let code = match error {
+            AccessError::Refused(AccessRefusal::NoToken(_)) => Code::NoToken,
+            AccessError::Refused(_) => Code::TokenRefused,
+            AccessError::NotLetIn(_) => Code::NotKnown,
+            AccessError::LinkOver => Code::LinkOver,
+            AccessError::Ledger(error) => return error.into(),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<LedgerError> for Fault {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Read(error) => error.into(),
+            LedgerError::Append(error) => error.into(),
+            unreadable => Self::new(Code::Damaged, unreadable.to_string()),
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 mod codes;
 mod from;
 
+use std::time::Duration;
+
 pub use codes::Code;
 pub(crate) use from::chain;
 use serde::{Deserialize, Serialize};
@@ -22,13 +24,15 @@ pub struct Fault {
     pub hint: Option<String>,
     /// The single faults, where there are several.
     pub errors: Vec<Value>,
+    /// When to come again.
+    pub retry_after: Option<Duration>,
 }
 
 impl Fault {
     /// An error without a hint.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, errors: Vec::new() }
+        Self { code, message: message.into(), hint: None, errors: Vec::new(), retry_after: None }
     }
 
     /// The same with a hint.
@@ -49,6 +53,13 @@ impl Fault {
     #[must_use]
     pub fn errors(mut self, errors: Vec<Value>) -> Self {
         self.errors = errors;
+        self
+    }
+
+    /// The same, with the time to come again.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
         self
     }
 
@@ -98,7 +109,7 @@ impl From<Problem> for Fault {
             400..=499 => Code::Invalid,
             _ => Code::Internal,
         });
-        Self { code, message: problem.detail, hint: problem.hint, errors: problem.errors }
+        Self { code, message: problem.detail, hint: problem.hint, errors: problem.errors, retry_after: None }
     }
 }
 

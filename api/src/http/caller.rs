@@ -1,11 +1,12 @@
 //! Who asks.
 //!
-//! The seam of authentication: whoever takes a connection (the socket, the command itself, later a
-//! TCP server with tokens) decides who is calling and puts a [`Caller`] into the request.
+//! The seam of authentication: whoever takes a connection (the socket, the command itself, the
+//! TCP server with its tokens) decides who is calling and puts a [`Caller`] into the request.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use everfold_engine::access::Role;
 use everfold_engine::actor::Actor;
 
 use crate::fault::{Code, Fault};
@@ -18,6 +19,8 @@ pub const USER_HEADER: &str = "everfold-user";
 pub struct Caller {
     /// For the events.
     pub actor: Actor,
+    /// What they may do; `None`: nobody knows who they are, and they may do what needs nobody.
+    pub role: Option<Role>,
     /// Their approval roles; `None`: the owner of the data folder, who has every role.
     pub roles: Option<Vec<String>>,
     /// Whether they sit at this machine: such a caller's own folder is where commands run.
@@ -28,7 +31,13 @@ impl Caller {
     /// A user of this machine who may do everything.
     #[must_use]
     pub fn local(name: &str) -> Self {
-        Self { actor: Actor::User(name.to_owned()), roles: None, local: true }
+        Self { actor: Actor::User(name.to_owned()), role: Some(Role::Admin), roles: None, local: true }
+    }
+
+    /// Somebody from afar who has not said who they are.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self { actor: Actor::User("anonymous".to_owned()), role: None, roles: Some(Vec::new()), local: false }
     }
 
     /// The caller on a connection of the system user `uid`.

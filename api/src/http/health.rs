@@ -2,6 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::App;
@@ -15,4 +17,12 @@ pub(crate) async fn healthz(State(app): State<App>) -> Json<Value> {
         "epoch": app.epoch(),
         "position": app.store().last_position(),
     }))
+}
+
+/// `GET /readyz`: 200 once runs are recovered and the read models have reached the head; 503 before,
+/// and when the owner is about to end.
+pub(crate) async fn readyz(State(app): State<App>) -> Response {
+    let readiness = app.readiness();
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": readiness.is_ready(), "state": readiness.as_str() }))).into_response()
 }

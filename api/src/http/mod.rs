@@ -6,6 +6,7 @@
 //!
 //! A file per group of routes. Statuses stand in [`crate::fault::Code`].
 
+mod access;
 mod again;
 mod answer;
 pub mod caller;
@@ -25,7 +26,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -33,9 +34,11 @@ use axum::routing::{get, post, put};
 use everfold_engine::input::InputKind;
 use futures::FutureExt as _;
 
+use crate::access::{Needs, needed};
 use crate::fault::{Code, Fault};
 use crate::owner::Owner;
 
+pub use access::Session;
 pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
 pub use caller::Caller;
 pub(crate) use events::{cursor, cursor_text};
@@ -87,29 +90,62 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/pipelines/{name}/versions", get(pipelines::versions))
         .route("/store", get(store::info))
         .route("/store/verify", get(store::verify))
-        .route("/store/adopt", post(store::adopt));
+        .route("/store/adopt", post(store::adopt))
+        .route("/tokens", get(access::list).post(access::create))
+        .route("/tokens/{name}", axum::routing::delete(access::revoke))
+        .route("/session", get(access::whoami).post(access::login).delete(access::logout))
+        .route("/session/links", post(access::link));
     Router::new()
         .nest("/api/v1", api)
         .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/login", get(access::by_link))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn(guarded))
+        .layer(middleware::from_fn_with_state(Arc::clone(&owner), guarded))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(owner)
 }
 
-/// Turns a panic into an answer, and refuses requests that come from nobody.
-async fn guarded(request: Request, next: Next) -> Response {
-    if request.extensions().get::<Caller>().is_none() {
-        return Fault::new(Code::Internal, "the request comes from nobody").into_response();
-    }
+/// Turns a panic into an answer, and refuses requests that come from nobody or from somebody who
+/// may not do that.
+async fn guarded(State(app): State<App>, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let caller = request.extensions().get::<Caller>().cloned();
+    // What is no route is answered so, whoever asks.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let permitted = match (&caller, &route) {
+        (None, _) => Err(Fault::new(Code::Internal, "the request comes from nobody")),
+        (_, None) => Ok(()),
+        (Some(caller), Some(route)) => permitted(&app, caller, &method, route.as_str()).await,
+    };
+    if let Err(fault) = permitted {
+        return fault.into_response();
+    }
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_panic) => {
             tracing::error!(%method, %uri, "a request ended in a panic");
             Fault::new(Code::Internal, format!("{method} {} failed within Everfold", uri.path()))
                 .into_response()
+        }
+    }
+}
+
+async fn permitted(app: &Owner, caller: &Caller, method: &Method, route: &str) -> Result<(), Fault> {
+    let needs = needed(method, route);
+    match caller.role {
+        _ if needs == Needs::Nobody => Ok(()),
+        None => Err(Fault::new(Code::NotKnown, format!("{method} {route} needs a token"))
+            .hint("send `Authorization: Bearer TOKEN`; `everfold token create NAME --role ROLE` makes one")),
+        Some(role) if needs.has(role) => Ok(()),
+        Some(role) => {
+            app.access().refused(caller, format!("{method} {route}"), needs.least()).await;
+            let who = &caller.actor;
+            Err(Fault::new(
+                Code::NotPermitted,
+                format!("{who} is {role}; {method} {route} needs {}", needs.least()),
+            ))
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +21,8 @@ use everfold_workflows::settings::Settings;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Owner, record, settings, socket};
+use super::{Owner, Readiness, record, settings, socket};
+use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
 use crate::http;
 
@@ -75,7 +76,7 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let mut held = assemble(layout, models, Some(sled), store, epoch, edge, config);
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
-    if let Err(error) = record::write(&owner.layout.owner()) {
+    if let Err(error) = record::write(&owner.layout.owner(), None) {
         // It only informs; a full disk must not keep anybody from owning the folder.
         tracing::warn!(%error, "owner.json could not be written");
     }
@@ -119,6 +120,9 @@ fn assemble(
     let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
     let owner = Arc::new(Owner {
         engine,
+        access: AccessDesk::new(Arc::clone(&store)),
+        readiness: Mutex::new(Readiness::Starting),
+        url: OnceLock::new(),
         store,
         sled,
         layout,

@@ -17,7 +17,7 @@ mod verify;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use everfold_engine::driver::Engine;
 use everfold_engine::id::RunId;
@@ -27,6 +27,7 @@ use everfold_projections::CurrentModels;
 use everfold_workflows::settings::{Settings, SettingsError};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
 
 pub use begin::{Begin, Begun, Source, built_in, parsed};
@@ -42,6 +43,10 @@ pub use verify::{Verified, verify_folder};
 /// What the routes work on.
 pub struct Owner {
     engine: Engine,
+    access: AccessDesk,
+    readiness: Mutex<Readiness>,
+    /// Where it serves, once it does.
+    url: OnceLock<String>,
     store: Arc<dyn EventStore>,
     sled: Option<Arc<SledStore>>,
     layout: Layout,
@@ -54,7 +59,67 @@ pub struct Owner {
     closing: CancellationToken,
 }
 
+/// Whether the owner can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Runs are being recovered.
+    Starting,
+    /// Runs are recovered.
+    Ready,
+    /// It ends in a moment.
+    Ending,
+}
+
+impl Readiness {
+    /// Whether new requests are welcome.
+    #[must_use]
+    pub fn is_ready(self) -> bool {
+        self == Self::Ready
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Ending => "ending",
+        }
+    }
+}
+
 impl Owner {
+    /// Tokens and sessions.
+    #[must_use]
+    pub fn access(&self) -> &AccessDesk {
+        &self.access
+    }
+
+    /// Whether it can be relied on.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        *self.readiness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether it can be relied on.
+    pub fn set_readiness(&self, readiness: Readiness) {
+        *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = readiness;
+    }
+
+    /// Where it serves, if it does.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.url.get().map(String::as_str)
+    }
+
+    /// Says where it serves, to whoever looks into the folder too.
+    pub fn set_url(&self, url: &str) {
+        let url = self.url.get_or_init(|| url.to_owned());
+        if let Err(error) = record::write(&self.layout.owner(), Some(url)) {
+            tracing::warn!(%error, "owner.json could not be written");
+        }
+    }
+
     /// The engine.
     #[must_use]
     pub fn engine(&self) -> &Engine {
@@ -88,6 +153,17 @@ impl Owner {
     /// Resolves when the owner begins to end.
     pub async fn closing(&self) {
         self.closing.cancelled().await;
+    }
+
+    /// Ends streams and refuses new writes; the rest of the end is [`Held::release`].
+    pub fn begin_closing(&self) {
+        self.closing.cancel();
+    }
+
+    /// Whether the store takes no writes at this moment.
+    #[must_use]
+    pub fn may_not_write(&self) -> bool {
+        self.may_write().is_err()
     }
 
     /// What lies in the folder, in bytes; null for a store in memory.

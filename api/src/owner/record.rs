@@ -16,8 +16,8 @@ pub struct OwnerRecord {
 }
 
 /// Writes the record of this process.
-pub(super) fn write(path: &Path) -> io::Result<()> {
-    let record = OwnerRecord { pid: std::process::id(), url: None };
+pub(super) fn write(path: &Path, url: Option<&str>) -> io::Result<()> {
+    let record = OwnerRecord { pid: std::process::id(), url: url.map(str::to_owned) };
     let beside = path.with_extension("json.new");
     let mut text = serde_json::to_string(&record).map_err(io::Error::other)?;
     text.push('\n');

@@ -1,0 +1,236 @@
+//! Tokens, and the sessions of browsers.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use everfold_engine::access::{Role, Token};
+use everfold_engine::store::DedupKeep;
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::answer::{Page, written};
+use super::extract::{Body, Params, once};
+use super::{App, Caller};
+use crate::access::{Secret, TokenWish};
+use crate::fault::{Code, Fault};
+use crate::serve::session_cookie;
+
+/// What is known of a request's session; put there by whoever took the connection.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    /// The cookie's text, where the caller came by one.
+    pub secret: Option<Secret>,
+    /// When the session ends.
+    pub expires_at: Option<Timestamp>,
+    /// Whether the browser speaks TLS.
+    pub secure: bool,
+}
+
+/// A token that was made; the only answer that ever holds its text.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TokenMade {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) approves: Vec<String>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) token: String,
+}
+
+/// `GET /tokens`: all of them, revoked ones included.
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<Token>>, Fault> {
+    let access = app.access().access().await?;
+    Ok(Json(Page { items: access.tokens().cloned().collect(), next_cursor: None }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenBody {
+    name: String,
+    role: String,
+    #[serde(default)]
+    approves: Vec<String>,
+    /// A span: `30d`.
+    expires_in: Option<String>,
+}
+
+/// `POST /tokens`.
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body<TokenBody>,
+) -> Result<Response, Fault> {
+    let Body { value: asked, bytes } = body;
+    let once = once(&headers, &caller, "POST /tokens", &bytes, DedupKeep::Week)?;
+    let lasts = asked.expires_in.as_deref().map(span).transpose()?;
+    let (role, mut approves) = (asked.role, asked.approves);
+    // A free word is an approval role.
+    let role = match role.parse::<Role>() {
+        Ok(role) => role,
+        Err(_) if role.is_empty() => return Err(Fault::new(Code::Invalid, "role is empty")),
+        Err(_) => {
+            if !approves.contains(&role) {
+                approves.push(role);
+            }
+            Role::Approver
+        }
+    };
+    let wish = TokenWish { name: asked.name.clone(), role, approves: approves.clone(), lasts };
+    let made = app.access().create(wish, caller.actor, once.dedup).await?;
+    let token = TokenMade {
+        name: asked.name,
+        role,
+        approves,
+        expires_at: made.expires_at,
+        token: made.secret.reveal().to_owned(),
+    };
+    Ok(written(StatusCode::CREATED, made.position, token))
+}
+
+fn span(text: &str) -> Result<Duration, Fault> {
+    everfold_engine::duration::parse(text)
+        .map_err(|error| Fault::new(Code::Invalid, format!("expires_in: {error}")))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RevokeParams {
+    reason: Option<String>,
+}
+
+/// `DELETE /tokens/{name}`: refused from now on, and its sessions with it.
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    Params(params): Params<RevokeParams>,
+) -> Result<Response, Fault> {
+    let route = format!("DELETE /tokens/{name}");
+    let once = once(&headers, &caller, &route, b"", DedupKeep::Week)?;
+    let position = app.access().revoke(&name, params.reason, caller.actor, once.dedup).await?;
+    Ok(written(StatusCode::OK, position, json!({ "name": name, "revoked": true })))
+}
+
+/// Who a session is.
+#[derive(Debug, Serialize)]
+struct Whoami {
+    actor: String,
+    role: Option<Role>,
+    /// Null: every role.
+    approves: Option<Vec<String>>,
+    expires_at: Option<Timestamp>,
+    /// For `X-CSRF-Token`, where the caller came by a cookie.
+    csrf: Option<String>,
+}
+
+impl Whoami {
+    fn of(caller: &Caller, secret: Option<&Secret>, expires_at: Option<Timestamp>) -> Self {
+        Self {
+            actor: caller.actor.to_string(),
+            role: caller.role,
+            approves: caller.roles.clone(),
+            expires_at,
+            csrf: secret.map(|secret| secret.derived("csrf")),
+        }
+    }
+}
+
+/// `GET /session`: who the caller is.
+pub(crate) async fn whoami(caller: Caller, session: Option<Extension<Session>>) -> Response {
+    let session = session.map(|Extension(session)| session).unwrap_or_default();
+    Json(Whoami::of(&caller, session.secret.as_ref(), session.expires_at)).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginBody {
+    /// A token, or the code of a login link.
+    token: String,
+}
+
+/// `POST /session`: logs a browser in.
+pub(crate) async fn login(
+    State(app): State<App>,
+    session: Option<Extension<Session>>,
+    body: Body<LoginBody>,
+) -> Result<Response, Fault> {
+    let secure = session.is_some_and(|session| session.secure);
+    let key = Secret::parse(body.value.token.trim())
+        .ok_or_else(|| Fault::new(Code::NotKnown, "this is no token of Everfold"))?;
+    let made = app.access().open(&key).await?;
+    let seconds = made.expires_at.since(everfold_engine::clock::now()).as_secs();
+    let whoami = Whoami::of(&made.caller, Some(&made.secret), Some(made.expires_at));
+    let mut response = written(StatusCode::CREATED, made.position, whoami);
+    set_cookie(&mut response, &session_cookie(Some((&made.secret, seconds)), secure));
+    Ok(response)
+}
+
+/// `DELETE /session`: logs a browser out.
+pub(crate) async fn logout(
+    State(app): State<App>,
+    caller: Caller,
+    session: Option<Extension<Session>>,
+) -> Result<Response, Fault> {
+    let Some(Extension(Session { secret: Some(secret), secure, .. })) = session else {
+        return Err(Fault::new(Code::Refused, "the caller came by a token, not by a session")
+            .hint("a token is revoked, not logged out: DELETE /api/v1/tokens/NAME"));
+    };
+    let position = app.access().close(&secret, caller.actor).await?;
+    let mut response = written(StatusCode::OK, position, json!({ "closed": true }));
+    set_cookie(&mut response, &session_cookie(None, secure));
+    Ok(response)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkBody {
+    /// The name of the token whose rights the session gets.
+    token: String,
+}
+
+/// `POST /session/links`: a link that logs one browser in, once.
+pub(crate) async fn link(State(app): State<App>, body: Body<LinkBody>) -> Result<Response, Fault> {
+    let made = app.access().link(&body.value.token).await?;
+    let path = format!("/login?code={}", made.code.reveal());
+    let url = app.url().map(|url| format!("{url}{path}"));
+    let answer = json!({ "path": path, "url": url, "expires_at": made.expires_at });
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginParams {
+    code: String,
+}
+
+/// `GET /login?code=…`: the link that `serve` prints.
+pub(crate) async fn by_link(
+    State(app): State<App>,
+    session: Option<Extension<Session>>,
+    Params(params): Params<LoginParams>,
+) -> Result<Response, Fault> {
+    let secure = session.is_some_and(|session| session.secure);
+    let over = || Fault::new(Code::LinkOver, "the login link was used already, or its time is over");
+    let code = Secret::parse(&params.code).ok_or_else(over)?;
+    let made = app.access().open(&code).await.map_err(|error| match Fault::from(error) {
+        fault if fault.code == Code::NotKnown => over(),
+        fault => fault,
+    })?;
+    let seconds = made.expires_at.since(everfold_engine::clock::now()).as_secs();
+    let mut response = Redirect::to("/").into_response();
+    set_cookie(&mut response, &session_cookie(Some((&made.secret, seconds)), secure));
+    Ok(response)
+}
+
+fn set_cookie(response: &mut Response, cookie: &str) {
+    // Made of a fixed text and hexadecimal digits, so it always is a value.
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}

@@ -1,0 +1,97 @@
+//! The server: the routes over TCP, for callers with tokens.
+//!
+//! Law: beyond this machine nothing is served in the clear unless somebody says that a proxy in front
+//! speaks TLS. Who calls is known from a token or a session alone; the rest of a request is not believed.
+
+mod authenticate;
+mod cookie;
+mod place;
+mod rate;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use everfold_workflows::settings::{ServeSettings, TlsFiles};
+use hyper_util::rt::TokioTimer;
+use tokio::task::JoinHandle;
+
+use crate::fault::{Code, Fault};
+use crate::owner::Owner;
+
+pub use cookie::{SESSION_COOKIE, session_cookie, session_of};
+pub use place::Place;
+
+/// How long a client may take for the head of a request; idle connections end with it.
+const HEAD: Duration = Duration::from_secs(30);
+/// How long requests that are being answered may go on when the server ends.
+const FINISH: Duration = Duration::from_secs(10);
+
+/// A server that listens.
+pub struct Server {
+    /// Where people reach it.
+    pub url: String,
+    handle: Handle<SocketAddr>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Listens and serves.
+    ///
+    /// # Errors
+    /// The address cannot be had or would be served in the clear, or the certificate cannot be used.
+    pub async fn start(owner: Arc<Owner>, routes: Router, settings: &ServeSettings) -> Result<Self, Fault> {
+        let place = Place::of(settings)?;
+        let cannot = |error: std::io::Error| {
+            Fault::new(Code::Listen, format!("could not listen on {}: {error}", settings.listen))
+                .hint("choose another with --listen ADDRESS:PORT; port 0 takes a free one")
+        };
+        let listener = TcpListener::bind(place.address).map_err(cannot)?;
+        listener.set_nonblocking(true).map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        let url = place.url(address);
+        let gate = authenticate::Gate::new(owner, settings, url.starts_with("https:"));
+        let routes = routes.layer(middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in));
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+        let handle = Handle::new();
+        let serving = match &settings.tls {
+            None => {
+                let mut server = axum_server::from_tcp(listener).map_err(cannot)?.handle(handle.clone());
+                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+                tokio::spawn(server.serve(service))
+            }
+            Some(files) => {
+                let tls = certificate(files).await?;
+                let server = axum_server::from_tcp_rustls(listener, tls).map_err(cannot)?;
+                let mut server = server.handle(handle.clone());
+                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+                tokio::spawn(server.serve(service))
+            }
+        };
+        Ok(Self { url, handle, serving })
+    }
+
+    /// Ends listening, and what is being answered in its time.
+    pub async fn stop(self) {
+        self.handle.graceful_shutdown(Some(FINISH));
+        match self.serving.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the server failed"),
+            Err(error) => tracing::error!(%error, "the server ended in a panic"),
+        }
+    }
+}
+
+async fn certificate(files: &TlsFiles) -> Result<RustlsConfig, Fault> {
+    // The process's provider of cryptography; set before, it stays as it is.
+    let _set = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    RustlsConfig::from_pem_file(&files.cert, &files.key).await.map_err(|error| {
+        let (cert, key) = (files.cert.display(), files.key.display());
+        Fault::new(Code::Listen, format!("the certificate {cert} with the key {key} cannot be used: {error}"))
+            .hint("both are PEM files; the certificate of the server comes first, its issuers behind it")
+    })
+}
