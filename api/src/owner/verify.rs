@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use everfold_engine::access::Access;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{saved_definition, saved_pipeline};
 use everfold_engine::envelope::{Envelope, StreamId, StreamKind, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::RunId;
 use everfold_engine::json::Hash;
+use everfold_engine::kept::Kept as _;
 use everfold_engine::keys::KeyEvent;
 use everfold_engine::saved::SavedPipeline;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
@@ -168,6 +170,9 @@ impl Meaning for Runs {
             if !self.definitions.contains_key(&saved.hash.to_string()) {
                 return Err(format!("its definition {} was never saved", saved.hash.short()));
             }
+        } else if *stream == Access::stream() {
+            let header = &envelope.header;
+            Access::decode(header.kind, header.schema, &envelope.payload)?;
         } else if stream.kind == StreamKind::Key {
             let header = &envelope.header;
             KeyEvent::decode(header.kind, header.schema, &envelope.payload)

@@ -1,0 +1,184 @@
+//! The server over TCP: who is let in, what each role may do, and how fast.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, Request, Response, header};
+use everfold_api::access::{Needs, TokenWish, needed};
+use everfold_api::owner::{self, Held};
+use everfold_api::serve::Server;
+use everfold_engine::access::Role;
+use everfold_engine::actor::Actor;
+use everfold_engine::layout::Layout;
+use everfold_workflows::settings::ServeSettings;
+use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+struct Served {
+    held: Held,
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    async fn new(change: impl FnOnce(&mut ServeSettings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let held = owner::imagine(Layout::new(folder.path().join("data"))).unwrap();
+        let mut settings = ServeSettings { listen: "127.0.0.1:0".to_owned(), ..ServeSettings::default() };
+        change(&mut settings);
+        let server = Server::start(held.owner().clone(), held.routes(), &settings).await.unwrap();
+        Self { held, server, _folder: folder }
+    }
+
+    async fn token(&self, name: &str, role: Role) -> String {
+        let wish = TokenWish { name: name.into(), role, approves: Vec::new(), lasts: None };
+        let made = self.held.owner().access().create(wish, Actor::Engine, None).await.unwrap();
+        made.secret.reveal().to_owned()
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Body> {
+        let address = self.server.url.strip_prefix("http://").unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, address);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        sender.send_request(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap().map(Body::new)
+    }
+
+    async fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
+        let bearer = format!("Bearer {token}");
+        read(self.send(method, path, &[("authorization", &bearer)], body).await).await
+    }
+}
+
+async fn read(response: Response<Body>) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_recorded() {
+    let served = Served::new(|_| {}).await;
+    let admin = served.token("root", Role::Admin).await;
+    let viewer = served.token("eye", Role::Viewer).await;
+
+    let response = served.send("GET", "/api/v1/runs", &[], "").await;
+    assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer realm=\"everfold\"");
+    assert_eq!(read(response).await.1["code"], "EF0601");
+    assert_eq!(served.ask("GET", "/api/v1/runs", &viewer.replace('a', "b"), "").await.0, 401);
+    assert_eq!(served.ask("GET", "/api/v1/runs", "no-token", "").await.0, 401);
+    assert_eq!(served.ask("GET", "/api/v1/runs", &viewer, "").await.0, 200);
+    let (status, problem) = served.ask("POST", "/api/v1/runs", &viewer, r#"{"pipeline": "x"}"#).await;
+    assert_eq!((status, &problem["code"]), (403, &json!("EF0602")));
+    for _ in 0..3 {
+        assert_eq!(served.ask("GET", "/api/v1/tokens", &viewer, "").await.0, 403);
+    }
+
+    let (status, made) =
+        served.ask("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "role": "product"}"#).await;
+    assert_eq!((status, &made["role"], &made["approves"]), (201, &json!("approver"), &json!(["product"])));
+    let (_, problem) =
+        served.ask("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "role": "viewer"}"#).await;
+    assert_eq!(problem["code"], "EF0605");
+    let (_, tokens) = served.ask("GET", "/api/v1/tokens", &admin, "").await;
+    assert_eq!(tokens["items"][0]["name"], "ci");
+    assert!(!tokens.to_string().contains("evf_"), "a token is shown once");
+
+    assert_eq!(served.ask("DELETE", "/api/v1/tokens/eye?reason=left", &admin, "").await.0, 200);
+    assert_eq!(served.ask("GET", "/api/v1/runs", &viewer, "").await.0, 401);
+
+    // Who was refused what stands in the log, once per route, with its actor.
+    let store = served.held.owner().store().clone();
+    let stream = everfold_engine::access::Access::stream();
+    let events = store.read(&stream, everfold_engine::id::Version::FIRST, 100).await.unwrap();
+    let refused = events.into_iter().filter(|event| event.header.kind == 34);
+    let by: Vec<String> = refused.map(|event| event.header.actor.to_string()).collect();
+    assert_eq!(by, ["token:eye", "token:eye"]);
+    served.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_logs_in_once_by_a_link_and_writes_only_with_the_text_of_its_session() {
+    let served = Served::new(|_| {}).await;
+    let admin = served.token("root", Role::Admin).await;
+    let (_, link) = served.ask("POST", "/api/v1/session/links", &admin, r#"{"token": "root"}"#).await;
+    let path = link["path"].as_str().unwrap();
+    let response = served.send("GET", path, &[], "").await;
+    assert_eq!(response.status(), 303);
+    let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
+    assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    assert_eq!(read(served.send("GET", path, &[], "").await).await.1["code"], "EF0606", "it works once");
+
+    let (_, who) = read(served.send("GET", "/api/v1/session", &[("cookie", cookie)], "").await).await;
+    assert_eq!(who["actor"], "token:root");
+    let csrf = who["csrf"].as_str().unwrap();
+    let post = async |headers: &[(&str, &str)]| {
+        read(served.send("POST", "/api/v1/engine/pause", headers, "{}").await).await
+    };
+    assert_eq!(post(&[("cookie", cookie)]).await.1["code"], "EF0607");
+    assert_eq!(post(&[("cookie", cookie), ("x-csrf-token", "other")]).await.0, 403);
+    assert_eq!(post(&[("cookie", cookie), ("x-csrf-token", csrf)]).await.0, 200);
+
+    let response =
+        served.send("DELETE", "/api/v1/session", &[("cookie", cookie), ("x-csrf-token", csrf)], "").await;
+    assert!(response.headers()[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(served.send("GET", "/api/v1/runs", &[("cookie", cookie)], "").await.status(), 401);
+    // With the token itself a browser may log in, too.
+    let body = json!({ "token": admin }).to_string();
+    assert_eq!(served.send("POST", "/api/v1/session", &[], &body).await.status(), 201);
+}
+
+#[tokio::test]
+async fn who_is_too_fast_is_told_when_to_come_again() {
+    let served = Served::new(|settings| (settings.rate, settings.burst) = (1, 2)).await;
+    let token = served.token("fast", Role::Viewer).await;
+    let bearer = format!("Bearer {token}");
+    let mut last = None;
+    for _ in 0..3 {
+        last = Some(served.send("GET", "/api/v1/runs", &[("authorization", &bearer)], "").await);
+    }
+    let response = last.unwrap();
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    // Guessing is slow, whatever is guessed.
+    let guesses = futures::future::join_all((0..40).map(|n| {
+        let guess = format!("evf_{n:064x}");
+        let served = &served;
+        async move { served.ask("GET", "/api/v1/runs", &guess, "").await.0 }
+    }));
+    let statuses = guesses.await;
+    assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn the_server_ends_in_order_and_readiness_says_so_before() {
+    let served = Served::new(|_| {}).await;
+    let ready = async || read(served.send("GET", "/readyz", &[], "").await).await;
+    assert_eq!(ready().await, (503, json!({ "ready": false, "state": "starting" })));
+    served.held.owner().set_readiness(owner::Readiness::Ready);
+    assert_eq!(ready().await.0, 200);
+    served.held.owner().set_readiness(owner::Readiness::Ending);
+    assert_eq!(ready().await.1["state"], "ending");
+    let url = served.server.url.clone();
+    tokio::time::timeout(Duration::from_secs(15), served.server.stop()).await.unwrap();
+    assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).await.is_err());
+}
+
+#[test]
+fn reading_asks_for_a_reader_and_writing_for_more() {
+    assert_eq!(needed(&Method::GET, "/api/v1/runs/{run}"), Needs::Read);
+    assert_eq!(needed(&Method::POST, "/api/v1/runs/{run}/cancel"), Needs::Operate);
+    assert_eq!(needed(&Method::POST, "/api/v1/inbox/{task}"), Needs::Decide);
+    assert_eq!(needed(&Method::POST, "/api/v1/workers/poll"), Needs::Work);
+    assert_eq!(needed(&Method::POST, "/api/v1/hooks/{source}"), Needs::Nobody);
+    assert_eq!(needed(&Method::GET, "/healthz"), Needs::Nobody);
+}
