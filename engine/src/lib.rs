@@ -1,13 +1,14 @@
 //! The core of Everfold: what a pipeline is, what happened to a run, what follows from it, and,
 //! with the feature `runtime`, the store that keeps the facts and the driver that acts on them.
 //!
-//! Law: [`definition`], [`expr`], [`event`], [`state`], [`decide`], [`effect`] and [`policy`] are
+//! Law: [`definition`], [`build`], [`expr`], [`event`], [`state`], [`decide`], [`effect`] and [`policy`] are
 //! pure. They know no clock, no file system, no randomness and no thread; time and drawn bits come
 //! in with the input. `cargo check -p everfold-engine --no-default-features` builds them alone.
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod actor;
+pub mod build;
 pub mod decide;
 pub mod definition;
 pub mod duration;

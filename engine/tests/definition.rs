@@ -4,6 +4,8 @@
 #[path = "definition/support.rs"]
 mod support;
 
+#[path = "definition/built.rs"]
+mod built;
 #[path = "definition/builtin.rs"]
 mod builtin;
 #[path = "definition/canonical.rs"]

@@ -13,6 +13,7 @@ mod files;
 pub mod input;
 mod model;
 mod parse;
+mod place;
 mod problem;
 mod read;
 mod schema;
@@ -25,6 +26,9 @@ pub use codes::{Code, codes};
 pub use files::{FileSource, NoFiles};
 pub use model::*;
 pub use parse::{Checked, DocumentError, document_of, parse, value_of};
+pub(crate) use place::place_of;
 pub use problem::{Colour, Problem, Problems, Severity};
+#[cfg(test)]
+pub(crate) use read::shapes;
 pub use schema::schema;
 pub use similar::similar;

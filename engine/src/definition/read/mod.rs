@@ -32,7 +32,7 @@ pub(super) use top::Pipeline;
 
 /// The keys of each construct with their place in the JSON Schema.
 #[cfg(test)]
-pub(super) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
+pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
     vec![
         ("", top::SHAPE.keys),
         ("/properties/defaults", step::DEFAULTS.keys),
