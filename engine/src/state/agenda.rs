@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Phase, RunState};
+use crate::definition::Work;
 
 /// One thing to look at. The order is the order in which they are taken up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,8 +60,20 @@ impl RunState {
         self.facts.agenda.iter().copied().find(|item| match item {
             Agenda::End => self.ending() != Ending::Await,
             Agenda::Signal(None) => self.facts.outcome.is_none(),
+            Agenda::Ready(step) => self.is_live(*step) && !self.awaits_stopped(*step),
             other => other.step().is_some_and(|step| self.is_live(step)),
         })
+    }
+
+    /// Whether a step that a rework named waits for the end of what the rework stopped (L10). Attempts are
+    /// scheduled meanwhile and held back as effects; what begins without one, such as a probe, a task of
+    /// people or a timer, begins with its step.
+    fn awaits_stopped(&self, step: usize) -> bool {
+        let state = &self.facts.steps[step];
+        self.facts.rework_stops > 0
+            && state.named
+            && !state.order.hold
+            && !matches!(self.graph.step(step).work, Some(Work::Task(_)))
     }
 
     /// Whether a step may go on: a main step until the outcome is certain, an `on_finish` step after.

@@ -1,5 +1,6 @@
 //! The pure core: laws over generated pipelines and input sequences, and rules one by one.
 
+mod anew;
 mod fan_out;
 mod gates;
 mod generate;

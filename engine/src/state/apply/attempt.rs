@@ -51,6 +51,8 @@ impl RunState {
                 if self.facts.rework_stops == 0 {
                     let held = std::mem::take(&mut self.facts.held);
                     held.into_iter().for_each(|key| self.touch(key));
+                    // A step that waited may begin now.
+                    self.touched.push(Touched::Run);
                 }
             }
             self.touched.push(Touched::Path(id.path.clone()));
