@@ -7,6 +7,7 @@
 
 use crate::event::RunEvent;
 use crate::event::Told;
+use crate::failure::{Failure, FailureKind};
 use crate::input::{Fork, Input, InputKind, Start};
 use crate::json::{BlobRef, JsonText, Payload};
 use crate::state::EventMeta;
@@ -97,6 +98,15 @@ pub fn input_of(
             told: Told::default(),
             ask: None,
         },
+        RunEvent::ChildStopped(fact) => InputKind::AttemptFinished {
+            id: fact.id,
+            result: Err(Failure::new(FailureKind::Cancelled, "the run that started it was cancelled")),
+            commit: None,
+            artefacts: Vec::new(),
+            ended_at: fact.ended_at,
+            told: Told::default(),
+            ask: None,
+        },
         RunEvent::AttemptLost(fact) => {
             InputKind::AttemptLost { id: fact.id, reason: fact.reason, fallback: fact.fallback }
         }
@@ -165,6 +175,7 @@ pub fn input_of(
             from_step: fact.from_step,
             title: fact.title,
             entropy: fact.entropy,
+            until_step: fact.until_step,
         })),
         RunEvent::CancelRequested(fact) => InputKind::Cancel { reason: fact.reason },
         RunEvent::RunPaused(fact) => InputKind::Pause { reason: fact.reason },

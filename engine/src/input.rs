@@ -280,4 +280,6 @@ pub struct Fork {
     pub title: Option<String>,
     /// Drawn by the driver.
     pub entropy: u64,
+    /// The step before which the run pauses.
+    pub until_step: Option<StepId>,
 }

@@ -61,6 +61,7 @@ impl Activity {
             RunEvent::AttemptSucceeded(event) => self.end(&event.id),
             RunEvent::AttemptFailed(event) => self.end(&event.id),
             RunEvent::AttemptLost(event) => self.end(&event.id),
+            RunEvent::ChildStopped(event) => self.end(&event.id),
             RunEvent::ChildFinished(event) => self.end(&event.id),
             RunEvent::AttemptAsked(event) => self.end(&event.id),
             RunEvent::StopRequested(event) => {

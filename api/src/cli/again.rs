@@ -24,7 +24,7 @@ pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<u8, 
 
 pub(crate) async fn fork(context: &Context, args: ForkArgs) -> Result<u8, Fault> {
     let input = changed(context, &args.run, &args.input).await?;
-    let mut body = json!({ "input": input, "title": args.title });
+    let mut body = json!({ "input": input, "title": args.title, "until_step": args.until });
     match args.at.parse::<u64>() {
         Ok(version) => body["version"] = json!(version),
         Err(_time) => body["at"] = json!(args.at),

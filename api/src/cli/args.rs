@@ -439,6 +439,9 @@ pub(crate) struct ForkArgs {
     /// Another value of the input
     #[arg(short, long = "input", value_name = "KEY=VALUE")]
     pub(crate) input: Vec<String>,
+    /// Pause before this step, as at a breakpoint
+    #[arg(long, value_name = "STEP")]
+    pub(crate) until: Option<String>,
     /// A title for lists
     #[arg(long)]
     pub(crate) title: Option<String>,
@@ -483,6 +486,9 @@ pub(crate) struct SignalArgs {
     /// The run, the name of the signal, and what it says: JSON, or a text
     #[arg(value_name = "RUN NAME [JSON]", num_args = 1..=3, required = true)]
     pub(crate) words: Vec<String>,
+    /// To the run that has this key, instead of a named one
+    #[arg(long, value_name = "KEY", conflicts_with = "labels")]
+    pub(crate) key: Option<String>,
     /// To every unended run with all these labels, instead of one run
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,

@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use super::args::LogsArgs;
 use super::context::Context;
-use crate::client::{encode, query};
+use super::output::note;
+use crate::client::{Follow, Followed, Message, encode, query};
 use crate::fault::{Code, Fault};
 use crate::view::{RunView, StepView};
 
 pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     let view: RunView = context.client.get(&path).await?;
-    let step = match &args.step {
-        Some(step) => step.clone(),
-        None => usual(&view)?,
+    let (step, round, attempt) = match found(context, &view, &args).await {
+        Err(fault) if args.follow && may_begin(&view, &args) => begun(context, &view, &args, fault).await?,
+        found_or_never => found_or_never?,
     };
-    let (round, attempt) = attempt_of(context, &view, &step, &args).await?;
     let format = if context.json { "json" } else { "text" };
     let params = query([
         ("follow", args.follow.then(|| "true".to_owned())),
@@ -25,18 +25,90 @@ pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<u8, Fault> 
         ("format", Some(format.to_owned())),
     ]);
     let path = format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log{params}", view.id, encode(&step));
-    let response = context.client.open(&path, &[]).await?;
-    let mut chunks = response.into_body().into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| {
-            Fault::new(Code::Ending, "the owner of the folder ended").hint("repeat the command to go on")
-        })?;
-        context.out.bytes(&chunk);
-        if context.out.is_closed() {
-            break;
+    print(context, &path, args.tail.is_none()).await?;
+    Ok(0)
+}
+
+/// Prints a log. Where the owner ends meanwhile, the next one, or this command itself, is asked for the
+/// rest; of a part whose beginning may have moved, that is left to whoever asked.
+async fn print(context: &Context, path: &str, is_whole: bool) -> Result<(), Fault> {
+    let mut printed = 0;
+    loop {
+        let response = context.client.open(path, &[]).await?;
+        let mut chunks = response.into_body().into_data_stream();
+        let mut to_skip = printed;
+        let is_broken = loop {
+            match chunks.next().await {
+                None => break false,
+                Some(Err(_gone)) => break true,
+                Some(Ok(chunk)) => {
+                    let new = &chunk[to_skip.min(chunk.len())..];
+                    to_skip -= chunk.len() - new.len();
+                    printed += new.len();
+                    context.out.bytes(new);
+                    if context.out.is_closed() {
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        if !is_broken {
+            return Ok(());
+        }
+        if !is_whole && printed > 0 {
+            return Err(
+                Fault::new(Code::Ending, "the owner of the folder ended").hint("repeat the command to go on")
+            );
         }
     }
-    Ok(0)
+}
+
+/// The attempt that is meant.
+async fn found(context: &Context, view: &RunView, args: &LogsArgs) -> Result<(String, u32, u32), Fault> {
+    let step = match &args.step {
+        Some(step) => step.clone(),
+        None => usual(view)?,
+    };
+    let (round, attempt) = attempt_of(context, view, &step, args).await?;
+    Ok((step, round, attempt))
+}
+
+/// Whether what is meant may still begin and leave a log.
+fn may_begin(view: &RunView, args: &LogsArgs) -> bool {
+    let is_process = |step: &StepView| step.kind == "command" || step.kind == "agent";
+    let may = match &args.step {
+        None => view.steps.iter().any(is_process),
+        Some(path) => {
+            let (id, item) =
+                path.split_once('.').map_or((path.as_str(), None), |(id, item)| (id, Some(item)));
+            let is_whole = |step: &StepView| step.items.is_some() && item.is_none();
+            view.step(id).is_some_and(|step| is_process(step) && !is_whole(step))
+        }
+    };
+    may && !view.status.is_ended()
+}
+
+/// Waits until what is meant has begun, or never will.
+async fn begun(
+    context: &Context,
+    view: &RunView,
+    args: &LogsArgs,
+    mut fault: Fault,
+) -> Result<(String, u32, u32), Fault> {
+    note(format!("{}; waiting for it", fault.message));
+    let follow = Follow { run: view.id.to_string(), from: view.version.get() + 1, live: true, drive: false };
+    let mut followed = Followed::new(&context.client, follow);
+    loop {
+        let view = match followed.next().await? {
+            Message::Event(_) => continue,
+            Message::State(view) => *view,
+            Message::End => return Err(fault),
+        };
+        match found(context, &view, args).await {
+            Err(later) if may_begin(&view, args) => fault = later,
+            found_or_never => return found_or_never,
+        }
+    }
 }
 
 /// The step that is meant where none is named: the one that runs, else that failed, else the last.

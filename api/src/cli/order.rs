@@ -18,9 +18,10 @@ use crate::view::RunView;
 
 pub(crate) async fn signal(context: &Context, args: SignalArgs) -> Result<u8, Fault> {
     let mut words = args.words.into_iter();
-    let run = if args.labels.is_empty() { words.next() } else { None };
+    let is_named = args.labels.is_empty() && args.key.is_none();
+    let run = if is_named { words.next() } else { None };
     let (Some(name), payload, None) = (words.next(), words.next(), words.next()) else {
-        let usage = "everfold signal RUN NAME [JSON], or everfold signal --label KEY=VALUE NAME [JSON]";
+        let usage = "everfold signal RUN NAME [JSON], or with --key KEY or --label KEY=VALUE instead of RUN";
         return Err(Fault::new(Code::Usage, "a run and the name of the signal are wanted").hint(usage));
     };
     // Text that is no JSON is meant as text.
@@ -41,7 +42,10 @@ pub(crate) async fn signal(context: &Context, args: SignalArgs) -> Result<u8, Fa
         }
         return Ok(0);
     }
-    body["labels"] = json!(labels(&args.labels)?);
+    match &args.key {
+        Some(key) => body["key"] = json!(key),
+        None => body["labels"] = json!(labels(&args.labels)?),
+    }
     let answer: Value = context.client.post(&format!("/api/v1/signals/{}", encode(&name)), &body).await?;
     if context.json {
         context.out.json(&answer)?;

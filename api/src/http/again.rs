@@ -35,7 +35,7 @@ pub(crate) async fn retry(
     let run = app.resolve(&run).await?;
     let once = once(&headers, &caller, &format!("POST /runs/{run}/retry"), &body.bytes, DedupKeep::Week)?;
     let RetryBody { step, detach } = body.value;
-    let again = Again { how: OriginKind::Retry, at: None, from_step: step, input: None, title: None, detach };
+    let again = Again { from_step: step, ..Again::new(OriginKind::Retry, detach) };
     let begun = app.retry(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
 }
@@ -62,7 +62,7 @@ pub(crate) async fn restart(
     let once = once(&headers, &caller, &format!("POST /runs/{run}/restart"), &body.bytes, DedupKeep::Week)?;
     let RestartBody { from_step, input, title, detach } = body.value;
     let from_step = Some(from_step);
-    let again = Again { how: OriginKind::Restart, at: None, from_step, input, title, detach };
+    let again = Again { from_step, input, title, ..Again::new(OriginKind::Restart, detach) };
     let begun = app.again(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
 }
@@ -75,6 +75,8 @@ pub(crate) struct ForkBody {
     at: Option<String>,
     input: Option<Value>,
     title: Option<String>,
+    /// The new run pauses before this step.
+    until_step: Option<String>,
     detach: bool,
 }
 
@@ -88,7 +90,7 @@ pub(crate) async fn fork(
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
     let once = once(&headers, &caller, &format!("POST /runs/{run}/fork"), &body.bytes, DedupKeep::Week)?;
-    let ForkBody { version, at, input, title, detach } = body.value;
+    let ForkBody { version, at, input, title, until_step, detach } = body.value;
     let at = match (version, at) {
         (Some(version), None) if version > 0 => Version(version),
         (None, Some(at)) => {
@@ -103,7 +105,7 @@ pub(crate) async fn fork(
     if at == Version::ZERO {
         return Err(Fault::new(Code::NotYet, "the run had not begun then"));
     }
-    let again = Again { how: OriginKind::Fork, at: Some(at), from_step: None, input, title, detach };
+    let again = Again { at: Some(at), input, title, until_step, ..Again::new(OriginKind::Fork, detach) };
     let begun = app.again(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
 }

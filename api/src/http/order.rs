@@ -57,13 +57,16 @@ pub(crate) async fn signal(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignalAllBody {
+    /// The key of the run that is meant.
+    key: Option<String>,
+    #[serde(default)]
     labels: BTreeMap<String, String>,
     #[serde(default)]
     payload: Value,
     delivery: Option<String>,
 }
 
-/// `POST /signals/{name}`: to every unended run that has all the labels.
+/// `POST /signals/{name}`: to the run that has the key, or to every unended run that has all the labels.
 pub(crate) async fn signal_all(
     State(app): State<App>,
     caller: Caller,
@@ -72,12 +75,17 @@ pub(crate) async fn signal_all(
     body: Body<SignalAllBody>,
 ) -> Result<Response, Fault> {
     let Body { value: asked, bytes } = body;
-    if asked.labels.is_empty() {
-        return Err(Fault::new(Code::Invalid, "labels name the runs; without one every run would be meant"));
-    }
     let once = once(&headers, &caller, &format!("POST /signals/{name}"), &bytes, DedupKeep::Week)?;
     let signal = Signal { name, payload: JsonText::new(&asked.payload), delivery: asked.delivery };
-    let runs = app.signal_labels(&asked.labels, &signal, &caller.actor, &once).await?;
+    let runs = match (&asked.key, asked.labels.is_empty()) {
+        (Some(key), true) => vec![app.signal_key(key, &signal, caller.actor, once).await?],
+        (None, false) => app.signal_labels(&asked.labels, &signal, &caller.actor, &once).await?,
+        (None, true) => {
+            let what = "key or labels name the runs; without them every run would be meant";
+            return Err(Fault::new(Code::Invalid, what));
+        }
+        (Some(_), false) => return Err(Fault::new(Code::Invalid, "give key or labels, not both")),
+    };
     Ok(written(StatusCode::OK, app.store().last_position(), json!({ "items": runs })))
 }
 

@@ -24,8 +24,17 @@ pub(crate) struct Again {
     pub(crate) input: Option<Value>,
     /// For readers.
     pub(crate) title: Option<String>,
+    /// The run pauses before this step.
+    pub(crate) until_step: Option<String>,
     /// Nobody waits for it.
     pub(crate) detach: bool,
+}
+
+impl Again {
+    /// All of the history, with nothing changed.
+    pub(crate) fn new(how: OriginKind, detach: bool) -> Self {
+        Self { how, at: None, from_step: None, input: None, title: None, until_step: None, detach }
+    }
 }
 
 impl Owner {
@@ -48,6 +57,7 @@ impl Owner {
             from_step: asked.from_step.as_deref().map(StepId::new),
             input: asked.input,
             title: asked.title,
+            until_step: asked.until_step.as_deref().map(StepId::new),
             actor,
             dedup: once.dedup,
         };

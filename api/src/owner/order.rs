@@ -115,6 +115,26 @@ impl Owner {
         Ok((accepted.position, Signalled { run, short_id: run.short(), taken, repeated }))
     }
 
+    /// Sends a signal to the run that has a key.
+    ///
+    /// # Errors
+    /// No unended run has it, that run refuses the signal, or the store takes nothing.
+    pub(crate) async fn signal_key(
+        &self,
+        key: &str,
+        signal: &Signal,
+        actor: Actor,
+        once: Once,
+    ) -> Result<Signalled, Fault> {
+        let holder = self.engine().holder(key).await?;
+        let run = holder.ok_or_else(|| {
+            Fault::new(Code::NoRun, format!("no unended run has the key “{key}”"))
+                .hint("`everfold runs` lists all; the key of a run is what its pipeline's `key` gives")
+        })?;
+        let (_, signalled) = self.signal(run, signal, actor, once).await?;
+        Ok(signalled)
+    }
+
     /// Sends a signal to every unended run that has all these labels, each once.
     ///
     /// # Errors

@@ -1,24 +1,30 @@
 //! Steps that do not begin before a person says so.
 
+use std::collections::BTreeSet;
+
 use super::draft::Draft;
 use super::people::refuse_ended;
 use super::refusal::Refusal;
 use crate::event::BreakpointsSet;
 use crate::id::{StepId, StepPath};
+use crate::state::RunState;
 
 pub(super) fn set(draft: &mut Draft<'_>, steps: &[StepId]) -> Result<(), Refusal> {
     refuse_ended(draft.state)?;
-    let mut wanted = std::collections::BTreeSet::new();
-    for step in steps {
-        match draft.state.graph.find(step) {
-            None => return Err(Refusal::UnknownStep(StepPath::step(step))),
-            Some(at) if draft.state.graph.is_finish(at) => return Err(Refusal::NoBreakpoint(step.clone())),
-            Some(at) => drop(wanted.insert(at)),
-        }
-    }
+    let wanted = steps.iter().map(|step| check(draft.state, step));
+    let wanted: BTreeSet<usize> = wanted.collect::<Result<_, _>>()?;
     if wanted != draft.state.facts.order.breakpoints {
         let steps = wanted.into_iter().map(|at| draft.state.step_id(at)).collect();
         draft.record(BreakpointsSet { steps });
     }
     Ok(())
+}
+
+/// The step that a run may be paused before.
+pub(super) fn check(state: &RunState, step: &StepId) -> Result<usize, Refusal> {
+    match state.graph.find(step) {
+        None => Err(Refusal::UnknownStep(StepPath::step(step))),
+        Some(at) if state.graph.is_finish(at) => Err(Refusal::NoBreakpoint(step.clone())),
+        Some(at) => Ok(at),
+    }
 }

@@ -1,6 +1,7 @@
 //! A run goes on from a copied history.
 
 use super::begin::Beginning;
+use super::breakpoint;
 use super::draft::{Draft, Interrupt};
 use super::refusal::Refusal;
 use super::start::INPUT_BYTES_MAX;
@@ -20,6 +21,9 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     }
     let state = &*draft.state;
     let reset = reset(state, fork)?;
+    if let Some(step) = &fork.until_step {
+        breakpoint::check(state, step)?;
+    }
     let config = fork.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
     let new = RunState::new(state.definition().clone());
     let title = fork.title.as_deref().or(state.title());
@@ -52,7 +56,11 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         reset,
         title: fork.title.clone(),
         entropy: fork.entropy,
+        until_step: fork.until_step.clone(),
     });
+    if let Some(step) = &fork.until_step {
+        breakpoint::set(draft, std::slice::from_ref(step))?;
+    }
     if waits && draft.state.facts.outcome.is_none() {
         draft.record(RunQueued { slots });
     }

@@ -251,10 +251,14 @@ pub(super) fn cancel(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(
         return Err(Refusal::Ended(draft.state.status()));
     }
     let was_paused = draft.state.facts.order.pause.is_some();
+    let is_first = draft.state.facts.cancels == 0;
     draft.record(CancelRequested { reason: reason.cloned() });
     if was_paused {
         // What ends the run must not wait for somebody to resume it.
         draft.record(RunResumed { reason: None });
+    }
+    if is_first {
+        super::end::stop_children(draft);
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use super::draft::{Draft, Interrupt, settled};
 use super::gate;
 use crate::definition::{OnLost, Task, Work};
 use crate::event::{
-    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ProbeFailed,
-    StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
+    AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ChildStopped,
+    ProbeFailed, StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
     WorkspacePrepared,
 };
 use crate::failure::{Failure, FailureKind};
@@ -25,6 +25,11 @@ pub(super) fn is_awaited(state: &RunState, id: &AttemptId) -> bool {
         || state
             .current(id)
             .is_some_and(|key| state.unit_at(key).is_some_and(|unit| unit.stage.is_in_flight()))
+}
+
+/// Whether what ends is a child that nobody waited for: its attempt has ended before.
+fn is_child_left_behind(state: &RunState, id: &AttemptId) -> bool {
+    state.facts.stops.get(id) == Some(&StopReason::Parent)
 }
 
 pub(super) fn started(draft: &mut Draft<'_>, id: &AttemptId) {
@@ -57,6 +62,10 @@ pub(super) struct End<'a> {
 pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
     if !is_awaited(draft.state, id) {
         return; // A repeated report: the first one is already history.
+    }
+    if is_child_left_behind(draft.state, id) {
+        draft.record(ChildStopped { id: id.clone(), ended_at: end.ended_at });
+        return;
     }
     let (id, ended_at) = (id.clone(), end.ended_at);
     if let Some(child) = child_of(draft.state, &id) {
@@ -91,7 +100,9 @@ pub(super) fn labels_too_large(state: &RunState, added: &BTreeMap<String, String
 }
 
 pub(super) fn lost(draft: &mut Draft<'_>, id: &AttemptId, reason: &str, fallback: OnLost) {
-    if is_awaited(draft.state, id) {
+    if is_child_left_behind(draft.state, id) {
+        draft.record(ChildStopped { id: id.clone(), ended_at: draft.meta.at });
+    } else if is_awaited(draft.state, id) {
         draft.record(AttemptLost { id: id.clone(), reason: reason.to_owned(), fallback });
     }
 }

@@ -151,7 +151,10 @@ async fn child(
     let wanted = Wanted::of(&request.spec);
     let id = begin(inner, shared, request, &wanted, id).await?;
     observer.started();
-    if !wanted.waits {
+    let attempt = request.id.attempt.clone();
+    let is_stopping = move |state: &RunState| state.stopping(&attempt).is_some();
+    // One that is to end with its parent is waited for, however it began.
+    if !wanted.waits && !matches!(shared.with_state(request.id.run, is_stopping).await, Ok(true)) {
         return Ok((serde_json::json!({ "run": id }), shared.now()));
     }
     loop {
@@ -361,7 +364,8 @@ async fn cancel(inner: &Inner, shared: &Arc<Shared>, request: &AttemptRequest) {
     // A start that is on its way comes first, so that there is something to cancel.
     let door = inner.door(id).await;
     let Some(about) = About::parent(shared, &request.id).await else { return };
-    let ends_with_run = matches!(about.stopping, Some(StopReason::Cancel | StopReason::RunEnded) | None);
+    let ends_with_run =
+        matches!(about.stopping, Some(StopReason::Cancel | StopReason::RunEnded | StopReason::Parent) | None);
     if ends_with_run && Wanted::of(&request.spec).leaves {
         return;
     }
@@ -391,7 +395,7 @@ async fn cancel(inner: &Inner, shared: &Arc<Shared>, request: &AttemptRequest) {
 fn reason(why: StopReason) -> &'static str {
     match why {
         StopReason::Rework => "the step that started it is reworked",
-        StopReason::Cancel => "the run that started it was cancelled",
+        StopReason::Cancel | StopReason::Parent => "the run that started it was cancelled",
         StopReason::RunEnded => "the run that started it has ended",
         StopReason::Deadline => "the deadline of the step that started it passed",
         StopReason::Timeout => "the time limit of the step that started it passed",

@@ -45,6 +45,8 @@ pub struct ForkRequest {
     pub input: Option<Value>,
     /// For readers; `None`: the origin's.
     pub title: Option<String>,
+    /// The run pauses before this step, and keeps none of the origin's breakpoints.
+    pub until_step: Option<StepId>,
     /// Who does it.
     pub actor: Actor,
     /// Recognises a repeated request.
@@ -155,6 +157,7 @@ impl Shared {
             from_step,
             title: request.title.clone(),
             entropy: clock::draw_u64(),
+            until_step: request.until_step.clone(),
         })
     }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{ApprovalTerms, Told, UnblockDecision, Unblocked};
-use super::{ApprovalRequested, AttemptSucceeded, ReworkRequested, RunStarted, RunUnblocked, VoteCast};
+use super::{
+    ApprovalRequested, AttemptSucceeded, Origin, ReworkRequested, RunForked, RunStarted, RunUnblocked,
+    VoteCast,
+};
 use crate::definition::Vote;
 use crate::id::{AttemptId, RunId, StepId, StepPath};
 use crate::json::{Hash, Payload};
@@ -167,5 +170,36 @@ impl From<RunUnblocked1> for RunUnblocked {
     fn from(old: RunUnblocked1) -> Self {
         let Unblocked1 { path, decision, output, reason } = old.unblocked;
         Self { unblocked: Unblocked { path, decision, output, reason, policies: BTreeMap::new() } }
+    }
+}
+
+/// [`RunForked`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked1 {
+    run: RunId,
+    origin: Origin,
+    definition: Hash,
+    input: Payload,
+    config: Option<Payload>,
+    from_step: Option<StepId>,
+    reset: Vec<StepId>,
+    title: Option<String>,
+    entropy: u64,
+}
+
+impl From<RunForked1> for RunForked {
+    fn from(old: RunForked1) -> Self {
+        Self {
+            run: old.run,
+            origin: old.origin,
+            definition: old.definition,
+            input: old.input,
+            config: old.config,
+            from_step: old.from_step,
+            reset: old.reset,
+            title: old.title,
+            entropy: old.entropy,
+            until_step: None,
+        }
     }
 }

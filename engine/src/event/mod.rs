@@ -563,7 +563,7 @@ run_events! {
         path: StepPath,
     }
     /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
-    RunForked = 52 {
+    RunForked = 52 [former::RunForked1] {
         /// This run.
         run: RunId,
         /// Whose history it is, and up to where.
@@ -582,6 +582,8 @@ run_events! {
         title: Option<String>,
         /// Drawn at this moment; jitter follows from it.
         entropy: u64,
+        /// The run pauses before this step, as at a breakpoint.
+        until_step: Option<StepId>,
     }
     /// Somebody is to be told of an event.
     NoticeQueued = 53 {
@@ -615,6 +617,13 @@ run_events! {
         tries: u32,
         /// Why.
         message: String,
+    }
+    /// A child run that nobody waited for has ended with its cancelled parent. Fact of `attempt finished`.
+    ChildStopped = 72 {
+        /// The attempt that started it, and had ended then.
+        id: AttemptId,
+        /// When it was over.
+        ended_at: Timestamp,
     }
     /// Nothing more is started, because the run's pipeline or the whole engine is paused. Fact of `halt`.
     RunHalted = 60 {
@@ -694,6 +703,7 @@ impl RunEvent {
             | Self::BreakpointHit(_)
             | Self::NoticeSent(_)
             | Self::NoticeFailed(_)
+            | Self::ChildStopped(_)
             | Self::RunHalted(_)
             | Self::RunReleased(_) => Vec::new(),
         }

@@ -60,6 +60,8 @@ pub enum StopReason {
     Signal,
     /// The deadline of its round passed.
     Deadline,
+    /// The run that started a child without waiting for it was cancelled; the attempt itself had ended.
+    Parent,
 }
 
 /// Why a step did not run.

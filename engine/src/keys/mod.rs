@@ -28,10 +28,20 @@ pub fn stream(slot: &WantedSlot) -> StreamId {
         SlotKind::Identity { .. } => "identity",
         SlotKind::Concurrency { .. } => "slot",
     };
-    let is_plain = slot.key.len() <= PLAIN_BYTES_MAX && !slot.key.chars().any(char::is_control);
+    in_space(space, &slot.key)
+}
+
+/// The stream of a key that a run has as its identity.
+#[must_use]
+pub fn identity_stream(key: &str) -> StreamId {
+    in_space("identity", key)
+}
+
+fn in_space(space: &str, key: &str) -> StreamId {
+    let is_plain = key.len() <= PLAIN_BYTES_MAX && !key.chars().any(char::is_control);
     let id = match is_plain {
-        true => format!("{space}:{}", slot.key),
-        false => format!("{space}#{}", Hash::of(slot.key.as_bytes())),
+        true => format!("{space}:{key}"),
+        false => format!("{space}#{}", Hash::of(key.as_bytes())),
     };
     StreamId { kind: StreamKind::Key, id }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::{Files as _, SystemFiles};
+use super::mark::{self, Found, IndexState};
 use super::renew::{INDEX_FOLDER, remove_folder};
 use super::{Append, AppendError, EventStore, OpenError, ReadError, SledOptions, SledStore, StreamNote};
 use crate::actor::Actor;
@@ -225,7 +226,13 @@ pub async fn read_rate(store: &Arc<dyn EventStore>, stream: &StreamId) -> Result
 /// Those of opening.
 pub fn rebuild_rate(folder: &Path) -> Result<Throughput, OpenError> {
     let index = folder.join(INDEX_FOLDER);
-    remove_folder(&index).map_err(|source| OpenError::Io { path: index, source })?;
+    let failed = |source| OpenError::Io { path: index.clone(), source };
+    if let Found::Mark(mut mark) = mark::read(folder).map_err(failed)? {
+        // So that the store is not surprised to find none.
+        mark.index = IndexState::Building;
+        mark::write(&SystemFiles, folder, &mark).map_err(failed)?;
+    }
+    remove_folder(&index).map_err(failed)?;
     let whole = Stopwatch::start();
     let store = SledStore::open(folder, SledOptions::default())?;
     let took = whole.elapsed();

@@ -308,9 +308,8 @@ fn open_index(
                     what: "the index holds them".into(),
                 });
             }
-            Ok((Position::ZERO, _)) if believed && last > Position::ZERO => {
-                warnings.push("the index was empty and is built again from the journal".into());
-            }
+            // A new store that was killed before its index was first flushed.
+            Ok((Position::ZERO, _)) if believed && last > Position::ZERO => {}
             Ok((_, index)) if !index.is_readable() => {
                 warnings.push("the index has the layout of another version and is built again".into());
             }
@@ -333,7 +332,7 @@ fn open_index(
                 warnings.push(format!("the index could not be opened ({error}); it is built again"))
             }
         }
-    } else if !is_new {
+    } else if !is_new && mark.index != IndexState::Building {
         warnings.push("the index was missing and was built again from the journal".into());
     }
     let failed = |error: ReadError| match is_for_room(&error) {

@@ -8,7 +8,7 @@ use everfold_engine::decide::plan;
 use everfold_engine::decide::{Decision, Loaded, Refusal, decide, rejudge};
 use everfold_engine::definition::{Definition, OnLost};
 use everfold_engine::effect::{Effect, Touched, effects, effects_of};
-use everfold_engine::event::{self, GateEvaluated, Origin, OriginKind, RunEvent, TimerKind};
+use everfold_engine::event::{self, GateEvaluated, Origin, OriginKind, RunEvent, StopReason, TimerKind};
 use everfold_engine::expr::{EvalError, ValueRef};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
@@ -151,6 +151,13 @@ impl World {
             RunEvent::AttemptLost(event) => {
                 assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
             }
+            RunEvent::StopRequested(event) if event.reason == StopReason::Parent => {
+                // What they started lives on, and is to end.
+                self.ended.retain(|id| !event.ids.contains(id));
+            }
+            RunEvent::ChildStopped(event) => {
+                assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
+            }
             RunEvent::AttemptAsked(event) => {
                 assert!(self.ended.insert(event.id.clone()), "{} ended twice", event.id)
             }
@@ -284,6 +291,7 @@ impl World {
             from_step,
             title: None,
             entropy: 5,
+            until_step: None,
         };
         let kind = InputKind::Fork(Box::new(fork));
         let id = InputId::derive(&format!("fork/{}", other.inputs));

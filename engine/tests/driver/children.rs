@@ -181,6 +181,25 @@ async fn l25_a_child_that_is_to_be_left_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l25_a_child_that_nobody_waits_for_ends_with_its_cancelled_parent_unless_it_is_to_be_left() {
+    for (on_parent_cancel, status) in [("cancel", RunStatus::Cancelled), ("leave", RunStatus::Succeeded)] {
+        let rig = Rig::new();
+        with_deploy(&rig).await;
+        let spec = json!({"pipeline": "deploy", "input": {"sha": 1}, "wait": false, "on_parent_cancel": on_parent_cancel});
+        let hold = json!({"id": "hold", "needs": ["ship"], "work": {"wait": {"for": "1h"}}});
+        let run =
+            rig.start(&definition(json!({"name": "p", "steps": [child("ship", &[], spec), hold]}))).await;
+        let child = id_of(run, "ship/1/1");
+        rig.until(child, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+        rig.until(run, |event| matches!(event, RunEvent::TimerSet(_))).await;
+        rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+        assert_eq!(rig.end(run).await, RunStatus::Cancelled);
+        assert_eq!(rig.end(child).await, status, "{on_parent_cancel}");
+        rig.assert_replays(run).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn l25_a_time_limit_cancels_the_child() {
     let rig = Rig::new();
     save(&rig, json!({"name": "deploy", "steps": [command("ship", &[], 600_000)]})).await;

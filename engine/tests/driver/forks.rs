@@ -24,6 +24,7 @@ fn again(origin: RunId, how: OriginKind) -> ForkRequest {
         from_step: None,
         input: None,
         title: None,
+        until_step: None,
         actor: Actor::User("grace".into()),
         dedup: None,
     }

@@ -188,3 +188,36 @@ fn a_missing_agent_program_leads_to_the_doctor() {
     scratch.write(".everfold/everfold.toml", "[agents.mine]\ncommand = [\"no-such-program\"]\n");
     said(&scratch.run(&["run", "./p.yaml"]), 1, &["spawn", "agents.mine.command", "next\n  everfold doctor"]);
 }
+
+#[test]
+fn logs_that_are_followed_wait_for_a_step_that_has_not_begun() {
+    let scratch = Scratch::new();
+    let text = "name: p\nsteps:\n  - { id: gate, approval: { title: go on? } }\n  - { id: say, command: echo hello }\n  - { id: never, when: 'has(input.x)', command: echo no }\n";
+    scratch.write("p.yaml", text);
+    let waiting = scratch.start(&["run", "./p.yaml"]);
+    scratch.await_status("@", "waiting");
+    let at_once = scratch.run(&["logs", "@", "say"]);
+    assert_eq!(at_once.code, 3, "{at_once:?}");
+    let (said, never) =
+        (scratch.start(&["logs", "@", "say", "-f"]), scratch.start(&["logs", "@", "never", "-f"]));
+    let any = scratch.start(&["logs", "@", "-f"]);
+    assert_eq!(scratch.run(&["approve", "@"]).code, 0);
+    for followed in [said, any] {
+        let followed = followed.end();
+        assert_eq!((followed.code, followed.out.as_str()), (0, "hello\n"), "{followed:?}");
+    }
+    let never = never.end();
+    assert_eq!(never.code, 3, "{never:?}");
+    assert_eq!(waiting.end().code, 0);
+}
+
+#[test]
+fn a_new_store_that_is_killed_early_opens_without_a_warning() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", "name: p\nsteps:\n  - { id: ask, approval: { title: go on? } }\n");
+    let mut waiting = scratch.start(&["run", "./p.yaml"]);
+    scratch.await_status("@", "waiting");
+    waiting.kill();
+    let listed = scratch.run(&["runs"]);
+    assert_eq!((listed.code, listed.err.as_str()), (0, ""), "{listed:?}");
+}

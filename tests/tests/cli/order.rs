@@ -65,3 +65,30 @@ fn a_pause_of_the_engine_is_said_where_one_looks_and_lifted_by_name() {
     assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting");
     assert_eq!(scratch.run(&["resume", "--all"]).code, 4);
 }
+
+#[test]
+fn l26_a_signal_is_addressed_by_run_by_key_or_by_labels() {
+    let scratch = Scratch::new();
+    let keyed = WAITS.replace("name: p\n", "name: p\nkey: 'card/${input.team}'\n");
+    scratch.write("keyed.yaml", &keyed);
+    for team in ["red", "blue"] {
+        let started = scratch.run(&["run", "./keyed.yaml", "-i", &format!("team={team}"), "--no-wait"]);
+        assert_eq!(started.code, 6, "{started:?}");
+    }
+    let told = scratch.run(&["signal", "--key", "card/red", "go", "{}"]);
+    let red = scratch.short("@1");
+    assert!(told.out.starts_with(&format!("run {red}: ")) && told.out.lines().count() == 1, "{told:?}");
+    scratch.await_status("@1", "succeeded");
+    let blue = scratch.short("@");
+    assert_eq!(
+        scratch.run(&["show", &blue, "--json"]).json()["status"],
+        "waiting",
+        "the other one still waits"
+    );
+    let ended = scratch.run(&["signal", "--key", "card/red", "go"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains("no unended run has the key “card/red”"), "{}", ended.err);
+    assert_eq!(scratch.run(&["signal", "--label", "team=blue", "go"]).code, 0);
+    let both = scratch.run(&["signal", "--key", "card/red", "--label", "team=blue", "go"]);
+    assert_eq!(both.code, 2, "{both:?}");
+}

@@ -247,3 +247,22 @@ fn l25_a_child_that_nobody_waits_for_goes_on_behind_the_command() {
     scratch.write("go", "");
     scratch.await_status(&child, "succeeded");
 }
+
+#[test]
+fn a_fork_goes_on_until_a_step_and_pauses_before_it() {
+    let scratch = Scratch::new();
+    let text = "name: p\nsteps:\n  - { id: a, command: 'true' }\n  - { id: b, command: 'true' }\n  - { id: c, command: 'true' }\n";
+    scratch.write("p.yaml", text);
+    assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 0);
+    let origin = scratch.short("@");
+    let forked = scratch.run(&["fork", &origin, "--at", "2", "--until", "c", "--no-wait"]);
+    assert_eq!(forked.code, 6, "{forked:?}");
+    let view = scratch.run(&["show", "@", "--json"]).json();
+    assert_eq!(view["status"], "paused");
+    let steps: Vec<&str> =
+        view["steps"].as_array().unwrap().iter().map(|step| step["status"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["succeeded", "succeeded", "pending"]);
+    assert_eq!(scratch.run(&["resume", "@"]).code, 0);
+    let unknown = scratch.run(&["fork", &origin, "--at", "2", "--until", "d"]);
+    assert_eq!(unknown.code, 3, "{unknown:?}");
+}

@@ -22,7 +22,7 @@ use super::shared::Shared;
 use crate::envelope::StreamId;
 use crate::event::WantedSlot;
 use crate::id::RunId;
-use crate::keys::{ReleaseReason, in_order};
+use crate::keys::{ReleaseReason, identity_stream, in_order};
 
 /// What waits for the desk. A run that begins asks at most twice, then wants once and ends once, so there
 /// is never more than a few times the number of runs in progress.
@@ -78,6 +78,16 @@ pub(super) enum Found {
 }
 
 impl Engine {
+    /// The unended run that has a key as its identity. Costs as much as the key's history is long.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`]: the key cannot be read.
+    pub async fn holder(&self, key: &str) -> Result<Option<RunId>, QueryError> {
+        let key = key::Key::load(&self.inner.shared, &identity_stream(key)).await;
+        let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
+        Ok(state.living().next())
+    }
+
     /// The slots that a run waits for because others hold them, with those others. Costs as much as the
     /// keys' histories are long.
     ///

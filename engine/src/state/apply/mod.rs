@@ -54,6 +54,7 @@ impl RunState {
             RunEvent::AttemptSucceeded(event) => self.attempt_succeeded(event),
             RunEvent::AttemptFailed(event) => self.attempt_failed(event),
             RunEvent::AttemptLost(event) => self.attempt_lost(event),
+            RunEvent::ChildStopped(event) => drop(self.end_attempt(&event.id)),
             RunEvent::StopRequested(event) => self.stop_requested(&event.ids, event.reason),
             RunEvent::RetryScheduled(event) => self.retry_scheduled(event, meta.at),
             RunEvent::StepSucceeded(event) => self.step_succeeded(event, meta.at),
