@@ -11,6 +11,7 @@ mod client;
 pub mod fault;
 pub mod graph;
 pub mod http;
+pub mod metrics;
 pub mod owner;
 pub mod serve;
 pub mod view;

@@ -182,3 +182,38 @@ fn reading_asks_for_a_reader_and_writing_for_more() {
     assert_eq!(needed(&Method::POST, "/api/v1/hooks/{source}"), Needs::Nobody);
     assert_eq!(needed(&Method::GET, "/healthz"), Needs::Nobody);
 }
+
+#[tokio::test]
+async fn the_metrics_count_what_was_recorded_and_asked() {
+    let served = Served::new(|_| {}).await;
+    served.held.owner().measure();
+    let token = served.token("root", Role::Admin).await;
+    let body =
+        json!({ "definition": "name: one\nsteps:\n  - { id: a, function: everfold.noop }\n" }).to_string();
+    assert_eq!(served.ask("POST", "/api/v1/runs", &token, &body).await.0, 201);
+    let bearer = format!("Bearer {token}");
+    let wanted = [
+        "everfold_runs_ended_total{status=\"succeeded\"} 1",
+        "everfold_attempts_total{result=\"succeeded\"} 1",
+        "everfold_runs{status=\"succeeded\"} 1",
+        "everfold_http_requests_total{method=\"POST\",route=\"/api/v1/runs\",status=\"201\"} 1",
+        "everfold_step_duration_seconds_count{result=\"succeeded\"} 1",
+    ];
+    let text = async || {
+        let response = served.send("GET", "/metrics", &[("authorization", &bearer)], "").await;
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    };
+    let all = async {
+        loop {
+            let text = text().await;
+            if wanted.iter().all(|line| text.contains(line)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    if tokio::time::timeout(Duration::from_secs(10), all).await.is_err() {
+        panic!("{}", text().await);
+    }
+}

@@ -43,6 +43,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
         return Err(Fault::new(Code::Served, format!("process {pid} owns the folder and serves {at}"))
             .hint("end that process first, or name another folder with --dir"));
     };
+    owner.measure();
     let server = Server::start(owner.clone(), routes, &settings).await?;
     owner.set_url(&server.url);
     let first = first_token(&owner).await?;

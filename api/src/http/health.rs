@@ -2,11 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use super::App;
+use crate::fault::{Code, Fault};
+use crate::metrics;
 
 /// `GET /healthz`: who owns the data folder, and how far its log is.
 pub(crate) async fn healthz(State(app): State<App>) -> Json<Value> {
@@ -25,4 +27,11 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let readiness = app.readiness();
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ready": readiness.is_ready(), "state": readiness.as_str() }))).into_response()
+}
+
+/// `GET /metrics`: for Prometheus.
+pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Fault> {
+    let text = app.metrics().text(&app.moment().await?);
+    let text = text.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }

@@ -36,6 +36,7 @@ use futures::FutureExt as _;
 
 use crate::access::{Needs, needed};
 use crate::fault::{Code, Fault};
+use crate::metrics::count;
 use crate::owner::Owner;
 
 pub use access::Session;
@@ -99,10 +100,12 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .nest("/api/v1", api)
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
         .route("/login", get(access::by_link))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&owner), guarded))
+        .layer(middleware::from_fn_with_state(Arc::clone(owner.metrics()), count))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(owner)
 }

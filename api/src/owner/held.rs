@@ -25,6 +25,7 @@ use super::{Owner, Readiness, record, settings, socket};
 use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
 use crate::http;
+use crate::metrics::{Metrics, StoreMetrics};
 
 /// How a folder is taken.
 #[derive(Clone, Default)]
@@ -59,7 +60,9 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
         Fault::new(Code::Internal, format!("the program does not know where it is: {error}"))
     })?;
     make_folder(layout.root())?;
-    let mut store_options = SledOptions::default();
+    let metrics = Arc::new(Metrics::default());
+    let observer = Arc::new(StoreMetrics(Arc::clone(&metrics)));
+    let mut store_options = SledOptions { observer, ..SledOptions::default() };
     if let Some(progress) = options.progress {
         store_options.progress = progress;
     }
@@ -73,7 +76,7 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
     let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
     let edge = edge(&layout, settings, shim, &models);
-    let mut held = assemble(layout, models, Some(sled), store, epoch, edge, config);
+    let mut held = assemble(layout, models, metrics, Some(sled), store, epoch, edge, config);
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner(), None) {
@@ -104,12 +107,15 @@ pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let shim = ShimProgram::at(Path::new("everfold"));
     let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
     let edge = edge(&layout, Settings::default(), shim, &models);
-    Ok(assemble(layout, models, None, store, "0".repeat(16), edge, EngineConfig::default()))
+    let metrics = Arc::default();
+    Ok(assemble(layout, models, metrics, None, store, "0".repeat(16), edge, EngineConfig::default()))
 }
 
+#[expect(clippy::too_many_arguments, reason = "the parts of an owner, each once")]
 fn assemble(
     layout: Layout,
     models: Arc<CurrentModels>,
+    metrics: Arc<Metrics>,
     sled: Option<Arc<SledStore>>,
     store: Arc<dyn EventStore>,
     epoch: String,
@@ -121,6 +127,7 @@ fn assemble(
     let owner = Arc::new(Owner {
         engine,
         access: AccessDesk::new(Arc::clone(&store)),
+        metrics,
         readiness: Mutex::new(Readiness::Starting),
         url: OnceLock::new(),
         store,

@@ -8,6 +8,7 @@
 mod begin;
 mod fork;
 mod held;
+mod measure;
 mod order;
 mod pipelines;
 mod read;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
+use crate::metrics::{self, Metrics};
 
 pub use begin::{Begin, Begun, Source, built_in, parsed};
 pub(crate) use fork::Again;
@@ -44,6 +46,7 @@ pub use verify::{Verified, verify_folder};
 pub struct Owner {
     engine: Engine,
     access: AccessDesk,
+    metrics: Arc<Metrics>,
     readiness: Mutex<Readiness>,
     /// Where it serves, once it does.
     url: OnceLock<String>,
@@ -93,6 +96,18 @@ impl Owner {
     #[must_use]
     pub fn access(&self) -> &AccessDesk {
         &self.access
+    }
+
+    /// What is measured.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Counts what is recorded from here on.
+    pub fn measure(&self) {
+        let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
+        tokio::spawn(metrics::follow(store, metrics, self.closing.clone()));
     }
 
     /// Whether it can be relied on.

@@ -18,7 +18,8 @@ use super::journal::writer::{GroupError, JournalWriter};
 use super::judge::{self, DedupRecord, HeadRecord};
 use super::mark::JournalMark;
 use super::shared::Shared;
-use super::{Append, AppendError, Appended, ReadError};
+use super::{Append, AppendError, Appended, Flushed, ReadError};
+use crate::clock::Stopwatch;
 use crate::envelope::{StreamId, StreamKind};
 use crate::id::Position;
 use crate::json::Hash;
@@ -221,8 +222,13 @@ impl Committer {
         if !appends.is_empty() {
             let events = appends.iter().map(|committed| committed.went.count).sum();
             let count = u32::try_from(appends.len()).expect("groups are bounded");
+            let (since, bytes) = (Stopwatch::start(), self.buffer.len());
             match self.journal.write(&mut self.buffer, count, events, committed_at) {
-                Ok(()) => mark = Some(self.journal_mark()),
+                Ok(()) => {
+                    let (appends, took) = (appends.len(), since.elapsed());
+                    self.shared.options.observer.flushed(Flushed { appends, events, bytes, took });
+                    mark = Some(self.journal_mark());
+                }
                 Err(error) => return self.fail(appends, answers, &error),
             }
         }

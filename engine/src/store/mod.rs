@@ -30,6 +30,7 @@ mod keeper;
 mod lock;
 mod mark;
 mod memory;
+mod observe;
 mod open;
 mod recent;
 mod record;
@@ -47,6 +48,7 @@ pub use journal::segment::SegmentSizes;
 pub use judge::{ACTOR_BYTES_MAX, DEDUP_KEPT};
 pub use mark::STORE_FORMAT;
 pub use memory::MemoryStore;
+pub use observe::{Flushed, StoreObserver, Unobserved};
 pub use reserve::is_disk_full;
 pub use sled_store::{IndexOpened, OpenReport, SledOptions, SledStore};
 

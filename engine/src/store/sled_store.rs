@@ -31,9 +31,9 @@ use super::shared::Shared;
 use super::sled::{self, Index};
 use super::{
     Append, AppendError, Appended, EventStore, FirstWrite, Head, OpenError, Progress, ReadError, Snapshot,
-    Subscription, Writability, judge, record,
+    StoreObserver, Subscription, Unobserved, Writability, judge, record,
 };
-use crate::clock::{self, Clock};
+use crate::clock::{self, Clock, Stopwatch};
 use crate::envelope::{Envelope, StreamId, StreamKind};
 use crate::id::{Position, Version};
 use crate::json::Hash;
@@ -61,6 +61,8 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// Told how far building the index has come.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    /// Told how the store does.
+    pub observer: Arc<dyn StoreObserver>,
 }
 
 impl Default for SledOptions {
@@ -72,6 +74,7 @@ impl Default for SledOptions {
             segments: SegmentSizes::default(),
             cache_bytes: 32 * 1024 * 1024,
             progress: Arc::new(|_| {}),
+            observer: Arc::new(Unobserved),
         }
     }
 }
@@ -309,13 +312,16 @@ impl EventStore for SledStore {
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
         Box::pin(async move {
             judge::check_form(&append)?;
+            let since = Stopwatch::start();
             let record = encoded(&append);
             let (reply, answer) = oneshot::channel();
             let queued = Command::Append(Box::new(Queued { append, record, reply }));
             let queue = self.queue.as_ref().ok_or(AppendError::Closed)?;
             queue.send(queued).await.map_err(|_| AppendError::Closed)?;
             let lost = |_| AppendError::Unknown("the store ended before it answered".into());
-            answer.await.map_err(lost)?
+            let answered = answer.await.map_err(lost)?;
+            self.shared.options.observer.appended(since.elapsed(), answered.is_ok());
+            answered
         })
     }
 

@@ -1,0 +1,107 @@
+//! How runs do, as their events tell.
+//!
+//! Law: follows the log beside the engine and never slows it; what cannot be read is passed over,
+//! because the read models tell of that.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use everfold_engine::envelope::{Envelope, flag};
+use everfold_engine::event::{self, RunEvent};
+use everfold_engine::id::{AttemptId, RunId};
+use everfold_engine::policy::Verdict;
+use everfold_engine::store::EventStore;
+use everfold_engine::time::Timestamp;
+use lru::LruCache;
+use tokio_util::sync::CancellationToken;
+
+use super::Metrics;
+
+/// Attempts whose beginning is remembered; of more, the oldest are not timed.
+const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
+
+/// Counts events.
+pub struct Meter {
+    metrics: Arc<Metrics>,
+    open: LruCache<(RunId, AttemptId), Timestamp>,
+    /// The counters of event types, which are asked for with every event.
+    types: HashMap<&'static str, prometheus_client::metrics::counter::Counter>,
+}
+
+impl Meter {
+    /// A meter that has seen nothing.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, open: LruCache::new(OPEN_MAX), types: HashMap::new() }
+    }
+
+    /// Counts one event.
+    pub fn count(&mut self, envelope: &Envelope) {
+        let header = &envelope.header;
+        let Some(run) = header.stream.as_run() else { return };
+        if header.flags & flag::COPIED != 0 {
+            return;
+        }
+        if let Some(name) = RunEvent::name_of(header.kind) {
+            let metrics = &self.metrics;
+            let counter = self
+                .types
+                .entry(name)
+                .or_insert_with(|| metrics.events.get_or_create(&vec![("type", name.to_owned())]).clone());
+            counter.inc();
+        }
+        let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) else { return };
+        let at = header.recorded_at;
+        match event {
+            RunEvent::StepScheduled(event) => drop(self.open.put((run, event.id), at)),
+            RunEvent::RetryScheduled(event) => drop(self.open.put((run, event.id), event.at)),
+            RunEvent::AttemptSucceeded(event) => self.ended(run, event.id, at, "succeeded"),
+            RunEvent::AttemptFailed(event) => self.ended(run, event.id, at, "failed"),
+            RunEvent::AttemptLost(event) => self.ended(run, event.id, at, "lost"),
+            RunEvent::GateEvaluated(event) => {
+                let verdict = match event.verdict {
+                    Verdict::Pass => "pass",
+                    Verdict::Fail => "fail",
+                    Verdict::Pending => "pending",
+                    Verdict::Skipped => "skipped",
+                };
+                let label = vec![("verdict", verdict.to_owned())];
+                self.metrics.verdicts.get_or_create(&label).inc();
+                #[expect(clippy::cast_precision_loss, reason = "milliseconds of one probe")]
+                self.metrics.gate.get_or_create(&label).observe(event.took_ms as f64 / 1_000.0);
+            }
+            RunEvent::RunSucceeded(_) => self.run_ended("succeeded"),
+            RunEvent::RunFailed(_) => self.run_ended("failed"),
+            RunEvent::RunCancelled(_) => self.run_ended("cancelled"),
+            _other => {}
+        }
+    }
+
+    fn ended(&mut self, run: RunId, id: AttemptId, at: Timestamp, result: &str) {
+        let label = vec![("result", result.to_owned())];
+        self.metrics.attempts.get_or_create(&label).inc();
+        if let Some(began) = self.open.pop(&(run, id)) {
+            self.metrics.step.get_or_create(&label).observe(at.since(began).as_secs_f64());
+        }
+    }
+
+    fn run_ended(&self, status: &str) {
+        self.metrics.runs_ended.get_or_create(&vec![("status", status.to_owned())]).inc();
+    }
+}
+
+/// Counts every event from here on, until `closing` or the log's end.
+pub async fn follow(store: Arc<dyn EventStore>, metrics: Arc<Metrics>, closing: CancellationToken) {
+    let mut meter = Meter::new(metrics);
+    let mut events = store.subscribe(store.last_position().next());
+    loop {
+        tokio::select! {
+            () = closing.cancelled() => return,
+            batch = events.next() => match batch {
+                Ok(batch) => batch.iter().for_each(|event| meter.count(event)),
+                Err(error) => return tracing::warn!(%error, "events are not counted any more"),
+            },
+        }
+    }
+}
