@@ -294,3 +294,75 @@ async fn the_state_at_a_version_and_the_lists_have_bounds() {
     let (_, next) = api.get(&format!("/api/v1/runs/{run}/events?limit=2&cursor={cursor}")).await;
     assert_eq!(next["items"][0]["version"], 3);
 }
+
+/// The next event of a stream: id, name, data.
+async fn next_event(body: &mut Body, rest: &mut String) -> Option<(Option<String>, String, Value)> {
+    loop {
+        while let Some(end) = rest.find("\n\n") {
+            let chunk: String = rest.drain(..end + 2).collect();
+            let field =
+                |name: &str| chunk.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            if let Some(name) = field("event: ") {
+                let data = serde_json::from_str(&field("data: ").unwrap()).unwrap();
+                return Some((field("id: "), name, data));
+            }
+        }
+        let frame = body.frame().await?.unwrap();
+        rest.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn the_stream_of_everything_is_gone_on_with_without_a_gap_or_a_repetition() {
+    let api = Api::new();
+    let response = api.send("GET", "/api/v1/stream?types=RunStarted,RunSucceeded", &[], Body::empty()).await;
+    let (mut body, mut rest) = (response.into_body(), String::new());
+    let (ready_id, name, ready) = next_event(&mut body, &mut rest).await.unwrap();
+    assert_eq!((name.as_str(), &ready["position"]), ("ready", &json!(0)));
+    let definition = "name: one\nsteps:\n  - { id: a, function: everfold.noop }\n";
+    for _ in 0..3 {
+        assert_eq!(api.post("/api/v1/runs", json!({ "definition": definition })).await.0, 201);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        seen.push(next_event(&mut body, &mut rest).await.unwrap());
+    }
+    drop(body);
+    // The reader lost the connection; it goes on behind what it has seen.
+    let last = seen.last().unwrap().0.clone().unwrap();
+    let path = "/api/v1/stream?types=RunStarted,RunSucceeded";
+    let response = api.send("GET", path, &[("last-event-id", &last)], Body::empty()).await;
+    let (mut body, mut rest) = (response.into_body(), String::new());
+    assert_eq!(next_event(&mut body, &mut rest).await.unwrap().1, "ready");
+    for _ in 0..4 {
+        seen.push(next_event(&mut body, &mut rest).await.unwrap());
+    }
+    let positions: Vec<u64> = seen.iter().map(|(_, _, event)| event["position"].as_u64().unwrap()).collect();
+    assert!(positions.is_sorted_by(|one, other| one < other), "{positions:?}");
+    let types = |wanted: &str| seen.iter().filter(|(_, _, event)| event["event"]["type"] == wanted).count();
+    assert_eq!((types("RunStarted"), types("RunSucceeded")), (3, 3));
+
+    // From the very beginning, also with the id of `ready`.
+    let id = ready_id.unwrap();
+    let response = api.send("GET", path, &[("last-event-id", &id)], Body::empty()).await;
+    let (mut body, mut rest) = (response.into_body(), String::new());
+    next_event(&mut body, &mut rest).await.unwrap();
+    let (_, _, first) = next_event(&mut body, &mut rest).await.unwrap();
+    assert_eq!(first["position"].as_u64().unwrap(), positions[0]);
+
+    let (status, problem) = api.get("/api/v1/stream?types=RunStartd").await;
+    assert_eq!((status, &problem["hint"]), (422, &json!("did you mean `RunStarted`?")));
+    assert_eq!(api.get("/api/v1/stream?from=99999").await.0, 422);
+}
+
+#[tokio::test]
+async fn a_stream_says_where_to_go_on_when_the_owner_ends() {
+    let api = Api::new();
+    let response = api.send("GET", "/api/v1/stream", &[], Body::empty()).await;
+    let (mut body, mut rest) = (response.into_body(), String::new());
+    let (id, _, _) = next_event(&mut body, &mut rest).await.unwrap();
+    api.held.owner().begin_closing();
+    let (_, name, end) = next_event(&mut body, &mut rest).await.unwrap();
+    assert_eq!((name.as_str(), &end["last_event_id"]), ("end", &json!(id)));
+    assert!(next_event(&mut body, &mut rest).await.is_none());
+}

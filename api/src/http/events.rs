@@ -8,16 +8,18 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::event;
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::store::Subscription;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -26,6 +28,7 @@ use super::App;
 use super::answer::Page;
 use super::extract::Params;
 use super::runs::limit;
+use super::sse::{self, IDLE, Source};
 use crate::fault::{Code, Fault};
 
 /// One event as answers show it.
@@ -87,8 +90,6 @@ pub(crate) struct StreamParams {
 
 /// How often a run's state is sent at most.
 const STATE_EVERY: Duration = Duration::from_millis(100);
-/// How often an idle stream says that it lives.
-const IDLE: Duration = Duration::from_secs(15);
 /// Events read at once.
 const CHUNK: usize = 256;
 
@@ -100,9 +101,8 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
-    let last_id = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
-    let from = match last_id {
-        Some(id) => app.cursor(id)? + 1,
+    let from = match last_event_id(&app, &headers)? {
+        Some(last) => last + 1,
         None => params.from.unwrap_or(1).max(1),
     };
     let follower = Follower {
@@ -117,14 +117,15 @@ pub(crate) async fn stream(
         state_age: Stopwatch::start(),
         state_due: false,
         ended: false,
-        app,
+        app: app.clone(),
     };
-    let body = Body::from_stream(futures::stream::unfold(follower, |mut follower| async move {
-        let chunk = follower.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(chunk), follower))
-    }));
-    let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((kind, body).into_response())
+    Ok(sse::answer(app, follower))
+}
+
+/// The number in `Last-Event-ID`, where a reader goes on.
+pub(super) fn last_event_id(app: &App, headers: &HeaderMap) -> Result<Option<u64>, Fault> {
+    let id = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
+    id.map(|id| app.cursor(id)).transpose()
 }
 
 struct Follower {
@@ -147,23 +148,32 @@ struct Follower {
     ended: bool,
 }
 
-impl Follower {
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(chunk) = self.ready.pop_front() {
-                return Some(chunk);
-            }
-            if self.ended {
-                return None;
-            }
-            if self.history {
-                self.read_history().await?;
-            } else {
-                self.wait().await?;
+impl Source for Follower {
+    fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
+        async move {
+            loop {
+                if let Some(chunk) = self.ready.pop_front() {
+                    return Some(chunk);
+                }
+                if self.ended {
+                    return None;
+                }
+                if self.history {
+                    self.read_history().await?;
+                } else {
+                    self.wait().await?;
+                }
             }
         }
+        .boxed()
     }
 
+    fn last_id(&self) -> String {
+        self.app.cursor_text(self.next.get().saturating_sub(1))
+    }
+}
+
+impl Follower {
     async fn read_history(&mut self) -> Option<()> {
         let events = self.app.store().read(&StreamId::run(self.run), self.next, CHUNK).await.ok()?;
         if events.is_empty() {
@@ -193,10 +203,9 @@ impl Follower {
                 return Some(());
             }
             () = tokio::time::sleep(IDLE) => {
-                self.ready.push_back(Bytes::from_static(b": idle\n\n"));
+                self.ready.push_back(sse::idle());
                 return Some(());
             }
-            () = self.app.closing() => return None,
         };
         let stream = StreamId::run(self.run);
         let own: Vec<_> = events.iter().filter(|event| event.header.stream == stream).collect();
@@ -218,7 +227,7 @@ impl Follower {
         }
         self.next = event.header.version.next();
         let id = self.app.cursor_text(event.header.version.get());
-        self.ready.push_back(Bytes::from(format!("id: {id}\nevent: event\ndata: {}\n\n", shown(event))));
+        self.ready.push_back(sse::event(Some(&id), "event", &shown(event)));
     }
 
     async fn send_state(&mut self) {
@@ -229,7 +238,7 @@ impl Follower {
         let Ok(view) = self.app.view(self.run).await else { return };
         let Ok(state) = serde_json::to_value(&view) else { return };
         if self.state_sent.as_ref() != Some(&state) {
-            self.ready.push_back(Bytes::from(format!("event: state\ndata: {state}\n\n")));
+            self.ready.push_back(sse::event(None, "state", &state));
             self.state_sent = Some(state);
         }
     }

@@ -19,8 +19,10 @@ mod logs;
 mod order;
 mod pipelines;
 mod runs;
+mod sse;
 mod state;
 mod store;
+mod stream;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -83,6 +85,7 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/runs/{run}/audit", get(state::audit))
         .route("/runs/{run}/replay", get(state::replay))
         .route("/runs/{run}/attempts/{step}/{round}/{attempt}/log", get(logs::log))
+        .route("/stream", get(stream::all))
         .route("/inbox", get(inbox::list))
         .route("/inbox/{task}", post(inbox::decide))
         .route("/pipelines", get(pipelines::list))

@@ -98,6 +98,11 @@ impl Owner {
         Ok(self.models.read().await?)
     }
 
+    /// The pipeline of a run.
+    pub async fn pipeline_of(&self, run: RunId) -> Option<String> {
+        self.models().await.ok()?.runs.get(run).map(|row| row.pipeline)
+    }
+
     /// What the run's attempts say at this moment.
     #[must_use]
     pub fn live(&self, run: RunId) -> watch::Receiver<LiveRun> {

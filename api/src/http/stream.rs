@@ -1,0 +1,138 @@
+//! Everything that happens, as it happens.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use everfold_engine::definition::similar;
+use everfold_engine::envelope::{Envelope, flag};
+use everfold_engine::event::RunEvent;
+use everfold_engine::id::{Position, RunId};
+use everfold_engine::store::Subscription;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::App;
+use super::events::{last_event_id, shown};
+use super::extract::Params;
+use super::sse::{self, IDLE, Source};
+use crate::fault::{Code, Fault};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StreamParams {
+    /// The position to begin at; without it and without `Last-Event-ID`: now.
+    from: Option<u64>,
+    /// Only these types of events, separated by commas.
+    types: Option<String>,
+    /// Only runs of this pipeline.
+    pipeline: Option<String>,
+    /// Only this run.
+    run: Option<String>,
+}
+
+/// `GET /stream`: begins with `ready`, whose id is where it stands; goes on for ever.
+pub(crate) async fn all(
+    State(app): State<App>,
+    Params(params): Params<StreamParams>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let now = app.store().last_position().get();
+    let from = match (last_event_id(&app, &headers)?, params.from) {
+        (Some(last), _) => last + 1,
+        (None, Some(from)) => from.max(1),
+        (None, None) => now + 1,
+    };
+    if from > now + 1 {
+        return Err(Fault::new(
+            Code::Invalid,
+            format!("position {from} is beyond the end of the log, {now}"),
+        ));
+    }
+    let run = match &params.run {
+        Some(run) => Some(app.resolve(run).await?),
+        None => None,
+    };
+    let mut types = BTreeSet::new();
+    for name in params.types.iter().flat_map(|types| types.split(',')).filter(|name| !name.is_empty()) {
+        let kind = RunEvent::KINDS.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind);
+        let unknown = || {
+            let near = similar(name, RunEvent::KINDS.iter().map(|(_, known)| *known));
+            Fault::new(Code::Invalid, format!("there are no events of type “{name}”"))
+                .hinted(near.map(|near| format!("did you mean `{near}`?")))
+        };
+        types.insert(kind.ok_or_else(unknown)?);
+    }
+    let subscription = app.store().subscribe(Position(from));
+    let id = app.cursor_text(from - 1);
+    let ready = sse::event(Some(&id), "ready", &json!({ "position": from - 1, "epoch": app.epoch() }));
+    let filter = Filter { app: app.clone(), run, types, pipeline: params.pipeline };
+    let source =
+        Everything { filter, subscription, last: Position(from - 1), waiting: VecDeque::from([ready]) };
+    Ok(sse::answer(app, source))
+}
+
+struct Everything {
+    filter: Filter,
+    subscription: Box<dyn Subscription>,
+    last: Position,
+    waiting: VecDeque<Bytes>,
+}
+
+/// What a reader wants to hear.
+struct Filter {
+    app: App,
+    run: Option<RunId>,
+    /// Kinds that are wanted; none: all.
+    types: BTreeSet<u16>,
+    pipeline: Option<String>,
+}
+
+impl Filter {
+    async fn wants(&self, event: &Envelope) -> bool {
+        let header = &event.header;
+        let Some(run) = header.stream.as_run() else { return false };
+        if header.flags & flag::COPIED != 0
+            || self.run.is_some_and(|wanted| wanted != run)
+            || !(self.types.is_empty() || self.types.contains(&header.kind))
+        {
+            return false;
+        }
+        match &self.pipeline {
+            None => true,
+            Some(wanted) => self.app.pipeline_of(run).await.is_some_and(|pipeline| pipeline == *wanted),
+        }
+    }
+}
+
+impl Source for Everything {
+    fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
+        async move {
+            loop {
+                if let Some(chunk) = self.waiting.pop_front() {
+                    return Some(chunk);
+                }
+                let batch = match tokio::time::timeout(IDLE, self.subscription.next()).await {
+                    Ok(batch) => batch.ok()?,
+                    Err(_idle) => return Some(sse::idle()),
+                };
+                for event in &batch {
+                    self.last = event.position;
+                    if self.filter.wants(event).await {
+                        let id = self.filter.app.cursor_text(event.position.get());
+                        self.waiting.push_back(sse::event(Some(&id), "event", &shown(event)));
+                    }
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn last_id(&self) -> String {
+        self.filter.app.cursor_text(self.last.get())
+    }
+}
