@@ -1,12 +1,15 @@
 //! Attempts that are made inside the engine's own process.
 //!
 //! Law: an attempt ends by itself, by its time limit or by a cancel, whichever is first, and a panic in
-//! it is its own failure. Ending early is being dropped: nothing of it goes on.
+//! it is its own failure. Whoever listens for its end gets the step's grace; then, and where nobody
+//! listens at once, ending early is being dropped: nothing of it goes on.
 //!
 //! Used by the executors `function` and `http`.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +29,25 @@ pub(crate) struct InProcess {
     running: Arc<Mutex<HashMap<EffectId, Running>>>,
 }
 
+/// An attempt to make.
+pub(crate) struct Work {
+    pub(crate) id: EffectId,
+    pub(crate) timeout: Option<Duration>,
+    /// Names it in failures: `the function`.
+    pub(crate) what: &'static str,
+    pub(crate) stop: Stop,
+}
+
+/// How work hears that it is to end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop {
+    pub(crate) token: CancellationToken,
+    /// Somebody asked for the token.
+    pub(crate) heard: Arc<AtomicBool>,
+    /// How long whoever asked for it may go on.
+    pub(crate) grace: Duration,
+}
+
 #[derive(Clone)]
 struct Running {
     stop: CancellationToken,
@@ -37,47 +59,53 @@ struct Listed {
     running: InProcess,
     id: EffectId,
     ended: CancellationToken,
+    told: CancellationToken,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
+        // Tasks that it left behind hear of it, too.
+        self.told.cancel();
         self.running.list().remove(&self.id);
         self.ended.cancel();
     }
 }
 
 impl InProcess {
-    /// Does the work of an attempt; `what` names it in failures.
+    /// Does the work of an attempt.
     pub(crate) fn run(
         &self,
-        id: EffectId,
-        timeout: Option<Duration>,
-        what: &'static str,
+        attempt: Work,
         observer: Arc<dyn AttemptObserver>,
         work: impl Future<Output = AttemptResult> + Send + 'static,
     ) -> BoxFuture<'static, AttemptEnd> {
+        let Work { id, timeout, what, stop } = attempt;
         let mine = Running { stop: CancellationToken::new(), ended: CancellationToken::new() };
         self.list().insert(id.clone(), mine.clone());
-        let listed = Listed { running: self.clone(), id, ended: mine.ended };
+        let listed = Listed { running: self.clone(), id, ended: mine.ended, told: stop.token.clone() };
         let limit = timeout.unwrap_or(Duration::MAX);
         async move {
             let _listed = listed;
             observer.started();
             let work = AssertUnwindSafe(work).catch_unwind();
-            let failed = |kind, message: String| AttemptResult::Failed(Failure::new(kind, message));
-            let result = tokio::select! {
+            tokio::pin!(work);
+            let early = tokio::select! {
                 biased;
-                () = mine.stop.cancelled() => failed(FailureKind::Cancelled, "cancelled".to_owned()),
-                ended = tokio::time::timeout(limit, work) => match ended {
-                    Ok(Ok(result)) => result,
-                    Ok(Err(_panic)) => failed(FailureKind::Crash, format!("{what} panicked")),
-                    Err(_elapsed) => failed(
+                () = mine.stop.cancelled() => Failure::new(FailureKind::Cancelled, "cancelled"),
+                ended = tokio::time::timeout(limit, &mut work) => match ended {
+                    Ok(ended) => return ended_now(ended.unwrap_or_else(|panic| panicked(what, &*panic))),
+                    Err(_elapsed) => Failure::new(
                         FailureKind::Timeout,
                         format!("the time limit of {} passed", duration::format(limit)),
                     ),
                 },
             };
-            ended_now(result)
+            stop.token.cancel();
+            if stop.heard.load(Ordering::Acquire) {
+                // What it gives now does not count: it was to end.
+                let _late = tokio::time::timeout(stop.grace, work).await;
+            }
+            ended_now(AttemptResult::Failed(early))
         }
         .boxed()
     }
@@ -97,4 +125,15 @@ impl InProcess {
     fn list(&self) -> MutexGuard<'_, HashMap<EffectId, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The failure of work that panicked; what it said is the detail.
+fn panicked(what: &str, panic: &(dyn Any + Send)) -> AttemptResult {
+    let failure = Failure::new(FailureKind::Crash, format!("{what} panicked"))
+        .with_hint("a bug in the program: its standard error names the line; correct it, then retry");
+    let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+    AttemptResult::Failed(match said.or_else(|| panic.downcast_ref::<String>().cloned()) {
+        Some(said) => failure.with_detail(said),
+        None => failure,
+    })
 }

@@ -11,12 +11,11 @@ use std::time::Duration;
 use everfold_engine::execution::{
     Directory, DirectoryError, FoundRun, FoundRuns, Fresh, ProbeRequest, Prober, RunQuery,
 };
-use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::Position;
 use everfold_engine::policy::{Verdict, judge_default};
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
-use everfold_workflows::function::{FunctionExecutor, Functions};
+use everfold_workflows::function::{Call, Function, FunctionExecutor, Functions, StepError};
 use everfold_workflows::http::{HttpClient, HttpError, HttpRequest};
 use everfold_workflows::probe::{
     ConfigProber, FileProber, FrontmatterProber, FunctionProber, HttpProber, RunsProber, TestsProber,
@@ -306,16 +305,20 @@ async fn a_setting_is_read_as_its_documents_have_it_now() {
 async fn only_functions_that_say_that_they_read_are_called_by_gates() {
     let home = Home::new();
     let mut functions = Functions::built_in();
-    functions.add_read_only("tickets.open", |call| async move {
-        match call.with["team"].as_str() {
-            Some("none") => Err(Failure::new(FailureKind::Error, "the tracker does not answer")),
+    async fn open(_: Call, with: Value) -> Result<Value, StepError> {
+        match with["team"].as_str() {
+            Some("none") => Err(StepError::new("the tracker does not answer")),
             Some(team) => {
                 Ok(json!({"ok": team == "a", "reason": format!("{team} has open tickets"), "count": 2}))
             }
             None => panic!("a bug"),
         }
-    });
-    functions.add("tickets.close", true, |_| async { Ok(json!({"ok": true})) });
+    }
+    async fn close(_: Call, _: Value) -> Result<Value, StepError> {
+        Ok(json!({"ok": true}))
+    }
+    functions.register(Function::new("tickets.open", open).read_only()).unwrap();
+    functions.register(Function::new("tickets.close", close).idempotent()).unwrap();
     let prober = FunctionProber::new(FunctionExecutor::new(functions));
     let ask =
         |name: &str, with: Value| prober.probe(probe_request(&home, json!({"name": name, "with": with})));

@@ -8,7 +8,7 @@ use everfold_engine::execution::{AttemptResult, Executor, GitWorkdir, RequestedF
 use everfold_engine::failure::FailureKind;
 use everfold_workflows::agent::AgentExecutor;
 use everfold_workflows::command::CommandExecutor;
-use everfold_workflows::function::{FunctionExecutor, Functions};
+use everfold_workflows::function::{Call, Function, FunctionExecutor, Functions, StepError};
 use serde_json::{Value, json};
 use support::{Home, failure, git, is_alive, kill_hard, nobody, output, pid_in, repository, until};
 
@@ -432,11 +432,15 @@ async fn l22_a_process_that_asks_ends_without_an_output_and_its_files_are_not_ke
 async fn functions_are_called_by_name_and_say_whether_a_repeat_does_harm() {
     let home = Home::new();
     let mut functions = Functions::built_in();
-    functions.add("pay", false, |_| async { Ok(json!("paid")) });
-    functions.add("panics", true, |call| async move {
-        assert!(call.with.is_string(), "a list");
+    async fn pay(_: Call, _: Value) -> Result<String, StepError> {
+        Ok("paid".to_owned())
+    }
+    async fn panics(_: Call, with: Value) -> Result<Value, StepError> {
+        assert!(with.is_string(), "a list");
         Ok(Value::Null)
-    });
+    }
+    functions.register(Function::new("pay", pay)).unwrap();
+    functions.register(Function::new("panics", panics).idempotent()).unwrap();
     let executor = FunctionExecutor::new(functions);
     let call = |name: &str, with: Value| home.request(json!({"name": name, "with": with}));
     let end = executor.start(call("everfold.echo", json!([1])), nobody()).await;
@@ -448,6 +452,8 @@ async fn functions_are_called_by_name_and_say_whether_a_repeat_does_harm() {
     assert_eq!(executor.traits(&json!({"name": "pay"})).on_lost, OnLost::Block);
     let end = executor.start(call("panics", json!(1)), nobody()).await;
     assert_eq!(failure(&end).kind, FailureKind::Crash);
+    assert_eq!(failure(&end).detail.as_deref(), Some("a list"));
+    assert!(failure(&end).hint().contains("a bug in the program"));
     let end = executor.start(call("everfold.ecko", json!(1)), nobody()).await;
     assert!(failure(&end).message.contains("did you mean everfold.echo?"));
     let sleep = call("everfold.sleep", json!({"for": "1h"}));

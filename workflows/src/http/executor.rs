@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{HttpAnswer, HttpClient, HttpError, HttpRequest};
-use crate::in_process::InProcess;
+use crate::in_process::{InProcess, Stop, Work};
 use crate::process::ended_now;
 
 /// Where neither the step nor its defaults name one.
@@ -90,7 +90,8 @@ impl Executor for HttpExecutor {
             }
         };
         let client = self.client.clone();
-        self.running.run(request.id, Some(limit), "the request", observer, async move {
+        let work = Work { id: request.id, timeout: Some(limit), what: "the request", stop: Stop::default() };
+        self.running.run(work, observer, async move {
             let what = format!("{} {}", asked.method, place(&asked.url));
             match client.send(asked).await {
                 Ok(answer) => judged(&what, &spec, answer),

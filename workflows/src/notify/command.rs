@@ -18,22 +18,22 @@ const STDERR_BYTES_MAX: u64 = 4 * 1024;
 ///
 /// A list, never a shell's text: what a notice says is not parsed as code. Whoever drops the future
 /// kills the program.
-pub(super) async fn run(call: Call) -> Result<Value, Failure> {
-    let argv = argv(&call.with)?;
-    let mut document = call.input.clone();
+pub(super) async fn run(call: Call, with: Value) -> Result<Value, Failure> {
+    let argv = argv(&with)?;
+    let mut document = call.told().clone();
     if !document.is_object() {
         document = json!({ "input": document });
     }
-    document["text"] = json!(text(&call));
-    document["with"] = call.with.clone();
+    document["text"] = json!(text(&call, &with));
+    document["with"] = with;
     let (program, arguments) = argv
         .split_first()
         .ok_or_else(|| Failure::new(FailureKind::Validation, "`with.argv` is an empty list"))?;
     let mut command = Command::new(program);
     command
         .args(arguments)
-        .env("EVERFOLD_NOTICE", &call.idempotency_key)
-        .env("EVERFOLD_RUN", call.id.run.to_string())
+        .env("EVERFOLD_NOTICE", call.idempotency_key())
+        .env("EVERFOLD_RUN", call.run().to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -27,19 +27,19 @@ const REFUSALS: [u16; 8] = [400, 404, 405, 406, 410, 413, 415, 422];
 /// Posts `with.body`, else `{id, notice, text, as, event, run}`, to `with.url`.
 ///
 /// `with.headers` are added; `with.sign: {env: NAME}` or `{file: PATH}` names the secret to sign with.
-pub(super) async fn post(client: HttpClient, call: Call) -> Result<Value, Failure> {
+pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<Value, Failure> {
     let invalid = |message: &str| Failure::new(FailureKind::Validation, message);
-    let url = call.with["url"].as_str().ok_or_else(|| invalid("`with.url` is the URL to post to"))?;
+    let url = with["url"].as_str().ok_or_else(|| invalid("`with.url` is the URL to post to"))?;
     let mut headers = BTreeMap::from([
         ("Content-Type".to_owned(), "application/json".to_owned()),
-        (ID.to_owned(), call.idempotency_key.clone()),
+        (ID.to_owned(), call.idempotency_key().to_owned()),
     ]);
-    for (name, value) in call.with["headers"].as_object().into_iter().flatten() {
+    for (name, value) in with["headers"].as_object().into_iter().flatten() {
         let value = value.as_str().ok_or_else(|| invalid("the values of `with.headers` are texts"))?;
         headers.insert(name.clone(), value.to_owned());
     }
-    let body = body(&call).to_string().into_bytes();
-    if let Some(secret) = secret(&call.with["sign"]).await? {
+    let body = body(&call, &with).to_string().into_bytes();
+    if let Some(secret) = secret(&with["sign"]).await? {
         headers.insert(SIGNATURE.to_owned(), signature(&secret, &body));
     }
     let request = HttpRequest {
@@ -62,15 +62,15 @@ pub(super) async fn post(client: HttpClient, call: Call) -> Result<Value, Failur
     Err(Failure::new(kind, format!("the receiver answered {}", answer.status)).with_detail(answer.text()))
 }
 
-fn body(call: &Call) -> Value {
-    if !call.with["body"].is_null() {
-        return call.with["body"].clone();
+fn body(call: &Call, with: &Value) -> Value {
+    if !with["body"].is_null() {
+        return with["body"].clone();
     }
-    let mut body = match &call.input {
-        Value::Object(_) => call.input.clone(),
+    let mut body = match call.told() {
+        told @ Value::Object(_) => told.clone(),
         other => json!({ "input": other }),
     };
-    body["text"] = json!(text(call));
+    body["text"] = json!(text(call, with));
     body
 }
 
@@ -116,17 +116,14 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    fn call(with: Value) -> Call {
+    fn call() -> Call {
         let attempt =
             AttemptId { path: StepPath::step(&"notify".into()), round: Round(1), attempt: Attempt(1) };
         let run = "00000000-0000-0000-0000-000000000007".parse().unwrap();
-        Call {
-            id: EffectId { run, attempt },
-            idempotency_key: "run/12/failures".to_owned(),
-            with,
-            input: json!({"id": "run/12/failures", "event": {"type": "RunFailed"}}),
-            workdir: everfold_engine::execution::Workdir { path: "/".into(), git: None },
-        }
+        let told = json!({"id": "run/12/failures", "event": {"type": "RunFailed"}});
+        let workdir = everfold_engine::execution::Workdir { path: "/".into(), git: None };
+        let key = "run/12/failures".to_owned();
+        Call::new(crate::function::Caller::silent(EffectId { run, attempt }, key, told, workdir))
     }
 
     /// A receiver that answers one request, and gives what it got.
@@ -165,7 +162,7 @@ mod tests {
         std::fs::write(&secret, "s3cret\n").unwrap();
         let (url, got) = receiver(204).await;
         let with = json!({"url": url, "text": "it broke", "sign": {"file": secret}});
-        post(HttpClient::new(), call(with)).await.unwrap();
+        post(HttpClient::new(), call(), with).await.unwrap();
         let got = got.await.unwrap();
         let (head, body) = got.split_once("\r\n\r\n").unwrap();
         let head = head.to_lowercase();
@@ -191,16 +188,17 @@ mod tests {
             [(404, FailureKind::Validation), (503, FailureKind::Error), (429, FailureKind::Error)]
         {
             let (url, got) = receiver(status).await;
-            let failure = post(HttpClient::new(), call(json!({ "url": url }))).await.unwrap_err();
+            let failure = post(HttpClient::new(), call(), json!({ "url": url })).await.unwrap_err();
             assert_eq!((failure.kind, failure.detail.as_deref()), (kind, Some("no")), "{status}");
             got.await.unwrap();
         }
-        let failure = post(HttpClient::new(), call(json!({"url": "ftp://x"}))).await.unwrap_err();
+        let failure = post(HttpClient::new(), call(), json!({"url": "ftp://x"})).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Validation);
-        let failure = post(HttpClient::new(), call(json!({"url": "http://127.0.0.1:1/"}))).await.unwrap_err();
+        let failure =
+            post(HttpClient::new(), call(), json!({"url": "http://127.0.0.1:1/"})).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Error);
         let unset = json!({"url": "http://127.0.0.1:1/", "sign": {"env": "EVERFOLD_NO_SUCH_SECRET"}});
-        let failure = post(HttpClient::new(), call(unset)).await.unwrap_err();
+        let failure = post(HttpClient::new(), call(), unset).await.unwrap_err();
         assert!(failure.message.contains("EVERFOLD_NO_SUCH_SECRET"), "{failure:?}");
     }
 }

@@ -11,11 +11,11 @@ use super::text;
 use crate::function::Call;
 
 /// Appends `{id, text, as, event, run}` to `with.file`; without one it says the text in the log.
-pub(super) async fn write(call: &Call) -> Result<Value, Failure> {
-    let text = text(call);
-    let file = match &call.with["file"] {
+pub(super) async fn write(call: Call, with: Value) -> Result<Value, Failure> {
+    let text = text(&call, &with);
+    let file = match &with["file"] {
         Value::Null => {
-            tracing::info!(notice = call.idempotency_key, "{text}");
+            tracing::info!(notice = call.idempotency_key(), "{text}");
             return Ok(Value::Null);
         }
         Value::String(file) => PathBuf::from(file),
@@ -26,11 +26,11 @@ pub(super) async fn write(call: &Call) -> Result<Value, Failure> {
         return Err(Failure::new(FailureKind::Validation, message));
     }
     let mut line = json!({
-        "id": call.idempotency_key,
+        "id": call.idempotency_key(),
         "text": text,
-        "as": call.input["as"],
-        "event": call.input["event"],
-        "run": call.input["run"],
+        "as": call.told()["as"],
+        "event": call.told()["event"],
+        "run": call.told()["run"],
     })
     .to_string();
     line.push('\n');

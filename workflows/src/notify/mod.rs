@@ -20,18 +20,25 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use crate::function::{Call, Functions};
+use crate::function::{Call, Caller, Function, Functions};
 use crate::http::HttpClient;
 
 /// What stands for the step where a notice calls a function; no step can be called so.
 const STEP: &str = "$notify";
 
-/// Adds the functions of this module.
-pub(crate) fn add_to(functions: &mut Functions) {
+/// The functions of this module. What they take is checked by themselves: a notice's text may be all.
+pub(crate) fn functions() -> [Function; 3] {
     let client = HttpClient::new();
-    functions.add("notify.http", true, move |call| http::post(client.clone(), call));
-    functions.add("notify.log", true, |call| async move { log::write(&call).await });
-    functions.add("notify.command", true, |call| async move { command::run(call).await });
+    let anything = || json!(true);
+    let send = move |call, with| http::post(client.clone(), call, with);
+    [
+        Function::described("notify.http", anything(), anything(), send).summary("Posts JSON to an address."),
+        Function::described("notify.log", anything(), anything(), log::write)
+            .summary("Writes a line of JSON into a file, or a line into the engine's log."),
+        Function::described("notify.command", anything(), anything(), command::run)
+            .summary("Runs a program with JSON on its standard input."),
+    ]
+    .map(|function| function.idempotent().told())
 }
 
 /// Calls functions for notices.
@@ -47,7 +54,7 @@ impl FunctionNotifier {
 
 impl Notifier for FunctionNotifier {
     fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
-        let told = match self.functions.call(&request.function, || call(&request)) {
+        let told = match self.functions.call(&request.function, request.with.clone(), || call(&request)) {
             Ok(told) => told,
             Err(unknown) => {
                 let failure = NoticeFailure::permanent(format!("{}; {}", unknown.message, unknown.hint()));
@@ -65,20 +72,17 @@ fn call(request: &NoticeRequest) -> Call {
         round: Round(u32::try_from(request.version.0).unwrap_or(u32::MAX)),
         attempt: Attempt(request.attempt),
     };
-    Call {
-        id: EffectId { run: request.run, attempt },
-        idempotency_key: request.dedup(),
-        with: request.with.clone(),
-        input: json!({
-            "id": request.dedup(),
-            "notice": request.notice,
-            "as": request.sender,
-            "event": request.event,
-            "run": request.of_run,
-        }),
-        // A notice belongs to no step, so it has no folder of its own.
-        workdir: Workdir { path: "/".into(), git: None },
-    }
+    let told = json!({
+        "id": request.dedup(),
+        "notice": request.notice,
+        "as": request.sender,
+        "event": request.event,
+        "run": request.of_run,
+    });
+    // A notice belongs to no step, so it has no folder of its own.
+    let workdir = Workdir { path: "/".into(), git: None };
+    let id = EffectId { run: request.run, attempt };
+    Call::new(Caller::silent(id, request.dedup(), told, workdir))
 }
 
 /// Wrong parameters stay wrong; everything else may pass.
@@ -91,12 +95,12 @@ fn not_told(failure: &Failure) -> NoticeFailure {
 }
 
 /// What a notice says in one line: its `with.text`, else what happened to which run.
-fn text(call: &Call) -> String {
-    if let Some(text) = call.with["text"].as_str().or_else(|| call.with.as_str()) {
+fn text(call: &Call, with: &Value) -> String {
+    if let Some(text) = with["text"].as_str().or_else(|| with.as_str()) {
         return text.to_owned();
     }
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (run, event) = (&call.input["run"], &call.input["event"]);
+    let (run, event) = (&call.told()["run"], &call.told()["event"]);
     format!("{} {}: {}", word(&run["pipeline"]), word(&run["short_id"]), word(&event["type"]))
 }
 

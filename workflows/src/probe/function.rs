@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::{never, not_now};
-use crate::function::{Call, FunctionExecutor};
+use crate::function::{Call, Caller, FunctionExecutor};
 
 /// Calls functions that say that they change nothing.
 #[derive(Clone)]
@@ -31,19 +31,14 @@ impl Prober for FunctionProber {
         let name = request.spec["name"].as_str().unwrap_or_default().to_owned();
         let with = request.spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
         let with = with.unwrap_or_else(|| json!({}));
-        let body = match self.functions.read_only(&name, &with) {
-            Ok(body) => body,
+        let (key, workdir) = (request.id.idempotency_key(), request.workdir.clone());
+        let call = || Call::new(Caller::silent(request.id.clone(), key, Value::Null, workdir));
+        let called = match self.functions.look(&name, with, call) {
+            Ok(called) => called,
             Err(failure) => return std::future::ready(Err(no_evidence(&failure))).boxed(),
         };
-        let call = Call {
-            idempotency_key: request.id.idempotency_key(),
-            id: request.id.clone(),
-            with,
-            input: Value::Null,
-            workdir: request.workdir.clone(),
-        };
         async move {
-            let work = AssertUnwindSafe(async move { body(call).await }).catch_unwind();
+            let work = AssertUnwindSafe(called).catch_unwind();
             match tokio::time::timeout(request.timeout, work).await {
                 Ok(Ok(Ok(output))) => Ok(evidence(&name, output)),
                 Ok(Ok(Err(failure))) => Err(no_evidence(&failure)),

@@ -23,7 +23,7 @@ pub(crate) use attempt::{Answer, Begun, Ended, Interpret, Plan, attempt, ended_n
 pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
 #[cfg(test)]
 pub(crate) use output::Stdout;
-pub(crate) use output::{cost_micros, last_json};
+pub(crate) use output::{RESULT_BYTES_MAX, cost_micros, last_json};
 pub use survivors::ProcessSurvivors;
 pub use told::find_program;
 pub(crate) use told::{env_removed, millis};

@@ -5,12 +5,12 @@ use everfold_engine::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{action, broken, checked_branch, commit_named, failed, made_by_us, parameters, worktree};
+use super::{action, broken, checked_branch, commit_named, failed, made_by_us, worktree};
 use crate::function::Call;
 use crate::git::{Git, GitError};
 
 #[derive(Debug, Deserialize)]
-struct Parameters {
+pub(super) struct Parameters {
     name: String,
     #[serde(default)]
     base: Option<String>,
@@ -23,15 +23,14 @@ fn yes() -> bool {
 }
 
 /// Makes a branch where there is none, and checks it out.
-pub(super) async fn branch(call: Call) -> Result<Value, Failure> {
-    let wanted: Parameters = parameters(&call)?;
+pub(super) async fn branch(call: Call, wanted: Parameters) -> Result<Value, Failure> {
     let git = Git::at(&worktree(&call).await?);
     checked_branch(&git, &wanted.name).await?;
     let reference = format!("refs/heads/{}", wanted.name);
     let is_there = git.text(&["rev-parse", "--verify", "--quiet", &reference]).await.is_ok();
     if !is_there {
         let commit = commit_named(&git, wanted.base.as_deref().unwrap_or("HEAD")).await?;
-        let why = format!("{}: branch", action(&call.idempotency_key));
+        let why = format!("{}: branch", action(&call.idempotency_key()));
         // The zeros: only if it is still not there.
         let zeros = "0".repeat(commit.len());
         git.text(&["update-ref", "--create-reflog", "-m", &why, &reference, &commit, &zeros])
@@ -53,6 +52,6 @@ pub(super) async fn branch(call: Call) -> Result<Value, Failure> {
     Ok(json!({
         "branch": wanted.name,
         "sha": commit_named(&git, &reference).await?,
-        "created": made_by_us(&git, &reference, &call.idempotency_key).await,
+        "created": made_by_us(&git, &reference, &call.idempotency_key()).await,
     }))
 }

@@ -5,14 +5,14 @@ use everfold_engine::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, action, broken, commit_named, made_by_us, parameters, plain, worktree};
+use super::{Context, action, broken, commit_named, made_by_us, plain, worktree};
 use crate::function::Call;
 use crate::git::save::{free_index, identity, is_merging};
 use crate::git::{Git, GitError};
 use crate::provider::branch_of;
 
 #[derive(Debug, Deserialize)]
-struct Parameters {
+pub(super) struct Parameters {
     message: String,
     #[serde(default)]
     paths: Option<Vec<String>>,
@@ -24,13 +24,12 @@ struct Parameters {
 
 /// Commits what is changed. The entry in the reflog that comes with the commit names the round, so that
 /// a repeat after a crash knows its own commit.
-pub(super) async fn commit(context: Context, call: Call) -> Result<Value, Failure> {
-    let wanted: Parameters = parameters(&call)?;
+pub(super) async fn commit(context: Context, call: Call, wanted: Parameters) -> Result<Value, Failure> {
     let folder = worktree(&call).await?;
-    let own = call.workdir.git.as_ref().and_then(|git| git.author.clone());
+    let own = call.workdir().git.as_ref().and_then(|git| git.author.clone());
     let author = wanted.author.or(own).unwrap_or(context.author);
     let (name, email) = identity(&author);
-    let mut git = Git::at(&folder).with_env("GIT_REFLOG_ACTION", &action(&call.idempotency_key));
+    let mut git = Git::at(&folder).with_env("GIT_REFLOG_ACTION", &action(&call.idempotency_key()));
     for who in ["AUTHOR", "COMMITTER"] {
         git = git.with_env(&format!("GIT_{who}_NAME"), name).with_env(&format!("GIT_{who}_EMAIL"), email);
     }
@@ -57,7 +56,7 @@ pub(super) async fn commit(context: Context, call: Call) -> Result<Value, Failur
         git.text(&arguments).await.map_err(broken)?;
     }
     let sha = commit_named(&git, "HEAD").await?;
-    let committed = made_by_us(&git, "HEAD", &call.idempotency_key).await;
+    let committed = made_by_us(&git, "HEAD", &call.idempotency_key()).await;
     let files = if committed { changed_by(&git, &sha).await? } else { Vec::new() };
     Ok(json!({"committed": committed, "sha": sha, "branch": branch_of(&folder).await, "files": files}))
 }

@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{Git, GitError};
-use crate::function::{About, Call, Functions};
+use crate::function::{Call, Function, Functions};
 use crate::provider::{Providers, branch_of, is_plain};
 
 /// What the functions share.
@@ -32,125 +31,117 @@ pub(crate) struct Context {
 
 /// Adds the functions `git.*`.
 pub(crate) fn declare(functions: &mut Functions, context: &Context) {
-    let about = |summary, input: Value, required: &[&str], output: Value| About {
-        summary,
-        idempotent: true,
-        read_only: false,
-        input: json!({
-            "type": "object", "properties": input, "required": required, "additionalProperties": false,
-        }),
-        output,
-    };
-    functions.declare(
-        "git.branch",
-        about(
-            "Makes a branch where there is none, and checks it out in the working folder.",
-            json!({
+    functions.offer(
+        Function::described(
+            "git.branch",
+            parameters(            json!({
                 "name": {"type": "string", "minLength": 1, "description": "the branch"},
                 "base": {"type": "string", "minLength": 1, "description": "where a new one starts; default: the commit that is checked out"},
                 "checkout": {"type": "boolean", "default": true},
-            }),
-            &["name"],
-            object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "created": {"type": "boolean", "description": "this step made it"}})),
-        ),
-        branch::branch,
+            }), &["name"]),
+                        object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "created": {"type": "boolean", "description": "this step made it"}})),
+            branch::branch,
+        )
+        .summary("Makes a branch where there is none, and checks it out in the working folder.")
+        .idempotent(),
     );
     let own = context.clone();
-    functions.declare(
-        "git.commit",
-        about(
-            "Commits what is changed in the working folder.",
-            json!({
+    functions.offer(
+        Function::described(
+            "git.commit",
+            parameters(            json!({
                 "message": {"type": "string", "minLength": 1},
                 "paths": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "description": "only these; default: everything"},
                 "author": {"type": "string", "pattern": "<.+>", "description": "NAME <EMAIL>; default: the workspace's, else the settings'"},
                 "verify": {"type": "boolean", "default": false, "description": "run the repository's hooks"},
-            }),
-            &["message"],
-            object(json!({
+            }), &["message"]),
+                        object(json!({
                 "committed": {"type": "boolean", "description": "this step made the commit; false: there was nothing to commit"},
                 "sha": TEXT.clone(), "branch": NULLABLE.clone(), "files": {"type": "array", "items": {"type": "string"}},
             })),
-        ),
-        move |call| commit::commit(own.clone(), call),
+            move |call, wanted| commit::commit(own.clone(), call, wanted),
+        )
+        .summary("Commits what is changed in the working folder.")
+        .idempotent(),
     );
     let own = context.clone();
-    functions.declare(
-        "git.push",
-        about(
-            "Pushes a commit to a branch of a remote; never over the work of others.",
-            json!({
+    functions.offer(
+        Function::described(
+            "git.push",
+            parameters(            json!({
                 "branch": {"type": "string", "minLength": 1, "description": "default: the branch that is checked out"},
                 "sha": {"type": "string", "minLength": 1, "description": "default: the commit that is checked out"},
                 "remote": {"type": "string", "minLength": 1, "default": "origin"},
                 "force": {"type": "string", "enum": ["never", "lease"], "default": "never", "description": "lease: over a branch that is as it was when this repository saw it last"},
-            }),
-            &[],
-            object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "remote": TEXT.clone()})),
-        ),
-        move |call| push::push(own.clone(), call),
+            }), &[]),
+                        object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "remote": TEXT.clone()})),
+            move |call, wanted| push::push(own.clone(), call, wanted),
+        )
+        .summary("Pushes a commit to a branch of a remote; never over the work of others.")
+        .idempotent(),
     );
     let own = context.clone();
     let provider = json!({"type": "string", "description": "default: the one that `origin` lies at"});
     let repository =
         json!({"type": "string", "description": "OWNER/NAME; default: the provider's, else of `origin`"});
     let number = json!({"type": ["integer", "string"], "description": "number, address, or branch; default: the branch that is checked out"});
-    functions.declare(
-        "git.open_pr",
-        about(
-            "Opens a pull request of a branch, or finds the one that is open.",
-            json!({
+    functions.offer(
+        Function::described(
+            "git.open_pr",
+            parameters(            json!({
                 "title": {"type": "string", "minLength": 1},
                 "body": {"type": "string", "default": ""},
                 "head": {"type": "string", "minLength": 1, "description": "default: the branch that is checked out"},
                 "base": {"type": "string", "minLength": 1, "description": "default: the repository's default branch"},
                 "draft": {"type": "boolean", "default": false},
                 "provider": provider.clone(), "repository": repository.clone(),
-            }),
-            &["title"],
-            pull_output(),
-        ),
-        move |call| pull::open(own.clone(), call),
+            }), &["title"]),
+                        pull_output(),
+            move |call, wanted| pull::open(own.clone(), call, wanted),
+        )
+        .summary("Opens a pull request of a branch, or finds the one that is open.")
+        .idempotent(),
     );
     let own = context.clone();
-    functions.declare(
-        "git.merge_pr",
-        about(
-            "Merges a pull request; one that is merged already is done.",
-            json!({
-                "pr": number,
-                "method": {"type": "string", "enum": ["merge", "squash", "rebase"], "default": "merge"},
-                "sha": {"type": "string", "description": "merge only if this is still its newest commit"},
-                "title": {"type": "string"}, "message": {"type": "string"},
-                "delete_branch": {"type": "boolean", "default": false},
-                "provider": provider, "repository": repository,
-            }),
-            &[],
+    functions.offer(
+        Function::described(
+            "git.merge_pr",
+            parameters(
+                json!({
+                    "pr": number,
+                    "method": {"type": "string", "enum": ["merge", "squash", "rebase"], "default": "merge"},
+                    "sha": {"type": "string", "description": "merge only if this is still its newest commit"},
+                    "title": {"type": "string"}, "message": {"type": "string"},
+                    "delete_branch": {"type": "boolean", "default": false},
+                    "provider": provider, "repository": repository,
+                }),
+                &[],
+            ),
             pull_output(),
-        ),
-        move |call| pull::merge(own.clone(), call),
+            move |call, wanted| pull::merge(own.clone(), call, wanted),
+        )
+        .summary("Merges a pull request; one that is merged already is done.")
+        .idempotent(),
     );
-    functions.declare(
-        "git.ready",
-        About {
-            read_only: true,
-            ..about(
-            "Looks whether a repository is ready to be worked on; changes nothing.",
-            json!({
+    functions.offer(
+        Function::described(
+            "git.ready",
+            parameters(            json!({
                 "path": {"type": "string", "minLength": 1, "description": "the repository; default: the working folder"},
                 "base": {"type": "string", "minLength": 1, "description": "the branch that must be there; default: the default branch"},
                 "remote": {"type": ["string", "boolean"], "default": "origin", "description": "the remote that must be there; false: none"},
                 "clean": {"type": "boolean", "default": true, "description": "nothing may be uncommitted"},
                 "require": {"type": "boolean", "default": false, "description": "fail with code REPO_NOT_READY where it is not"},
-            }),
-            &[],
-            object(json!({
+            }), &[]),
+                        object(json!({
                 "ok": {"type": "boolean"}, "reason": TEXT.clone(),
                 "problems": {"type": "array", "items": {"type": "object", "properties": {"code": {"enum": ready::CODES}, "message": {"type": "string"}}}},
                 "branch": NULLABLE.clone(), "default_branch": NULLABLE.clone(), "sha": NULLABLE.clone(), "remote": NULLABLE.clone(),
             })),
-        )},
-        ready::ready,
+            ready::ready,
+        )
+        .summary("Looks whether a repository is ready to be worked on; changes nothing.")
+        .read_only(),
     );
 }
 
@@ -173,11 +164,9 @@ fn pull_output() -> Value {
     }))
 }
 
-/// The parameters, as the function reads them.
-fn parameters<T: DeserializeOwned>(call: &Call) -> Result<T, Failure> {
-    // The schema was checked; what is left are values of a wrong shape inside.
-    serde_json::from_value(call.with.clone())
-        .map_err(|_| Failure::new(FailureKind::Validation, "the parameters are not those of the function"))
+/// The schema of parameters.
+fn parameters(properties: Value, required: &[&str]) -> Value {
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
 /// A failure with a code.
@@ -196,10 +185,10 @@ fn broken(error: GitError) -> Failure {
 
 /// The working folder, if it lies in a repository.
 async fn worktree(call: &Call) -> Result<PathBuf, Failure> {
-    let path = &call.workdir.path;
+    let path = call.folder();
     let inside = Git::at(path).text(&["rev-parse", "--is-inside-work-tree"]).await;
     match inside {
-        Ok(answer) if answer == "true" => Ok(path.clone()),
+        Ok(answer) if answer == "true" => Ok(path.to_owned()),
         Err(error @ (GitError::Missing | GitError::TimedOut { .. })) => Err(broken(error)),
         Ok(_) | Err(_) => Err(failed(
             FailureKind::Spawn,

@@ -4,7 +4,7 @@ use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use serde::Deserialize;
 
-use super::{Context, current_branch, failed, parameters};
+use super::{Context, current_branch, failed};
 use crate::function::Call;
 use crate::git::{Git, head};
 use crate::provider::{
@@ -12,7 +12,7 @@ use crate::provider::{
 };
 
 #[derive(Debug, Deserialize)]
-struct Open {
+pub(super) struct Open {
     title: String,
     #[serde(default)]
     body: String,
@@ -29,9 +29,8 @@ struct Open {
 }
 
 /// Opens a pull request, or finds the one that a former attempt or a person opened.
-pub(super) async fn open(context: Context, call: Call) -> Result<Value, Failure> {
-    let wanted: Open = parameters(&call)?;
-    let workdir = &call.workdir.path;
+pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<Value, Failure> {
+    let workdir = &call.workdir().path;
     let target =
         context.providers.target(wanted.provider.as_deref(), wanted.repository.as_deref(), workdir).await?;
     let branch = match wanted.head {
@@ -78,18 +77,18 @@ async fn found(target: &Target, branch: &str, base: &str, call: &Call) -> Result
     if let Some(pull) = of_base().find(|pull| pull.state == PullState::Open) {
         return Ok(Some(pull.clone()));
     }
-    let git = Git::at(&call.workdir.path);
+    let git = Git::at(&call.workdir().path);
     let local = git.text(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")]).await.ok();
     let local = match local {
         Some(sha) => Some(sha),
-        None => head(&call.workdir.path).await.ok(),
+        None => head(&call.workdir().path).await.ok(),
     };
     let is_ours = |pull: &&Pull| pull.state == PullState::Merged && Some(&pull.sha) == local.as_ref();
     Ok(of_base().find(is_ours).cloned())
 }
 
 #[derive(Debug, Deserialize)]
-struct Merge {
+pub(super) struct Merge {
     #[serde(default)]
     pr: Value,
     #[serde(default)]
@@ -109,9 +108,8 @@ struct Merge {
 }
 
 /// Merges a pull request. What came of it is asked for, never taken from the answer alone.
-pub(super) async fn merge(context: Context, call: Call) -> Result<Value, Failure> {
-    let wanted: Merge = parameters(&call)?;
-    let workdir = &call.workdir.path;
+pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result<Value, Failure> {
+    let workdir = &call.workdir().path;
     let target =
         context.providers.target(wanted.provider.as_deref(), wanted.repository.as_deref(), workdir).await?;
     let (provider, repository) = (&target.provider, target.repository.as_str());

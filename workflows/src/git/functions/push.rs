@@ -5,15 +5,13 @@ use everfold_engine::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    Context, broken, checked_branch, commit_named, current_branch, failed, parameters, plain, worktree,
-};
+use super::{Context, broken, checked_branch, commit_named, current_branch, failed, plain, worktree};
 use crate::function::Call;
 use crate::git::{Git, GitError};
 use crate::provider::{Providers, Remote};
 
 #[derive(Debug, Deserialize)]
-struct Parameters {
+pub(super) struct Parameters {
     #[serde(default)]
     branch: Option<String>,
     #[serde(default)]
@@ -37,8 +35,7 @@ fn origin() -> String {
 }
 
 /// Pushes a commit. Where the branch is there already, or beyond, that is the end that was wanted.
-pub(super) async fn push(context: Context, call: Call) -> Result<Value, Failure> {
-    let wanted: Parameters = parameters(&call)?;
+pub(super) async fn push(context: Context, call: Call, wanted: Parameters) -> Result<Value, Failure> {
     let folder = worktree(&call).await?;
     let branch = match wanted.branch {
         Some(branch) => branch,

@@ -5,7 +5,7 @@ use everfold_engine::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{failed, parameters};
+use super::failed;
 use crate::function::Call;
 use crate::git::repository::{branches, default_base};
 use crate::git::{Git, GitError};
@@ -16,7 +16,7 @@ pub(super) const CODES: [&str; 6] =
     ["NO_GIT", "NO_REPOSITORY", "NO_COMMIT", "NO_DEFAULT_BRANCH", "NO_REMOTE", "NOT_CLEAN"];
 
 #[derive(Debug, Deserialize)]
-struct Parameters {
+pub(super) struct Parameters {
     #[serde(default)]
     path: Option<String>,
     #[serde(default)]
@@ -34,9 +34,8 @@ fn yes() -> bool {
 }
 
 /// Looks at a repository, and lists everything that is missing at once.
-pub(super) async fn ready(call: Call) -> Result<Value, Failure> {
-    let wanted: Parameters = parameters(&call)?;
-    let folder = call.workdir.path.join(wanted.path.as_deref().unwrap_or_default());
+pub(super) async fn ready(call: Call, wanted: Parameters) -> Result<Value, Failure> {
+    let folder = call.workdir().path.join(wanted.path.as_deref().unwrap_or_default());
     let git = Git::at(&folder);
     let shown = folder.display();
     let mut problems: Vec<(&str, String)> = Vec::new();

@@ -1,0 +1,212 @@
+//! What a function knows of the attempt that calls it, and what it can say meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use everfold_engine::execution::{AttemptObserver, Workdir};
+use everfold_engine::id::{EffectId, RunId, StepPath};
+use everfold_engine::json::Value;
+use everfold_engine::trace::Usage;
+use tokio_util::sync::CancellationToken;
+
+use crate::in_process::Stop;
+use crate::process::make_private;
+use crate::shim::log::{LogWriter, Source};
+use crate::shim::protocol::LOG;
+
+/// The limit of one function's log.
+const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How many reports of usage one attempt may make.
+const USAGES_MAX: usize = 1_000;
+
+/// What a function is called with beside its parameters. Cheap to clone.
+#[derive(Clone)]
+pub struct Call {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: EffectId,
+    idempotency_key: String,
+    told: Value,
+    workdir: Workdir,
+    stop: Stop,
+    said: Mutex<Said>,
+    observer: Option<Arc<dyn AttemptObserver>>,
+    /// The attempt's own folder; without one nothing is logged.
+    folder: Option<PathBuf>,
+}
+
+#[derive(Default)]
+struct Said {
+    usage: Vec<Usage>,
+    log: Log,
+}
+
+#[derive(Default)]
+enum Log {
+    #[default]
+    Unopened,
+    Open(LogWriter),
+    /// It cannot be written; the function goes on.
+    Closed,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("id", &self.inner.id).finish_non_exhaustive()
+    }
+}
+
+/// Where a call comes from, and who hears it.
+pub(crate) struct Caller {
+    pub(crate) id: EffectId,
+    pub(crate) idempotency_key: String,
+    pub(crate) told: Value,
+    pub(crate) workdir: Workdir,
+    pub(crate) stop: Stop,
+    pub(crate) observer: Option<Arc<dyn AttemptObserver>>,
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl Caller {
+    /// One that hears nothing, and that nobody stops.
+    pub(crate) fn silent(id: EffectId, idempotency_key: String, told: Value, workdir: Workdir) -> Self {
+        Self { id, idempotency_key, told, workdir, stop: Stop::default(), observer: None, folder: None }
+    }
+}
+
+impl Call {
+    pub(crate) fn new(caller: Caller) -> Self {
+        let Caller { id, idempotency_key, told, workdir, stop, observer, folder } = caller;
+        let said = Mutex::default();
+        Self { inner: Arc::new(Inner { id, idempotency_key, told, workdir, stop, said, observer, folder }) }
+    }
+
+    /// The attempt: its run, step, item, round and number.
+    #[must_use]
+    pub fn id(&self) -> &EffectId {
+        &self.inner.id
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.inner.id.run
+    }
+
+    /// The step, with the item of a `foreach`.
+    #[must_use]
+    pub fn step(&self) -> &StepPath {
+        &self.inner.id.attempt.path
+    }
+
+    /// The visit of the step, from 1: a rework begins the next one.
+    #[must_use]
+    pub fn round(&self) -> u32 {
+        self.inner.id.attempt.round.0
+    }
+
+    /// The try within the round, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.inner.id.attempt.attempt.0
+    }
+
+    /// Equal for every attempt of a round, also after a crash: give it to outside systems, so that what
+    /// was done already is not done twice.
+    #[must_use]
+    pub fn idempotency_key(&self) -> &str {
+        &self.inner.idempotency_key
+    }
+
+    /// What any work is told: `{input, config, run, step, round, attempt, with, needs, rework, answers,
+    /// previous}`; null for a function that does not say that it reads it
+    /// ([`super::Function::told`]), and where a gate calls.
+    #[must_use]
+    pub fn told(&self) -> &Value {
+        &self.inner.told
+    }
+
+    /// The folder to work in: the run's workspace, where the step has one.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.inner.workdir.path
+    }
+
+    /// The folder, with what is known of the worktree that it is.
+    #[must_use]
+    pub fn workdir(&self) -> &Workdir {
+        &self.inner.workdir
+    }
+
+    /// Resolves when the attempt is to end: it was cancelled, or its time limit passed. A function that
+    /// asks for it gets the step's `grace` to end in good order; any other is dropped at its next
+    /// `.await`. What it gives then does not count.
+    pub async fn cancelled(&self) {
+        self.cancellation().cancelled().await;
+    }
+
+    /// The same as a token, for select loops and tasks of the function's own.
+    #[must_use]
+    pub fn cancellation(&self) -> CancellationToken {
+        self.inner.stop.heard.store(true, Ordering::Release);
+        self.inner.stop.token.clone()
+    }
+
+    /// Whether the attempt is to end.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.stop.token.is_cancelled()
+    }
+
+    /// Says how far it is: shown as the attempt's newest line, kept nowhere.
+    pub fn progress(&self, line: impl AsRef<str>) {
+        if let Some(observer) = &self.inner.observer {
+            observer.line(line.as_ref());
+        }
+    }
+
+    /// Writes a line into the attempt's log, and shows it as its newest one. A log that cannot be
+    /// written loses lines; the function goes on.
+    pub fn log(&self, line: impl AsRef<str>) {
+        let line = line.as_ref();
+        self.progress(line);
+        let Some(folder) = &self.inner.folder else { return };
+        let mut said = self.said();
+        if matches!(said.log, Log::Unopened) {
+            let opened =
+                make_private(folder).and_then(|()| LogWriter::open(&folder.join(LOG), LOG_BYTES_MAX));
+            said.log = opened.map_or(Log::Closed, Log::Open);
+        }
+        if let Log::Open(log) = &mut said.log {
+            log.take(Source::Stdout, format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// Reports what it used up; added to the run's spend with its end, however that is. Reports beyond
+    /// a thousand are added up in the last one.
+    pub fn usage(&self, usage: Usage) {
+        let usages = &mut self.said().usage;
+        let is_full = usages.len() >= USAGES_MAX;
+        match usages.last_mut().filter(|_| is_full) {
+            None => usages.push(usage),
+            Some(last) => {
+                last.input_tokens = last.input_tokens.saturating_add(usage.input_tokens);
+                last.cached_tokens = last.cached_tokens.saturating_add(usage.cached_tokens);
+                last.output_tokens = last.output_tokens.saturating_add(usage.output_tokens);
+                last.cost_micros = last.cost_micros.saturating_add(usage.cost_micros);
+            }
+        }
+    }
+
+    /// What it used up so far.
+    pub(crate) fn used(&self) -> Vec<Usage> {
+        self.said().usage.clone()
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.inner.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

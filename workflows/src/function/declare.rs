@@ -1,0 +1,183 @@
+//! A function: what it takes, what it gives, what it does.
+//!
+//! Law: parameters that do not fit, and an output that does not, are failures of kind `validation`;
+//! the parameters are checked before anything of the function runs. Values are never repeated in such
+//! a failure: they may be secrets.
+
+use std::sync::Arc;
+
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Call;
+
+/// What a function does with parameters that were checked.
+pub(crate) type Body = Arc<dyn Fn(Call, Value) -> BoxFuture<'static, Result<Value, Failure>> + Send + Sync>;
+
+/// What a function says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct About {
+    /// What it does, in one sentence.
+    pub summary: String,
+    /// Calling it again with the same idempotency key does no harm.
+    pub idempotent: bool,
+    /// It changes nothing anywhere: gates may call it too.
+    pub read_only: bool,
+    /// It costs money: budgets count it.
+    pub paid: bool,
+    /// It reads [`Call::told`].
+    pub told: bool,
+    /// JSON Schema of its `with`; checked before each call.
+    pub input: Value,
+    /// JSON Schema of what it gives; checked after each call.
+    pub output: Value,
+}
+
+/// A function, to be registered under its name.
+///
+/// ```
+/// use everfold_workflows::function::{Call, Function, Functions, StepError};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Order { item: String, count: u32 }
+///
+/// #[derive(serde::Serialize, schemars::JsonSchema)]
+/// struct Receipt { number: String }
+///
+/// async fn place(call: Call, order: Order) -> Result<Receipt, StepError> {
+///     call.log(format!("{} of {}", order.count, order.item));
+///     // The shop knows a repeated order by the key.
+///     Ok(Receipt { number: call.idempotency_key().to_owned() })
+/// }
+///
+/// let mut functions = Functions::built_in();
+/// functions.register(Function::new("shop.order", place).summary("Orders an item.").idempotent())?;
+/// # Ok::<(), everfold_workflows::function::FunctionError>(())
+/// ```
+#[derive(Clone)]
+pub struct Function {
+    pub(super) name: String,
+    pub(super) about: About,
+    pub(super) body: Body,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Function")
+            .field("name", &self.name)
+            .field("about", &self.about)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Function {
+    /// A function whose types say what it takes and gives. After a crash it is not called again, unless
+    /// it says that this does no harm ([`Function::idempotent`]): a person decides.
+    ///
+    /// The name is made of lower-case words joined by dots: `shop.order`.
+    pub fn new<I, O, E, F, R>(name: impl Into<String>, body: F) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + 'static,
+        O: Serialize + JsonSchema + 'static,
+        E: Into<Failure>,
+        F: Fn(Call, I) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, E>> + Send + 'static,
+    {
+        Self::described(name, schema_of::<I>(true), schema_of::<O>(false), body)
+    }
+
+    /// A function whose schemas are written by hand.
+    pub fn described<I, O, E, F, R>(name: impl Into<String>, input: Value, output: Value, body: F) -> Self
+    where
+        I: DeserializeOwned + 'static,
+        O: Serialize + 'static,
+        E: Into<Failure>,
+        F: Fn(Call, I) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<O, E>> + Send + 'static,
+    {
+        let name = name.into();
+        let own = name.clone();
+        let body: Body = Arc::new(move |call, with| {
+            let read =
+                serde_json::from_value::<I>(with).map_err(|_| unfit(&own)).map(|input| body(call, input));
+            let own = own.clone();
+            async move {
+                let output = read?.await.map_err(Into::into)?;
+                serde_json::to_value(output).map_err(|error| unsaid(&own, &error))
+            }
+            .boxed()
+        });
+        let about = About {
+            summary: String::new(),
+            idempotent: false,
+            read_only: false,
+            paid: false,
+            told: false,
+            input,
+            output,
+        };
+        Self { name, about, body }
+    }
+
+    /// Says what it does, in one sentence.
+    #[must_use]
+    pub fn summary(mut self, summary: impl Into<String>) -> Self {
+        self.about.summary = summary.into();
+        self
+    }
+
+    /// Calling it again with the same idempotency key does no harm: after a crash it simply is.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.about.idempotent = true;
+        self
+    }
+
+    /// It changes nothing anywhere: it is idempotent, and gates may call it. A gate passes where it gives
+    /// `true`, or `{ok: true}`.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.about.idempotent = true;
+        self.about.read_only = true;
+        self
+    }
+
+    /// It costs money; it tells how much by [`Call::usage`].
+    #[must_use]
+    pub fn paid(mut self) -> Self {
+        self.about.paid = true;
+        self
+    }
+
+    /// It reads [`Call::told`], the run's input among it. Making that costs time in proportion to what
+    /// the run holds, so it is made only for functions that say so.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        self.about.told = true;
+        self
+    }
+}
+
+/// The parameters fit the schema, but not the type.
+fn unfit(name: &str) -> Failure {
+    Failure::new(FailureKind::Validation, format!("the parameters are not those of {name}")).with_hint(
+        "they fit its schema, but its type refuses them: compare `with` with what the function says of itself",
+    )
+}
+
+fn unsaid(name: &str, error: &serde_json::Error) -> Failure {
+    Failure::new(FailureKind::Validation, format!("{name} gave what is no JSON: {error}"))
+        .with_hint("an output is made of JSON: maps have texts as keys, numbers are finite")
+}
+
+/// The schema of a type, as it is read or as it is written.
+fn schema_of<T: JsonSchema>(is_read: bool) -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
+    let settings = if is_read { settings.for_deserialize() } else { settings.for_serialize() };
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}

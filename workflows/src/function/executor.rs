@@ -1,0 +1,124 @@
+//! The executor `function`.
+
+use std::sync::Arc;
+
+use everfold_engine::definition::OnLost;
+use everfold_engine::execution::{
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Traits,
+};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::{Call, Caller, Functions};
+use crate::git::head;
+use crate::in_process::{InProcess, Stop, Work};
+use crate::notify::FunctionNotifier;
+use crate::process::ended_now;
+
+/// Does the work of `function` steps.
+#[derive(Clone)]
+pub struct FunctionExecutor {
+    functions: Arc<Functions>,
+    running: InProcess,
+}
+
+impl FunctionExecutor {
+    /// Calls these functions.
+    #[must_use]
+    pub fn new(functions: Functions) -> Self {
+        Self { functions: Arc::new(functions), running: InProcess::default() }
+    }
+
+    /// Calls a function for a gate, which must be one that only reads.
+    pub(crate) fn look(
+        &self,
+        name: &str,
+        with: Value,
+        call: impl FnOnce() -> Call,
+    ) -> Result<BoxFuture<'static, Result<Value, Failure>>, Failure> {
+        if self.functions.find(name)?.about.read_only {
+            return self.functions.call(name, with, call);
+        }
+        let message = format!("the function {name} does not say that it only reads, so no gate may call it");
+        Err(Failure::new(FailureKind::Validation, message))
+    }
+
+    /// What calls these functions for notices.
+    pub(crate) fn notifier(&self) -> FunctionNotifier {
+        FunctionNotifier::new(Arc::clone(&self.functions))
+    }
+}
+
+fn name_of(spec: &Value) -> &str {
+    spec["name"].as_str().unwrap_or_default()
+}
+
+impl Executor for FunctionExecutor {
+    fn traits(&self, spec: &Value) -> Traits {
+        let about = self.functions.find(name_of(spec)).map(|function| &function.about);
+        let (idempotent, told) = about.map_or((false, false), |about| (about.idempotent, about.told));
+        let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
+        Traits { supervised: false, idempotent, on_lost, told }
+    }
+
+    fn start(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let (mut spec, workdir) = (request.spec, request.workdir.clone());
+        let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
+        let with = with.unwrap_or_else(|| json!({}));
+        let stop = Stop { grace: request.grace, ..Stop::default() };
+        let call = Call::new(Caller {
+            idempotency_key: request.id.idempotency_key(),
+            id: request.id.clone(),
+            told: request.input,
+            workdir: request.workdir,
+            stop: stop.clone(),
+            observer: Some(Arc::clone(&observer)),
+            folder: Some(request.folder),
+        });
+        let called = match self.functions.call(name_of(&spec), with, || call.clone()) {
+            Ok(called) => called,
+            Err(failure) => return async { ended_now(AttemptResult::Failed(failure)) }.boxed(),
+        };
+        let work = Work { id: request.id, timeout: request.timeout, what: "the function", stop };
+        let work = self.running.run(work, observer, async move {
+            match called.await {
+                Ok(output) => AttemptResult::Succeeded(output),
+                Err(failure) => AttemptResult::Failed(failure),
+            }
+        });
+        async move {
+            let mut end = work.await;
+            end.usage = call.used();
+            if workdir.git.is_some() {
+                // It may have committed there.
+                end.commit = head(&workdir.path).await.ok();
+            }
+            end
+        }
+        .boxed()
+    }
+
+    fn reattach(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        if request.idempotent.unwrap_or(self.traits(&request.spec).idempotent) {
+            return self.start(request, observer);
+        }
+        let reason =
+            "the engine ended while the function ran, and it does not say that a repeat does no harm";
+        async { ended_now(AttemptResult::Lost { reason: reason.to_owned() }) }.boxed()
+    }
+
+    fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
+        self.running.cancel(&request.id)
+    }
+}
