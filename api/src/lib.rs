@@ -1,13 +1,15 @@
 //! The edge of Everfold: REST over the owner's socket, and the `everfold` command line.
 //!
 //! Law: there is one way in. Every verb speaks HTTP to the same routes, over the socket of the process
-//! that owns the data folder, or within its own process where it is the owner itself.
+//! that owns the data folder, or within its own process where it is the owner itself. Programs that embed
+//! the engine ([`embed`]) are owners, too.
 #![forbid(unsafe_code)]
 
 pub mod access;
 pub mod bench;
 mod cli;
 mod client;
+pub mod embed;
 pub mod fault;
 pub mod graph;
 pub mod http;

@@ -267,6 +267,7 @@ impl Client {
                 config: self.place.config.clone(),
                 crash_after: self.place.crash_after.clone(),
                 progress: Some(crate::cli::progress_of_store()),
+                ..HoldOptions::default()
             };
             match owner::hold(self.place.layout.clone(), options).await {
                 Ok(held) => {
@@ -358,7 +359,7 @@ async fn is_healthy(stream: tokio::net::UnixStream) -> bool {
 }
 
 /// Reads an answer as one document.
-async fn document<T: DeserializeOwned>(response: Response<Body>) -> Result<T, Fault> {
+pub(crate) async fn document<T: DeserializeOwned>(response: Response<Body>) -> Result<T, Fault> {
     if !response.status().is_success() {
         return Err(failed(response).await);
     }

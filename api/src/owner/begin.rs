@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::definition::{self, Checked, similar};
+use everfold_engine::definition::{self, Checked, Definition, similar};
 use everfold_engine::driver::{StartRequest, Submission, Which};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::{Position, RunId};
@@ -23,6 +23,8 @@ use crate::http::Once;
 pub enum Source {
     /// A name.
     Named(String),
+    /// One that was built in Rust, and checked by that.
+    Built(Arc<Definition>),
     /// A file's text.
     Text {
         /// YAML or JSON.
@@ -107,6 +109,7 @@ impl Owner {
         self.may_write()?;
         let definition = match &begin.source {
             Source::Named(name) => self.pipeline(name).await?,
+            Source::Built(definition) => Arc::clone(definition),
             Source::Text { text, file, files } => Arc::new(parsed(text, file.as_deref(), files)?.definition),
         };
         if let Some(schema) = &definition.input

@@ -15,7 +15,7 @@ use everfold_engine::execution::Edge;
 use everfold_engine::layout::Layout;
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
 use everfold_projections::{CurrentModels, RunDirectory};
-use everfold_workflows::function::Functions;
+use everfold_workflows::function::{Function, Functions};
 use everfold_workflows::process::{Processes, ShimProgram};
 use everfold_workflows::settings::Settings;
 use tokio::task::JoinHandle;
@@ -34,6 +34,10 @@ pub struct HoldOptions {
     pub config: Option<PathBuf>,
     /// For demonstrations and tests: the process kills itself behind the first event of this name.
     pub crash_after: Option<String>,
+    /// Functions beside the built-in ones.
+    pub functions: Vec<Function>,
+    /// What supervises processes; `None`: this program.
+    pub supervisor: Option<ShimProgram>,
     /// Told how far building the index has come.
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
@@ -56,9 +60,16 @@ const ENGINE_END: Duration = Duration::from_millis(4_500);
 /// Another process holds it, the store is damaged, the settings cannot be used.
 pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let settings = settings(&layout, options.config.as_deref())?;
-    let shim = ShimProgram::current().map_err(|error| {
-        Fault::new(Code::Internal, format!("the program does not know where it is: {error}"))
-    })?;
+    let shim = match options.supervisor {
+        Some(program) => program,
+        None => ShimProgram::current().map_err(|error| {
+            Fault::new(Code::Internal, format!("the program does not know where it is: {error}"))
+        })?,
+    };
+    let mut functions = Functions::built_in();
+    for function in options.functions {
+        functions.register(function).map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+    }
     make_folder(layout.root())?;
     let metrics = Arc::new(Metrics::default());
     let observer = Arc::new(StoreMetrics(Arc::clone(&metrics)));
@@ -75,7 +86,7 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let config = config(&settings, options.crash_after);
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
     let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
-    let edge = edge(&layout, settings, shim, &models);
+    let edge = edge(&layout, settings, shim, functions, &models);
     let mut held = assemble(layout, models, metrics, Some(sled), store, epoch, edge, config);
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
@@ -106,7 +117,7 @@ pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
     let shim = ShimProgram::at(Path::new("everfold"));
     let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
-    let edge = edge(&layout, Settings::default(), shim, &models);
+    let edge = edge(&layout, Settings::default(), shim, Functions::built_in(), &models);
     let metrics = Arc::default();
     Ok(assemble(layout, models, metrics, None, store, "0".repeat(16), edge, EngineConfig::default()))
 }
@@ -154,11 +165,17 @@ fn config(settings: &Settings, crash_after: Option<String>) -> EngineConfig {
 }
 
 /// Everything that the engine acts with.
-fn edge(layout: &Layout, settings: Settings, shim: ShimProgram, models: &Arc<CurrentModels>) -> Edge {
+fn edge(
+    layout: &Layout,
+    settings: Settings,
+    shim: ShimProgram,
+    functions: Functions,
+    models: &Arc<CurrentModels>,
+) -> Edge {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let processes = Processes { shim, blobs, settings: Arc::new(settings) };
     let directory = Arc::new(RunDirectory(Arc::clone(models)));
-    everfold_workflows::edge(layout, &processes, Functions::built_in(), Some(directory))
+    everfold_workflows::edge(layout, &processes, functions, Some(directory))
 }
 
 /// Makes a data folder for its user alone, which git leaves alone: it often lies in a repository.

@@ -7,10 +7,13 @@ use everfold_engine::failure::{Failure, FailureKind};
 /// ```
 /// use everfold_workflows::function::{Call, StepError};
 ///
-/// async fn count(call: Call, path: String) -> Result<usize, StepError> {
-///     let text = std::fs::read_to_string(call.folder().join(&path))?;
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct File { path: String }
+///
+/// async fn count(call: Call, file: File) -> Result<usize, StepError> {
+///     let text = std::fs::read_to_string(call.folder().join(&file.path))?;
 ///     if text.is_empty() {
-///         return Err(StepError::new(format!("{path} is empty")).code("EMPTY").hint("write something"));
+///         return Err(StepError::new(format!("{} is empty", file.path)).code("EMPTY").hint("write it"));
 ///     }
 ///     Ok(text.lines().count())
 /// }

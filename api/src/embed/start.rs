@@ -1,0 +1,104 @@
+//! Starting a run.
+
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+
+use everfold_engine::json::{Hash, JsonText};
+use everfold_engine::store::{Dedup, DedupKeep};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Code, Everfold, Fault, Run};
+use crate::owner::{Begin, Source};
+
+/// A run to start; `.await` it. It resolves when the start is durable.
+#[must_use = "a start does nothing until it is awaited"]
+pub struct Start<'a> {
+    engine: &'a Everfold,
+    source: Source,
+    input: Result<Value, Fault>,
+    title: Option<String>,
+    labels: BTreeMap<String, String>,
+    folder: Option<String>,
+    once: Option<String>,
+    priority: i32,
+}
+
+impl<'a> Start<'a> {
+    pub(super) fn new(engine: &'a Everfold, source: Source, input: impl Serialize) -> Self {
+        let input = serde_json::to_value(input)
+            .map_err(|error| Fault::new(Code::BadInput, format!("the input is no JSON: {error}")));
+        let (title, labels, folder, once) = (None, BTreeMap::new(), None, None);
+        Self { engine, source, input, title, labels, folder, once, priority: 0 }
+    }
+
+    /// Recognises a repeated start: the same key with the same pipeline and input gives the run that it
+    /// began before, also after a crash, and starts nothing. With another pipeline or input it is refused.
+    pub fn once(mut self, key: impl Into<String>) -> Self {
+        self.once = Some(key.into());
+        self
+    }
+
+    /// For readers.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// A label beside the pipeline's own.
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Where commands run that have no workspace; without it in a folder of the run's own.
+    pub fn folder(mut self, folder: impl Into<String>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Higher goes first where runs wait for a slot.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    async fn begin(self) -> Result<Run, Fault> {
+        let (engine, input) = (self.engine, self.input?);
+        let dedup = self.once.map(|key| {
+            let what = match &self.source {
+                Source::Built(definition) => definition.hash().to_string(),
+                Source::Named(name) => name.clone(),
+                Source::Text { text, .. } => text.clone(),
+            };
+            let about = format!("{}\nembed\n{key}", engine.actor());
+            let body = JsonText::new(&json!([what, input]));
+            let body = Hash::of(body.as_str().as_bytes());
+            Dedup { key: Hash::of(about.as_bytes()), body, keep: DedupKeep::Stream }
+        });
+        let begin = Begin {
+            source: self.source,
+            input,
+            title: self.title,
+            labels: self.labels,
+            cwd: self.folder,
+            actor: engine.actor(),
+            dedup,
+            detach: false,
+            priority: self.priority,
+        };
+        let begun = engine.owner().begin(begin).await?;
+        Ok(engine.handle(begun.run))
+    }
+}
+
+impl<'a> IntoFuture for Start<'a> {
+    type Output = Result<Run, Fault>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.begin().boxed()
+    }
+}
