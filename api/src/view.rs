@@ -534,7 +534,7 @@ fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> AwaitView {
         Awaited::Unblock { path, reason } => AwaitView::Unblock {
             step: path.to_string(),
             reason: reason.clone(),
-            message: block_message(reason),
+            message: block_message(reason, state.said_of_gate(&path.step)),
         },
         Awaited::Timer { path, at, is_limit } => {
             AwaitView::Timer { step: path.to_string(), at: *at, limit: *is_limit }
@@ -583,9 +583,9 @@ fn question_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
     }
 }
 
-/// Why a step is blocked, in words.
+/// Why a step is blocked, in words; `said` is what its gate's newest probe said that gave no verdict.
 #[must_use]
-pub fn block_message(reason: &BlockReason) -> String {
+pub fn block_message(reason: &BlockReason, said: Option<&str>) -> String {
     match reason {
         BlockReason::Lost => "an attempt vanished, and it is not known what it did".to_owned(),
         BlockReason::Failed => "the work failed".to_owned(),
@@ -594,7 +594,10 @@ pub fn block_message(reason: &BlockReason) -> String {
             format!("the gate {gate} failed, and {target} was reworked as often as it may be")
         }
         BlockReason::UsedUp { target, gate: None } => format!("{target} was reworked as often as it may be"),
-        BlockReason::NoEvidence { gate } => format!("the gate {gate} has no evidence"),
+        BlockReason::NoEvidence { gate } => match said {
+            Some(said) => format!("the gate {gate} has no evidence: {said}"),
+            None => format!("the gate {gate} has no evidence"),
+        },
         BlockReason::Rejected => "a person rejected".to_owned(),
         BlockReason::Held => "its new round waits for a person".to_owned(),
         BlockReason::Unchanged { gate, .. } => format!("the gate {gate} failed on unchanged evidence"),

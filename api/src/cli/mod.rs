@@ -17,6 +17,7 @@ mod describe;
 mod doctor;
 mod events;
 mod explain;
+mod files;
 mod format;
 mod inbox;
 mod init;

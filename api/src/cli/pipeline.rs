@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::args::{PipelineArgs, PipelineVerb};
 use super::compare::{Difference, differences};
 use super::context::Context;
+use super::files;
 use super::format::{cut, table};
 use super::output::{Out, note};
 use crate::client::encode;
@@ -54,8 +55,7 @@ pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<Loaded, Fault> {
         return Ok(Loaded { checked, text: None, name: pipeline.to_owned() });
     }
     let path = PathBuf::from(pipeline);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Fault::new(Code::File, format!("could not read {pipeline}: {error}")))?;
+    let text = files::text(&path)?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let files = move |name: &str| match std::fs::read_to_string(folder.join(name)) {
         Ok(text) => Ok(Some(text)),

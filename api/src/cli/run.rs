@@ -1,7 +1,6 @@
 //! `run` and `resume`.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 
 use everfold_engine::definition::{Checked, input};
@@ -11,7 +10,7 @@ use super::args::{ResumeArgs, RunArgs, WaitArgs};
 use super::context::{Context, absolute};
 use super::output::note;
 use super::wait::{code_of, told_everybody, wait};
-use super::{background, pipeline};
+use super::{background, files, pipeline};
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
@@ -130,7 +129,7 @@ async fn resume_others(context: &Context, own: &RunView) -> Result<(), Fault> {
 fn input_of(args: &RunArgs, schema: Option<&Value>) -> Result<Value, Fault> {
     let given = pairs("-i", &args.input)?;
     let mut whole = match &args.input_file {
-        Some(path) => from_file(path)?,
+        Some(path) => files::json(path)?,
         None => json!({}),
     };
     let single = input::from_pairs(schema, given.iter().map(|(key, value)| (key.as_str(), value.as_str())));
@@ -142,20 +141,6 @@ fn input_of(args: &RunArgs, schema: Option<&Value>) -> Result<Value, Fault> {
         }
     }
     Ok(whole)
-}
-
-fn from_file(path: &Path) -> Result<Value, Fault> {
-    let unreadable =
-        |error: std::io::Error| Fault::new(Code::File, format!("could not read {}: {error}", path.display()));
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
-        text
-    } else {
-        std::fs::read_to_string(path).map_err(unreadable)?
-    };
-    serde_json::from_str(&text)
-        .map_err(|error| Fault::new(Code::File, format!("{} is no JSON: {error}", path.display())))
 }
 
 /// Splits `KEY=VALUE` texts.

@@ -55,7 +55,7 @@ codes! {
     DuplicateKey = "EF0103", Error, "a key is given twice",
         "Each key may stand once in a map. YAML readers disagree on which of two wins, so neither does here.";
     Limit = "EF0104", Error, "the file is too large or too deep",
-        "A pipeline file has at most 1 MiB, 50,000 values and 64 levels. Long prompts belong into files of their own (`prompt: prompts/x.md`).";
+        "A pipeline file has at most 1 MiB, 100,000 values and 64 levels. Long prompts belong into files of their own (`prompt: prompts/x.md`).";
     UnknownKey = "EF0105", Error, "an unknown key",
         "The key has no meaning at this place. A mistyped key is never ignored, because the pipeline would then do something else than you meant. \
          `everfold pipeline schema` prints the JSON Schema of the language for your editor.";

@@ -14,8 +14,10 @@ use super::problem::{Problem, Source};
 
 /// Longest pipeline file.
 pub(super) const SOURCE_BYTES_MAX: usize = 1024 * 1024;
-const NODES_MAX: usize = 50_000;
+const NODES_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 64;
+const TOO_DEEP: &str = "values are nested too deeply";
+const DEPTH_HINT: &str = "64 levels are the most";
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -201,9 +203,7 @@ pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<
             }
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0);
-                let problem =
-                    source.problem(Code::Syntax, at..at + 1, format!("this is no YAML: {}", error.info()));
-                builder.problems.push(problem.hinted(syntax_hint(&error.info(), &source.text, at)));
+                builder.problems.push(no_yaml(source, &error.info(), at));
                 return None;
             }
         }
@@ -219,9 +219,20 @@ pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<
     root
 }
 
+fn no_yaml(source: &Arc<Source>, message: &str, at: usize) -> Problem {
+    if message.contains("recursion limit") {
+        return source.problem(Code::Limit, at..at + 1, TOO_DEEP).hint(DEPTH_HINT);
+    }
+    let problem = source.problem(Code::Syntax, at..at + 1, format!("this is no YAML: {message}"));
+    problem.hinted(syntax_hint(message, &source.text, at))
+}
+
 fn syntax_hint(message: &str, text: &str, at: usize) -> Option<String> {
     let line_start = text[..at.min(text.len())].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[line_start..].lines().next().unwrap_or_default();
+    if message.contains("unexpected character") {
+        return Some("control characters are written as escapes in double quotes, like \"\\x1b\"".to_owned());
+    }
     if message.contains("tab") {
         return Some("indent with spaces".to_owned());
     }
@@ -296,7 +307,7 @@ impl Builder<'_> {
                 if self.stack.len() >= DEPTH_MAX =>
             {
                 self.property(anchor, tag.is_some(), &span);
-                self.report(Code::Limit, span, "values are nested too deeply", "64 levels are the most");
+                self.report(Code::Limit, span, TOO_DEEP, DEPTH_HINT);
                 return false;
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -322,7 +333,7 @@ impl Builder<'_> {
     fn push(&mut self, node: Node) -> bool {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
-            self.report(Code::Limit, node.span, "the file has too many values", "50,000 are the most");
+            self.report(Code::Limit, node.span, "the file has too many values", "100,000 are the most");
             return false;
         }
         match self.stack.last_mut() {

@@ -434,6 +434,12 @@ impl RunState {
         Some(self.attempt_id(self.key(path)?))
     }
 
+    /// What the newest probe of a step's gate said that gave no verdict, in short.
+    #[must_use]
+    pub fn said_of_gate(&self, step: &StepId) -> Option<&str> {
+        self.facts.steps[self.graph.find(step)?].judging.said.as_deref()
+    }
+
     /// Why a step or item is blocked, if it is.
     #[must_use]
     pub fn block_reason(&self, path: &StepPath) -> Option<&BlockReason> {

@@ -192,6 +192,13 @@ pub(crate) fn outcome(record: &ExitRecord, request: &AttemptRequest, hint: &str)
             failed(FailureKind::Timeout, format!("the time limit of {limit} passed"), Some(124))
         }
         Outcome::Cancelled => failed(FailureKind::Cancelled, "cancelled".to_owned(), None),
+        // The operating system ends every text at a zero byte, so none can be passed on.
+        Outcome::NotStarted { missing: _, reason } if reason.contains("nul byte") => {
+            let message = "an argument or a variable of the environment holds a zero byte";
+            Err(Failure::new(FailureKind::Validation, message).with_hint(
+                "no program can be given one: pass the value in a file, or read it from EVERFOLD_INPUT",
+            ))
+        }
         Outcome::NotStarted { missing, reason } => {
             let failure = Failure::new(FailureKind::Spawn, format!("could not be started: {reason}"));
             Err(if *missing { failure.with_hint(hint) } else { failure })

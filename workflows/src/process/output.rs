@@ -87,6 +87,21 @@ pub(crate) struct ResultFile {
     pub(crate) usage: Vec<Usage>,
 }
 
+/// A document that is none.
+fn no_json(what: &str, error: &serde_json::Error) -> Failure {
+    if error.to_string().starts_with("recursion limit exceeded") {
+        return invalid(format!("{what} is nested deeper than 128 levels"))
+            .with_hint("leave such values as files and declare them under `outputs`");
+    }
+    invalid(format!("{what} is no JSON: {error}"))
+        .with_hint("write one JSON value in UTF-8, and nothing else, or leave the file out")
+}
+
+/// A path that may not be read.
+pub(super) fn outside(message: String) -> Failure {
+    invalid(message).with_hint("only what lies in the workspace, links followed, can be kept: copy it there")
+}
+
 fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Validation, message)
 }
@@ -105,8 +120,8 @@ pub(crate) fn read_result(path: &Path) -> Result<ResultFile, Failure> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(ResultFile::default());
     }
-    let mut value: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| invalid(format!("the result file is no JSON: {error}")))?;
+    let mut value: Value =
+        serde_json::from_slice(&bytes).map_err(|error| no_json("the result file", &error))?;
     let reserved = value.as_object_mut().and_then(|fields| fields.remove("everfold"));
     let told = match reserved {
         None => return Ok(ResultFile { output: Some(value), ..ResultFile::default() }),
@@ -186,12 +201,10 @@ fn json_file(workdir: &Path, path: &str) -> Result<Value, Failure> {
     let file = match resolve(workdir, path) {
         Place::Inside(file) => file,
         Place::Missing => return Err(invalid(format!("the declared output {path} is missing"))),
-        Place::Outside(reason) => return Err(invalid(reason)),
+        Place::Outside(reason) => return Err(outside(reason)),
     };
     match read_bounded(&file, RESULT_BYTES_MAX) {
-        Ok(Some(bytes)) => {
-            serde_json::from_slice(&bytes).map_err(|error| invalid(format!("{path} is no JSON: {error}")))
-        }
+        Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| no_json(path, &error)),
         Ok(None) => Err(invalid(format!("{path} is larger than 1 MiB"))),
         Err(error) => Err(invalid(format!("{path} could not be read: {error}"))),
     }

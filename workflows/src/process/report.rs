@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::attach::Progress;
 use super::attempt::{Answer, Ended, Plan, Unready, outcome};
 use super::files::{Place, read_bounded, resolve, write_private};
-use super::output::{self, Stdout};
+use super::output::{self, Stdout, outside};
 use super::{Processes, told};
 use crate::git::{SaveRequest, free_index, save};
 use crate::shim::log;
@@ -305,7 +305,9 @@ fn keep_files(request: &AttemptRequest, processes: &Processes) -> Result<Vec<Art
                     .with_hint("the step succeeded without leaving it; `optional: true` allows that")
                     .into());
             }
-            Place::Outside(reason) => return Err(invalid(format!("the declared output {name}: {reason}"))),
+            Place::Outside(reason) => {
+                return Err(outside(format!("the declared output {name}: {reason}")).into());
+            }
         };
         if file.fresh
             && before.get(&file.path).copied().flatten() == hash_of(&request.workdir.path, &file.path)
