@@ -7,12 +7,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 use crate::time::Timestamp;
 
 /// Where a store or driver takes the time from; virtual in simulations.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Where a driver takes random bits from; drawn from a seed in simulations.
+pub type Chance = Arc<dyn Fn() -> u128 + Send + Sync>;
+
+/// The operating system's generator.
+#[must_use]
+pub fn chance() -> Chance {
+    Arc::new(draw_u128)
+}
 
 /// The machine's clock.
 #[must_use]
@@ -43,14 +54,16 @@ pub fn draw_u128() -> u128 {
     rand::random()
 }
 
-/// A UUIDv7: the given time, and 74 random bits.
+/// A UUIDv7: the given time, and 74 of the given bits.
 #[must_use]
-pub fn draw_uuid(at: Timestamp) -> uuid::Uuid {
-    let bits: [u8; 10] = rand::random();
+pub fn uuid_v7(at: Timestamp, bits: u128) -> uuid::Uuid {
+    let bytes = bits.to_le_bytes();
+    let bits = std::array::from_fn(|at| bytes[at]);
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.0).unwrap_or(0), &bits).into_uuid()
 }
 
-/// Measures a span; unlike [`now`] it does not follow the machine's calendar.
+/// Measures a span; unlike [`now`] it does not follow the machine's calendar. In a paused runtime it
+/// measures virtual time.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use everfold_engine::event::{HaltScope, RunEvent, ScheduledWork, SignalTaker, TimerKind};
+use everfold_engine::event::{HaltScope, RunEvent, ScheduledWork, SignalTaker, StopReason, TimerKind};
 use everfold_engine::id::{AttemptId, StepId, StepPath};
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::RunStatus;
@@ -20,6 +20,8 @@ pub(crate) struct Activity {
     again: BTreeSet<StepPath>,
     /// Attempts that are asked to end, and whether their steps wait for that.
     stopping: BTreeMap<AttemptId, bool>,
+    /// Those of them whose step, or item, ends whatever they say.
+    cut: BTreeSet<AttemptId>,
     asking: BTreeSet<StepPath>,
     blocked: BTreeSet<StepPath>,
     queued: bool,
@@ -67,6 +69,9 @@ impl Activity {
             RunEvent::StopRequested(event) => {
                 for id in &event.ids {
                     self.stopping.insert(id.clone(), true);
+                    if matches!(event.reason, StopReason::Person | StopReason::Deadline) {
+                        self.cut.insert(id.clone());
+                    }
                     if self.attempts.get(&id.path) == Some(id) {
                         self.attempts.remove(&id.path);
                     }
@@ -169,8 +174,15 @@ impl Activity {
         self.attempts.insert(id.path.clone(), id.clone());
     }
 
+    /// Whether what an attempt says at its end counts: its step waits for that.
+    pub(crate) fn is_heard(&self, id: &AttemptId) -> bool {
+        let is_awaited = self.stopping.get(id).is_some_and(|is_awaited| *is_awaited);
+        self.attempts.get(&id.path) == Some(id) || (is_awaited && !self.cut.contains(id))
+    }
+
     fn end(&mut self, id: &AttemptId) {
         self.stopping.remove(id);
+        self.cut.remove(id);
         if self.attempts.get(&id.path) == Some(id) {
             self.attempts.remove(&id.path);
         }
@@ -203,6 +215,7 @@ impl Activity {
     /// What was in progress goes on as the next attempt.
     fn fork(&mut self, reset: &[StepId]) {
         let stopping = std::mem::take(&mut self.stopping);
+        self.cut.clear();
         for (id, _) in stopping.into_iter().filter(|(_, is_awaited)| *is_awaited) {
             self.attempts.entry(id.path.clone()).or_insert(id);
         }

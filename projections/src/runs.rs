@@ -196,7 +196,7 @@ impl RunRow {
 
 impl Projection for RunRows {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 2;
+    const SCHEMA: u32 = 3;
 
     fn apply(&mut self, fact: &Fact<'_>) {
         let header = &fact.envelope.header;
@@ -240,6 +240,14 @@ impl Projection for RunRows {
             self.order.insert(row.position, fact.run);
         }
         let Some(entry) = self.by_id.get_mut(&fact.run) else { return };
+        let told = match fact.event {
+            RunEvent::AttemptSucceeded(event) => Some((&event.id, &event.told)),
+            RunEvent::AttemptAsked(event) => Some((&event.id, &event.told)),
+            _other => None,
+        };
+        if let Some((_, told)) = told.filter(|(id, _)| entry.activity.is_heard(id)) {
+            entry.row.labels.extend(told.labels.clone());
+        }
         entry.activity.apply(fact.event, header.recorded_at);
         let row = &mut entry.row;
         row.version = header.version;

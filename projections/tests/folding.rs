@@ -8,7 +8,7 @@ use everfold_engine::decide::{Decision, Loaded, decide};
 use everfold_engine::definition::{NoFiles, OnLost, Vote, parse};
 use everfold_engine::effect::{Effect, effects};
 use everfold_engine::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
-use everfold_engine::event::{RunEvent, UnblockDecision, decode, encode};
+use everfold_engine::event::{RunEvent, Told, UnblockDecision, decode, encode};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{Attempt, AttemptId, InputId, Position, RunId, Version};
 use everfold_engine::input::{Input, InputKind, Start};
@@ -219,6 +219,10 @@ impl Lived {
                     0 => Err(Failure::new(FailureKind::Exit, "exit 1")),
                     _ => Ok(JsonText::new(&json!({ "exit_code": 0, "stdout": "" }))),
                 };
+                let mut told = Told::default();
+                if how.is_multiple_of(5) {
+                    told.labels.insert("by".into(), format!("{id} {how}"));
+                }
                 let ask = (how % 9 == 1).then(|| JsonText::new(&json!({"text": "which one?"})));
                 InputKind::AttemptFinished {
                     id,
@@ -226,7 +230,7 @@ impl Lived {
                     commit: None,
                     artefacts: Vec::new(),
                     ended_at: Timestamp(self.now),
-                    told: Default::default(),
+                    told,
                     ask,
                 }
             }
@@ -265,7 +269,7 @@ impl Lived {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// The list's status is the run's own, whatever happened; the inbox asks what the run awaits.
+    /// The list's status and labels are the run's own, whatever happened; the inbox asks what the run awaits.
     #[test]
     fn the_models_agree_with_the_runs_own_state(choices in prop::collection::vec((0_usize..8, any::<u8>()), 1..120)) {
         let mut lived = Lived::begin();
@@ -280,6 +284,7 @@ proptest! {
                 .filter_map(|event| everfold_engine::event::RunEvent::name_of(event.header.kind))
                 .collect();
             prop_assert_eq!(row.status, lived.state.status(), "after {:?}", trace);
+            prop_assert_eq!(&row.labels, lived.state.labels(), "after {:?}", trace);
             prop_assert_eq!(row.version, lived.state.version());
             let awaited = lived.state.awaited();
             let open = |id: &AttemptId, is_blocked| Task::id_of(lived.run, id, is_blocked);

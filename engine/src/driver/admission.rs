@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Blocking;
 use super::shared::Shared;
 use crate::clock::Stopwatch;
 use crate::decide::begin::{self, Admission, AdmissionProbe, Beginning, Document, EVIDENCE_BYTES_MAX};
@@ -24,7 +25,11 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 ///
 /// # Errors
 /// [`Refusal::Config`]: a document is there at no place, or cannot be read; [`Refusal::TooLarge`].
-pub(super) async fn config(beginning: &Beginning, cwd: Option<&str>) -> Result<Option<Value>, Refusal> {
+pub(super) async fn config(
+    beginning: &Beginning,
+    cwd: Option<&str>,
+    blocking: Blocking,
+) -> Result<Option<Value>, Refusal> {
     let documents = beginning.documents()?;
     if documents.is_empty() {
         return Ok(None);
@@ -39,7 +44,7 @@ pub(super) async fn config(beginning: &Beginning, cwd: Option<&str>) -> Result<O
                 Document::File(path) => {
                     let why = |why: String| Refusal::Config { name: name.clone(), why };
                     let place = place(&path, cwd).map_err(why)?;
-                    parts.extend(read(place, &path).await.map_err(why)?);
+                    parts.extend(read(place, &path, blocking).await.map_err(why)?);
                     tried.push(path);
                 }
             }
@@ -64,8 +69,8 @@ fn place(path: &str, cwd: Option<&str>) -> Result<PathBuf, String> {
 }
 
 /// The map that a file holds; `None` where there is no such file.
-async fn read(place: PathBuf, named: &str) -> Result<Option<Value>, String> {
-    let read = tokio::task::spawn_blocking(move || {
+async fn read(place: PathBuf, named: &str, blocking: Blocking) -> Result<Option<Value>, String> {
+    let read = blocking.run(move || {
         let size = match std::fs::metadata(&place) {
             Ok(about) => about.len(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

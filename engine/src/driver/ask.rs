@@ -9,7 +9,6 @@ use super::engine::shard_of;
 use super::message::{Answered, Message, Queued};
 use super::shared::Shared;
 use super::{Accepted, QueryError, RecoverError, Submission, SubmitError};
-use crate::clock;
 use crate::id::{InputId, RunId};
 use crate::state::RunState;
 use crate::store::Dedup;
@@ -75,7 +74,7 @@ impl Shared {
         let Submission { run, kind, actor, id, dedup } = submission;
         let id = id.unwrap_or_else(|| match &dedup {
             Some(dedup) => InputId::derive(&format!("{run}/{}", dedup.key)),
-            None => InputId(clock::draw_u128().to_le_bytes()),
+            None => InputId((self.config.chance)().to_le_bytes()),
         });
         let queued = Queued { id, actor, kind, dedup, answer: None, definition: None };
         Ok(self.ask(run, queued).await?.accepted)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::clock::{self, Clock};
+use super::blocking::Blocking;
+use crate::clock::{self, Chance, Clock};
 use crate::store::Fence;
 
 /// How an engine is run. Everything in it is a bound; none is unlimited.
@@ -38,6 +39,10 @@ pub struct EngineConfig {
     pub tries: u32,
     /// Where the time comes from; virtual in simulations.
     pub clock: Clock,
+    /// Where ids and jitter come from; a seed in simulations.
+    pub chance: Chance,
+    /// Where work is done that waits for files.
+    pub blocking: Blocking,
     /// The ownership that appends claim.
     pub fence: Option<Fence>,
     /// For tests and demonstrations: the process kills itself right after an event of this name is
@@ -63,6 +68,8 @@ impl Default for EngineConfig {
             settle: Duration::from_secs(2),
             tries: 5,
             clock: clock::system(),
+            chance: clock::chance(),
+            blocking: Blocking::default(),
             fence: None,
             crash_after: None,
         }

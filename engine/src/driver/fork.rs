@@ -14,7 +14,6 @@ use super::message::Queued;
 use super::shared::Shared;
 use super::{LoadError, QueryError, StartError, Started, SubmitError};
 use crate::actor::Actor;
-use crate::clock;
 use crate::decide::begin::Beginning;
 use crate::decide::{Decision, Loaded, Refusal, decide};
 use crate::definition::OnTaken;
@@ -78,7 +77,7 @@ impl Shared {
         }
         let run = match &request.dedup {
             Some(dedup) => RunId(uuid::Uuid::new_v5(&request.origin.0, dedup.key.to_string().as_bytes())),
-            None => RunId(clock::draw_uuid(self.now())),
+            None => RunId(self.draw_uuid()),
         };
         let id = InputId::derive(&format!("{run}/fork"));
         let state = self.at(request.origin, request.at).await?;
@@ -156,7 +155,7 @@ impl Shared {
             config: (!config.is_null()).then(|| JsonText::new(&config)),
             from_step,
             title: request.title.clone(),
-            entropy: clock::draw_u64(),
+            entropy: self.draw_u64(),
             until_step: request.until_step.clone(),
         })
     }
@@ -299,7 +298,7 @@ impl Shared {
             return Ok(());
         }
         let blobs = Arc::clone(&self.blobs);
-        let copied = tokio::task::spawn_blocking(move || {
+        let copied = self.config.blocking.run(move || {
             wanted.iter().try_for_each(|blob| blobs.put(run, &blobs.get(origin, blob)?).map(drop))
         });
         let copied = copied.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, OnceCell, oneshot};
 use super::message::Message;
 use super::{Engine, SubmitError};
 use crate::actor::Actor;
-use crate::clock::{self, Clock};
+use crate::clock::{Chance, Clock};
 use crate::envelope::{Cause, EventHeader, NewEvent, StreamId, StreamKind};
 use crate::event::HaltScope;
 use crate::halts::{HaltEvent, HaltRefusal, Halts, Wanted};
@@ -58,6 +58,7 @@ pub struct Halting {
 pub(super) struct HaltBook {
     store: Arc<dyn EventStore>,
     clock: Clock,
+    chance: Chance,
     read: OnceCell<()>,
     current: RwLock<Arc<Halts>>,
     end: Mutex<End>,
@@ -71,8 +72,15 @@ struct End {
 }
 
 impl HaltBook {
-    pub(super) fn new(store: Arc<dyn EventStore>, clock: Clock) -> Self {
-        Self { store, clock, read: OnceCell::new(), current: RwLock::default(), end: Mutex::default() }
+    pub(super) fn new(store: Arc<dyn EventStore>, clock: Clock, chance: Chance) -> Self {
+        Self {
+            store,
+            clock,
+            chance,
+            read: OnceCell::new(),
+            current: RwLock::default(),
+            end: Mutex::default(),
+        }
     }
 
     /// The pauses in force.
@@ -129,7 +137,7 @@ impl HaltBook {
             version: end.version.next(),
             recorded_at: at,
             actor: actor.clone(),
-            cause: Cause { input: InputId(clock::draw_u128().to_le_bytes()), because: end.version },
+            cause: Cause { input: InputId((self.chance)().to_le_bytes()), because: end.version },
             kind,
             schema,
             flags: 0,

@@ -14,6 +14,7 @@
 mod admission;
 mod ask;
 mod blobs;
+mod blocking;
 mod children;
 mod config;
 mod definitions;
@@ -40,6 +41,7 @@ mod values;
 mod verdicts;
 
 pub use blobs::Blobs;
+pub use blocking::Blocking;
 pub use config::EngineConfig;
 pub use definitions::saved_definition;
 pub use engine::{Accepted, Engine, StartRequest, Started, Submission};

@@ -18,6 +18,7 @@ use super::message::Message;
 use super::pipelines::Children;
 use super::values::Values;
 use super::{Blobs, EngineConfig};
+use crate::clock;
 use crate::execution::Edge;
 use crate::id::RunId;
 use crate::layout::Layout;
@@ -96,11 +97,11 @@ impl Shared {
     ) -> Self {
         Self {
             definitions: Definitions::new(Arc::clone(&store), config.clock.clone()),
-            values: Values::new(Arc::clone(&store), Arc::clone(&blobs), config.values_bytes),
+            values: Values::new(Arc::clone(&store), Arc::clone(&blobs), &config),
             slots: Slots::new(&config),
             live: Live::default(),
             wakes: Wakes::default(),
-            halts: HaltBook::new(Arc::clone(&store), config.clock.clone()),
+            halts: HaltBook::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
             ends: Ends::default(),
             desk: Desk::default(),
             children: Children::default(),
@@ -119,6 +120,16 @@ impl Shared {
 
     pub(super) fn now(&self) -> Timestamp {
         (self.config.clock)()
+    }
+
+    /// The id of a run that begins now.
+    pub(super) fn draw_uuid(&self) -> uuid::Uuid {
+        clock::uuid_v7(self.now(), (self.config.chance)())
+    }
+
+    /// 64 random bits.
+    pub(super) fn draw_u64(&self) -> u64 {
+        u64::try_from((self.config.chance)() >> 64).unwrap_or_default()
     }
 
     /// The shards are there.

@@ -6,7 +6,6 @@ use super::desk::{Found, SetAside};
 use super::message::{Answered, Queued};
 use super::shared::Shared;
 use super::{Accepted, StartError, StartRequest, Started, SubmitError, admission};
-use crate::clock;
 use crate::decide::Refusal;
 use crate::decide::begin::Beginning;
 use crate::envelope::StreamId;
@@ -39,7 +38,7 @@ impl Shared {
             Writability::Full => return Err(SubmitError::Full.into()),
             Writability::ReadOnly(reason) => return Err(SubmitError::Store(reason.clone()).into()),
         }
-        let run = request.run.unwrap_or_else(|| RunId(clock::draw_uuid(self.now())));
+        let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));
         self.halts.ensure().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         let id = match &request.dedup {
             Some(dedup) => InputId::derive(&format!("start/{}", dedup.key)),
@@ -60,7 +59,7 @@ impl Shared {
             title: request.title,
             labels: request.labels,
             cwd: request.cwd,
-            entropy: clock::draw_u64(),
+            entropy: self.draw_u64(),
             config: prepared.config.as_ref().map(JsonText::new),
             parent: request.parent,
             priority: request.priority,
@@ -127,7 +126,7 @@ impl Shared {
         let (title, cwd) = (request.title.as_deref(), request.cwd.as_deref());
         let state = RunState::new(Arc::clone(definition));
         let mut beginning = Beginning::new(state, run, title, &request.input.value())?.in_folder(cwd);
-        let config = admission::config(&beginning, cwd).await?;
+        let config = admission::config(&beginning, cwd, self.config.blocking).await?;
         if let Some(config) = &config {
             beginning = beginning.with_config(config.clone());
         }
@@ -180,7 +179,8 @@ impl Shared {
     async fn forget(&self, run: RunId) {
         let is_there = self.store.head(&StreamId::run(run)).await;
         if matches!(is_there, Ok(None)) {
-            let _nothing_left = tokio::fs::remove_dir_all(self.layout.attempts(run)).await;
+            let folder = self.layout.attempts(run);
+            let _nothing_left = self.config.blocking.run(move || std::fs::remove_dir_all(folder)).await;
         }
     }
 

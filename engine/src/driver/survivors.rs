@@ -7,7 +7,7 @@
 //! were listed, and a folder is never used twice: what is not named then will never be. What cannot
 //! be judged (no such run, one that cannot be folded) is left alone.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,7 +44,7 @@ async fn end_unwanted(
     shards: Vec<mpsc::WeakSender<Message>>,
     survivors: Arc<dyn Survivors>,
 ) {
-    let mut of_runs: HashMap<RunId, Vec<PathBuf>> = HashMap::new();
+    let mut of_runs: BTreeMap<RunId, Vec<PathBuf>> = BTreeMap::new();
     for folder in survivors.living(shared.layout.all_attempts()).await {
         if let Some(run) = run_of(&folder) {
             of_runs.entry(run).or_default().push(folder);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
-use super::{Blobs, LoadError};
+use super::{Blobs, Blocking, EngineConfig, LoadError};
 use crate::decide::Loaded;
 use crate::envelope::StreamId;
 use crate::event::{self, RunEvent};
@@ -17,6 +17,7 @@ use crate::store::EventStore;
 pub(super) struct Values {
     store: Arc<dyn EventStore>,
     blobs: Arc<dyn Blobs>,
+    blocking: Blocking,
     cache: Mutex<Cache>,
 }
 
@@ -27,8 +28,14 @@ struct Cache {
 }
 
 impl Values {
-    pub(super) fn new(store: Arc<dyn EventStore>, blobs: Arc<dyn Blobs>, bytes_max: usize) -> Self {
-        Self { store, blobs, cache: Mutex::new(Cache { texts: LruCache::unbounded(), bytes: 0, bytes_max }) }
+    pub(super) fn new(store: Arc<dyn EventStore>, blobs: Arc<dyn Blobs>, config: &EngineConfig) -> Self {
+        let (bytes_max, blocking) = (config.values_bytes, config.blocking);
+        Self {
+            blocking,
+            store,
+            blobs,
+            cache: Mutex::new(Cache { texts: LruCache::unbounded(), bytes: 0, bytes_max }),
+        }
     }
 
     /// Adds the wanted values that are at hand to `loaded`; gives the others back.
@@ -73,8 +80,8 @@ impl Values {
             Payload::Blob(blob) => *blob,
         };
         let blobs = Arc::clone(&self.blobs);
-        let read = tokio::task::spawn_blocking(move || blobs.get(run, &blob)).await;
-        let bytes = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let read = self.blocking.run(move || blobs.get(run, &blob)).await;
+        let bytes = read?.map_err(|error| error.to_string())?;
         let value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
         let text = JsonText::new(&value);
         if text.hash() != blob.hash {

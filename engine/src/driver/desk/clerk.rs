@@ -82,6 +82,7 @@ impl Clerk {
         let shared = Arc::clone(&self.shared);
         loop {
             let ask = tokio::select! {
+                biased;
                 ask = shared.desk.next() => ask,
                 Some(_done) = self.errands.join_next() => continue,
             };

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 
 use futures::FutureExt as _;
+use tokio::sync::oneshot;
 
 use super::World;
 use super::cell::{Cell, Phase, Prepared, Running, Work};
@@ -207,13 +208,15 @@ impl World {
                 Err(reason) => at_once = Some(reason),
             }
         }
-        let (run, attempt) = (cell.run, id.clone());
+        let (run, attempt, blocking) = (cell.run, id.clone(), self.shared.config.blocking);
+        let (kept, gone) = oneshot::channel::<()>();
         let task = self.works.spawn(async move {
+            let _at_work = kept;
             let ended = match (at_once, folder) {
                 (Some(reason), _) => Err(reason),
                 (None, None) => work.await,
-                (None, Some(folder)) => match tokio::fs::create_dir_all(folder).await {
-                    Err(error) if is_disk_full(&error) => Err(error.to_string()),
+                (None, Some(folder)) => match blocking.run(move || std::fs::create_dir_all(folder)).await {
+                    Ok(Err(error)) if is_disk_full(&error) => Err(error.to_string()),
                     // The executor reports a folder that is still missing.
                     _made_or_missing => work.await,
                 },
@@ -223,7 +226,16 @@ impl World {
                 Err(reason) => WorkDone::HeldBack { run, id: attempt, reason },
             }
         });
-        let running = Running { executor, request, traits, task, stopping: false, is_recorded, _slot: slot };
+        let running = Running {
+            executor,
+            request,
+            traits,
+            task,
+            gone: Some(gone),
+            stopping: false,
+            is_recorded,
+            _slot: slot,
+        };
         cell.work.insert(id, Work::Running(Box::new(running)));
     }
 
@@ -275,8 +287,16 @@ impl World {
             let _done_or_panicked = stopped.await;
             WorkDone::Stopped { run, id: attempt }
         });
-        let running =
-            Running { executor, request, traits, task, stopping: true, is_recorded: true, _slot: None };
+        let running = Running {
+            executor,
+            request,
+            traits,
+            task,
+            gone: None,
+            stopping: true,
+            is_recorded: true,
+            _slot: None,
+        };
         cell.work.insert(id, Work::Running(Box::new(running)));
     }
 
@@ -286,6 +306,7 @@ impl World {
         running.stopping = true;
         let grace = running.request.grace;
         let is_supervised = running.traits.supervised;
+        let (task, gone) = (running.task.clone(), running.gone.take());
         let (executor, request) = (Arc::clone(&running.executor), running.request.clone());
         let cancelled = AssertUnwindSafe(async move { executor.cancel(request).await }).catch_unwind();
         let (run, id) = (cell.run, id.clone());
@@ -297,6 +318,11 @@ impl World {
                 let _too_late = tokio::time::timeout(grace, cancelled).await;
             }
             tokio::time::sleep(STOPPED_GRACE).await;
+            if let Some(gone) = gone {
+                // Its end is not told while it still does something, unless it never lets go.
+                task.abort();
+                let _gone_or_stubborn = tokio::time::timeout(STOPPED_GRACE, gone).await;
+            }
             WorkDone::Stopped { run, id }
         });
     }

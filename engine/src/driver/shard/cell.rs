@@ -78,7 +78,7 @@ pub(super) struct Cell {
     pub(super) is_in_doubt: bool,
     pub(super) work: HashMap<AttemptId, Work>,
     pub(super) waiting: [VecDeque<AttemptId>; 4],
-    pub(super) probes: HashMap<ProbeKey, Probing>,
+    pub(super) probes: BTreeMap<ProbeKey, Probing>,
     /// The notice of each channel whose turn it is.
     pub(super) notices: BTreeMap<String, Telling>,
     pub(super) preparing: bool,
@@ -151,6 +151,8 @@ pub(super) struct Running {
     pub(super) request: AttemptRequest,
     pub(super) traits: Traits,
     pub(super) task: AbortHandle,
+    /// Closed when nothing of the work is left in this process.
+    pub(super) gone: Option<tokio::sync::oneshot::Receiver<()>>,
     pub(super) stopping: bool,
     /// `AttemptStarted` is in the history.
     pub(super) is_recorded: bool,
@@ -179,7 +181,7 @@ impl Cell {
             is_in_doubt: false,
             work: HashMap::new(),
             waiting: std::array::from_fn(|_| VecDeque::new()),
-            probes: HashMap::new(),
+            probes: BTreeMap::new(),
             notices: BTreeMap::new(),
             preparing: false,
             advancing: false,

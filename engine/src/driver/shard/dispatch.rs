@@ -102,7 +102,8 @@ impl World {
     /// it was not.
     fn keep_promises(&mut self, cell: &mut Cell) {
         let promised = cell.work.iter().filter(|(_, work)| matches!(work, Work::Recording(_)));
-        let promised: Vec<_> = promised.map(|(id, _)| Touched::Path(id.path.clone())).collect();
+        let mut promised: Vec<_> = promised.map(|(id, _)| Touched::Path(id.path.clone())).collect();
+        promised.sort_unstable();
         for part in promised {
             let Some(state) = &cell.state else { return };
             for effect in effects_of(state, &part) {

@@ -185,7 +185,7 @@ impl World {
         self.jobs.push(Box::pin(async move {
             if !blobs.is_empty() {
                 let keeper = Arc::clone(&shared.blobs);
-                let kept = tokio::task::spawn_blocking(move || {
+                let kept = shared.config.blocking.run(move || {
                     blobs.iter().try_for_each(|(_, text)| keeper.put(run, text.as_str().as_bytes()).map(drop))
                 });
                 let kept = kept.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));

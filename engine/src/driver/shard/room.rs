@@ -85,6 +85,7 @@ impl Room {
                 let pause = tokio::time::sleep(PAUSE);
                 if is_full {
                     tokio::select! {
+                        biased;
                         _ = writable.wait_for(|now| !matches!(now, Writability::Full)) => {}
                         () = pause => {}
                     }

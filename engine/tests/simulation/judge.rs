@@ -1,0 +1,106 @@
+//! What must be true of everything that was recorded, once the world is quiet.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::effect::{Effect, effects};
+use everfold_engine::envelope::{Envelope, StreamId, flag};
+use everfold_engine::event::{self, RunEvent};
+use everfold_engine::id::{InputId, Position, RunId, Version};
+use everfold_engine::json::Hash;
+use everfold_engine::state::{EventMeta, RunState};
+use everfold_engine::store::{EventStore as _, MemoryStore};
+use everfold_projections::Models;
+
+use super::pairs::Pairs;
+use super::play::Stage;
+
+/// A run's events with what surrounds them.
+pub async fn history(store: &MemoryStore, run: RunId) -> Result<Vec<(Envelope, RunEvent)>, String> {
+    let envelopes = store.read(&StreamId::run(run), Version::FIRST, usize::MAX).await.unwrap();
+    let decode = |envelope: Envelope| {
+        let header = &envelope.header;
+        let event = event::decode(header.kind, header.schema, &envelope.payload);
+        event.map(|event| (envelope, event)).map_err(|error| error.to_string())
+    };
+    envelopes.into_iter().map(decode).collect()
+}
+
+/// Judges all runs; gives their number, that of events, the pairs, and the log's fingerprint.
+pub async fn judge(stage: &Stage<'_>) -> Result<(usize, usize, Pairs, Hash), String> {
+    let mut pairs = Pairs::default();
+    let log = stage.store.inner.read_all(Position::FIRST, usize::MAX).await.unwrap();
+    let mut models = Models::default();
+    log.iter().for_each(|envelope| models.apply(envelope));
+    if let Some(unreadable) = models.unreadable().first() {
+        return Err(format!("projections: {unreadable:?}"));
+    }
+    let mut runs = 0;
+    for run in stage.runs().await {
+        let history = history(&stage.store.inner, run).await?;
+        if history.last().is_some_and(|(envelope, _)| envelope.header.flags & flag::COPIED != 0) {
+            // A copy that a crash cut short is no run.
+            continue;
+        }
+        runs += 1;
+        one(stage, run, &history, &models, &mut pairs).await.map_err(|what| format!("run {run}: {what}"))?;
+    }
+    if models.runs.len() != runs {
+        return Err(format!("projections: {} runs are shown, {runs} there are", models.runs.len()));
+    }
+    if let Some(task) = models.inbox.list(None).first() {
+        return Err(format!("projections: every run has ended, and somebody is asked {task:?}"));
+    }
+    let mut text = String::new();
+    for envelope in &log {
+        let Envelope { header, position, committed_at, hash, .. } = &**envelope;
+        text.push_str(&format!("{} {position} {committed_at:?} {hash}\n", header.stream));
+    }
+    Ok((runs, log.len(), pairs, Hash::of(text.as_bytes())))
+}
+
+async fn one(
+    stage: &Stage<'_>,
+    run: RunId,
+    history: &[(Envelope, RunEvent)],
+    models: &Models,
+    pairs: &mut Pairs,
+) -> Result<(), String> {
+    let live = stage.engine.state(run).await.map_err(|error| error.to_string())?;
+    let mut folded = RunState::new(live.definition().clone());
+    let mut inputs: BTreeMap<InputId, Version> = BTreeMap::new();
+    let mut former = None;
+    for (envelope, event) in history {
+        let header = &envelope.header;
+        let cause = header.cause;
+        if former != Some((cause.input, cause.because))
+            && inputs.insert(cause.input, header.version).is_some()
+        {
+            return Err(format!(
+                "version {}: {} records an input for the second time",
+                header.version,
+                event.name()
+            ));
+        }
+        former = Some((cause.input, cause.because));
+        pairs.note(&folded, event);
+        let (at, actor, input) = (header.recorded_at, header.actor.clone(), cause.input);
+        folded.apply(event, &EventMeta { at, actor, input });
+    }
+    if folded != live {
+        return Err("a fold from the first event is not the live state".into());
+    }
+    let replayed = stage.engine.replay(run).await.map_err(|error| error.to_string())?;
+    if let Some(difference) = replayed.differences.first() {
+        return Err(format!("H5: {difference:?}"));
+    }
+    let left = effects(&live);
+    if !left.iter().all(|effect| matches!(effect, Effect::Notice { .. })) {
+        return Err(format!("an ended run wants {left:?}"));
+    }
+    let Some(row) = models.runs.get(run) else { return Err("projections: it is not shown".into()) };
+    if row.status != live.status() || row.labels != *live.labels() {
+        let (shown, is) = ((row.status, row.labels), (live.status(), live.labels()));
+        return Err(format!("projections: shown as {shown:?}, it is {is:?}"));
+    }
+    Ok(())
+}

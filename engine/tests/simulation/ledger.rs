@@ -1,0 +1,314 @@
+//! What is durable, and what goes on in the world, side by side: the laws between the two.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use everfold_engine::envelope::{NewEvent, StreamId, StreamKind};
+use everfold_engine::event::{self, RunEvent, WantedSlot};
+use everfold_engine::execution::{NoticeRequest, ProbeRequest};
+use everfold_engine::id::{AttemptId, EffectId, RunId, StepPath, Version};
+use everfold_engine::keys::{self, KeyEvent, KeyState};
+use everfold_engine::time::Timestamp;
+
+use super::plan::Bounds;
+
+/// Where work runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    Supervised,
+    InProcess,
+}
+
+type Notice = (RunId, Version, String);
+type Probe = (EffectId, String, u32);
+
+#[derive(Default)]
+struct Known {
+    scheduled: HashSet<EffectId>,
+    recorded: HashSet<EffectId>,
+    ended: HashSet<EffectId>,
+    judged: HashSet<Probe>,
+    over: HashSet<RunId>,
+    forked: HashSet<RunId>,
+    queued: BTreeMap<RunId, Vec<WantedSlot>>,
+    keys: BTreeMap<StreamId, KeyState>,
+    notices: HashSet<Notice>,
+    told: BTreeMap<Notice, Timestamp>,
+    in_flight_max: BTreeMap<(RunId, String), u32>,
+    begun: BTreeMap<EffectId, u32>,
+    at_work: BTreeMap<Place, BTreeSet<EffectId>>,
+    stopping: HashSet<EffectId>,
+    probing: BTreeMap<Probe, BTreeSet<String>>,
+    violations: Vec<String>,
+}
+
+/// The ledger.
+pub struct Ledger {
+    known: Mutex<Known>,
+    bounds: Bounds,
+}
+
+impl Ledger {
+    pub fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self { known: Mutex::default(), bounds })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap()
+    }
+
+    /// What no law allows.
+    pub fn violation(&self) -> Option<String> {
+        self.known().violations.first().cloned()
+    }
+
+    pub fn report(&self, what: String) {
+        self.known().violations.push(what);
+    }
+
+    /// Events are durable.
+    pub fn appended(&self, stream: &StreamId, events: &[NewEvent]) {
+        let mut known = self.known();
+        match (stream.kind, stream.as_run()) {
+            (StreamKind::Run, Some(run)) => events.iter().for_each(|event| known.of_run(run, event)),
+            (StreamKind::Key, _) => events.iter().for_each(|event| known.of_key(stream, event)),
+            _other => {}
+        }
+    }
+
+    /// Work begins; `once`: it must never begin again.
+    pub fn began(&self, place: Place, id: &EffectId, once: bool) {
+        let mut known = self.known();
+        let times = known.begun.entry(id.clone()).or_default();
+        *times += 1;
+        let times = *times;
+        if once && times > 1 {
+            known.violate(format!("exactly once: {} began {times} times", name(id)));
+        }
+        if known.ended.contains(id) {
+            known.violate(format!("exactly once: {} has ended, and begins again", name(id)));
+        }
+        if !known.scheduled.contains(id) && !known.forked.contains(&id.run) {
+            known.violate(format!(
+                "intent before effect: {} begins, and nothing durable asks for it",
+                name(id)
+            ));
+        }
+        if place == Place::InProcess && once && !known.recorded.contains(id) {
+            known.violate(format!("D10: {} begins before its AttemptStarted is durable", name(id)));
+        }
+        if known.over.contains(&id.run) {
+            known.violate(format!("L9: {} begins after its run's end", name(id)));
+        }
+        let same = |other: &&EffectId| other.run == id.run && other.attempt.path == id.attempt.path;
+        if let Some(other) = known.at_work.values().flatten().find(same).cloned() {
+            known.violate(format!("D5: {} begins while {} is at work", name(id), name(&other)));
+        }
+        for slot in known.queued.get(&id.run).cloned().unwrap_or_default() {
+            if !known.keys.get(&keys::stream(&slot)).is_some_and(|key| key.holds(id.run)) {
+                known.violate(format!("D9: {} begins without {}", name(id), slot.key));
+            }
+        }
+        known.at_work.entry(place).or_default().insert(id.clone());
+        let busy = known.at_work[&place].iter().filter(|id| !known.stopping.contains(id)).count();
+        let limit = match place {
+            Place::Supervised => self.bounds.supervised,
+            Place::InProcess => self.bounds.functions,
+        };
+        if busy > limit {
+            known.violate(format!("limits: {busy} of {limit} at work {place:?} with {}", name(id)));
+        }
+        known.check_items(id);
+    }
+
+    /// Nothing of it is at work any more.
+    pub fn left(&self, place: Place, id: &EffectId) {
+        let mut known = self.known();
+        known.at_work.entry(place).or_default().remove(id);
+    }
+
+    /// It was asked to end; its place may be given to others.
+    pub fn asked_to_end(&self, id: &EffectId) {
+        self.known().stopping.insert(id.clone());
+    }
+
+    pub fn probing(self: &Arc<Self>, request: &ProbeRequest) -> Asked {
+        let probe = (request.id.clone(), request.gate.clone(), request.probe_no);
+        let folder = request.folder.display().to_string();
+        let mut known = self.known();
+        // Of `admit`, which is judged before there is a run, nothing is known.
+        if known.judged.contains(&probe) {
+            known.violate(format!("probe {} of {} at {} was judged", probe.2, probe.1, name(&probe.0)));
+        }
+        if !known.probing.entry(probe.clone()).or_default().insert(folder.clone()) {
+            known.violate(format!("probe {folder} is in progress twice"));
+        }
+        let busy = known.probing.values().filter(|folders| !folders.is_empty()).count();
+        if busy > self.bounds.probes && !known.scheduled.is_empty() {
+            let limit = self.bounds.probes;
+            known.violate(format!("limits: {busy} of {limit} probes with {folder}"));
+        }
+        Asked { ledger: Arc::clone(self), probe, folder }
+    }
+
+    pub fn telling(&self, request: &NoticeRequest, now: Timestamp) {
+        let mut known = self.known();
+        let notice = (request.run, request.version, request.notice.clone());
+        if !known.notices.contains(&notice) {
+            known.violate(format!("intent before effect: notice {} is not queued", request.dedup()));
+        }
+        // Whoever replaces a notice may come while it is being told.
+        if known.told.get(&notice).is_some_and(|at| now.since(*at) > Duration::from_secs(1)) {
+            known.violate(format!("notice {} was settled, and is told again", request.dedup()));
+        }
+    }
+
+    /// What is still at work.
+    pub fn at_work(&self) -> Vec<String> {
+        self.known().at_work.values().flatten().map(name).collect()
+    }
+
+    /// Keys that somebody holds or waits for.
+    pub fn busy_keys(&self) -> Vec<String> {
+        let known = self.known();
+        let busy =
+            known.keys.iter().filter(|(_, key)| key.living().next().is_some() || !key.queue().is_empty());
+        busy.map(|(stream, _)| stream.to_string()).collect()
+    }
+}
+
+/// A probe in progress.
+pub struct Asked {
+    ledger: Arc<Ledger>,
+    probe: Probe,
+    folder: String,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(folders) = self.ledger.known().probing.get_mut(&self.probe) {
+            folders.remove(&self.folder);
+        }
+    }
+}
+
+fn name(id: &EffectId) -> String {
+    format!("{}/{}", id.run.short(), id.attempt)
+}
+
+impl Known {
+    fn violate(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    fn of_run(&mut self, run: RunId, event: &NewEvent) {
+        let header = &event.header;
+        let at = header.recorded_at;
+        let is_copied = header.flags & everfold_engine::envelope::flag::COPIED != 0;
+        let event = match event::decode(header.kind, header.schema, &event.payload) {
+            Ok(event) => event,
+            Err(error) => return self.violate(format!("unreadable: {error}")),
+        };
+        let effect = |id: &AttemptId| EffectId { run, attempt: id.clone() };
+        if let Some(id) = ended(&event) {
+            // An origin's attempts are not this run's, but no number of theirs is used again.
+            if !self.ended.insert(effect(id)) {
+                self.violate(format!("exactly once: {} ended twice", name(&effect(id))));
+            }
+        }
+        match &event {
+            RunEvent::StepScheduled(event) => note(&mut self.scheduled, effect(&event.id)),
+            RunEvent::RetryScheduled(event) => note(&mut self.scheduled, effect(&event.id)),
+            RunEvent::AttemptStarted(event) => note(&mut self.recorded, effect(&event.id)),
+            RunEvent::ItemsExpanded(event) => {
+                if let Some(max) = event.max_in_flight {
+                    self.in_flight_max.insert((run, event.step.as_str().to_owned()), max);
+                }
+            }
+            RunEvent::GateEvaluated(event) => {
+                note(&mut self.judged, (effect(&event.id), event.gate.clone(), event.probe_no));
+            }
+            RunEvent::RunQueued(event) if !is_copied => drop(self.queued.insert(run, event.slots.clone())),
+            RunEvent::NoticeQueued(event) => {
+                note(&mut self.notices, (run, event.version, event.notice.clone()))
+            }
+            RunEvent::NoticeSent(event) => self.told(run, event.version, &event.notice, at),
+
+            RunEvent::NoticeFailed(event) => self.told(run, event.version, &event.notice, at),
+
+            RunEvent::RunForked(forked) => {
+                self.forked.insert(run);
+                self.over.remove(&run);
+                // Probes of what begins anew have numbers of their own again.
+                self.judged.retain(|(id, ..)| id.run != run);
+                self.ended.retain(|id| id.run != run || !forked.reset.contains(&id.attempt.path.step));
+            }
+            RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
+                self.over.insert(run);
+                let left: Vec<_> =
+                    self.at_work.values().flatten().filter(|id| id.run == run).map(name).collect();
+                if !left.is_empty() && !is_copied {
+                    self.violate(format!("D5: {run} ends while {left:?} is at work"));
+                }
+            }
+            _other => {}
+        }
+    }
+
+    fn told(&mut self, run: RunId, version: Version, notice: &str, at: Timestamp) {
+        self.told.insert((run, version, notice.to_owned()), at);
+    }
+
+    fn of_key(&mut self, stream: &StreamId, event: &NewEvent) {
+        let header = &event.header;
+        let event = match KeyEvent::decode(header.kind, header.schema, &event.payload) {
+            Ok(event) => event,
+            Err(error) => return self.violate(format!("unreadable: {error}")),
+        };
+        let key = self.keys.entry(stream.clone()).or_default();
+        if let KeyEvent::SlotGranted(granted) = &event
+            && !key.has_room(&granted.slot)
+        {
+            let what = format!("concurrency: {} gets {stream}, which has no room", granted.run);
+            self.violations.push(what);
+        }
+        key.apply(&event);
+    }
+
+    fn check_items(&mut self, id: &EffectId) {
+        let path = &id.attempt.path;
+        if path.item.is_none() {
+            return;
+        }
+        let Some(max) = self.in_flight_max.get(&(id.run, path.step.as_str().to_owned())) else { return };
+        let is_item = |other: &&EffectId| {
+            other.run == id.run && other.attempt.path.step == path.step && is_part(&other.attempt.path)
+        };
+        let busy = self.at_work.values().flatten().filter(is_item).count();
+        if busy > usize::try_from(*max).unwrap() {
+            let what = format!("L24: {busy} items of {} at work, {max} may be", path.step.as_str());
+            self.violate(what);
+        }
+    }
+}
+
+fn note<T: Eq + std::hash::Hash>(known: &mut HashSet<T>, fact: T) {
+    known.insert(fact);
+}
+
+fn is_part(path: &StepPath) -> bool {
+    path.item.is_some()
+}
+
+/// The attempt that this event ends.
+pub fn ended(event: &RunEvent) -> Option<&AttemptId> {
+    match event {
+        RunEvent::AttemptSucceeded(event) => Some(&event.id),
+        RunEvent::AttemptFailed(event) => Some(&event.id),
+        RunEvent::AttemptLost(event) => Some(&event.id),
+        RunEvent::AttemptAsked(event) => Some(&event.id),
+        RunEvent::ChildFinished(event) => Some(&event.id),
+        _other => None,
+    }
+}

@@ -1,0 +1,472 @@
+//! Plays a plan: engines come and go, things happen, and in the end everybody helps.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::{
+    Blocking, Engine, EngineConfig, ForkRequest, HaltError, StartError, StartRequest, SubmitError, Which,
+};
+use everfold_engine::envelope::StreamKind;
+use everfold_engine::event::{HaltScope, OriginKind, RunEvent};
+use everfold_engine::halts::Wanted;
+use everfold_engine::id::{RunId, Version};
+use everfold_engine::json::{Hash, JsonText};
+use everfold_engine::layout::Layout;
+use everfold_engine::state::RunState;
+use everfold_engine::store::{Dedup, DedupKeep, EventStore as _, MemoryStore};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::judge;
+use super::ledger::Ledger;
+use super::machine::{Luck, Machine, virtual_clock};
+use super::pairs::Pairs;
+use super::people::{self, Help};
+use super::plan::{Act, Plan};
+use super::store::{Fate, Faulty};
+
+/// Runs that a script starts at most.
+const RUNS_MAX: usize = 5;
+/// Turns in which everybody helps.
+const TURNS_MAX: usize = 4_000;
+/// Turns in which nothing moves, each of ten minutes at most.
+const STILL_MAX: usize = 300;
+
+/// What came of a plan that kept every law.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Played {
+    /// Of the whole log: streams, hashes, times.
+    pub fingerprint: Option<Hash>,
+    pub runs: usize,
+    pub events: usize,
+    pub crashes: usize,
+    pub pairs: Pairs,
+}
+
+/// Plays a plan in a runtime of its own.
+///
+/// # Errors
+/// The law that did not hold.
+pub fn play(plan: &Plan) -> Result<Played, String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let played = runtime.block_on(async {
+        let mut stage = Stage::new(plan);
+        stage.play().await
+    });
+    runtime.shutdown_background();
+    played
+}
+
+pub struct Stage<'a> {
+    plan: &'a Plan,
+    definitions: Vec<Arc<Definition>>,
+    pub machine: Arc<Machine>,
+    pub ledger: Arc<Ledger>,
+    fate: Arc<Fate>,
+    pub store: Arc<Faulty>,
+    config: EngineConfig,
+    pub engine: Engine,
+    /// What people do without waiting for an answer.
+    errands: JoinSet<()>,
+    starts: usize,
+    crashes: usize,
+    luck: Luck,
+}
+
+fn definition(document: &serde_json::Value) -> Arc<Definition> {
+    Arc::new(serde_json::from_value(document.clone()).expect("a canonical document"))
+}
+
+fn open(config: &EngineConfig, store: &Arc<Faulty>, machine: &Arc<Machine>) -> Engine {
+    Engine::open(config.clone(), store.clone(), machine.clone(), Layout::new("/sim/data"), machine.edge())
+}
+
+fn once(about: &str) -> Option<Dedup> {
+    Some(Dedup { key: Hash::of(about.as_bytes()), body: Hash::of(b"body"), keep: DedupKeep::Week })
+}
+
+impl<'a> Stage<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let clock = virtual_clock();
+        let drawn = Mutex::new(Luck::of(plan.luck, "chance"));
+        let bounds = &plan.bounds;
+        let config = EngineConfig {
+            shards: bounds.shards,
+            supervised_max: bounds.supervised,
+            functions_max: bounds.functions,
+            probes_max: bounds.probes,
+            states: bounds.states,
+            clock: clock.clone(),
+            chance: Arc::new(move || {
+                let mut drawn = drawn.lock().unwrap();
+                u128::from(drawn.below(u64::MAX)) << 64 | u128::from(drawn.below(u64::MAX))
+            }),
+            blocking: Blocking::Inline,
+            ..EngineConfig::default()
+        };
+        let ledger = Ledger::new(bounds.clone());
+        let machine = Machine::new(ledger.clone(), clock.clone(), plan.luck, definition(&plan.child));
+        let fate = Fate::new(&plan.faults, plan.luck);
+        let store = Faulty::new(Arc::new(MemoryStore::new(clock)), fate.clone(), ledger.clone());
+        let engine = open(&config, &store, &machine);
+        Self {
+            plan,
+            definitions: plan.pipelines.iter().map(|piece| definition(&piece.document)).collect(),
+            machine,
+            ledger,
+            fate,
+            store,
+            config,
+            engine,
+            errands: JoinSet::new(),
+            starts: 0,
+            crashes: 0,
+            luck: Luck::of(plan.luck, "stage"),
+        }
+    }
+
+    async fn play(&mut self) -> Result<Played, String> {
+        self.recover().await?;
+        for (at, act) in self.plan.script.iter().enumerate() {
+            self.pause(act).await?;
+            self.act(at, act).await?;
+            self.check()?;
+        }
+        self.machine.be_calm();
+        self.fate.be_calm();
+        self.bring_to_end().await?;
+        let (runs, events, pairs, fingerprint) = judge::judge(self).await?;
+        self.check()?;
+        Ok(Played { fingerprint: Some(fingerprint), runs, events, crashes: self.crashes, pairs })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(what) = self.ledger.violation() {
+            return Err(what);
+        }
+        match self.engine.set_aside().into_iter().find(|(_, reason)| reason.contains("panicked")) {
+            Some((run, reason)) => Err(format!("D4: run {run} set aside: {reason}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Does something, or sees the engine die at it.
+    async fn while_it_lives<T>(&mut self, doing: impl Future<Output = T>) -> Result<Option<T>, String> {
+        let store = self.store.clone();
+        let done = tokio::select! {
+            biased;
+            () = store.dies.notified() => None,
+            done = doing => Some(done),
+        };
+        drop(store);
+        if done.is_none() {
+            self.crash(false).await?;
+        }
+        Ok(done)
+    }
+
+    /// The engine's process dies, after a while another one begins on the same machine.
+    fn crash(&mut self, reboots: bool) -> futures::future::BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.crashes += 1;
+            self.store.kill();
+            let store =
+                Faulty::new(Arc::new(self.store.inner.reopen()), self.fate.clone(), self.ledger.clone());
+            let former = std::mem::replace(&mut self.store, store);
+            self.errands.shutdown().await;
+            drop(std::mem::replace(&mut self.engine, open(&self.config, &self.store, &self.machine)));
+            for _ in 0..1_000 {
+                if Arc::strong_count(&former) == 1 {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            if Arc::strong_count(&former) > 1 {
+                return Err("something outlives its engine".into());
+            }
+            if reboots {
+                self.machine.reboot();
+            }
+            if self.luck.is_one_of(2) {
+                let down = self.luck.below(90_000);
+                tokio::time::sleep(Duration::from_millis(down)).await;
+            }
+            self.recover().await
+        })
+    }
+
+    /// As `serve` does when it begins.
+    async fn recover(&mut self) -> Result<(), String> {
+        let engine = self.engine.clone();
+        match self.while_it_lives(async move { engine.recover(Which::All).await }).await? {
+            Some(Err(error)) => Err(format!("recovery: {error}")),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    async fn pause(&mut self, act: &Act) -> Result<(), String> {
+        let luck = u64::from(act.luck);
+        let span = match act.pause {
+            0..100 => {
+                for _ in 0..act.pause % 32 {
+                    tokio::task::yield_now().await;
+                }
+                Duration::ZERO
+            }
+            100..180 => Duration::from_millis(luck),
+            180..240 => Duration::from_millis(luck * 80),
+            _ => Duration::from_secs(luck * 4),
+        };
+        if !span.is_zero() {
+            self.while_it_lives(tokio::time::sleep(span)).await?;
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, at: usize, act: &Act) -> Result<(), String> {
+        match act.kind {
+            _ if at == 0 => self.start(at, act).await,
+            0..28 if self.starts < RUNS_MAX => self.start(at, act).await,
+            28..50 => {
+                for _ in 0..act.luck {
+                    tokio::task::yield_now().await;
+                }
+                self.crash(act.kind < 32).await
+            }
+            50..58 => self.halt(act).await,
+            58..70 => self.fork(at, act).await,
+            _ => self.person(at, act).await,
+        }
+    }
+
+    async fn start(&mut self, at: usize, act: &Act) -> Result<(), String> {
+        self.starts += 1;
+        let definition = act.pick.get(&self.definitions).clone();
+        let request = StartRequest {
+            cwd: Some("/sim".into()),
+            dedup: once(&format!("start {at}")),
+            priority: i32::from(act.luck % 3),
+            labels: BTreeMap::from([("at".to_owned(), at.to_string())]),
+            ..StartRequest::new(definition, JsonText::new(&json!({"n": 1})), Actor::User("ada".into()))
+        };
+        self.until_taken(|engine| {
+            let request = request.clone();
+            async move {
+                match engine.start(request).await {
+                    Ok(_) | Err(StartError::Refused(_)) => Ok(true),
+                    Err(StartError::Submit(error)) if people::may_repeat(&error) => Ok(false),
+                    Err(StartError::Definition(_)) => Ok(false),
+                    Err(error) => Err(format!("start: {error}")),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Repeats what may be repeated until it is taken or refused, over crashes too.
+    async fn until_taken<F>(&mut self, ask: impl Fn(Engine) -> F) -> Result<(), String>
+    where
+        F: Future<Output = Result<bool, String>>,
+    {
+        for _ in 0..40 {
+            let asking = ask(self.engine.clone());
+            match self.while_it_lives(asking).await? {
+                Some(taken) if taken.clone()? => return Ok(()),
+                Some(_later) => drop(self.while_it_lives(tokio::time::sleep(Duration::from_secs(1))).await?),
+                None => {}
+            }
+        }
+        Err("what is repeated is never taken".into())
+    }
+
+    async fn halt(&mut self, act: &Act) -> Result<(), String> {
+        let scope = match act.luck % 2 {
+            0 => HaltScope::Engine,
+            _ => HaltScope::Pipeline(["generated", "other"][usize::from(act.luck % 4 / 2)].into()),
+        };
+        let wanted = if act.kind < 53 { Wanted::Halt } else { Wanted::Release };
+        self.halted(wanted, scope).await
+    }
+
+    async fn halted(&mut self, wanted: Wanted, scope: HaltScope) -> Result<(), String> {
+        self.until_taken(|engine| {
+            let scope = scope.clone();
+            async move {
+                match engine.halt(wanted, scope, None, Actor::User("ada".into())).await {
+                    Ok(_) | Err(HaltError::Refused(_)) => Ok(true),
+                    Err(_) => Ok(false),
+                }
+            }
+        })
+        .await
+    }
+
+    async fn fork(&mut self, at: usize, act: &Act) -> Result<(), String> {
+        let runs = self.runs().await;
+        if runs.is_empty() || runs.len() > RUNS_MAX * 4 {
+            return Ok(());
+        }
+        let origin = *act.pick.get(&runs);
+        let Some(Ok(state)) = self.look(origin).await? else { return Ok(()) };
+        let steps: Vec<_> = state.steps().map(|(step, _)| step.id.clone()).collect();
+        let step = act.pick.get(&steps).clone();
+        let version = Version(1 + u64::from(act.luck) % state.version().0.max(1));
+        let (how, cut, from_step) = match act.kind % 4 {
+            0 => (OriginKind::Fork, Some(version), None),
+            1 => (OriginKind::Fork, None, None),
+            2 => (OriginKind::Restart, None, Some(step)),
+            _ => (OriginKind::Retry, None, None),
+        };
+        let request = ForkRequest {
+            origin,
+            how,
+            at: cut,
+            from_step,
+            input: None,
+            title: None,
+            actor: Actor::User("ada".into()),
+            dedup: once(&format!("fork {at}")),
+        };
+        self.until_taken(|engine| {
+            let request = request.clone();
+            async move {
+                match engine.fork(request).await {
+                    Ok(_) | Err(StartError::Refused(_)) => Ok(true),
+                    Err(StartError::Submit(error)) if people::may_repeat(&error) => Ok(false),
+                    Err(StartError::Submit(SubmitError::NotFound(_) | SubmitError::SetAside { .. })) => {
+                        Ok(true)
+                    }
+                    Err(error) => Err(format!("fork: {error}")),
+                }
+            }
+        })
+        .await
+    }
+
+    async fn person(&mut self, at: usize, act: &Act) -> Result<(), String> {
+        let runs = self.runs().await;
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let run = *act.pick.get(&runs);
+        let Some(Ok(state)) = self.look(run).await? else { return Ok(()) };
+        let history = judge::history(&self.store.inner, run).await?;
+        let history: Vec<RunEvent> = history.into_iter().map(|(_, event)| event).collect();
+        let Some(done) = people::act(&state, &history, act, (self.config.clock)()) else { return Ok(()) };
+        let mut submission = people::submission(run, done, &format!("act {at}"));
+        if act.luck.is_multiple_of(3) {
+            submission.dedup = once(&format!("act {at}"));
+        }
+        match act.luck % 5 {
+            // Nobody waits for the answer, and it may come twice.
+            0 | 1 => {
+                for _ in 0..=act.luck % 2 {
+                    let (engine, submission) = (self.engine.clone(), submission.clone());
+                    self.errands.spawn(async move { drop(engine.submit(submission).await) });
+                }
+                Ok(())
+            }
+            _ => {
+                self.until_taken(|engine| {
+                    let submission = submission.clone();
+                    async move { Ok(!matches!(engine.submit(submission).await, Err(error) if people::may_repeat(&error))) }
+                })
+                .await
+            }
+        }
+    }
+
+    /// The runs there are, in the order of their ids.
+    pub async fn runs(&self) -> Vec<RunId> {
+        let streams = self.store.inner.streams(StreamKind::Run, None, usize::MAX).await.unwrap();
+        streams.iter().filter_map(|(stream, _)| stream.as_run()).collect()
+    }
+
+    async fn look(
+        &mut self,
+        run: RunId,
+    ) -> Result<Option<Result<RunState, everfold_engine::driver::QueryError>>, String> {
+        let engine = self.engine.clone();
+        self.while_it_lives(async move { engine.state(run).await }).await
+    }
+
+    /// Everything goes well from now on, and everybody does what is awaited of them.
+    async fn bring_to_end(&mut self) -> Result<(), String> {
+        let (mut still, mut position) = (0, self.store.last_position());
+        for turn in 0..TURNS_MAX {
+            self.check()?;
+            let mut is_any_open = false;
+            let mut has_helped = false;
+            for (run, _) in self.engine.set_aside() {
+                // Somebody has seen to it.
+                let engine = self.engine.clone();
+                self.while_it_lives(async move { drop(engine.recover(Which::Only(run)).await) }).await?;
+            }
+            for run in self.runs().await {
+                let Some(Ok(state)) = self.look(run).await? else { continue };
+                if state.is_ended() {
+                    continue;
+                }
+                is_any_open = true;
+                match people::help(&state, turn) {
+                    None => {}
+                    Some(Help::Release(scope)) => {
+                        self.halted(Wanted::Release, scope).await?;
+                        has_helped = true;
+                    }
+                    Some(Help::Input(actor, kind)) => {
+                        let about = format!("help {turn} {run}");
+                        let submission = people::submission(run, (actor, kind), &about);
+                        let engine = self.engine.clone();
+                        self.while_it_lives(async move { drop(engine.submit(submission).await) }).await?;
+                        has_helped = true;
+                    }
+                }
+            }
+            if !is_any_open && self.machine.living().is_empty() && self.ledger.busy_keys().is_empty() {
+                self.while_it_lives(tokio::time::sleep(Duration::from_secs(5))).await?;
+                if self.machine.living().is_empty() && self.store.last_position() == position {
+                    return Ok(());
+                }
+            }
+            let now = self.store.last_position();
+            still = if now == position { still + 1 } else { 0 };
+            position = now;
+            if still > STILL_MAX {
+                return Err(self.stuck().await);
+            }
+            let pause = match (has_helped, still) {
+                (true, 0) => 20,
+                (_, 0..20) => 1_000,
+                _ => 600_000,
+            };
+            self.while_it_lives(tokio::time::sleep(Duration::from_millis(pause))).await?;
+        }
+        Err(format!("after {TURNS_MAX} turns: {}", self.stuck().await))
+    }
+
+    async fn stuck(&mut self) -> String {
+        let mut told = vec!["starvation: the world is quiet, and not everything has ended".to_owned()];
+        for run in self.runs().await {
+            match self.look(run).await {
+                Ok(Some(Ok(state))) if state.is_ended() => {}
+                Ok(Some(Ok(state))) => {
+                    let awaited = state.awaited();
+                    let effects = everfold_engine::effect::effects(&state);
+                    told.push(format!("{run} is {}, awaits {awaited:?}, wants {effects:?}", state.status()));
+                }
+                Ok(Some(Err(error))) => told.push(format!("{run}: {error}")),
+                Ok(None) => told.push(format!("{run}: the engine died")),
+                Err(error) => told.push(error),
+            }
+        }
+        told.push(format!("at work: {:?}", self.ledger.at_work()));
+        told.push(format!("keys in use: {:?}", self.ledger.busy_keys()));
+        told.push(format!("set aside: {:?}", self.engine.set_aside()));
+        told.join("\n  ")
+    }
+}

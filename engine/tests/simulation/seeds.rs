@@ -1,0 +1,113 @@
+//! Many seeds, one seed, the same seed twice.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::pairs::Pairs;
+use super::plan::{Plan, of_seed};
+use super::play::{Played, play};
+use super::shrink::smallest;
+
+/// Seeds that the ordinary test command plays.
+const SEEDS: u64 = 500;
+/// How long a failing plan is made smaller.
+const SPAN: Duration = Duration::from_secs(40);
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn played(plan: &Plan) -> Result<Played, String> {
+    catch_unwind(AssertUnwindSafe(|| play(plan))).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(format!("panicked: {}", said.unwrap_or_default()))
+    })
+}
+
+/// Work that panics on purpose says so thousands of times.
+fn be_quiet() {
+    std::panic::set_hook(Box::new(|info| {
+        let said = info.payload().downcast_ref::<&str>().copied().unwrap_or_default();
+        if !said.starts_with("a bug in a") {
+            eprintln!("{info}");
+        }
+    }));
+}
+
+/// What to type, and the smallest story found.
+fn story(seed: u64, what: String) -> String {
+    let law = |what: &str| what.split([':', '\n']).next().unwrap_or_default().to_owned();
+    let wanted = law(&what);
+    let fails = |plan: &Plan| played(plan).err().filter(|what| law(what) == wanted);
+    let (plan, what) = smallest(of_seed(seed), what, SPAN, fails);
+    format!(
+        "{what}\nagain: EVERFOLD_SEED={seed} cargo test -p everfold-engine --test simulation\nthe smallest plan that fails so:\n{plan}"
+    )
+}
+
+#[test]
+fn every_law_holds_whatever_happens() {
+    be_quiet();
+    if let Some(seed) = number("EVERFOLD_SEED") {
+        let done = played(&of_seed(seed));
+        match done {
+            Ok(played) => println!("seed {seed}: {} runs, {} events", played.runs, played.events),
+            Err(what) => {
+                eprintln!("{}", story(seed, what));
+                panic!("seed {seed} fails");
+            }
+        }
+        return;
+    }
+    let seeds = number("EVERFOLD_SEEDS").unwrap_or(SEEDS);
+    let first = number("EVERFOLD_FIRST_SEED").unwrap_or(0);
+    let next = AtomicU64::new(first);
+    let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
+    let sum: Mutex<(u64, u64, u64, Pairs)> = Mutex::default();
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds || failed.lock().unwrap().len() >= 5 {
+                        return;
+                    }
+                    match played(&of_seed(seed)) {
+                        Ok(played) => {
+                            let mut sum = sum.lock().unwrap();
+                            sum.0 += played.runs as u64;
+                            sum.1 += played.events as u64;
+                            sum.2 += played.crashes as u64;
+                            sum.3.add(&played.pairs);
+                        }
+                        Err(what) => failed.lock().unwrap().push((seed, what)),
+                    }
+                }
+            });
+        }
+    });
+    let (runs, events, crashes, _pairs) = sum.into_inner().unwrap();
+    println!("{seeds} seeds: {runs} runs, {events} events, {crashes} crashes");
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    for (seed, what) in &failed {
+        eprintln!("seed {seed}: {what}");
+    }
+    if let Some((seed, what)) = failed.first() {
+        eprintln!("{}", story(*seed, what.clone()));
+        panic!("seed {seed} fails");
+    }
+}
+
+#[test]
+fn the_same_seed_twice_gives_the_same_log() {
+    be_quiet();
+    for seed in 0..20 {
+        let plan = of_seed(seed);
+        assert_eq!(played(&plan), played(&plan), "seed {seed}");
+    }
+}
