@@ -43,7 +43,7 @@ impl RunState {
                 effects.push(Effect::Probe { id, gate, probe_no: judging.probe_no });
             }
         }
-        if !self.facts.paused {
+        if !self.stands_still() {
             effects.extend(
                 self.timers_of(path).map(|(timer, at)| Effect::Timer { timer: timer.clone(), at: *at }),
             );
@@ -74,9 +74,16 @@ impl RunState {
         paths
     }
 
-    /// Whether new work of a step must wait: a pause, no workspace yet.
+    /// Whether nothing of the run begins, and no time passes for it: it is paused, or goes on from another
+    /// one's history and waits for its slots.
+    pub(crate) fn stands_still(&self) -> bool {
+        // What tidies up after a cancel waits for nothing.
+        self.facts.paused || (self.facts.queue.waits && self.facts.outcome.is_none())
+    }
+
+    /// Whether new work of a step must wait: a pause, no slot, no workspace yet.
     fn is_held(&self, step: usize) -> bool {
-        self.facts.paused
+        self.stands_still()
             || !self.is_live(step)
             || (self.facts.workspace.is_none() && self.graph.uses_workspace(step))
     }
@@ -86,7 +93,7 @@ impl RunState {
         let facts = &self.facts;
         if self.graph.definition.workspace.is_none()
             || facts.workspace.is_some()
-            || facts.paused
+            || self.stands_still()
             || facts.ended.is_some()
         {
             return false;

@@ -368,7 +368,7 @@ impl RunState {
             false => RunNote {
                 open: true,
                 busy: self.is_busy() || self.facts.queue.waits || !self.facts.outbox.is_empty(),
-                wake_at: self.next_due().filter(|_| !self.facts.paused),
+                wake_at: self.next_due().filter(|_| !self.stands_still()),
             },
         }
     }

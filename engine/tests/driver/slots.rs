@@ -6,9 +6,9 @@ use std::time::Duration;
 use everfold_engine::actor::Actor;
 use everfold_engine::decide::Refusal;
 use everfold_engine::definition::Definition;
-use everfold_engine::driver::{StartError, StartRequest, Started};
+use everfold_engine::driver::{ForkRequest, StartError, StartRequest, Started};
 use everfold_engine::envelope::{StreamId, StreamKind};
-use everfold_engine::event::{RunEvent, RunSucceeded};
+use everfold_engine::event::{OriginKind, RunEvent, RunSucceeded};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::{Hash, Payload, Value};
@@ -480,4 +480,61 @@ async fn a_slot_of_a_run_that_never_began_is_free() {
     rig.store.inner.append(append).await.unwrap();
     let run = start(&rig, &with(10, slot(1, "reject")), json!({})).await.run;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+}
+
+/// The run's own end was kept and its acknowledgement lost: the engine that learned of it by reading the
+/// run again took it for a former engine's, and told nobody that the slot was free.
+#[tokio::test(start_paused = true)]
+async fn d9_an_end_of_unknown_outcome_gives_its_slot_and_its_workspace_back() {
+    let rig = Rig::new();
+    let mut more = slot(1, "queue");
+    more["workspace"] = json!({"git": {"git": "/repository"}});
+    let first = rig.start(&with(1_000, more.clone())).await;
+    rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    let second = rig.start(&with(10, more)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    rig.store.fail_next(Fault::Kept);
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    assert_eq!(rig.end(second).await, RunStatus::Succeeded);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut released = rig.machine.released.lock().unwrap().clone();
+    released.sort();
+    assert_eq!(released, [(first, true), (second, true)]);
+}
+
+/// What was in flight began again at once, beside its origin, while the run still stood in the queue.
+#[tokio::test(start_paused = true)]
+async fn d9_what_a_restart_goes_on_with_waits_for_its_slot() {
+    let rig = Rig::new();
+    let mut document = json!({"name": "p", "steps": [
+        command("long", &[], 20_000), {"id": "pause", "needs": [], "work": {"wait": {"for": "2s"}}},
+        command("other", &[], 20_000),
+    ]});
+    document.as_object_mut().unwrap().extend(slot(1, "queue").as_object().unwrap().clone());
+    let blocker = rig.start(&with(60_000, slot(1, "queue"))).await;
+    let origin = rig.start(&definition(document.clone())).await;
+    rig.end(blocker).await;
+    rig.until(origin, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    let next = rig.start(&with(30_000, slot(1, "queue"))).await;
+    let request = ForkRequest {
+        origin,
+        how: OriginKind::Restart,
+        at: None,
+        from_step: Some("other".into()),
+        input: None,
+        title: None,
+        actor: Actor::User("ada".into()),
+        dedup: None,
+    };
+    let again = rig.engine.fork(request).await.unwrap().run;
+    rig.end(origin).await;
+    rig.until(next, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(rig.status(again).await, RunStatus::Queued);
+    let waits = rig.names(again).await;
+    assert!(!waits.contains(&"TimerFired"), "{waits:?}");
+    assert!(!rig.machine.order.lock().unwrap().iter().any(|id| id.run == again));
+    assert_eq!(rig.end(next).await, RunStatus::Succeeded);
+    assert_eq!(rig.end(again).await, RunStatus::Succeeded);
+    rig.assert_replays(again).await;
 }

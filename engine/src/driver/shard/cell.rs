@@ -200,13 +200,16 @@ impl Cell {
 
     /// Takes over a loaded history.
     pub(super) fn adopt(&mut self, folded: Folded) {
+        let is_known = self.position > Position::ZERO || self.is_in_doubt;
         if std::mem::take(&mut self.is_in_doubt) && folded.position > self.position {
             self.tries = 0; // It was kept after all.
         }
         let has_ended = folded.state.is_ended() && folded.state.run() == Some(self.run);
-        self.released |= has_ended;
-        // What a former engine did not tell the desk, it finds out by itself.
-        self.returned |= has_ended;
+        if has_ended && !is_known {
+            // What a former engine did not tell the desk, it finds out by itself; and what that left
+            // behind is swept at the start.
+            (self.released, self.returned) = (true, true);
+        }
         self.version = folded.version;
         self.hash = folded.hash;
         self.position = folded.position;
