@@ -25,6 +25,32 @@ pub async fn history(store: &MemoryStore, run: RunId) -> Result<Vec<(Envelope, R
     envelopes.into_iter().map(decode).collect()
 }
 
+/// The whole log, a line per event.
+pub async fn log(store: &MemoryStore) -> String {
+    let log = store.read_all(Position::FIRST, usize::MAX).await.unwrap();
+    let line = |envelope: &Envelope| {
+        let header = &envelope.header;
+        let stream = header.stream.to_string();
+        let name = stream.get(stream.len().saturating_sub(12)..).unwrap_or(&stream);
+        let said = match header.stream.as_run() {
+            Some(_) => match event::decode(header.kind, header.schema, &envelope.payload) {
+                Ok(event) => format!("{event:?}"),
+                Err(error) => error.to_string(),
+            },
+            None => format!("kind {}", header.kind),
+        };
+        let said: String = said.chars().take(200).collect();
+        let copied = if header.flags & flag::COPIED != 0 { " copied" } else { "" };
+        format!(
+            "{:>12} {name} {}{copied} {} {said}\n",
+            header.recorded_at.0 - 1_790_000_000_000,
+            header.version,
+            header.actor
+        )
+    };
+    log.iter().map(|envelope| line(envelope)).collect()
+}
+
 /// Judges all runs; gives their number, that of events, the pairs, and the log's fingerprint.
 pub async fn judge(stage: &Stage<'_>) -> Result<(usize, usize, Pairs, Hash), String> {
     let mut pairs = Pairs::default();

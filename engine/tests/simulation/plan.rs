@@ -154,8 +154,11 @@ impl std::fmt::Display for Plan {
     }
 }
 
-/// A child that starts itself would never end.
+/// A child that starts itself would never end, and neither would one that wants what its parent holds.
 fn childless(document: &mut Value) {
+    if let Some(slot) = document.get_mut("concurrency") {
+        slot[0]["key"] = json!("of children");
+    }
     for step in document["steps"].as_array_mut().into_iter().flatten() {
         if step["work"]["task"]["kind"] == "run" {
             step["work"] = json!({"task": {"kind": "command", "spec": {"argv": ["true"]}}});

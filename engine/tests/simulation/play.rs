@@ -46,16 +46,27 @@ pub struct Played {
     pub pairs: Pairs,
 }
 
+/// A law that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    pub what: String,
+    /// One line per event.
+    pub log: String,
+}
+
 /// Plays a plan in a runtime of its own.
 ///
 /// # Errors
-/// The law that did not hold.
-pub fn play(plan: &Plan) -> Result<Played, String> {
+/// The law that did not hold, and the log up to there.
+pub fn play(plan: &Plan) -> Result<Played, Failed> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let played = runtime.block_on(async {
         let mut stage = Stage::new(plan);
-        stage.play().await
+        match stage.play().await {
+            Ok(played) => Ok(played),
+            Err(what) => Err(Failed { what, log: judge::log(&stage.store.inner).await }),
+        }
     });
     runtime.shutdown_background();
     played

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::pairs::Pairs;
 use super::plan::{Plan, of_seed};
-use super::play::{Played, play};
+use super::play::{Failed, Played, play};
 use super::shrink::smallest;
 
 /// Seeds that the ordinary test command plays.
@@ -19,11 +19,11 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn played(plan: &Plan) -> Result<Played, String> {
+fn played(plan: &Plan) -> Result<Played, Failed> {
     catch_unwind(AssertUnwindSafe(|| play(plan))).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(format!("panicked: {}", said.unwrap_or_default()))
+        Err(Failed { what: format!("panicked: {}", said.unwrap_or_default()), log: String::new() })
     })
 }
 
@@ -38,13 +38,13 @@ fn be_quiet() {
 }
 
 /// What to type, and the smallest story found.
-fn story(seed: u64, what: String) -> String {
+fn story(seed: u64, failed: Failed) -> String {
     let law = |what: &str| what.split([':', '\n']).next().unwrap_or_default().to_owned();
-    let wanted = law(&what);
-    let fails = |plan: &Plan| played(plan).err().filter(|what| law(what) == wanted);
-    let (plan, what) = smallest(of_seed(seed), what, SPAN, fails);
+    let wanted = law(&failed.what);
+    let fails = |plan: &Plan| played(plan).err().filter(|failed| law(&failed.what) == wanted);
+    let (plan, Failed { what, log }) = smallest(of_seed(seed), failed, SPAN, fails);
     format!(
-        "{what}\nagain: EVERFOLD_SEED={seed} cargo test -p everfold-engine --test simulation\nthe smallest plan that fails so:\n{plan}"
+        "{what}\nagain: EVERFOLD_SEED={seed} cargo test -p everfold-engine --test simulation\nthe smallest plan that fails so:\n{plan}\nits log:\n{log}"
     )
 }
 
@@ -65,7 +65,7 @@ fn every_law_holds_whatever_happens() {
     let seeds = number("EVERFOLD_SEEDS").unwrap_or(SEEDS);
     let first = number("EVERFOLD_FIRST_SEED").unwrap_or(0);
     let next = AtomicU64::new(first);
-    let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
+    let failed: Mutex<Vec<(u64, Failed)>> = Mutex::default();
     let sum: Mutex<(u64, u64, u64, Pairs)> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
@@ -93,9 +93,9 @@ fn every_law_holds_whatever_happens() {
     let (runs, events, crashes, _pairs) = sum.into_inner().unwrap();
     println!("{seeds} seeds: {runs} runs, {events} events, {crashes} crashes");
     let mut failed = failed.into_inner().unwrap();
-    failed.sort();
+    failed.sort_by_key(|(seed, _)| *seed);
     for (seed, what) in &failed {
-        eprintln!("seed {seed}: {what}");
+        eprintln!("seed {seed}: {}", what.what);
     }
     if let Some((seed, what)) = failed.first() {
         eprintln!("{}", story(*seed, what.clone()));

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::plan::Plan;
+use super::play::Failed;
 
 /// The smallest plan found in the given time, and how it fails.
 pub fn smallest(
     plan: Plan,
-    what: String,
+    failed: Failed,
     span: Duration,
-    fails: impl Fn(&Plan) -> Option<String>,
-) -> (Plan, String) {
+    fails: impl Fn(&Plan) -> Option<Failed>,
+) -> (Plan, Failed) {
     let until = Instant::now() + span;
-    let mut best = (plan, what);
+    let mut best = (plan, failed);
     loop {
         let before = format!("{}", best.0);
         for way in [fewer_acts, fewer_faults, fewer_pipelines, smaller_pipelines] {
@@ -27,7 +28,7 @@ pub fn smallest(
                 }
                 let Some(smaller) = way(&best.0, at) else { break };
                 match fails(&smaller) {
-                    Some(what) => best = (smaller, what),
+                    Some(failed) => best = (smaller, failed),
                     None => at += 1,
                 }
             }
