@@ -20,6 +20,7 @@ pub mod expr;
 pub mod fact;
 pub mod failure;
 pub mod halts;
+pub mod hooks;
 pub mod id;
 pub mod input;
 pub mod json;
@@ -27,9 +28,11 @@ pub mod kept;
 pub mod keys;
 pub mod policy;
 pub mod saved;
+pub mod schedules;
 pub mod state;
 pub mod time;
 pub mod trace;
+pub mod triggers;
 
 #[cfg(feature = "runtime")]
 pub mod clock;

@@ -10,8 +10,10 @@ use tokio::task::JoinHandle;
 
 use super::children::ChildRuns;
 use super::desk::Clerk;
+use super::hooks::HookDesk;
 use super::live::LiveRun;
 use super::message::Message;
+use super::schedules::ScheduleDesk;
 use super::shard::Shard;
 use super::shared::Shared;
 use super::{
@@ -174,6 +176,8 @@ impl Engine {
         let shard = |receiver| tokio::spawn(Shard::new(Arc::clone(&shared), receiver).run());
         let mut tasks: Vec<_> = receivers.into_iter().map(shard).collect();
         tasks.push(tokio::spawn(Clerk::new(Arc::clone(&shared)).run()));
+        tasks.push(tokio::spawn(HookDesk::new(Arc::clone(&shared)).run()));
+        tasks.push(tokio::spawn(ScheduleDesk::new(Arc::clone(&shared)).run()));
         Self { inner: Arc::new(Inner { shared, shards, tasks: Mutex::new(tasks) }) }
     }
 

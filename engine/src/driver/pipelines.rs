@@ -82,7 +82,11 @@ impl Engine {
         text: Option<String>,
         actor: Actor,
     ) -> Result<Saved, PipelineError> {
-        self.inner.shared.save_pipeline(definition, text, actor).await
+        let saved = self.inner.shared.save_pipeline(definition, text, actor).await?;
+        self.inner.shared.triggers.turn();
+        // The moments of its schedules count from here on.
+        self.inner.shared.schedules.sync().await;
+        Ok(saved)
     }
 
     /// The pipeline of a name; saved ones go before those that come with the program.
@@ -106,8 +110,15 @@ impl Engine {
     /// # Errors
     /// The store cannot be read.
     pub async fn saved_names(&self) -> Result<Vec<String>, PipelineError> {
+        self.inner.shared.saved_names().await
+    }
+}
+
+impl Shared {
+    /// The names that were saved, in order.
+    pub(super) async fn saved_names(&self) -> Result<Vec<String>, PipelineError> {
         const START: &str = "pipeline-";
-        let store = &self.inner.shared.store;
+        let store = &self.store;
         let mut names = Vec::new();
         let mut after = Some(START.to_owned());
         loop {
@@ -123,10 +134,11 @@ impl Engine {
             }
         }
     }
-}
 
-impl Shared {
-    async fn saved_versions(&self, name: &str) -> Result<Vec<(PipelineSaved, Envelope)>, PipelineError> {
+    pub(super) async fn saved_versions(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(PipelineSaved, Envelope)>, PipelineError> {
         let stream = SavedPipeline::stream(name);
         let mut found = Vec::new();
         let mut next = Version::FIRST;

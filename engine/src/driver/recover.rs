@@ -96,6 +96,7 @@ impl Engine {
         let due = shared.store.due(shared.now()).await?;
         let runs: Vec<RunId> = due.iter().filter_map(run_of).collect();
         // Keys are compared with their runs before those want anything more.
+        let hooks = due.iter().filter(|stream| stream.kind == StreamKind::Hook).cloned().collect();
         let keys = due.into_iter().filter(|stream| stream.kind == StreamKind::Key).collect();
         shared.desk.put(Ask::Look(keys));
         let count = runs.len();
@@ -104,6 +105,8 @@ impl Engine {
         while let Some(result) = driven.next().await {
             result?;
         }
+        // What was delivered goes to runs that are there again.
+        shared.hooks.look(hooks).await;
         Ok(Recovered { runs: count })
     }
 

@@ -10,12 +10,15 @@ use super::definitions::Definitions;
 use super::desk::Desk;
 use super::ends::Ends;
 use super::halts::HaltBook;
+use super::hooks::HookPost;
 use super::limits::Slots;
 use super::live::Live;
 use super::load::Loader;
 use super::members::Members;
 use super::message::Message;
 use super::pipelines::Children;
+use super::schedules::SchedulePost;
+use super::triggers::TriggerBook;
 use super::values::Values;
 use super::{Blobs, EngineConfig};
 use crate::clock;
@@ -42,6 +45,9 @@ pub(super) struct Shared {
     pub(super) ends: Ends,
     pub(super) desk: Desk,
     pub(super) children: Children,
+    pub(super) triggers: TriggerBook,
+    pub(super) hooks: HookPost,
+    pub(super) schedules: SchedulePost,
     /// While living attempts are re-attached, no new one starts.
     pub(super) holding: AtomicBool,
     /// What a former engine left at work has been looked for.
@@ -105,6 +111,9 @@ impl Shared {
             ends: Ends::default(),
             desk: Desk::default(),
             children: Children::default(),
+            triggers: TriggerBook::default(),
+            hooks: HookPost::default(),
+            schedules: SchedulePost::default(),
             shards: OnceLock::new(),
             holding: AtomicBool::new(false),
             looked_for_survivors: AtomicBool::new(false),

@@ -96,6 +96,12 @@ impl KeyState {
         queue.into_iter().map(|(run, _)| *run).collect()
     }
 
+    /// The run that holds it or, where some wait, the newest that does.
+    #[must_use]
+    pub fn claimant(&self) -> Option<RunId> {
+        self.queue().last().or_else(|| self.holders.keys().next()).copied()
+    }
+
     /// Whether fewer hold it than this one lets.
     #[must_use]
     pub fn has_room(&self, slot: &WantedSlot) -> bool {

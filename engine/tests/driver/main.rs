@@ -19,4 +19,5 @@ mod order;
 mod recovery;
 mod slots;
 mod timers;
+mod triggers;
 mod work;

@@ -88,7 +88,6 @@ pub(super) struct Shape {
 const NOT_YET: &[(&str, &str)] = &[
     ("a pipeline", "budget"),
     ("a pipeline", "secrets"),
-    ("a pipeline", "triggers"),
     ("a step", "secrets"),
     ("a step", "resources"),
     ("a step", "priority"),

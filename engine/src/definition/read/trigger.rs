@@ -11,6 +11,7 @@ use super::super::{
 };
 use super::{Keys, Place, Reader, Shape, Wants};
 use crate::event::RunEvent;
+use crate::schedules::{BadSchedule, Timetable};
 
 pub(super) const TRIGGER: Shape = Shape {
     what: "a trigger",
@@ -133,10 +134,11 @@ impl Reader<'_> {
             overlap: Overlap::default(),
         };
         if let Some(text) = node.text() {
-            if text.contains(char::is_whitespace) {
-                return Some(Schedule { cron: Some(self.cron(node)?), ..empty });
-            }
-            return Some(Schedule { every: Some(self.interval(node)?), ..empty });
+            let schedule = match text.contains(char::is_whitespace) {
+                true => Schedule { cron: Some(self.cron(node)?), ..empty },
+                false => Schedule { every: Some(self.interval(node)?), ..empty },
+            };
+            return self.has_moments(node, &schedule).then_some(schedule);
         }
         let keys = self.keys(node, &SCHEDULE)?;
         let before = self.problems.len();
@@ -169,7 +171,29 @@ impl Reader<'_> {
                 .and_then(|node| self.word(node, "`overlap`", &overlap))
                 .unwrap_or_default(),
         };
-        (self.problems.len() == before).then_some(schedule)
+        if self.problems.len() > before {
+            return None;
+        }
+        self.has_moments(node, &schedule).then_some(schedule)
+    }
+
+    /// Reports a schedule that has no moments: the 30th of February, a zone that is none.
+    fn has_moments(&mut self, node: &Node, schedule: &Schedule) -> bool {
+        match Timetable::new(schedule) {
+            Ok(_) => true,
+            Err(error) => {
+                let span = self.first_line(node.span.clone());
+                let hint = match &error {
+                    BadSchedule::Zone(_) => "write Europe/Berlin, or UTC",
+                    BadSchedule::Never(_) => "its pattern, weekdays and hours have no day in common",
+                    BadSchedule::Pattern { .. } | BadSchedule::Empty => {
+                        "minute, hour, day of the month, month, day of the week: \"30 7 * * mon-fri\""
+                    }
+                };
+                self.report(Code::Value, span, error.to_string()).hint = Some(hint.to_owned());
+                false
+            }
+        }
     }
 
     fn interval(&mut self, node: &Node) -> Option<super::super::Span> {

@@ -19,8 +19,9 @@ pub(super) use clerk::{Clerk, reason_of};
 use super::QueryError;
 use super::engine::Engine;
 use super::shared::Shared;
+use crate::definition::{OnTaken, Release};
 use crate::envelope::StreamId;
-use crate::event::WantedSlot;
+use crate::event::{SlotKind, WantedSlot};
 use crate::id::RunId;
 use crate::keys::{ReleaseReason, identity_stream, in_order};
 
@@ -75,6 +76,16 @@ pub(super) enum Found {
     Taken(WantedSlot, RunId),
     /// No slot of this one is free.
     Full(WantedSlot),
+}
+
+/// The run that has a key as its identity or, where several want it, the newest that does. It may have
+/// ended: whether it has is for the caller to look at.
+pub(super) async fn claimant(shared: &Shared, key: &str) -> Result<Option<RunId>, QueryError> {
+    let kind = SlotKind::Identity { release: Release::default(), on_taken: OnTaken::default() };
+    let (stream, _) = in_order(&[WantedSlot { key: key.to_owned(), kind }]).remove(0);
+    let key = key::Key::load(shared, &stream).await;
+    let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
+    Ok(state.claimant())
 }
 
 impl Engine {

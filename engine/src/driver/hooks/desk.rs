@@ -1,0 +1,405 @@
+//! The task at the desk of hooks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::super::shared::Shared;
+use super::super::triggers::{LedgerError, Stopped};
+use super::handle::{Handled, Work, handle, offer};
+use super::source::Source;
+use super::{Answer, Ask, HookError, Receipt};
+use crate::actor::Actor;
+use crate::envelope::{Envelope, StreamKind};
+use crate::event::RunEvent;
+use crate::hooks::{DeliveryReceived, HookEvent, MeantBy, ParkedId, TriggerOutcome};
+use crate::id::{Position, Version};
+use crate::store::Subscription;
+use crate::triggers::Outcome;
+
+/// Sources that are kept though nothing is to be done for them.
+const IDLE_MAX: usize = 64;
+/// How often a source is decided on again whose stream is not what it was thought to be.
+const TRIES: u32 = 5;
+/// The pause between two offers of what waits.
+const OFFER_EVERY: Duration = Duration::from_millis(250);
+/// The pause before a source is worked on again that could not be.
+const FAILED_AGAIN: Duration = Duration::from_secs(5);
+
+/// The one who takes deliveries.
+pub(in crate::driver) struct HookDesk {
+    shared: Arc<Shared>,
+    asks: Option<mpsc::Receiver<Ask>>,
+    sources: HashMap<String, Busy>,
+    works: JoinSet<Worked>,
+    /// What happens to runs, followed while signals wait for one.
+    changes: Option<Box<dyn Subscription>>,
+    /// When what waits is to be offered again.
+    offer_at: Option<Instant>,
+}
+
+/// A source, and what is being done for it.
+struct Busy {
+    source: Source,
+    is_worked_on: bool,
+    /// It could not be worked on: not before.
+    rests_until: Option<Instant>,
+    /// Who waits for a handling.
+    awaited: HashMap<(Version, u32), Vec<oneshot::Sender<Vec<TriggerOutcome>>>>,
+    /// What waits is to be offered.
+    offers: bool,
+}
+
+/// What came of a piece of work.
+struct Worked {
+    source: String,
+    result: Result<Outcomes, Stopped>,
+}
+
+/// What was done.
+enum Outcomes {
+    Handled(Version, u32, Handled),
+    Offered(Vec<(ParkedId, Outcome)>),
+}
+
+impl HookDesk {
+    pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
+        let asks = shared.hooks.take();
+        Self { shared, asks, sources: HashMap::new(), works: JoinSet::new(), changes: None, offer_at: None }
+    }
+
+    /// Works until the engine ends or the store takes nothing more.
+    pub(in crate::driver) async fn run(mut self) {
+        let Some(mut asks) = self.asks.take() else { return };
+        loop {
+            let offer_at = self.offer_at;
+            let rest = async move {
+                match offer_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(worked) = self.works.join_next() => {
+                    if let Ok(worked) = worked
+                        && self.worked(worked).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                ask = asks.recv() => match ask {
+                    None => return,
+                    Some(ask) => {
+                        if self.answer(ask).await.is_err() {
+                            return;
+                        }
+                    }
+                },
+                () = rest => {
+                    self.offer_at = None;
+                    self.sources.values_mut().for_each(|busy| busy.offers = true);
+                }
+                events = next_change(&mut self.changes) => match events {
+                    Some(true) if self.offer_at.is_none() => {
+                        self.offer_at = Some(Instant::now() + OFFER_EVERY);
+                    }
+                    Some(_) => {}
+                    // The log cannot be followed: each tick offers what waits.
+                    None => self.changes = None,
+                },
+            }
+            self.go_on();
+        }
+    }
+
+    /// An error ends the desk: the store takes nothing more.
+    async fn answer(&mut self, ask: Ask) -> Result<(), LedgerError> {
+        match ask {
+            Ask::Deliver { source, delivery, answer } => self.deliver(&source, *delivery, answer).await,
+            Ask::Redeliver { source, delivery, nth, actor, answer } => {
+                self.redeliver(&source, delivery, nth, &actor, answer).await
+            }
+            Ask::Mean { source, by, runs, answer } => {
+                let event = HookEvent::SignalMeant(crate::hooks::SignalMeant { by, runs });
+                self.record(&source, &Actor::Engine, |_, _| Some(event.clone())).await?;
+                let _gone = answer.send(());
+                Ok(())
+            }
+            Ask::Look(streams) => {
+                for stream in streams {
+                    match self.open(&stream.id).await {
+                        Err(LedgerError::Closed) => return Err(LedgerError::Closed),
+                        Err(error) => tracing::error!(%error, "a source cannot be gone on with"),
+                        Ok(busy) => busy.offers = true,
+                    }
+                }
+                Ok(())
+            }
+            Ask::Tick => {
+                let now = Instant::now();
+                for busy in self.sources.values_mut() {
+                    let shared = &self.shared;
+                    let is_old = |parked: &crate::hooks::Parked| {
+                        shared.now().since(parked.since) >= crate::hooks::KEPT
+                    };
+                    busy.offers |= busy.source.state.parked().values().any(is_old);
+                    busy.offers |= self.changes.is_none() && !busy.source.state.parked().is_empty();
+                    if busy.rests_until.is_some_and(|until| until <= now) {
+                        busy.rests_until = None;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn open(&mut self, name: &str) -> Result<&mut Busy, LedgerError> {
+        if !self.sources.contains_key(name) {
+            let idle = |busy: &Busy| !busy.is_worked_on && !busy.source.state.is_busy();
+            if self.sources.len() >= IDLE_MAX {
+                self.sources.retain(|_, busy| !idle(busy));
+            }
+            let source = Source::load(&self.shared, name).await?;
+            let busy = Busy {
+                source,
+                is_worked_on: false,
+                rests_until: None,
+                awaited: HashMap::new(),
+                offers: false,
+            };
+            self.sources.insert(name.to_owned(), busy);
+        }
+        self.sources.get_mut(name).ok_or(LedgerError::Changed)
+    }
+
+    /// Records what is decided on a source's state, and decides again where that was an old one.
+    async fn record(
+        &mut self,
+        name: &str,
+        actor: &Actor,
+        decide: impl Fn(&Source, crate::time::Timestamp) -> Option<HookEvent>,
+    ) -> Result<Option<(Version, Position)>, LedgerError> {
+        let mut tries = 0;
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let busy = self.open(name).await?;
+            let at = busy.source.now(&shared);
+            let Some(event) = decide(&busy.source, at) else { return Ok(None) };
+            match busy.source.record(&shared, actor, at, &event).await {
+                Ok(position) => return Ok(Some((busy.source.ledger.version, position))),
+                Err(LedgerError::Changed) if tries < TRIES => {
+                    tries += 1;
+                    busy.source = Source::load(&shared, name).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn deliver(
+        &mut self,
+        name: &str,
+        delivery: DeliveryReceived,
+        answer: Answer,
+    ) -> Result<(), LedgerError> {
+        let actor = Actor::Hook(name.to_owned());
+        let recorded =
+            self.record(name, &actor, |source, at| source.state.receive(delivery.clone(), at).ok()).await;
+        let shared = Arc::clone(&self.shared);
+        let (receipt, is_new) = match recorded {
+            Ok(Some((version, position))) => ((version, 1, position), true),
+            Ok(None) => {
+                let busy = self.open(name).await?;
+                let at = busy.source.now(&shared);
+                let Some((version, entry)) = busy.source.state.find(&delivery.id, at) else {
+                    let _gone = answer.send(Err(HookError::NotFound(delivery.id)));
+                    return Ok(());
+                };
+                ((version, entry.wanted, Position::ZERO), false)
+            }
+            Err(error) => return refuse(answer, error),
+        };
+        let (delivery, nth, position) = receipt;
+        self.promise(name, delivery, nth, position, !is_new, answer).await
+    }
+
+    async fn redeliver(
+        &mut self,
+        name: &str,
+        delivery: Version,
+        handled: u32,
+        actor: &Actor,
+        answer: Answer,
+    ) -> Result<(), LedgerError> {
+        let decide = |source: &Source, _| source.state.redeliver(delivery, handled);
+        match self.record(name, actor, decide).await {
+            Err(error) => refuse(answer, error),
+            Ok(None) => {
+                let _gone = answer.send(Err(HookError::BeingHandled));
+                Ok(())
+            }
+            Ok(Some((_, position))) => {
+                let nth = self.open(name).await?.source.state.unhandled().get(&delivery).copied();
+                self.promise(name, delivery, nth.unwrap_or(1), position, false, answer).await
+            }
+        }
+    }
+
+    /// Answers that a delivery is durable, and remembers who waits for what it leads to.
+    async fn promise(
+        &mut self,
+        name: &str,
+        delivery: Version,
+        nth: u32,
+        position: Position,
+        repeated: bool,
+        answer: Answer,
+    ) -> Result<(), LedgerError> {
+        let shared = Arc::clone(&self.shared);
+        let busy = self.open(name).await?;
+        let (sender, outcome) = oneshot::channel();
+        let mut position = position;
+        if busy.source.state.unhandled().contains_key(&delivery) {
+            busy.awaited.entry((delivery, nth)).or_default().push(sender);
+        } else if let Ok(Some(first)) = super::list::one(&shared, name, delivery).await {
+            // It was handled: the first outcome is the answer.
+            position = first.position;
+            let _gone = sender.send(first.outcomes());
+        }
+        let _gone = answer.send(Ok(Receipt { delivery, nth, position, repeated, outcome }));
+        Ok(())
+    }
+
+    /// Something was done.
+    async fn worked(&mut self, worked: Worked) -> Result<(), LedgerError> {
+        let Worked { source: name, result } = worked;
+        if let Some(busy) = self.sources.get_mut(&name) {
+            busy.is_worked_on = false;
+        }
+        let outcome = match result {
+            Err(Stopped) => {
+                let until = Instant::now() + FAILED_AGAIN;
+                if let Some(busy) = self.sources.get_mut(&name) {
+                    busy.rests_until = Some(until);
+                }
+                self.offer_at.get_or_insert(until);
+                return Ok(());
+            }
+            Ok(outcome) => outcome,
+        };
+        match outcome {
+            Outcomes::Handled(delivery, nth, (outcomes, parked)) => {
+                if !parked.is_empty() {
+                    self.follow();
+                }
+                let decide = |source: &Source, _| {
+                    source.state.handled(delivery, nth, outcomes.clone(), parked.clone())
+                };
+                self.record(&name, &Actor::Engine, decide).await?;
+                if let Some(busy) = self.sources.get_mut(&name) {
+                    // A run that began while it was being parked is seen now.
+                    busy.offers |= !parked.is_empty();
+                    for waiting in busy.awaited.remove(&(delivery, nth)).into_iter().flatten() {
+                        let _gone = waiting.send(outcomes.clone());
+                    }
+                }
+            }
+            Outcomes::Offered(settled) => {
+                for (id, outcome) in settled {
+                    let decide = |source: &Source, _| source.state.settled(id, outcome.clone());
+                    self.record(&name, &Actor::Engine, decide).await?;
+                }
+                if self.sources.values().all(|busy| busy.source.state.parked().is_empty()) {
+                    (self.changes, self.offer_at) = (None, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows what happens to runs from here on.
+    fn follow(&mut self) {
+        if self.changes.is_none() {
+            let from = self.shared.store.last_position().next();
+            self.changes = Some(self.shared.store.subscribe(from));
+        }
+    }
+
+    /// Begins what is to be done next, for every source that nothing is done for.
+    fn go_on(&mut self) {
+        if self.shared.is_stopping() {
+            return;
+        }
+        if self.sources.values().any(|busy| !busy.source.state.parked().is_empty()) {
+            self.follow();
+        }
+        let now = Instant::now();
+        for (name, busy) in &mut self.sources {
+            if busy.is_worked_on || busy.rests_until.is_some_and(|until| until > now) {
+                continue;
+            }
+            let (shared, source, state) = (Arc::clone(&self.shared), name.clone(), &busy.source.state);
+            if let Some((delivery, nth)) = state.unhandled().first_key_value().map(|(at, nth)| (*at, *nth)) {
+                busy.is_worked_on = true;
+                let meant = state.meant_for(delivery);
+                self.works.spawn(async move {
+                    let work = Work { source: source.clone(), delivery, nth, meant };
+                    let handled = handle(&shared, &work).await;
+                    Worked { source, result: handled.map(|done| Outcomes::Handled(delivery, nth, done)) }
+                });
+            } else if std::mem::take(&mut busy.offers) && !state.parked().is_empty() {
+                busy.is_worked_on = true;
+                let parked = state.parked().iter().map(|(id, parked)| {
+                    let by = MeantBy::Parked { handled: id.0, at: id.1 };
+                    (*id, parked.clone(), state.meant(&by).cloned())
+                });
+                let parked = parked.collect();
+                self.works.spawn(async move {
+                    let offered = offer(&shared, &source, parked).await;
+                    Worked { source, result: offered.map(Outcomes::Offered) }
+                });
+            }
+        }
+    }
+}
+
+/// Tells the one who brought something that it was not taken. An error ends the desk.
+fn refuse(answer: Answer, error: LedgerError) -> Result<(), LedgerError> {
+    let told = match &error {
+        LedgerError::Closed => HookError::ShuttingDown,
+        other => HookError::Store(other.to_string()),
+    };
+    let _gone = answer.send(Err(told));
+    match error {
+        LedgerError::Closed => Err(error),
+        LedgerError::Changed | LedgerError::Store(_) => Ok(()),
+    }
+}
+
+/// Whether keys or labels have changed; `None` where the log cannot be followed.
+async fn next_change(changes: &mut Option<Box<dyn Subscription>>) -> Option<bool> {
+    match changes {
+        None => std::future::pending().await,
+        Some(changes) => {
+            let events = changes.next().await.ok()?;
+            Some(events.iter().any(|event| changes_addresses(event)))
+        }
+    }
+}
+
+/// Whether a key has another holder, or a run other labels, after this.
+fn changes_addresses(event: &Envelope) -> bool {
+    match event.header.stream.kind {
+        StreamKind::Key => true,
+        StreamKind::Run => matches!(
+            RunEvent::name_of(event.header.kind),
+            Some("RunStarted" | "RunForked" | "StepSucceeded" | "AttemptSucceeded")
+        ),
+        StreamKind::Schedule | StreamKind::Hook | StreamKind::Engine => false,
+    }
+}

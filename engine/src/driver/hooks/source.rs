@@ -1,0 +1,58 @@
+//! One source at the desk: its folded stream, and the appends to it.
+
+use super::super::shared::Shared;
+use super::super::triggers::{Encoded, Ledger, LedgerError};
+use crate::actor::Actor;
+use crate::envelope::Envelope;
+use crate::hooks::{FOLD_VERSION, HookEvent, HookState, stream};
+use crate::id::Position;
+use crate::store::StreamNote;
+use crate::time::Timestamp;
+
+/// A source's state and where its stream ends.
+pub(super) struct Source {
+    pub(super) state: HookState,
+    pub(super) ledger: Ledger,
+}
+
+/// Reads an event of a source.
+pub(super) fn decoded(envelope: &Envelope) -> Result<HookEvent, String> {
+    let header = &envelope.header;
+    HookEvent::decode(header.kind, header.schema, &envelope.payload).map_err(|error| error.to_string())
+}
+
+impl Source {
+    /// Folds a source's stream.
+    pub(super) async fn load(shared: &Shared, name: &str) -> Result<Self, LedgerError> {
+        let fold = |state: &mut HookState, envelope: &Envelope| {
+            let header = &envelope.header;
+            state.apply(header.version, header.recorded_at, &decoded(envelope)?);
+            Ok(())
+        };
+        let (ledger, state) = Ledger::load(shared, stream(name), FOLD_VERSION, fold).await?;
+        Ok(Self { state, ledger })
+    }
+
+    /// The time that what is decided now is recorded with.
+    pub(super) fn now(&self, shared: &Shared) -> Timestamp {
+        self.ledger.now(shared)
+    }
+
+    /// Makes a fact durable. With [`LedgerError::Changed`] the source is to be loaded anew.
+    pub(super) async fn record(
+        &mut self,
+        shared: &Shared,
+        actor: &Actor,
+        at: Timestamp,
+        event: &HookEvent,
+    ) -> Result<Position, LedgerError> {
+        let (kind, schema, bytes) = event.encode().map_err(|error| LedgerError::Store(error.to_string()))?;
+        let is_busy = self.state.is_busy_with(event);
+        let note = StreamNote { open: is_busy, busy: is_busy, wake_at: None };
+        let encoded = vec![Encoded { name: event.name(), kind, schema, bytes }];
+        let position = self.ledger.append(shared, actor, at, encoded, note).await?;
+        self.state.apply(self.ledger.version, at, event);
+        self.ledger.keep(shared, FOLD_VERSION, &self.state, self.state.remembered()).await;
+        Ok(position)
+    }
+}

@@ -1,0 +1,544 @@
+//! The task at the desk of schedules.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::super::shared::Shared;
+use super::super::triggers::{Encoded, Ledger, LedgerError, Stopped};
+use super::tick::{Work, follow};
+use super::{Answer, Ask, NewSchedule, ScheduleError, ScheduleRecord, Ticked};
+use crate::actor::Actor;
+use crate::definition::{Overlap, Schedule};
+use crate::envelope::{Envelope, StreamId, StreamKind};
+use crate::id::{Position, RunId, Version};
+use crate::json::JsonText;
+use crate::schedules::{
+    FOLD_VERSION, Now, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
+    ScheduleSet, ScheduleState, TickMeant, TickSettled, Timetable, look, name_of_trigger, stream, trigger,
+};
+use crate::store::StreamNote;
+use crate::time::Timestamp;
+use crate::triggers::Outcome;
+
+/// Streams that are listed at once.
+const PAGE: usize = 1_000;
+/// How often a schedule is decided on again whose stream is not what it was thought to be.
+const TRIES: u32 = 5;
+/// The pause before a moment is followed again that could not be.
+const FAILED_AGAIN: Duration = Duration::from_secs(5);
+
+/// The one who keeps schedules.
+pub(in crate::driver) struct ScheduleDesk {
+    shared: Arc<Shared>,
+    asks: Option<mpsc::Receiver<Ask>>,
+    /// Every schedule there ever was; `None`: they were not read yet.
+    schedules: Option<BTreeMap<String, Kept>>,
+    works: JoinSet<(String, Version, Result<Outcome, Stopped>)>,
+    /// Somebody has the clock looked at: moments that wait are followed.
+    is_attended: bool,
+    /// The schedules are those of the newest saved pipelines.
+    is_synced: bool,
+}
+
+/// A schedule, and what is being done for it.
+struct Kept {
+    state: ScheduleState,
+    ledger: Ledger,
+    timetable: Option<Timetable>,
+    /// When the next moment is due.
+    next: Option<Timestamp>,
+    in_work: BTreeSet<Version>,
+    rests_until: Option<Instant>,
+    awaited: HashMap<Version, oneshot::Sender<Outcome>>,
+}
+
+impl Kept {
+    async fn load(shared: &Shared, name: &str) -> Result<Self, LedgerError> {
+        let fold = |state: &mut ScheduleState, envelope: &Envelope| {
+            let header = &envelope.header;
+            let event = ScheduleEvent::decode(header.kind, header.schema, &envelope.payload);
+            state.apply(header.version, header.recorded_at, &event.map_err(|error| error.to_string())?);
+            Ok(())
+        };
+        let (ledger, state) = Ledger::load(shared, stream(name), FOLD_VERSION, fold).await?;
+        let mut kept = Self {
+            state,
+            ledger,
+            timetable: None,
+            next: None,
+            in_work: BTreeSet::new(),
+            rests_until: None,
+            awaited: HashMap::new(),
+        };
+        kept.read_moments(name);
+        Ok(kept)
+    }
+
+    /// Reads the timetable, and when the next moment is.
+    fn read_moments(&mut self, name: &str) {
+        let schedule = self.state.schedule();
+        self.timetable = schedule.and_then(|schedule| match Timetable::new(&schedule) {
+            Ok(timetable) => Some(timetable),
+            Err(error) => {
+                tracing::error!(schedule = name, %error, "it has no moments");
+                None
+            }
+        });
+        self.find_next(name);
+    }
+
+    fn find_next(&mut self, name: &str) {
+        let next = |table: &Timetable| table.next(name, self.state.cursor()).map(|(_, due)| due);
+        let is_active = self.state.paused().is_none();
+        self.next = self.timetable.as_ref().filter(|_| is_active).and_then(next);
+    }
+
+    async fn record(
+        &mut self,
+        shared: &Shared,
+        name: &str,
+        actor: &Actor,
+        at: Timestamp,
+        events: &[ScheduleEvent],
+    ) -> Result<Position, LedgerError> {
+        let mut encoded = Vec::with_capacity(events.len());
+        for event in events {
+            let (kind, schema, bytes) =
+                event.encode().map_err(|error| LedgerError::Store(error.to_string()))?;
+            encoded.push(Encoded { name: event.name(), kind, schema, bytes });
+        }
+        let sets = |event: &ScheduleEvent| match event {
+            ScheduleEvent::ScheduleSet(_) => Some(true),
+            ScheduleEvent::ScheduleRemoved(_) => Some(false),
+            _others => None,
+        };
+        let is_there = events.iter().rev().find_map(sets).unwrap_or(self.state.set().is_some());
+        let note = StreamNote { open: is_there, busy: false, wake_at: None };
+        let mut version = self.ledger.version;
+        let position = self.ledger.append(shared, actor, at, encoded, note).await?;
+        for event in events {
+            version = version.next();
+            self.state.apply(version, at, event);
+        }
+        self.ledger.keep(shared, FOLD_VERSION, &self.state, 0).await;
+        if events.iter().any(|event| sets(event).is_some()) {
+            self.read_moments(name);
+        } else {
+            self.find_next(name);
+        }
+        Ok(position)
+    }
+}
+
+impl ScheduleDesk {
+    pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
+        let asks = shared.schedules.take();
+        let works = JoinSet::new();
+        Self { shared, asks, schedules: None, works, is_attended: false, is_synced: false }
+    }
+
+    /// Works until the engine ends or the store takes nothing more.
+    pub(in crate::driver) async fn run(mut self) {
+        let Some(mut asks) = self.asks.take() else { return };
+        loop {
+            let done = tokio::select! {
+                biased;
+                Some(worked) = self.works.join_next() => match worked {
+                    Ok((name, tick, outcome)) => self.worked(&name, tick, outcome).await,
+                    Err(_panicked) => Ok(()),
+                },
+                ask = asks.recv() => match ask {
+                    None => return,
+                    Some(ask) => self.answer(ask).await,
+                },
+            };
+            let done = match done {
+                Ok(()) => self.go_on().await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(()) => {}
+                Err(LedgerError::Closed) => return,
+                Err(error) => {
+                    if !self.shared.is_stopping() {
+                        tracing::error!(%error, "schedules cannot be kept; it is tried again");
+                    }
+                    // What is kept is read anew: it may not be what is stored.
+                    self.forget();
+                }
+            }
+        }
+    }
+
+    /// Reads everything anew the next time. What is in work is settled by what comes of it.
+    fn forget(&mut self) {
+        self.is_synced = false;
+        let in_work = self.schedules.iter().flatten().any(|(_, kept)| !kept.in_work.is_empty());
+        if !in_work {
+            self.schedules = None;
+        }
+    }
+
+    async fn answer(&mut self, ask: Ask) -> Result<(), LedgerError> {
+        match ask {
+            Ask::Sync(answer) => {
+                self.is_synced = false;
+                self.sync().await?;
+                let _gone = answer.send(());
+            }
+            Ask::Look(answer) => {
+                self.is_attended = true;
+                self.sync().await?;
+                self.look().await?;
+                let _gone = answer.send(());
+            }
+            Ask::Add(new, actor, answer) => {
+                let added = self.add(*new, &actor).await;
+                return told(answer, added);
+            }
+            Ask::Remove(name, actor, reason, answer) => {
+                let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
+                let removed = match self.origin_of(&name).await {
+                    Ok(ScheduleOrigin::Trigger { pipeline, .. }) => {
+                        Err(Trouble::Refused(ScheduleError::OfPipeline { name, pipeline }))
+                    }
+                    Ok(ScheduleOrigin::Added { .. }) => {
+                        self.record(&name, &actor, |_| vec![event.clone()]).await
+                    }
+                    Err(trouble) => Err(trouble),
+                };
+                return told(answer, removed);
+            }
+            Ask::Pause(name, pauses, actor, reason, answer) => {
+                let paused = self.pause(&name, pauses, reason, &actor).await;
+                return told(answer, paused);
+            }
+            Ask::Trigger(name, actor, answer) => {
+                let ticked = self.trigger(&name, &actor).await;
+                return told(answer, ticked);
+            }
+            Ask::Mean(name, tick, runs, answer) => {
+                let event = ScheduleEvent::TickMeant(TickMeant { tick, runs });
+                match self.record(&name, &Actor::Engine, |_| vec![event.clone()]).await {
+                    Ok(_) => {
+                        let _gone = answer.send(());
+                    }
+                    Err(Trouble::Ledger(error)) => return Err(error),
+                    Err(Trouble::Refused(_)) => {}
+                }
+            }
+            Ask::List(answer) => {
+                let listed = self.list().await;
+                return told(answer, listed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every schedule there ever was.
+    async fn all(&mut self) -> Result<&mut BTreeMap<String, Kept>, LedgerError> {
+        if self.schedules.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let (mut found, mut after) = (BTreeMap::new(), None);
+            loop {
+                let page = shared.store.streams(StreamKind::Schedule, after, PAGE).await;
+                let page = page.map_err(|error| LedgerError::Store(error.to_string()))?;
+                for (stream, _) in &page {
+                    match Kept::load(&shared, &stream.id).await {
+                        Ok(kept) => drop(found.insert(stream.id.clone(), kept)),
+                        Err(LedgerError::Closed) => return Err(LedgerError::Closed),
+                        // One that cannot be read keeps no other from its moments.
+                        Err(error) => tracing::error!(%error, "a schedule cannot be read"),
+                    }
+                }
+                match page.last() {
+                    Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                    _last_page => break,
+                }
+            }
+            self.schedules = Some(found);
+        }
+        self.schedules.as_mut().ok_or(LedgerError::Changed)
+    }
+
+    /// Records what is decided on a schedule's state, and decides again where that was an old one.
+    async fn record(
+        &mut self,
+        name: &str,
+        actor: &Actor,
+        decide: impl Fn(&ScheduleState) -> Vec<ScheduleEvent>,
+    ) -> Result<Position, Trouble> {
+        let shared = Arc::clone(&self.shared);
+        let all = self.all().await?;
+        let mut tries = 0;
+        loop {
+            if !all.contains_key(name) {
+                all.insert(name.to_owned(), Kept::load(&shared, name).await?);
+            }
+            let Some(kept) = all.get_mut(name) else { return Err(LedgerError::Changed.into()) };
+            let at = kept.ledger.now(&shared);
+            let events = decide(&kept.state);
+            if events.is_empty() {
+                return Ok(Position::ZERO);
+            }
+            match kept.record(&shared, name, actor, at, &events).await {
+                Ok(position) => return Ok(position),
+                Err(LedgerError::Changed) if tries < TRIES => {
+                    tries += 1;
+                    let fresh = Kept::load(&shared, name).await?;
+                    let former = std::mem::replace(kept, fresh);
+                    (kept.in_work, kept.awaited) = (former.in_work, former.awaited);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn origin_of(&mut self, name: &str) -> Result<ScheduleOrigin, Trouble> {
+        let origin = self.all().await?.get(name).and_then(|kept| kept.state.origin().cloned());
+        origin.ok_or_else(|| Trouble::Refused(ScheduleError::NotFound(name.to_owned())))
+    }
+
+    /// Sets and removes schedules so that they are those of the newest saved pipelines.
+    async fn sync(&mut self) -> Result<(), LedgerError> {
+        if self.is_synced {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let triggers = shared.triggers.read(&shared).await;
+        let triggers = triggers.map_err(|error| LedgerError::Store(error.to_string()))?;
+        let mut wanted: BTreeMap<String, ScheduleSet> = BTreeMap::new();
+        for (listed, schedule) in triggers.schedules() {
+            let index = u32::try_from(listed.index).unwrap_or(u32::MAX);
+            let origin = ScheduleOrigin::Trigger { pipeline: listed.pipeline.to_owned(), index };
+            let set = ScheduleSet { schedule: document(schedule), origin };
+            wanted.insert(name_of_trigger(listed.pipeline, listed.index), set);
+        }
+        let is_gone = |(name, kept): (&String, &Kept)| {
+            let is_of_pipeline = matches!(kept.state.origin(), Some(ScheduleOrigin::Trigger { .. }));
+            (is_of_pipeline && !wanted.contains_key(name)).then(|| name.clone())
+        };
+        let gone: Vec<String> = self.all().await?.iter().filter_map(is_gone).collect();
+        for name in gone {
+            let reason = Some("the newest version of the pipeline has no such trigger".to_owned());
+            let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
+            self.record(&name, &Actor::Engine, |_| vec![event.clone()]).await.map_err(Trouble::ledger)?;
+        }
+        for (name, set) in wanted {
+            let decide = |state: &ScheduleState| match state.set() {
+                Some(former) if *former == set => Vec::new(),
+                _another => vec![ScheduleEvent::ScheduleSet(set.clone())],
+            };
+            self.record(&name, &Actor::Engine, decide).await.map_err(Trouble::ledger)?;
+        }
+        self.is_synced = true;
+        Ok(())
+    }
+
+    /// Records the moments that have come.
+    async fn look(&mut self) -> Result<(), LedgerError> {
+        let shared = Arc::clone(&self.shared);
+        let now = shared.now();
+        let is_due = |(name, kept): (&String, &Kept)| {
+            kept.next.is_some_and(|next| next <= now).then(|| (name.clone(), kept.state.last_run()))
+        };
+        let due: Vec<(String, Option<RunId>)> = self.all().await?.iter().filter_map(is_due).collect();
+        for (name, last_run) in due {
+            let is_busy = is_open(&shared, last_run).await?;
+            let Some(timetable) = self.all().await?.get(&name).and_then(|kept| kept.timetable.clone()) else {
+                continue;
+            };
+            let decide =
+                |state: &ScheduleState| look(state, &name, &timetable, Now { at: now, is_busy }).events;
+            self.record(&name, &Actor::Engine, decide).await.map_err(Trouble::ledger)?;
+        }
+        Ok(())
+    }
+
+    async fn add(&mut self, new: NewSchedule, actor: &Actor) -> Result<Position, Trouble> {
+        let set = ScheduleSet { schedule: document(&new.schedule), origin: new.origin };
+        let former = self.all().await?.get(&new.name).and_then(|kept| kept.state.set().cloned());
+        match former {
+            Some(former) if former == set => Ok(self.shared.store.last_position()),
+            Some(_another) => Err(Trouble::Refused(ScheduleError::Exists(new.name))),
+            None => self.record(&new.name, actor, |_| vec![ScheduleEvent::ScheduleSet(set.clone())]).await,
+        }
+    }
+
+    async fn pause(
+        &mut self,
+        name: &str,
+        pauses: bool,
+        reason: Option<String>,
+        actor: &Actor,
+    ) -> Result<Position, Trouble> {
+        self.origin_of(name).await?;
+        let is_paused = self.all().await?.get(name).is_some_and(|kept| kept.state.paused().is_some());
+        let event = match (pauses, is_paused) {
+            (true, false) => ScheduleEvent::SchedulePaused(SchedulePaused { reason }),
+            (false, true) => ScheduleEvent::ScheduleResumed(ScheduleResumed { reason }),
+            (true, true) => return Err(already(format!("“{name}” is paused already"))),
+            (false, false) => return Err(already(format!("“{name}” is not paused"))),
+        };
+        self.record(name, actor, |_| vec![event.clone()]).await
+    }
+
+    async fn trigger(&mut self, name: &str, actor: &Actor) -> Result<Ticked, Trouble> {
+        self.origin_of(name).await?;
+        let now = self.shared.now();
+        let position = self.record(name, actor, |_| vec![trigger(now)]).await?;
+        let (sender, outcome) = oneshot::channel();
+        if let Some(kept) = self.all().await?.get_mut(name) {
+            kept.awaited.insert(kept.ledger.version, sender);
+        }
+        Ok(Ticked { position, outcome })
+    }
+
+    async fn list(&mut self) -> Result<Vec<ScheduleRecord>, Trouble> {
+        let record = |(name, kept): (&String, &Kept)| {
+            Some(ScheduleRecord {
+                name: name.clone(),
+                schedule: kept.state.schedule(),
+                origin: kept.state.origin()?.clone(),
+                paused: kept.state.paused().cloned(),
+                next: kept.next,
+                waiting: kept.state.waiting().len(),
+                settled: kept.state.settled().cloned().collect(),
+                passed: kept.state.passed().clone(),
+            })
+        };
+        Ok(self.all().await?.iter().filter_map(record).collect())
+    }
+
+    /// A moment led to something.
+    async fn worked(
+        &mut self,
+        name: &str,
+        tick: Version,
+        outcome: Result<Outcome, Stopped>,
+    ) -> Result<(), LedgerError> {
+        let kept = self.all().await?.get_mut(name);
+        if let Some(kept) = kept {
+            kept.in_work.remove(&tick);
+            if outcome.is_err() {
+                kept.rests_until = Some(Instant::now() + FAILED_AGAIN);
+            }
+        }
+        let Ok(outcome) = outcome else { return Ok(()) };
+        let event = ScheduleEvent::TickSettled(TickSettled { tick, outcome: outcome.clone() });
+        let decide = |state: &ScheduleState| match state.waiting().contains_key(&tick) {
+            true => vec![event.clone()],
+            false => Vec::new(),
+        };
+        self.record(name, &Actor::Engine, decide).await.map_err(Trouble::ledger)?;
+        let waiting = self.all().await?.get_mut(name).and_then(|kept| kept.awaited.remove(&tick));
+        if let Some(waiting) = waiting {
+            let _gone = waiting.send(outcome);
+        }
+        Ok(())
+    }
+
+    /// Begins to follow the moments that wait, of each schedule the oldest; those that somebody waits for
+    /// at once.
+    async fn go_on(&mut self) -> Result<(), LedgerError> {
+        let shared = Arc::clone(&self.shared);
+        if shared.is_stopping() || self.schedules.is_none() {
+            return Ok(());
+        }
+        let (is_attended, now) = (self.is_attended, Instant::now());
+        let mut begun = Vec::new();
+        for (name, kept) in self.all().await? {
+            if kept.rests_until.is_some_and(|until| until > now) || kept.state.waiting().is_empty() {
+                continue;
+            }
+            let queues = kept.state.schedule().is_some_and(|it| it.overlap == Overlap::Queue);
+            let (mut is_first, mut found) = (kept.in_work.is_empty(), Vec::new());
+            for (version, tick) in kept.state.waiting() {
+                let is_awaited = kept.awaited.contains_key(version);
+                if kept.in_work.contains(version) || !(is_awaited || is_attended && is_first) {
+                    continue;
+                }
+                if !tick.by_hand {
+                    is_first = false;
+                    if queues && is_open(&shared, kept.state.last_run()).await? {
+                        continue;
+                    }
+                }
+                found.push((*version, *tick));
+            }
+            // A schedule that was removed does what its moments said before.
+            let Some(origin) = kept.state.origin().cloned() else { continue };
+            for (version, tick) in found {
+                kept.in_work.insert(version);
+                let meant = kept.state.meant(version).cloned();
+                begun.push(Work { name: name.clone(), version, tick, origin: origin.clone(), meant });
+            }
+        }
+        for work in begun {
+            let shared = Arc::clone(&shared);
+            self.works.spawn(async move {
+                let (name, version) = (work.name.clone(), work.version);
+                (name, version, follow(&shared, work).await)
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a run has not ended.
+async fn is_open(shared: &Shared, run: Option<RunId>) -> Result<bool, LedgerError> {
+    let Some(run) = run else { return Ok(false) };
+    let head = shared.store.head(&StreamId::run(run)).await;
+    let head = head.map_err(|error| LedgerError::Store(error.to_string()))?;
+    Ok(head.is_some_and(|head| head.note.open))
+}
+
+/// A schedule as its stream holds it.
+fn document(schedule: &Schedule) -> JsonText {
+    serde_json::to_value(schedule).map_or_else(|_| JsonText::null(), |value| JsonText::new(&value))
+}
+
+/// Why something was not done.
+enum Trouble {
+    Refused(ScheduleError),
+    Ledger(LedgerError),
+}
+
+impl From<LedgerError> for Trouble {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl Trouble {
+    /// What is recorded by the engine itself is never refused.
+    fn ledger(self) -> LedgerError {
+        match self {
+            Self::Ledger(error) => error,
+            Self::Refused(refusal) => LedgerError::Store(refusal.to_string()),
+        }
+    }
+}
+
+fn already(what: String) -> Trouble {
+    Trouble::Refused(ScheduleError::AlreadySo(what))
+}
+
+/// Answers; an error of the stream is the desk's, too.
+fn told<T>(answer: Answer<T>, result: Result<T, Trouble>) -> Result<(), LedgerError> {
+    let (told, error) = match result {
+        Ok(done) => (Ok(done), None),
+        Err(Trouble::Refused(refusal)) => (Err(refusal), None),
+        Err(Trouble::Ledger(LedgerError::Closed)) => {
+            (Err(ScheduleError::ShuttingDown), Some(LedgerError::Closed))
+        }
+        Err(Trouble::Ledger(error)) => (Err(ScheduleError::Store(error.to_string())), Some(error)),
+    };
+    let _gone = answer.send(told);
+    error.map_or(Ok(()), Err)
+}

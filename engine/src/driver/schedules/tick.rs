@@ -1,0 +1,115 @@
+//! What a moment leads to.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::super::PipelineError;
+use super::super::shared::Shared;
+use super::super::triggers::{Done, Errand, Mean, Stopped, act};
+use super::Ask;
+use crate::actor::Actor;
+use crate::definition::TriggerSource;
+use crate::id::{RunId, Version};
+use crate::saved::PipelineRef;
+use crate::schedules::{ScheduleOrigin, Tick, stream};
+use crate::triggers::{Occasion, Outcome, Wish, WishedStart, wish};
+
+/// A moment that has come.
+pub(super) struct Work {
+    pub(super) name: String,
+    pub(super) version: Version,
+    pub(super) tick: Tick,
+    pub(super) origin: ScheduleOrigin,
+    /// Who was about to be told when an engine ended.
+    pub(super) meant: Option<Vec<RunId>>,
+}
+
+/// Records at the desk who is about to be told.
+fn mean(shared: &Arc<Shared>, name: &str, tick: Version) -> Mean {
+    let (shared, name) = (Arc::clone(shared), name.to_owned());
+    Box::new(move |runs| {
+        async move {
+            let (answer, recorded) = oneshot::channel();
+            let ask = Ask::Mean(name, tick, runs, answer);
+            shared.schedules.asks.send(ask).await.map_err(|_| Stopped)?;
+            recorded.await.map_err(|_| Stopped)
+        }
+        .boxed()
+    })
+}
+
+/// Has follow what a moment leads to, as often as it is asked, once.
+pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, Stopped> {
+    let Work { name, version, tick, origin, meant } = work;
+    let unreadable = |what: String| {
+        tracing::error!(schedule = name, what, "a moment cannot be followed");
+        Stopped
+    };
+    let read = shared.store.read(&stream(&name), version, 1).await;
+    let read = read.map_err(|error| unreadable(error.to_string()))?;
+    let hash =
+        read.first().map(|envelope| envelope.hash).ok_or_else(|| unreadable("it is gone".to_owned()))?;
+    let event = json!({
+        "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
+        "headers": {}, "body": null,
+    });
+    let actor = Actor::Schedule(name.clone());
+    let (definition, wish) = match origin {
+        ScheduleOrigin::Added { pipeline, input, title } => {
+            let refused = |code: &str, message: String| Outcome::Refused { code: code.to_owned(), message };
+            let reference: PipelineRef = match pipeline.parse() {
+                Ok(reference) => reference,
+                Err(error) => return Ok(refused("no_pipeline", format!("{error}"))),
+            };
+            let definition = match shared.pipeline(&reference).await {
+                Ok(definition) => definition,
+                Err(error @ (PipelineError::NotFound(_) | PipelineError::Unreadable { .. })) => {
+                    return Ok(refused("no_pipeline", error.to_string()));
+                }
+                Err(error) => return Err(unreadable(error.to_string())),
+            };
+            let start = Some(WishedStart { input: input.value(), title });
+            (definition, Wish { start, signal: None })
+        }
+        ScheduleOrigin::Trigger { pipeline, index } => {
+            let triggers =
+                shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
+            let listed = triggers.get(&pipeline, index as usize);
+            let listed = listed.filter(|listed| matches!(listed.trigger.on, TriggerSource::Schedule(_)));
+            let Some(listed) = listed else {
+                let why = format!("the newest version of {pipeline} has no such trigger");
+                return Ok(Outcome::Ignored { why });
+            };
+            let occasion = Occasion { event: event.clone(), actor: actor.to_string() };
+            match wish(listed.trigger, &occasion) {
+                Err(error) => {
+                    return Ok(Outcome::Refused {
+                        code: "expression".to_owned(),
+                        message: error.to_string(),
+                    });
+                }
+                Ok(None) => return Ok(Outcome::Ignored { why: "its `when` does not hold".to_owned() }),
+                Ok(Some(wish)) => (Arc::clone(listed.definition), wish),
+            }
+        }
+    };
+    let errand = Errand {
+        definition,
+        wish,
+        event,
+        about: format!("schedule/{name}/{version}/{hash}"),
+        delivery: format!("{name}/{}", tick.at),
+        actor,
+        meant,
+        mean: mean(shared, &name, version),
+    };
+    Ok(match act(shared, errand).await? {
+        Done::Led(outcome) => outcome,
+        Done::Nobody { to, .. } => {
+            Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
+        }
+    })
+}

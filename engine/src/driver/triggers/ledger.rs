@@ -1,0 +1,195 @@
+//! The end of a stream of a hook or a schedule, and the appends to it.
+
+use bincode::Options as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::super::shared::Shared;
+use crate::actor::Actor;
+use crate::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
+use crate::id::{InputId, Position, Version};
+use crate::json::Hash;
+use crate::store::{Append, AppendError, Snapshot, StreamNote, Writability};
+use crate::time::Timestamp;
+
+/// Events that are read at once: each may hold a body of 1 MiB.
+const PAGE: usize = 50;
+/// Events after which a state is kept, so that a load need not read the whole stream.
+const KEPT_EVERY: u64 = 500;
+/// The largest state that is read back.
+const STATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Why a stream cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::driver) enum LedgerError {
+    /// Another one wrote, or it is not known whether this one did: it is to be loaded anew.
+    #[error("the stream changed meanwhile")]
+    Changed,
+    /// It cannot be read, or the store does not take it.
+    #[error("{0}")]
+    Store(String),
+    /// The store takes nothing more.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// An event as it is stored.
+pub(in crate::driver) struct Encoded {
+    pub(in crate::driver) name: &'static str,
+    pub(in crate::driver) kind: u16,
+    pub(in crate::driver) schema: u16,
+    pub(in crate::driver) bytes: Vec<u8>,
+}
+
+/// Where a stream ends.
+#[derive(Debug, Clone)]
+pub(in crate::driver) struct Ledger {
+    pub(in crate::driver) stream: StreamId,
+    pub(in crate::driver) version: Version,
+    hash: Hash,
+    /// The version that a kept state holds.
+    kept: Version,
+    /// The time of the last event: a clock that was set back is not followed.
+    last_at: Timestamp,
+}
+
+impl Ledger {
+    /// Folds a stream, from the newest state that was kept on.
+    pub(in crate::driver) async fn load<S: Default + DeserializeOwned>(
+        shared: &Shared,
+        stream: StreamId,
+        fold_version: u32,
+        fold: impl Fn(&mut S, &Envelope) -> Result<(), String>,
+    ) -> Result<(Self, S), LedgerError> {
+        let mut ledger = Self {
+            stream,
+            version: Version::ZERO,
+            hash: Hash::ZERO,
+            kept: Version::ZERO,
+            last_at: Timestamp::default(),
+        };
+        let failed = |stream: &StreamId, what: String| LedgerError::Store(format!("{stream}: {what}"));
+        let kept = shared.store.load_snapshot(&ledger.stream, fold_version).await;
+        let kept = kept.map_err(|error| failed(&ledger.stream, error.to_string()))?;
+        let mut state = S::default();
+        if let Some(kept) = kept {
+            // One that cannot be read is not missed.
+            if let Ok((at, read)) = options().deserialize::<(Timestamp, S)>(&kept.bytes) {
+                (state, ledger.last_at) = (read, at);
+                (ledger.version, ledger.hash, ledger.kept) = (kept.version, kept.hash, kept.version);
+            }
+        }
+        loop {
+            let page = shared.store.read(&ledger.stream, ledger.version.next(), PAGE).await;
+            let page = page.map_err(|error| failed(&ledger.stream, error.to_string()))?;
+            for envelope in &page {
+                let version = envelope.header.version;
+                fold(&mut state, envelope)
+                    .map_err(|what| failed(&ledger.stream, format!("version {version}: {what}")))?;
+                (ledger.version, ledger.hash) = (version, envelope.hash);
+                ledger.last_at = envelope.header.recorded_at;
+            }
+            if page.len() < PAGE {
+                return Ok((ledger, state));
+            }
+        }
+    }
+
+    /// Keeps the folded state from time to time; `weight` grows with it. Losing one loses nothing.
+    pub(in crate::driver) async fn keep<S: Serialize>(
+        &mut self,
+        shared: &Shared,
+        fold_version: u32,
+        state: &S,
+        weight: usize,
+    ) {
+        let since = self.version.get() - self.kept.get();
+        if since < KEPT_EVERY.max(weight as u64) {
+            return;
+        }
+        self.kept = self.version;
+        let Ok(bytes) = options().serialize(&(self.last_at, state)) else { return };
+        let snapshot = Snapshot { version: self.version, hash: self.hash, fold_version, bytes };
+        if let Err(error) = shared.store.save_snapshot(&self.stream, snapshot).await {
+            tracing::debug!(stream = %self.stream, %error, "a state was not kept");
+        }
+    }
+
+    /// The time that what is decided now is recorded with.
+    pub(in crate::driver) fn now(&self, shared: &Shared) -> Timestamp {
+        shared.now().max(self.last_at)
+    }
+
+    /// Makes events durable, in one append. With [`LedgerError::Changed`] the stream is to be loaded anew.
+    pub(in crate::driver) async fn append(
+        &mut self,
+        shared: &Shared,
+        actor: &Actor,
+        at: Timestamp,
+        events: Vec<Encoded>,
+        note: StreamNote,
+    ) -> Result<Position, LedgerError> {
+        let crashes = events.iter().any(|event| shared.config.crash_after.as_deref() == Some(event.name));
+        let cause = Cause {
+            input: InputId::derive(&format!("{}/{}", self.stream, self.version)),
+            because: self.version,
+        };
+        let (mut version, mut hash) = (self.version, self.hash);
+        let mut linked = Vec::with_capacity(events.len());
+        for event in events {
+            version = version.next();
+            let header = EventHeader {
+                stream: self.stream.clone(),
+                version,
+                recorded_at: at,
+                actor: actor.clone(),
+                cause,
+                kind: event.kind,
+                schema: event.schema,
+                flags: 0,
+                payload_hash: Hash::ZERO,
+            };
+            let event = NewEvent::link(header, event.bytes, &hash);
+            hash = event.hash;
+            linked.push(event);
+        }
+        let append = Append {
+            stream: self.stream.clone(),
+            expected: self.version,
+            previous: self.hash,
+            events: linked,
+            dedup: None,
+            fence: shared.config.fence,
+            note,
+        };
+        loop {
+            match shared.store.append(append.clone()).await {
+                Ok(appended) => {
+                    if crashes {
+                        super::super::shard::die();
+                    }
+                    (self.version, self.hash, self.last_at) = (version, hash, at);
+                    return Ok(appended.last_position());
+                }
+                Err(AppendError::Full) => {
+                    let mut writable = shared.store.writability();
+                    let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
+                    room.map_err(|_| LedgerError::Closed)?;
+                }
+                Err(
+                    AppendError::WrongExpectedVersion { .. }
+                    | AppendError::WrongPreviousHash { .. }
+                    | AppendError::Unknown(_),
+                ) => return Err(LedgerError::Changed),
+                Err(AppendError::Closed | AppendError::ReadOnly(_) | AppendError::Fenced { .. }) => {
+                    return Err(LedgerError::Closed);
+                }
+                Err(error) => return Err(LedgerError::Store(error.to_string())),
+            }
+        }
+    }
+}
+
+fn options() -> impl bincode::Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(STATE_BYTES_MAX).reject_trailing_bytes()
+}

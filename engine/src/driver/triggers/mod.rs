@@ -1,0 +1,9 @@
+//! What triggers do: the book of those that count, and acting on what they want.
+
+mod act;
+mod book;
+mod ledger;
+
+pub(super) use act::{Done, Errand, Mean, Stopped, act, tell_all};
+pub(super) use book::TriggerBook;
+pub(super) use ledger::{Encoded, Ledger, LedgerError};

@@ -1,0 +1,199 @@
+//! The facts of a source. Frozen once released, as those of runs are.
+
+use std::collections::BTreeMap;
+
+use bincode::Options as _;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::id::{RunId, Version};
+use crate::json::JsonText;
+use crate::triggers::{Outcome, Target};
+
+/// A delivery came, as its source reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryReceived {
+    /// What its sender calls it: the same one again is no news.
+    pub id: String,
+    /// What kind of event it tells of, such as `push`.
+    pub name: Option<String>,
+    /// Who is behind it.
+    pub sender: Option<String>,
+    /// The headers that may be shown, in lower case; signatures and tokens are not among them.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: JsonText,
+    /// What the source's reader says of it beside that: a map.
+    pub about: JsonText,
+}
+
+/// Somebody wants a delivery to be handled once more, as if it had come just now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedeliveryAsked {
+    /// The version of the delivery's own event.
+    pub delivery: Version,
+    /// How often it was handled with this time: from 2.
+    pub nth: u32,
+}
+
+/// What a delivery led to by one trigger of one pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerOutcome {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Which of its triggers, from 0.
+    pub trigger: u32,
+    /// What it led to.
+    pub outcome: Outcome,
+}
+
+/// A signal that nobody hears yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedSignal {
+    /// The pipeline whose trigger sends it.
+    pub pipeline: String,
+    /// Which of its triggers, from 0.
+    pub trigger: u32,
+    /// The signal.
+    pub signal: String,
+    /// Whom it waits for.
+    pub to: Target,
+    /// What it says; `None`: the delivery.
+    pub payload: Option<JsonText>,
+}
+
+/// What a delivery led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryHandled {
+    /// The version of the delivery's own event.
+    pub delivery: Version,
+    /// How often it was handled with this time: from 1.
+    pub nth: u32,
+    /// By each trigger that names the source; none where no saved pipeline does.
+    pub outcomes: Vec<TriggerOutcome>,
+    /// What waits for somebody who hears it.
+    pub parked: Vec<ParkedSignal>,
+}
+
+/// What became of a signal that nobody heard at first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedSettled {
+    /// The version of the event that parked it.
+    pub handled: Version,
+    /// Its place there, from 0.
+    pub at: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What a signal is sent for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum MeantBy {
+    /// A trigger, for a delivery.
+    Trigger {
+        /// The version of the delivery's own event.
+        delivery: Version,
+        /// How often it is handled with this time.
+        nth: u32,
+        /// The pipeline.
+        pipeline: String,
+        /// Which of its triggers, from 0.
+        trigger: u32,
+    },
+    /// A signal that waited.
+    Parked {
+        /// The version of the event that parked it.
+        handled: Version,
+        /// Its place there, from 0.
+        at: u32,
+    },
+}
+
+/// These runs are about to be told. After a crash the same ones are, whoever would be meant by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalMeant {
+    /// What for.
+    pub by: MeantBy,
+    /// The runs.
+    pub runs: Vec<RunId>,
+}
+
+/// A fact of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum HookEvent {
+    /// A delivery came.
+    DeliveryReceived(DeliveryReceived),
+    /// It is to be handled again.
+    RedeliveryAsked(RedeliveryAsked),
+    /// It led to something.
+    DeliveryHandled(DeliveryHandled),
+    /// A signal that was kept led to something.
+    ParkedSettled(ParkedSettled),
+    /// Runs are about to be told.
+    SignalMeant(SignalMeant),
+}
+
+/// Why stored bytes are no event of a source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HookCodecError {
+    /// A newer everfold wrote it.
+    #[error("kind {0}, schema {1} is of a newer everfold")]
+    Unknown(u16, u16),
+    /// The bytes are not what was written.
+    #[error("{0}")]
+    Bytes(String),
+}
+
+const SCHEMA: u16 = 1;
+const BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+impl HookEvent {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::DeliveryReceived(_) => "DeliveryReceived",
+            Self::RedeliveryAsked(_) => "RedeliveryAsked",
+            Self::DeliveryHandled(_) => "DeliveryHandled",
+            Self::ParkedSettled(_) => "ParkedSettled",
+            Self::SignalMeant(_) => "SignalMeant",
+        }
+    }
+
+    /// Kind, schema and bytes.
+    ///
+    /// # Errors
+    /// [`HookCodecError::Bytes`]: it is larger than any event of a source can be.
+    pub fn encode(&self) -> Result<(u16, u16, Vec<u8>), HookCodecError> {
+        let (kind, bytes) = match self {
+            Self::DeliveryReceived(event) => (1, options().serialize(event)),
+            Self::RedeliveryAsked(event) => (2, options().serialize(event)),
+            Self::DeliveryHandled(event) => (3, options().serialize(event)),
+            Self::ParkedSettled(event) => (4, options().serialize(event)),
+            Self::SignalMeant(event) => (5, options().serialize(event)),
+        };
+        bytes.map(|bytes| (kind, SCHEMA, bytes)).map_err(|error| HookCodecError::Bytes(error.to_string()))
+    }
+
+    /// Reads stored bytes.
+    ///
+    /// # Errors
+    /// [`HookCodecError`]
+    pub fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<Self, HookCodecError> {
+        fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HookCodecError> {
+            options().deserialize(bytes).map_err(|error| HookCodecError::Bytes(error.to_string()))
+        }
+        match (kind, schema) {
+            (1, SCHEMA) => read(bytes).map(Self::DeliveryReceived),
+            (2, SCHEMA) => read(bytes).map(Self::RedeliveryAsked),
+            (3, SCHEMA) => read(bytes).map(Self::DeliveryHandled),
+            (4, SCHEMA) => read(bytes).map(Self::ParkedSettled),
+            (5, SCHEMA) => read(bytes).map(Self::SignalMeant),
+            _newer => Err(HookCodecError::Unknown(kind, schema)),
+        }
+    }
+}
+
+fn options() -> impl bincode::Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
+}

@@ -1,0 +1,91 @@
+//! What follows for a schedule.
+
+use std::time::Duration;
+
+use super::event::{PassedBecause, ScheduleEvent, TickDue, TicksPassed};
+use super::state::ScheduleState;
+use super::timetable::{CAUGHT_UP_MAX, Timetable};
+use crate::definition::{CatchUp, Overlap};
+use crate::time::Timestamp;
+
+/// A moment that is later than this passed while nothing ran.
+const LATE: Duration = Duration::from_secs(60);
+/// Moments that wait for the end of a run.
+const WAITING_MAX: usize = 100;
+
+/// What a schedule is told when somebody looks at the clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// The time.
+    pub at: Timestamp,
+    /// The run of the last moment has not ended.
+    pub is_busy: bool,
+}
+
+/// What follows from a look at the clock.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Looked {
+    /// The facts, in their order.
+    pub events: Vec<ScheduleEvent>,
+}
+
+/// What follows at this time. `name` is the schedule's.
+#[must_use]
+pub fn look(state: &ScheduleState, name: &str, timetable: &Timetable, now: Now) -> Looked {
+    let mut looked = Looked::default();
+    let (Some(schedule), None) = (state.schedule(), state.paused()) else { return looked };
+    let due = timetable.due(name, state.cursor(), now.at, CAUGHT_UP_MAX);
+    let Some(last) = due.moments.last().copied() else { return looked };
+    let is_late = |moment: &Timestamp| now.at.since(timetable.put_off(name, *moment)) > LATE;
+    let counts = match schedule.catch_up {
+        CatchUp::None => due.moments.iter().position(|moment| !is_late(moment)).unwrap_or(due.moments.len()),
+        // The last one counts, late or not.
+        CatchUp::One => {
+            let on_time = due.moments.iter().position(|moment| !is_late(moment));
+            on_time.unwrap_or(due.moments.len() - 1)
+        }
+        CatchUp::All => 0,
+    };
+    let (late, counting) = due.moments.split_at(counts);
+    if due.has_older || !late.is_empty() {
+        let until = late.last().or(due.moments.first()).copied().unwrap_or(last);
+        // The oldest that counts is a fact of its own.
+        let until = if late.is_empty() { Timestamp(until.0 - 1) } else { until };
+        looked.pass(until, late.len(), due.has_older, PassedBecause::Late);
+    }
+    let mut room = match schedule.overlap {
+        Overlap::Skip if now.is_busy || !state.waiting().is_empty() => 0,
+        Overlap::Skip => 1,
+        Overlap::Allow | Overlap::Queue => WAITING_MAX.saturating_sub(state.waiting().len()),
+    };
+    let because = match schedule.overlap {
+        Overlap::Skip => PassedBecause::Overlap,
+        Overlap::Allow | Overlap::Queue => PassedBecause::Full,
+    };
+    let mut passed = 0;
+    for moment in counting {
+        if room > 0 {
+            room -= 1;
+            looked.events.push(ScheduleEvent::TickDue(TickDue { at: *moment, by_hand: false }));
+        } else {
+            passed += 1;
+        }
+    }
+    if passed > 0 {
+        looked.pass(last, passed, false, because);
+    }
+    looked
+}
+
+/// Somebody wants what a moment would do, now.
+#[must_use]
+pub fn trigger(at: Timestamp) -> ScheduleEvent {
+    ScheduleEvent::TickDue(TickDue { at, by_hand: true })
+}
+
+impl Looked {
+    fn pass(&mut self, until: Timestamp, count: usize, has_older: bool, because: PassedBecause) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.events.push(ScheduleEvent::TicksPassed(TicksPassed { until, count, has_older, because }));
+    }
+}

@@ -1,0 +1,206 @@
+//! What a trigger wants of an occasion: a delivery, or a moment.
+//!
+//! Law: what follows from an occasion is a pure function of it and of the trigger. Whom it reaches is
+//! found out by the driver, and recorded as the occasion's outcome.
+//!
+//! Called by the driver for deliveries of hooks and for moments of schedules.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::{SignalTarget, Trigger};
+use crate::expr::{EvalError, Scope};
+use crate::id::RunId;
+use crate::json::Value;
+
+/// What a trigger's expressions see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Occasion {
+    /// What came.
+    pub event: Value,
+    /// Who is behind it.
+    pub actor: String,
+}
+
+impl Scope for Occasion {
+    fn get(&self, path: &[&str]) -> Result<Option<Value>, EvalError> {
+        Ok(match path {
+            ["event"] => Some(self.event.clone()),
+            ["actor"] => Some(Value::String(self.actor.clone())),
+            _other => None,
+        })
+    }
+}
+
+/// What a trigger wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// A run.
+    pub start: Option<WishedStart>,
+    /// A signal.
+    pub signal: Option<WishedSignal>,
+}
+
+/// A run that is to be started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WishedStart {
+    /// Its input.
+    pub input: Value,
+    /// For readers.
+    pub title: Option<String>,
+}
+
+/// A signal that is to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WishedSignal {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub payload: Value,
+    /// To whom; `None`: to the holder of the key that a start with this input would have.
+    pub to: Option<Target>,
+    /// It is kept while nobody hears it.
+    pub park: bool,
+}
+
+/// To whom a signal goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The holder of a key.
+    Key(String),
+    /// All unended runs with all these labels.
+    Labels(BTreeMap<String, String>),
+    /// A run.
+    Run(String),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "the key “{key}”"),
+            Self::Run(run) => write!(f, "run {run}"),
+            Self::Labels(labels) => {
+                let labels: Vec<String> =
+                    labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                write!(f, "{}", labels.join(" "))
+            }
+        }
+    }
+}
+
+/// What an occasion led to, by one trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A run was started.
+    Started {
+        /// The run.
+        run: RunId,
+    },
+    /// A run has the key already, and is the answer.
+    Held {
+        /// The run.
+        run: RunId,
+    },
+    /// Runs were told.
+    Signalled {
+        /// The signal.
+        signal: String,
+        /// The runs.
+        runs: Vec<RunId>,
+    },
+    /// Nothing follows.
+    Ignored {
+        /// Why.
+        why: String,
+    },
+    /// It was refused.
+    Refused {
+        /// A stable word for programs.
+        code: String,
+        /// Why.
+        message: String,
+    },
+    /// Nobody hears the signal yet; it is kept.
+    Parked {
+        /// The signal.
+        signal: String,
+        /// Whom it waits for.
+        to: Target,
+    },
+}
+
+impl Outcome {
+    /// The word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Held { .. } => "held",
+            Self::Signalled { .. } => "signalled",
+            Self::Ignored { .. } => "ignored",
+            Self::Refused { .. } => "refused",
+            Self::Parked { .. } => "parked",
+        }
+    }
+
+    /// The runs that it reached.
+    #[must_use]
+    pub fn runs(&self) -> Vec<RunId> {
+        match self {
+            Self::Started { run } | Self::Held { run } => vec![*run],
+            Self::Signalled { runs, .. } => runs.clone(),
+            Self::Ignored { .. } | Self::Refused { .. } | Self::Parked { .. } => Vec::new(),
+        }
+    }
+}
+
+/// What a trigger wants of an occasion; `None` where its `when` does not hold.
+///
+/// # Errors
+/// [`EvalError`]: an expression failed.
+pub fn wish(trigger: &Trigger, occasion: &Occasion) -> Result<Option<Wish>, EvalError> {
+    if let Some(when) = &trigger.when
+        && !when.eval_bool(occasion)?
+    {
+        return Ok(None);
+    }
+    let start = match &trigger.start {
+        None => None,
+        Some(start) => Some(WishedStart {
+            input: match &start.input {
+                Some(input) => input.render(occasion)?,
+                None => occasion.event.clone(),
+            },
+            title: start.title.as_ref().map(|title| title.render_text(occasion)).transpose()?,
+        }),
+    };
+    let signal = match &trigger.signal {
+        None => None,
+        Some(name) => Some(WishedSignal {
+            name: name.render_text(occasion)?,
+            payload: match &trigger.payload {
+                Some(payload) => payload.render(occasion)?,
+                None => occasion.event.clone(),
+            },
+            to: trigger.to.as_ref().map(|to| target(to, occasion)).transpose()?,
+            park: trigger.park,
+        }),
+    };
+    Ok(Some(Wish { start, signal }))
+}
+
+fn target(to: &SignalTarget, occasion: &Occasion) -> Result<Target, EvalError> {
+    Ok(match to {
+        SignalTarget::Key(key) => Target::Key(key.render_text(occasion)?),
+        SignalTarget::Run(run) => Target::Run(run.render_text(occasion)?),
+        SignalTarget::Labels(labels) => {
+            let render = |(name, value): (&String, &crate::expr::Template)| {
+                Ok((name.clone(), value.render_text(occasion)?))
+            };
+            Target::Labels(labels.iter().map(render).collect::<Result<_, EvalError>>()?)
+        }
+    })
+}

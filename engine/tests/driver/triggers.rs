@@ -1,0 +1,365 @@
+//! L26, L28, T: what deliveries and moments lead to, and what a crash in between does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::definition::{Definition, Schedule};
+use everfold_engine::driver::{DeliveryRecord, HookError, NewSchedule, Receipt, ScheduleError};
+use everfold_engine::event::RunEvent;
+use everfold_engine::hooks::{BODY_BYTES_MAX, DeliveryReceived};
+use everfold_engine::id::RunId;
+use everfold_engine::json::{JsonText, Value};
+use everfold_engine::schedules::ScheduleOrigin;
+use everfold_engine::state::RunStatus;
+use everfold_engine::triggers::Outcome;
+use serde_json::json;
+
+use crate::rig::{Rig, command, definition};
+
+fn pipeline(name: &str, ms: u64, more: Value) -> Arc<Definition> {
+    let mut document = json!({"name": name, "steps": [command("work", &[], ms)]});
+    document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    definition(document)
+}
+
+async fn save(rig: &Rig, definition: &Arc<Definition>) {
+    rig.engine.save_pipeline(definition, None, Actor::User("ada".into())).await.unwrap();
+}
+
+fn delivery(id: &str, body: Value) -> DeliveryReceived {
+    DeliveryReceived {
+        id: id.to_owned(),
+        name: None,
+        sender: Some("bob".to_owned()),
+        headers: BTreeMap::new(),
+        body: JsonText::new(&body),
+        about: JsonText::null(),
+    }
+}
+
+async fn deliver(rig: &Rig, id: &str, body: Value) -> Receipt {
+    rig.engine.deliver("forge", delivery(id, body)).await.unwrap()
+}
+
+/// What a delivery led to by the one trigger there is.
+async fn outcome(rig: &Rig, id: &str, body: Value) -> Outcome {
+    only(deliver(rig, id, body).await).await
+}
+
+async fn only(receipt: Receipt) -> Outcome {
+    let mut outcomes = receipt.outcome.await.unwrap();
+    assert_eq!(outcomes.len(), 1, "{outcomes:?}");
+    outcomes.remove(0).outcome
+}
+
+async fn record(rig: &Rig, id: &str) -> DeliveryRecord {
+    rig.engine.delivery(id).await.unwrap().0
+}
+
+fn started(outcome: &Outcome) -> RunId {
+    match outcome {
+        Outcome::Started { run } => *run,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A run per issue; a second delivery is a signal to it.
+fn intake(ms: u64) -> Arc<Definition> {
+    let trigger = json!({
+        "on": {"hook": "forge"}, "when": "event.body.kind != 'noise'",
+        "start": {"input": {"n": "${event.body.n}"}, "title": "issue ${event.body.n} by ${actor}"},
+        "signal": "again", "payload": "${event.body}",
+    });
+    pipeline("intake", ms, json!({"key": {"value": "issue-${input.n}"}, "triggers": [trigger]}))
+}
+
+async fn signals(rig: &Rig, run: RunId) -> Vec<(String, Option<String>)> {
+    let events = rig.history(run).await.into_iter().filter_map(|event| match event {
+        RunEvent::SignalReceived(event) => Some((event.name, event.delivery)),
+        _other => None,
+    });
+    events.collect()
+}
+
+async fn runs(rig: &Rig) -> usize {
+    use everfold_engine::envelope::StreamKind;
+    use everfold_engine::store::EventStore as _;
+    rig.store.inner.streams(StreamKind::Run, None, 1_000).await.unwrap().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn l28_key_free_starts_key_taken_signals_and_what_does_not_apply_is_ignored() {
+    let rig = Rig::new();
+    save(&rig, &intake(1_000)).await;
+    let first = started(&outcome(&rig, "d1", json!({"n": 1, "kind": "open"})).await);
+    let title = rig.engine.with_state(first, |state| state.title().map(str::to_owned)).await.unwrap();
+    assert_eq!(title.as_deref(), Some("issue 1 by bob"));
+    assert_eq!(rig.envelopes(first).await[0].header.actor, Actor::Hook("forge".into()));
+    let second = outcome(&rig, "d2", json!({"n": 1, "kind": "label"})).await;
+    assert_eq!(second, Outcome::Signalled { signal: "again".into(), runs: vec![first] });
+    assert_eq!(signals(&rig, first).await, [("again".into(), Some("forge/d2".into()))]);
+    match outcome(&rig, "d3", json!({"n": 1, "kind": "noise"})).await {
+        Outcome::Ignored { why } => assert!(why.contains("when"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    match outcome(&rig, "d4", json!({"n": 1})).await {
+        Outcome::Refused { code, message } => {
+            assert_eq!(code, "expression");
+            assert!(message.contains("kind"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let other = started(&outcome(&rig, "d5", json!({"n": 2, "kind": "open"})).await);
+    assert_ne!(other, first);
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    rig.assert_replays(first).await;
+    // The key is free again.
+    started(&outcome(&rig, "d6", json!({"n": 1, "kind": "open"})).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l28_a_repeat_gets_the_first_outcome_and_a_redelivery_by_hand_another_one() {
+    let rig = Rig::new();
+    save(&rig, &intake(1_000)).await;
+    let body = json!({"n": 1, "kind": "open"});
+    let first = deliver(&rig, "d1", body.clone()).await;
+    let run = started(&only(first).await);
+    let again = deliver(&rig, "d1", json!({"n": 9})).await;
+    assert!(again.repeated);
+    assert_eq!(started(&only(again).await), run);
+    assert_eq!(runs(&rig).await, 1);
+    rig.end(run).await;
+    let found = record(&rig, "d1").await;
+    let by_hand = rig.engine.redeliver(&found, Actor::User("ada".into())).await.unwrap();
+    let second = started(&only(by_hand).await);
+    assert_ne!(second, run);
+    let found = record(&rig, "d1").await;
+    let times: Vec<(u32, Option<Actor>)> =
+        found.handled.iter().map(|handling| (handling.nth, handling.by.clone())).collect();
+    assert_eq!(times, [(1, None), (2, Some(Actor::User("ada".into())))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l28_what_cannot_be_a_delivery_is_refused_and_nothing_is_stored() {
+    use everfold_engine::store::EventStore as _;
+    let rig = Rig::new();
+    let before = rig.store.inner.last_position();
+    let large = delivery("d", json!("x".repeat(BODY_BYTES_MAX)));
+    let error = rig.engine.deliver("forge", large).await.unwrap_err();
+    assert!(matches!(error, HookError::TooLarge { .. }), "{error}");
+    assert!(error.to_string().contains("1048576"), "{error}");
+    for (source, id) in [("Forge", "d"), ("", "d"), ("forge", ""), ("forge", "a\nb")] {
+        assert!(rig.engine.deliver(source, delivery(id, json!(1))).await.is_err(), "{source} {id}");
+    }
+    assert_eq!(rig.store.inner.last_position(), before);
+    // A source that nobody listens to keeps what came, and nothing follows.
+    let receipt = deliver(&rig, "d", json!({})).await;
+    assert_eq!(receipt.outcome.await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l26_l28_a_parked_signal_reaches_the_run_that_comes_for_it() {
+    let rig = Rig::new();
+    let trigger = json!({
+        "on": {"hook": "forge"}, "signal": "ci", "to": {"key": "issue-${event.body.n}"}, "park": true,
+    });
+    let p = pipeline("p", 5_000, json!({"key": {"value": "issue-${input.n}"}, "triggers": [trigger]}));
+    save(&rig, &p).await;
+    assert_eq!(outcome(&rig, "d1", json!({"n": 7})).await.word(), "parked");
+    let other = rig.engine.start(crate::rig::request(&p, json!({"n": 8}))).await.unwrap().run;
+    let run = rig.engine.start(crate::rig::request(&p, json!({"n": 7}))).await.unwrap().run;
+    rig.until(run, |event| matches!(event, RunEvent::SignalReceived(_))).await;
+    assert_eq!(signals(&rig, run).await, [("ci".into(), Some("forge/d1".into()))]);
+    assert_eq!(signals(&rig, other).await, []);
+    let settled = loop {
+        let outcome = record(&rig, "d1").await.outcomes().remove(0).outcome;
+        if outcome.word() != "parked" {
+            break outcome;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(settled, Outcome::Signalled { signal: "ci".into(), runs: vec![run] });
+}
+
+#[tokio::test(start_paused = true)]
+async fn l28_a_parked_signal_outlives_a_crash_and_is_given_up_after_seven_days() {
+    let mut rig = Rig::new();
+    let trigger = json!({
+        "on": {"hook": "forge"}, "signal": "ci", "to": {"key": "${event.body.k}"}, "park": true,
+    });
+    let p = pipeline("p", 5_000, json!({"key": {"value": "${input.n}"}, "triggers": [trigger]}));
+    save(&rig, &p).await;
+    assert_eq!(outcome(&rig, "d1", json!({"k": "a"})).await.word(), "parked");
+    assert_eq!(outcome(&rig, "d2", json!({"k": "b"})).await.word(), "parked");
+    rig.crash().await;
+    rig.recover().await;
+    let run = rig.engine.start(crate::rig::request(&p, json!({"n": "a"}))).await.unwrap().run;
+    rig.until(run, |event| matches!(event, RunEvent::SignalReceived(_))).await;
+    tokio::time::sleep(Duration::from_secs(7 * 86_400)).await;
+    loop {
+        rig.engine.look_at_clock().await;
+        match record(&rig, "d2").await.outcomes().remove(0).outcome {
+            Outcome::Ignored { why } => {
+                assert!(why.contains("7 days"), "{why}");
+                break;
+            }
+            Outcome::Parked { .. } => tokio::time::sleep(Duration::from_secs(1)).await,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l28_a_crash_between_the_delivery_and_its_outcome_does_nothing_twice() {
+    for steps in 0..40 {
+        let mut rig = Rig::new();
+        save(&rig, &intake(1_000)).await;
+        let first = started(&outcome(&rig, "d0", json!({"n": 1, "kind": "open"})).await);
+        let engine = rig.engine.clone();
+        let (one, other) = (json!({"n": 1, "kind": "label"}), json!({"n": 2, "kind": "open"}));
+        let task = tokio::spawn(async move {
+            let _crashed = engine.deliver("forge", delivery("d1", one)).await;
+            let _crashed = engine.deliver("forge", delivery("d2", other)).await;
+        });
+        for _step in 0..steps {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        rig.crash().await;
+        rig.recover().await;
+        // Its sender has no answer and sends it again.
+        let told = outcome(&rig, "d1", json!({"n": 1, "kind": "label"})).await;
+        assert_eq!(told, Outcome::Signalled { signal: "again".into(), runs: vec![first] }, "{steps}");
+        started(&outcome(&rig, "d2", json!({"n": 2, "kind": "open"})).await);
+        assert_eq!(signals(&rig, first).await.len(), 1, "{steps}");
+        assert_eq!(runs(&rig).await, 2, "{steps}");
+        assert_eq!(rig.engine.deliveries("forge", 100).await.unwrap().len(), 3, "{steps}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l28_the_newest_saved_version_counts() {
+    let rig = Rig::new();
+    save(&rig, &intake(10)).await;
+    started(&outcome(&rig, "d1", json!({"n": 1, "kind": "open"})).await);
+    save(&rig, &pipeline("intake", 10, json!({}))).await;
+    let receipt = deliver(&rig, "d2", json!({"n": 2, "kind": "open"})).await;
+    assert_eq!(receipt.outcome.await.unwrap(), []);
+}
+
+fn every(spec: Value) -> Arc<Definition> {
+    let trigger = json!({
+        "on": {"schedule": spec}, "start": {"input": {"at": "${event.at}"}, "title": "${actor}"},
+    });
+    pipeline("nightly", 10, json!({"triggers": [trigger]}))
+}
+
+/// Lets time pass, with a look at the clock each second.
+async fn pass(rig: &Rig, seconds: u64) {
+    for _second in 0..seconds {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        rig.engine.look_at_clock().await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn t_a_saved_schedule_starts_a_run_per_moment_once_somebody_looks_at_the_clock() {
+    let rig = Rig::new();
+    save(&rig, &every(json!({"every": "10s"}))).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(runs(&rig).await, 0, "nobody looked");
+    pass(&rig, 1).await;
+    // `catch_up: none` takes what is at most a minute late; while that run goes on the next is passed over.
+    let before = runs(&rig).await;
+    pass(&rig, 30).await;
+    assert_eq!(runs(&rig).await, before + 3);
+    let listed = rig.engine.schedules().await.unwrap().remove(0);
+    assert_eq!(listed.name, "nightly:1");
+    let run = started(&listed.settled.last().unwrap().outcome);
+    let title = rig.engine.with_state(run, |state| state.title().map(str::to_owned)).await.unwrap();
+    assert_eq!(title.as_deref(), Some("schedule:nightly:1"));
+    assert!(listed.next.unwrap() > listed.settled.last().unwrap().tick.at);
+    // Another version without it ends it.
+    save(&rig, &pipeline("nightly", 10, json!({}))).await;
+    let before = runs(&rig).await;
+    pass(&rig, 30).await;
+    assert_eq!(runs(&rig).await, before);
+    assert_eq!(rig.engine.schedules().await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t_a_crash_anywhere_between_a_moment_and_its_run_starts_it_exactly_once() {
+    for steps in 0..40 {
+        let mut rig = Rig::new();
+        save(&rig, &every(json!({"every": "10m", "catch_up": "all", "overlap": "queue"}))).await;
+        pass(&rig, 1).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let engine = rig.engine.clone();
+        let task = tokio::spawn(async move { engine.look_at_clock().await });
+        for _step in 0..steps {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        rig.crash().await;
+        rig.recover().await;
+        pass(&rig, 3).await;
+        assert_eq!(runs(&rig).await, 1, "{steps}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t_after_a_time_without_an_engine_all_moments_are_queued_one_after_the_other() {
+    let mut rig = Rig::new();
+    let trigger =
+        json!({"on": {"schedule": {"every": "1h", "catch_up": "all", "overlap": "queue"}}, "start": {}});
+    save(&rig, &pipeline("p", 5_000, json!({"triggers": [trigger]}))).await;
+    rig.crash().await;
+    tokio::time::sleep(Duration::from_secs(4 * 3_600)).await;
+    rig.recover().await;
+    pass(&rig, 2).await;
+    assert_eq!(runs(&rig).await, 1);
+    pass(&rig, 40).await;
+    assert_eq!(runs(&rig).await, 4);
+    let listed = rig.engine.schedules().await.unwrap().remove(0);
+    assert_eq!((listed.waiting, listed.settled.len()), (0, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn t_a_schedule_is_added_paused_resumed_triggered_and_removed_by_hand() {
+    let rig = Rig::new();
+    save(&rig, &pipeline("p", 10, json!({}))).await;
+    let ada = || Actor::User("ada".into());
+    let schedule: Schedule = serde_json::from_value(json!({"every": "10s"})).unwrap();
+    let origin =
+        ScheduleOrigin::Added { pipeline: "p".into(), input: JsonText::new(&json!({"n": 1})), title: None };
+    let new = NewSchedule { name: "tick".into(), schedule, origin };
+    rig.engine.add_schedule(new.clone(), ada()).await.unwrap();
+    rig.engine.add_schedule(new.clone(), ada()).await.expect("the same again is no other");
+    let other =
+        NewSchedule { schedule: serde_json::from_value(json!({"every": "20s"})).unwrap(), ..new.clone() };
+    assert_eq!(rig.engine.add_schedule(other, ada()).await, Err(ScheduleError::Exists("tick".into())));
+    pass(&rig, 20).await;
+    assert_eq!(runs(&rig).await, 2);
+    rig.engine.pause_schedule("tick", true, Some("holidays".into()), ada()).await.unwrap();
+    assert!(rig.engine.pause_schedule("tick", true, None, ada()).await.is_err());
+    pass(&rig, 20).await;
+    assert_eq!(runs(&rig).await, 2);
+    let ticked = rig.engine.trigger_schedule("tick", ada()).await.unwrap();
+    started(&ticked.outcome.await.unwrap());
+    assert_eq!(runs(&rig).await, 3);
+    rig.engine.pause_schedule("tick", false, None, ada()).await.unwrap();
+    pass(&rig, 10).await;
+    assert_eq!(runs(&rig).await, 4);
+    rig.engine.remove_schedule("tick", None, ada()).await.unwrap();
+    pass(&rig, 20).await;
+    assert_eq!(runs(&rig).await, 4);
+    let gone = rig.engine.remove_schedule("tick", None, ada()).await;
+    assert_eq!(gone, Err(ScheduleError::NotFound("tick".into())));
+    rig.engine.add_schedule(new, ada()).await.expect("its name is free again");
+    save(&rig, &every(json!({"every": "10s"}))).await;
+    let of_pipeline = rig.engine.remove_schedule("nightly:1", None, ada()).await;
+    assert!(matches!(of_pipeline, Err(ScheduleError::OfPipeline { .. })), "{of_pipeline:?}");
+}
