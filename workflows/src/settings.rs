@@ -12,6 +12,7 @@ use everfold_engine::driver::EngineConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::profile;
+use crate::hook::HookSettings;
 use crate::provider::ProviderSettings;
 
 pub use serve::{ServeSettings, TlsFiles};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// How `everfold serve` listens.
     pub serve: ServeSettings,
+    /// Sources of webhooks, by name.
+    pub hooks: BTreeMap<String, HookSettings>,
 }
 
 /// Commits that Everfold makes.
@@ -205,6 +208,9 @@ impl Settings {
                 .map_err(|message| invalid(None, format!("providers.{name}: {message}")))?;
         }
         settings.serve.check(folder).map_err(|message| invalid(None, format!("serve: {message}")))?;
+        for (name, hook) in &mut settings.hooks {
+            hook.check(name, folder).map_err(|message| invalid(None, format!("hooks.{name}: {message}")))?;
+        }
         let LimitSettings { processes, functions, probes } = settings.limits;
         if [processes, functions, probes].contains(&0) {
             return Err(invalid(None, "limits are at least 1".to_owned()));
@@ -282,6 +288,7 @@ mod tests {
         assert_eq!(settings.serve.listen, ServeSettings::default().listen);
         assert!(settings.agents.contains_key("mine"));
         assert!(settings.providers.contains_key("gitea"));
+        assert!(settings.hooks.contains_key("forge"));
     }
 
     #[test]
@@ -303,6 +310,10 @@ mod tests {
             ("[serve]\nrate = 0", "serve: rate and burst are at least 1"),
             ("[serve]\nurl = \"example.org\"", "serve: url begins with http"),
             ("[serve]\nlisen = \"x\"", "did you mean `listen`?"),
+            ("[hooks.x]\nreader = \"gitae\"", "did you mean `gitea`?"),
+            ("[hooks.x]\nid = \"delivery\"", "no place: write"),
+            ("[hooks.X]\nreader = \"gitea\"", "hooks.X: the name"),
+            ("[hooks.x]\ntolerance = \"5\"", "hooks.x: tolerance"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -31,7 +31,9 @@ impl Context {
                 | Verb::Demo(_)
                 | Verb::Bench(_)
                 | Verb::Init(_)
-        ) || matches!(&cli.verb, Verb::Pipeline(args) if super::pipeline::saves(args));
+                | Verb::Hook(_)
+        ) || matches!(&cli.verb, Verb::Pipeline(args) if super::pipeline::saves(args))
+            || matches!(&cli.verb, Verb::Schedule(args) if super::schedule::adds(args));
         let place = Place {
             layout: Layout::new(data_folder(cli.dir.as_deref())?),
             config: cli.config.clone(),

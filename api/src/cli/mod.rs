@@ -19,6 +19,7 @@ mod events;
 mod explain;
 mod files;
 mod format;
+mod hooks;
 mod inbox;
 mod init;
 mod interrupt;
@@ -31,6 +32,7 @@ mod progress;
 mod replay;
 mod run;
 mod runs;
+mod schedule;
 mod serve;
 mod show;
 mod state;
@@ -166,6 +168,12 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Signal(args) => acted(order::signal(context, args).await?),
         Verb::Breakpoints(args) => acted(order::breakpoints(context, args).await?),
         Verb::Debug(args) => looked(order::debug(context, args).await?),
+        Verb::Hook(args) => acted(hooks::hook(context, args).await?),
+        Verb::Hooks(args) => match args.verb {
+            Some(verb) => acted(hooks::one(context, verb).await?),
+            None => looked(hooks::list(context, args).await?),
+        },
+        Verb::Schedule(args) => acted(schedule::run(context, args).await?),
         Verb::Pipeline(args) => looked(pipeline::ask(context, &args).await?),
         Verb::Replay(args) => looked(replay::run(context, args).await?),
         // Its runs go on when it is started again, not in a process that nobody asked for.

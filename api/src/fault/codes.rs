@@ -96,6 +96,13 @@ codes! {
     BadConfig = "EF0221", 422, 2, "a settings document cannot be had",
         "The pipeline's `config` names documents that are read when a run starts: the first that is there wins, missing ones are skipped, none at all \
          is refused. Relative paths count from the folder in which the run is started.";
+    NoDelivery = "EF0222", 404, 3, "no such delivery",
+        "A delivery of a webhook is named by the id that its sender gave it, or by at least 4 letters that only its id begins with. `everfold hooks` lists them.";
+    NoSchedule = "EF0223", 404, 3, "no such schedule",
+        "A schedule has the name that it was added with; PIPELINE:N is the Nth trigger of the newest saved version of a pipeline. `everfold schedule list` shows them.";
+    NoSource = "EF0224", 404, 3, "no such source of webhooks",
+        "Deliveries are taken from a network only for sources that the settings name: [hooks.NAME] in everfold.toml, with a reader and a secret. \
+         `everfold hook deliver` takes any source.";
     NoGate = "EF0230", 404, 3, "no such gate",
         "A policy is given for a gate of the step, by the gate's id. `everfold show RUN` lists a step's gates.";
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",
@@ -132,6 +139,10 @@ codes! {
         "A gate of the pipeline's `admit` failed, so nothing was recorded. The message names the gate, its code and the reason.";
     NotJudged = "EF0330", 409, 4, "no gate is open there",
         "A recheck judges the gates of a step again while one of them is being judged or blocks the step. What has ended is not judged again.";
+
+    NotSigned = "EF0331", 401, 4, "the delivery is not signed by its source",
+        "A webhook's body is signed with the secret that [hooks.NAME] names, as the services of its reader do. Compare the secret at both ends; a signed time \
+         must be within the tolerance. Nothing was recorded.";
 
     InUse = "EF0401", 503, 7, "the store is in use",
         "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \

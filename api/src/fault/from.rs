@@ -3,7 +3,8 @@
 use everfold_engine::access::AccessRefusal;
 use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{
-    DefinitionError, HaltError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
+    DefinitionError, HaltError, HookError, LoadError, PipelineError, QueryError, RecoverError, ScheduleError,
+    StartError, SubmitError,
 };
 use everfold_engine::event::HaltScope;
 use everfold_engine::halts::HaltRefusal;
@@ -217,6 +218,50 @@ impl From<PipelineError> for Fault {
                 Self::new(Code::TooLarge, chain(&error))
             }
             other => Self::new(Code::StoreIo, chain(&other)),
+        }
+    }
+}
+
+impl From<HookError> for Fault {
+    fn from(error: HookError) -> Self {
+        let code = match &error {
+            HookError::BadSource(_) | HookError::BadId | HookError::Ambiguous(_) => Code::Invalid,
+            HookError::TooLarge { .. } => Code::TooLarge,
+            HookError::NotFound(_) => Code::NoDelivery,
+            HookError::BeingHandled => Code::Refused,
+            HookError::ShuttingDown => Code::Ending,
+            _store => Code::StoreIo,
+        };
+        let fault = Self::new(code, error.to_string());
+        match error {
+            HookError::NotFound(_) => fault.hint("`everfold hooks` lists what was delivered"),
+            HookError::Ambiguous(_) => fault.hint("type more of the id"),
+            _said => fault,
+        }
+    }
+}
+
+impl From<ScheduleError> for Fault {
+    fn from(error: ScheduleError) -> Self {
+        let code = match &error {
+            ScheduleError::BadName(_) | ScheduleError::Bad(_) => Code::Invalid,
+            ScheduleError::NotFound(_) => Code::NoSchedule,
+            ScheduleError::Exists(_) | ScheduleError::OfPipeline { .. } | ScheduleError::AlreadySo(_) => {
+                Code::Refused
+            }
+            ScheduleError::ShuttingDown => Code::Ending,
+            _store => Code::StoreIo,
+        };
+        let fault = Self::new(code, error.to_string());
+        match error {
+            ScheduleError::Exists(name) => {
+                fault.hint(format!("everfold schedule remove {name}, or another name"))
+            }
+            ScheduleError::OfPipeline { name, .. } => fault.hint(format!(
+                "save a version of the pipeline without it, or everfold schedule pause {name}"
+            )),
+            ScheduleError::NotFound(_) => fault.hint("`everfold schedule list` shows them"),
+            _said => fault,
         }
     }
 }

@@ -14,11 +14,13 @@ mod control;
 mod events;
 mod extract;
 mod health;
+mod hooks;
 mod inbox;
 mod logs;
 mod order;
 mod pipelines;
 mod runs;
+mod schedules;
 mod sse;
 mod state;
 mod store;
@@ -92,6 +94,16 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/pipelines/check", post(pipelines::check))
         .route("/pipelines/{name}", get(pipelines::get).put(pipelines::save))
         .route("/pipelines/{name}/versions", get(pipelines::versions))
+        .route("/hooks", get(hooks::list))
+        .route("/hooks/{source}", post(hooks::receive))
+        .route("/hooks/{source}/deliveries", get(hooks::of_source).post(hooks::deliver))
+        .route("/hooks/{source}/deliveries/{id}", get(hooks::get))
+        .route("/hooks/{source}/deliveries/{id}/redeliver", post(hooks::redeliver))
+        .route("/schedules", get(schedules::list).post(schedules::add))
+        .route("/schedules/{name}", get(schedules::get).delete(schedules::remove))
+        .route("/schedules/{name}/pause", post(schedules::pause))
+        .route("/schedules/{name}/resume", post(schedules::resume))
+        .route("/schedules/{name}/trigger", post(schedules::trigger))
         .route("/store", get(store::info))
         .route("/store/verify", get(store::verify))
         .route("/store/adopt", post(store::adopt))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::{self, Checked, Definition, similar};
@@ -175,7 +176,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Goes on with every unfinished run.
+    /// Goes on with every unfinished run, and with what comes by the clock: moments of schedules.
     ///
     /// # Errors
     /// The store may not act, or cannot say what is due.
@@ -188,6 +189,10 @@ impl Owner {
             .newest()
             .filter(|run| models.runs.get(*run).is_some_and(|row| !row.status.is_ended()));
         self.driven().extend(open);
+        if !self.attended.swap(true, Ordering::AcqRel) {
+            let kept = super::duties::keep(self.engine.clone(), self.closing.clone()).await;
+            kept.map_err(|error| Fault::new(Code::Internal, format!("no ticks of the clock: {error}")))?;
+        }
         Ok(recovered.runs)
     }
 

@@ -3,9 +3,10 @@
 //! Law: taking is all or nothing; giving back leaves supervised work running and everything that was
 //! acknowledged durable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use everfold_engine::layout::Layout;
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
 use everfold_projections::{CurrentModels, RunDirectory};
 use everfold_workflows::function::{Function, Functions};
+use everfold_workflows::hook::HookSettings;
 use everfold_workflows::process::{Processes, ShimProgram};
 use everfold_workflows::settings::Settings;
 use tokio::task::JoinHandle;
@@ -86,8 +88,9 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let config = config(&settings, options.crash_after);
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
     let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
+    let hooks = settings.hooks.clone();
     let edge = edge(&layout, settings, shim, functions, &models);
-    let mut held = assemble(layout, models, metrics, Some(sled), store, epoch, edge, config);
+    let mut held = assemble(layout, models, metrics, Some(sled), store, epoch, edge, config, hooks);
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner(), None) {
@@ -118,8 +121,8 @@ pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let shim = ShimProgram::at(Path::new("everfold"));
     let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
     let edge = edge(&layout, Settings::default(), shim, Functions::built_in(), &models);
-    let metrics = Arc::default();
-    Ok(assemble(layout, models, metrics, None, store, "0".repeat(16), edge, EngineConfig::default()))
+    let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
+    Ok(assemble(layout, models, metrics, None, store, "0".repeat(16), edge, config, hooks))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of an owner, each once")]
@@ -132,6 +135,7 @@ fn assemble(
     epoch: String,
     edge: Edge,
     config: EngineConfig,
+    hooks: BTreeMap<String, HookSettings>,
 ) -> Held {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
@@ -149,6 +153,8 @@ fn assemble(
         detached: Mutex::new(BTreeSet::new()),
         driven: Mutex::new(BTreeSet::new()),
         closing: CancellationToken::new(),
+        hooks,
+        attended: AtomicBool::new(false),
     });
     Held { routes: http::router(Arc::clone(&owner)), owner, server: None }
 }

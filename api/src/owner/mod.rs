@@ -6,18 +6,22 @@
 //! [`hold`] opens a folder; the command line's client decides when.
 
 mod begin;
+mod duties;
 mod fork;
 mod held;
+mod hooks;
 mod measure;
 mod order;
 mod pipelines;
 mod read;
 mod record;
+mod schedules;
 mod socket;
 mod verify;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use everfold_engine::driver::Engine;
@@ -25,6 +29,7 @@ use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
 use everfold_engine::store::{EventStore, OpenReport, SledStore};
 use everfold_projections::CurrentModels;
+use everfold_workflows::hook::HookSettings;
 use everfold_workflows::settings::{Settings, SettingsError};
 use tokio_util::sync::CancellationToken;
 
@@ -36,9 +41,12 @@ pub use begin::{Begin, Begun, Source, built_in, parsed};
 pub(crate) use fork::Again;
 pub(crate) use held::make_folder;
 pub use held::{Held, HoldOptions, hold, imagine};
+pub use hooks::{DeliveryView, HandlingView, OutcomeView};
 pub use order::{HaltView, HaltsView, Signal, Signalled, Taken};
 pub use read::{Replay, ReplayDifference};
 pub use record::{OwnerRecord, read as read_record};
+pub(crate) use schedules::Add;
+pub use schedules::{ScheduleView, TickView};
 pub use socket::{connect, listen};
 pub use verify::{Verified, verify_folder};
 
@@ -60,6 +68,10 @@ pub struct Owner {
     /// Runs that this owner goes on with.
     driven: Mutex<BTreeSet<RunId>>,
     closing: CancellationToken,
+    /// How sources of webhooks are read.
+    hooks: BTreeMap<String, HookSettings>,
+    /// The duties by the clock are kept.
+    attended: AtomicBool,
 }
 
 /// Whether the owner can be relied on.

@@ -1,10 +1,10 @@
 //! The way from a file to a checked definition, and from a stored document back.
 
 use super::codes::Code;
-use super::files::FileSource;
+use super::files::{FileSource, NoFiles};
 use super::problem::{Problems, Severity, Source};
 use super::read::Reader;
-use super::{Definition, Problem, check, children, yaml};
+use super::{Definition, Problem, Schedule, check, children, yaml};
 
 /// A definition that may run, with what is only pointed out.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +95,26 @@ impl Definition {
     /// [`DocumentError`] for a text that [`Definition::document`] did not write.
     pub fn from_document(text: &str) -> Result<Self, DocumentError> {
         Ok(serde_json::from_str(text)?)
+    }
+}
+
+/// Reads and checks a schedule as the language writes it: a map, a cron pattern, or a duration.
+///
+/// # Errors
+/// Every problem at once.
+pub fn schedule_of(value: &serde_json::Value) -> Result<Schedule, Problems> {
+    let source = Source::new("schedule", &value.to_string());
+    let mut reader = Reader::new(&source, &NoFiles);
+    let root = yaml::read(&source, &mut reader.problems);
+    let schedule = root.as_ref().and_then(|root| reader.schedule(root));
+    match schedule {
+        Some(schedule) if reader.problems.is_empty() => Ok(schedule),
+        _bad => {
+            if reader.problems.is_empty() {
+                reader.problems.push(source.problem(Code::Type, 0..0, "this is no schedule"));
+            }
+            Err(Problems(reader.problems))
+        }
     }
 }
 

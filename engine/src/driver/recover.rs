@@ -111,7 +111,10 @@ impl Engine {
     }
 
     /// Removes workspaces that ended runs left behind.
-    async fn sweep(&self) -> Result<(), RecoverError> {
+    ///
+    /// # Errors
+    /// [`RecoverError`]: the store cannot say which runs have not ended.
+    pub async fn sweep(&self) -> Result<(), RecoverError> {
         let shared = &self.inner.shared;
         let Some(workspaces) = shared.edge.workspaces.clone() else { return Ok(()) };
         let mut unended = HashSet::new();

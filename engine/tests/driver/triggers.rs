@@ -55,7 +55,7 @@ async fn only(receipt: Receipt) -> Outcome {
 }
 
 async fn record(rig: &Rig, id: &str) -> DeliveryRecord {
-    rig.engine.delivery(id).await.unwrap().0
+    rig.engine.delivery(None, id).await.unwrap().0
 }
 
 fn started(outcome: &Outcome) -> RunId {

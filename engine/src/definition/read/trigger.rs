@@ -122,7 +122,7 @@ impl Reader<'_> {
     }
 
     /// A map, or short: a cron pattern, or a duration.
-    fn schedule(&mut self, node: &Node) -> Option<Schedule> {
+    pub(in crate::definition) fn schedule(&mut self, node: &Node) -> Option<Schedule> {
         let empty = Schedule {
             cron: None,
             every: None,

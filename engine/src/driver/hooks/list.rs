@@ -204,13 +204,21 @@ impl Engine {
         Ok(found)
     }
 
-    /// The newest delivery with this id, or whose id begins so where only one does.
+    /// The newest delivery of a source, or of any, with this id, or whose id begins so where only one does.
     ///
     /// # Errors
     /// [`HookError::NotFound`], [`HookError::Ambiguous`], [`HookError::Store`].
-    pub async fn delivery(&self, id: &str) -> Result<(DeliveryRecord, DeliveryReceived), HookError> {
+    pub async fn delivery(
+        &self,
+        source: Option<&str>,
+        id: &str,
+    ) -> Result<(DeliveryRecord, DeliveryReceived), HookError> {
         let mut begins: BTreeMap<(String, String), (DeliveryRecord, DeliveryReceived)> = BTreeMap::new();
-        for source in self.hook_sources().await? {
+        let sources = match source {
+            Some(source) => vec![source.to_owned()],
+            None => self.hook_sources().await?,
+        };
+        for source in sources {
             let mut exact = None;
             scan(&self.inner.shared, &source, Version::FIRST, |record, event| {
                 if record.id == id {

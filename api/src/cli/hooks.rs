@@ -1,0 +1,182 @@
+//! `hook deliver`, `hooks`: deliveries of webhooks by hand, and what came of all.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+
+use everfold_engine::clock;
+use serde_json::{Value, json};
+
+use super::args::{HookArgs, HookVerb, HooksArgs, HooksVerb};
+use super::context::Context;
+use super::format::{cut, instant, span, table};
+use super::output::note;
+use crate::client::encode;
+use crate::fault::{Code, Fault};
+use crate::owner::{DeliveryView, OutcomeView};
+
+pub(crate) async fn hook(context: &Context, args: HookArgs) -> Result<u8, Fault> {
+    let HookVerb::Deliver { source, file, headers, id } = args.verb;
+    let headers: BTreeMap<String, String> =
+        headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
+    let body = text_of(&file)?;
+    let path = format!("/api/v1/hooks/{}/deliveries", encode(&source));
+    let asked = json!({ "body": body, "headers": headers, "id": id });
+    let view: DeliveryView = context.client.post(&path, &asked).await?;
+    if context.json {
+        context.out.json(&view)?;
+        return Ok(0);
+    }
+    context.out.line(match view.repeated {
+        true => format!("{} came before, {}; nothing was recorded", view.id, instant(view.received_at)),
+        false => format!("{} is recorded", view.id),
+    });
+    told(context, &view);
+    Ok(0)
+}
+
+fn header(text: &str) -> Result<(String, String), Fault> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        }
+        _ => Err(Fault::new(Code::Usage, format!("--header takes KEY:VALUE, not “{text}”"))),
+    }
+}
+
+fn text_of(file: &Path) -> Result<String, Fault> {
+    let unreadable =
+        |error: std::io::Error| Fault::new(Code::File, format!("could not read {}: {error}", file.display()));
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).map_err(unreadable)
+}
+
+pub(crate) async fn list(context: &Context, args: HooksArgs) -> Result<u8, Fault> {
+    let path = match &args.source {
+        Some(source) => format!("/api/v1/hooks/{}/deliveries?limit={}", encode(source), args.limit),
+        None => format!("/api/v1/hooks?limit={}", args.limit),
+    };
+    let answer: Value = context.client.get(&path).await?;
+    if context.json {
+        context.out.json(&answer)?;
+        return Ok(0);
+    }
+    let items: Vec<DeliveryView> = serde_json::from_value(answer["items"].clone())
+        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))?;
+    if items.is_empty() {
+        note("nothing was delivered");
+        note(format!("  {} hook deliver SOURCE FILE", context.program));
+        return Ok(0);
+    }
+    let now = clock::now();
+    let rows = items.iter().map(|view| {
+        [
+            view.source.clone(),
+            cut(&view.id, 36),
+            format!("{} ago", span(now.since(view.received_at))),
+            view.name.clone().unwrap_or_default(),
+            view.sender.clone().unwrap_or_default(),
+            cut(&in_short(view), 60),
+        ]
+    });
+    context.out.line(table(["SOURCE", "ID", "CAME", "EVENT", "BY", "OUTCOME"], rows));
+    Ok(0)
+}
+
+pub(crate) async fn one(context: &Context, verb: HooksVerb) -> Result<u8, Fault> {
+    let view: DeliveryView = match &verb {
+        HooksVerb::Show { id } => {
+            context.client.get(&format!("/api/v1/hooks/-/deliveries/{}", encode(id))).await?
+        }
+        HooksVerb::Redeliver { id } => {
+            let path = format!("/api/v1/hooks/-/deliveries/{}/redeliver", encode(id));
+            context.client.post(&path, &json!({})).await?
+        }
+    };
+    if context.json {
+        context.out.json(&view)?;
+        return Ok(0);
+    }
+    let by = view.sender.as_ref().map(|sender| format!(" by {sender}")).unwrap_or_default();
+    let name = view.name.as_ref().map(|name| format!(" ({name}){by}")).unwrap_or(by);
+    context.out.line(format!("{} of {}{name}, {}", view.id, view.source, instant(view.received_at)));
+    for handling in view.handled.iter().rev().skip(1).rev() {
+        context.out.line(format!("  handled {}", instant(handling.at)));
+        for outcome in &handling.outcomes {
+            context.out.line(format!("    {}", words(outcome)));
+        }
+    }
+    if let Some(event) = &view.event {
+        let text = serde_json::to_string_pretty(event)
+            .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        context.out.line(text);
+    }
+    told(context, &view);
+    Ok(0)
+}
+
+/// Says what the delivery led to the last time, and what to type next.
+fn told(context: &Context, view: &DeliveryView) {
+    let Some(last) = view.handled.last() else {
+        context.out.line("  it is not handled yet: a process that goes on with all runs takes it up");
+        context.out.line(format!("  {} serve", context.program));
+        return;
+    };
+    if last.outcomes.is_empty() {
+        context.out.line(format!("  no saved pipeline has a trigger with hook: {}", view.source));
+        context.out.line(format!("  {} pipeline save FILE", context.program));
+    }
+    for outcome in &last.outcomes {
+        context.out.line(format!("  {}", words(outcome)));
+    }
+    if let Some(run) = last.outcomes.iter().flat_map(|outcome| &outcome.runs).next() {
+        context.out.line(format!("  {} show {}", context.program, run.short()));
+    }
+}
+
+/// An outcome in one line.
+pub(super) fn words(outcome: &OutcomeView) -> String {
+    let of = match (&outcome.pipeline, outcome.trigger) {
+        (Some(pipeline), Some(trigger)) => format!("{pipeline}:{trigger} "),
+        _known => String::new(),
+    };
+    let runs: Vec<String> = outcome.runs.iter().map(|run| run.short()).collect();
+    let mut text = format!("{of}{}", outcome.outcome);
+    if let Some(signal) = &outcome.signal {
+        text.push_str(&format!(" “{signal}”"));
+    }
+    if !runs.is_empty() {
+        text.push_str(&format!(" run {}", runs.join(", ")));
+    }
+    if let Some(code) = &outcome.code {
+        text.push_str(&format!(" [{code}]"));
+    }
+    if let Some(reason) = &outcome.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    text
+}
+
+/// What a delivery led to, in a few words; what was ignored is left out beside other things.
+fn in_short(view: &DeliveryView) -> String {
+    let Some(last) = view.handled.last() else { return "not handled yet".to_owned() };
+    let counts = |outcome: &&OutcomeView| outcome.outcome != "ignored";
+    let mut shown: Vec<String> = last
+        .outcomes
+        .iter()
+        .filter(counts)
+        .map(|outcome| {
+            let runs: Vec<String> = outcome.runs.iter().map(|run| run.short()).collect();
+            let code = outcome.code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
+            format!("{}{code} {}", outcome.outcome, runs.join(" ")).trim_end().to_owned()
+        })
+        .collect();
+    if shown.is_empty() {
+        shown.push(if last.outcomes.is_empty() { "no trigger" } else { "ignored" }.to_owned());
+    }
+    shown.join(", ")
+}

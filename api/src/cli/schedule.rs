@@ -1,0 +1,153 @@
+//! `schedule`: what starts by the clock.
+
+use everfold_engine::clock;
+use everfold_engine::definition::input;
+use serde_json::{Map, Value, json};
+
+use super::args::{ScheduleAddArgs, ScheduleArgs, ScheduleVerb};
+use super::context::Context;
+use super::format::{cut, instant, span, table};
+use super::hooks::words;
+use super::output::note;
+use super::run::pairs;
+use crate::client::{encode, query};
+use crate::fault::{Code, Fault};
+use crate::http::PipelineView;
+use crate::owner::ScheduleView;
+
+/// Whether a verb makes the data folder where it is not there.
+pub(crate) fn adds(args: &ScheduleArgs) -> bool {
+    matches!(args.verb, ScheduleVerb::Add(_))
+}
+
+fn path(name: &str) -> String {
+    format!("/api/v1/schedules/{}", encode(name))
+}
+
+pub(crate) async fn run(context: &Context, args: ScheduleArgs) -> Result<u8, Fault> {
+    let (view, said): (ScheduleView, &str) = match args.verb {
+        ScheduleVerb::List => return list(context).await,
+        ScheduleVerb::Show { name } => (context.client.get(&path(&name)).await?, ""),
+        ScheduleVerb::Add(args) => (add(context, args).await?, "is added"),
+        ScheduleVerb::Remove(args) => {
+            let reason = query([("reason", args.message)]);
+            (context.client.delete(&format!("{}{reason}", path(&args.name))).await?, "is removed")
+        }
+        ScheduleVerb::Pause(args) => {
+            let body = json!({ "reason": args.message });
+            (context.client.post(&format!("{}/pause", path(&args.name)), &body).await?, "is paused")
+        }
+        ScheduleVerb::Resume(args) => {
+            let body = json!({ "reason": args.message });
+            (context.client.post(&format!("{}/resume", path(&args.name)), &body).await?, "goes on")
+        }
+        ScheduleVerb::Trigger { name } => {
+            let view: ScheduleView =
+                context.client.post(&format!("{}/trigger", path(&name)), &json!({})).await?;
+            (view, "was triggered")
+        }
+    };
+    if context.json {
+        context.out.json(&view)?;
+        return Ok(0);
+    }
+    context.out.line(match said {
+        "" => format!("{}: {} starts {}", view.name, view.moments, view.pipeline),
+        said => format!("{} {said}", view.name),
+    });
+    if view.status == "removed" {
+        return Ok(0);
+    }
+    describe(context, &view, said);
+    Ok(0)
+}
+
+fn describe(context: &Context, view: &ScheduleView, said: &str) {
+    let line = |name: &str, value: String| context.out.line(format!("  {name:<8}{value}"));
+    match (&view.paused_at, &view.next_at) {
+        (Some(since), _) => {
+            let why = view.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            line("paused", format!("since {}{why}", instant(*since)));
+        }
+        (None, Some(next)) => line("next", instant(*next)),
+        (None, None) => {}
+    }
+    if view.waiting > 0 {
+        line("waiting", view.waiting.to_string());
+    }
+    for (why, count) in &view.passed {
+        line("passed", format!("{count} {why}"));
+    }
+    let ticks = if said == "was triggered" { 1 } else { 5 };
+    for tick in view.ticks.iter().take(ticks) {
+        let by_hand = if tick.by_hand { " by hand" } else { "" };
+        line("last", format!("{}{by_hand} {}", instant(tick.at), words(&tick.outcome)));
+    }
+    match view.ticks.first().and_then(|tick| tick.outcome.runs.first()) {
+        Some(run) if said == "was triggered" => {
+            context.out.line(format!("  {} show {}", context.program, run.short()));
+        }
+        _other if said == "is added" => {
+            context.out.line(format!("  {} serve   has its moments come", context.program));
+        }
+        _nothing => {}
+    }
+}
+
+async fn list(context: &Context) -> Result<u8, Fault> {
+    let answer: Value = context.client.get("/api/v1/schedules").await?;
+    if context.json {
+        context.out.json(&answer)?;
+        return Ok(0);
+    }
+    let items: Vec<ScheduleView> = serde_json::from_value(answer["items"].clone())
+        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))?;
+    if items.is_empty() {
+        note("no schedules");
+        note(format!("  {} schedule add NAME PIPELINE --every 15m", context.program));
+        return Ok(0);
+    }
+    let now = clock::now();
+    let rows = items.iter().map(|view| {
+        let next = match (view.status.as_str(), view.next_at) {
+            ("paused", _) => "paused".to_owned(),
+            (_, Some(next)) if next > now => format!("in {}", span(next.since(now))),
+            (_, Some(_)) => "due".to_owned(),
+            (_, None) => String::new(),
+        };
+        let last = view
+            .ticks
+            .first()
+            .map(|tick| format!("{} ago {}", span(now.since(tick.settled_at)), words(&tick.outcome)));
+        let moments = cut(&view.moments, 36);
+        [view.name.clone(), view.pipeline.clone(), moments, next, cut(&last.unwrap_or_default(), 50)]
+    });
+    context.out.line(table(["NAME", "PIPELINE", "MOMENTS", "NEXT", "LAST"], rows));
+    Ok(0)
+}
+
+async fn add(context: &Context, args: ScheduleAddArgs) -> Result<ScheduleView, Fault> {
+    let mut schedule = Map::new();
+    let texts = [
+        ("cron", args.cron),
+        ("every", args.every),
+        ("hours", args.hours),
+        ("zone", args.zone),
+        ("jitter", args.jitter),
+        ("catch_up", args.catch_up),
+        ("overlap", args.overlap),
+    ];
+    schedule.extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), json!(text?)))));
+    if !args.weekdays.is_empty() {
+        schedule.insert("weekdays".to_owned(), json!(args.weekdays));
+    }
+    let pipeline: PipelineView =
+        context.client.get(&format!("/api/v1/pipelines/{}", encode(&args.pipeline))).await?;
+    let given = pairs("-i", &args.input)?;
+    let given = given.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let input = input::from_pairs(pipeline.input.as_ref(), given);
+    let body = json!({
+        "name": args.name, "pipeline": args.pipeline, "schedule": schedule, "input": input, "title": args.title,
+    });
+    context.client.post("/api/v1/schedules", &body).await
+}

@@ -1,0 +1,115 @@
+//! Deliveries of webhooks: as their services send them, signed, and as operators bring and read them, where `-`
+//! stands for any source.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::answer::{Page, written};
+use super::extract::{Body, Params};
+use super::{App, Caller};
+use crate::fault::Fault;
+use crate::owner::DeliveryView;
+
+/// Deliveries in one answer, unless it is said otherwise.
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ListParams {
+    limit: Option<usize>,
+}
+
+/// `GET /hooks`: the newest deliveries of all sources.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Page<DeliveryView>>, Fault> {
+    page(&app, None, &params).await
+}
+
+/// `GET /hooks/{source}/deliveries`.
+pub(crate) async fn of_source(
+    State(app): State<App>,
+    Path(source): Path<String>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Page<DeliveryView>>, Fault> {
+    page(&app, named(&source), &params).await
+}
+
+async fn page(
+    app: &App,
+    source: Option<&str>,
+    params: &ListParams,
+) -> Result<Json<Page<DeliveryView>>, Fault> {
+    let items = app.deliveries(source, params.limit.unwrap_or(LIMIT).min(LIMIT_MAX)).await?;
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+fn named(source: &str) -> Option<&str> {
+    (source != "-").then_some(source)
+}
+
+/// `POST /hooks/{source}`: a delivery as its service sends it. Answered when it is durable, and what it leads to
+/// is recorded afterwards: 202 for a new one, 200 for one that had come before.
+pub(crate) async fn receive(
+    State(app): State<App>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    let text = |value: &axum::http::HeaderValue| value.to_str().map(str::to_owned).ok();
+    let headers = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)));
+    let (position, id, repeated) = app.receive(&source, &headers.collect(), &body).await?;
+    let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(written(status, position, json!({ "source": source, "id": id, "repeated": repeated })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeliverBody {
+    /// The raw body, as its sender wrote it.
+    body: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    id: Option<String>,
+}
+
+/// `POST /hooks/{source}/deliveries`: 201 for a new one, 200 for one that had come before. The delivery's id
+/// recognises a repeated write.
+pub(crate) async fn deliver(
+    State(app): State<App>,
+    Path(source): Path<String>,
+    body: Body<DeliverBody>,
+) -> Result<Response, Fault> {
+    let DeliverBody { body, headers, id } = body.value;
+    let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    let (position, view) = app.deliver(&source, &headers, body.as_bytes(), id.as_deref()).await?;
+    let status = if view.repeated { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(written(status, position, view))
+}
+
+/// `GET /hooks/{source}/deliveries/{id}`.
+pub(crate) async fn get(
+    State(app): State<App>,
+    Path((source, id)): Path<(String, String)>,
+) -> Result<Json<DeliveryView>, Fault> {
+    Ok(Json(app.delivery(named(&source), &id).await?))
+}
+
+/// `POST /hooks/{source}/deliveries/{id}/redeliver`: it is handled once more, as if it had come just now.
+pub(crate) async fn redeliver(
+    State(app): State<App>,
+    caller: Caller,
+    Path((source, id)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let (position, view) = app.redeliver(named(&source), &id, caller.actor).await?;
+    Ok(written(StatusCode::OK, position, view))
+}

@@ -1,0 +1,100 @@
+//! Schedules.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{Page, written};
+use super::extract::{Body, Params};
+use super::{App, Caller};
+use crate::fault::Fault;
+use crate::owner::{Add, ScheduleView};
+
+/// `GET /schedules`.
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<ScheduleView>>, Fault> {
+    Ok(Json(Page { items: app.schedules().await?, next_cursor: None }))
+}
+
+/// `GET /schedules/{name}`.
+pub(crate) async fn get(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<ScheduleView>, Fault> {
+    Ok(Json(app.schedule(&name).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddBody {
+    name: String,
+    pipeline: String,
+    /// As the language writes it: a map, a cron pattern, or a duration.
+    schedule: Value,
+    #[serde(default)]
+    input: Option<Value>,
+    title: Option<String>,
+}
+
+/// `POST /schedules`. The same again is no other one, so this write needs no key.
+pub(crate) async fn add(
+    State(app): State<App>,
+    caller: Caller,
+    body: Body<AddBody>,
+) -> Result<Response, Fault> {
+    let AddBody { name, pipeline, schedule, input, title } = body.value;
+    let add = Add { name, pipeline, schedule, input: input.unwrap_or_else(|| json!({})), title };
+    let (position, view) = app.add_schedule(add, caller.actor).await?;
+    Ok(written(StatusCode::CREATED, position, view))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReasonBody {
+    reason: Option<String>,
+}
+
+/// `DELETE /schedules/{name}?reason=`.
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Params(params): Params<ReasonBody>,
+) -> Result<Response, Fault> {
+    let (position, view) = app.remove_schedule(&name, params.reason, caller.actor).await?;
+    Ok(written(StatusCode::OK, position, view))
+}
+
+/// `POST /schedules/{name}/pause`.
+pub(crate) async fn pause(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let (position, view) = app.pause_schedule(&name, true, body.value.reason, caller.actor).await?;
+    Ok(written(StatusCode::OK, position, view))
+}
+
+/// `POST /schedules/{name}/resume`.
+pub(crate) async fn resume(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let (position, view) = app.pause_schedule(&name, false, body.value.reason, caller.actor).await?;
+    Ok(written(StatusCode::OK, position, view))
+}
+
+/// `POST /schedules/{name}/trigger`: what a moment would do, now.
+pub(crate) async fn trigger(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, Fault> {
+    let (position, view) = app.trigger_schedule(&name, caller.actor).await?;
+    Ok(written(StatusCode::OK, position, view))
+}

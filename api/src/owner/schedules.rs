@@ -1,0 +1,219 @@
+//! Schedules: listed, added, removed, paused, and triggered by hand.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::definition::{self, Schedule};
+use everfold_engine::driver::{NewSchedule, ScheduleRecord};
+use everfold_engine::id::Position;
+use everfold_engine::json::JsonText;
+use everfold_engine::schedules::{ScheduleOrigin, words};
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{OutcomeView, Owner};
+use crate::fault::{Code, Fault};
+
+/// How long an answer waits for what a moment leads to.
+const OUTCOME: Duration = Duration::from_secs(30);
+
+/// A schedule as answers show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleView {
+    /// Its name; `PIPELINE:N` is the Nth trigger of a pipeline.
+    pub name: String,
+    /// The pipeline.
+    pub pipeline: String,
+    /// Which of the pipeline's triggers it is, from 1; null: somebody added it.
+    pub trigger: Option<u32>,
+    /// Its moments, in words.
+    pub moments: String,
+    /// Its moments, as the language writes them.
+    pub schedule: Value,
+    /// The input of the runs that it starts, where somebody added it.
+    pub input: Option<Value>,
+    /// `active` or `paused`.
+    pub status: String,
+    /// Since when it is paused.
+    pub paused_at: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<String>,
+    /// When the next moment is due.
+    pub next_at: Option<Timestamp>,
+    /// Moments that have come and wait.
+    pub waiting: usize,
+    /// How many moments were passed over, by reason: `late`, `overlap`, `full`.
+    pub passed: BTreeMap<String, u64>,
+    /// The last moments that led to something, the newest first.
+    pub ticks: Vec<TickView>,
+}
+
+/// A moment and what it led to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TickView {
+    /// The moment.
+    pub at: Timestamp,
+    /// When it was settled.
+    pub settled_at: Timestamp,
+    /// Somebody asked for it.
+    pub by_hand: bool,
+    /// What it led to.
+    #[serde(flatten)]
+    pub outcome: OutcomeView,
+}
+
+impl ScheduleView {
+    fn of(record: &ScheduleRecord) -> Self {
+        let (pipeline, trigger, input) = match &record.origin {
+            ScheduleOrigin::Trigger { pipeline, index } => (pipeline, Some(index + 1), None),
+            ScheduleOrigin::Added { pipeline, input, .. } => (pipeline, None, Some(input.value())),
+        };
+        let ticks = record.settled.iter().rev().map(|settled| TickView {
+            at: settled.tick.at,
+            settled_at: settled.at,
+            by_hand: settled.tick.by_hand,
+            outcome: OutcomeView::of(&settled.outcome),
+        });
+        let paused = record.paused.as_ref();
+        Self {
+            name: record.name.clone(),
+            pipeline: pipeline.clone(),
+            trigger,
+            moments: record.schedule.as_ref().map(words).unwrap_or_default(),
+            schedule: json!(record.schedule),
+            input,
+            status: if paused.is_some() { "paused" } else { "active" }.to_owned(),
+            paused_at: paused.map(|(at, _)| *at),
+            reason: paused.and_then(|(_, reason)| reason.clone()),
+            next_at: record.next,
+            waiting: record.waiting,
+            passed: record.passed.clone(),
+            ticks: ticks.collect(),
+        }
+    }
+}
+
+/// A schedule to add.
+#[derive(Debug, Clone)]
+pub(crate) struct Add {
+    pub(crate) name: String,
+    /// NAME, NAME@N, NAME@HASH.
+    pub(crate) pipeline: String,
+    /// As the language writes it.
+    pub(crate) schedule: Value,
+    pub(crate) input: Value,
+    pub(crate) title: Option<String>,
+}
+
+impl Owner {
+    /// All schedules.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn schedules(&self) -> Result<Vec<ScheduleView>, Fault> {
+        Ok(self.engine().schedules().await?.iter().map(ScheduleView::of).collect())
+    }
+
+    /// One schedule.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn schedule(&self, name: &str) -> Result<ScheduleView, Fault> {
+        let all = self.engine().schedules().await?;
+        let found = all.iter().find(|record| record.name == name).map(ScheduleView::of);
+        found.ok_or_else(|| {
+            let near = definition::similar(name, all.iter().map(|record| record.name.as_str()));
+            Fault::new(Code::NoSchedule, format!("there is no schedule “{name}”"))
+                .hint("`everfold schedule list` shows them")
+                .hinted(near.map(|near| format!("did you mean “{near}”?")))
+        })
+    }
+
+    /// Adds a schedule.
+    ///
+    /// # Errors
+    /// It has no moments, its pipeline is none, or its input does not fit.
+    pub(crate) async fn add_schedule(
+        &self,
+        add: Add,
+        actor: Actor,
+    ) -> Result<(Position, ScheduleView), Fault> {
+        self.may_write()?;
+        let schedule: Schedule = definition::schedule_of(&add.schedule).map_err(|problems| {
+            let errors =
+                problems.0.iter().map(|problem| json!({ "message": problem.message, "hint": problem.hint }));
+            Fault::new(Code::Invalid, "the schedule cannot be used").errors(errors.collect())
+        })?;
+        let pipeline = self.pipeline(&add.pipeline).await?;
+        if let Some(schema) = &pipeline.input
+            && let Err(problems) = definition::input::check(schema, &add.input)
+        {
+            let errors = problems.iter().map(|problem| json!(problem)).collect();
+            let message = format!("the input does not fit the schema of {}", pipeline.name);
+            return Err(Fault::new(Code::BadInput, message).errors(errors));
+        }
+        let origin = ScheduleOrigin::Added {
+            pipeline: add.pipeline,
+            input: JsonText::new(&add.input),
+            title: add.title,
+        };
+        let new = NewSchedule { name: add.name.clone(), schedule, origin };
+        let position = self.engine().add_schedule(new, actor).await?;
+        Ok((position, self.schedule(&add.name).await?))
+    }
+
+    /// Removes a schedule; gives it as it was.
+    ///
+    /// # Errors
+    /// There is none, or it belongs to a pipeline.
+    pub(crate) async fn remove_schedule(
+        &self,
+        name: &str,
+        reason: Option<String>,
+        actor: Actor,
+    ) -> Result<(Position, ScheduleView), Fault> {
+        self.may_write()?;
+        let view = self.schedule(name).await?;
+        let position = self.engine().remove_schedule(name, reason, actor).await?;
+        Ok((position, ScheduleView { status: "removed".to_owned(), next_at: None, ..view }))
+    }
+
+    /// Has a schedule stand still, or go on.
+    ///
+    /// # Errors
+    /// There is none, or it is so already.
+    pub(crate) async fn pause_schedule(
+        &self,
+        name: &str,
+        pauses: bool,
+        reason: Option<String>,
+        actor: Actor,
+    ) -> Result<(Position, ScheduleView), Fault> {
+        self.may_write()?;
+        self.schedule(name).await?;
+        let position = self.engine().pause_schedule(name, pauses, reason, actor).await?;
+        Ok((position, self.schedule(name).await?))
+    }
+
+    /// Does now what a moment of a schedule would do.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) async fn trigger_schedule(
+        &self,
+        name: &str,
+        actor: Actor,
+    ) -> Result<(Position, ScheduleView), Fault> {
+        self.may_write()?;
+        self.schedule(name).await?;
+        let ticked = self.engine().trigger_schedule(name, actor).await?;
+        if let Ok(Ok(outcome)) = tokio::time::timeout(OUTCOME, ticked.outcome).await {
+            for run in outcome.runs() {
+                self.note_driven(run, true);
+            }
+        }
+        Ok((ticked.position, self.schedule(name).await?))
+    }
+}

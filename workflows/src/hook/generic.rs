@@ -1,0 +1,17 @@
+//! `generic`: any service that posts JSON. The settings say where the id, the kind of event and the sender
+//! stand.
+
+use everfold_engine::json::Value;
+
+use super::{Found, Headers, first, header};
+
+const IDS: [&str; 5] = ["x-delivery-id", "webhook-id", "everfold-notice", "idempotency-key", "x-request-id"];
+
+pub(super) fn read(headers: &Headers, body: &Value) -> Found {
+    Found {
+        id: header(headers, &IDS),
+        name: header(headers, &["x-event", "x-event-type"]).or_else(|| first(body, &["event", "type"])),
+        sender: first(body, &["sender.login", "sender", "user.name", "actor"]),
+        about: serde_json::Map::new(),
+    }
+}

@@ -1,0 +1,152 @@
+//! What the settings say of a source: `[hooks.NAME]`.
+
+use everfold_engine::duration;
+use everfold_engine::hooks::is_source;
+use everfold_engine::json::Value;
+use serde::Deserialize;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Headers, text};
+use crate::provider::TokenSource;
+
+/// A source of webhooks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HookSettings {
+    /// How its deliveries are read.
+    pub reader: ReaderKind,
+    /// How they are signed; `None`: as the reader's services do.
+    pub signature: Option<Scheme>,
+    /// What they are signed with. Without one nothing is taken from a network, unless `signature` is `none`.
+    pub secret: Option<TokenSource>,
+    /// Which header holds the signature; `None`: the scheme's own.
+    pub header: Option<String>,
+    /// How old a delivery with a signed time may be; `None`: 5 minutes.
+    pub tolerance: Option<String>,
+    /// Where the delivery's id stands, where the reader does not know.
+    pub id: Option<Place>,
+    /// Where the kind of event stands.
+    pub name: Option<Place>,
+    /// Where the sender stands.
+    pub sender: Option<Place>,
+}
+
+/// How deliveries are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderKind {
+    /// Any service that posts JSON.
+    #[default]
+    Generic,
+    /// Gitea and Forgejo.
+    Gitea,
+    /// GitHub.
+    Github,
+    /// GitLab.
+    Gitlab,
+    /// Plane.
+    Plane,
+}
+
+/// How deliveries are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// Not at all: whoever reaches the route is believed.
+    None,
+    /// `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, or the digits alone.
+    Generic,
+    /// The digits in `X-Gitea-Signature`.
+    Gitea,
+    /// `sha256=` and the digits in `X-Hub-Signature-256`.
+    Github,
+    /// The secret itself in `X-Gitlab-Token`.
+    Gitlab,
+    /// The digits in `X-Plane-Signature`.
+    Plane,
+    /// `t=SECONDS,v1=DIGITS` over `SECONDS.BODY`, with a window of time.
+    Timestamped,
+}
+
+impl ReaderKind {
+    /// How the reader's services sign.
+    #[must_use]
+    pub fn scheme(self) -> Scheme {
+        match self {
+            Self::Generic => Scheme::Generic,
+            Self::Gitea => Scheme::Gitea,
+            Self::Github => Scheme::Github,
+            Self::Gitlab => Scheme::Gitlab,
+            Self::Plane => Scheme::Plane,
+        }
+    }
+}
+
+/// Where a text stands in a delivery: `headers.NAME` or `body.PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A header, in lower case.
+    Header(String),
+    /// A field of the body; parts of the path are separated by dots.
+    Body(String),
+}
+
+impl Place {
+    pub(super) fn find(&self, headers: &Headers, body: &Value) -> Option<String> {
+        match self {
+            Self::Header(name) => headers.get(name).filter(|value| !value.is_empty()).cloned(),
+            Self::Body(path) => text(body, path),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.split_once('.') {
+            Some(("headers", name)) if !name.is_empty() => Ok(Self::Header(name.to_ascii_lowercase())),
+            Some(("body", path)) if !path.is_empty() => Ok(Self::Body(path.to_owned())),
+            _neither => Err(serde::de::Error::custom(format!(
+                "“{text}” is no place: write \"headers.x-delivery\" or \"body.data.id\""
+            ))),
+        }
+    }
+}
+
+/// The window of a signed time where the settings name none.
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+impl HookSettings {
+    /// How its deliveries are signed.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.signature.unwrap_or_else(|| self.reader.scheme())
+    }
+
+    /// How old a delivery with a signed time may be.
+    #[must_use]
+    pub fn tolerance(&self) -> Duration {
+        let given = self.tolerance.as_deref().and_then(|text| duration::parse(text).ok());
+        given.unwrap_or(TOLERANCE)
+    }
+
+    /// Whether it can be used; relative paths count from `folder`.
+    pub(crate) fn check(&mut self, name: &str, folder: &Path) -> Result<(), String> {
+        if !is_source(name) {
+            return Err("the name has lower-case letters, digits, - and _, at most 64".to_owned());
+        }
+        if let Some(text) = &self.tolerance {
+            duration::parse(text).map_err(|error| format!("tolerance: {error}"))?;
+        }
+        if let Some(header) = &mut self.header {
+            *header = header.to_ascii_lowercase();
+        }
+        if let Some(TokenSource::File(path)) = &mut self.secret
+            && path.is_relative()
+        {
+            *path = folder.join(&*path);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Deliveries as services send them.
+
+use everfold_engine::time::Timestamp;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::json;
+use sha2::Sha256;
+
+use super::signature::{SignatureError, check};
+use super::*;
+
+fn headers(pairs: &[(&str, &str)]) -> Headers {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn settings(text: &str) -> HookSettings {
+    let mut settings: HookSettings = toml::from_str(text).unwrap();
+    settings.check("x", std::path::Path::new("/")).unwrap();
+    settings
+}
+
+fn of(kind: &str, pairs: &[(&str, &str)], body: Value) -> DeliveryReceived {
+    let settings = settings(&format!("reader = \"{kind}\""));
+    read(&settings, &headers(pairs), body.to_string().as_bytes(), None).unwrap()
+}
+
+#[test]
+fn l28_each_reader_knows_its_services_id_event_sender_and_subject() {
+    let push = json!({
+        "ref": "refs/heads/feature/a", "after": "c0ffee", "sender": {"login": "ada"},
+        "repository": {"full_name": "team/app"},
+    });
+    let pull = json!({
+        "action": "opened", "number": 7, "sender": {"login": "ada"}, "repository": {"full_name": "team/app"},
+        "pull_request": {"number": 7, "title": "Add it", "head": {"ref": "f", "sha": "beef"}},
+    });
+    let merge = json!({
+        "object_kind": "merge_request", "user": {"username": "ada"}, "project": {"path_with_namespace": "team/app"},
+        "object_attributes": {"iid": 7, "title": "Add it", "action": "merge", "source_branch": "f", "last_commit": {"id": "beef"}},
+    });
+    let issue = json!({
+        "event": "issue", "action": "updated", "data": {"sequence_id": 12, "name": "Dark mode", "state": {"name": "Started"}, "project": "p1"},
+        "activity": {"field": "state_id", "actor": {"display_name": "ada"}},
+    });
+    let gitea = [("x-gitea-delivery", "g1"), ("x-gitea-event", "push")];
+    let github = [("x-github-delivery", "h1"), ("x-github-event", "pull_request")];
+    let gitlab = [("x-gitlab-event-uuid", "l1"), ("x-gitlab-event", "Merge Request Hook")];
+    let plane = [("x-plane-delivery", "p1"), ("x-plane-event", "issue")];
+    for (kind, pairs, body, id, name, about) in [
+        (
+            "gitea",
+            &gitea,
+            push,
+            "g1",
+            "push",
+            json!({"repository": "team/app", "branch": "feature/a", "commit": "c0ffee"}),
+        ),
+        (
+            "github",
+            &github,
+            pull,
+            "h1",
+            "pull_request",
+            json!({"action": "opened", "repository": "team/app", "branch": "f", "commit": "beef", "number": "7", "title": "Add it"}),
+        ),
+        (
+            "gitlab",
+            &gitlab,
+            merge,
+            "l1",
+            "merge_request",
+            json!({"action": "merge", "repository": "team/app", "branch": "f", "commit": "beef", "number": "7", "title": "Add it"}),
+        ),
+        (
+            "plane",
+            &plane,
+            issue,
+            "p1",
+            "issue",
+            json!({"action": "updated", "number": "12", "title": "Dark mode", "project": "p1", "state": "Started", "field": "state_id"}),
+        ),
+    ] {
+        let found = of(kind, pairs, body);
+        assert_eq!((found.id.as_str(), found.name.as_deref()), (id, Some(name)), "{kind}");
+        assert_eq!(found.sender.as_deref(), Some("ada"), "{kind}");
+        assert_eq!(found.about.value(), about, "{kind}");
+    }
+}
+
+#[test]
+fn l28_a_generic_source_is_read_where_the_settings_say() {
+    let settings = settings("id = \"body.data.uid\"\nname = \"headers.X-Kind\"\nsender = \"body.by.0.name\"");
+    let body = json!({"data": {"uid": 42}, "by": [{"name": "ada"}]});
+    let pairs =
+        [("x-kind", "moved"), ("x-token", "s3cret"), ("authorization", "Bearer x"), ("user-agent", "curl")];
+    let found = read(&settings, &headers(&pairs), body.to_string().as_bytes(), None).unwrap();
+    assert_eq!(
+        (found.id.as_str(), found.name.as_deref(), found.sender.as_deref()),
+        ("42", Some("moved"), Some("ada"))
+    );
+    assert_eq!(found.headers, headers(&[("x-kind", "moved"), ("user-agent", "curl")]), "no secret is kept");
+    let found = read(&settings, &headers(&[]), body.to_string().as_bytes(), Some("mine")).unwrap();
+    assert_eq!(found.id, "mine");
+}
+
+#[test]
+fn l28_without_an_id_equal_bodies_are_one_delivery() {
+    let (one, same, other) = (
+        of("generic", &[], json!({"a": 1})),
+        of("generic", &[], json!({"a": 1})),
+        of("generic", &[], json!({"a": 2})),
+    );
+    assert_eq!(one.id, same.id);
+    assert_ne!(one.id, other.id);
+}
+
+#[test]
+fn l28_what_is_no_json_or_too_large_is_refused() {
+    let settings = HookSettings::default();
+    let refused = |raw: &[u8]| read(&settings, &headers(&[]), raw, None).unwrap_err();
+    assert!(matches!(refused(b"payload=%7B"), ReadError::NoJson(_)));
+    assert_eq!(refused(&vec![b' '; BODY_BYTES_MAX + 1]), ReadError::TooLarge(BODY_BYTES_MAX + 1));
+    assert_eq!(read(&settings, &headers(&[]), b"", None).unwrap().body, JsonText::null());
+}
+
+fn digits(secret: &str, parts: &[&str]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    parts.iter().for_each(|part| mac.update(part.as_bytes()));
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn l28_a_delivery_is_believed_only_with_the_secret_of_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "hush\n").unwrap();
+    let now = Timestamp(1_800_000_000_000);
+    let body = r#"{"a":1}"#;
+    let right = digits("hush", &[body]);
+    let wrong = digits("other", &[body]);
+    for (reader, name, prefix) in [
+        ("gitea", "x-gitea-signature", ""),
+        ("github", "x-hub-signature-256", "sha256="),
+        ("plane", "x-plane-signature", ""),
+        ("generic", "x-signature", "sha256="),
+        ("generic", "everfold-signature", "sha256="),
+    ] {
+        let settings =
+            settings(&format!("reader = \"{reader}\"\nsecret = {{ file = \"{}\" }}", file.display()));
+        let try_it = |value: &str| check(&settings, &headers(&[(name, value)]), body.as_bytes(), now);
+        try_it(&format!("{prefix}{right}")).unwrap();
+        assert!(matches!(try_it(&format!("{prefix}{wrong}")), Err(SignatureError::Wrong)), "{reader}");
+        assert!(matches!(try_it("sha256=zz"), Err(SignatureError::Malformed(_))), "{reader}");
+        assert!(matches!(try_it(&right[..32]), Err(SignatureError::Wrong)), "{reader}: a part of it");
+        let other_body = check(&settings, &headers(&[(name, &right)]), b"{}", now);
+        assert!(matches!(other_body, Err(SignatureError::Wrong)));
+        let none = check(&settings, &headers(&[]), body.as_bytes(), now).unwrap_err();
+        assert!(none.is_of_sender() && none.to_string().contains("signature"), "{none}");
+    }
+    let gitlab = settings(&format!("reader = \"gitlab\"\nsecret = {{ file = \"{}\" }}", file.display()));
+    check(&gitlab, &headers(&[("x-gitlab-token", "hush")]), b"", now).unwrap();
+    assert!(check(&gitlab, &headers(&[("x-gitlab-token", "hus")]), b"", now).is_err());
+    let unset = settings("reader = \"gitea\"");
+    let error = check(&unset, &headers(&[("x-gitea-signature", &right)]), body.as_bytes(), now).unwrap_err();
+    assert!(matches!(error, SignatureError::NoSecret) && !error.is_of_sender());
+    check(&settings("signature = \"none\""), &headers(&[]), b"", now).unwrap();
+}
+
+#[test]
+fn l28_a_signed_time_is_believed_within_its_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "hush").unwrap();
+    let text = format!("signature = \"timestamped\"\nsecret = {{ file = \"{}\" }}", file.display());
+    let settings = settings(&text);
+    let body = r#"{"a":1}"#;
+    let right = digits("hush", &["1800000000", ".", body]);
+    let other = digits("other", &["1800000000", ".", body]);
+    let try_it = |value: &str, now: i64| {
+        check(&settings, &headers(&[("stripe-signature", value)]), body.as_bytes(), Timestamp(now * 1_000))
+    };
+    try_it(&format!("t=1800000000,v1={right}"), 1_800_000_299).unwrap();
+    try_it(&format!("t=1800000000,v1={other},v1={right}"), 1_799_999_900).unwrap();
+    let late = try_it(&format!("t=1800000000,v1={right}"), 1_800_000_301);
+    assert!(matches!(late, Err(SignatureError::TooOld(301))), "{late:?}");
+    assert!(matches!(try_it(&format!("t=1800000001,v1={right}"), 1_800_000_000), Err(SignatureError::Wrong)));
+    assert!(matches!(try_it(&format!("v1={right}"), 1_800_000_000), Err(SignatureError::Malformed(_))));
+}
