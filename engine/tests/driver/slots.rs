@@ -523,6 +523,7 @@ async fn d9_what_a_restart_goes_on_with_waits_for_its_slot() {
         from_step: Some("other".into()),
         input: None,
         title: None,
+        until_step: None,
         actor: Actor::User("ada".into()),
         dedup: None,
     };

@@ -339,6 +339,7 @@ impl<'a> Stage<'a> {
             from_step,
             input: None,
             title: None,
+            until_step: None,
             actor: Actor::User("ada".into()),
             dedup: once(&format!("fork {at}")),
         };

@@ -252,7 +252,7 @@ impl Sender<'_> {
         }
         let state = RunState::new(Arc::clone(definition));
         let mut beginning = Beginning::new(state, run, start.title.as_deref(), &start.input)?;
-        if let Some(config) = admission::config(&beginning, None).await? {
+        if let Some(config) = admission::config(&beginning, None, self.shared.config.blocking).await? {
             beginning = beginning.with_config(config);
         }
         let labels = beginning.labels()?;
