@@ -111,7 +111,7 @@ fn everything() -> Pipeline {
             ],
         )
         .notify(
-            Notice::new("failures", "notify.webhook").events(["RunFailed", "StepBlocked"]).with(json!({
+            Notice::new("failures", "notify.http").events(["RunFailed", "StepBlocked"]).with(json!({
                 "url": "https://chat.example.org", "token": "${secrets.TOKEN}", "text": "${run.title}",
             })),
         )

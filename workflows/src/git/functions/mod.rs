@@ -34,12 +34,15 @@ pub(crate) fn declare(functions: &mut Functions, context: &Context) {
     functions.offer(
         Function::described(
             "git.branch",
-            parameters(            json!({
-                "name": {"type": "string", "minLength": 1, "description": "the branch"},
-                "base": {"type": "string", "minLength": 1, "description": "where a new one starts; default: the commit that is checked out"},
-                "checkout": {"type": "boolean", "default": true},
-            }), &["name"]),
-                        object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "created": {"type": "boolean", "description": "this step made it"}})),
+            parameters(
+                json!({
+                    "name": {"type": "string", "minLength": 1, "description": "the branch"},
+                    "base": {"type": "string", "minLength": 1, "description": "where a new one starts; default: the commit that is checked out"},
+                    "checkout": {"type": "boolean", "default": true},
+                }),
+                &["name"],
+            ),
+            object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "created": {"type": "boolean", "description": "this step made it"}})),
             branch::branch,
         )
         .summary("Makes a branch where there is none, and checks it out in the working folder.")
@@ -49,13 +52,16 @@ pub(crate) fn declare(functions: &mut Functions, context: &Context) {
     functions.offer(
         Function::described(
             "git.commit",
-            parameters(            json!({
-                "message": {"type": "string", "minLength": 1},
-                "paths": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "description": "only these; default: everything"},
-                "author": {"type": "string", "pattern": "<.+>", "description": "NAME <EMAIL>; default: the workspace's, else the settings'"},
-                "verify": {"type": "boolean", "default": false, "description": "run the repository's hooks"},
-            }), &["message"]),
-                        object(json!({
+            parameters(
+                json!({
+                    "message": {"type": "string", "minLength": 1},
+                    "paths": {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "description": "only these; default: everything"},
+                    "author": {"type": "string", "pattern": "<.+>", "description": "NAME <EMAIL>; default: the workspace's, else the settings'"},
+                    "verify": {"type": "boolean", "default": false, "description": "run the repository's hooks"},
+                }),
+                &["message"],
+            ),
+            object(json!({
                 "committed": {"type": "boolean", "description": "this step made the commit; false: there was nothing to commit"},
                 "sha": TEXT.clone(), "branch": NULLABLE.clone(), "files": {"type": "array", "items": {"type": "string"}},
             })),
@@ -68,13 +74,16 @@ pub(crate) fn declare(functions: &mut Functions, context: &Context) {
     functions.offer(
         Function::described(
             "git.push",
-            parameters(            json!({
-                "branch": {"type": "string", "minLength": 1, "description": "default: the branch that is checked out"},
-                "sha": {"type": "string", "minLength": 1, "description": "default: the commit that is checked out"},
-                "remote": {"type": "string", "minLength": 1, "default": "origin"},
-                "force": {"type": "string", "enum": ["never", "lease"], "default": "never", "description": "lease: over a branch that is as it was when this repository saw it last"},
-            }), &[]),
-                        object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "remote": TEXT.clone()})),
+            parameters(
+                json!({
+                    "branch": {"type": "string", "minLength": 1, "description": "default: the branch that is checked out"},
+                    "sha": {"type": "string", "minLength": 1, "description": "default: the commit that is checked out"},
+                    "remote": {"type": "string", "minLength": 1, "default": "origin"},
+                    "force": {"type": "string", "enum": ["never", "lease"], "default": "never", "description": "lease: over a branch that is as it was when this repository saw it last"},
+                }),
+                &[],
+            ),
+            object(json!({"branch": TEXT.clone(), "sha": TEXT.clone(), "remote": TEXT.clone()})),
             move |call, wanted| push::push(own.clone(), call, wanted),
         )
         .summary("Pushes a commit to a branch of a remote; never over the work of others.")
@@ -88,15 +97,18 @@ pub(crate) fn declare(functions: &mut Functions, context: &Context) {
     functions.offer(
         Function::described(
             "git.open_pr",
-            parameters(            json!({
-                "title": {"type": "string", "minLength": 1},
-                "body": {"type": "string", "default": ""},
-                "head": {"type": "string", "minLength": 1, "description": "default: the branch that is checked out"},
-                "base": {"type": "string", "minLength": 1, "description": "default: the repository's default branch"},
-                "draft": {"type": "boolean", "default": false},
-                "provider": provider.clone(), "repository": repository.clone(),
-            }), &["title"]),
-                        pull_output(),
+            parameters(
+                json!({
+                    "title": {"type": "string", "minLength": 1},
+                    "body": {"type": "string", "default": ""},
+                    "head": {"type": "string", "minLength": 1, "description": "default: the branch that is checked out"},
+                    "base": {"type": "string", "minLength": 1, "description": "default: the repository's default branch"},
+                    "draft": {"type": "boolean", "default": false},
+                    "provider": provider.clone(), "repository": repository.clone(),
+                }),
+                &["title"],
+            ),
+            pull_output(),
             move |call, wanted| pull::open(own.clone(), call, wanted),
         )
         .summary("Opens a pull request of a branch, or finds the one that is open.")
@@ -126,14 +138,17 @@ pub(crate) fn declare(functions: &mut Functions, context: &Context) {
     functions.offer(
         Function::described(
             "git.ready",
-            parameters(            json!({
-                "path": {"type": "string", "minLength": 1, "description": "the repository; default: the working folder"},
-                "base": {"type": "string", "minLength": 1, "description": "the branch that must be there; default: the default branch"},
-                "remote": {"type": ["string", "boolean"], "default": "origin", "description": "the remote that must be there; false: none"},
-                "clean": {"type": "boolean", "default": true, "description": "nothing may be uncommitted"},
-                "require": {"type": "boolean", "default": false, "description": "fail with code REPO_NOT_READY where it is not"},
-            }), &[]),
-                        object(json!({
+            parameters(
+                json!({
+                    "path": {"type": "string", "minLength": 1, "description": "the repository; default: the working folder"},
+                    "base": {"type": "string", "minLength": 1, "description": "the branch that must be there; default: the default branch"},
+                    "remote": {"type": ["string", "boolean"], "default": "origin", "description": "the remote that must be there; false: none"},
+                    "clean": {"type": "boolean", "default": true, "description": "nothing may be uncommitted"},
+                    "require": {"type": "boolean", "default": false, "description": "fail with code REPO_NOT_READY where it is not"},
+                }),
+                &[],
+            ),
+            object(json!({
                 "ok": {"type": "boolean"}, "reason": TEXT.clone(),
                 "problems": {"type": "array", "items": {"type": "object", "properties": {"code": {"enum": ready::CODES}, "message": {"type": "string"}}}},
                 "branch": NULLABLE.clone(), "default_branch": NULLABLE.clone(), "sha": NULLABLE.clone(), "remote": NULLABLE.clone(),
