@@ -28,6 +28,8 @@ use crate::store::{Append, AppendError, Dedup, Head, StreamNote};
 /// Events that are copied in one append, and their bytes.
 const CHUNK_EVENTS: usize = 500;
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+/// How often the preview may ask for further values.
+const NEEDS_MAX: usize = 64;
 
 /// What is to be done with a run's history.
 #[derive(Debug, Clone)]
@@ -82,7 +84,7 @@ impl Shared {
         let id = InputId::derive(&format!("{run}/fork"));
         let state = self.at(request.origin, request.at).await?;
         let fork = self.plan_fork(run, &state, &request).await?;
-        self.preview(&state, &fork, id, &request.actor)?;
+        self.preview(&state, &fork, id, &request.actor).await?;
         let checked = self.check_fork(run, &state, &fork, &request.how).await?;
         if let Some(holder) = checked {
             return Ok(holder);
@@ -167,13 +169,28 @@ impl Shared {
     }
 
     /// Decides on a copy of the origin's state, so that what is refused stores nothing.
-    fn preview(&self, state: &RunState, fork: &Fork, id: InputId, actor: &Actor) -> Result<(), StartError> {
+    async fn preview(
+        &self,
+        state: &RunState,
+        fork: &Fork,
+        id: InputId,
+        actor: &Actor,
+    ) -> Result<(), StartError> {
         let (at, actor) = (self.now(), actor.clone());
         let input = Input { id, at, actor, kind: InputKind::Fork(Box::new(fork.clone())) };
-        match decide(&mut state.clone(), &input, &Loaded::default()) {
-            Ok(Decision::Events(_) | Decision::Needs(_)) => Ok(()),
-            Err(refusal) => Err(refusal.into()),
+        let mut loaded = Loaded::default();
+        for _ in 0..NEEDS_MAX {
+            match decide(&mut state.clone(), &input, &loaded) {
+                Ok(Decision::Events(_)) => return Ok(()),
+                Ok(Decision::Needs(wanted)) => {
+                    let values = self.values.load(fork.origin.run, wanted).await;
+                    let values = values.map_err(|error| SubmitError::Store(error.to_string()))?;
+                    values.iter().for_each(|(value, text)| loaded.insert(value, text.clone()));
+                }
+                Err(refusal) => return Err(refusal.into()),
+            }
         }
+        Err(SubmitError::Store("a decision asks for ever more values".into()).into())
     }
 
     /// Whether gates, key and slots let the run begin (L30); the run that is the answer, if another one

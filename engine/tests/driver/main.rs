@@ -11,6 +11,7 @@ mod children;
 mod crash;
 mod faults;
 mod forks;
+mod found;
 mod full;
 mod gates;
 mod notices;

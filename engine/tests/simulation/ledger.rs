@@ -38,7 +38,8 @@ struct Known {
     in_flight_max: BTreeMap<(RunId, String), u32>,
     begun: BTreeMap<EffectId, u32>,
     at_work: BTreeMap<Place, BTreeSet<EffectId>>,
-    stopping: HashSet<EffectId>,
+    /// Not counted against the limits: asked to end, or begun by a former engine that did not live to say so.
+    uncounted: HashSet<EffectId>,
     probing: BTreeMap<Probe, BTreeSet<String>>,
     violations: Vec<String>,
 }
@@ -111,7 +112,7 @@ impl Ledger {
             }
         }
         known.at_work.entry(place).or_default().insert(id.clone());
-        let busy = known.at_work[&place].iter().filter(|id| !known.stopping.contains(id)).count();
+        let busy = known.at_work[&place].iter().filter(|id| !known.uncounted.contains(id)).count();
         let limit = match place {
             Place::Supervised => self.bounds.supervised,
             Place::InProcess => self.bounds.functions,
@@ -130,7 +131,15 @@ impl Ledger {
 
     /// It was asked to end; its place may be given to others.
     pub fn asked_to_end(&self, id: &EffectId) {
-        self.known().stopping.insert(id.clone());
+        self.known().uncounted.insert(id.clone());
+    }
+
+    /// The engine dies. What it began and did not record, the next one does not know to be at work.
+    pub fn died(&self) {
+        let mut known = self.known();
+        let unknown = known.at_work.values().flatten().filter(|id| !known.recorded.contains(id));
+        let unknown: Vec<_> = unknown.cloned().collect();
+        known.uncounted.extend(unknown);
     }
 
     pub fn probing(self: &Arc<Self>, request: &ProbeRequest) -> Asked {

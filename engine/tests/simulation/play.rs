@@ -185,6 +185,7 @@ impl<'a> Stage<'a> {
         Box::pin(async move {
             self.crashes += 1;
             self.store.kill();
+            self.ledger.died();
             let store =
                 Faulty::new(Arc::new(self.store.inner.reopen()), self.fate.clone(), self.ledger.clone());
             let former = std::mem::replace(&mut self.store, store);

@@ -179,6 +179,7 @@ impl World {
     /// Starts an attempt. In-process work that is ready at once never becomes a task.
     fn launch(&mut self, cell: &mut Cell, id: AttemptId, prepared: Prepared, again: bool, is_recorded: bool) {
         let Prepared { executor, request, traits, class, slot } = prepared;
+        cell.doubtful.remove(&id);
         let observer = Arc::new(Observer {
             id: request.id.clone(),
             told: Arc::clone(&self.told),
@@ -241,6 +242,12 @@ impl World {
 
     /// The state lists an attempt that is to end.
     pub(super) fn stop_listed(&mut self, cell: &mut Cell, id: AttemptId) {
+        if cell.doubtful.remove(&id)
+            && matches!(cell.work.get(&id), Some(Work::Waiting | Work::Planning | Work::Recording(_)))
+        {
+            // It may live since a former engine, though it has no place in this one yet.
+            cell.work.remove(&id);
+        }
         let is_superseded = cell.state.as_ref().is_some_and(|state| state.current(&id).is_none());
         if is_superseded && !cell.work.contains_key(&id) {
             return self.stop_superseded(cell, id);

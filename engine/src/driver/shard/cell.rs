@@ -1,6 +1,6 @@
 //! One run in a shard: its folded state, what waits for it, what it has in progress.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::task::AbortHandle;
@@ -77,6 +77,9 @@ pub(super) struct Cell {
     /// The outcome of the last append is unknown; the load that follows tells.
     pub(super) is_in_doubt: bool,
     pub(super) work: HashMap<AttemptId, Work>,
+    /// Attempts that were listed when the run was loaded and have not begun since: processes of a former
+    /// engine may be at work on them.
+    pub(super) doubtful: HashSet<AttemptId>,
     pub(super) waiting: [VecDeque<AttemptId>; 4],
     pub(super) probes: BTreeMap<ProbeKey, Probing>,
     /// The notice of each channel whose turn it is.
@@ -180,6 +183,7 @@ impl Cell {
             is_stalled: false,
             is_in_doubt: false,
             work: HashMap::new(),
+            doubtful: HashSet::new(),
             waiting: std::array::from_fn(|_| VecDeque::new()),
             probes: BTreeMap::new(),
             notices: BTreeMap::new(),
@@ -225,6 +229,11 @@ impl Cell {
     /// Queues an input of the engine's own.
     pub(super) fn push(&mut self, queued: Queued) {
         self.queue.push_back(Item::Input(Box::new(queued)));
+    }
+
+    /// Whether the history is a copy of another run's that nothing has made a run of.
+    pub(super) fn is_copy(&self) -> bool {
+        self.state.as_ref().and_then(RunState::run).is_some_and(|run| run != self.run)
     }
 
     /// Whether the input that makes a run of a copied history waits for it.

@@ -170,8 +170,8 @@ impl Cell {
             Decided::Unchanged(mut queued) => queued.answer(Ok(answered(false, version, position))),
             Decided::Refused(mut queued, refusal) => queued.answer(Err(SubmitError::Refused(refusal))),
             Decided::Looked(look) => match &self.state {
-                Some(state) => look(Ok(state)),
-                None => look(Err(QueryError::NotFound(self.run))),
+                Some(state) if !self.is_copy() => look(Ok(state)),
+                _none_or_another_run => look(Err(QueryError::NotFound(self.run))),
             },
         }
     }

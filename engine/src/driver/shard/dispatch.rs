@@ -38,8 +38,7 @@ impl World {
             return;
         }
         // What a copied history lists is its origin's.
-        let is_copy = state.run().is_some_and(|run| run != cell.run);
-        if !cell.driven || is_copy {
+        if !cell.driven || cell.is_copy() {
             cell.unlisted = true;
             for waiting in cell.awaited.drain(..) {
                 let _gone = waiting.send(true);
@@ -69,7 +68,7 @@ impl World {
     /// Whether the run stands still exactly with what does; else it is told, and nothing is started.
     fn align(&mut self, cell: &mut Cell) -> bool {
         let halts = self.shared.halts.current();
-        let Some(state) = cell.state.as_ref().filter(|state| state.run().is_some() && !state.is_ending())
+        let Some(state) = cell.state.as_ref().filter(|state| state.run().is_some() && !state.is_ended())
         else {
             return true;
         };
@@ -79,7 +78,9 @@ impl World {
         let name = state.pipeline();
         let is_told = |scope: &HaltScope| state.halts().any(|known| known == scope);
         let mut inputs = Vec::new();
-        for (scope, halt) in halts.of_pipeline(name).filter(|(scope, _)| !is_told(scope)) {
+        // Where it is certain how a run ends it goes on to that, and is released from what it stands still with.
+        let is_new = |scope: &HaltScope| !state.is_ending() && !is_told(scope);
+        for (scope, halt) in halts.of_pipeline(name).filter(|(scope, _)| is_new(scope)) {
             inputs.push(InputKind::Halt { scope: scope.clone(), reason: halt.reason.clone() });
         }
         for scope in state.halts().filter(|scope| halts.of_pipeline(name).all(|(known, _)| known != *scope)) {
@@ -137,6 +138,13 @@ impl World {
             let until = self.timers.add(until, cell.run, Due::Settled);
             cell.settling = Some(Settling::new(living, until));
         }
+        // Of what nobody recorded as begun, a former engine may have begun something all the same.
+        let doubtful =
+            parts.iter().flat_map(|part| effects_of(state, part)).filter_map(|effect| match effect {
+                Effect::Attempt { id, started: false } if !cell.work.contains_key(&id) => Some(id),
+                _ => None,
+            });
+        cell.doubtful.extend(doubtful);
         for part in parts.iter().chain(&gone) {
             self.dispatch_part(cell, part);
         }

@@ -328,7 +328,8 @@ impl World {
 impl Cell {
     /// Shows the state, which is durable, to those who wait for nothing else.
     pub(super) fn answer_looks(&mut self) {
-        let Some(state) = &self.state else { return };
+        let is_copy = self.is_copy();
+        let Some(state) = self.state.as_ref().filter(|_| !is_copy) else { return };
         for item in std::mem::take(&mut self.queue) {
             match item {
                 Item::Look(look) => look(Ok(state)),
