@@ -206,12 +206,14 @@ impl Owner {
         receipt: Receipt,
     ) -> Result<(Position, DeliveryView), Fault> {
         let Receipt { position, repeated, outcome, .. } = receipt;
-        if let Ok(Ok(outcomes)) = tokio::time::timeout(OUTCOME, outcome).await
-            && !repeated
-        {
-            let reached = outcomes.iter().filter(|one| !matches!(one.outcome, Outcome::Held { .. }));
-            for run in reached.flat_map(|one| one.outcome.runs()) {
-                self.note_driven(run, true);
+        if let Ok(Ok(outcomes)) = tokio::time::timeout(OUTCOME, outcome).await {
+            for run in outcomes.iter().flat_map(|one| one.outcome.runs()) {
+                if repeated {
+                    // It may have been begun through an owner that is gone.
+                    self.drive(run, true).await?;
+                } else {
+                    self.note_driven(run, true);
+                }
             }
         }
         let (record, _) = self.engine().delivery(Some(source), id).await?;

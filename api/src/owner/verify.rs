@@ -13,11 +13,13 @@ use everfold_engine::definition::Definition;
 use everfold_engine::driver::{saved_definition, saved_pipeline};
 use everfold_engine::envelope::{Envelope, StreamId, StreamKind, flag};
 use everfold_engine::event::{self, RunEvent};
+use everfold_engine::hooks::HookEvent;
 use everfold_engine::id::RunId;
 use everfold_engine::json::Hash;
 use everfold_engine::kept::Kept as _;
 use everfold_engine::keys::KeyEvent;
 use everfold_engine::saved::SavedPipeline;
+use everfold_engine::schedules::ScheduleEvent;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyReport};
 use everfold_engine::store::{Progress, SledOptions, Snapshot};
@@ -176,6 +178,14 @@ impl Meaning for Runs {
         } else if stream.kind == StreamKind::Key {
             let header = &envelope.header;
             KeyEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
+        } else if stream.kind == StreamKind::Hook {
+            let header = &envelope.header;
+            HookEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
+        } else if stream.kind == StreamKind::Schedule {
+            let header = &envelope.header;
+            ScheduleEvent::decode(header.kind, header.schema, &envelope.payload)
                 .map_err(|error| error.to_string())?;
         }
         Ok(())

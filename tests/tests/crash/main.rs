@@ -16,3 +16,4 @@ mod owners;
 mod runs;
 mod support;
 mod table;
+mod triggers;

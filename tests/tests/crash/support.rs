@@ -196,6 +196,16 @@ impl Lab {
         })
     }
 
+    /// Waits until so many moments of a schedule led to something; there is an owner meanwhile.
+    pub(crate) fn await_ticks(&self, schedule: &str, count: usize) {
+        await_that(&format!("{count} moments of {schedule}"), || {
+            std::thread::sleep(ASK_EVERY);
+            let done = self.run(&["schedule", "show", schedule, "--json"]);
+            let view: Value = serde_json::from_str(&done.out).ok()?;
+            (view["ticks"].as_array()?.len() >= count).then_some(())
+        });
+    }
+
     /// Waits until somebody listens on the folder's socket.
     pub(crate) fn await_owner(&self) {
         let socket = self.data().join("everfold.sock");
