@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 
 use crate::definition::{Definition, Keep, OnLost, Save};
 pub use crate::event::Told;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::id::{EffectId, Position, RunId, Version};
 use crate::json::Value;
 use crate::state::RunStatus;
@@ -182,10 +182,66 @@ pub struct Traits {
     pub told: bool,
 }
 
+/// Something that work calls upon and that may be limited or fail as a whole: `agent.claude`,
+/// `function.git.push`, `http.api.example.org`, `provider.gitea`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Service {
+    /// What it is: `agent`, `command`, `function`, `http`, `provider`, ….
+    pub kind: String,
+    /// Which one.
+    pub name: String,
+}
+
+impl Service {
+    /// The name that stands for each name of a kind.
+    pub const ANY: &str = "*";
+
+    /// One of a kind.
+    #[must_use]
+    pub fn new(kind: &str, name: &str) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned() }
+    }
+
+    /// Each one of a kind.
+    #[must_use]
+    pub fn any_of(kind: &str) -> Self {
+        Self::new(kind, Self::ANY)
+    }
+}
+
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.kind, self.name)
+    }
+}
+
+impl std::str::FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('.') {
+            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(Self::new(kind, name)),
+            _no_dot => Err(format!("“{text}” is not KIND.NAME, such as agent.claude")),
+        }
+    }
+}
+
 /// Does one kind of work.
 pub trait Executor: Send + Sync + 'static {
     /// What is known of this work beforehand.
     fn traits(&self, spec: &Value) -> Traits;
+
+    /// What the work calls upon; rates and breakers are kept by it.
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        let _ = spec;
+        Vec::new()
+    }
+
+    /// Whether a failure shows that what the work calls upon is not there, rather than that the work went
+    /// wrong: breakers count it.
+    fn is_outage(&self, failure: &Failure) -> bool {
+        matches!(failure.kind, FailureKind::Spawn | FailureKind::Timeout | FailureKind::Lost)
+    }
 
     /// Does the work and resolves with its end. Dropping the future leaves supervised work running.
     fn start(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use everfold_engine::definition::OnLost;
-use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, Executor, Traits};
+use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, Executor, Service, Traits};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::{Value, canonical};
 use futures::FutureExt as _;
@@ -135,6 +135,13 @@ fn interpret(ended: &Ended<'_>) -> Answer {
 impl Executor for CommandExecutor {
     fn traits(&self, _spec: &Value) -> Traits {
         Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, told: true }
+    }
+
+    /// The program, without its folder; `sh` for a command that is a text.
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        let program = spec["argv"][0].as_str().unwrap_or("sh");
+        let name = program.rsplit('/').next().unwrap_or(program);
+        vec![Service::new("command", name)]
     }
 
     fn start(

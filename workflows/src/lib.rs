@@ -22,6 +22,7 @@ pub mod shim;
 mod edge;
 mod in_process;
 mod notify;
+mod outage;
 mod yaml;
 
 pub use edge::edge;

@@ -2,13 +2,14 @@
 //!
 //! Law: a key that is not known is refused, with the nearest known one; nothing is ignored.
 
+mod order;
 mod serve;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::{OnLost, similar};
-use everfold_engine::driver::EngineConfig;
+use everfold_engine::driver::{EngineConfig, OrderConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::profile;
@@ -16,6 +17,7 @@ use crate::hook::HookSettings;
 use crate::provider::ProviderSettings;
 
 pub use serve::{ServeSettings, TlsFiles};
+pub use order::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
 
 /// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
 pub const TEMPLATE: &str = include_str!("settings.toml");
@@ -28,8 +30,12 @@ pub struct Settings {
     pub git: GitSettings,
     /// Logs of attempts.
     pub logs: LogSettings,
-    /// What may be in progress at once.
+    /// What may be in progress at once, and how often it may start.
     pub limits: LimitSettings,
+    /// Slots that steps hold by `resources`: how many there are of each.
+    pub resources: BTreeMap<String, usize>,
+    /// When services that do not answer are left alone.
+    pub breakers: BreakerKinds,
     /// Profiles of agents by name; they replace a built-in one of the same name.
     pub agents: BTreeMap<String, AgentProfile>,
     /// Services that host repositories, by name.
@@ -65,24 +71,6 @@ pub struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         Self { max_bytes: 64 * 1024 * 1024 }
-    }
-}
-
-/// What may be in progress at once, over all runs. More waits for its turn.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LimitSettings {
-    /// Processes of commands and agents.
-    pub processes: usize,
-    /// Functions.
-    pub functions: usize,
-    /// Probes of gates.
-    pub probes: usize,
-}
-
-impl Default for LimitSettings {
-    fn default() -> Self {
-        Self { processes: 64, functions: 1_024, probes: 64 }
     }
 }
 
@@ -211,10 +199,7 @@ impl Settings {
         for (name, hook) in &mut settings.hooks {
             hook.check(name, folder).map_err(|message| invalid(None, format!("hooks.{name}: {message}")))?;
         }
-        let LimitSettings { processes, functions, probes } = settings.limits;
-        if [processes, functions, probes].contains(&0) {
-            return Err(invalid(None, "limits are at least 1".to_owned()));
-        }
+        settings.order().map_err(|message| invalid(None, message))?;
         if !settings.git.author.contains('<') {
             return Err(invalid(None, "git.author is written NAME <EMAIL>".to_owned()));
         }
@@ -224,13 +209,19 @@ impl Settings {
     /// The engine's bounds, with those that the settings name.
     #[must_use]
     pub fn engine_config(&self) -> EngineConfig {
-        let LimitSettings { processes, functions, probes } = self.limits;
+        let LimitSettings { processes, functions, probes, .. } = self.limits;
         EngineConfig {
             supervised_max: processes,
             functions_max: functions,
             probes_max: probes,
+            // Settings that were read have been checked.
+            order: self.order().unwrap_or_default(),
             ..EngineConfig::default()
         }
+    }
+
+    fn order(&self) -> Result<OrderConfig, String> {
+        order::order(&self.limits, &self.resources, &self.breakers)
     }
 
     /// The profile of this name: the file's, else the built-in one.
@@ -284,7 +275,10 @@ mod tests {
             .collect();
         let settings = parse(&uncommented).unwrap();
         assert_eq!((settings.git, settings.logs), (GitSettings::default(), LogSettings::default()));
-        assert_eq!(settings.limits, LimitSettings::default());
+        let limits = LimitSettings { agent: BTreeMap::new(), ..settings.limits };
+        assert_eq!(limits, LimitSettings::default());
+        assert_eq!(settings.breakers.agent["claude"], BreakerSettings::default());
+        assert!(settings.resources.contains_key("gpu"));
         assert_eq!(settings.serve.listen, ServeSettings::default().listen);
         assert!(settings.agents.contains_key("mine"));
         assert!(settings.providers.contains_key("gitea"));
@@ -305,6 +299,15 @@ mod tests {
             ("[logs]\nmax_bytes = \"64\"", "everfold.toml:2"),
             ("[git]\nauthor = \"me\"", "NAME <EMAIL>"),
             ("[limits]\nprobes = 0", "at least 1"),
+            ("[limits]\nfair_by = \"team\"", "limits.fair_by: “team” is none of `run`"),
+            ("[limits.agents.claude]\n", "did you mean `agent`?"),
+            ("[limits.agent.claude]\nper = \"1m\"", "missing field `starts`"),
+            ("[limits.agent.claude]\nper = \"1\"\nstarts = 1", "limits.agent.claude: per: “1” is not a duration"),
+            ("[limits.agent.claude]\nper = \"1m\"\nstarts = 0", "at least 1"),
+            ("[resources]\ngpu = 0", "resources.gpu is at least 1"),
+            ("[resources]\ngpu = -1", "everfold.toml:2"),
+            ("[breakers.agent.claude]\nfailure = 1", "did you mean `failures`?"),
+            ("[breakers.agent.claude]\npause = \"1h\"", "breakers.agent.claude: pause (1h) is longer than"),
             ("[providers.x]\nkind = \"gitae\"", "did you mean `gitea`?"),
             ("[providers.x]\nkind = \"gitea\"", "providers.x: url is required"),
             ("[serve]\nrate = 0", "serve: rate and burst are at least 1"),

@@ -103,6 +103,11 @@ codes! {
     NoSource = "EF0224", 404, 3, "no such source of webhooks",
         "Deliveries are taken from a network only for sources that the settings name: [hooks.NAME] in everfold.toml, with a reader and a secret. \
          `everfold hook deliver` takes any source.";
+    NoResource = "EF0225", 422, 2, "the settings do not name the resource",
+        "A step's `resources` are slots of the engine: `[resources]` in everfold.toml says how many there are of each, such as `gpu = 2`. \
+         A run that needs one of another name could never go on, so it does not start. `everfold limits` lists them.";
+    NoBreaker = "EF0226", 404, 3, "no such breaker",
+        "A breaker is named KIND.NAME, such as agent.claude. `everfold limits` lists those that there are; `[breakers]` in everfold.toml adds one.";
     NoGate = "EF0230", 404, 3, "no such gate",
         "A policy is given for a gate of the step, by the gate's id. `everfold show RUN` lists a step's gates.";
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",

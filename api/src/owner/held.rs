@@ -161,13 +161,7 @@ fn assemble(
 
 /// The engine's bounds, as the settings have them.
 fn config(settings: &Settings, crash_after: Option<String>) -> EngineConfig {
-    EngineConfig {
-        supervised_max: settings.limits.processes,
-        functions_max: settings.limits.functions,
-        probes_max: settings.limits.probes,
-        crash_after,
-        ..EngineConfig::default()
-    }
+    EngineConfig { crash_after, ..settings.engine_config() }
 }
 
 /// Everything that the engine acts with.

@@ -115,6 +115,33 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
     }))
 }
 
+/// How an attempt stands among those that wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// The resources that it holds while it runs.
+    pub resources: &'a [String],
+    /// How urgent it is: its run's priority and its step's.
+    pub priority: i32,
+}
+
+/// How an attempt stands among those that wait. `None`: it is not known, or a rework has superseded it.
+///
+/// # Errors
+/// [`EvalError`]: values must be loaded first, or `priority` of the step is no number.
+pub fn standing<'a>(
+    state: &'a RunState,
+    id: &AttemptId,
+    loaded: &Loaded,
+) -> Result<Option<Standing<'a>>, EvalError> {
+    let Some(key) = state.current(id) else { return Ok(None) };
+    let step = state.graph.step(key.step);
+    let own = match &step.priority {
+        Some(priority) => priority.resolve(&RunScope::of(state, loaded, key))?,
+        None => 0,
+    };
+    Ok(Some(Standing { resources: &step.resources, priority: state.priority().saturating_add(own) }))
+}
+
 /// The executor of an attempt, whether or not a rework has superseded it. `None`: it has none.
 #[must_use]
 pub fn executor<'a>(state: &'a RunState, id: &AttemptId) -> Option<&'a str> {

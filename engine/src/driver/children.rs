@@ -262,6 +262,7 @@ async fn find(shared: &Shared, parent: &Definition, named: &str) -> Result<Arc<D
 fn refused(pipeline: &str, error: &StartError) -> Failure {
     let (kind, code) = match error {
         StartError::Refused(refusal) => (FailureKind::Validation, Some(refusal.code().to_owned())),
+        StartError::UnknownResource { .. } => (FailureKind::Validation, Some("no_resource".to_owned())),
         _not_taken => (FailureKind::Spawn, None),
     };
     let failure = Failure::new(kind, format!("the child run of “{pipeline}” cannot start: {error}"));

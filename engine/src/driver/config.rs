@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::blocking::Blocking;
+use super::line::OrderConfig;
 use crate::clock::{self, Chance, Clock};
 use crate::store::Fence;
 
@@ -31,6 +32,8 @@ pub struct EngineConfig {
     pub probes_max: usize,
     /// Notices that are being sent at once.
     pub notices_max: usize,
+    /// Who goes first among those who wait, and what they wait for beside these places.
+    pub order: OrderConfig,
     /// How long in-process work may go on after a stop or a shutdown.
     pub grace: Duration,
     /// How long a recovered run's timers wait for the results of what lived on meanwhile.
@@ -64,6 +67,7 @@ impl Default for EngineConfig {
             functions_max: 1_024,
             probes_max: 64,
             notices_max: 32,
+            order: OrderConfig::default(),
             grace: Duration::from_secs(4),
             settle: Duration::from_secs(2),
             tries: 5,

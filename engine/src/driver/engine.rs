@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::children::ChildRuns;
 use super::desk::Clerk;
 use super::hooks::HookDesk;
+use super::line::{LineView, Waiting};
 use super::live::LiveRun;
 use super::message::Message;
 use super::schedules::ScheduleDesk;
@@ -23,7 +24,7 @@ use super::{
 use crate::actor::Actor;
 use crate::definition::{Definition, Task};
 use crate::event::Parent;
-use crate::execution::Edge;
+use crate::execution::{Edge, Service};
 use crate::id::{InputId, Position, RunId, Version};
 use crate::input::InputKind;
 use crate::json::{Hash, JsonText};
@@ -173,8 +174,8 @@ impl Engine {
         });
         let (shards, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(inbox)).unzip();
         shared.meet(shards.iter().map(mpsc::Sender::downgrade).collect());
-        let shard = |receiver| tokio::spawn(Shard::new(Arc::clone(&shared), receiver).run());
-        let mut tasks: Vec<_> = receivers.into_iter().map(shard).collect();
+        let shard = |(at, receiver)| tokio::spawn(Shard::new(Arc::clone(&shared), at, receiver).run());
+        let mut tasks: Vec<_> = receivers.into_iter().enumerate().map(shard).collect();
         tasks.push(tokio::spawn(Clerk::new(Arc::clone(&shared)).run()));
         tasks.push(tokio::spawn(HookDesk::new(Arc::clone(&shared)).run()));
         tasks.push(tokio::spawn(ScheduleDesk::new(Arc::clone(&shared)).run()));
@@ -258,6 +259,25 @@ impl Engine {
     #[must_use]
     pub fn live(&self, run: RunId) -> watch::Receiver<LiveRun> {
         self.inner.shared.live.watch(run)
+    }
+
+    /// The attempts and probes of a run that wait for a place, a resource, a rate or a breaker, in the
+    /// order of arrival: the first so many, and how many there are. Not durable.
+    #[must_use]
+    pub fn waiting(&self, run: RunId, max: usize) -> (Vec<Waiting>, usize) {
+        self.inner.shared.line.waiting(run, max)
+    }
+
+    /// How places, resources, rates and breakers stand at this moment. Not durable.
+    #[must_use]
+    pub fn line(&self) -> LineView {
+        self.inner.shared.line.view()
+    }
+
+    /// Closes a breaker, so that attempts start again at once. False where there is none before this service.
+    #[must_use]
+    pub fn reset_breaker(&self, service: &Service) -> bool {
+        self.inner.shared.line.reset(service)
     }
 
     /// The store behind the engine.

@@ -3,7 +3,7 @@
 use crate::decide::Refusal;
 use crate::definition::{ChildError, Problems};
 use crate::event::CodecError;
-use crate::id::{RunId, Version};
+use crate::id::{RunId, StepId, Version};
 use crate::json::Hash;
 use crate::saved::BadPipelineRef;
 use crate::store::{AppendError, ReadError};
@@ -53,6 +53,18 @@ pub enum StartError {
     /// There is a run of this id, started by someone else.
     #[error("there is a run {0} already")]
     Exists(RunId),
+    /// A step holds a resource that the settings do not name; nothing was recorded.
+    #[error("step {step} needs the resource “{name}”, which the settings do not name{}", .near.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    UnknownResource {
+        /// The step.
+        step: StepId,
+        /// The resource.
+        name: String,
+        /// The one that was probably meant.
+        near: Option<String>,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// The definition could not be kept.
     #[error(transparent)]
     Definition(DefinitionError),

@@ -26,6 +26,7 @@ mod fork;
 mod halts;
 mod hooks;
 mod limits;
+mod line;
 mod live;
 mod load;
 mod members;
@@ -54,6 +55,10 @@ pub use error::{
 pub use fork::ForkRequest;
 pub use halts::{HaltError, Halting};
 pub use hooks::{DeliveryRecord, Handling, HookError, Receipt};
+pub use line::{
+    BreakerPolicy, BreakerStand, BreakerView, FairBy, LineView, OrderConfig, PoolView, RatePolicy, RateView,
+    Reason, Waiting,
+};
 pub use live::{LiveAttempt, LiveRun};
 pub use pipelines::{Saved, saved_pipeline};
 pub use recover::{Recovered, Which};

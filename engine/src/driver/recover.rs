@@ -76,8 +76,10 @@ impl Engine {
     async fn recover_all(&self) -> Result<Recovered, RecoverError> {
         let shared = &self.inner.shared;
         shared.holding.store(true, Ordering::Release);
+        shared.line.hold(true);
         let recovered = self.drive_due().await;
         shared.holding.store(false, Ordering::Release);
+        shared.line.hold(false);
         for shard in &self.inner.shards {
             shard.send(Message::Release).await.map_err(|_| RecoverError::ShuttingDown)?;
         }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::definitions::Definitions;
 use super::desk::Desk;
 use super::ends::Ends;
 use super::halts::HaltBook;
 use super::hooks::HookPost;
-use super::limits::Slots;
+use super::line::Line;
 use super::live::Live;
 use super::load::Loader;
 use super::members::Members;
@@ -37,7 +37,10 @@ pub(super) struct Shared {
     pub(super) edge: Edge,
     pub(super) definitions: Definitions,
     pub(super) values: Values,
-    pub(super) slots: Slots,
+    /// Attempts and probes that wait for their turn.
+    pub(super) line: Arc<Line>,
+    /// Places for notices that are being sent.
+    pub(super) notices: Arc<Semaphore>,
     pub(super) live: Live,
     pub(super) wakes: Wakes,
     /// Pauses of pipelines and of the engine.
@@ -104,7 +107,8 @@ impl Shared {
         Self {
             definitions: Definitions::new(Arc::clone(&store), config.clock.clone()),
             values: Values::new(Arc::clone(&store), Arc::clone(&blobs), &config),
-            slots: Slots::new(&config),
+            line: Arc::new(Line::new(&config)),
+            notices: Arc::new(Semaphore::new(config.notices_max.clamp(1, Semaphore::MAX_PERMITS))),
             live: Live::default(),
             wakes: Wakes::default(),
             halts: HaltBook::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),

@@ -38,6 +38,7 @@ impl Shared {
             Writability::Full => return Err(SubmitError::Full.into()),
             Writability::ReadOnly(reason) => return Err(SubmitError::Store(reason.clone()).into()),
         }
+        self.line.config().knows_resources_of(&request.definition)?;
         let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));
         self.halts.ensure().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         let id = match &request.dedup {

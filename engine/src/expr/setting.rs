@@ -29,6 +29,29 @@ impl Setting<u32> {
     }
 }
 
+impl Setting<i32> {
+    /// The number, computed where it is not fixed. A text of digits counts as a number.
+    ///
+    /// # Errors
+    /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number.
+    pub fn resolve(&self, scope: &dyn Scope) -> Result<i32, EvalError> {
+        match self {
+            Self::Fixed(number) => Ok(*number),
+            Self::Computed(template) => {
+                let value = template.render(scope)?;
+                let number = match &value {
+                    Value::Number(number) => number.as_i64(),
+                    Value::String(digits) => digits.trim().parse().ok(),
+                    _ => None,
+                };
+                number
+                    .and_then(|number| i32::try_from(number).ok())
+                    .ok_or_else(|| failed(template, "a whole number", &value))
+            }
+        }
+    }
+}
+
 impl Setting<Span> {
     /// The span, computed where it is not fixed: a text like `5m`.
     ///

@@ -84,6 +84,7 @@ async fn l30_what_is_refused_stores_nothing_where_notices_need_values_too() {
         from_step: Some("tidy".into()),
         input: None,
         title: None,
+        until_step: None,
         actor: Actor::User("ada".into()),
         dedup: None,
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use everfold_engine::definition::{OnLost, similar};
-use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, Executor, Traits};
+use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, Executor, Service, Traits};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
@@ -189,6 +189,15 @@ impl Executor for AgentExecutor {
         });
         let on_lost = profile.and_then(|profile| profile.on_lost).unwrap_or(OnLost::Block);
         Traits { supervised: true, idempotent: false, on_lost, told: true }
+    }
+
+    /// The profile.
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        vec![Service::new("agent", spec["profile"].as_str().unwrap_or(DEFAULT_PROFILE))]
+    }
+
+    fn is_outage(&self, failure: &Failure) -> bool {
+        crate::outage::is_agent_outage(failure)
     }
 
     fn start(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use everfold_engine::definition::OnLost;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Traits,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Service, Traits,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
@@ -62,6 +62,18 @@ impl Executor for FunctionExecutor {
         let (idempotent, told) = about.map_or((false, false), |about| (about.idempotent, about.told));
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
         Traits { supervised: false, idempotent, on_lost, told }
+    }
+
+    /// The function, and the provider that its `with` names.
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        let called = Some(name_of(spec)).filter(|name| !name.is_empty());
+        let called = called.map(|name| Service::new("function", name));
+        let provider = spec["with"]["provider"].as_str().map(|name| Service::new("provider", name));
+        called.into_iter().chain(provider).collect()
+    }
+
+    fn is_outage(&self, failure: &Failure) -> bool {
+        crate::outage::is_outage(failure)
     }
 
     fn start(

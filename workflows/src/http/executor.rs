@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use everfold_engine::definition::OnLost;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Traits,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Service, Traits,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
@@ -73,6 +73,19 @@ impl Executor for HttpExecutor {
             ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].iter().any(|it| it.eq_ignore_ascii_case(method));
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
         Traits { supervised: false, idempotent, on_lost, told: false }
+    }
+
+    /// The host that is asked.
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        let url = spec.as_str().or(spec["url"].as_str()).unwrap_or_default();
+        let host = place(url).split_once("://").map(|(_, rest)| {
+            rest.split('/').next().unwrap_or_default().to_ascii_lowercase()
+        });
+        host.filter(|host| !host.is_empty()).map(|host| Service::new("http", &host)).into_iter().collect()
+    }
+
+    fn is_outage(&self, failure: &Failure) -> bool {
+        crate::outage::is_outage(failure)
     }
 
     fn start(

@@ -89,8 +89,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("a pipeline", "budget"),
     ("a pipeline", "secrets"),
     ("a step", "secrets"),
-    ("a step", "resources"),
-    ("a step", "priority"),
     ("a step", "budget_exempt"),
     ("a step", "clean"),
     ("`agent`", "repair"),

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 use super::World;
 use super::cell::{Cell, Phase, Prepared, Running, Work};
 use super::outcome::WantedBy;
-use super::rings::Ring;
 use super::told::Observer;
 use super::work::{WorkDone, attempt_end, bug, cancelled, started_input};
 use crate::decide::plan;
-use crate::driver::limits::{Class, Slot};
+use crate::driver::limits::Class;
+use crate::driver::line::{Asked, Grant, Standing};
 use crate::driver::load::panic_text;
 use crate::driver::request;
 use crate::effect::{Effect, Touched, effects_of};
@@ -47,59 +47,103 @@ impl World {
         match cell.work.get(&id) {
             None if started => self.reattach(cell, id),
             None => {
-                cell.work.insert(id.clone(), Work::Waiting);
-                self.enlist(cell, Ring::Fresh, id);
-                self.again = true;
+                cell.work.insert(id.clone(), Work::Fresh);
+                self.enlist(cell, id);
             }
-            Some(Work::Recording(_)) if started => {
-                if let Some(Work::Recording(prepared)) = cell.work.remove(&id) {
-                    self.launch(cell, id, *prepared, false, true);
+            Some(Work::Recording(..)) if started => {
+                if let Some(Work::Recording(prepared, grant)) = cell.work.remove(&id) {
+                    self.launch(cell, id, *prepared, grant, false, true);
                 }
             }
             Some(_in_progress) => {}
         }
     }
 
-    /// The turn of an attempt that waited has come.
-    pub(super) fn take_up(&mut self, cell: &mut Cell, id: AttemptId, slot: Option<Slot>) {
-        if !matches!(cell.work.get(&id), Some(Work::Waiting)) {
+    /// The turn of an attempt to be planned has come: it asks to start, or starts at once.
+    pub(super) fn take_up(&mut self, cell: &mut Cell, id: AttemptId) {
+        if !matches!(cell.work.get(&id), Some(Work::Fresh)) || !self.is_wanted(cell, &id) {
             return;
         }
-        let part = Touched::Path(id.path.clone());
-        let is_listed =
-            |effect: &Effect| matches!(effect, Effect::Attempt { id: listed, .. } if *listed == id);
-        let listed = cell.state.as_ref().is_some_and(|state| effects_of(state, &part).iter().any(is_listed));
-        if !listed || matches!(cell.phase, Phase::Aside(_)) {
-            // Where the state is on its way, the load lists it again.
-            cell.work.remove(&id);
-            return;
-        }
-        let mut prepared = match self.plan(cell, &id) {
+        let prepared = match self.plan(cell, &id) {
             Planned::Ready(prepared) => *prepared,
             Planned::Later => {
-                cell.work.insert(id, Work::Planning);
+                cell.work.insert(id, Work::Planning(None));
                 return;
             }
             Planned::Never => return,
         };
-        let class = prepared.class;
-        prepared.slot = slot.or_else(|| self.shared.slots.try_take(class));
-        if prepared.slot.is_none() {
-            self.enlist(cell, Ring::Place(class), id);
-        } else if prepared.traits.supervised || prepared.traits.idempotent {
-            self.launch(cell, id, prepared, false, false);
+        let effect = EffectId { run: cell.run, attempt: id.clone() };
+        let standing = Standing { priority: prepared.priority, group: self.group(cell) };
+        match self.shared.line.ask(self.at, effect, prepared.needs.clone(), standing) {
+            Asked::Served(grant) => self.start(cell, id, prepared, grant),
+            Asked::Waits(ticket) => drop(cell.work.insert(id, Work::Waiting { _ticket: ticket })),
+        }
+    }
+
+    /// An attempt that waited got what it waited for.
+    pub(super) fn served(&mut self, cell: &mut Cell, id: AttemptId, grant: Grant) {
+        if !matches!(cell.work.get(&id), Some(Work::Waiting { .. })) || !self.is_wanted(cell, &id) {
+            return;
+        }
+        match self.plan(cell, &id) {
+            Planned::Ready(prepared) => self.start(cell, id, *prepared, grant),
+            // It keeps its turn meanwhile.
+            Planned::Later => drop(cell.work.insert(id, Work::Planning(Some(grant)))),
+            Planned::Never => {}
+        }
+    }
+
+    /// Whether the state still lists an attempt that waited. Where the state is on its way, the load
+    /// lists it again.
+    fn is_wanted(&self, cell: &mut Cell, id: &AttemptId) -> bool {
+        let part = Touched::Path(id.path.clone());
+        let is_listed =
+            |effect: &Effect| matches!(effect, Effect::Attempt { id: listed, .. } if listed == id);
+        let listed = cell.state.as_ref().is_some_and(|state| effects_of(state, &part).iter().any(is_listed));
+        let is_wanted = listed && !matches!(cell.phase, Phase::Aside(_));
+        if !is_wanted {
+            cell.work.remove(id);
+        }
+        is_wanted
+    }
+
+    /// To whom the work of a run is counted.
+    pub(super) fn group(&self, cell: &Cell) -> Arc<str> {
+        match &cell.state {
+            Some(state) => self.shared.line.config().fair_by.group(cell.run, state),
+            None => "".into(),
+        }
+    }
+
+    fn start(&mut self, cell: &mut Cell, id: AttemptId, prepared: Prepared, grant: Grant) {
+        if prepared.traits.supervised || prepared.traits.idempotent {
+            self.launch(cell, id, prepared, grant, false, false);
         } else {
             cell.push(started_input(cell.run, id.clone()));
-            cell.work.insert(id, Work::Recording(Box::new(prepared)));
+            cell.work.insert(id, Work::Recording(Box::new(prepared), grant));
             self.mark(cell);
         }
     }
 
     /// The values that a plan asked for are there.
     pub(super) fn planned(&mut self, cell: &mut Cell, id: AttemptId) {
-        if matches!(cell.work.get(&id), Some(Work::Planning)) {
-            cell.work.remove(&id);
-            self.dispatch_part(cell, &Touched::Path(id.path));
+        match cell.work.get_mut(&id) {
+            Some(Work::Planning(grant)) if grant.is_some() => {
+                let Some(grant) = grant.take() else { return };
+                if !self.is_wanted(cell, &id) {
+                    return;
+                }
+                match self.plan(cell, &id) {
+                    Planned::Ready(prepared) => self.start(cell, id, *prepared, grant),
+                    Planned::Later => drop(cell.work.insert(id, Work::Planning(Some(grant)))),
+                    Planned::Never => {}
+                }
+            }
+            Some(Work::Planning(_)) => {
+                cell.work.remove(&id);
+                self.dispatch_part(cell, &Touched::Path(id.path));
+            }
+            _not_planned => {}
         }
     }
 
@@ -111,19 +155,18 @@ impl World {
             // Where the state is on its way, the load lists it again.
             return self.reattach(cell, id);
         }
-        cell.work.insert(id.clone(), Work::Waiting);
-        self.enlist(cell, Ring::Fresh, id);
-        self.again = true;
+        cell.work.insert(id.clone(), Work::Fresh);
+        self.enlist(cell, id);
     }
 
     /// Goes on with an attempt that a former engine started; it has its place already.
     fn reattach(&mut self, cell: &mut Cell, id: AttemptId) {
         match self.plan(cell, &id) {
-            Planned::Ready(mut prepared) => {
-                prepared.slot = self.shared.slots.try_take(prepared.class);
-                self.launch(cell, id, *prepared, true, true);
+            Planned::Ready(prepared) => {
+                let grant = self.shared.line.seize(prepared.needs.clone(), self.group(cell));
+                self.launch(cell, id, *prepared, grant, true, true);
             }
-            Planned::Later => drop(cell.work.insert(id, Work::Planning)),
+            Planned::Later => drop(cell.work.insert(id, Work::Planning(None))),
             Planned::Never => {}
         }
     }
@@ -138,13 +181,17 @@ impl World {
                 let mut request = request::attempt(state, &self.shared.layout, &effect, plan, &cell.loaded)?;
                 let executor = self.shared.edge.executors.get(&kind).cloned();
                 let known = executor.map(|executor| {
-                    let traits = catch_unwind(AssertUnwindSafe(|| executor.traits(&request.spec)));
-                    (executor, traits)
+                    let known = catch_unwind(AssertUnwindSafe(|| {
+                        (executor.traits(&request.spec), executor.services(&request.spec))
+                    }));
+                    (executor, known)
                 });
-                if matches!(&known, Some((_, Ok(traits))) if traits.told) {
+                if matches!(&known, Some((_, Ok((traits, _)))) if traits.told) {
                     request.input = plan::told(state, id, &request.spec, &cell.loaded)?;
                 }
-                Ok(Some((kind, request, known)))
+                let standing = plan::standing(state, id, &cell.loaded)?;
+                let standing = standing.map(|standing| (standing.resources.to_vec(), standing.priority));
+                Ok(Some((kind, request, known, standing.unwrap_or_default())))
             }));
             match planned {
                 Ok(Err(EvalError::Needs(wanted))) => {
@@ -162,13 +209,16 @@ impl World {
                 self.set_aside(cell, panic_text(panic.as_ref()));
                 return Planned::Never;
             }
-            Ok(Ok(Some((kind, request, Some((executor, Ok(traits))))))) => {
+            Ok(Ok(Some((kind, request, Some((executor, Ok((traits, services)))), standing)))) => {
                 let traits = as_the_step_says(traits, request.idempotent);
                 let class = Class::of(&kind, &traits);
-                return Planned::Ready(Box::new(Prepared { executor, request, traits, class, slot: None }));
+                let (resources, priority) = standing;
+                let needs = self.shared.line.needs(class, &resources, &services);
+                let prepared = Prepared { executor, request, traits, class, needs, priority };
+                return Planned::Ready(Box::new(prepared));
             }
-            Ok(Ok(Some((_, _, Some((_, Err(panic))))))) => bug(panic.as_ref()),
-            Ok(Ok(Some((kind, _, None)))) => unknown(&kind, "work", self.shared.edge.executors.keys()),
+            Ok(Ok(Some((_, _, Some((_, Err(panic))), _)))) => bug(panic.as_ref()),
+            Ok(Ok(Some((kind, _, None, _)))) => unknown(&kind, "work", self.shared.edge.executors.keys()),
             Ok(Ok(None)) => Failure::new(FailureKind::Spawn, "the attempt is not known to its run"),
             Ok(Err(error)) => Failure::new(FailureKind::Validation, error.to_string()),
         };
@@ -177,8 +227,17 @@ impl World {
     }
 
     /// Starts an attempt. In-process work that is ready at once never becomes a task.
-    fn launch(&mut self, cell: &mut Cell, id: AttemptId, prepared: Prepared, again: bool, is_recorded: bool) {
-        let Prepared { executor, request, traits, class, slot } = prepared;
+    fn launch(
+        &mut self,
+        cell: &mut Cell,
+        id: AttemptId,
+        prepared: Prepared,
+        mut grant: Grant,
+        again: bool,
+        is_recorded: bool,
+    ) {
+        let Prepared { executor, request, traits, class, .. } = prepared;
+        grant.begin();
         cell.doubtful.remove(&id);
         let observer = Arc::new(Observer {
             id: request.id.clone(),
@@ -205,7 +264,10 @@ impl World {
             && let Poll::Ready(ended) = work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         {
             match ended {
-                Ok(ended) => return self.report(cell, &id, ended, traits.on_lost),
+                Ok(ended) => {
+                    grant.end(ended.outcome(executor.as_ref()));
+                    return self.report(cell, &id, ended, traits.on_lost);
+                }
                 Err(reason) => at_once = Some(reason),
             }
         }
@@ -235,7 +297,7 @@ impl World {
             gone: Some(gone),
             stopping: false,
             is_recorded,
-            _slot: slot,
+            grant: Some(grant),
         };
         cell.work.insert(id, Work::Running(Box::new(running)));
     }
@@ -243,7 +305,7 @@ impl World {
     /// The state lists an attempt that is to end.
     pub(super) fn stop_listed(&mut self, cell: &mut Cell, id: AttemptId) {
         if cell.doubtful.remove(&id)
-            && matches!(cell.work.get(&id), Some(Work::Waiting | Work::Planning | Work::Recording(_)))
+            && matches!(cell.work.get(&id), Some(Work::Fresh | Work::Waiting { .. } | Work::Planning(_) | Work::Recording(..)))
         {
             // It may live since a former engine, though it has no place in this one yet.
             cell.work.remove(&id);
@@ -256,17 +318,22 @@ impl World {
             Some(Work::Running(running)) if running.stopping => {}
             Some(Work::Reported) => {}
             Some(Work::Running(_)) => self.stop(cell, &id),
-            Some(Work::Waiting | Work::Planning | Work::Recording(_) | Work::HeldBack { .. }) => {
-                self.give_up(cell, &id, cancelled());
-            }
+            Some(
+                Work::Fresh
+                | Work::Waiting { .. }
+                | Work::Planning(_)
+                | Work::Recording(..)
+                | Work::HeldBack { .. },
+            ) => self.give_up(cell, &id, cancelled()),
             None => match self.plan(cell, &id) {
                 // It may have ended, or live on, since a former engine started it: ask, and stop it.
                 Planned::Ready(prepared) if prepared.traits.supervised => {
-                    self.launch(cell, id.clone(), *prepared, true, true);
+                    let grant = self.shared.line.seize(prepared.needs.clone(), self.group(cell));
+                    self.launch(cell, id.clone(), *prepared, grant, true, true);
                     self.stop(cell, &id);
                 }
                 Planned::Ready(..) => self.give_up(cell, &id, cancelled()),
-                Planned::Later => drop(cell.work.insert(id, Work::Planning)),
+                Planned::Later => drop(cell.work.insert(id, Work::Planning(None))),
                 Planned::Never => {}
             },
         }
@@ -302,7 +369,7 @@ impl World {
             gone: None,
             stopping: true,
             is_recorded: true,
-            _slot: None,
+            grant: None,
         };
         cell.work.insert(id, Work::Running(Box::new(running)));
     }

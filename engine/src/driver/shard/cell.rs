@@ -10,7 +10,8 @@ use super::notice::{Stage, Telling};
 use super::settle::Settling;
 use super::timers::TimerKey;
 use crate::decide::Loaded;
-use crate::driver::limits::{Class, Slot};
+use crate::driver::limits::Class;
+use crate::driver::line::{Grant, Needs, Ticket};
 use crate::driver::load::Folded;
 use crate::driver::message::{Look, Queued};
 use crate::effect::Touched;
@@ -80,7 +81,8 @@ pub(super) struct Cell {
     /// Attempts that were listed when the run was loaded and have not begun since: processes of a former
     /// engine may be at work on them.
     pub(super) doubtful: HashSet<AttemptId>,
-    pub(super) waiting: [VecDeque<AttemptId>; 4],
+    /// Attempts that are to be planned.
+    pub(super) fresh: VecDeque<AttemptId>,
     pub(super) probes: BTreeMap<ProbeKey, Probing>,
     /// The notice of each channel whose turn it is.
     pub(super) notices: BTreeMap<String, Telling>,
@@ -115,12 +117,14 @@ pub(super) struct SinceSnapshot {
 
 /// What becomes of an attempt that is listed.
 pub(super) enum Work {
-    /// It waits for its turn.
-    Waiting,
-    /// Values for its plan are being read.
-    Planning,
+    /// It is to be planned.
+    Fresh,
+    /// It waits for its turn; the ticket is its place in the line.
+    Waiting { _ticket: Ticket },
+    /// Values for its plan are being read; whether its turn had come.
+    Planning(Option<Grant>),
     /// It starts when `AttemptStarted` is durable.
-    Recording(Box<Prepared>),
+    Recording(Box<Prepared>, Grant),
     /// There was no room on the disk for it; it is tried again.
     HeldBack { is_recorded: bool },
     /// It is in progress.
@@ -135,7 +139,8 @@ pub(super) struct Prepared {
     pub(super) request: AttemptRequest,
     pub(super) traits: Traits,
     pub(super) class: Class,
-    pub(super) slot: Option<Slot>,
+    pub(super) needs: Needs,
+    pub(super) priority: i32,
 }
 
 /// A probe in progress, or whose end is to be decided.
@@ -159,7 +164,8 @@ pub(super) struct Running {
     pub(super) stopping: bool,
     /// `AttemptStarted` is in the history.
     pub(super) is_recorded: bool,
-    pub(super) _slot: Option<Slot>,
+    /// What it holds while it runs; `None`: it is stopped without having been known.
+    pub(super) grant: Option<Grant>,
 }
 
 impl Cell {
@@ -184,7 +190,7 @@ impl Cell {
             is_in_doubt: false,
             work: HashMap::new(),
             doubtful: HashSet::new(),
-            waiting: std::array::from_fn(|_| VecDeque::new()),
+            fresh: VecDeque::new(),
             probes: BTreeMap::new(),
             notices: BTreeMap::new(),
             preparing: false,

@@ -102,14 +102,14 @@ impl World {
     /// At shutdown nothing starts but what is recorded as started: a later engine could not know that
     /// it was not.
     fn keep_promises(&mut self, cell: &mut Cell) {
-        let promised = cell.work.iter().filter(|(_, work)| matches!(work, Work::Recording(_)));
+        let promised = cell.work.iter().filter(|(_, work)| matches!(work, Work::Recording(..)));
         let mut promised: Vec<_> = promised.map(|(id, _)| Touched::Path(id.path.clone())).collect();
         promised.sort_unstable();
         for part in promised {
             let Some(state) = &cell.state else { return };
             for effect in effects_of(state, &part) {
                 if let Effect::Attempt { id, started: true } = effect
-                    && matches!(cell.work.get(&id), Some(Work::Recording(_)))
+                    && matches!(cell.work.get(&id), Some(Work::Recording(..)))
                 {
                     self.attempt_listed(cell, id, true);
                 }

@@ -72,6 +72,8 @@ pub(super) struct Shard {
 /// What a shard has beside its runs.
 struct World {
     shared: Arc<Shared>,
+    /// Which shard it is.
+    at: usize,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     works: JoinSet<WorkDone>,
     told: Arc<Told>,
@@ -96,7 +98,7 @@ impl World {
 }
 
 impl Shard {
-    pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Message>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, at: usize, inbox: mpsc::Receiver<Message>) -> Self {
         let config = &shared.config;
         let shards = config.shards.max(1);
         let idle = Idle::new(config.states.div_ceil(shards), config.states_bytes / shards as u64);
@@ -104,6 +106,7 @@ impl Shard {
             cells: HashMap::new(),
             world: World {
                 shared,
+                at,
                 jobs: FuturesUnordered::new(),
                 works: JoinSet::new(),
                 told: Arc::default(),
@@ -157,7 +160,10 @@ impl Shard {
                 _ => break,
             }
         }
-        is_ready |= self.world.told.poll(cx) | self.world.rings.poll(cx, &self.world.shared.slots);
+        is_ready |= self.world.told.poll(cx);
+        // What was granted while attempts may not start is taken when they may.
+        let has_grants = self.world.shared.line.poll(self.world.at, cx);
+        is_ready |= has_grants && self.closing.is_none() && !self.world.shared.is_holding();
         is_ready |= self.world.room.poll(cx);
         is_ready |= !self.done.is_empty() || !self.worked.is_empty();
         is_ready |= self.poll_sleep(cx);
@@ -173,8 +179,9 @@ impl Shard {
 
     /// Whether a timer is due; asks to be woken when the next one is.
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> bool {
-        let next = self.world.timers.next().filter(|_| self.closing.is_none());
-        let Some(at) = next else {
+        let line = self.world.shared.line.next_at().filter(|_| !self.world.shared.is_holding());
+        let next = self.world.timers.next().into_iter().chain(line).min();
+        let Some(at) = next.filter(|_| self.closing.is_none()) else {
             self.world.sleep = None;
             return false;
         };

@@ -129,7 +129,7 @@ impl World {
         cell.notices.insert(channel.clone(), telling);
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
         self.works.spawn(async move {
-            let _place = Arc::clone(&shared.slots.notices).acquire_owned().await;
+            let _place = Arc::clone(&shared.notices).acquire_owned().await;
             let sent = AssertUnwindSafe(tell(&shared, run, plan, tries)).catch_unwind();
             let result = match tokio::time::timeout(TRY_MAX, sent).await {
                 Ok(Ok(result)) => result,

@@ -225,7 +225,7 @@ impl World {
             }
             Err(error) => {
                 if let WantedBy::Attempt(id) = &wanted_by
-                    && matches!(cell.work.get(id), Some(Work::Planning))
+                    && matches!(cell.work.get(id), Some(Work::Planning(_)))
                 {
                     // Whatever lists it next plans it again.
                     cell.work.remove(id);

@@ -12,6 +12,8 @@ use super::outcome::{Done, WantedBy};
 use super::work::{Probed, WorkDone};
 use crate::clock::Stopwatch;
 use crate::decide::plan;
+use crate::driver::limits::Class;
+use crate::driver::line::Standing;
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
 use crate::driver::request;
@@ -44,8 +46,10 @@ impl World {
             let planned = catch_unwind(AssertUnwindSafe(|| {
                 let Some(plan) = plan::probe(state, &id, &gate, &cell.loaded)? else { return Ok(None) };
                 let kind = plan.kind.clone();
+                let standing = plan::standing(state, &id, &cell.loaded)?;
+                let priority = standing.map_or(0, |standing| standing.priority);
                 request::probe(state, &self.shared.layout, &effect, &gate, probe_no, plan, &cell.loaded)
-                    .map(|request| Some((kind, request)))
+                    .map(|request| Some((kind, request, priority)))
             }));
             match planned {
                 Ok(Err(EvalError::Needs(values))) => {
@@ -57,14 +61,14 @@ impl World {
                 other => break other,
             }
         };
-        let (prober, request) = match planned {
+        let (prober, request, priority) = match planned {
             Err(panic) => return self.set_aside(cell, panic_text(panic.as_ref())),
             Ok(Ok(None)) => return,
             Ok(Err(error)) => {
                 return self.probed(cell, id, gate, probe_no, Err(refused(error.to_string())), 0);
             }
-            Ok(Ok(Some((kind, request)))) => match self.shared.edge.probers.get(&kind) {
-                Some(prober) => (Arc::clone(prober), request),
+            Ok(Ok(Some((kind, request, priority)))) => match self.shared.edge.probers.get(&kind) {
+                Some(prober) => (Arc::clone(prober), request, priority),
                 None => {
                     let failure = unknown(&kind, "probe", self.shared.edge.probers.keys());
                     let message = format!("{}; {}", failure.message, failure.hint());
@@ -74,9 +78,11 @@ impl World {
         };
         let stop = Some((Arc::clone(&prober), request.clone()));
         cell.probes.insert((id.clone(), gate.clone(), probe_no), Probing { stop });
-        let (run, places) = (cell.run, Arc::clone(&self.shared.slots.probes));
+        let (run, line) = (cell.run, Arc::clone(&self.shared.line));
+        let needs = line.needs(Class::Probe, &[], &[]);
+        let turn = line.probe(effect, gate.clone(), needs, Standing { priority, group: self.group(cell) });
         self.works.spawn(async move {
-            let _place = places.acquire_owned().await;
+            let _grant = turn.await;
             let watch = Stopwatch::start();
             let probe = AssertUnwindSafe(async move { prober.probe(request).await });
             let result: Probed = match probe.catch_unwind().await {

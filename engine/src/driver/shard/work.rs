@@ -1,6 +1,6 @@
 //! What work ends with, and the inputs that follow.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -10,9 +10,10 @@ use super::cell::{Cell, Running, Work};
 use super::timers::Due;
 use super::{Shard, World};
 use crate::definition::OnLost;
+use crate::driver::line::Outcome;
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
-use crate::execution::{AttemptEnd, AttemptResult, NoticeFailure, ProbeFailure, Told};
+use crate::execution::{AttemptEnd, AttemptResult, Executor, NoticeFailure, ProbeFailure, Told};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId, InputId, RunId};
 use crate::input::InputKind;
@@ -84,6 +85,22 @@ impl Ended {
     pub(super) fn cancelled(ended_at: Timestamp) -> Self {
         Self::failed(cancelled(), ended_at)
     }
+
+    /// What the end says of what the work called upon.
+    pub(super) fn outcome(&self, executor: &dyn Executor) -> Outcome {
+        match &self.result {
+            Ok(Ok(_)) => Outcome::Answered,
+            Ok(Err(failure)) if matches!(failure.kind, FailureKind::Cancelled | FailureKind::Budget) => {
+                Outcome::Unknown
+            }
+            Ok(Err(failure)) => match catch_unwind(AssertUnwindSafe(|| executor.is_outage(failure))) {
+                Ok(true) => Outcome::Outage(format!("{}: {}", failure.kind, failure.message)),
+                Ok(false) => Outcome::Answered,
+                Err(_panic) => Outcome::Unknown,
+            },
+            Err(reason) => Outcome::Outage(format!("{}: {reason}", FailureKind::Lost)),
+        }
+    }
 }
 
 /// The failure of work that was to end.
@@ -143,10 +160,13 @@ impl Shard {
 impl World {
     /// An attempt in progress ended. One whose end was reported already has nothing more to say.
     pub(super) fn ended(&mut self, cell: &mut Cell, id: AttemptId, mut ended: Ended) {
-        let Some(Work::Running(running)) = cell.work.get(&id) else { return };
+        let Some(Work::Running(running)) = cell.work.get_mut(&id) else { return };
         if running.stopping && ended.result.is_err() {
             // It was to end, and nothing of it is left: that is no loss.
             ended.result = Ended::cancelled(ended.ended_at).result;
+        }
+        if let Some(grant) = running.grant.take() {
+            grant.end(ended.outcome(running.executor.as_ref()));
         }
         let fallback = running.traits.on_lost;
         self.report(cell, &id, ended, fallback);

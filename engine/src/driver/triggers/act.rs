@@ -235,6 +235,10 @@ impl Sender<'_> {
                     let message = error.to_string();
                     return Ok(Began::Refused(Outcome::Refused { code: "definition".to_owned(), message }));
                 }
+                Err(error @ StartError::UnknownResource { .. }) => {
+                    let message = error.to_string();
+                    return Ok(Began::Refused(Outcome::Refused { code: "resource".to_owned(), message }));
+                }
                 Err(StartError::Submit(error)) => self.again_after(&error).await?,
             }
         }
