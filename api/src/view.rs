@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::definition::{StepWorkspace, Task as RunTask, Work};
-use everfold_engine::driver::LiveRun;
+use everfold_engine::driver::{LiveRun, Waiting};
 use everfold_engine::event::{BlockReason, HaltScope, Origin, WantedSlot};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath, Version};
@@ -89,6 +89,13 @@ pub struct RunView {
     /// What it waits for before it begins, or holds until it ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slots: Vec<WantedSlot>,
+    /// The attempts and probes that wait for a place, a resource, a rate or a breaker: those that have
+    /// waited longest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_line: Vec<Waiting>,
+    /// How many there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_line_total: usize,
     /// The settings documents, a map by name.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
@@ -381,6 +388,8 @@ impl RunView {
             held: false,
             origin: state.origin().cloned(),
             slots: state.slots().to_vec(),
+            in_line: Vec::new(),
+            in_line_total: 0,
             config: small(state.config()),
             parent: state.parent().map(|parent| ParentView {
                 run: parent.run,
@@ -401,11 +410,26 @@ impl RunView {
         }
     }
 
+    /// Says who of the run waits in line, and with each step what its first attempt waits for.
+    pub fn stands_in_line(&mut self, (waiting, total): (Vec<Waiting>, usize)) {
+        for step in &mut self.steps {
+            let first = waiting.iter().find(|waiting| waiting.attempt.path.step.as_str() == step.id);
+            if let Some(reason) = first.and_then(|waiting| waiting.reasons.first()) {
+                step.line = Some(format!("waits for {reason}"));
+            }
+        }
+        (self.in_line, self.in_line_total) = (waiting, total);
+    }
+
     /// The step of this name.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&StepView> {
         self.steps.iter().find(|step| step.id == id)
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn pause_view(pause: &Pause) -> PauseView {

@@ -107,6 +107,8 @@ pub(crate) enum Verb {
     Pipeline(PipelineArgs),
     /// The store: verify, info, repair, adopt
     Store(StoreArgs),
+    /// Slots, rates and breakers: what is in use, who waits, what stands open
+    Limits(LimitsArgs),
     /// Check git, the disk, the agents' programs, the store and the settings
     Doctor,
     /// Write a commented everfold.toml, and an example pipeline if asked
@@ -127,6 +129,22 @@ pub(crate) enum Verb {
     Shim {
         /// The attempt's folder
         folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LimitsArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<LimitsVerb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitsVerb {
+    /// Close a breaker, so that what waits for it starts at once
+    Reset {
+        /// The breaker, such as agent.claude
+        #[arg(value_name = "BREAKER", value_parser = name())]
+        breaker: String,
     },
 }
 
@@ -157,7 +175,7 @@ pub(crate) struct RunArgs {
     /// Recognises a repeated start: the same key starts one run only
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
-    /// Higher goes first where runs wait for a slot
+    /// Higher goes first where runs wait for a slot, and where their attempts wait
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) priority: i32,
     #[command(flatten)]

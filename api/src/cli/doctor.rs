@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use everfold_engine::clock::Stopwatch;
+use everfold_engine::driver::{BreakerStand, LineView};
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::settings::{Argument, Settings, TEMPLATE};
 use owo_colors::OwoColorize as _;
@@ -12,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::context::Context;
-use super::format::count;
+use super::format::{count, cut, instant};
 use crate::fault::{Code, Fault};
 use crate::owner::{self, HaltView};
 
@@ -53,6 +54,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
     findings.extend(settings(context));
     findings.push(store(context).await);
     findings.extend(paused(context).await);
+    findings.extend(left_alone(context).await);
     let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
     if context.json {
         context.out.json(&serde_json::json!({ "folder": place.layout.root(), "findings": findings }))?;
@@ -209,6 +211,23 @@ async fn paused(context: &Context) -> Vec<Finding> {
             .hint(format!("{} resume {flag}", context.program))
     };
     halts.into_iter().map(finding).collect()
+}
+
+/// Services behind open breakers.
+async fn left_alone(context: &Context) -> Vec<Finding> {
+    let Ok(line) = context.client.get::<LineView>("/api/v1/engine/limits").await else {
+        return Vec::new(); // The store's finding says why.
+    };
+    let open = line.breakers.into_iter().filter(|breaker| breaker.state != BreakerStand::Closed);
+    open.map(|breaker| {
+        let next = breaker.next.map(|next| format!(", next try at {}", instant(next))).unwrap_or_default();
+        let last = breaker.last.map(|last| format!("; last: {}", cut(&last, 120))).unwrap_or_default();
+        let failed = count(u64::from(breaker.failures), "failure");
+        let found = format!("left alone after {failed} in a row, {} waiting{next}{last}", breaker.waiting);
+        Finding::new(&breaker.service, Health::Lacking, found)
+            .hint(format!("{} limits reset {}", context.program, breaker.service))
+    })
+    .collect()
 }
 
 async fn store(context: &Context) -> Finding {

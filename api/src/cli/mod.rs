@@ -23,6 +23,7 @@ mod hooks;
 mod inbox;
 mod init;
 mod interrupt;
+mod limits;
 mod logs;
 mod next;
 mod order;
@@ -180,6 +181,7 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Serve(args) => (serve::run(context, args).await?, Leave::Nothing),
         Verb::Token(args) => looked(token::run(context, args).await?),
         Verb::Store(args) => looked(store::run(context, args).await?),
+        Verb::Limits(args) => looked(limits::run(context, args).await?),
         Verb::Doctor => looked(doctor::run(context).await?),
         Verb::Demo(args) => looked(demo::run(context, args).await?),
         Verb::Bench(args) => looked(bench::run(context, args).await?),

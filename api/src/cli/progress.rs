@@ -1,5 +1,6 @@
 //! How a run that is waited for is shown: a line per step on a terminal, plain lines elsewhere.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -13,12 +14,15 @@ use super::output::note;
 use super::show::step_line;
 use crate::view::RunView;
 
+/// What waits in line for so long is told where lines are plain.
+const LONG: Duration = Duration::from_secs(1);
+
 /// The eyes on a run.
 pub(crate) enum Progress {
     /// A line per step that moves.
     Terminal(Box<Board>),
     /// A line per thing that happened.
-    Plain { began_at: Option<i64> },
+    Plain { began_at: Option<i64>, told: BTreeSet<String> },
     /// Nobody looks.
     Silent,
 }
@@ -40,7 +44,7 @@ impl Progress {
                 lines: Vec::new(),
                 newest: None,
             })),
-            false => Self::Plain { began_at: None },
+            false => Self::Plain { began_at: None, told: BTreeSet::new() },
         }
     }
 
@@ -60,7 +64,7 @@ impl Progress {
 
     /// Takes an event.
     pub(crate) fn event(&mut self, event: &Value) {
-        let Self::Plain { began_at } = self else { return };
+        let Self::Plain { began_at, .. } = self else { return };
         let shown = Shown(event);
         let Ok(at) = shown.at().parse::<everfold_engine::time::Timestamp>() else { return };
         let began = *began_at.get_or_insert(at.0);
@@ -80,9 +84,24 @@ impl Progress {
 
     /// Takes a state.
     pub(crate) fn state(&mut self, view: &RunView) {
-        if let Self::Terminal(board) = self {
-            board.newest = Some(view.clone());
-            board.draw();
+        match self {
+            Self::Terminal(board) => {
+                board.newest = Some(view.clone());
+                board.draw();
+            }
+            Self::Plain { told, .. } => {
+                // What goes on at once is not worth a line.
+                let now = clock::now();
+                let waiting = view.in_line.iter().filter(|it| now.since(it.since) >= LONG);
+                for waiting in waiting {
+                    let Some(reason) = waiting.reasons.first() else { continue };
+                    let step = waiting.attempt.path.step.to_string();
+                    if told.insert(format!("{step} {}", waiting.attempt.round.get())) {
+                        note(format!("  {step} waits for {reason}"));
+                    }
+                }
+            }
+            Self::Silent => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! `show`: where a run is, what it waits for, what failed, what to do next.
 
 use everfold_engine::clock;
+use everfold_engine::driver::Waiting;
 use everfold_engine::event::OriginKind;
 use everfold_engine::id::RunId;
 use everfold_engine::state::{RunStatus, StepStatus};
@@ -163,10 +164,11 @@ fn warning(gate: &GateView) -> String {
 }
 
 fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
-    if view.awaits.is_empty() {
+    if view.awaits.is_empty() && view.in_line.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![String::new(), "waits for".bold().to_string()];
+    lines.extend(in_line(view));
     for awaited in &view.awaits {
         match awaited {
             AwaitView::Approval { step, title, roles, quorum, votes, show, .. } => {
@@ -220,6 +222,30 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                 lines.push(format!("  {key}: held by {}", holders.join(", ")));
             }
         }
+    }
+    lines
+}
+
+/// The attempts and probes that wait for their turn.
+fn in_line(view: &RunView) -> Vec<String> {
+    let line = |waiting: &Waiting| {
+        let gate = waiting.gate.as_ref().map(|gate| format!(" gate {gate}")).unwrap_or_default();
+        let reasons: Vec<String> = waiting.reasons.iter().map(ToString::to_string).collect();
+        let priority = match waiting.priority {
+            0 => String::new(),
+            priority => format!(", priority {priority}"),
+        };
+        format!(
+            "  {}{gate}: {}{priority}, since {}",
+            waiting.attempt.path,
+            cut(&reasons.join("; "), 300),
+            instant(waiting.since)
+        )
+    };
+    let mut lines: Vec<String> = view.in_line.iter().map(line).collect();
+    let more = view.in_line_total.saturating_sub(view.in_line.len());
+    if more > 0 {
+        lines.push(format!("  and {more} more in line"));
     }
     lines
 }

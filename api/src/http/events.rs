@@ -90,6 +90,8 @@ pub(crate) struct StreamParams {
 
 /// How often a run's state is sent at most.
 const STATE_EVERY: Duration = Duration::from_millis(100);
+/// How often the state is sent anew while something waits in line.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 /// Events read at once.
 const CHUNK: usize = 256;
 
@@ -116,6 +118,7 @@ pub(crate) async fn stream(
         state_sent: None,
         state_age: Stopwatch::start(),
         state_due: false,
+        in_line: false,
         ended: false,
         app: app.clone(),
     };
@@ -145,6 +148,8 @@ struct Follower {
     state_age: Stopwatch,
     /// It has changed since.
     state_due: bool,
+    /// Something of the run waits in line: its place changes without an event of the run.
+    in_line: bool,
     ended: bool,
 }
 
@@ -202,6 +207,10 @@ impl Follower {
                 self.send_state().await;
                 return Some(());
             }
+            () = tokio::time::sleep(LINE_EVERY), if self.live && self.in_line => {
+                self.send_state().await;
+                return Some(());
+            }
             () = tokio::time::sleep(IDLE) => {
                 self.ready.push_back(sse::idle());
                 return Some(());
@@ -236,6 +245,7 @@ impl Follower {
         }
         (self.state_due, self.state_age) = (false, Stopwatch::start());
         let Ok(view) = self.app.view(self.run).await else { return };
+        self.in_line = !view.in_line.is_empty();
         let Ok(state) = serde_json::to_value(&view) else { return };
         if self.state_sent.as_ref() != Some(&state) {
             self.ready.push_back(sse::event(None, "state", &state));

@@ -16,6 +16,7 @@ mod extract;
 mod health;
 mod hooks;
 mod inbox;
+mod limits;
 mod logs;
 mod order;
 mod pipelines;
@@ -79,6 +80,8 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/engine", get(order::engine))
         .route("/engine/pause", post(order::pause))
         .route("/engine/resume", post(order::resume))
+        .route("/engine/limits", get(limits::limits))
+        .route("/engine/breakers/{name}/reset", post(limits::reset))
         .route("/runs/{run}/events", get(events::list))
         .route("/runs/{run}/events/stream", get(events::stream))
         .route("/runs/{run}/state", get(state::at))

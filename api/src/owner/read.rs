@@ -21,6 +21,8 @@ use crate::view::{AwaitView, RunView};
 
 /// The largest value that is shown in place of where it is.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
+/// Attempts that wait in line and are shown one by one.
+const IN_LINE_MAX: usize = 20;
 
 /// What deciding again on a run's recorded facts gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -120,7 +122,11 @@ impl Owner {
             .engine
             .with_state(run, move |state| (RunView::of(state, live.as_ref(), driven), large(state)))
             .await?;
-        self.shown(run, seen).await
+        let mut view = self.shown(run, seen).await?;
+        if !view.status.is_ended() {
+            view.stands_in_line(self.engine.waiting(run, IN_LINE_MAX));
+        }
+        Ok(view)
     }
 
     /// A run as it was after an event.

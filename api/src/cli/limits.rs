@@ -1,0 +1,103 @@
+//! `limits`: slots, rates and breakers, and who waits for them.
+
+use everfold_engine::clock;
+use everfold_engine::driver::{BreakerStand, BreakerView, LineView, PoolView, RateView};
+use everfold_engine::time::Timestamp;
+use owo_colors::OwoColorize as _;
+
+use super::args::{LimitsArgs, LimitsVerb};
+use super::context::Context;
+use super::format::{cut, instant, span, table};
+use crate::client::encode;
+use crate::fault::Fault;
+
+pub(crate) async fn run(context: &Context, args: LimitsArgs) -> Result<u8, Fault> {
+    let view: LineView = match args.verb {
+        None => context.client.get("/api/v1/engine/limits").await?,
+        Some(LimitsVerb::Reset { breaker }) => {
+            let path = format!("/api/v1/engine/breakers/{}/reset", encode(&breaker));
+            let view: LineView = context.client.post(&path, &serde_json::json!({})).await?;
+            if !context.json {
+                context.out.line(format!("the breaker {breaker} is closed; what waited for it starts"));
+                return Ok(0);
+            }
+            view
+        }
+    };
+    if context.json {
+        context.out.json(&view)?;
+    } else {
+        context.out.raw(&text(&view, clock::now(), &context.program));
+    }
+    Ok(0)
+}
+
+fn text(view: &LineView, now: Timestamp, program: &str) -> String {
+    let pool = |pool: &PoolView| {
+        [pool.name.clone(), pool.in_use.to_string(), pool.size.to_string(), pool.waiting.to_string()]
+    };
+    let mut parts = vec![format!(
+        "{}\n\nplaces are shared out evenly by {}",
+        table(["PLACES", "IN USE", "OF", "WAITING"], view.places.iter().map(pool)),
+        view.fair_by
+    )];
+    if !view.resources.is_empty() {
+        parts.push(table(["RESOURCE", "IN USE", "OF", "WAITING"], view.resources.iter().map(pool)));
+    }
+    if !view.rates.is_empty() {
+        let rows = view.rates.iter().map(|rate| rate_row(rate, now));
+        parts.push(table(["RATE", "LIMIT", "LEFT", "NEXT", "WAITING"], rows));
+    }
+    if !view.breakers.is_empty() {
+        let rows = view.breakers.iter().map(|breaker| breaker_row(breaker, now));
+        parts.push(table(["BREAKER", "STATE", "FAILURES", "NEXT TRY", "WAITING", "LAST FAILURE"], rows));
+    }
+    let open: Vec<String> = view
+        .breakers
+        .iter()
+        .filter(|breaker| breaker.state != BreakerStand::Closed)
+        .map(|breaker| format!("  {program} limits reset {}", breaker.service))
+        .collect();
+    if !open.is_empty() {
+        parts.push(format!("{}\n{}", "next".bold(), open.join("\n")));
+    }
+    parts.join("\n\n") + "\n"
+}
+
+fn when(at: Option<Timestamp>, now: Timestamp) -> String {
+    match at {
+        Some(at) if at > now => format!("{} (in {})", instant(at), span(at.since(now))),
+        _now => "now".to_owned(),
+    }
+}
+
+fn rate_row(rate: &RateView, now: Timestamp) -> [String; 5] {
+    let burst = if rate.burst == rate.starts { String::new() } else { format!(", {} at once", rate.burst) };
+    [
+        rate.service.clone(),
+        format!("{} in {}{burst}", rate.starts, rate.per),
+        rate.left.to_string(),
+        when(rate.next, now),
+        rate.waiting.to_string(),
+    ]
+}
+
+fn breaker_row(breaker: &BreakerView, now: Timestamp) -> [String; 6] {
+    let since = breaker.since.map(|since| format!(" since {}", instant(since))).unwrap_or_default();
+    let state = match breaker.state {
+        BreakerStand::Closed => "closed".to_owned(),
+        BreakerStand::Open => format!("open{since}"),
+        BreakerStand::HalfOpen => format!("one tries, open{since}"),
+    };
+    let next = if breaker.state == BreakerStand::Closed { String::new() } else { when(breaker.next, now) };
+    let last = breaker.last.as_ref().map(|last| cut(last, 80)).unwrap_or_default();
+    let at = breaker.last_at.map(|at| format!("{}: ", instant(at))).unwrap_or_default();
+    [
+        breaker.service.clone(),
+        state,
+        format!("{} of {}", breaker.failures, breaker.failures_max),
+        next,
+        breaker.waiting.to_string(),
+        format!("{at}{last}"),
+    ]
+}
