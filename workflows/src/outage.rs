@@ -7,7 +7,8 @@
 use everfold_engine::failure::{Failure, FailureKind};
 
 /// Codes of failures that tell of a service.
-const CODES: &[&str] = &["UNREACHABLE", "NO_ANSWER", "RATE_LIMITED", "PROVIDER_BROKEN", "HTTP_408", "HTTP_429"];
+const CODES: &[&str] =
+    &["UNREACHABLE", "NO_ANSWER", "RATE_LIMITED", "PROVIDER_BROKEN", "HTTP_408", "HTTP_429"];
 
 /// What agents' programs print when the model cannot be reached, in lower case.
 const SAID: &[&str] = &[

@@ -16,8 +16,8 @@ use crate::agent::profile;
 use crate::hook::HookSettings;
 use crate::provider::ProviderSettings;
 
-pub use serve::{ServeSettings, TlsFiles};
 pub use order::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
+pub use serve::{ServeSettings, TlsFiles};
 
 /// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
 pub const TEMPLATE: &str = include_str!("settings.toml");
@@ -302,7 +302,10 @@ mod tests {
             ("[limits]\nfair_by = \"team\"", "limits.fair_by: “team” is none of `run`"),
             ("[limits.agents.claude]\n", "did you mean `agent`?"),
             ("[limits.agent.claude]\nper = \"1m\"", "missing field `starts`"),
-            ("[limits.agent.claude]\nper = \"1\"\nstarts = 1", "limits.agent.claude: per: “1” is not a duration"),
+            (
+                "[limits.agent.claude]\nper = \"1\"\nstarts = 1",
+                "limits.agent.claude: per: “1” is not a duration",
+            ),
             ("[limits.agent.claude]\nper = \"1m\"\nstarts = 0", "at least 1"),
             ("[resources]\ngpu = 0", "resources.gpu is at least 1"),
             ("[resources]\ngpu = -1", "everfold.toml:2"),

@@ -185,7 +185,8 @@ impl From<StartError> for Fault {
             StartError::Exists(_) => Self::new(Code::Conflict, error.to_string()),
             StartError::UnknownResource { ref known, .. } => {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let hint = format!("[resources] in everfold.toml names how many there are of each: {known} so far");
+                let hint =
+                    format!("[resources] in everfold.toml names how many there are of each: {known} so far");
                 Self::new(Code::NoResource, error.to_string()).hint(hint)
             }
             other => Self::new(Code::StoreIo, chain(&other)),

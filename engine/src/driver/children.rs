@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::shared::Shared;
 use super::{PipelineError, QueryError, StartError, StartRequest, Submission, SubmitError};
 use crate::actor::Actor;
+use crate::decide::{Loaded, plan};
 use crate::definition::{Definition, OnLost};
 use crate::event::{Parent, StopReason};
 use crate::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Traits};
@@ -285,7 +286,11 @@ impl About {
         let look = move |state: &RunState| Self {
             definition: Arc::clone(state.definition()),
             cwd: state.cwd().map(str::to_owned),
-            priority: state.priority(),
+            // That of its step, too, as far as that is known without reading a large value.
+            priority: match plan::standing(state, &attempt, &Loaded::default()) {
+                Ok(Some(standing)) => standing.priority,
+                Ok(None) | Err(_) => state.priority(),
+            },
             stopping: state.stopping(&attempt),
             parent: state.parent().map(|parent| parent.run),
         };

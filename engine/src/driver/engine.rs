@@ -176,6 +176,13 @@ impl Engine {
         shared.meet(shards.iter().map(mpsc::Sender::downgrade).collect());
         let shard = |(at, receiver)| tokio::spawn(Shard::new(Arc::clone(&shared), at, receiver).run());
         let mut tasks: Vec<_> = receivers.into_iter().enumerate().map(shard).collect();
+        if let Some(survivors) = shared.edge.survivors.clone()
+            && !shared.config.order.resources.is_empty()
+        {
+            shared.line.keep_resources(true);
+            let ends = shards.iter().map(mpsc::Sender::downgrade).collect();
+            tasks.push(tokio::spawn(super::absent::count(Arc::clone(&shared), ends, survivors)));
+        }
         tasks.push(tokio::spawn(Clerk::new(Arc::clone(&shared)).run()));
         tasks.push(tokio::spawn(HookDesk::new(Arc::clone(&shared)).run()));
         tasks.push(tokio::spawn(ScheduleDesk::new(Arc::clone(&shared)).run()));

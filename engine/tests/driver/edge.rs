@@ -12,7 +12,7 @@ use everfold_engine::definition::{Keep, OnLost};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, ProbeFailure, ProbeRequest,
-    Prober, Survivors, Traits, WorkspaceRequest, Workspaces,
+    Prober, Service, Survivors, Traits, WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{EffectId, RunId};
@@ -48,6 +48,8 @@ pub struct Machine {
     pub left: Mutex<Vec<String>>,
     /// The names of those that were ended because nobody wants them.
     pub swept_away: watch::Sender<Vec<String>>,
+    /// What `call` calls does not answer.
+    pub is_down: AtomicBool,
     /// Who is told of things.
     pub ears: Arc<crate::notices::Ears>,
 }
@@ -79,6 +81,7 @@ impl Machine {
             held_back: AtomicUsize::default(),
             left: Mutex::default(),
             swept_away: watch::Sender::default(),
+            is_down: AtomicBool::default(),
             ears: Arc::default(),
         })
     }
@@ -146,6 +149,10 @@ impl Executor for Functions {
         Traits { supervised: false, idempotent, on_lost, told: true }
     }
 
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        spec["name"].as_str().map(|name| Service::new("function", name)).into_iter().collect()
+    }
+
     fn start(
         &self,
         request: AttemptRequest,
@@ -163,6 +170,13 @@ impl Executor for Functions {
                     AttemptResult::Succeeded(json!({"ms": ms}))
                 }
                 "hang" => std::future::pending().await,
+                "call" => {
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    match machine.is_down.load(Ordering::SeqCst) {
+                        true => AttemptResult::Failed(Failure::new(FailureKind::Timeout, "no answer")),
+                        false => AttemptResult::Succeeded(json!({"ok": true})),
+                    }
+                }
                 "fail" => AttemptResult::Failed(Failure::new(FailureKind::Error, "as asked")),
                 "panic" => panic!("a bug in a function"),
                 "big" => AttemptResult::Succeeded(json!({"text": "x".repeat(100_000)})),

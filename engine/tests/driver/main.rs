@@ -14,6 +14,7 @@ mod forks;
 mod found;
 mod full;
 mod gates;
+mod line;
 mod notices;
 mod on_disk;
 mod order;

@@ -78,9 +78,9 @@ impl Executor for HttpExecutor {
     /// The host that is asked.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let url = spec.as_str().or(spec["url"].as_str()).unwrap_or_default();
-        let host = place(url).split_once("://").map(|(_, rest)| {
-            rest.split('/').next().unwrap_or_default().to_ascii_lowercase()
-        });
+        let host = place(url)
+            .split_once("://")
+            .map(|(_, rest)| rest.split('/').next().unwrap_or_default().to_ascii_lowercase());
         host.filter(|host| !host.is_empty()).map(|host| Service::new("http", &host)).into_iter().collect()
     }
 

@@ -155,9 +155,8 @@ impl Breakers {
     /// Those with an own policy, and those that were used.
     pub(super) fn all(&self) -> impl Iterator<Item = (Service, BreakerNow)> {
         let unused = self.policies.iter();
-        let unused = unused.filter(|(service, policy)| {
-            policy.failures > 0 && !self.breakers.contains_key(service)
-        });
+        let unused =
+            unused.filter(|(service, policy)| policy.failures > 0 && !self.breakers.contains_key(service));
         let unused = unused.map(|(service, policy)| {
             (service.clone(), BreakerNow { policy: *policy, failures: 0, last: None, open: None })
         });

@@ -112,8 +112,7 @@ impl<T> Lane<T> {
     /// How many go before a number, if nobody comes and nobody ends. It looks at everybody who waits; for
     /// answers to people alone.
     pub(super) fn before(&self, number: u64, priority: i32, group: &Arc<str>) -> usize {
-        let higher: usize =
-            self.levels.range(..Reverse(priority)).map(|(_, level)| level.count).sum();
+        let higher: usize = self.levels.range(..Reverse(priority)).map(|(_, level)| level.count).sum();
         let Some(level) = self.levels.get(&Reverse(priority)) else { return higher };
         let Some(((held, served), waiting)) = level.groups.get(group) else {
             // It waits in another lane: arrivals tell.

@@ -15,7 +15,7 @@ mod rate;
 mod settings;
 mod view;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
@@ -56,10 +56,21 @@ struct Book {
     /// Who of a run waits, and since when.
     runs: HashMap<RunId, BTreeSet<u64>>,
     about: HashMap<u64, About>,
+    /// What work holds whose run this engine does not go on with.
+    absent: HashMap<EffectId, Held>,
+    /// Attempts that were re-attached before all that lives was counted.
+    attached: HashSet<EffectId>,
     /// Nobody is served: what lives on takes its places first, or the engine ends.
     is_held: bool,
     /// When somebody may be served without anybody giving anything back.
     next_at: Option<Timestamp>,
+}
+
+/// What somebody holds.
+struct Held {
+    number: u64,
+    needs: Arc<Needs>,
+    group: Arc<str>,
 }
 
 struct About {
@@ -134,7 +145,10 @@ impl Drop for Grant {
 
 impl std::fmt::Debug for Grant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Grant").field("number", &self.number).field("needs", &self.needs).finish_non_exhaustive()
+        f.debug_struct("Grant")
+            .field("number", &self.number)
+            .field("needs", &self.needs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -174,8 +188,15 @@ impl Line {
             (Class::Probe, config.probes_max.max(1)),
         ];
         let order = Order::new(&config.order, classes);
-        let book =
-            Book { order, runs: HashMap::new(), about: HashMap::new(), is_held: false, next_at: None };
+        let book = Book {
+            order,
+            runs: HashMap::new(),
+            about: HashMap::new(),
+            absent: HashMap::new(),
+            attached: HashSet::new(),
+            is_held: false,
+            next_at: None,
+        };
         Self {
             book: Mutex::new(book),
             boxes: (0..config.shards.max(1)).map(|_| LetterBox::default()).collect(),
@@ -207,7 +228,13 @@ impl Line {
     }
 
     /// Resolves when a probe may start.
-    pub(super) async fn probe(self: Arc<Self>, id: EffectId, gate: String, needs: Needs, standing: Standing) -> Grant {
+    pub(super) async fn probe(
+        self: Arc<Self>,
+        id: EffectId,
+        gate: String,
+        needs: Needs,
+        standing: Standing,
+    ) -> Grant {
         let (sender, served) = oneshot::channel();
         let about = About { id: id.clone(), gate: Some(gate), since: (self.clock)() };
         match self.join(needs, standing, about, Waiter::Probe { id, served: sender }) {
@@ -223,6 +250,14 @@ impl Line {
     fn join(self: &Arc<Self>, needs: Needs, standing: Standing, about: About, waiter: Waiter) -> Asked {
         let now = about.since;
         let run = waiter.run();
+        if let Waiter::Attempt { id, .. } = &waiter
+            && self.is_counted(id)
+        {
+            // It lives since a former engine, though nobody recorded that it began.
+            let mut grant = self.seize(id.clone(), needs, standing.group);
+            grant.is_used = false;
+            return Asked::Served(grant);
+        }
         let (number, mut served) = {
             let mut book = self.book();
             let number = book.order.join(needs, standing.priority, standing.group, waiter);
@@ -239,9 +274,66 @@ impl Line {
     }
 
     /// An attempt that lives on has what it needs already.
-    pub(super) fn seize(self: &Arc<Self>, needs: Needs, group: Arc<str>) -> Grant {
-        let (number, needs) = self.book().order.seize(needs, Arc::clone(&group));
+    pub(super) fn seize(self: &Arc<Self>, id: EffectId, needs: Needs, group: Arc<str>) -> Grant {
+        let (number, needs) = {
+            let mut book = self.book();
+            // What it held as an absent one it goes on to hold: nobody is served in between.
+            if let Some(Held { number, needs, group }) = book.absent.remove(&id) {
+                let now = (self.clock)();
+                book.order.give_back(number, &needs, &group, true, &Outcome::Unknown, now);
+            }
+            if book.order.keeps_resources() {
+                book.attached.insert(id);
+            }
+            book.order.seize(needs, Arc::clone(&group))
+        };
         Grant { line: Arc::clone(self), number, needs, group, is_used: true, outcome: Outcome::Unknown }
+    }
+
+    /// From now on no resource is given to anybody, or again: all that lives is counted first.
+    pub(super) fn keep_resources(self: &Arc<Self>, is_kept: bool) {
+        let served = {
+            let mut book = self.book();
+            book.order.keep_resources(is_kept);
+            book.attached.clear();
+            book.serve((self.clock)())
+        };
+        Self::tell(self, served);
+    }
+
+    /// An attempt lives that nobody here goes on with. False where somebody does: where it waits, though it
+    /// lives, it has what it waits for.
+    pub(super) fn count(self: &Arc<Self>, id: &EffectId, resources: &[String], group: Arc<str>) -> bool {
+        let mut book = self.book();
+        if book.attached.contains(id) || book.absent.contains_key(id) {
+            return false;
+        }
+        if let Some(served) = book.give(id) {
+            drop(book);
+            Self::tell(self, vec![served]);
+            return false;
+        }
+        let needs = Needs::resources(resources);
+        let (number, needs) = book.order.seize(needs, Arc::clone(&group));
+        book.absent.insert(id.clone(), Held { number, needs, group });
+        true
+    }
+
+    /// Whether an attempt is counted that nobody here goes on with.
+    pub(super) fn is_counted(&self, id: &EffectId) -> bool {
+        self.book().absent.contains_key(id)
+    }
+
+    /// Such an attempt has ended, or is gone on with.
+    pub(super) fn count_no_more(self: &Arc<Self>, id: &EffectId) {
+        let now = (self.clock)();
+        let served = {
+            let mut book = self.book();
+            let Some(Held { number, needs, group }) = book.absent.remove(id) else { return };
+            book.order.give_back(number, &needs, &group, true, &Outcome::Unknown, now);
+            book.serve(now)
+        };
+        Self::tell(self, served);
     }
 
     /// From now on nobody is served, or again.
@@ -339,6 +431,20 @@ impl Book {
         }
         self.next_at = self.order.next_at(now);
         all
+    }
+
+    /// An attempt that waits takes what it needs, whether or not it is there.
+    fn give(&mut self, id: &EffectId) -> Option<Served<Waiter>> {
+        let waits = |number: &&u64| {
+            self.about.get(number).is_some_and(|about| about.id == *id && about.gate.is_none())
+        };
+        let number = *self.runs.get(&id.run)?.iter().find(waits)?;
+        let place = self.order.place(number)?.clone();
+        let what = self.order.leave(number)?;
+        self.forget(number, id.run);
+        let needs = Needs::clone(&place.needs);
+        let (number, needs) = self.order.seize(needs, Arc::clone(&place.group));
+        Some(Served { number, what, needs, group: place.group })
     }
 
     fn forget(&mut self, number: u64, run: RunId) {

@@ -51,11 +51,17 @@ pub(in crate::driver) struct Needs {
 }
 
 impl Needs {
+    /// Resources and nothing else.
+    pub(super) fn resources(names: &[String]) -> Self {
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let pools = names.into_iter().map(|name| Pool::Resource(name.into())).collect();
+        Self { pools, rates: Vec::new(), breakers: Vec::new() }
+    }
+
     /// The pool by which places are shared out.
     fn shared_by(&self) -> Option<&Pool> {
         self.pools.first()
     }
-
 }
 
 /// A pool and who has what of it.
@@ -99,7 +105,12 @@ pub(super) enum Lack {
     Breaker(Service),
     Rate(Service),
     /// `size` is zero where the settings do not name it.
-    Pool { pool: Pool, taken: usize, size: usize, before: usize },
+    Pool {
+        pool: Pool,
+        taken: usize,
+        size: usize,
+        before: usize,
+    },
 }
 
 /// What a pool is like.
@@ -120,6 +131,8 @@ pub(super) struct Order<T> {
     pub(super) breakers: Breakers,
     numbers: u64,
     served: u64,
+    /// No resource is given to anybody yet.
+    keeps_resources: bool,
     /// Lanes and levels that were looked at: what decisions cost.
     steps: u64,
 }
@@ -144,8 +157,7 @@ impl<T> Order<T> {
         let stock = |size| Stock { size, taken: 0, waiting: 0, shares: HashMap::new() };
         let classes = classes.into_iter().map(|(class, size)| (Pool::Class(class), stock(size)));
         let resources = config.resources.iter();
-        let resources =
-            resources.map(|(name, size)| (Pool::Resource(name.as_str().into()), stock(*size)));
+        let resources = resources.map(|(name, size)| (Pool::Resource(name.as_str().into()), stock(*size)));
         Self {
             stocks: classes.chain(resources).collect(),
             lanes: BTreeMap::new(),
@@ -154,15 +166,14 @@ impl<T> Order<T> {
             breakers: Breakers::new(config.breakers.clone()),
             numbers: 0,
             served: 0,
+            keeps_resources: false,
             steps: 0,
         }
     }
 
     /// What work needs that calls upon services.
     pub(super) fn needs(&mut self, class: Class, resources: &[String], services: &[Service]) -> Needs {
-        let resources: BTreeSet<&str> = resources.iter().map(String::as_str).collect();
-        let mut pools: Vec<Pool> =
-            resources.into_iter().map(|name| Pool::Resource(name.into())).collect();
+        let mut pools = Needs::resources(resources).pools;
         pools.push(Pool::Class(class));
         let rates: BTreeSet<Service> =
             services.iter().filter_map(|service| self.rates.bucket_of(service)).collect();
@@ -250,13 +261,10 @@ impl<T> Order<T> {
             if !self.is_let_through(needs, now) {
                 continue;
             }
-            let has_starts = needs
-                .rates
-                .iter()
-                .all(|rate| self.rates.next(rate) <= now && !kept_rates.contains(rate));
-            let has_room = needs.pools.iter().all(|pool| {
-                self.stocks[pool].left() > kept_pools.get(pool).copied().unwrap_or(0)
-            });
+            let has_starts =
+                needs.rates.iter().all(|rate| self.rates.next(rate) <= now && !kept_rates.contains(rate));
+            let has_room =
+                needs.pools.iter().all(|pool| self.left(pool) > kept_pools.get(pool).copied().unwrap_or(0));
             if has_starts && has_room {
                 chosen = Some((rank.number(), Arc::clone(needs)));
                 break;
@@ -329,9 +337,10 @@ impl<T> Order<T> {
     /// Why somebody waits. It looks at everybody; for answers to people alone.
     pub(super) fn lacks(&self, number: u64, now: Timestamp) -> Vec<Lack> {
         let Some(Place { needs, priority, group }) = self.places.get(&number) else { return Vec::new() };
-        let breakers = needs.breakers.iter().filter(|service| {
-            self.breakers.next(service).is_some_and(|next| next > now)
-        });
+        let breakers = needs
+            .breakers
+            .iter()
+            .filter(|service| self.breakers.next(service).is_some_and(|next| next > now));
         let mut lacks: Vec<Lack> = breakers.cloned().map(Lack::Breaker).collect();
         let rates = needs.rates.iter().filter(|rate| self.rates.next(rate) > now);
         lacks.extend(rates.cloned().map(Lack::Rate));
@@ -341,8 +350,7 @@ impl<T> Order<T> {
             let before = lanes.map(|(_, lane)| lane.before(number, *priority, group)).sum();
             Lack::Pool { pool: pool.clone(), taken: stock.taken, size: stock.size, before }
         };
-        let full: Vec<&Pool> =
-            needs.pools.iter().filter(|pool| self.stocks[*pool].left() == 0).collect();
+        let full: Vec<&Pool> = needs.pools.iter().filter(|pool| self.stocks[*pool].left() == 0).collect();
         lacks.extend(full.into_iter().map(pool_lack));
         if lacks.is_empty() {
             // Everything is there, and kept for somebody else.
@@ -368,6 +376,23 @@ impl<T> Order<T> {
         needs.breakers.iter().all(|service| self.breakers.next(service).is_none_or(|next| next <= now))
     }
 
+    /// From now on no resource is given to anybody, or again.
+    pub(super) fn keep_resources(&mut self, is_kept: bool) {
+        self.keeps_resources = is_kept;
+    }
+
+    pub(super) fn keeps_resources(&self) -> bool {
+        self.keeps_resources
+    }
+
+    /// How many of a pool can be given.
+    fn left(&self, pool: &Pool) -> usize {
+        match pool {
+            Pool::Resource(_) if self.keeps_resources => 0,
+            pool => self.stocks[pool].left(),
+        }
+    }
+
     /// Who waits longer, and loses the last of what it needs, is passed over once more.
     fn count_passed(&mut self, number: u64, needs: &Needs, now: Timestamp) {
         let mut passed = Vec::new();
@@ -375,9 +400,9 @@ impl<T> Order<T> {
             let waits_longer = lane.oldest().is_some_and(|oldest| oldest < number);
             let could_start = self.is_let_through(other, now)
                 && other.rates.iter().all(|rate| self.rates.next(rate) <= now);
-            let takes_last = needs.pools.iter().any(|pool| {
-                self.stocks[pool].left() <= 1 && other.pools.contains(pool)
-            }) || needs.rates.iter().any(|rate| other.rates.contains(rate));
+            let takes_last =
+                needs.pools.iter().any(|pool| self.stocks[pool].left() <= 1 && other.pools.contains(pool))
+                    || needs.rates.iter().any(|rate| other.rates.contains(rate));
             if waits_longer && could_start && takes_last {
                 passed.push(Arc::clone(other));
             }

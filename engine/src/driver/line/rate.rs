@@ -101,11 +101,9 @@ impl Rates {
     /// Those with an own policy, and those that were used.
     pub(super) fn all(&self, now: Timestamp) -> impl Iterator<Item = (Service, RateNow)> {
         let unused = self.policies.iter().filter(|(service, _)| !self.buckets.contains_key(service));
-        let unused = unused.map(|(service, policy)| (service.clone(), RateNow {
-            policy: *policy,
-            left: policy.burst.max(1),
-            next: None,
-        }));
+        let unused = unused.map(|(service, policy)| {
+            (service.clone(), RateNow { policy: *policy, left: policy.burst.max(1), next: None })
+        });
         self.buckets.keys().map(move |service| (service.clone(), self.now(service, now))).chain(unused)
     }
 
@@ -166,7 +164,10 @@ mod tests {
         assert_eq!(rates.now(&service, Timestamp(5)).left, 0);
         assert_eq!(rates.now(&service, Timestamp(5)).next, Some(Timestamp(1_005)));
         rates.put_back(&service);
-        assert_eq!(rates.now(&service, Timestamp(5)), RateNow { next: None, left: 1, ..rates.now(&service, Timestamp(5)) });
+        assert_eq!(
+            rates.now(&service, Timestamp(5)),
+            RateNow { next: None, left: 1, ..rates.now(&service, Timestamp(5)) }
+        );
     }
 
     #[test]

@@ -122,7 +122,10 @@ pub struct BreakerPolicy {
 }
 
 /// The policy of a service: its own, else that of its kind.
-pub(super) fn policy_of<'a, P>(policies: &'a BTreeMap<Service, P>, service: &Service) -> Option<(&'a P, bool)> {
+pub(super) fn policy_of<'a, P>(
+    policies: &'a BTreeMap<Service, P>,
+    service: &Service,
+) -> Option<(&'a P, bool)> {
     if let Some(own) = policies.get(service) {
         return Some((own, true));
     }

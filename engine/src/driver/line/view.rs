@@ -213,9 +213,12 @@ impl Line {
                 Lack::Pool { pool: Pool::Resource(name), taken, size, before } => {
                     Reason::Resource { name: name.to_string(), in_use: taken, size, line: before + 1 }
                 }
-                Lack::Pool { pool: Pool::Class(class), taken, size, before } => {
-                    Reason::Place { name: class_name(class).to_owned(), in_use: taken, size, line: before + 1 }
-                }
+                Lack::Pool { pool: Pool::Class(class), taken, size, before } => Reason::Place {
+                    name: class_name(class).to_owned(),
+                    in_use: taken,
+                    size,
+                    line: before + 1,
+                },
                 Lack::Rate(service) => {
                     let rate = book.order.rates.now(&service, now);
                     Reason::Rate {

@@ -163,7 +163,8 @@ impl World {
     fn reattach(&mut self, cell: &mut Cell, id: AttemptId) {
         match self.plan(cell, &id) {
             Planned::Ready(prepared) => {
-                let grant = self.shared.line.seize(prepared.needs.clone(), self.group(cell));
+                let (effect, group) = (EffectId { run: cell.run, attempt: id.clone() }, self.group(cell));
+                let grant = self.shared.line.seize(effect, prepared.needs.clone(), group);
                 self.launch(cell, id, *prepared, grant, true, true);
             }
             Planned::Later => drop(cell.work.insert(id, Work::Planning(None))),
@@ -305,7 +306,10 @@ impl World {
     /// The state lists an attempt that is to end.
     pub(super) fn stop_listed(&mut self, cell: &mut Cell, id: AttemptId) {
         if cell.doubtful.remove(&id)
-            && matches!(cell.work.get(&id), Some(Work::Fresh | Work::Waiting { .. } | Work::Planning(_) | Work::Recording(..)))
+            && matches!(
+                cell.work.get(&id),
+                Some(Work::Fresh | Work::Waiting { .. } | Work::Planning(_) | Work::Recording(..))
+            )
         {
             // It may live since a former engine, though it has no place in this one yet.
             cell.work.remove(&id);
@@ -328,7 +332,8 @@ impl World {
             None => match self.plan(cell, &id) {
                 // It may have ended, or live on, since a former engine started it: ask, and stop it.
                 Planned::Ready(prepared) if prepared.traits.supervised => {
-                    let grant = self.shared.line.seize(prepared.needs.clone(), self.group(cell));
+                    let (effect, group) = (EffectId { run: cell.run, attempt: id.clone() }, self.group(cell));
+                    let grant = self.shared.line.seize(effect, prepared.needs.clone(), group);
                     self.launch(cell, id.clone(), *prepared, grant, true, true);
                     self.stop(cell, &id);
                 }

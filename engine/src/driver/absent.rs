@@ -1,0 +1,112 @@
+//! Resources that work holds whose run this engine does not go on with.
+//!
+//! An engine may go on with one run alone. What a former engine started for other runs lives on all the
+//! same, and goes on to use what it was given.
+//!
+//! Law: before anything is given a resource, the living work of all runs is counted, and it counts until it
+//! ends or is re-attached.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::engine::shard_of;
+use super::message::Message;
+use super::shared::Shared;
+use crate::effect::{Effect, effects};
+use crate::execution::Survivors;
+use crate::id::{EffectId, RunId};
+use crate::layout::Layout;
+use crate::state::RunState;
+
+/// How often it is looked whether such work has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Living work that holds resources.
+struct Absent {
+    id: EffectId,
+    folder: PathBuf,
+    resources: Vec<String>,
+    group: Arc<str>,
+}
+
+/// Counts what lives, lets resources be given from then on, and takes out what has ended.
+pub(super) async fn count(
+    shared: Arc<Shared>,
+    shards: Vec<mpsc::WeakSender<Message>>,
+    survivors: Arc<dyn Survivors>,
+) {
+    let living: HashSet<PathBuf> = survivors.living(shared.layout.all_attempts()).await.into_iter().collect();
+    let runs: HashSet<RunId> = living.iter().filter_map(|folder| run_of(folder)).collect();
+    let mut counted: BTreeMap<EffectId, PathBuf> = BTreeMap::new();
+    for run in runs {
+        let Some(work) = work_of(&shared, &shards, run).await else { continue };
+        for Absent { id, folder, resources, group } in work {
+            if is_in(&living, &folder) && shared.line.count(&id, &resources, group) {
+                counted.insert(id, folder);
+            }
+        }
+    }
+    shared.line.keep_resources(false);
+    while !counted.is_empty() {
+        tokio::time::sleep(LOOK_EVERY).await;
+        counted.retain(|id, _| shared.line.is_counted(id));
+        if counted.is_empty() {
+            return;
+        }
+        let living: HashSet<PathBuf> =
+            survivors.living(shared.layout.all_attempts()).await.into_iter().collect();
+        counted.retain(|id, folder| {
+            let lives = is_in(&living, folder);
+            if !lives {
+                shared.line.count_no_more(id);
+            }
+            lives
+        });
+    }
+}
+
+/// Folders are compared by run and name: one may be written through a link.
+fn is_in(living: &HashSet<PathBuf>, folder: &Path) -> bool {
+    let same = |other: &Path| other.file_name() == folder.file_name() && run_of(other) == run_of(folder);
+    living.contains(folder) || living.iter().any(|other| same(other))
+}
+
+fn run_of(folder: &Path) -> Option<RunId> {
+    folder.parent()?.file_name()?.to_str()?.parse().ok()
+}
+
+/// The attempts of a run that need resources; that one began may not be recorded yet.
+async fn work_of(
+    shared: &Arc<Shared>,
+    shards: &[mpsc::WeakSender<Message>],
+    run: RunId,
+) -> Option<Vec<Absent>> {
+    let (sender, seen) = oneshot::channel();
+    let (layout, fair_by) = (shared.layout.clone(), shared.line.config().fair_by.clone());
+    let look = Box::new(move |state: Result<&RunState, _>| {
+        let work = state.ok().map(|state| {
+            let group = fair_by.group(run, state);
+            work_in(&layout, run, state, &group)
+        });
+        let _gone = sender.send(work);
+    });
+    let shard = shards[shard_of(run, shards.len())].upgrade()?;
+    shard.send(Message::Look { run, look }).await.ok()?;
+    drop(shard);
+    seen.await.ok().flatten()
+}
+
+fn work_in(layout: &Layout, run: RunId, state: &RunState, group: &Arc<str>) -> Vec<Absent> {
+    let absent = |effect| {
+        let (Effect::Attempt { id, .. } | Effect::Stop { id }) = effect else { return None };
+        let (step, _) = state.step(&id.path.step)?;
+        let (resources, id) = (step.resources.clone(), EffectId { run, attempt: id });
+        let folder = layout.attempt(&id);
+        (!resources.is_empty()).then(|| Absent { id, folder, resources, group: Arc::clone(group) })
+    };
+    effects(state).into_iter().filter_map(absent).collect()
+}
