@@ -1,6 +1,8 @@
 //! `everfold demo` from outside: the real program, a real kill, and the commands that it prints.
 #![allow(clippy::unwrap_used)]
 
+mod history;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -84,6 +86,19 @@ fn a_delivery_whose_engine_is_killed_goes_on_and_runs_nothing_twice() {
     assert_eq!(told["findings"], "develop: the tests say: 4: expected IV, got IIII");
     assert_eq!(told["replay"]["differences"], serde_json::json!([]));
     assert!(told["verified_events"].as_u64().unwrap() > 60);
+
+    // The whole history of the built-in delivery.
+    let program = env!("CARGO_BIN_EXE_everfold-under-test");
+    let data = told["dir"].as_str().unwrap();
+    let run = told["run"].as_str().unwrap();
+    let events =
+        Command::new(program).arg("--dir").arg(data).args(["events", run, "--json"]).output().unwrap();
+    let (place, real) = (folder.display().to_string(), folder.canonicalize().unwrap().display().to_string());
+    let hidden = [(real.as_str(), "FOLDER"), (place.as_str(), "FOLDER"), (program, "everfold")];
+    let history = history::told(&played(&events), &hidden);
+    insta::with_settings!({ snapshot_path => "history/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("demo", history);
+    });
 }
 
 #[test]

@@ -3,8 +3,10 @@
 //! An example that begins with `# file:`, `# run:` and `# gives:` is written to that file, run with
 //! that command, and compared with that status and result: the output of a run that succeeded, a part
 //! of the failure's code or message of one that failed. Other files of its page lie beside it; one that
-//! works in `git: .` lies in a repository with one commit.
+//! works in `git: .` lies in a repository with one commit. The history of each is a snapshot.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod history;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -66,7 +68,7 @@ fn shown(output: &Output) -> String {
 }
 
 /// What is wrong with an example, if anything.
-fn tried(example: &Example, all: &[Example]) -> Option<String> {
+fn tried(page: &str, example: &Example, all: &[Example]) -> Option<String> {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     for file in all {
@@ -96,6 +98,15 @@ fn tried(example: &Example, all: &[Example]) -> Option<String> {
         "cancelled" => 5,
         _ => 6,
     };
+    let events = shell(folder, "everfold events @ --json");
+    let place = folder.canonicalize().unwrap().display().to_string();
+    let hidden = [(place.as_str(), "FOLDER"), (folder.to_str().unwrap(), "FOLDER")];
+    let history = history::told(&String::from_utf8_lossy(&events.stdout), &hidden);
+    let page = page.rsplit('/').next().unwrap().trim_end_matches(".md");
+    let name = format!("{page}__{}", example.file.replace(['/', '.'], "_"));
+    insta::with_settings!({ snapshot_path => "history/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, history);
+    });
     let view = shell(folder, "everfold show @ --json");
     let Ok(view) = serde_json::from_slice::<Value>(&view.stdout) else {
         return Some(format!("there is no run: {}", shown(&last)));
@@ -123,7 +134,7 @@ fn page(name: &str) {
     assert!(to_run.len() >= 2, "{name}: {} examples", to_run.len());
     let wrong: Vec<String> = to_run
         .into_iter()
-        .filter_map(|example| Some(format!("{name}, {}: {}", example.file, tried(example, &examples)?)))
+        .filter_map(|example| Some(format!("{name}, {}: {}", example.file, tried(name, example, &examples)?)))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
