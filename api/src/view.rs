@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::definition::{StepWorkspace, Task as RunTask, Work};
+use everfold_engine::budgets;
+use everfold_engine::definition::{OnOver, Period, StepWorkspace, Task as RunTask, Work};
 use everfold_engine::driver::{LiveRun, Waiting};
-use everfold_engine::event::{BlockReason, HaltScope, Origin, WantedSlot};
+use everfold_engine::event::{BlockReason, HaltScope, Measure, Origin, Spent, WantedSlot};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath, Version};
 use everfold_engine::json::Hash;
@@ -99,6 +100,82 @@ pub struct RunView {
     /// The settings documents, a map by name.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub config: Value,
+    /// Its budgets, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<BudgetView>,
+}
+
+/// A budget of a run, or the counter that runs share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BudgetView {
+    /// Its name in the pipeline.
+    pub id: String,
+    /// Whose use is counted together; null: this run's.
+    pub scope: Option<String>,
+    /// Over which time.
+    pub per: Period,
+    /// Where days begin; null: UTC.
+    pub zone: Option<String>,
+    /// What follows when it is used up.
+    pub on_over: OnOver,
+    /// The limits, with what they were raised by.
+    pub limit: AmountsView,
+    /// What was spent; of a shared one as its counter said last.
+    pub spent: AmountsView,
+    /// What is kept free for work that runs, in US dollars.
+    pub reserved_usd: String,
+    /// By how much it was raised.
+    pub raised: AmountsView,
+    /// What of it is used up: `cost`, `tokens` or `wall`; null while there is room.
+    pub over: Option<Measure>,
+    /// When its period ends; null: never.
+    pub until: Option<Timestamp>,
+    /// How full it is, in words.
+    pub summary: String,
+}
+
+/// Money, tokens and time; null where there is no limit of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AmountsView {
+    /// US dollars, as a decimal.
+    pub cost_usd: Option<String>,
+    /// Tokens.
+    pub tokens: Option<u64>,
+    /// Milliseconds.
+    pub wall_ms: Option<u64>,
+}
+
+impl AmountsView {
+    pub(crate) fn of(spent: Spent) -> Self {
+        Self {
+            cost_usd: Some(usd(spent.cost_micros)),
+            tokens: Some(spent.tokens),
+            wall_ms: Some(spent.wall_ms),
+        }
+    }
+}
+
+fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetView {
+    let (terms, used) = (view.terms, &view.used);
+    let limit = |measure| budgets::limit(terms, measure, used.raised);
+    BudgetView {
+        id: terms.id.clone(),
+        scope: terms.scope.clone(),
+        per: terms.per,
+        zone: terms.zone.clone(),
+        on_over: terms.on_over,
+        limit: AmountsView {
+            cost_usd: limit(Measure::Cost).map(usd),
+            tokens: limit(Measure::Tokens),
+            wall_ms: limit(Measure::Wall),
+        },
+        spent: AmountsView::of(used.spent),
+        reserved_usd: usd(used.reserved_micros),
+        raised: AmountsView::of(used.raised),
+        over: view.over,
+        until: view.period.map(|(_, until)| until),
+        summary: view.summary(),
+    }
 }
 
 /// Why a run stands still.
@@ -318,6 +395,15 @@ pub enum AwaitView {
     },
     /// The end of a pause.
     Resume,
+    /// Room in a budget.
+    Budget {
+        /// Which.
+        budget: String,
+        /// How full it is, in words.
+        message: String,
+        /// When its next period begins; `None`: never.
+        until: Option<Timestamp>,
+    },
     /// A slot or key that others hold.
     Slot {
         /// Which.
@@ -391,6 +477,11 @@ impl RunView {
             in_line: Vec::new(),
             in_line_total: 0,
             config: small(state.config()),
+            budget: {
+                // A former state is shown as of its last event, a living one as of now.
+                let now = live.map_or(state.last_at(), |_| everfold_engine::clock::now());
+                state.budgets(now).map(|view| budget_view(&view)).collect()
+            },
             parent: state.parent().map(|parent| ParentView {
                 run: parent.run,
                 short_id: parent.run.short(),
@@ -402,11 +493,15 @@ impl RunView {
     /// Whether something is to be done that needs no person: work in progress, a timer.
     #[must_use]
     pub fn goes_on_by_itself(&self) -> bool {
-        let is_timed = self.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Timer { .. }));
+        let is_timed = self.awaits.iter().any(|awaited| {
+            matches!(awaited, AwaitView::Timer { .. } | AwaitView::Budget { until: Some(_), .. })
+        });
+        let is_paused = self.awaits.contains(&AwaitView::Resume);
         match self.status {
             RunStatus::Running | RunStatus::Queued => true,
             RunStatus::Waiting | RunStatus::Blocked => is_timed,
-            RunStatus::Paused | RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => false,
+            RunStatus::Paused => is_timed && !is_paused,
+            RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => false,
         }
     }
 
@@ -442,7 +537,7 @@ fn pause_view(pause: &Pause) -> PauseView {
     PauseView { by, reason: pause.reason.clone(), since: pause.since, shared, pipeline }
 }
 
-fn usd(micros: u64) -> String {
+pub(crate) fn usd(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
@@ -565,6 +660,11 @@ fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> AwaitView {
         }
         Awaited::Signal { path, name } => AwaitView::Signal { step: path.to_string(), name: name.clone() },
         Awaited::Resume => AwaitView::Resume,
+        Awaited::Budget { budget, until } => {
+            let view = state.budgets(state.last_at()).find(|view| view.terms.id == *budget);
+            let message = view.map(|view| view.summary()).unwrap_or_default();
+            AwaitView::Budget { budget: budget.clone(), message, until: *until }
+        }
     }
 }
 

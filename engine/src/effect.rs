@@ -53,6 +53,18 @@ pub enum Effect {
     },
     /// The slots that the run waits for.
     Slots,
+    /// Counters of budgets to ask before an attempt starts; listed until they have room.
+    Funds {
+        /// The attempt.
+        id: AttemptId,
+        /// The event since which it asks: after a new period it asks again.
+        since: Version,
+    },
+    /// What counters of budgets are to hear of. Listed also after the run's end.
+    SpendReport {
+        /// The version of the event that it follows from.
+        version: Version,
+    },
     /// `decide` stopped at a bound, or needs values loaded: it wants an `advance` input.
     Advance,
 }

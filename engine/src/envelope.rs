@@ -27,11 +27,14 @@ pub enum StreamKind {
     Hook,
     /// The engine's own facts, pinned definitions among them.
     Engine,
+    /// The counter of a budget that runs share.
+    Budget,
 }
 
 impl StreamKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Run, Self::Key, Self::Schedule, Self::Hook, Self::Engine];
+    pub const ALL: [Self; 6] =
+        [Self::Run, Self::Key, Self::Schedule, Self::Hook, Self::Engine, Self::Budget];
 
     /// The number in stored bytes; never changes.
     #[must_use]
@@ -42,6 +45,7 @@ impl StreamKind {
             Self::Schedule => 3,
             Self::Hook => 4,
             Self::Engine => 5,
+            Self::Budget => 6,
         }
     }
 
@@ -60,6 +64,7 @@ impl StreamKind {
             Self::Schedule => "schedule",
             Self::Hook => "hook",
             Self::Engine => "engine",
+            Self::Budget => "budget",
         }
     }
 }

@@ -177,6 +177,8 @@ pub struct Traits {
     pub idempotent: bool,
     /// What follows its loss where the step does not say.
     pub on_lost: OnLost,
+    /// Whether it costs something: it starts only where every budget of its run has room.
+    pub paid: bool,
     /// Whether it reads [`AttemptRequest::input`]; else that is null. It holds the run's whole input, so
     /// making it for each of many items that do not read it would cost their number squared.
     pub told: bool,

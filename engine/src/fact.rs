@@ -190,6 +190,16 @@ pub fn input_of(
             policies: fact.unblocked.policies,
         },
         RunEvent::NoteAdded(fact) => InputKind::Note { text: fact.text },
+        RunEvent::FundsRequested(fact) => InputKind::FundsWanted { id: fact.id },
+        RunEvent::FundsAnswered(fact) => {
+            InputKind::FundsAnswered { id: fact.id, refused: fact.refused, readings: fact.readings }
+        }
+        RunEvent::SpendReported(fact) => {
+            InputKind::SpendReported { version: fact.version, readings: fact.readings }
+        }
+        RunEvent::BudgetRaised(fact) => {
+            InputKind::RaiseBudget { budget: Some(fact.budget), add: fact.add, reason: fact.reason }
+        }
         RunEvent::Advanced(_) => InputKind::Advance,
         RunEvent::StepScheduled(_)
         | RunEvent::ItemsExpanded(_)
@@ -212,7 +222,11 @@ pub fn input_of(
         | RunEvent::QuestionAsked(_)
         | RunEvent::SignalTaken(_)
         | RunEvent::BreakpointHit(_)
-        | RunEvent::NoticeQueued(_) => return Err(NoInput::NotAFact(event.name())),
+        | RunEvent::NoticeQueued(_)
+        | RunEvent::BudgetsOpened(_)
+        | RunEvent::BudgetExceeded(_)
+        | RunEvent::FundsGranted(_)
+        | RunEvent::BudgetPeriodBegan(_) => return Err(NoInput::NotAFact(event.name())),
     };
     Ok(Input { id: meta.input, at: meta.at, actor: meta.actor.clone(), kind })
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::actor::Actor;
 use crate::definition::{OnLost, Vote};
-use crate::event::{AdmissionEvidence, Comment, HaltScope, Origin, Parent, TimerId, Told, UnblockDecision};
+use crate::event::{
+    AdmissionEvidence, BudgetReading, BudgetRefusal, Comment, HaltScope, Origin, Parent, Spent, TimerId, Told,
+    UnblockDecision,
+};
 use crate::failure::Failure;
 use crate::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
 use crate::json::{Hash, JsonText};
@@ -231,6 +234,36 @@ pub enum InputKind {
     Note {
         /// What it says.
         text: String,
+    },
+    /// Paid work is about to start.
+    FundsWanted {
+        /// The attempt.
+        id: AttemptId,
+    },
+    /// The counters that the run shares with others say whether there is room.
+    FundsAnswered {
+        /// The attempt.
+        id: AttemptId,
+        /// The budget that has none.
+        refused: Option<BudgetRefusal>,
+        /// How full each is.
+        readings: Vec<BudgetReading>,
+    },
+    /// The counters that the run shares with others know of a use or a raise.
+    SpendReported {
+        /// The version of the event that it followed from.
+        version: Version,
+        /// How full each is now.
+        readings: Vec<BudgetReading>,
+    },
+    /// Somebody raises a budget.
+    RaiseBudget {
+        /// Which; `None`: the only one.
+        budget: Option<String>,
+        /// By how much.
+        add: Spent,
+        /// Why.
+        reason: Option<String>,
     },
     /// What was left undone is gone on with.
     Advance,

@@ -9,6 +9,7 @@
 pub mod access;
 pub mod actor;
 pub mod build;
+pub mod budgets;
 pub mod decide;
 pub mod definition;
 pub mod duration;

@@ -29,7 +29,20 @@ pub(crate) struct Activity {
     paused: bool,
     /// What it stands still with.
     halts: BTreeSet<HaltScope>,
+    /// Budgets that it shares with other runs.
+    shared: Vec<String>,
+    /// Attempts that asked for funds.
+    funds: BTreeMap<AttemptId, Fund>,
     ended: Option<RunStatus>,
+}
+
+/// How far an attempt is that asked for funds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fund {
+    Asked,
+    Refused,
+    Held,
+    Granted,
 }
 
 impl Activity {
@@ -59,6 +72,7 @@ impl Activity {
                 | TimerKind::Deadline
                 | TimerKind::Reminder
                 | TimerKind::Signal => {}
+                TimerKind::Budget => self.budget_timer_fired(&event.timer.name),
             },
             RunEvent::AttemptSucceeded(event) => self.end(&event.id),
             RunEvent::AttemptFailed(event) => self.end(&event.id),
@@ -143,7 +157,25 @@ impl Activity {
             RunEvent::RunSucceeded(_) => self.finish(RunStatus::Succeeded),
             RunEvent::RunFailed(_) => self.finish(RunStatus::Failed),
             RunEvent::RunCancelled(_) => self.finish(RunStatus::Cancelled),
+            RunEvent::BudgetsOpened(event) => {
+                let shared = event.budgets.iter().filter(|budget| budget.scope.is_some());
+                self.shared = shared.map(|budget| budget.id.clone()).collect();
+            }
+            RunEvent::FundsRequested(event) => {
+                let fund = if self.shared.is_empty() { Fund::Held } else { Fund::Asked };
+                self.funds.insert(event.id.clone(), fund);
+            }
+            RunEvent::FundsAnswered(event) => {
+                if let Some(fund) = self.funds.get_mut(&event.id).filter(|fund| **fund != Fund::Granted) {
+                    *fund = if event.refused.is_some() { Fund::Refused } else { Fund::Held };
+                }
+            }
+            RunEvent::FundsGranted(event) => drop(self.funds.insert(event.id.clone(), Fund::Granted)),
             RunEvent::RunStarted(_)
+            | RunEvent::BudgetExceeded(_)
+            | RunEvent::BudgetRaised(_)
+            | RunEvent::BudgetPeriodBegan(_)
+            | RunEvent::SpendReported(_)
             | RunEvent::WorkspacePrepared(_)
             | RunEvent::ItemsExpanded(_)
             | RunEvent::AttemptStarted(_)
@@ -181,11 +213,24 @@ impl Activity {
     }
 
     fn end(&mut self, id: &AttemptId) {
+        self.funds.remove(id);
         self.stopping.remove(id);
         self.cut.remove(id);
         if self.attempts.get(&id.path) == Some(id) {
             self.attempts.remove(&id.path);
         }
+    }
+
+    /// In the next period of a shared budget those that it refused ask again.
+    fn budget_timer_fired(&mut self, name: &str) {
+        if name.strip_suffix("/period").is_some_and(|budget| self.shared.iter().any(|known| known == budget)) {
+            self.funds.values_mut().filter(|fund| **fund == Fund::Refused).for_each(|fund| *fund = Fund::Asked);
+        }
+    }
+
+    /// Attempts that wait for a budget.
+    fn held(&self) -> usize {
+        self.funds.values().filter(|fund| matches!(fund, Fund::Held | Fund::Refused)).count()
     }
 
     fn close(&mut self, path: &StepPath) {
@@ -225,6 +270,8 @@ impl Activity {
         self.reset(reset);
         (self.paused, self.queued) = (false, false);
         self.halts.clear();
+        self.funds.clear();
+        self.shared.clear();
     }
 
     fn finish(&mut self, status: RunStatus) {
@@ -237,10 +284,14 @@ impl Activity {
             Some(status) => status,
             None if self.paused || !self.halts.is_empty() => RunStatus::Paused,
             None if self.queued => RunStatus::Queued,
-            None if !self.attempts.is_empty() || !self.probing.is_empty() || !self.stopping.is_empty() => {
+            None if self.attempts.len() > self.held()
+                || !self.probing.is_empty()
+                || !self.stopping.is_empty() =>
+            {
                 RunStatus::Running
             }
             None if !self.blocked.is_empty() => RunStatus::Blocked,
+            None if self.held() > 0 => RunStatus::Paused,
             None => RunStatus::Waiting,
         }
     }

@@ -16,6 +16,7 @@ mod inbox;
 mod models;
 mod projection;
 mod runs;
+mod spend;
 mod task;
 
 pub use attempts::{AttemptEnd, AttemptRow, Attempts};
@@ -25,4 +26,5 @@ pub use inbox::Inbox;
 pub use models::{Models, Unreadable};
 pub use projection::{Fact, Projection};
 pub use runs::{RunFilter, RunPage, RunRow, RunRows};
+pub use spend::{SpendBy, SpendFilter, SpendRow, SpendRows, SpendSum};
 pub use task::{NoTaskName, Remark, Task, TaskKind, TaskName};

@@ -9,7 +9,7 @@ use everfold_engine::envelope::Envelope;
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::{Position, RunId, Version};
 
-use crate::{Attempts, Audit, Fact, Inbox, Projection, RunRows};
+use crate::{Attempts, Audit, Fact, Inbox, Projection, RunRows, SpendRows};
 
 /// An event that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Models {
     pub audit: Audit,
     /// Every attempt.
     pub attempts: Attempts,
+    /// What was used up.
+    pub spend: SpendRows,
     position: Position,
     unreadable: Vec<Unreadable>,
     /// Copied histories that are no runs yet.
@@ -44,11 +46,12 @@ pub struct Models {
 
 impl Models {
     /// The names of the models with their schema numbers.
-    pub const NAMES: [(&'static str, u32); 4] = [
+    pub const NAMES: [(&'static str, u32); 5] = [
         (RunRows::NAME, RunRows::SCHEMA),
         (Inbox::NAME, Inbox::SCHEMA),
         (Audit::NAME, Audit::SCHEMA),
         (Attempts::NAME, Attempts::SCHEMA),
+        (SpendRows::NAME, SpendRows::SCHEMA),
     ];
 
     /// Folds one event of the log.
@@ -72,6 +75,7 @@ impl Models {
                 self.inbox.apply(&fact);
                 self.audit.apply(&fact);
                 self.attempts.apply(&fact);
+                self.spend.apply(&fact);
             }
             Err(error) if self.unreadable.len() < UNREADABLE_MAX => {
                 self.unreadable.push(Unreadable { run, version: header.version, what: error.to_string() });
@@ -93,6 +97,8 @@ impl Models {
                 let fact = Fact { run, envelope: &envelope, event: &event };
                 self.runs.apply(&fact);
                 self.inbox.apply(&fact);
+                // Its pipeline and roles; copied use counts for nobody.
+                self.spend.apply(&fact);
             }
         }
     }

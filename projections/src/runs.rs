@@ -264,6 +264,10 @@ impl Projection for RunRows {
             RunEvent::RunResumed(_) | RunEvent::RunReleased(_) | RunEvent::CancelRequested(_) => {
                 row.paused = None
             }
+            RunEvent::BudgetExceeded(event) => {
+                row.paused = Some(format!("the budget {} is used up", event.reading.budget));
+            }
+            RunEvent::FundsGranted(_) => row.paused = None,
             RunEvent::StepSucceeded(event) => row.labels.extend(event.labels.clone()),
             RunEvent::RunFailed(event) => row.failure = Some(event.failure.message.clone()),
             _other => {}

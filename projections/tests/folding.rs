@@ -261,6 +261,7 @@ impl Lived {
             Effect::Workspace => InputKind::WorkspacePrepared(Err(Failure::new(FailureKind::Spawn, "none"))),
             Effect::Advance => InputKind::Advance,
             Effect::Slots => InputKind::Admitted { admission: Vec::new() },
+            Effect::Funds { .. } | Effect::SpendReport { .. } => return,
         };
         self.tell(kind, Actor::Engine);
     }
@@ -297,7 +298,7 @@ proptest! {
                         let id = AttemptId { path: path.clone(), round, attempt: Attempt::FIRST };
                         wanted.push(open(&id, true));
                     }
-                    Awaited::Timer { .. } | Awaited::Signal { .. } | Awaited::Resume => {}
+                    Awaited::Timer { .. } | Awaited::Signal { .. } | Awaited::Resume | Awaited::Budget { .. } => {}
                 }
             }
             wanted.sort();

@@ -134,7 +134,7 @@ fn interpret(ended: &Ended<'_>) -> Answer {
 
 impl Executor for CommandExecutor {
     fn traits(&self, _spec: &Value) -> Traits {
-        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, told: true }
+        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, paid: false, told: true }
     }
 
     /// The program, without its folder; `sh` for a command that is a text.

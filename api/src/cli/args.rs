@@ -93,6 +93,10 @@ pub(crate) enum Verb {
     Signal(SignalArgs),
     /// Pause a run before some of its steps
     Breakpoints(BreakpointsArgs),
+    /// The budgets of a run: how full they are, and more for one of them
+    Budget(BudgetArgs),
+    /// What was used up, by run, step, role, model, day or pipeline
+    Spend(SpendArgs),
     /// Where a run stands, its breakpoints, and the step that comes next
     Debug(RunRef),
     /// Decide every recorded input of a run again and compare
@@ -803,4 +807,42 @@ mod tests {
     fn the_description_of_the_arguments_is_sound() {
         super::command().debug_assert();
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BudgetArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+    /// Which budget, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) budget: Option<String>,
+    /// More money, in US dollars: 2.00
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) add: Option<String>,
+    /// More tokens
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens: Option<u64>,
+    /// More time: 30m, 2h
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wall: Option<String>,
+    /// Why
+    #[arg(short = 'm', long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpendArgs {
+    /// run, step, role, model, day or pipeline
+    #[arg(long, value_name = "GROUP", default_value = "run")]
+    pub(crate) by: String,
+    /// Of one run only
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Of one pipeline only
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// From this day on (UTC): 2026-11-20
+    #[arg(long, value_name = "DAY")]
+    pub(crate) since: Option<String>,
 }

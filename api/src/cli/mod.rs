@@ -36,6 +36,7 @@ mod runs;
 mod schedule;
 mod serve;
 mod show;
+mod spend;
 mod state;
 mod store;
 mod token;
@@ -168,6 +169,8 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Pause(args) => acted(control::pause(context, args).await?),
         Verb::Signal(args) => acted(order::signal(context, args).await?),
         Verb::Breakpoints(args) => acted(order::breakpoints(context, args).await?),
+        Verb::Budget(args) => acted(spend::budget(context, args).await?),
+        Verb::Spend(args) => looked(spend::spend(context, args).await?),
         Verb::Debug(args) => looked(order::debug(context, args).await?),
         Verb::Hook(args) => acted(hooks::hook(context, args).await?),
         Verb::Hooks(args) => match args.verb {

@@ -1,5 +1,6 @@
 //! The next command to type. Every answer that leaves something to do ends with one.
 
+use everfold_engine::event::Measure;
 use everfold_engine::failure::FailureKind;
 use everfold_engine::state::{RunStatus, StepStatus};
 
@@ -58,6 +59,16 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
                 if let Some(holder) = holders.first() {
                     add(format!("show {}", holder.short()), "it waits for this run's end");
                 }
+            }
+            AwaitView::Budget { budget, .. } => {
+                let which = if view.budget.len() > 1 { format!(" --budget {}", quoted(budget)) } else { String::new() };
+                let over = view.budget.iter().find(|known| known.id == *budget).and_then(|known| known.over);
+                let amount = match over {
+                    Some(Measure::Tokens) => "--tokens 100000",
+                    Some(Measure::Wall) => "--wall 1h",
+                    Some(Measure::Cost) | None => "--add 2.00",
+                };
+                add(format!("budget {run}{which} {amount} -m 'why'"), "paid work waits for it");
             }
             AwaitView::Timer { .. } => {}
         }

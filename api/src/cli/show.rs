@@ -83,6 +83,11 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
         let labels: Vec<String> = view.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         lines.push(format!("labels    {}", labels.join(" ")));
     }
+    for budget in &view.budget {
+        let scope = budget.scope.as_ref().map(|scope| format!(" for {}", cut(scope, 60))).unwrap_or_default();
+        let until = budget.until.map(|at| format!(", until {}", instant(at))).unwrap_or_default();
+        lines.push(format!("budget    {}{scope}: {}{until}", budget.id, budget.summary));
+    }
     if view.usage.input_tokens + view.usage.output_tokens > 0 {
         let usage = &view.usage;
         // Not every agent says what it cost.
@@ -216,6 +221,10 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
                     };
                     lines.push(format!("  {whose}, since {}{}", instant(pause.since), cut(&reason, 200)));
                 }
+            }
+            AwaitView::Budget { budget, message, until } => {
+                let resets = until.map(|at| format!(", resets at {}", instant(at))).unwrap_or_default();
+                lines.push(format!("  held: budget {budget} {message}{resets}"));
             }
             AwaitView::Slot { key, holders } => {
                 let holders: Vec<String> = holders.iter().map(RunId::short).collect();

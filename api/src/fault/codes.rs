@@ -113,6 +113,11 @@ codes! {
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",
         "A policy is an expression over `evidence` that gives true, false, a verdict or {verdict, reason, findings}. Nothing was recorded. The message names the place.";
 
+    NoBudget = "EF0241", 404, 3, "the run has no such budget",
+        "The pipeline of the run names its budgets under `budget`; `everfold budget RUN` lists them. One without an `id` is called `budget`.";
+    BadRaise = "EF0242", 422, 2, "the budget cannot be raised so",
+        "A raise adds money (--add 2.00), tokens (--tokens 50000) or time (--wall 1h) to what the budget limits. A limit that is not there cannot be raised.";
+
     Refused = "EF0301", 409, 4, "not possible in this state",
         "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";
     Ended = "EF0302", 409, 4, "the run is over",
@@ -144,6 +149,11 @@ codes! {
         "A gate of the pipeline's `admit` failed, so nothing was recorded. The message names the gate, its code and the reason.";
     NotJudged = "EF0330", 409, 4, "no gate is open there",
         "A recheck judges the gates of a step again while one of them is being judged or blocks the step. What has ended is not judged again.";
+    SeveralBudgets = "EF0340", 409, 4, "the run has several budgets",
+        "Name the one that is to be raised: everfold budget RUN --budget NAME --add 2.00";
+    OverBudget = "EF0341", 409, 4, "the run waits for a budget",
+        "Paid work waits because a budget of the run is used up; there is no pause to lift. It goes on by itself when the budget's next period begins, or \
+         when somebody raises it: everfold budget RUN --add 2.00 -m WHY";
 
     NotSigned = "EF0331", 401, 4, "the delivery is not signed by its source",
         "A webhook's body is signed with the secret that [hooks.NAME] names, as the services of its reader do. Compare the secret at both ends; a signed time \

@@ -23,6 +23,7 @@ mod pipelines;
 mod runs;
 mod schedules;
 mod sse;
+mod spend;
 mod state;
 mod store;
 mod stream;
@@ -50,6 +51,7 @@ pub use caller::Caller;
 pub(crate) use events::{cursor, cursor_text};
 pub(crate) use extract::Once;
 pub(crate) use order::SignalAnswer;
+pub(crate) use spend::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
 pub use pipelines::{PipelineStep, PipelineView, VersionView};
 
 /// The largest request body in bytes.
@@ -76,6 +78,8 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/runs/{run}/notes", post(control::note))
         .route("/runs/{run}/signals/{name}", post(order::signal))
         .route("/runs/{run}/breakpoints", put(order::breakpoints))
+        .route("/runs/{run}/budget", get(spend::budget).post(spend::raise))
+        .route("/spend", get(spend::spend))
         .route("/signals/{name}", post(order::signal_all))
         .route("/engine", get(order::engine))
         .route("/engine/pause", post(order::pause))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use everfold_engine::definition::Definition;
+use everfold_engine::budgets::Counter;
 use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::RunEvent;
@@ -17,7 +18,8 @@ use tokio::sync::{RwLockReadGuard, watch};
 use super::Owner;
 use crate::fault::{Code, Fault, chain};
 use crate::http::{cursor, cursor_text};
-use crate::view::{AwaitView, RunView};
+use crate::http::CounterView;
+use crate::view::{AmountsView, usd, AwaitView, RunView};
 
 /// The largest value that is shown in place of where it is.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
@@ -103,6 +105,23 @@ impl Owner {
     /// The pipeline of a run.
     pub async fn pipeline_of(&self, run: RunId) -> Option<String> {
         self.models().await.ok()?.runs.get(run).map(|row| row.pipeline)
+    }
+
+    /// The counters of budgets that runs share.
+    pub(crate) async fn counters(&self) -> Result<Vec<CounterView>, Fault> {
+        let counters = self.engine.budget_counters().await?;
+        let view = |(stream, counter): (StreamId, Counter)| {
+            let used = counter.used();
+            CounterView {
+                counter: stream.id,
+                spent: AmountsView::of(used.spent),
+                reserved_usd: usd(used.reserved_micros),
+                raised: AmountsView::of(used.raised),
+                until: counter.period().map(|(_, until)| until),
+                running: counter.reserved().count(),
+            }
+        };
+        Ok(counters.into_iter().map(view).collect())
     }
 
     /// What the run's attempts say at this moment.

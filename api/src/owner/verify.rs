@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use everfold_engine::access::Access;
+use everfold_engine::budgets::CounterEvent;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{saved_definition, saved_pipeline};
 use everfold_engine::envelope::{Envelope, StreamId, StreamKind, flag};
@@ -175,6 +176,10 @@ impl Meaning for Runs {
         } else if *stream == Access::stream() {
             let header = &envelope.header;
             Access::decode(header.kind, header.schema, &envelope.payload)?;
+        } else if stream.kind == StreamKind::Budget {
+            let header = &envelope.header;
+            CounterEvent::decode(header.kind, header.schema, &envelope.payload)
+                .map_err(|error| error.to_string())?;
         } else if stream.kind == StreamKind::Key {
             let header = &envelope.header;
             KeyEvent::decode(header.kind, header.schema, &envelope.payload)

@@ -14,8 +14,8 @@ use super::gate;
 use super::members;
 use super::refusal::Refusal;
 use super::scope::RunScope;
-use crate::definition::{ConfigSource, Definition, Gate, OnRefused, Probe, input};
-use crate::event::{AdmissionEvidence, SlotKind, WantedSlot};
+use crate::definition::{Budget, ConfigSource, Definition, Gate, OnRefused, Probe, input};
+use crate::event::{AdmissionEvidence, BudgetTerms, SlotKind, WantedSlot};
 use crate::expr::EvalError;
 use crate::id::RunId;
 use crate::json::{Value, canonical};
@@ -241,6 +241,42 @@ impl Beginning {
             }
         }
         Ok(slots)
+    }
+
+    /// The run's budgets, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Refusal::Start`]: an expression failed, or a scope is empty; [`Refusal::TooLarge`].
+    pub fn budgets(&self) -> Result<Vec<BudgetTerms>, Refusal> {
+        let loaded = Loaded::default();
+        let scope = self.scope(&loaded);
+        let render = |budget: &Budget| {
+            let failed = |error: EvalError| failed("budget", &budget.id, &error);
+            let of = budget.scope.as_ref().map(|of| of.render_text(&scope)).transpose().map_err(failed)?;
+            match of.as_deref().map(str::trim) {
+                Some("") => return Err(Refusal::Start(format!("the scope of budget “{}” is empty", budget.id))),
+                Some(of) if of.len() > KEY_BYTES_MAX => {
+                    return Err(Refusal::TooLarge { what: "the scope of a budget", max: KEY_BYTES_MAX });
+                }
+                _fine => {}
+            }
+            let cost = budget.cost.as_ref().map(|it| it.resolve(&scope)).transpose().map_err(failed)?;
+            let tokens = budget.tokens.as_ref().map(|it| it.resolve(&scope)).transpose().map_err(failed)?;
+            let wall = budget.wall.as_ref().map(|it| it.resolve(&scope)).transpose().map_err(failed)?;
+            let reserve = budget.reserve.as_ref().map(|it| it.resolve(&scope)).transpose().map_err(failed)?;
+            Ok(BudgetTerms {
+                id: budget.id.clone(),
+                scope: of.map(|of| of.trim().to_owned()),
+                per: budget.per,
+                zone: budget.zone.clone(),
+                cost_micros: cost.map(|money| money.0),
+                tokens,
+                wall_ms: wall.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)),
+                reserve_micros: reserve.map_or(0, |money| money.0),
+                on_over: budget.on_over,
+            })
+        };
+        self.definition().budgets.iter().map(render).collect()
     }
 
     /// Judges the gates of `admit` on the evidence that is there.

@@ -6,7 +6,7 @@ use super::draft::{Draft, Interrupt};
 use super::refusal::Refusal;
 use super::start::INPUT_BYTES_MAX;
 use crate::definition::OnTaken;
-use crate::event::{OriginKind, RunForked, RunQueued, SlotKind, WantedSlot};
+use crate::event::{BudgetsOpened, OriginKind, RunForked, RunQueued, SlotKind, WantedSlot};
 use crate::id::StepId;
 use crate::input::Fork;
 use crate::json::{JsonText, Value};
@@ -41,6 +41,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         }
         slots.insert(0, identity);
     }
+    let budgets = beginning.budgets()?;
     let waits = !slots.is_empty()
         || fork.origin.how != OriginKind::Fork
         || !draft.state.definition().admit.is_empty();
@@ -60,6 +61,9 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     });
     if let Some(step) = &fork.until_step {
         breakpoint::set(draft, std::slice::from_ref(step))?;
+    }
+    if !budgets.is_empty() {
+        draft.record(BudgetsOpened { budgets });
     }
     if waits && draft.state.facts.outcome.is_none() {
         draft.record(RunQueued { slots });

@@ -30,6 +30,7 @@ mod route;
 mod scope;
 mod settle;
 mod signal;
+mod spend;
 mod start;
 mod wait;
 mod work;
@@ -107,7 +108,7 @@ pub fn decide(state: &mut RunState, input: &Input, loaded: &Loaded) -> Result<De
     }
     let mut draft = Draft::new(state, input, loaded);
     let outcome = match accept(&mut draft, &input.kind)? {
-        Ok(()) => advance(&mut draft),
+        Ok(()) => follow(&mut draft),
         Err(interrupt) => Err(interrupt),
     };
     match outcome {
@@ -179,10 +180,32 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
             };
             people::unblock(draft, path.as_ref(), unblocking)?;
         }
+        InputKind::FundsWanted { id } => return Ok(spend::wanted(draft, id)),
+        InputKind::FundsAnswered { id, refused, readings } => {
+            spend::answered(draft, id, refused.as_ref(), readings);
+        }
+        InputKind::SpendReported { version, readings } => spend::reported(draft, *version, readings),
+        InputKind::RaiseBudget { budget, add, reason } => {
+            spend::raise(draft, budget.as_ref(), *add, reason.as_ref())?;
+        }
         InputKind::Note { text } => people::note(draft, text)?,
         InputKind::Advance => draft.record_with_next(Advanced {}),
     }
     Ok(Ok(()))
+}
+
+/// Goes on with everything that a fact made possible, budgets last.
+fn follow(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
+    loop {
+        advance(draft)?;
+        let before = draft.len();
+        if before > 0 {
+            spend::tend(draft);
+        }
+        if draft.len() == before || draft.is_full() {
+            return Ok(());
+        }
+    }
 }
 
 /// Goes on with what the agenda holds, until nothing follows or a bound is reached.

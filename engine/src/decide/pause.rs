@@ -20,7 +20,12 @@ pub(super) fn resume(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(
     if draft.state.facts.order.pause.is_none() {
         return Err(match draft.state.halts().next() {
             Some(scope) => Refusal::Halted(scope.clone()),
-            None => Refusal::NotPaused,
+            None => match draft.state.facts.spend.budgets.iter().find(|it| it.over.is_some()) {
+                Some(budget) if !draft.state.facts.spend.held.is_empty() => {
+                    Refusal::OverBudget(budget.terms.id.clone())
+                }
+                _within => Refusal::NotPaused,
+            },
         });
     }
     draft.record(RunResumed { reason: reason.cloned() });

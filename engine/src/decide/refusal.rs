@@ -186,6 +186,31 @@ pub enum Refusal {
     /// The step runs when the run ends.
     #[error("“{0}” runs when the run ends; it takes no breakpoint")]
     NoBreakpoint(StepId),
+    /// The run has no budget.
+    #[error("the run has no budget")]
+    NoBudgets,
+    /// The run has no budget of that name.
+    #[error("the run has no budget “{budget}”; it has {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
+    UnknownBudget {
+        /// The name.
+        budget: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The run has several budgets; one must be named.
+    #[error("the run has several budgets, name one: {}", .0.join(", "))]
+    SeveralBudgets(Vec<String>),
+    /// The budget cannot be raised so.
+    #[error("budget “{budget}” cannot be raised {why}")]
+    BadRaise {
+        /// Which.
+        budget: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// Paid work waits for a budget; no pause is to be lifted.
+    #[error("the run waits for its budget “{0}”; raise that, or wait for its next period")]
+    OverBudget(String),
     /// A signal has no usable name.
     #[error("“{0}” is no name of a signal: it has 1 to 128 bytes and no control characters")]
     BadSignal(String),
@@ -244,6 +269,11 @@ impl Refusal {
             Self::Halted(_) => "halted",
             Self::NotActive { .. } => "not_active",
             Self::NoBreakpoint(_) => "no_breakpoint",
+            Self::NoBudgets => "no_budget",
+            Self::UnknownBudget { .. } => "unknown_budget",
+            Self::SeveralBudgets(_) => "several_budgets",
+            Self::BadRaise { .. } => "bad_raise",
+            Self::OverBudget(_) => "over_budget",
             Self::BadSignal(_) => "bad_signal",
             Self::TooLarge { .. } => "too_large",
             Self::TooMany { .. } => "too_many",

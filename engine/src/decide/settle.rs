@@ -99,7 +99,9 @@ fn may_retry(
         // Nor are attempts that ended with a question.
         unit.attempt.0.saturating_sub(lost).saturating_sub(unit.asks())
     });
-    let is_covered = step.retry.covers(failure.kind, failure.code.as_deref());
+    // What a budget stopped would be stopped again, unless the step asks for it by name.
+    let is_over_budget = failure.kind == FailureKind::Budget && step.retry.only.is_empty();
+    let is_covered = !is_over_budget && step.retry.covers(failure.kind, failure.code.as_deref());
     Ok((is_covered && made < attempts).then(|| backoff(&step.retry, made, draft.state, key)))
 }
 

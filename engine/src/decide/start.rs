@@ -8,7 +8,7 @@ use super::begin::{self, Admission, Beginning};
 use super::draft::{Draft, Interrupt};
 use super::refusal::Refusal;
 use crate::definition::Definition;
-use crate::event::{RunQueued, RunStarted, WantedSlot};
+use crate::event::{BudgetTerms, BudgetsOpened, RunQueued, RunStarted, WantedSlot};
 use crate::input::Start;
 use crate::json::{JsonText, Value};
 use crate::state::RunState;
@@ -32,7 +32,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         return Err(Refusal::TooLarge { what: "the title", max: TITLE_BYTES_MAX });
     }
     let definition = draft.state.definition().clone();
-    let Found { input, labels, slots, admission } = find(start, &definition)?;
+    let Found { input, labels, slots, budgets, admission } = find(start, &definition)?;
     if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LABELS_BYTES_MAX {
         return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
     }
@@ -52,6 +52,9 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         priority: start.priority,
         admission: start.admission.clone(),
     });
+    if !budgets.is_empty() {
+        draft.record(BudgetsOpened { budgets });
+    }
     if admission::record(draft, &admission, admission::AT_START) && !slots.is_empty() {
         draft.record(RunQueued { slots });
     }
@@ -63,6 +66,7 @@ struct Found {
     input: Value,
     labels: BTreeMap<String, String>,
     slots: Vec<WantedSlot>,
+    budgets: Vec<BudgetTerms>,
     admission: Admission,
 }
 
@@ -70,11 +74,13 @@ fn find(start: &Start, definition: &Arc<Definition>) -> Result<Found, Refusal> {
     let asks_nothing = definition.labels.is_empty()
         && definition.key.is_none()
         && definition.concurrency.is_empty()
+        && definition.budgets.is_empty()
         && definition.admit.is_empty();
     if asks_nothing {
         // Most pipelines: nothing is rendered, so no scope is made.
         let (input, labels) = (begin::checked(definition, &start.input.value())?, start.labels.clone());
-        return Ok(Found { input, labels, slots: Vec::new(), admission: Admission::Admitted(Vec::new()) });
+        let (slots, budgets, admission) = (Vec::new(), Vec::new(), Admission::Admitted(Vec::new()));
+        return Ok(Found { input, labels, slots, budgets, admission });
     }
     let config = start.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
     let new = RunState::new(Arc::clone(definition));
@@ -90,5 +96,6 @@ fn find(start: &Start, definition: &Arc<Definition>) -> Result<Found, Refusal> {
     }
     let slots = identity.into_iter().chain(beginning.slots()?).collect();
     let admission = beginning.admission(&start.admission);
-    Ok(Found { input: beginning.input().clone(), labels, slots, admission })
+    let budgets = beginning.budgets()?;
+    Ok(Found { input: beginning.input().clone(), labels, slots, budgets, admission })
 }

@@ -74,7 +74,7 @@ impl Executor for ChildRuns {
     fn traits(&self, _spec: &Value) -> Traits {
         // The child lives on without this process as a supervised one does, and its id makes its start
         // idempotent.
-        Traits { supervised: true, idempotent: true, on_lost: OnLost::Retry, told: false }
+        Traits { supervised: true, idempotent: true, on_lost: OnLost::Retry, paid: false, told: false }
     }
 
     fn start(

@@ -17,6 +17,7 @@ use super::message::Message;
 use super::schedules::ScheduleDesk;
 use super::shard::Shard;
 use super::shared::Shared;
+use super::treasury::Treasurer;
 use super::{
     Blobs, DefinitionError, EngineConfig, LoadError, QueryError, ReplayError, Replayed, StartError,
     SubmitError,
@@ -186,6 +187,7 @@ impl Engine {
         tasks.push(tokio::spawn(Clerk::new(Arc::clone(&shared)).run()));
         tasks.push(tokio::spawn(HookDesk::new(Arc::clone(&shared)).run()));
         tasks.push(tokio::spawn(ScheduleDesk::new(Arc::clone(&shared)).run()));
+        tasks.push(tokio::spawn(Treasurer::new(Arc::clone(&shared)).run()));
         Self { inner: Arc::new(Inner { shared, shards, tasks: Mutex::new(tasks) }) }
     }
 

@@ -42,6 +42,7 @@ mod shared;
 mod start;
 mod survivors;
 mod triggers;
+mod treasury;
 mod values;
 mod verdicts;
 

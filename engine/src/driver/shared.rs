@@ -19,6 +19,7 @@ use super::message::Message;
 use super::pipelines::Children;
 use super::schedules::SchedulePost;
 use super::triggers::TriggerBook;
+use super::treasury::Treasury;
 use super::values::Values;
 use super::{Blobs, EngineConfig};
 use crate::clock;
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     pub(super) halts: HaltBook,
     pub(super) ends: Ends,
     pub(super) desk: Desk,
+    /// Counters of budgets that runs share.
+    pub(super) treasury: Treasury,
     pub(super) children: Children,
     pub(super) triggers: TriggerBook,
     pub(super) hooks: HookPost,
@@ -114,6 +117,7 @@ impl Shared {
             halts: HaltBook::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
             ends: Ends::default(),
             desk: Desk::default(),
+            treasury: Treasury::default(),
             children: Children::default(),
             triggers: TriggerBook::default(),
             hooks: HookPost::default(),

@@ -96,6 +96,8 @@ fn folders_of(layout: &Layout, run: RunId, state: &RunState) -> Vec<PathBuf> {
         Effect::Timer { .. }
         | Effect::Workspace
         | Effect::Slots
+        | Effect::Funds { .. }
+        | Effect::SpendReport { .. }
         | Effect::Notice { .. }
         | Effect::Advance => None,
     };

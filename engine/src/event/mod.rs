@@ -12,9 +12,9 @@ mod parts;
 
 pub use codec::{CodecError, decode, encode};
 pub use parts::{
-    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, ChildEnd, Comment, HaltScope, Hearing, Origin,
-    OriginKind, Parent, QuestionTerms, ReworkSource, ScheduledTask, ScheduledWork, SignalEnd, SignalTaker,
-    SkipReason, SlotKind, StopReason, TimerId, TimerKind, Told, UnblockDecision, Unblocked, WantedSlot,
+    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, BudgetReading, BudgetRefusal, BudgetTerms, ChildEnd, Comment,
+    HaltScope, Hearing, Measure, Origin, OriginKind, Parent, QuestionTerms, ReworkSource, ScheduledTask, ScheduledWork, SignalEnd, SignalTaker,
+    SkipReason, SlotKind, Spent, StopReason, TimerId, TimerKind, Told, UnblockDecision, Unblocked, WantedSlot,
 };
 
 use std::collections::BTreeMap;
@@ -562,6 +562,29 @@ run_events! {
         /// The step.
         path: StepPath,
     }
+    /// The budgets of the run, rendered; from here on they count.
+    BudgetsOpened = 49 {
+        /// In the order of the file.
+        budgets: Vec<BudgetTerms>,
+    }
+    /// Paid work must wait, is stopped, or makes the run fail: a budget is used up.
+    BudgetExceeded = 50 {
+        /// How full it is, and until when.
+        reading: BudgetReading,
+        /// What of it is used up.
+        measure: Measure,
+        /// The attempt that would have started, if it was one.
+        id: Option<AttemptId>,
+    }
+    /// Somebody raised a budget. Fact of `raise budget`.
+    BudgetRaised = 51 {
+        /// Which.
+        budget: String,
+        /// By how much.
+        add: Spent,
+        /// Why.
+        reason: Option<String>,
+    }
     /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
     RunForked = 52 [former::RunForked1] {
         /// This run.
@@ -637,6 +660,43 @@ run_events! {
         /// What was paused.
         scope: HaltScope,
     }
+    /// Paid work is about to start. Fact of `funds wanted`.
+    FundsRequested = 62 {
+        /// The attempt.
+        id: AttemptId,
+    }
+    /// Paid work may start: every budget has room for it, or it is exempt.
+    FundsGranted = 63 {
+        /// The attempt.
+        id: AttemptId,
+        /// It starts whatever the budgets say, and counts towards none.
+        exempt: bool,
+    }
+    /// A period of a budget of this run alone begins.
+    BudgetPeriodBegan = 64 {
+        /// Which budget.
+        budget: String,
+        /// When it began.
+        from: Timestamp,
+        /// When the next one begins.
+        until: Timestamp,
+    }
+    /// The counters that the run shares with others said whether there is room. Fact of `funds answered`.
+    FundsAnswered = 65 {
+        /// The attempt.
+        id: AttemptId,
+        /// The budget that has none.
+        refused: Option<BudgetRefusal>,
+        /// How full each is.
+        readings: Vec<BudgetReading>,
+    }
+    /// The counters that the run shares with others know of a use or a raise. Fact of `spend reported`.
+    SpendReported = 66 {
+        /// The version of the event that it followed from.
+        version: Version,
+        /// How full each is now.
+        readings: Vec<BudgetReading>,
+    }
 }
 
 impl RunEvent {
@@ -705,7 +765,15 @@ impl RunEvent {
             | Self::NoticeFailed(_)
             | Self::ChildStopped(_)
             | Self::RunHalted(_)
-            | Self::RunReleased(_) => Vec::new(),
+            | Self::RunReleased(_)
+            | Self::BudgetsOpened(_)
+            | Self::BudgetExceeded(_)
+            | Self::BudgetRaised(_)
+            | Self::FundsRequested(_)
+            | Self::FundsGranted(_)
+            | Self::BudgetPeriodBegan(_)
+            | Self::FundsAnswered(_)
+            | Self::SpendReported(_) => Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::functions::kind;
 use super::{EvalError, Scope, Template};
-use crate::definition::{Setting, Span};
+use crate::definition::{Money, Setting, Span};
 
 impl Setting<u32> {
     /// The number, computed where it is not fixed. A text of digits counts as a number.
@@ -67,6 +67,48 @@ impl Setting<Span> {
                     .and_then(|text| crate::duration::parse(text.trim()).ok())
                     .map(Span)
                     .ok_or_else(|| failed(template, "a duration like 30s, 5m or 2h", &value))
+            }
+        }
+    }
+}
+
+impl Setting<u64> {
+    /// The number, computed where it is not fixed. A text of digits counts as a number.
+    ///
+    /// # Errors
+    /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number from 0 on.
+    pub fn resolve(&self, scope: &dyn Scope) -> Result<u64, EvalError> {
+        match self {
+            Self::Fixed(number) => Ok(*number),
+            Self::Computed(template) => {
+                let value = template.render(scope)?;
+                let number = match &value {
+                    Value::Number(number) => number.as_u64(),
+                    Value::String(digits) => digits.trim().parse().ok(),
+                    _ => None,
+                };
+                number.ok_or_else(|| failed(template, "a whole number from 0 on", &value))
+            }
+        }
+    }
+}
+
+impl Setting<Money> {
+    /// The amount, computed where it is not fixed: a text like `5.00 USD`, or a number of dollars.
+    ///
+    /// # Errors
+    /// As [`Template::render`]; [`EvalError::Failed`] where the value is no amount of money.
+    pub fn resolve(&self, scope: &dyn Scope) -> Result<Money, EvalError> {
+        match self {
+            Self::Fixed(money) => Ok(*money),
+            Self::Computed(template) => {
+                let value = template.render(scope)?;
+                let money = match &value {
+                    Value::Number(number) => Money::parse(&number.to_string()),
+                    Value::String(text) => Money::parse(text),
+                    _ => None,
+                };
+                money.ok_or_else(|| failed(template, "an amount of money like 5.00 USD", &value))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the state says is outstanding.
 
+use super::spend::FundStage;
 use super::{Key, RunState, Stage};
 use crate::effect::Effect;
 use crate::event::{TimerId, TimerKind};
@@ -19,6 +20,8 @@ impl RunState {
         if self.is_queued() {
             effects.push(Effect::Slots);
         }
+        let reports = self.facts.spend.reports.keys();
+        effects.extend(reports.map(|version| Effect::SpendReport { version: *version }));
         effects
     }
 
@@ -26,14 +29,28 @@ impl RunState {
     pub(crate) fn path_effects(&self, path: &StepPath) -> Vec<Effect> {
         let mut effects: Vec<Effect> =
             self.stops_of(path).map(|id| Effect::Stop { id: id.clone() }).collect();
-        let Some(key) = self.key(path) else { return effects };
         if self.facts.ended.is_some() {
             return effects;
         }
+        let timers = self.timers_of(path).filter(|_| !self.stands_still());
+        let timers = timers.map(|(timer, at)| Effect::Timer { timer: timer.clone(), at: *at });
+        let Some(key) = self.key(path) else {
+            // The budgets' own.
+            effects.extend(timers);
+            return effects;
+        };
         if self.facts.attempts.contains(&key) {
             let started = self.unit_at(key).is_some_and(|unit| unit.stage == Stage::Running);
             if started || !(self.is_held(key.step) || self.facts.held.contains(&key)) {
-                effects.push(Effect::Attempt { id: self.attempt_id(key), started });
+                let id = self.attempt_id(key);
+                match self.facts.spend.funds.get(&id) {
+                    Some(fund) if !started && fund.stage != FundStage::Granted => {
+                        if fund.stage != FundStage::Held {
+                            effects.push(Effect::Funds { id, since: fund.since });
+                        }
+                    }
+                    _funded => effects.push(Effect::Attempt { id, started }),
+                }
             }
         }
         if key.item.is_none() && self.facts.probing.contains(&key.step) && !self.is_held(key.step) {
@@ -43,11 +60,7 @@ impl RunState {
                 effects.push(Effect::Probe { id, gate, probe_no: judging.probe_no });
             }
         }
-        if !self.stands_still() {
-            effects.extend(
-                self.timers_of(path).map(|(timer, at)| Effect::Timer { timer: timer.clone(), at: *at }),
-            );
-        }
+        effects.extend(timers);
         effects
     }
 

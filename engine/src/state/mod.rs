@@ -16,6 +16,7 @@ mod outbox;
 mod people;
 mod queue;
 mod snapshot;
+pub(crate) mod spend;
 mod step;
 mod view;
 
@@ -29,6 +30,7 @@ pub use outbox::{NOTICES_MAX, Outstanding};
 pub(crate) use people::AnsweredAsk;
 pub use people::{ApprovalState, CastVote, People, QuestionState};
 pub(crate) use queue::Queue;
+pub use spend::BudgetView;
 pub use snapshot::{FOLD_VERSION, SnapshotError};
 pub use step::{AttemptEnding, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage, StepState, Unit};
 pub(crate) use step::{Judged, LateProbes};
@@ -125,6 +127,9 @@ pub(crate) struct Facts {
     pub(crate) outbox: Outbox,
     /// Signals, breakpoints, pauses.
     pub(crate) order: Order,
+    /// Budgets; in a snapshot behind everything else, and only where there are any.
+    #[serde(skip)]
+    pub(crate) spend: spend::Spend,
 }
 
 /// What began the run.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::spend::Spend;
 use super::{Facts, Graph, RunState};
 use crate::definition::Definition;
 use crate::json::Hash;
@@ -10,6 +11,9 @@ use crate::json::Hash;
 /// The number of this fold. Grows whenever the same history folds to another state or the state's
 /// bytes change, so that no snapshot of another fold is used.
 pub const FOLD_VERSION: u32 = 2;
+
+/// Parts that stand behind all others where they are used; states without them keep their bytes.
+const SPEND: u8 = 1;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +24,14 @@ impl RunState {
     /// The state's bytes.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
-        bincode::serialize(&self.facts).expect("the state holds only what bincode can write")
+        let mut bytes =
+            bincode::serialize(&self.facts).expect("the state holds only what bincode can write");
+        if self.facts.spend != Spend::default() {
+            bytes.push(SPEND);
+            bincode::serialize_into(&mut bytes, &self.facts.spend)
+                .expect("the state holds only what bincode can write");
+        }
+        bytes
     }
 
     /// Reads a state of a run that is pinned to `definition`.
@@ -28,7 +39,16 @@ impl RunState {
     /// # Errors
     /// [`SnapshotError`] where the bytes are none, or belong to another definition.
     pub fn from_snapshot(definition: Arc<Definition>, bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let facts: Facts = bincode::deserialize(bytes).map_err(|error| SnapshotError(error.to_string()))?;
+        let failed = |error: bincode::Error| SnapshotError(error.to_string());
+        let mut rest = bytes;
+        let mut facts: Facts = bincode::deserialize_from(&mut rest).map_err(failed)?;
+        while let Some((part, bytes)) = rest.split_first() {
+            rest = bytes;
+            match *part {
+                SPEND => facts.spend = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
+            }
+        }
         let graph = Graph::new(definition);
         if facts.steps.len() != graph.len() {
             return Err(SnapshotError("it belongs to another definition".into()));

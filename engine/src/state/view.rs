@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, Phase, RunState, Settling, Stage, StepState, UsageTotal};
+use super::{Kept, Key, Phase, RunState, Settling, Stage, StepState, UsageTotal};
 use crate::actor::Actor;
 use crate::definition::{FinishStatus, Step, Work};
 use crate::event::{BlockReason, Origin, Parent, StopReason, TimerId, TimerKind};
@@ -181,6 +181,13 @@ pub enum Awaited {
     },
     /// The end of a pause.
     Resume,
+    /// Room in a budget: its next period, or somebody who raises it.
+    Budget {
+        /// Which.
+        budget: String,
+        /// When its next period begins; `None`: never.
+        until: Option<Timestamp>,
+    },
 }
 
 impl RunState {
@@ -344,13 +351,14 @@ impl RunState {
             None if facts.queue.waits && facts.outcome.is_none() => RunStatus::Queued,
             None if self.is_busy() => RunStatus::Running,
             None if !facts.blocked.is_empty() => RunStatus::Blocked,
+            None if !facts.spend.held.is_empty() => RunStatus::Paused,
             None => RunStatus::Waiting,
         }
     }
 
     fn is_busy(&self) -> bool {
         let facts = &self.facts;
-        !facts.attempts.is_empty()
+        facts.attempts.len() > facts.spend.held.len()
             || !facts.probing.is_empty()
             || !facts.stops.is_empty()
             || self.next_agenda().is_some()
@@ -362,12 +370,17 @@ impl RunState {
         match self.is_ended() {
             true => RunNote {
                 open: false,
-                busy: !self.facts.stops.is_empty() || !self.facts.outbox.is_empty(),
+                busy: !self.facts.stops.is_empty()
+                    || !self.facts.outbox.is_empty()
+                    || self.needs_counters(),
                 wake_at: None,
             },
             false => RunNote {
                 open: true,
-                busy: self.is_busy() || self.facts.queue.waits || !self.facts.outbox.is_empty(),
+                busy: self.is_busy()
+                    || self.facts.queue.waits
+                    || !self.facts.outbox.is_empty()
+                    || self.needs_counters(),
                 wake_at: self.next_due().filter(|_| !self.stands_still()),
             },
         }
@@ -404,8 +417,15 @@ impl RunState {
                 awaited.push(Awaited::Signal { path, name });
             }
         }
+        if !facts.spend.held.is_empty() {
+            let over = facts.spend.budgets.iter().filter(|budget| budget.over.is_some());
+            awaited.extend(over.map(|budget| Awaited::Budget {
+                budget: budget.terms.id.clone(),
+                until: budget.period.map(|(_, until)| until),
+            }));
+        }
         if !facts.paused {
-            let timers = self.facts.timers.iter();
+            let timers = self.facts.timers.iter().filter(|(timer, _)| timer.kind != TimerKind::Budget);
             awaited.extend(timers.map(|(timer, at)| Awaited::Timer {
                 path: timer.id.path.clone(),
                 at: *at,
@@ -502,6 +522,9 @@ impl RunState {
             };
         }
         match (&step.unit.stage, &self.graph.step(at).work) {
+            (Stage::Scheduled, _) if self.waits_for_funds(&self.attempt_id(Key::step(at))) => {
+                StepStatus::Waiting
+            }
             (Stage::Scheduled, _) => StepStatus::Scheduled,
             (Stage::RetryAt(_) | Stage::Asking, _) => StepStatus::Waiting,
             (_, Some(Work::Approval(_) | Work::Question(_) | Work::Wait(_))) => StepStatus::Waiting,

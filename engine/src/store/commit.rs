@@ -203,8 +203,8 @@ impl Committer {
             },
         };
         let repeated = judge::judge(append, head.as_ref(), dedup.as_ref(), now)?;
-        // What is left is for runs that have begun, and for the slots that they wait for.
-        let begins = head.is_none() && append.stream.kind != StreamKind::Key;
+        // What is left is for runs that have begun, and for the slots and budgets that they wait for.
+        let begins = head.is_none() && !matches!(append.stream.kind, StreamKind::Key | StreamKind::Budget);
         if repeated.is_none() && begins && self.journal.is_short_of_room() {
             return Err(AppendError::Full);
         }

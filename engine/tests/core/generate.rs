@@ -57,8 +57,8 @@ fn shape() -> BoxedStrategy<Shape> {
 pub fn pipelines() -> impl Strategy<Value = Value> {
     let steps = prop::collection::vec(shape(), 1..7);
     let finish = prop::collection::vec(0_u8..3, 0..3);
-    (steps, finish, 0_u8..4, (0_u8..6, 0_u8..12)).prop_map(
-        |(steps, finish, workspace, (notices, on_signal))| {
+    (steps, finish, 0_u8..4, (0_u8..6, 0_u8..12, 0_u8..12)).prop_map(
+        |(steps, finish, workspace, (notices, on_signal, budget))| {
             let mut documents: Vec<Value> = Vec::new();
             for (at, shape) in steps.iter().enumerate() {
                 documents.push(step(at, shape));
@@ -80,6 +80,9 @@ pub fn pipelines() -> impl Strategy<Value = Value> {
             if notices < 3 {
                 document["notify"] = json!(notify(notices));
             }
+            if budget < 8 {
+                document["budgets"] = json!(budgets(budget));
+            }
             let routes = signal_routes(on_signal, 0, 0, true);
             if routes != json!([]) {
                 document["on_signal"] = json!({"stop": routes});
@@ -87,6 +90,25 @@ pub fn pipelines() -> impl Strategy<Value = Value> {
             document
         },
     )
+}
+
+/// Budgets of the run alone and such that others share, with every period and consequence.
+fn budgets(kind: u8) -> Vec<Value> {
+    let total = json!({"id": "total", "cost": "0.50 USD", "reserve": "0.20 USD"});
+    let daily = json!({"id": "daily", "per": "day", "zone": "Europe/Berlin", "cost": "1 USD", "tokens": 300});
+    let wall = json!({"id": "wall", "wall": "20s", "on_over": "fail"});
+    let stop = json!({"id": "stop", "cost": "${string(1)} USD", "on_over": "stop"});
+    let team = json!({"id": "team", "scope": "team", "per": "month", "cost": "2 USD", "on_over": "stop"});
+    match kind {
+        0 => vec![total],
+        1 => vec![daily],
+        2 => vec![wall],
+        3 => vec![stop],
+        4 => vec![team],
+        5 => vec![total, team],
+        6 => vec![json!({"id": "short", "tokens": 100, "wall": "9s", "on_over": "stop", "per": "week"})],
+        _ => vec![json!({"id": "strict", "cost": "0.4 USD", "on_over": "fail"}), daily],
+    }
 }
 
 fn notify(kind: u8) -> Vec<Value> {
@@ -200,6 +222,9 @@ fn step(at: usize, shape: &Shape) -> Value {
     }
     if shape.max_rounds < 2 {
         step["max_rounds"] = json!(shape.max_rounds + 1);
+    }
+    if shape.order.is_multiple_of(7) {
+        step["budget_exempt"] = json!(if shape.order < 99 { "step.round > 1" } else { "input.missing" });
     }
     if shape.order.is_multiple_of(3) {
         step["join"] = json!("any");

@@ -3,7 +3,7 @@
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::Vote;
 use everfold_engine::effect::Effect;
-use everfold_engine::event::{HaltScope, OriginKind, RunEvent, UnblockDecision};
+use everfold_engine::event::{HaltScope, Measure, OriginKind, RunEvent, Spent, UnblockDecision};
 use everfold_engine::id::{StepId, StepPath};
 use everfold_engine::input::InputKind;
 use everfold_engine::state::{Awaited, PausedBy};
@@ -123,6 +123,17 @@ fn resume(world: &World) -> InputKind {
     }
 }
 
+/// What gives a budget room again.
+fn raise(world: &World, budget: &str) -> InputKind {
+    let held = world.state.budgets(world.now).find(|view| view.terms.id == budget).expect("it is there");
+    let add = match held.over.expect("it has no room") {
+        Measure::Cost => Spent { cost_micros: 2_000_000, ..Spent::default() },
+        Measure::Tokens => Spent { tokens: 1_000, ..Spent::default() },
+        Measure::Wall => Spent { wall_ms: 60_000, ..Spent::default() },
+    };
+    InputKind::RaiseBudget { budget: Some(budget.to_owned()), add, reason: Some("go on".into()) }
+}
+
 /// Does what one of those who are awaited might do; refusals are fine, and change nothing.
 fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
     let awaited: Vec<Awaited> = world
@@ -174,6 +185,7 @@ fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
         },
         Awaited::Signal { name, .. } => signal(&name.clone(), luck),
         Awaited::Resume => resume(world),
+        Awaited::Budget { budget, .. } => raise(world, budget),
         Awaited::Timer { .. } => return,
     };
     drop(world.by(["ada", "bob"][usize::from(luck % 2)], kind));
@@ -252,6 +264,10 @@ fn bring_to_end(world: &mut World) {
                 Some(Awaited::Resume) => {
                     let kind = resume(world);
                     world.by("ada", kind).expect("a paused run resumes");
+                }
+                Some(Awaited::Budget { budget, .. }) => {
+                    let kind = raise(world, &budget);
+                    world.by("ada", kind).expect("a budget that holds work can be raised");
                 }
                 Some(Awaited::Timer { .. }) | None => panic!("nothing to do: {:?}", world.names()),
             }

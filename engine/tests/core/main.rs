@@ -12,4 +12,5 @@ mod outbox;
 mod people;
 mod rules;
 mod runs;
+mod spend;
 mod world;

@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::budgets::room;
 use everfold_engine::decide::plan;
 use everfold_engine::decide::{Decision, Loaded, Refusal, decide, rejudge};
 use everfold_engine::definition::{Definition, OnLost};
 use everfold_engine::effect::{Effect, Touched, effects, effects_of};
-use everfold_engine::event::{self, GateEvaluated, Origin, OriginKind, RunEvent, StopReason, TimerKind};
+use everfold_engine::event::{
+    self, BudgetReading, BudgetRefusal, GateEvaluated, Measure, Origin, OriginKind, RunEvent, Spent, StopReason,
+    TimerKind,
+};
 use everfold_engine::expr::{EvalError, ValueRef};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
@@ -16,7 +21,7 @@ use everfold_engine::input::{Fork, Input, InputKind, Start};
 use everfold_engine::json::{Hash, JsonText, Payload};
 use everfold_engine::state::{EventMeta, RunState, Stage};
 use everfold_engine::time::Timestamp;
-use everfold_engine::trace::Workspace;
+use everfold_engine::trace::{Usage, Workspace};
 use serde_json::{Value, json};
 
 pub const RUN: RunId = RunId(uuid::Uuid::from_u128(0x0198_c1f0_0000_7000_8000_0000_dead_beef));
@@ -178,6 +183,13 @@ impl World {
             if let RunEvent::GateEvaluated(verdict) = event {
                 self.check_verdict(&folded, verdict);
             }
+            if let RunEvent::FundsGranted(granted) = event
+                && !granted.exempt
+            {
+                let own = folded.budgets(input.at).filter(|budget| budget.terms.scope.is_none());
+                let full = own.filter(|budget| room(budget.terms, &budget.used).is_err()).count();
+                assert_eq!(full, 0, "{} was granted what is not there, in {batch:#?}", granted.id);
+            }
             folded.apply(event, &meta);
         }
         assert_eq!(folded, self.state, "decide folds exactly what it records");
@@ -200,11 +212,10 @@ impl World {
         }
         if !self.state.is_ended() {
             let awaited = self.state.awaited();
-            let goes_on = listed.iter().any(|effect| !matches!(effect, Effect::Notice { .. }));
+            let goes_on = listed.iter().any(|effect| !is_telling(effect));
             assert!(goes_on || !awaited.is_empty(), "stuck in silence after {batch:#?}");
         } else {
-            let is_notice = |effect: &Effect| matches!(effect, Effect::Notice { .. });
-            assert!(listed.iter().all(is_notice), "an ended run has only notices to send: {listed:?}");
+            assert!(listed.iter().all(is_telling), "an ended run has only others to tell: {listed:?}");
         }
     }
 
@@ -255,7 +266,12 @@ impl World {
                 assert!(!is_judged, "probe {probe_no} of {gate} was judged");
             }
             Effect::Timer { timer, .. } => {
-                assert!(self.scheduled.contains(&timer.id), "no event set {timer:?}")
+                let is_known = timer.kind == TimerKind::Budget || self.scheduled.contains(&timer.id);
+                assert!(is_known, "no event set {timer:?}")
+            }
+            Effect::Funds { id, .. } => {
+                assert!(self.state.waits_for_funds(id), "{id} does not wait for funds");
+                assert!(!self.ended.contains(id), "{id} has ended");
             }
             Effect::Notice { version, notice, .. } => {
                 let is_of = |event: &RunEvent| match event {
@@ -267,7 +283,7 @@ impl World {
                     "no event queued {notice} of {version}"
                 );
             }
-            Effect::Workspace | Effect::Advance | Effect::Slots => {}
+            Effect::Workspace | Effect::Advance | Effect::Slots | Effect::SpendReport { .. } => {}
         }
     }
 
@@ -331,7 +347,7 @@ impl World {
         }
         assert_eq!(other.state.run(), Some(run));
         other.outstanding = other.every_part();
-        let goes_on = effects(&other.state).iter().any(|effect| !matches!(effect, Effect::Notice { .. }));
+        let goes_on = effects(&other.state).iter().any(|effect| !is_telling(effect));
         let awaits = other.state.is_ended() || !other.state.awaited().is_empty();
         assert!(goes_on || awaits, "stuck in silence after {:?}", other.names());
         Some(other)
@@ -452,6 +468,18 @@ impl World {
     /// Answers one effect as the world of tests does: by what `luck` says.
     pub fn answer(&mut self, effect: &Effect, luck: u8) {
         let ended_at = self.now;
+        if let Effect::Attempt { id, started } = effect
+            && plan::executor(&self.state, id) == Some("agent")
+        {
+            if !started && self.state.wants_funds(id) {
+                let kind = InputKind::FundsWanted { id: id.clone() };
+                self.give(kind).expect("reports are never refused");
+                return;
+            }
+            if self.state.budgets(self.now).next().is_some() {
+                self.use_up(id, u64::from(luck % 4) * 400_000);
+            }
+        }
         let kind = match effect {
             Effect::Attempt { id, .. } => match luck % 8 {
                 0..4 => InputKind::AttemptFinished {
@@ -546,9 +574,44 @@ impl World {
             },
             Effect::Advance => InputKind::Advance,
             Effect::Slots => InputKind::Admitted { admission: Vec::new() },
+            Effect::Funds { id, .. } => {
+                let budget = self.state.shared_budgets().next().expect("one that is asked").id.clone();
+                let spent = Spent { cost_micros: u64::from(luck) * 10_000, ..Spent::default() };
+                let until = luck.is_multiple_of(2).then(|| self.now.plus(Duration::from_secs(60)));
+                let reading = BudgetReading {
+                    budget: budget.clone(),
+                    spent,
+                    reserved_micros: 0,
+                    raised: Spent::default(),
+                    until,
+                };
+                let refused = luck.is_multiple_of(3).then_some(BudgetRefusal { budget, measure: Measure::Cost });
+                InputKind::FundsAnswered { id: id.clone(), refused, readings: vec![reading] }
+            }
+            Effect::SpendReport { version } => {
+                InputKind::SpendReported { version: *version, readings: Vec::new() }
+            }
         };
         self.give(kind).expect("reports are never refused");
     }
+
+    /// An attempt says what it used up.
+    pub fn use_up(&mut self, id: &AttemptId, cost_micros: u64) {
+        let usage = Usage { input_tokens: 100, output_tokens: 10, cost_micros, ..Usage::default() };
+        let kind = InputKind::Usage { id: id.clone(), seq: 1, usage };
+        self.give(kind).expect("reports are never refused");
+    }
+
+    /// An attempt asks for funds.
+    pub fn want_funds(&mut self, id: &str) -> Vec<RunEvent> {
+        let id = id.parse().expect("an attempt id");
+        self.give(InputKind::FundsWanted { id }).expect("reports are never refused")
+    }
+}
+
+/// Whether an effect tells others of what happened: nothing of the run depends on it.
+fn is_telling(effect: &Effect) -> bool {
+    matches!(effect, Effect::Notice { .. } | Effect::SpendReport { .. })
 }
 
 /// What the members of a gate say, by luck.

@@ -146,7 +146,8 @@ impl Executor for Functions {
     fn traits(&self, spec: &Value) -> Traits {
         let idempotent = !Self::is_once(spec);
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, idempotent, on_lost, told: true }
+        let paid = spec["name"] == "paid";
+        Traits { supervised: false, idempotent, on_lost, paid, told: true }
     }
 
     fn services(&self, spec: &Value) -> Vec<Service> {
@@ -183,6 +184,12 @@ impl Executor for Functions {
                 "length" => {
                     let text = request.input["needs"]["big"]["text"].as_str().unwrap_or_default();
                     AttemptResult::Succeeded(json!(text.len()))
+                }
+                "paid" if request.spec["with"]["cents"].is_u64() => {
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    let cost_micros = request.spec["with"]["cents"].as_u64().unwrap_or(0) * 10_000;
+                    usage = vec![Usage { cost_micros, ..Usage::default() }];
+                    AttemptResult::Succeeded(json!(null))
                 }
                 "paid" => {
                     usage = vec![
@@ -246,7 +253,7 @@ impl Processes {
 
 impl Executor for Processes {
     fn traits(&self, _spec: &Value) -> Traits {
-        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, told: true }
+        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, paid: false, told: true }
     }
 
     fn start(

@@ -7,6 +7,7 @@ mod watched;
 
 mod answers;
 mod bounds;
+mod budgets;
 mod children;
 mod crash;
 mod faults;

@@ -266,7 +266,7 @@ impl Processes {
 
 impl Executor for Processes {
     fn traits(&self, _spec: &Value) -> Traits {
-        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, told: true }
+        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, paid: false, told: true }
     }
 
     fn start(
@@ -340,7 +340,7 @@ impl Executor for Functions {
     fn traits(&self, spec: &Value) -> Traits {
         let idempotent = self.0.luck(&spec["name"].to_string()).is_one_of(2);
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, idempotent, on_lost, told: true }
+        Traits { supervised: false, idempotent, on_lost, paid: false, told: true }
     }
 
     fn start(

@@ -188,7 +188,7 @@ impl Executor for AgentExecutor {
             self.processes.settings.profile(spec.profile.as_deref().unwrap_or(DEFAULT_PROFILE))
         });
         let on_lost = profile.and_then(|profile| profile.on_lost).unwrap_or(OnLost::Block);
-        Traits { supervised: true, idempotent: false, on_lost, told: true }
+        Traits { supervised: true, idempotent: false, on_lost, paid: true, told: true }
     }
 
     /// The profile.

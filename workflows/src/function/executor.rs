@@ -59,9 +59,10 @@ fn name_of(spec: &Value) -> &str {
 impl Executor for FunctionExecutor {
     fn traits(&self, spec: &Value) -> Traits {
         let about = self.functions.find(name_of(spec)).map(|function| &function.about);
-        let (idempotent, told) = about.map_or((false, false), |about| (about.idempotent, about.told));
+        let (idempotent, told, paid) =
+            about.map_or((false, false, false), |about| (about.idempotent, about.told, about.paid));
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, idempotent, on_lost, told }
+        Traits { supervised: false, idempotent, on_lost, paid, told }
     }
 
     /// The function, and the provider that its `with` names.

@@ -72,7 +72,7 @@ impl Executor for HttpExecutor {
         let idempotent =
             ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].iter().any(|it| it.eq_ignore_ascii_case(method));
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, idempotent, on_lost, told: false }
+        Traits { supervised: false, idempotent, on_lost, paid: false, told: false }
     }
 
     /// The host that is asked.

@@ -86,10 +86,8 @@ pub(super) struct Shape {
 
 /// Keys that are read and checked, by construct, but that this version does not do.
 const NOT_YET: &[(&str, &str)] = &[
-    ("a pipeline", "budget"),
     ("a pipeline", "secrets"),
     ("a step", "secrets"),
-    ("a step", "budget_exempt"),
     ("a step", "clean"),
     ("`agent`", "repair"),
     ("a role file", "repair"),

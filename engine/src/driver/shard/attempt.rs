@@ -72,6 +72,9 @@ impl World {
             }
             Planned::Never => return,
         };
+        if prepared.traits.paid && self.wants_funds(cell, &id) {
+            return;
+        }
         let effect = EffectId { run: cell.run, attempt: id.clone() };
         let standing = Standing { priority: prepared.priority, group: self.group(cell) };
         match self.shared.line.ask(self.at, effect, prepared.needs.clone(), standing) {
@@ -305,6 +308,10 @@ impl World {
 
     /// The state lists an attempt that is to end.
     pub(super) fn stop_listed(&mut self, cell: &mut Cell, id: AttemptId) {
+        let never_began = cell.state.as_ref().is_some_and(|state| state.waits_for_funds(&id));
+        if never_began && !cell.work.contains_key(&id) {
+            return self.give_up(cell, &id, cancelled());
+        }
         if cell.doubtful.remove(&id)
             && matches!(
                 cell.work.get(&id),

@@ -1,6 +1,6 @@
 //! One run in a shard: its folded state, what waits for it, what it has in progress.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::task::AbortHandle;
@@ -93,6 +93,10 @@ pub(super) struct Cell {
     pub(super) released: bool,
     /// The desk knows that it waits for its slots.
     pub(super) wanting: bool,
+    /// Attempts that the treasury knows of, and since which event they ask.
+    pub(super) asked: HashMap<AttemptId, Version>,
+    /// What the treasury was told, and has not confirmed.
+    pub(super) reported: BTreeSet<Version>,
     /// The desk knows that it has ended.
     pub(super) returned: bool,
     pub(super) timers: BTreeMap<Touched, Vec<(TimerId, Timestamp, TimerKey)>>,
@@ -198,6 +202,8 @@ impl Cell {
             aligning: false,
             released: false,
             wanting: false,
+            asked: HashMap::new(),
+            reported: BTreeSet::new(),
             returned: false,
             timers: BTreeMap::new(),
             settling: None,

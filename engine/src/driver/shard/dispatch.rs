@@ -172,6 +172,8 @@ impl World {
                 }
                 Effect::Timer { .. } => {}
                 Effect::Slots => self.slots_listed(cell),
+                Effect::Funds { id, since } => self.funds_listed(cell, id, since),
+                Effect::SpendReport { version } => self.report_listed(cell, version),
                 Effect::Advance => {
                     if !std::mem::replace(&mut cell.advancing, true) {
                         let id = InputId::derive(&format!("{}/advance/{}", cell.run, cell.version));

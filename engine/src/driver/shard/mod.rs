@@ -8,6 +8,7 @@ mod attempt;
 mod cell;
 mod commit;
 mod dispatch;
+mod funds;
 mod idle;
 mod intake;
 mod notice;

@@ -127,7 +127,11 @@ impl RunState {
 
     /// The work of a unit failed.
     fn work_failed(&mut self, key: Key, stopped: Option<StopReason>, failure: &Failure) {
-        let failure = if stopped == Some(StopReason::Timeout) { timed_out() } else { failure.clone() };
+        let failure = match stopped {
+            Some(StopReason::Timeout) => timed_out(),
+            Some(StopReason::Budget) => self.budget_failure(),
+            _of_its_own => failure.clone(),
+        };
         self.settle_unit(key, AttemptEnding::Failed, Some(failure));
     }
 
@@ -228,6 +232,9 @@ impl RunState {
         }
         self.clear_timer(timer);
         self.touched.push(Touched::Path(timer.id.path.clone()));
+        if timer.kind == TimerKind::Budget {
+            return self.budget_timer_fired(timer);
+        }
         if timer.kind == TimerKind::Deadline {
             // Of the round, whatever attempt it is at.
             return self.deadline_passed(timer);
@@ -248,7 +255,7 @@ impl RunState {
                 self.facts.probing.insert(key.step);
             }
             TimerKind::Expiry => self.people_expired(key, &timer.id, at),
-            TimerKind::Timeout | TimerKind::Deadline | TimerKind::Reminder => {}
+            TimerKind::Timeout | TimerKind::Deadline | TimerKind::Reminder | TimerKind::Budget => {}
             TimerKind::Signal => self.wait_is_over(key),
         }
     }

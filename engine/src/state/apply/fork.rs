@@ -31,6 +31,7 @@ impl RunState {
         // What the origin held, was told and used up is its own.
         self.facts.queue = Queue::default();
         self.facts.usage = UsageTotal::default();
+        self.forget_spend();
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
         // Who was to take it is not known.

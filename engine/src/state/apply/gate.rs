@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::effect::Touched;
 use crate::event::{GateEvaluated, ProbeFailed, ProbeScheduled, RecheckRequested, TimerId, TimerKind};
 use crate::id::AttemptId;
 use crate::policy::Verdict;
@@ -202,6 +203,10 @@ impl RunState {
     }
 
     pub(super) fn timer_set(&mut self, timer: &TimerId, at: Timestamp) {
+        if timer.kind == TimerKind::Budget {
+            self.set_timer(timer.clone(), at);
+            return self.touched.push(Touched::Path(timer.id.path.clone()));
+        }
         let Some(key) = self.current(&timer.id) else { return };
         if timer.kind == TimerKind::Poll {
             self.facts.agenda.remove(&Agenda::Settle(key));

@@ -14,6 +14,7 @@ mod notice;
 mod people;
 mod question;
 mod signal;
+mod spend;
 mod step;
 
 use crate::definition::FinishStatus;
@@ -51,10 +52,22 @@ impl RunState {
             }
             RunEvent::ItemsExpanded(event) => self.items_expanded(event),
             RunEvent::AttemptStarted(event) => self.attempt_started(&event.id, meta.at),
-            RunEvent::AttemptSucceeded(event) => self.attempt_succeeded(event),
-            RunEvent::AttemptFailed(event) => self.attempt_failed(event),
-            RunEvent::AttemptLost(event) => self.attempt_lost(event),
-            RunEvent::ChildStopped(event) => drop(self.end_attempt(&event.id)),
+            RunEvent::AttemptSucceeded(event) => {
+                self.settle_funds(&event.id, event.ended_at);
+                self.attempt_succeeded(event);
+            }
+            RunEvent::AttemptFailed(event) => {
+                self.settle_funds(&event.id, event.ended_at);
+                self.attempt_failed(event);
+            }
+            RunEvent::AttemptLost(event) => {
+                self.settle_funds(&event.id, meta.at);
+                self.attempt_lost(event);
+            }
+            RunEvent::ChildStopped(event) => {
+                self.settle_funds(&event.id, meta.at);
+                drop(self.end_attempt(&event.id));
+            }
             RunEvent::StopRequested(event) => self.stop_requested(&event.ids, event.reason),
             RunEvent::RetryScheduled(event) => self.retry_scheduled(event, meta.at),
             RunEvent::StepSucceeded(event) => self.step_succeeded(event, meta.at),
@@ -75,6 +88,7 @@ impl RunState {
             RunEvent::TimerSet(event) => self.timer_set(&event.timer, event.at),
             RunEvent::TimerFired(event) => self.timer_fired(&event.timer, meta.at),
             RunEvent::UsageRecorded(event) => {
+                self.count_usage(event, meta.at);
                 self.facts.usage.input_tokens += event.usage.input_tokens + event.usage.cached_tokens;
                 self.facts.usage.output_tokens += event.usage.output_tokens;
                 self.facts.usage.cost_micros += event.usage.cost_micros;
@@ -106,11 +120,17 @@ impl RunState {
             RunEvent::RunQueued(event) => self.run_queued(event),
             RunEvent::RunAdmitted(event) => self.run_admitted(event),
             RunEvent::ChildStarted(event) => self.attempt_started(&event.id, meta.at),
-            RunEvent::ChildFinished(event) => self.child_finished(event),
+            RunEvent::ChildFinished(event) => {
+                self.settle_funds(&event.id, event.ended_at);
+                self.child_finished(event);
+            }
             RunEvent::QuestionAsked(event) => self.question_asked(event, meta.at),
             RunEvent::AnswerSaved(event) => self.answer_saved(event, meta),
             RunEvent::QuestionAnswered(event) => self.question_answered(event),
-            RunEvent::AttemptAsked(event) => self.attempt_asked(event),
+            RunEvent::AttemptAsked(event) => {
+                self.settle_funds(&event.id, event.ended_at);
+                self.attempt_asked(event);
+            }
             RunEvent::SignalReceived(event) => self.signal_received(event, meta),
             RunEvent::SignalTaken(event) => self.signal_taken(event),
             RunEvent::RecheckRequested(event) => self.recheck_requested(event),
@@ -121,8 +141,17 @@ impl RunState {
             RunEvent::NoticeQueued(event) => self.notice_queued(event, meta.at),
             RunEvent::NoticeSent(event) => self.notice_finished(event.version, &event.notice, true),
             RunEvent::NoticeFailed(event) => self.notice_finished(event.version, &event.notice, false),
+            RunEvent::BudgetsOpened(event) => self.budgets_opened(&event.budgets),
+            RunEvent::BudgetExceeded(event) => self.budget_exceeded(event, meta.at),
+            RunEvent::BudgetRaised(event) => self.budget_raised(event, meta.at),
+            RunEvent::FundsRequested(event) => self.funds_requested(&event.id),
+            RunEvent::FundsGranted(event) => self.funds_granted(event, meta.at),
+            RunEvent::BudgetPeriodBegan(event) => self.budget_period_began(event, meta.at),
+            RunEvent::FundsAnswered(event) => self.funds_answered(event),
+            RunEvent::SpendReported(event) => self.spend_reported(event.version, &event.readings),
             RunEvent::Advanced(_) | RunEvent::NoteAdded(_) => {}
         }
+        self.set_run_clock(meta.at);
         // Advancing or not depends on nearly everything, and costs little to look up.
         self.touched.push(Touched::Run);
     }
@@ -165,6 +194,7 @@ impl RunState {
     pub(super) fn set_outcome(&mut self, outcome: Outcome) {
         if self.facts.outcome.is_none() {
             self.facts.outcome = Some(outcome);
+            self.clear_budget_timers();
             // Nothing of the main graph is gone on with, so it need not be looked at again.
             let main_len = self.graph.main_len();
             self.facts.agenda.retain(|item| match item {
@@ -186,6 +216,7 @@ impl RunState {
         output: Kept,
         at: Timestamp,
     ) {
+        self.clear_budget_timers();
         self.facts.ended = Some(Ended { status, at, failure, path, output });
         self.facts.agenda.clear();
     }

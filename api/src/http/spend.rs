@@ -1,0 +1,172 @@
+//! Budgets of a run, and what was used up.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use everfold_engine::definition::Money;
+use everfold_engine::duration;
+use everfold_engine::event::Spent;
+use everfold_engine::input::InputKind;
+use everfold_engine::store::DedupKeep;
+use everfold_projections::{SpendBy, SpendFilter, SpendRow, SpendSum};
+use serde::{Deserialize, Serialize};
+
+use super::answer::written;
+use super::extract::{Body, Params, once};
+use super::{App, Caller};
+use crate::fault::{Code, Fault};
+use crate::view::{AmountsView, BudgetView, usd};
+
+/// The budgets of a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BudgetsAnswer {
+    pub(crate) items: Vec<BudgetView>,
+}
+
+/// `GET /runs/{id}/budget`.
+pub(crate) async fn budget(
+    State(app): State<App>,
+    Path(run): Path<String>,
+) -> Result<Json<BudgetsAnswer>, Fault> {
+    let run = app.resolve(&run).await?;
+    Ok(Json(BudgetsAnswer { items: app.view(run).await?.budget }))
+}
+
+/// Money is a decimal string or a number of US dollars.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RaiseBody {
+    budget: Option<String>,
+    add: Option<serde_json::Value>,
+    tokens: Option<u64>,
+    wall: Option<String>,
+    reason: Option<String>,
+}
+
+/// `POST /runs/{id}/budget`: a person raises a budget.
+pub(crate) async fn raise(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(run): Path<String>,
+    body: Body<RaiseBody>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let once = once(&headers, &caller, &format!("POST /runs/{run}/budget"), &body.bytes, DedupKeep::Week)?;
+    let asked = body.value;
+    let add = Spent {
+        cost_micros: asked.add.as_ref().map_or(Ok(0), money)?,
+        tokens: asked.tokens.unwrap_or(0),
+        wall_ms: asked.wall.as_deref().map_or(Ok(0), span)?,
+    };
+    let kind = InputKind::RaiseBudget { budget: asked.budget, add, reason: asked.reason };
+    let position = app.submit(run, kind, caller.actor, once).await?;
+    Ok(written(StatusCode::OK, position, app.view(run).await?))
+}
+
+fn money(value: &serde_json::Value) -> Result<u64, Fault> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let fault = || {
+        Fault::new(Code::Invalid, format!("add: “{text}” is no amount of money"))
+            .hint("write 2.00, with at most six decimal places")
+    };
+    Money::parse(&text).map(|money| money.0).ok_or_else(fault)
+}
+
+fn span(text: &str) -> Result<u64, Fault> {
+    let span = duration::parse(text).map_err(|error| Fault::new(Code::Invalid, format!("wall: {error}")))?;
+    Ok(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SpendParams {
+    by: Option<String>,
+    run: Option<String>,
+    pipeline: Option<String>,
+    since: Option<String>,
+}
+
+/// What was used up, in groups, and the counters that runs share.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SpendAnswer {
+    pub(crate) by: SpendBy,
+    pub(crate) items: Vec<SpendItem>,
+    pub(crate) total: SpendItem,
+    /// The counters of budgets with a `scope`.
+    pub(crate) budgets: Vec<CounterView>,
+}
+
+/// A group.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SpendItem {
+    /// The group; empty where nothing is known of it.
+    pub(crate) group: String,
+    /// For readers: of a run its short id.
+    pub(crate) name: String,
+    pub(crate) cost_usd: String,
+    pub(crate) input_tokens: u64,
+    pub(crate) cached_tokens: u64,
+    pub(crate) output_tokens: u64,
+    pub(crate) reports: u64,
+}
+
+/// A counter that runs share.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CounterView {
+    /// `PERIOD@ZONE:SCOPE`.
+    pub(crate) counter: String,
+    pub(crate) spent: AmountsView,
+    pub(crate) reserved_usd: String,
+    pub(crate) raised: AmountsView,
+    pub(crate) until: Option<everfold_engine::time::Timestamp>,
+    /// Attempts that something is kept free for.
+    pub(crate) running: usize,
+}
+
+impl SpendItem {
+    fn of(by: SpendBy, row: SpendRow) -> Self {
+        let SpendRow { group, sum } = row;
+        let name = match by {
+            SpendBy::Run => group.chars().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect(),
+            _named => group.clone(),
+        };
+        let SpendSum { reports, input_tokens, cached_tokens, output_tokens, cost_micros } = sum;
+        let cost_usd = usd(cost_micros);
+        Self { group, name, cost_usd, input_tokens, cached_tokens, output_tokens, reports }
+    }
+}
+
+/// `GET /spend?by=run|step|role|model|day|pipeline`.
+pub(crate) async fn spend(
+    State(app): State<App>,
+    Params(params): Params<SpendParams>,
+) -> Result<Json<SpendAnswer>, Fault> {
+    let word = params.by.as_deref().unwrap_or("run");
+    let words = || SpendBy::ALL.map(|(word, _)| word).join(", ");
+    let unknown = || Fault::new(Code::Invalid, format!("by: “{word}” is none of {}", words()));
+    let by = SpendBy::parse(word).ok_or_else(unknown)?;
+    let run = match &params.run {
+        Some(run) => Some(app.resolve(run).await?),
+        None => None,
+    };
+    let is_day = |text: &String| {
+        let parts: Vec<&str> = text.split('-').collect();
+        let is_number = |(part, digits): (&&str, usize)| {
+            part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        parts.len() == 3 && parts.iter().zip([4, 2, 2]).all(is_number)
+    };
+    if let Some(since) = params.since.as_ref().filter(|since| !is_day(since)) {
+        return Err(Fault::new(Code::Invalid, format!("since: “{since}” is no day"))
+            .hint("write 2026-11-20; days are those of UTC"));
+    }
+    let filter = SpendFilter { run, pipeline: params.pipeline, since: params.since };
+    let models = app.models().await?;
+    let items = models.spend.by(by, &filter).into_iter().map(|row| SpendItem::of(by, row)).collect();
+    let total = SpendRow { group: "total".to_owned(), sum: models.spend.total(&filter) };
+    drop(models);
+    let budgets = app.counters().await?;
+    Ok(Json(SpendAnswer { by, items, total: SpendItem::of(SpendBy::Day, total), budgets }))
+}

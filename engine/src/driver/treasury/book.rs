@@ -1,0 +1,138 @@
+//! One counter of the treasury: its folded stream, and the appends to it.
+
+use super::super::shared::Shared;
+use crate::actor::Actor;
+use crate::budgets::{Counter, CounterEvent, CounterInput, decide};
+use crate::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use crate::event::{BudgetTerms, Measure};
+use crate::id::{InputId, Version};
+use crate::json::Hash;
+use crate::store::{Append, AppendError, StreamNote, Writability};
+
+/// Events that are read at once.
+const PAGE: usize = 1_000;
+
+/// A counter and where its stream ends.
+pub(super) struct Book {
+    pub(super) counter: Counter,
+    stream: StreamId,
+    version: Version,
+    hash: Hash,
+}
+
+/// Why the treasurer cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BookError {
+    /// The stream is not what this engine left.
+    #[error("the counter's stream changed under the treasurer")]
+    Changed,
+    /// The counter cannot be read, or the store does not take it.
+    #[error("{0}")]
+    Store(String),
+    /// The store takes nothing more.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl Book {
+    /// Folds a counter's stream.
+    pub(super) async fn load(shared: &Shared, stream: &StreamId) -> Result<Self, BookError> {
+        let failed = |error: String| BookError::Store(format!("{stream}: {error}"));
+        let (counter, version, hash) = (Counter::default(), Version::ZERO, Hash::ZERO);
+        let mut book = Self { counter, stream: stream.clone(), version, hash };
+        loop {
+            let page = shared.store.read(stream, book.version.next(), PAGE).await;
+            let page = page.map_err(|error| failed(error.to_string()))?;
+            for envelope in &page {
+                let header = &envelope.header;
+                let event = CounterEvent::decode(header.kind, header.schema, &envelope.payload);
+                book.counter.apply(&event.map_err(|error| failed(error.to_string()))?);
+                (book.version, book.hash) = (header.version, envelope.hash);
+            }
+            if page.len() < PAGE {
+                return Ok(book);
+            }
+        }
+    }
+
+    /// Decides, and makes durable what follows. With [`BookError::Changed`] the counter is to be loaded
+    /// anew.
+    pub(super) async fn give(
+        &mut self,
+        shared: &Shared,
+        terms: &BudgetTerms,
+        input: &CounterInput,
+    ) -> Result<Result<(), Measure>, BookError> {
+        let (events, found) = decide(&self.counter, terms, input, shared.now());
+        if events.is_empty() {
+            return Ok(found);
+        }
+        loop {
+            let (append, after) = self.append_of(shared, &events)?;
+            let last = append.events.last().map(|last| (last.header.version, last.hash));
+            match shared.store.append(append).await {
+                Ok(_) => {
+                    let wish = shared.config.crash_after.as_deref();
+                    if events.iter().any(|event| wish == Some(event.name())) {
+                        super::super::shard::die();
+                    }
+                    (self.version, self.hash) = last.unwrap_or((self.version, self.hash));
+                    self.counter = after;
+                    return Ok(found);
+                }
+                Err(AppendError::Full) => {
+                    let mut writable = shared.store.writability();
+                    let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
+                    room.map_err(|_| BookError::Closed)?;
+                }
+                Err(
+                    AppendError::WrongExpectedVersion { .. }
+                    | AppendError::WrongPreviousHash { .. }
+                    | AppendError::Unknown(_),
+                ) => return Err(BookError::Changed),
+                Err(AppendError::Closed | AppendError::ReadOnly(_) | AppendError::Fenced { .. }) => {
+                    return Err(BookError::Closed);
+                }
+                Err(error) => return Err(BookError::Store(error.to_string())),
+            }
+        }
+    }
+
+    fn append_of(&self, shared: &Shared, events: &[CounterEvent]) -> Result<(Append, Counter), BookError> {
+        let about = format!("{}/{}", self.stream, self.version);
+        let cause = Cause { input: InputId::derive(&about), because: self.version };
+        let (mut version, mut hash, mut after) = (self.version, self.hash, self.counter.clone());
+        let mut linked = Vec::with_capacity(events.len());
+        for event in events {
+            let (kind, schema, payload) =
+                event.encode().map_err(|error| BookError::Store(error.to_string()))?;
+            version = version.next();
+            let header = EventHeader {
+                stream: self.stream.clone(),
+                version,
+                recorded_at: shared.now(),
+                actor: Actor::Engine,
+                cause,
+                kind,
+                schema,
+                flags: 0,
+                payload_hash: Hash::ZERO,
+            };
+            let event_linked = NewEvent::link(header, payload, &hash);
+            hash = event_linked.hash;
+            linked.push(event_linked);
+            after.apply(event);
+        }
+        let append = Append {
+            stream: self.stream.clone(),
+            expected: self.version,
+            previous: self.hash,
+            events: linked,
+            dedup: None,
+            fence: shared.config.fence,
+            // What a crash leaves undone the runs say again.
+            note: StreamNote { open: true, busy: false, wake_at: None },
+        };
+        Ok((append, after))
+    }
+}

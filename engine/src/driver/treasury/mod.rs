@@ -1,0 +1,102 @@
+//! The treasury: keeps the counters of budgets that runs share.
+//!
+//! Law: one task owns all counters and is their only writer, so what it finds is true until it has
+//! decided. An attempt starts only after something is durably kept free for it in every counter that its
+//! run shares; what it used up is charged exactly once, however often a crash makes the run say it again
+//! (S9). Runs that wait are remembered in memory alone: one that is loaded again asks again.
+
+mod book;
+mod treasurer;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+pub(super) use treasurer::Treasurer;
+
+use super::QueryError;
+use super::engine::Engine;
+use crate::budgets::Counter;
+use crate::envelope::{StreamId, StreamKind};
+use crate::event::BudgetTerms;
+use crate::id::{EffectId, RunId, Version};
+use crate::state::spend::Report;
+
+/// Streams that are listed at once.
+const PAGE: usize = 1_000;
+
+/// What waits for the treasurer: at most one request for each attempt that is about to start, and one
+/// report for each that has ended.
+#[derive(Default)]
+pub(super) struct Treasury {
+    asks: Mutex<VecDeque<Ask>>,
+    bell: Notify,
+    /// Nobody answers any more.
+    closed: AtomicBool,
+}
+
+/// What the treasurer is asked or told; `terms` are those of the run's shared budgets.
+#[derive(Clone)]
+pub(super) enum Ask {
+    /// Paid work wants to start.
+    Funds { attempt: EffectId, terms: Vec<BudgetTerms> },
+    /// Work is over, or somebody raised a budget.
+    Report { run: RunId, version: Version, report: Report, terms: Vec<BudgetTerms> },
+}
+
+impl Treasury {
+    pub(super) fn put(&self, ask: Ask) {
+        let mut asks = self.lock();
+        if !self.closed.load(Ordering::Acquire) {
+            asks.push_back(ask);
+            self.bell.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        let mut asks = self.lock();
+        self.closed.store(true, Ordering::Release);
+        asks.clear();
+    }
+
+    async fn next(&self) -> Ask {
+        loop {
+            let next = self.lock().pop_front();
+            match next {
+                Some(ask) => return ask,
+                None => self.bell.notified().await,
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Ask>> {
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// The counters of all budgets that runs share. Costs as much as their histories are long.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`]: one cannot be read.
+    pub async fn budget_counters(&self) -> Result<Vec<(StreamId, Counter)>, QueryError> {
+        let shared = &self.inner.shared;
+        let mut counters = Vec::new();
+        let mut after = None;
+        loop {
+            let page = shared.store.streams(StreamKind::Budget, after, PAGE).await;
+            let page = page.map_err(|error| QueryError::Store(error.to_string()))?;
+            for (stream, _) in &page {
+                let book = book::Book::load(shared, stream).await;
+                let book = book.map_err(|error| QueryError::Store(error.to_string()))?;
+                counters.push((stream.clone(), book.counter));
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                _ => return Ok(counters),
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! L31: budgets that runs share, and paid work that asks before it starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use everfold_engine::budgets::Counter;
+use everfold_engine::definition::Definition;
+use everfold_engine::event::{RunEvent, Spent};
+use everfold_engine::id::{Position, RunId};
+use everfold_engine::input::InputKind;
+use everfold_engine::json::Value;
+use everfold_engine::state::{RunState, RunStatus};
+use serde_json::json;
+
+use crate::rig::{Rig, definition, function};
+use crate::watched::Fault;
+
+/// One paid step that takes `ms` and costs `cents`.
+fn paid(budget: Value, ms: u64, cents: u64) -> Arc<Definition> {
+    let step = function("work", &[], "paid", json!({"ms": ms, "cents": cents}));
+    definition(json!({"name": "p", "budgets": [budget], "steps": [step]}))
+}
+
+async fn counter(rig: &Rig) -> Counter {
+    let counters = rig.engine.budget_counters().await.unwrap();
+    counters.into_iter().map(|(_, counter)| counter).next().unwrap_or_default()
+}
+
+/// Waits until the only counter says so.
+async fn until_counter(rig: &Rig, wanted: impl Fn(&Counter) -> bool) {
+    let mut log = rig.engine.subscribe(Position::FIRST);
+    let found = async {
+        while !wanted(&counter(rig).await) {
+            log.next().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3_600), found).await.expect("the counter comes to say so");
+}
+
+async fn held(rig: &Rig, run: RunId) -> usize {
+    rig.engine.with_state(run, |state: &RunState| state.held_by_budgets().count()).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn l31_runs_that_share_a_scope_share_its_counter_and_a_raise_in_one_lets_it_go_on() {
+    let rig = Rig::new();
+    let team = json!({"id": "team", "scope": "team", "cost": "1 USD", "reserve": "0.30 USD"});
+    let definition = paid(team, 50, 40);
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        runs.push(rig.start(&definition).await);
+    }
+    let last = loop {
+        let mut waiting = Vec::new();
+        for run in &runs {
+            if held(&rig, *run).await == 1 {
+                waiting.push(*run);
+            }
+        }
+        if let [only] = waiting.as_slice() {
+            break *only;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    for run in runs.iter().filter(|run| **run != last) {
+        assert_eq!(rig.end(*run).await, RunStatus::Succeeded);
+    }
+    // Three ran at once; they exceeded the limit by no more than what they used beyond their reserves.
+    until_counter(&rig, |counter| counter.used().spent.cost_micros == 1_200_000).await;
+    assert_eq!(rig.status(last).await, RunStatus::Paused);
+    assert_eq!(counter(&rig).await.used().reserved_micros, 0);
+    let add = Spent { cost_micros: 1_000_000, ..Spent::default() };
+    let kind = InputKind::RaiseBudget { budget: None, add, reason: Some("one more".into()) };
+    rig.submit(last, kind).await.unwrap();
+    assert_eq!(rig.end(last).await, RunStatus::Succeeded);
+    until_counter(&rig, |counter| counter.used().spent.cost_micros == 1_600_000).await;
+    for run in runs {
+        rig.assert_replays(run).await;
+    }
+    assert_eq!(rig.machine.begun(), 4, "each began once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l31_a_new_day_lets_every_run_go_on_that_waited_for_a_shared_budget() {
+    let rig = Rig::new();
+    let daily = json!({"id": "daily", "scope": "all", "per": "day", "cost": "0.40 USD"});
+    let definition = paid(daily, 5, 40);
+    let first = rig.start(&definition).await;
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    until_counter(&rig, |counter| counter.used().spent.cost_micros == 400_000).await;
+    let second = rig.start(&definition).await;
+    rig.until(second, |event| matches!(event, RunEvent::BudgetExceeded(_))).await;
+    assert_eq!(rig.status(second).await, RunStatus::Paused);
+    // Virtual time goes on to the timer by itself.
+    assert_eq!(rig.end(second).await, RunStatus::Succeeded);
+    let names = rig.names(second).await;
+    for name in ["TimerSet", "TimerFired", "FundsGranted"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    rig.assert_replays(second).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l31_a_budget_of_the_run_alone_is_nobody_elses() {
+    let rig = Rig::new();
+    let own = json!({"id": "own", "cost": "0.40 USD"});
+    for _ in 0..2 {
+        let run = rig.start(&paid(own.clone(), 1, 40)).await;
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        rig.assert_replays(run).await;
+    }
+    assert!(rig.engine.budget_counters().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_whenever_the_engine_dies_every_use_is_counted_exactly_once() {
+    for seed in 0..40_u64 {
+        let mut rig = Rig::new();
+        rig.store.delay_ms.store(seed % 4, std::sync::atomic::Ordering::SeqCst);
+        let team = json!({"id": "team", "scope": "team", "cost": "9 USD", "reserve": "0.50 USD"});
+        let definition = paid(team, 30, 10);
+        let mut runs = Vec::new();
+        for _ in 0..5 {
+            runs.push(rig.start(&definition).await);
+        }
+        for turn in 0..5 {
+            if (seed + turn) % 4 == 0 {
+                rig.store.fail_next(Fault::Kept);
+            }
+            tokio::time::sleep(Duration::from_millis((seed * 7 + turn * 13) % 40)).await;
+            rig.crash().await;
+            rig.recover().await;
+        }
+        for run in &runs {
+            assert_eq!(rig.end(*run).await, RunStatus::Succeeded, "seed {seed}");
+            rig.assert_replays(*run).await;
+        }
+        let is_settled = |counter: &Counter| counter.reserved().count() == 0;
+        until_counter(&rig, |counter| is_settled(counter) && counter.used().spent.cost_micros >= 500_000).await;
+        let used = counter(&rig).await.used();
+        assert_eq!((used.spent.cost_micros, used.reserved_micros), (500_000, 0), "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l31_a_run_that_ends_while_it_waits_leaves_nothing_reserved() {
+    let rig = Rig::new();
+    let team = json!({"id": "team", "scope": "team", "cost": "0.50 USD", "reserve": "0.50 USD"});
+    let definition = paid(team, 200, 10);
+    let (first, second) = (rig.start(&definition).await, rig.start(&definition).await);
+    let is_waiting = |event: &RunEvent| matches!(event, RunEvent::BudgetExceeded(_));
+    rig.until(second, is_waiting).await;
+    rig.submit(second, InputKind::Cancel { reason: None }).await.unwrap();
+    assert_eq!(rig.end(second).await, RunStatus::Cancelled);
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    until_counter(&rig, |counter| counter.reserved().count() == 0).await;
+    assert_eq!(counter(&rig).await.used().spent.cost_micros, 100_000);
+    assert_eq!(rig.machine.begun(), 1);
+}
