@@ -400,6 +400,6 @@ fn changes_addresses(event: &Envelope) -> bool {
             RunEvent::name_of(event.header.kind),
             Some("RunStarted" | "RunForked" | "StepSucceeded" | "AttemptSucceeded")
         ),
-        StreamKind::Schedule | StreamKind::Hook | StreamKind::Engine => false,
+        StreamKind::Schedule | StreamKind::Hook | StreamKind::Engine | StreamKind::Budget => false,
     }
 }

@@ -66,7 +66,7 @@ impl RunState {
             }
             RunEvent::ChildStopped(event) => {
                 self.settle_funds(&event.id, meta.at);
-                drop(self.end_attempt(&event.id));
+                let _nobody_waits = self.end_attempt(&event.id);
             }
             RunEvent::StopRequested(event) => self.stop_requested(&event.ids, event.reason),
             RunEvent::RetryScheduled(event) => self.retry_scheduled(event, meta.at),
