@@ -33,8 +33,7 @@ pub enum StreamKind {
 
 impl StreamKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Run, Self::Key, Self::Schedule, Self::Hook, Self::Engine, Self::Budget];
+    pub const ALL: [Self; 6] = [Self::Run, Self::Key, Self::Schedule, Self::Hook, Self::Engine, Self::Budget];
 
     /// The number in stored bytes; never changes.
     #[must_use]

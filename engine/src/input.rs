@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::actor::Actor;
 use crate::definition::{OnLost, Vote};
 use crate::event::{
-    AdmissionEvidence, BudgetReading, BudgetRefusal, Comment, HaltScope, Origin, Parent, Spent, TimerId, Told,
-    UnblockDecision,
+    AdmissionEvidence, BudgetReading, BudgetRefusal, Comment, HaltScope, Origin, Parent, Spent, TimerId,
+    Told, UnblockDecision,
 };
 use crate::failure::Failure;
 use crate::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};

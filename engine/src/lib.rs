@@ -8,8 +8,8 @@
 
 pub mod access;
 pub mod actor;
-pub mod build;
 pub mod budgets;
+pub mod build;
 pub mod decide;
 pub mod definition;
 pub mod duration;

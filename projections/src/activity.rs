@@ -223,8 +223,12 @@ impl Activity {
 
     /// In the next period of a shared budget those that it refused ask again.
     fn budget_timer_fired(&mut self, name: &str) {
-        if name.strip_suffix("/period").is_some_and(|budget| self.shared.iter().any(|known| known == budget)) {
-            self.funds.values_mut().filter(|fund| **fund == Fund::Refused).for_each(|fund| *fund = Fund::Asked);
+        if name.strip_suffix("/period").is_some_and(|budget| self.shared.iter().any(|known| known == budget))
+        {
+            self.funds
+                .values_mut()
+                .filter(|fund| **fund == Fund::Refused)
+                .for_each(|fund| *fund = Fund::Asked);
         }
     }
 

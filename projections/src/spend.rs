@@ -131,7 +131,8 @@ impl SpendRows {
             groups.into_iter().map(|(group, sum)| SpendRow { group, sum }).collect();
         if by != SpendBy::Day {
             rows.sort_by(|one, other| {
-                let key = |row: &SpendRow| (row.sum.cost_micros, row.sum.input_tokens + row.sum.output_tokens);
+                let key =
+                    |row: &SpendRow| (row.sum.cost_micros, row.sum.input_tokens + row.sum.output_tokens);
                 key(other).cmp(&key(one)).then_with(|| one.group.cmp(&other.group))
             });
         }

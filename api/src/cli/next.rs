@@ -61,7 +61,11 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
                 }
             }
             AwaitView::Budget { budget, .. } => {
-                let which = if view.budget.len() > 1 { format!(" --budget {}", quoted(budget)) } else { String::new() };
+                let which = if view.budget.len() > 1 {
+                    format!(" --budget {}", quoted(budget))
+                } else {
+                    String::new()
+                };
                 let over = view.budget.iter().find(|known| known.id == *budget).and_then(|known| known.over);
                 let amount = match over {
                     Some(Measure::Tokens) => "--tokens 100000",

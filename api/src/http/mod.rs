@@ -22,8 +22,8 @@ mod order;
 mod pipelines;
 mod runs;
 mod schedules;
-mod sse;
 mod spend;
+mod sse;
 mod state;
 mod store;
 mod stream;
@@ -51,8 +51,8 @@ pub use caller::Caller;
 pub(crate) use events::{cursor, cursor_text};
 pub(crate) use extract::Once;
 pub(crate) use order::SignalAnswer;
-pub(crate) use spend::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
 pub use pipelines::{PipelineStep, PipelineView, VersionView};
+pub(crate) use spend::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
 
 /// The largest request body in bytes.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;

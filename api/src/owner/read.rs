@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use everfold_engine::definition::Definition;
 use everfold_engine::budgets::Counter;
+use everfold_engine::definition::Definition;
 use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::RunEvent;
@@ -17,9 +17,9 @@ use tokio::sync::{RwLockReadGuard, watch};
 
 use super::Owner;
 use crate::fault::{Code, Fault, chain};
-use crate::http::{cursor, cursor_text};
 use crate::http::CounterView;
-use crate::view::{AmountsView, usd, AwaitView, RunView};
+use crate::http::{cursor, cursor_text};
+use crate::view::{AmountsView, AwaitView, RunView, usd};
 
 /// The largest value that is shown in place of where it is.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;

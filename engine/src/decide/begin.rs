@@ -254,7 +254,9 @@ impl Beginning {
             let failed = |error: EvalError| failed("budget", &budget.id, &error);
             let of = budget.scope.as_ref().map(|of| of.render_text(&scope)).transpose().map_err(failed)?;
             match of.as_deref().map(str::trim) {
-                Some("") => return Err(Refusal::Start(format!("the scope of budget “{}” is empty", budget.id))),
+                Some("") => {
+                    return Err(Refusal::Start(format!("the scope of budget “{}” is empty", budget.id)));
+                }
                 Some(of) if of.len() > KEY_BYTES_MAX => {
                     return Err(Refusal::TooLarge { what: "the scope of a budget", max: KEY_BYTES_MAX });
                 }

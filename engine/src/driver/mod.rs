@@ -41,8 +41,8 @@ mod shard;
 mod shared;
 mod start;
 mod survivors;
-mod triggers;
 mod treasury;
+mod triggers;
 mod values;
 mod verdicts;
 

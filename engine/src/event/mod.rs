@@ -12,9 +12,10 @@ mod parts;
 
 pub use codec::{CodecError, decode, encode};
 pub use parts::{
-    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, BudgetReading, BudgetRefusal, BudgetTerms, ChildEnd, Comment,
-    HaltScope, Hearing, Measure, Origin, OriginKind, Parent, QuestionTerms, ReworkSource, ScheduledTask, ScheduledWork, SignalEnd, SignalTaker,
-    SkipReason, SlotKind, Spent, StopReason, TimerId, TimerKind, Told, UnblockDecision, Unblocked, WantedSlot,
+    AdmissionEvidence, ApprovalTerms, AskedBy, BlockReason, BudgetReading, BudgetRefusal, BudgetTerms,
+    ChildEnd, Comment, HaltScope, Hearing, Measure, Origin, OriginKind, Parent, QuestionTerms, ReworkSource,
+    ScheduledTask, ScheduledWork, SignalEnd, SignalTaker, SkipReason, SlotKind, Spent, StopReason, TimerId,
+    TimerKind, Told, UnblockDecision, Unblocked, WantedSlot,
 };
 
 use std::collections::BTreeMap;

@@ -24,8 +24,7 @@ impl RunState {
     /// The state's bytes.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
-        let mut bytes =
-            bincode::serialize(&self.facts).expect("the state holds only what bincode can write");
+        let mut bytes = bincode::serialize(&self.facts).expect("the state holds only what bincode can write");
         if self.facts.spend != Spend::default() {
             bytes.push(SPEND);
             bincode::serialize_into(&mut bytes, &self.facts.spend)

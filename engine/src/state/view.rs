@@ -370,9 +370,7 @@ impl RunState {
         match self.is_ended() {
             true => RunNote {
                 open: false,
-                busy: !self.facts.stops.is_empty()
-                    || !self.facts.outbox.is_empty()
-                    || self.needs_counters(),
+                busy: !self.facts.stops.is_empty() || !self.facts.outbox.is_empty() || self.needs_counters(),
                 wake_at: None,
             },
             false => RunNote {

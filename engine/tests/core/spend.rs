@@ -108,7 +108,10 @@ fn l31_reserve_is_kept_free_for_each_piece_of_work_that_runs() {
     assert_eq!(world.state.status(), RunStatus::Running, "others run");
     // It used less than was kept free for it: what is left is enough for the next.
     world.use_up(&id("a/1/1"), 100_000);
-    assert_eq!(names(&world.succeed("a/1/1", json!(1))), ["AttemptSucceeded", "StepSucceeded", "FundsGranted"]);
+    assert_eq!(
+        names(&world.succeed("a/1/1", json!(1))),
+        ["AttemptSucceeded", "StepSucceeded", "FundsGranted"]
+    );
     world.check_fold();
 }
 
@@ -208,7 +211,8 @@ fn l31_exempt_work_starts_whatever_the_budgets_say_and_counts_towards_none() {
     flat["budget_exempt"] = json!("input.n == 1");
     let mut unclear = agent("c", &["b"]);
     unclear["budget_exempt"] = json!("input.missing == 1");
-    let mut world = world(json!([{"id": "budget", "cost": "1 USD"}]), json!([agent("a", &[]), flat, unclear]));
+    let mut world =
+        world(json!([{"id": "budget", "cost": "1 USD"}]), json!([agent("a", &[]), flat, unclear]));
     spend(&mut world, "a/1/1", 1.0);
     assert_eq!(names(&world.want_funds("b/1/1")), ["FundsRequested", "FundsGranted"]);
     world.use_up(&id("b/1/1"), 5_000_000);
@@ -262,7 +266,10 @@ fn l31_a_raise_says_what_is_wrong_with_it() {
     assert_eq!(refused(None, money(1.0)), "the run has several budgets, name one: money, words");
     assert_eq!(refused(Some("monney"), money(1.0)), "the run has no budget “monney”; it has money, words");
     assert_eq!(refused(Some("money"), Spent::default()), "budget “money” cannot be raised by nothing");
-    assert_eq!(refused(Some("words"), money(1.0)), "budget “words” cannot be raised by money: it limits none");
+    assert_eq!(
+        refused(Some("words"), money(1.0)),
+        "budget “words” cannot be raised by money: it limits none"
+    );
     let mut none = World::start(definition(json!({"name": "p", "steps": [agent("a", &[])]})), json!(1));
     let kind = InputKind::RaiseBudget { budget: None, add: money(1.0), reason: None };
     assert_eq!(none.by("ada", kind).expect_err("there is none").to_string(), "the run has no budget");
@@ -293,10 +300,7 @@ fn l31_shared_counters_are_asked_before_and_told_after_exactly_once() {
     assert_eq!(names(&held), ["FundsAnswered", "BudgetExceeded", "TimerSet"]);
     assert!(world.give(answer(true)).unwrap().is_empty(), "the same answer is no news");
     assert_eq!(world.state.status(), RunStatus::Paused);
-    assert_eq!(
-        world.state.awaited(),
-        [Awaited::Budget { budget: "team".into(), until: Some(until) }]
-    );
+    assert_eq!(world.state.awaited(), [Awaited::Budget { budget: "team".into(), until: Some(until) }]);
     // In the next period it asks again.
     assert_eq!(fire(&mut world), ["TimerFired"]);
     let asks_again = |effect: &Effect| matches!(effect, Effect::Funds { since: again, .. } if *again > since);

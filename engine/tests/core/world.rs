@@ -11,8 +11,8 @@ use everfold_engine::decide::{Decision, Loaded, Refusal, decide, rejudge};
 use everfold_engine::definition::{Definition, OnLost};
 use everfold_engine::effect::{Effect, Touched, effects, effects_of};
 use everfold_engine::event::{
-    self, BudgetReading, BudgetRefusal, GateEvaluated, Measure, Origin, OriginKind, RunEvent, Spent, StopReason,
-    TimerKind,
+    self, BudgetReading, BudgetRefusal, GateEvaluated, Measure, Origin, OriginKind, RunEvent, Spent,
+    StopReason, TimerKind,
 };
 use everfold_engine::expr::{EvalError, ValueRef};
 use everfold_engine::failure::{Failure, FailureKind};
@@ -585,7 +585,8 @@ impl World {
                     raised: Spent::default(),
                     until,
                 };
-                let refused = luck.is_multiple_of(3).then_some(BudgetRefusal { budget, measure: Measure::Cost });
+                let refused =
+                    luck.is_multiple_of(3).then_some(BudgetRefusal { budget, measure: Measure::Cost });
                 InputKind::FundsAnswered { id: id.clone(), refused, readings: vec![reading] }
             }
             Effect::SpendReport { version } => {

@@ -136,7 +136,8 @@ async fn s9_whenever_the_engine_dies_every_use_is_counted_exactly_once() {
             rig.assert_replays(*run).await;
         }
         let is_settled = |counter: &Counter| counter.reserved().count() == 0;
-        until_counter(&rig, |counter| is_settled(counter) && counter.used().spent.cost_micros >= 500_000).await;
+        until_counter(&rig, |counter| is_settled(counter) && counter.used().spent.cost_micros >= 500_000)
+            .await;
         let used = counter(&rig).await.used();
         assert_eq!((used.spent.cost_micros, used.reserved_micros), (500_000, 0), "seed {seed}");
     }

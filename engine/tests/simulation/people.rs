@@ -3,7 +3,7 @@
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::Vote;
 use everfold_engine::driver::{Submission, SubmitError};
-use everfold_engine::event::{HaltScope, QuestionTerms, RunEvent, UnblockDecision};
+use everfold_engine::event::{HaltScope, QuestionTerms, RunEvent, Spent, UnblockDecision};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{InputId, RunId, StepId, StepPath};
 use everfold_engine::input::InputKind;
@@ -146,7 +146,8 @@ fn answer(state: &RunState, luck: u8, pick: Index) -> Option<InputKind> {
         Awaited::Unblock { path, .. } => decide(path, unblock(luck)),
         Awaited::Signal { name, .. } => signal(name, luck),
         Awaited::Resume => resume(state)?,
-        Awaited::Timer { .. } => return None,
+        // Budgets are lifted by their own inputs.
+        Awaited::Budget { .. } | Awaited::Timer { .. } => return None,
     })
 }
 
@@ -184,6 +185,11 @@ pub fn help(state: &RunState, turn: usize) -> Option<Help> {
         Awaited::Resume => match resume(state) {
             Some(kind) => kind,
             None => return state.halts().next().cloned().map(Help::Release),
+        },
+        Awaited::Budget { budget, .. } => InputKind::RaiseBudget {
+            budget: Some(budget.clone()),
+            add: Spent { cost_micros: 1_000_000_000, tokens: 1_000_000_000, wall_ms: 1_000_000_000 },
+            reason: None,
         },
         Awaited::Timer { .. } => return None,
     };

@@ -28,7 +28,11 @@ fn l28_a_kill_between_the_delivery_and_its_outcome_does_nothing_twice() {
         let args = ["--crash-after", event, "hook", "deliver", "tracker", "d.json", "--id", "d1"];
         lab.run(&args).was_killed();
         let view = deliver(&lab, "d1");
-        assert_eq!((outcome(&view).as_str(), &view["repeated"]), ("started", &true.into()), "{event}: {view}");
+        assert_eq!(
+            (outcome(&view).as_str(), &view["repeated"]),
+            ("started", &true.into()),
+            "{event}: {view}"
+        );
         assert_eq!(count(&lab), 1, "{event}");
         let second = deliver(&lab, "d2");
         assert_eq!(outcome(&second), "signalled", "{event}: {second}");
@@ -60,7 +64,8 @@ fn t_a_kill_between_a_moment_and_its_run_starts_it_exactly_once() {
         let lab = Lab::with(&format!("name: nightly\nsteps:\n  - id: a\n    command: '{TRACE}'\n"));
         lab.run(&["pipeline", "save", "./p.yaml"]).ended_with(0);
         // One moment by hand: no other one comes.
-        lab.run(&["schedule", "add", "now", "nightly", "--every", "3650d", "--overlap", "queue"]).ended_with(0);
+        lab.run(&["schedule", "add", "now", "nightly", "--every", "3650d", "--overlap", "queue"])
+            .ended_with(0);
         lab.run(&["--crash-after", event, "schedule", "trigger", "now"]).was_killed();
         let serving = lab.start(&["serve", "--listen", "127.0.0.1:0"]);
         lab.await_owner();

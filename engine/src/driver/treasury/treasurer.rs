@@ -156,7 +156,9 @@ impl Treasurer {
                     CounterInput::Charge(Charge { attempt, version, asked, spent, at })
                 }
                 Report::Raised { budget, add, at } => {
-                    let is_it = |it: &&BudgetTerms| it.id == *budget && crate::budgets::stream(it).as_ref() == Some(&stream);
+                    let is_it = |it: &&BudgetTerms| {
+                        it.id == *budget && crate::budgets::stream(it).as_ref() == Some(&stream)
+                    };
                     if !terms.iter().any(|it| is_it(&it)) {
                         continue;
                     }

@@ -35,7 +35,10 @@ impl RunState {
         let usage = &event.usage;
         let spent = Spent {
             cost_micros: usage.cost_micros,
-            tokens: usage.input_tokens.saturating_add(usage.cached_tokens).saturating_add(usage.output_tokens),
+            tokens: usage
+                .input_tokens
+                .saturating_add(usage.cached_tokens)
+                .saturating_add(usage.output_tokens),
             wall_ms: 0,
         };
         for budget in spend.budgets.iter_mut().filter(|budget| !budget.is_shared()) {
@@ -186,7 +189,9 @@ impl RunState {
     fn read_counters(&mut self, readings: &[BudgetReading]) {
         for reading in readings {
             let budgets = &mut self.facts.spend.budgets;
-            if let Some(budget) = budgets.iter_mut().find(|it| it.terms.id == reading.budget && it.is_shared()) {
+            if let Some(budget) =
+                budgets.iter_mut().find(|it| it.terms.id == reading.budget && it.is_shared())
+            {
                 budget.spent = reading.spent;
                 budget.reserved_micros = reading.reserved_micros;
                 budget.raised = reading.raised;
