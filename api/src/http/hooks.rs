@@ -8,11 +8,13 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use everfold_engine::driver::By;
+use everfold_engine::store::DedupKeep;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{Page, written};
-use super::extract::{Body, Params};
+use super::extract::{Body, Params, once};
 use super::{App, Caller};
 use crate::fault::Fault;
 use crate::owner::DeliveryView;
@@ -108,8 +110,11 @@ pub(crate) async fn get(
 pub(crate) async fn redeliver(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Path((source, id)): Path<(String, String)>,
 ) -> Result<Response, Fault> {
-    let (position, view) = app.redeliver(named(&source), &id, caller.actor).await?;
+    let about = format!("POST /hooks/{source}/deliveries/{id}/redeliver");
+    let dedup = once(&headers, &caller, &about, &[], DedupKeep::Week)?.dedup;
+    let (position, view) = app.redeliver(named(&source), &id, By { actor: caller.actor, dedup }).await?;
     Ok(written(StatusCode::OK, position, view))
 }

@@ -2,13 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use everfold_engine::driver::By;
+use everfold_engine::store::DedupKeep;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Page, written};
-use super::extract::{Body, Params};
+use super::extract::{Body, Params, once};
 use super::{App, Caller};
 use crate::fault::Fault;
 use crate::owner::{Add, ScheduleView};
@@ -46,8 +48,15 @@ pub(crate) async fn add(
 ) -> Result<Response, Fault> {
     let AddBody { name, pipeline, schedule, input, title } = body.value;
     let add = Add { name, pipeline, schedule, input: input.unwrap_or_else(|| json!({})), title };
-    let (position, view) = app.add_schedule(add, caller.actor).await?;
+    let (position, view) = app.add_schedule(add, caller.actor.into()).await?;
     Ok(written(StatusCode::CREATED, position, view))
+}
+
+/// Who orders something, recognised when the order comes again.
+fn by(headers: &HeaderMap, caller: Caller, name: &str, verb: &str, body: &[u8]) -> Result<By, Fault> {
+    let about = format!("POST /schedules/{name}/{verb}");
+    let dedup = once(headers, &caller, &about, body, DedupKeep::Week)?.dedup;
+    Ok(By { actor: caller.actor, dedup })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -60,10 +69,12 @@ pub(crate) struct ReasonBody {
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
     Params(params): Params<ReasonBody>,
 ) -> Result<Response, Fault> {
-    let (position, view) = app.remove_schedule(&name, params.reason, caller.actor).await?;
+    let by = by(&headers, caller, &name, "remove", b"")?;
+    let (position, view) = app.remove_schedule(&name, params.reason, by).await?;
     Ok(written(StatusCode::OK, position, view))
 }
 
@@ -71,10 +82,12 @@ pub(crate) async fn remove(
 pub(crate) async fn pause(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
     body: Body<ReasonBody>,
 ) -> Result<Response, Fault> {
-    let (position, view) = app.pause_schedule(&name, true, body.value.reason, caller.actor).await?;
+    let by = by(&headers, caller, &name, "pause", &body.bytes)?;
+    let (position, view) = app.pause_schedule(&name, true, body.value.reason, by).await?;
     Ok(written(StatusCode::OK, position, view))
 }
 
@@ -82,10 +95,12 @@ pub(crate) async fn pause(
 pub(crate) async fn resume(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
     body: Body<ReasonBody>,
 ) -> Result<Response, Fault> {
-    let (position, view) = app.pause_schedule(&name, false, body.value.reason, caller.actor).await?;
+    let by = by(&headers, caller, &name, "resume", &body.bytes)?;
+    let (position, view) = app.pause_schedule(&name, false, body.value.reason, by).await?;
     Ok(written(StatusCode::OK, position, view))
 }
 
@@ -93,8 +108,10 @@ pub(crate) async fn resume(
 pub(crate) async fn trigger(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Result<Response, Fault> {
-    let (position, view) = app.trigger_schedule(&name, caller.actor).await?;
+    let by = by(&headers, caller, &name, "trigger", b"")?;
+    let (position, view) = app.trigger_schedule(&name, by).await?;
     Ok(written(StatusCode::OK, position, view))
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use everfold_engine::actor::Actor;
-use everfold_engine::driver::{DeliveryRecord, Receipt};
+use everfold_engine::driver::{By, DeliveryRecord, Receipt};
 use everfold_engine::hooks::{DeliveryReceived, TriggerOutcome, is_source};
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::time::Timestamp;
@@ -191,11 +190,11 @@ impl Owner {
         &self,
         source: Option<&str>,
         id: &str,
-        actor: Actor,
+        by: By,
     ) -> Result<(Position, DeliveryView), Fault> {
         self.may_write()?;
         let (record, _) = self.engine().delivery(source, id).await?;
-        let receipt = self.engine().redeliver(&record, actor).await?;
+        let receipt = self.engine().redeliver(&record, by).await?;
         self.await_outcome(&record.source, &record.id, receipt).await
     }
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use everfold_engine::actor::Actor;
 use everfold_engine::definition::{self, Schedule};
-use everfold_engine::driver::{NewSchedule, ScheduleRecord};
+use everfold_engine::driver::{By, NewSchedule, ScheduleRecord};
 use everfold_engine::id::Position;
 use everfold_engine::json::JsonText;
 use everfold_engine::schedules::{ScheduleOrigin, words};
@@ -135,11 +134,7 @@ impl Owner {
     ///
     /// # Errors
     /// It has no moments, its pipeline is none, or its input does not fit.
-    pub(crate) async fn add_schedule(
-        &self,
-        add: Add,
-        actor: Actor,
-    ) -> Result<(Position, ScheduleView), Fault> {
+    pub(crate) async fn add_schedule(&self, add: Add, by: By) -> Result<(Position, ScheduleView), Fault> {
         self.may_write()?;
         let schedule: Schedule = definition::schedule_of(&add.schedule).map_err(|problems| {
             let errors =
@@ -160,7 +155,7 @@ impl Owner {
             title: add.title,
         };
         let new = NewSchedule { name: add.name.clone(), schedule, origin };
-        let position = self.engine().add_schedule(new, actor).await?;
+        let position = self.engine().add_schedule(new, by).await?;
         Ok((position, self.schedule(&add.name).await?))
     }
 
@@ -172,11 +167,11 @@ impl Owner {
         &self,
         name: &str,
         reason: Option<String>,
-        actor: Actor,
+        by: By,
     ) -> Result<(Position, ScheduleView), Fault> {
         self.may_write()?;
         let view = self.schedule(name).await?;
-        let position = self.engine().remove_schedule(name, reason, actor).await?;
+        let position = self.engine().remove_schedule(name, reason, by).await?;
         Ok((position, ScheduleView { status: "removed".to_owned(), next_at: None, ..view }))
     }
 
@@ -189,11 +184,11 @@ impl Owner {
         name: &str,
         pauses: bool,
         reason: Option<String>,
-        actor: Actor,
+        by: By,
     ) -> Result<(Position, ScheduleView), Fault> {
         self.may_write()?;
         self.schedule(name).await?;
-        let position = self.engine().pause_schedule(name, pauses, reason, actor).await?;
+        let position = self.engine().pause_schedule(name, pauses, reason, by).await?;
         Ok((position, self.schedule(name).await?))
     }
 
@@ -204,11 +199,11 @@ impl Owner {
     pub(crate) async fn trigger_schedule(
         &self,
         name: &str,
-        actor: Actor,
+        by: By,
     ) -> Result<(Position, ScheduleView), Fault> {
         self.may_write()?;
         self.schedule(name).await?;
-        let ticked = self.engine().trigger_schedule(name, actor).await?;
+        let ticked = self.engine().trigger_schedule(name, by).await?;
         if let Ok(Ok(outcome)) = tokio::time::timeout(OUTCOME, ticked.outcome).await {
             for run in outcome.runs() {
                 self.note_driven(run, true);

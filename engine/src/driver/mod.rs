@@ -66,3 +66,4 @@ pub use pipelines::{Saved, saved_pipeline};
 pub use recover::{Recovered, Which};
 pub use replay::{Difference, ReplayError, Replayed};
 pub use schedules::{NewSchedule, ScheduleError, ScheduleRecord, Ticked};
+pub use triggers::By;

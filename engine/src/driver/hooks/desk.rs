@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::super::shared::Shared;
-use super::super::triggers::{LedgerError, Stopped};
+use super::super::triggers::{By, Ledger, LedgerError, Stopped};
 use super::handle::{Handled, Work, handle, offer};
 use super::source::Source;
 use super::{Answer, Ask, HookError, Receipt};
@@ -121,12 +121,12 @@ impl HookDesk {
     async fn answer(&mut self, ask: Ask) -> Result<(), LedgerError> {
         match ask {
             Ask::Deliver { source, delivery, answer } => self.deliver(&source, *delivery, answer).await,
-            Ask::Redeliver { source, delivery, nth, actor, answer } => {
-                self.redeliver(&source, delivery, nth, &actor, answer).await
+            Ask::Redeliver { source, delivery, nth, by, answer } => {
+                self.redeliver(&source, delivery, nth, &by, answer).await
             }
             Ask::Mean { source, by, runs, answer } => {
                 let event = HookEvent::SignalMeant(crate::hooks::SignalMeant { by, runs });
-                self.record(&source, &Actor::Engine, |_, _| Some(event.clone())).await?;
+                self.record(&source, &Actor::Engine.into(), |_, _| Some(event.clone())).await?;
                 let _gone = answer.send(());
                 Ok(())
             }
@@ -181,7 +181,7 @@ impl HookDesk {
     async fn record(
         &mut self,
         name: &str,
-        actor: &Actor,
+        by: &By,
         decide: impl Fn(&Source, crate::time::Timestamp) -> Option<HookEvent>,
     ) -> Result<Option<(Version, Position)>, LedgerError> {
         let mut tries = 0;
@@ -190,7 +190,7 @@ impl HookDesk {
             let busy = self.open(name).await?;
             let at = busy.source.now(&shared);
             let Some(event) = decide(&busy.source, at) else { return Ok(None) };
-            match busy.source.record(&shared, actor, at, &event).await {
+            match busy.source.record(&shared, by, at, &event).await {
                 Ok(position) => return Ok(Some((busy.source.ledger.version, position))),
                 Err(LedgerError::Changed) if tries < TRIES => {
                     tries += 1;
@@ -207,9 +207,9 @@ impl HookDesk {
         delivery: DeliveryReceived,
         answer: Answer,
     ) -> Result<(), LedgerError> {
-        let actor = Actor::Hook(name.to_owned());
+        let by = By::from(Actor::Hook(name.to_owned()));
         let recorded =
-            self.record(name, &actor, |source, at| source.state.receive(delivery.clone(), at).ok()).await;
+            self.record(name, &by, |source, at| source.state.receive(delivery.clone(), at).ok()).await;
         let shared = Arc::clone(&self.shared);
         let (receipt, is_new) = match recorded {
             Ok(Some((version, position))) => ((version, 1, position), true),
@@ -233,11 +233,20 @@ impl HookDesk {
         name: &str,
         delivery: Version,
         handled: u32,
-        actor: &Actor,
+        by: &By,
         answer: Answer,
     ) -> Result<(), LedgerError> {
+        match Ledger::first(&self.shared, by).await {
+            Err(error) => return refuse(answer, error),
+            Ok(None) => {}
+            Ok(Some(position)) => {
+                // It was asked for by the same order already.
+                let wanted = self.open(name).await?.source.state.entry(delivery).map(|entry| entry.wanted);
+                return self.promise(name, delivery, wanted.unwrap_or(handled), position, true, answer).await;
+            }
+        }
         let decide = |source: &Source, _| source.state.redeliver(delivery, handled);
-        match self.record(name, actor, decide).await {
+        match self.record(name, by, decide).await {
             Err(error) => refuse(answer, error),
             Ok(None) => {
                 let _gone = answer.send(Err(HookError::BeingHandled));
@@ -300,7 +309,7 @@ impl HookDesk {
                 let decide = |source: &Source, _| {
                     source.state.handled(delivery, nth, outcomes.clone(), parked.clone())
                 };
-                self.record(&name, &Actor::Engine, decide).await?;
+                self.record(&name, &Actor::Engine.into(), decide).await?;
                 if let Some(busy) = self.sources.get_mut(&name) {
                     // A run that began while it was being parked is seen now.
                     busy.offers |= !parked.is_empty();
@@ -312,7 +321,7 @@ impl HookDesk {
             Outcomes::Offered(settled) => {
                 for (id, outcome) in settled {
                     let decide = |source: &Source, _| source.state.settled(id, outcome.clone());
-                    self.record(&name, &Actor::Engine, decide).await?;
+                    self.record(&name, &Actor::Engine.into(), decide).await?;
                 }
                 if self.sources.values().all(|busy| busy.source.state.parked().is_empty()) {
                     (self.changes, self.offer_at) = (None, None);

@@ -15,7 +15,7 @@ pub(super) use desk::HookDesk;
 pub use list::{DeliveryRecord, Handling};
 
 use super::engine::Engine;
-use crate::actor::Actor;
+use super::triggers::By;
 use crate::envelope::StreamId;
 use crate::hooks::{
     BODY_BYTES_MAX, DeliveryReceived, HEADERS_BYTES_MAX, ID_BYTES_MAX, MeantBy, TriggerOutcome, is_source,
@@ -85,7 +85,7 @@ enum Ask {
     /// A delivery comes.
     Deliver { source: String, delivery: Box<DeliveryReceived>, answer: Answer },
     /// A delivery is to be handled once more.
-    Redeliver { source: String, delivery: Version, nth: u32, actor: Actor, answer: Answer },
+    Redeliver { source: String, delivery: Version, nth: u32, by: By, answer: Answer },
     /// These runs are about to be told.
     Mean { source: String, by: MeantBy, runs: Vec<RunId>, answer: oneshot::Sender<()> },
     /// A former engine left something undone in these.
@@ -167,10 +167,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`HookError`]: there is none, it is being handled, or the store takes nothing.
-    pub async fn redeliver(&self, record: &DeliveryRecord, actor: Actor) -> Result<Receipt, HookError> {
+    pub async fn redeliver(&self, record: &DeliveryRecord, by: impl Into<By>) -> Result<Receipt, HookError> {
         let (source, delivery) = (record.source.clone(), record.delivery);
         let nth = record.handled.iter().map(|handling| handling.nth).max().unwrap_or(0);
-        let ask = |answer| Ask::Redeliver { source, delivery, nth, actor, answer };
+        let by = by.into();
+        let ask = |answer| Ask::Redeliver { source, delivery, nth, by, answer };
         self.inner.shared.hooks.ask(ask).await
     }
 }

@@ -1,8 +1,7 @@
 //! One source at the desk: its folded stream, and the appends to it.
 
 use super::super::shared::Shared;
-use super::super::triggers::{Encoded, Ledger, LedgerError};
-use crate::actor::Actor;
+use super::super::triggers::{By, Encoded, Ledger, LedgerError};
 use crate::envelope::Envelope;
 use crate::hooks::{FOLD_VERSION, HookEvent, HookState, stream};
 use crate::id::Position;
@@ -42,7 +41,7 @@ impl Source {
     pub(super) async fn record(
         &mut self,
         shared: &Shared,
-        actor: &Actor,
+        by: &By,
         at: Timestamp,
         event: &HookEvent,
     ) -> Result<Position, LedgerError> {
@@ -50,7 +49,7 @@ impl Source {
         let is_busy = self.state.is_busy_with(event);
         let note = StreamNote { open: is_busy, busy: is_busy, wake_at: None };
         let encoded = vec![Encoded { name: event.name(), kind, schema, bytes }];
-        let position = self.ledger.append(shared, actor, at, encoded, note).await?;
+        let position = self.ledger.append(shared, by, at, encoded, note).await?;
         self.state.apply(self.ledger.version, at, event);
         self.ledger.keep(shared, FOLD_VERSION, &self.state, self.state.remembered()).await;
         Ok(position)

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::super::shared::Shared;
-use super::super::triggers::{Encoded, Ledger, LedgerError, Stopped};
+use super::super::triggers::{By, Encoded, Ledger, LedgerError, Stopped};
 use super::tick::{Work, follow};
 use super::{Answer, Ask, NewSchedule, ScheduleError, ScheduleRecord, Ticked};
 use crate::actor::Actor;
@@ -102,7 +102,7 @@ impl Kept {
         &mut self,
         shared: &Shared,
         name: &str,
-        actor: &Actor,
+        by: &By,
         at: Timestamp,
         events: &[ScheduleEvent],
     ) -> Result<Position, LedgerError> {
@@ -120,7 +120,7 @@ impl Kept {
         let is_there = events.iter().rev().find_map(sets).unwrap_or(self.state.set().is_some());
         let note = StreamNote { open: is_there, busy: false, wake_at: None };
         let mut version = self.ledger.version;
-        let position = self.ledger.append(shared, actor, at, encoded, note).await?;
+        let position = self.ledger.append(shared, by, at, encoded, note).await?;
         for event in events {
             version = version.next();
             self.state.apply(version, at, event);
@@ -197,34 +197,37 @@ impl ScheduleDesk {
                 self.look().await?;
                 let _gone = answer.send(());
             }
-            Ask::Add(new, actor, answer) => {
-                let added = self.add(*new, &actor).await;
+            Ask::Add(new, by, answer) => {
+                let added = self.add(*new, &by).await;
                 return told(answer, added);
             }
-            Ask::Remove(name, actor, reason, answer) => {
+            Ask::Remove(name, by, reason, answer) => {
+                if let Some(first) = Ledger::first(&self.shared, &by).await? {
+                    return told(answer, Ok(first));
+                }
                 let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
                 let removed = match self.origin_of(&name).await {
                     Ok(ScheduleOrigin::Trigger { pipeline, .. }) => {
                         Err(Trouble::Refused(ScheduleError::OfPipeline { name, pipeline }))
                     }
                     Ok(ScheduleOrigin::Added { .. }) => {
-                        self.record(&name, &actor, |_| vec![event.clone()]).await
+                        self.record(&name, &by, |_| vec![event.clone()]).await
                     }
                     Err(trouble) => Err(trouble),
                 };
                 return told(answer, removed);
             }
-            Ask::Pause(name, pauses, actor, reason, answer) => {
-                let paused = self.pause(&name, pauses, reason, &actor).await;
+            Ask::Pause(name, pauses, by, reason, answer) => {
+                let paused = self.pause(&name, pauses, reason, &by).await;
                 return told(answer, paused);
             }
-            Ask::Trigger(name, actor, answer) => {
-                let ticked = self.trigger(&name, &actor).await;
+            Ask::Trigger(name, by, answer) => {
+                let ticked = self.trigger(&name, &by).await;
                 return told(answer, ticked);
             }
             Ask::Mean(name, tick, runs, answer) => {
                 let event = ScheduleEvent::TickMeant(TickMeant { tick, runs });
-                match self.record(&name, &Actor::Engine, |_| vec![event.clone()]).await {
+                match self.record(&name, &Actor::Engine.into(), |_| vec![event.clone()]).await {
                     Ok(_) => {
                         let _gone = answer.send(());
                     }
@@ -270,7 +273,7 @@ impl ScheduleDesk {
     async fn record(
         &mut self,
         name: &str,
-        actor: &Actor,
+        by: &By,
         decide: impl Fn(&ScheduleState) -> Vec<ScheduleEvent>,
     ) -> Result<Position, Trouble> {
         let shared = Arc::clone(&self.shared);
@@ -286,7 +289,7 @@ impl ScheduleDesk {
             if events.is_empty() {
                 return Ok(Position::ZERO);
             }
-            match kept.record(&shared, name, actor, at, &events).await {
+            match kept.record(&shared, name, by, at, &events).await {
                 Ok(position) => return Ok(position),
                 Err(LedgerError::Changed) if tries < TRIES => {
                     tries += 1;
@@ -327,14 +330,16 @@ impl ScheduleDesk {
         for name in gone {
             let reason = Some("the newest version of the pipeline has no such trigger".to_owned());
             let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
-            self.record(&name, &Actor::Engine, |_| vec![event.clone()]).await.map_err(Trouble::ledger)?;
+            self.record(&name, &Actor::Engine.into(), |_| vec![event.clone()])
+                .await
+                .map_err(Trouble::ledger)?;
         }
         for (name, set) in wanted {
             let decide = |state: &ScheduleState| match state.set() {
                 Some(former) if *former == set => Vec::new(),
                 _another => vec![ScheduleEvent::ScheduleSet(set.clone())],
             };
-            self.record(&name, &Actor::Engine, decide).await.map_err(Trouble::ledger)?;
+            self.record(&name, &Actor::Engine.into(), decide).await.map_err(Trouble::ledger)?;
         }
         self.is_synced = true;
         Ok(())
@@ -355,18 +360,18 @@ impl ScheduleDesk {
             };
             let decide =
                 |state: &ScheduleState| look(state, &name, &timetable, Now { at: now, is_busy }).events;
-            self.record(&name, &Actor::Engine, decide).await.map_err(Trouble::ledger)?;
+            self.record(&name, &Actor::Engine.into(), decide).await.map_err(Trouble::ledger)?;
         }
         Ok(())
     }
 
-    async fn add(&mut self, new: NewSchedule, actor: &Actor) -> Result<Position, Trouble> {
+    async fn add(&mut self, new: NewSchedule, by: &By) -> Result<Position, Trouble> {
         let set = ScheduleSet { schedule: document(&new.schedule), origin: new.origin };
         let former = self.all().await?.get(&new.name).and_then(|kept| kept.state.set().cloned());
         match former {
             Some(former) if former == set => Ok(self.shared.store.last_position()),
             Some(_another) => Err(Trouble::Refused(ScheduleError::Exists(new.name))),
-            None => self.record(&new.name, actor, |_| vec![ScheduleEvent::ScheduleSet(set.clone())]).await,
+            None => self.record(&new.name, by, |_| vec![ScheduleEvent::ScheduleSet(set.clone())]).await,
         }
     }
 
@@ -375,8 +380,11 @@ impl ScheduleDesk {
         name: &str,
         pauses: bool,
         reason: Option<String>,
-        actor: &Actor,
+        by: &By,
     ) -> Result<Position, Trouble> {
+        if let Some(first) = Ledger::first(&self.shared, by).await? {
+            return Ok(first);
+        }
         self.origin_of(name).await?;
         let is_paused = self.all().await?.get(name).is_some_and(|kept| kept.state.paused().is_some());
         let event = match (pauses, is_paused) {
@@ -385,13 +393,18 @@ impl ScheduleDesk {
             (true, true) => return Err(already(format!("“{name}” is paused already"))),
             (false, false) => return Err(already(format!("“{name}” is not paused"))),
         };
-        self.record(name, actor, |_| vec![event.clone()]).await
+        self.record(name, by, |_| vec![event.clone()]).await
     }
 
-    async fn trigger(&mut self, name: &str, actor: &Actor) -> Result<Ticked, Trouble> {
+    async fn trigger(&mut self, name: &str, by: &By) -> Result<Ticked, Trouble> {
+        if let Some(position) = Ledger::first(&self.shared, by).await? {
+            // What it led to stands with the schedule.
+            let (_settled, outcome) = oneshot::channel();
+            return Ok(Ticked { position, outcome });
+        }
         self.origin_of(name).await?;
         let now = self.shared.now();
-        let position = self.record(name, actor, |_| vec![trigger(now)]).await?;
+        let position = self.record(name, by, |_| vec![trigger(now)]).await?;
         let (sender, outcome) = oneshot::channel();
         if let Some(kept) = self.all().await?.get_mut(name) {
             kept.awaited.insert(kept.ledger.version, sender);
@@ -435,7 +448,7 @@ impl ScheduleDesk {
             true => vec![event.clone()],
             false => Vec::new(),
         };
-        self.record(name, &Actor::Engine, decide).await.map_err(Trouble::ledger)?;
+        self.record(name, &Actor::Engine.into(), decide).await.map_err(Trouble::ledger)?;
         let waiting = self.all().await?.get_mut(name).and_then(|kept| kept.awaited.remove(&tick));
         if let Some(waiting) = waiting {
             let _gone = waiting.send(outcome);

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) use desk::ScheduleDesk;
 
 use super::engine::Engine;
-use crate::actor::Actor;
+use super::triggers::By;
 use crate::definition::Schedule;
 use crate::id::{Position, RunId, Version};
 use crate::schedules::{BadSchedule, ScheduleOrigin, Settled, Timetable, is_name};
@@ -110,13 +110,13 @@ enum Ask {
     /// It is to look at the clock.
     Look(oneshot::Sender<()>),
     /// A schedule is to be there.
-    Add(Box<NewSchedule>, Actor, Answer<Position>),
+    Add(Box<NewSchedule>, By, Answer<Position>),
     /// A schedule is to be no more.
-    Remove(String, Actor, Option<String>, Answer<Position>),
+    Remove(String, By, Option<String>, Answer<Position>),
     /// A schedule is to stand still, or to go on.
-    Pause(String, bool, Actor, Option<String>, Answer<Position>),
+    Pause(String, bool, By, Option<String>, Answer<Position>),
     /// What a moment would do is to be done now.
-    Trigger(String, Actor, Answer<Ticked>),
+    Trigger(String, By, Answer<Ticked>),
     /// Runs are about to be told.
     Mean(String, Version, Vec<RunId>, oneshot::Sender<()>),
     /// All schedules.
@@ -174,12 +174,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`ScheduleError`]
-    pub async fn add_schedule(&self, new: NewSchedule, actor: Actor) -> Result<Position, ScheduleError> {
+    pub async fn add_schedule(&self, new: NewSchedule, by: impl Into<By>) -> Result<Position, ScheduleError> {
         if !is_name(&new.name) {
             return Err(ScheduleError::BadName(new.name.chars().take(64).collect()));
         }
         Timetable::new(&new.schedule)?;
-        self.inner.shared.schedules.ask(|answer| Ask::Add(Box::new(new), actor, answer)).await
+        let by = by.into();
+        self.inner.shared.schedules.ask(|answer| Ask::Add(Box::new(new), by, answer)).await
     }
 
     /// Removes a schedule that somebody added.
@@ -190,10 +191,10 @@ impl Engine {
         &self,
         name: &str,
         reason: Option<String>,
-        actor: Actor,
+        by: impl Into<By>,
     ) -> Result<Position, ScheduleError> {
-        let name = name.to_owned();
-        self.inner.shared.schedules.ask(|answer| Ask::Remove(name, actor, reason, answer)).await
+        let (name, by) = (name.to_owned(), by.into());
+        self.inner.shared.schedules.ask(|answer| Ask::Remove(name, by, reason, answer)).await
     }
 
     /// Has a schedule stand still, or go on.
@@ -205,19 +206,19 @@ impl Engine {
         name: &str,
         pauses: bool,
         reason: Option<String>,
-        actor: Actor,
+        by: impl Into<By>,
     ) -> Result<Position, ScheduleError> {
-        let name = name.to_owned();
-        self.inner.shared.schedules.ask(|answer| Ask::Pause(name, pauses, actor, reason, answer)).await
+        let (name, by) = (name.to_owned(), by.into());
+        self.inner.shared.schedules.ask(|answer| Ask::Pause(name, pauses, by, reason, answer)).await
     }
 
     /// Does now what a moment of a schedule would do, whatever else it does.
     ///
     /// # Errors
     /// [`ScheduleError`]
-    pub async fn trigger_schedule(&self, name: &str, actor: Actor) -> Result<Ticked, ScheduleError> {
-        let name = name.to_owned();
-        self.inner.shared.schedules.ask(|answer| Ask::Trigger(name, actor, answer)).await
+    pub async fn trigger_schedule(&self, name: &str, by: impl Into<By>) -> Result<Ticked, ScheduleError> {
+        let (name, by) = (name.to_owned(), by.into());
+        self.inner.shared.schedules.ask(|answer| Ask::Trigger(name, by, answer)).await
     }
 
     /// All schedules, in the order of their names.

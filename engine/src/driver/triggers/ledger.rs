@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::super::shared::Shared;
-use crate::actor::Actor;
+use super::By;
 use crate::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
 use crate::id::{InputId, Position, Version};
 use crate::json::Hash;
@@ -120,11 +120,19 @@ impl Ledger {
         shared.now().max(self.last_at)
     }
 
+    /// Where an order went that comes once more.
+    pub(in crate::driver) async fn first(shared: &Shared, by: &By) -> Result<Option<Position>, LedgerError> {
+        let Some(dedup) = &by.dedup else { return Ok(None) };
+        let first = shared.store.first_write(dedup.key).await;
+        let first = first.map_err(|error| LedgerError::Store(error.to_string()))?;
+        Ok(first.map(|first| first.appended.last_position()))
+    }
+
     /// Makes events durable, in one append. With [`LedgerError::Changed`] the stream is to be loaded anew.
     pub(in crate::driver) async fn append(
         &mut self,
         shared: &Shared,
-        actor: &Actor,
+        by: &By,
         at: Timestamp,
         events: Vec<Encoded>,
         note: StreamNote,
@@ -142,7 +150,7 @@ impl Ledger {
                 stream: self.stream.clone(),
                 version,
                 recorded_at: at,
-                actor: actor.clone(),
+                actor: by.actor.clone(),
                 cause,
                 kind: event.kind,
                 schema: event.schema,
@@ -158,7 +166,7 @@ impl Ledger {
             expected: self.version,
             previous: self.hash,
             events: linked,
-            dedup: None,
+            dedup: by.dedup,
             fence: shared.config.fence,
             note,
         };

@@ -2,8 +2,10 @@
 
 mod act;
 mod book;
+mod by;
 mod ledger;
 
 pub(super) use act::{Done, Errand, Mean, Stopped, act, tell_all};
 pub(super) use book::TriggerBook;
+pub use by::By;
 pub(super) use ledger::{Encoded, Ledger, LedgerError};
