@@ -1,9 +1,11 @@
 //! The task at the desk of hooks.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -83,35 +85,43 @@ impl HookDesk {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let done = tokio::select! {
                 biased;
-                Some(worked) = self.works.join_next() => {
-                    if let Ok(worked) = worked
-                        && self.worked(worked).await.is_err()
-                    {
-                        return;
-                    }
-                }
+                Some(worked) = self.works.join_next() => match worked {
+                    Ok(worked) => self.worked(worked).await,
+                    Err(_aborted) => Ok(()),
+                },
                 ask = asks.recv() => match ask {
                     None => return,
-                    Some(ask) => {
-                        if self.answer(ask).await.is_err() {
-                            return;
-                        }
-                    }
+                    Some(ask) => self.answer(ask).await,
                 },
                 () = rest => {
                     self.offer_at = None;
                     self.sources.values_mut().for_each(|busy| busy.offers = true);
+                    Ok(())
                 }
-                events = next_change(&mut self.changes) => match events {
-                    Some(true) if self.offer_at.is_none() => {
-                        self.offer_at = Some(Instant::now() + OFFER_EVERY);
+                events = next_change(&mut self.changes) => {
+                    match events {
+                        Some(true) if self.offer_at.is_none() => {
+                            self.offer_at = Some(Instant::now() + OFFER_EVERY);
+                        }
+                        Some(_) => {}
+                        // The log cannot be followed: each tick offers what waits.
+                        None => self.changes = None,
                     }
-                    Some(_) => {}
-                    // The log cannot be followed: each tick offers what waits.
-                    None => self.changes = None,
-                },
+                    Ok(())
+                }
+            };
+            match done {
+                Ok(()) => {}
+                Err(LedgerError::Closed) => return,
+                Err(error) => {
+                    if !self.shared.is_stopping() {
+                        tracing::error!(%error, "a source of webhooks cannot be kept; it is tried again");
+                    }
+                    // What is kept is read anew: it may not be what is stored.
+                    self.sources.retain(|_, busy| busy.is_worked_on);
+                }
             }
             self.go_on();
         }
@@ -358,7 +368,7 @@ impl HookDesk {
                 let meant = state.meant_for(delivery);
                 self.works.spawn(async move {
                     let work = Work { source: source.clone(), delivery, nth, meant };
-                    let handled = handle(&shared, &work).await;
+                    let handled = guarded(&work.source, handle(&shared, &work)).await;
                     Worked { source, result: handled.map(|done| Outcomes::Handled(delivery, nth, done)) }
                 });
             } else if std::mem::take(&mut busy.offers) && !state.parked().is_empty() {
@@ -369,12 +379,20 @@ impl HookDesk {
                 });
                 let parked = parked.collect();
                 self.works.spawn(async move {
-                    let offered = offer(&shared, &source, parked).await;
+                    let offered = guarded(&source, offer(&shared, &source, parked)).await;
                     Worked { source, result: offered.map(Outcomes::Offered) }
                 });
             }
         }
     }
+}
+
+/// A panic in one piece of work leaves it to be tried again, and touches no other.
+async fn guarded<T>(source: &str, work: impl Future<Output = Result<T, Stopped>>) -> Result<T, Stopped> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_panic| {
+        tracing::error!(source, "handling a delivery ended in a panic; it is tried again");
+        Err(Stopped)
+    })
 }
 
 /// Tells the one who brought something that it was not taken. An error ends the desk.

@@ -1,9 +1,11 @@
 //! The task at the desk of schedules.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -496,7 +498,16 @@ impl ScheduleDesk {
             let shared = Arc::clone(&shared);
             self.works.spawn(async move {
                 let (name, version) = (work.name.clone(), work.version);
-                (name, version, follow(&shared, work).await)
+                // A panic leaves the moment to be followed again, and touches no other.
+                let followed = AssertUnwindSafe(follow(&shared, work)).catch_unwind().await;
+                let followed = followed.unwrap_or_else(|_panic| {
+                    tracing::error!(
+                        schedule = name,
+                        "following a moment ended in a panic; it is tried again"
+                    );
+                    Err(Stopped)
+                });
+                (name, version, followed)
             });
         }
         Ok(())
