@@ -254,9 +254,7 @@ impl Line {
             && self.is_counted(id)
         {
             // It lives since a former engine, though nobody recorded that it began.
-            let mut grant = self.seize(id.clone(), needs, standing.group);
-            grant.is_used = false;
-            return Asked::Served(grant);
+            return Asked::Served(self.seize(id.clone(), needs, standing.group));
         }
         let (number, mut served) = {
             let mut book = self.book();
