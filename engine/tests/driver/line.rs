@@ -273,7 +273,7 @@ async fn a_turn_is_kept_while_large_values_are_read_again() {
     ];
     let run = rig.start(&pipeline(steps)).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
-    assert_eq!(rig.machine.peak(), 2);
+    assert_eq!(rig.machine.peak(), 1, "one slot, and what made the value is over");
     rig.assert_replays(run).await;
 }
 

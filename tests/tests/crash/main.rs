@@ -14,6 +14,7 @@ mod notices;
 mod order;
 mod owners;
 mod runs;
+mod slots;
 mod support;
 mod table;
 mod triggers;
