@@ -33,7 +33,7 @@ pub struct Charge {
 }
 
 /// Somebody raises the limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raise {
     /// The run where they do.
     pub run: RunId,
@@ -56,11 +56,9 @@ pub enum CounterInput {
     Raise(Raise),
 }
 
-/// What follows from an input at a moment; `terms` say which period counts.
-///
-/// # Errors
-/// What is used up, where an attempt may not start. A new period may have begun even so: ask again with
-/// [`Counter::used`] of what [`decide`] gave before.
+/// What follows from an input at a moment, and what is used up where an attempt may not start; `terms`
+/// say which period counts. A new period may begin even where an attempt is refused.
+#[must_use]
 pub fn decide(
     counter: &Counter,
     terms: &BudgetTerms,

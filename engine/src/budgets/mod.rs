@@ -53,6 +53,3 @@ pub fn stream(terms: &BudgetTerms) -> Option<StreamId> {
     };
     Some(StreamId { kind: StreamKind::Budget, id })
 }
-
-#[cfg(test)]
-mod tests;
