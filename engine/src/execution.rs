@@ -6,15 +6,17 @@
 //!
 //! The driver calls these traits; crate `everfold-workflows` implements them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::definition::{Definition, Keep, OnLost, Save};
+use crate::definition::{Definition, Keep, OnLost, Save, SecretSource};
 pub use crate::event::Told;
+pub use crate::expr::{Hidden, MASK, Piece};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{EffectId, Position, RunId, Version};
 use crate::json::Value;
@@ -31,6 +33,8 @@ pub struct AttemptRequest {
     pub spec: Value,
     /// For the process, beside what it inherits.
     pub env: BTreeMap<String, String>,
+    /// What it is given beside: the values stand nowhere here.
+    pub secrets: Secrets,
     /// What the step says of sending it again; `None`: the work's own [`Traits`] count.
     pub idempotent: Option<bool>,
     /// The time limit of the attempt.
@@ -46,6 +50,55 @@ pub struct AttemptRequest {
     pub folder: PathBuf,
     /// Where the work runs.
     pub workdir: Workdir,
+    /// The commit to which its worktree is brought back before it begins.
+    pub reset_to: Option<String>,
+    /// The session of an agent that is continued, as a former attempt reported it ([`Usage::session`]).
+    pub session: Option<String>,
+}
+
+/// The secrets of a piece of work: where their values come from, and where they go.
+///
+/// A value is looked up when the work starts, and is in no state, event, or request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Secrets {
+    /// Where each comes from, by name: all that the pipeline declares.
+    pub sources: Arc<BTreeMap<String, SecretSource>>,
+    /// Those that are variables of the process, under their own names.
+    pub vars: Vec<String>,
+    /// Texts of the parameters in which they stand masked.
+    pub spec: Vec<Hidden>,
+    /// Texts of the variables in which they stand masked.
+    pub env: Vec<Hidden>,
+    /// Where a relative `file` lies and a `command` runs: where the run was started.
+    pub folder: Option<PathBuf>,
+}
+
+impl Secrets {
+    /// Whether there is nothing to be given, nor to be masked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.vars.is_empty() && self.spec.is_empty() && self.env.is_empty()
+    }
+
+    /// The variables of the engine's own environment that hold some: no process inherits them, whether
+    /// or not it is given any.
+    pub fn variables(&self) -> impl Iterator<Item = &String> {
+        self.sources.values().filter_map(|source| match source {
+            SecretSource::Env(name) => Some(name),
+            SecretSource::File(_) | SecretSource::Command(_) => None,
+        })
+    }
+
+    /// The names of all that are given.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<&str> {
+        let pieces = self.spec.iter().chain(&self.env).flat_map(|hidden| &hidden.of);
+        let inside = pieces.filter_map(|piece| match piece {
+            Piece::Secret { secret } => Some(secret.as_str()),
+            Piece::Text(_) => None,
+        });
+        self.vars.iter().map(String::as_str).chain(inside).collect()
+    }
 }
 
 /// What a step declares that it leaves, rendered.
@@ -101,6 +154,8 @@ pub struct GitWorkdir {
     pub author: Option<String>,
     /// The commit the run started from.
     pub base_commit: String,
+    /// It is a copy that is thrown away: nothing in it is saved.
+    pub is_copy: bool,
 }
 
 /// How an attempt ended.
@@ -165,6 +220,10 @@ pub trait AttemptObserver: Send + Sync {
     fn started(&self);
     /// The newest line of its output.
     fn line(&self, line: &str);
+    /// A line as it may be kept: the values of secrets masked.
+    fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {
+        Cow::Borrowed(line)
+    }
 }
 
 /// What an executor says of a piece of work before it starts.
@@ -279,6 +338,8 @@ pub struct ProbeRequest {
     pub spec: Value,
     /// For processes.
     pub env: BTreeMap<String, String>,
+    /// What it is given beside: the values stand nowhere here.
+    pub secrets: Secrets,
     /// The time limit of one probe.
     pub timeout: Duration,
     /// The probe's own folder. Not yet made.
@@ -335,6 +396,8 @@ pub struct NoticeRequest {
     pub function: String,
     /// Its parameters.
     pub with: Value,
+    /// What stands masked in them.
+    pub secrets: Secrets,
     /// In whose name.
     pub sender: Option<String>,
     /// The event: its fields, `type`, `version`, `at`, `actor`.
@@ -410,7 +473,8 @@ pub trait Workspaces: Send + Sync + 'static {
     /// Makes the run's workspace, or finds the one it made before a crash.
     ///
     /// # Errors
-    /// A failure of kind `spawn` or `conflict` with a hint: no repository, no such branch, …
+    /// A failure of kind `spawn` or `conflict` with a hint: no repository, no such branch, … One with the
+    /// code [`NO_ROOM_CODE`](crate::failure::NO_ROOM_CODE) is no failure of the run: it is asked for again.
     fn prepare(
         &self,
         run: RunId,
@@ -427,6 +491,29 @@ pub trait Workspaces: Send + Sync + 'static {
         keep_branch: bool,
         succeeded: bool,
     ) -> BoxFuture<'static, ()>;
+
+    /// Makes a detached copy of a run's worktree at a commit for one attempt, or finds the one it made
+    /// before a crash.
+    ///
+    /// # Errors
+    /// As [`Workspaces::prepare`].
+    fn copy(
+        &self,
+        run: RunId,
+        workspace: Workspace,
+        commit: String,
+        path: PathBuf,
+    ) -> BoxFuture<'static, Result<(), Failure>> {
+        drop((run, workspace, commit, path));
+        let failure = Failure::new(FailureKind::Spawn, "no copy of a workspace can be made here");
+        Box::pin(std::future::ready(Err(failure)))
+    }
+
+    /// Removes copies that were made of a run's worktree. Repeating it does no harm.
+    fn discard(&self, run: RunId, workspace: Workspace, copies: HashSet<PathBuf>) -> BoxFuture<'static, ()> {
+        drop((run, workspace, copies));
+        Box::pin(std::future::ready(()))
+    }
 
     /// Removes what runs left behind that are neither in `unended` nor kept on purpose.
     fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()>;

@@ -8,7 +8,7 @@
 use crate::event::RunEvent;
 use crate::event::Told;
 use crate::failure::{Failure, FailureKind};
-use crate::input::{Fork, Input, InputKind, Start};
+use crate::input::{Fork, Input, InputKind, SharedFrom, Start};
 use crate::json::{BlobRef, JsonText, Payload};
 use crate::state::EventMeta;
 
@@ -73,7 +73,7 @@ pub fn input_of(
             commit: fact.commit,
             artefacts: fact.artefacts,
             ended_at: fact.ended_at,
-            told: Told::default(),
+            told: fact.told,
             ask: None,
         },
         RunEvent::AttemptAsked(fact) => InputKind::AttemptFinished {
@@ -92,7 +92,7 @@ pub fn input_of(
                 None => Ok(text(&fact.output)?),
             },
             id: fact.id,
-            commit: None,
+            commit: fact.commit,
             artefacts: Vec::new(),
             ended_at: fact.ended_at,
             told: Told::default(),
@@ -118,6 +118,12 @@ pub fn input_of(
                 (None, None) => return Err(NoInput::NotAFact("WorkspacePrepared")),
             })
         }
+        RunEvent::WorkspaceShared(fact) => InputKind::WorkspaceShared(SharedFrom {
+            workspace: fact.workspace,
+            owner: fact.owner,
+            save: fact.save,
+            author: fact.author,
+        }),
         RunEvent::GateEvaluated(fact) => InputKind::ProbeFinished {
             evidence: text(&fact.evidence)?,
             id: fact.id,
@@ -226,7 +232,8 @@ pub fn input_of(
         | RunEvent::BudgetsOpened(_)
         | RunEvent::BudgetExceeded(_)
         | RunEvent::FundsGranted(_)
-        | RunEvent::BudgetPeriodBegan(_) => return Err(NoInput::NotAFact(event.name())),
+        | RunEvent::BudgetPeriodBegan(_)
+        | RunEvent::WorktreeReset(_) => return Err(NoInput::NotAFact(event.name())),
     };
     Ok(Input { id: meta.input, at: meta.at, actor: meta.actor.clone(), kind })
 }

@@ -2,6 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The code of a failure for want of a secret: nothing was started, and trying the same again by itself
+/// would be blind. A step's `retry` covers it only where `only` names it.
+pub const SECRET_CODE: &str = "SECRET";
+
+/// The code of a failure to make a workspace for want of room on the disk. It is not recorded: what needs
+/// the workspace waits until there is room.
+pub const NO_ROOM_CODE: &str = "NO_ROOM";
+
 /// The closed set of kinds; integrations add their own [`Failure::code`] below a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::actor::Actor;
-use crate::definition::{OnLost, Vote};
+use crate::definition::{OnLost, Save, Vote};
 use crate::event::{
     AdmissionEvidence, BudgetReading, BudgetRefusal, Comment, HaltScope, Origin, Parent, Spent, TimerId,
     Told, UnblockDecision,
@@ -25,6 +25,19 @@ pub struct Input {
     pub actor: Actor,
     /// What happened.
     pub kind: InputKind,
+}
+
+/// A workspace that is another run's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedFrom {
+    /// Where it is, and its head at this moment.
+    pub workspace: Workspace,
+    /// Whose it is.
+    pub owner: RunId,
+    /// Whether leftovers are committed there after each attempt.
+    pub save: Save,
+    /// The author of such commits; `None`: the settings'.
+    pub author: Option<String>,
 }
 
 /// What happened.
@@ -74,6 +87,8 @@ pub enum InputKind {
     },
     /// The workspace is there, or cannot be had. Each preparation reports under an id of its own.
     WorkspacePrepared(Result<Workspace, Failure>),
+    /// The workspace is that of the run that started this one.
+    WorkspaceShared(SharedFrom),
     /// Evidence is there.
     ProbeFinished {
         /// The attempt that is judged.

@@ -79,6 +79,19 @@ impl Layout {
         self.root.join("worktrees")
     }
 
+    /// Where the copies of a run's worktree lie that attempts are given.
+    #[must_use]
+    pub fn copies(&self, run: RunId) -> PathBuf {
+        self.worktrees().join(format!("{run}.own"))
+    }
+
+    /// The copy of a run's worktree for one attempt.
+    #[must_use]
+    pub fn copy(&self, id: &EffectId) -> PathBuf {
+        let AttemptId { path, round, attempt } = &id.attempt;
+        self.copies(id.run).join(format!("{path}-r{round}-a{attempt}"))
+    }
+
     /// The folder in which steps of a run work that have no workspace.
     #[must_use]
     pub fn scratch(&self, run: RunId) -> PathBuf {

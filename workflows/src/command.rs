@@ -115,6 +115,8 @@ fn plan(request: &AttemptRequest) -> Result<Plan, Failure> {
         stdout_tail_max_bytes: STDOUT_TAIL_BYTES_MAX,
         progress: |line| Some(line.to_owned()),
         interpret: Arc::new(interpret),
+        next: None,
+        remark: None,
         missing_hint: "install the program, or give its full path; PATH is the engine's unless `env` sets it"
             .to_owned(),
     })

@@ -17,6 +17,7 @@ use crate::probe::{
 };
 use crate::process::{ProcessSurvivors, Processes};
 use crate::provider::Providers;
+use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber};
 
 /// Every executor and prober of the reference, git workspaces in the data folder, and what finds
 /// supervised processes again. The functions `git.*` are added to those given. Without a directory gates
@@ -37,8 +38,8 @@ pub fn edge(
     let executors: [(&str, Arc<dyn Executor>); 4] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
         ("agent", Arc::new(AgentExecutor::new(processes.clone()))),
-        ("function", Arc::new(functions.clone())),
-        ("http", Arc::new(HttpExecutor::new(client.clone()))),
+        ("function", Arc::new(GuardedExecutor(Arc::new(functions.clone())))),
+        ("http", Arc::new(GuardedExecutor(Arc::new(HttpExecutor::new(client.clone()))))),
     ];
     let probers: [(&str, Arc<dyn Prober>); 11] = [
         ("command", Arc::new(CommandProber::new(processes.clone()))),
@@ -56,10 +57,15 @@ pub fn edge(
     Edge {
         directory,
         executors: executors.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
-        probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
+        probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), guarded(kind, it))).collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
-        notifier: Some(Arc::new(notifier)),
+        notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier)))),
         built_ins: Some(Arc::new(Checked)),
     }
+}
+
+/// Commands are given secrets by their supervisor, which masks what they say.
+fn guarded(kind: &str, prober: Arc<dyn Prober>) -> Arc<dyn Prober> {
+    if kind == "command" { prober } else { Arc::new(GuardedProber(prober)) }
 }

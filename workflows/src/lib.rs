@@ -23,6 +23,7 @@ mod edge;
 mod in_process;
 mod notify;
 mod outage;
+mod secret;
 mod yaml;
 
 pub use edge::edge;

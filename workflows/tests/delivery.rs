@@ -153,6 +153,7 @@ impl Run {
             message: save.message,
             author: save.author,
             base_commit: workspace.commit.unwrap(),
+            is_copy: false,
         };
         Workdir { path: PathBuf::from(workspace.path), git: Some(git) }
     }
@@ -179,6 +180,9 @@ impl Run {
             spec: plan.spec,
             env: plan.env,
             idempotent: plan.idempotent,
+            secrets: Default::default(),
+            reset_to: None,
+            session: None,
             timeout: plan.timeout,
             grace: plan.grace,
             input,
@@ -241,6 +245,7 @@ impl Run {
         let request = ProbeRequest {
             id: self.effect_id(&id),
             gate: gate.clone(),
+            secrets: Default::default(),
             probe_no,
             spec: plan.spec,
             env: plan.env,

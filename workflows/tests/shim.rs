@@ -33,6 +33,8 @@ impl Attempt {
             log_max_bytes: 1 << 20,
             stdout_max_bytes: 1 << 20,
             stdout_tail_max_bytes: 1 << 10,
+            secrets: false,
+            declared: Vec::new(),
         };
         change(&mut request);
         std::fs::write(folder.join("request.json"), serde_json::to_vec(&request).unwrap()).unwrap();

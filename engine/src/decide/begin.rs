@@ -14,7 +14,7 @@ use super::gate;
 use super::members;
 use super::refusal::Refusal;
 use super::scope::RunScope;
-use crate::definition::{Budget, ConfigSource, Definition, Gate, OnRefused, Probe, input};
+use crate::definition::{Budget, ConfigSource, Definition, Gate, OnRefused, Probe, SecretSource, input};
 use crate::event::{AdmissionEvidence, BudgetTerms, SlotKind, WantedSlot};
 use crate::expr::EvalError;
 use crate::id::RunId;
@@ -99,6 +99,12 @@ pub struct Beginning {
 }
 
 impl Beginning {
+    /// Where the pipeline's secrets come from.
+    #[must_use]
+    pub fn secrets(&self) -> &BTreeMap<String, SecretSource> {
+        &self.state.definition().secrets
+    }
+
     /// A run with this input; its defaults are filled in.
     ///
     /// # Errors

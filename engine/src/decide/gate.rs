@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Loaded;
 use super::draft::{Draft, Interrupt, settled};
 use super::members;
-use super::ready::render_texts;
+use super::ready::render_env;
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
 use crate::definition::{Gate, Probe, Step};
@@ -116,7 +116,9 @@ fn prepare(state: &RunState, loaded: &Loaded, case: Case<'_>, step: &Step) -> Re
             (members::KIND.to_owned(), spec)
         }
     };
-    let mut document = json!({"spec": spec, "env": render_texts(&step.env, &scope)?});
+    let (env, hidden) = render_env(&step.env, &scope)?;
+    let mut document = json!({"spec": spec, "env": env});
+    members::hide(&mut document, &hidden);
     if gate.fresh {
         let step = &state.facts.steps[case.at];
         let commit = step.base.clone().or_else(|| state.workspace().and_then(|made| made.commit.clone()));

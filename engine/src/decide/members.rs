@@ -16,12 +16,15 @@ use serde_json::json;
 use super::gate;
 use super::scope::RunScope;
 use crate::definition::{ConfigSource, Member, Probe, Task};
-use crate::expr::{EvalError, Expr, Template};
+use crate::expr::{EvalError, Expr, Hidden, Template};
 use crate::json::{Value, canonical};
 use crate::policy::{self, Combination, Judgement, Verdict, combine};
 
 /// The kind of a probe that collects the evidence of several.
 pub const KIND: &str = "members";
+
+/// The key of parameters under which stands which of their texts hold secrets; no parameter has this name.
+pub const HIDDEN: &str = "$secrets";
 
 /// Findings are cut here: they go into a prompt.
 const FINDINGS_CHARS_MAX: usize = 16 * 1024;
@@ -118,7 +121,8 @@ pub(super) fn passed_over(
 
 /// The parameters of a single probe. Those of `config` name where its document is read from.
 pub(super) fn task_spec(task: &Task, scope: &RunScope<'_>) -> Result<Value, EvalError> {
-    let mut spec = task.spec.render(scope)?;
+    let (mut spec, hidden) = task.spec.render_hiding(scope)?;
+    hide(&mut spec, &hidden);
     if task.kind == "config" {
         let path = spec["path"].as_str().unwrap_or_default();
         let name = path.split('.').next().unwrap_or_default();
@@ -139,6 +143,13 @@ pub(super) fn task_spec(task: &Task, scope: &RunScope<'_>) -> Result<Value, Eval
         spec["documents"] = Value::Array(documents);
     }
     Ok(spec)
+}
+
+/// Notes beside parameters which of their texts hold secrets.
+pub(super) fn hide(spec: &mut Value, hidden: &[Hidden]) {
+    if !hidden.is_empty() {
+        spec[HIDDEN] = json!(hidden);
+    }
 }
 
 /// What is to be asked of each member, and whether anybody is to be asked at all.

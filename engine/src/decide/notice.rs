@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Loaded;
 use super::draft::Draft;
+use super::members;
 use super::scope::RunScope;
 use crate::definition::{Notice, WILDCARD};
 use crate::event::{NoticeFailed, NoticeQueued, NoticeSent, RunEvent};
@@ -131,13 +132,16 @@ fn say(draft: &Draft<'_>, notice: &Notice, event: &Value) -> Result<Option<Said>
     {
         return Ok(None);
     }
-    let with = notice.with.as_ref().map(|with| with.render(&scope)).transpose()?;
+    let with = notice.with.as_ref().map(|with| with.render_hiding(&scope)).transpose()?;
+    let (with, hidden) = with.map_or((None, Vec::new()), |(with, hidden)| (Some(with), hidden));
     let sender = notice.sender.as_ref().map(|sender| sender.render_text(&scope)).transpose()?;
     let channel = notice.channel.as_ref().map(|channel| channel.render_text(&scope)).transpose()?;
     let own = || format!("notice/{}", notice.id);
+    let mut said = json!({"with": with, "as": sender});
+    members::hide(&mut said, &hidden);
     Ok(Some(Said {
         channel: channel.filter(|channel| !channel.is_empty()).unwrap_or_else(own),
-        with: JsonText::new(&json!({"with": with, "as": sender})),
+        with: JsonText::new(&said),
     }))
 }
 

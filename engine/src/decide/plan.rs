@@ -13,7 +13,7 @@ pub use super::members::KIND as MEMBERS;
 use super::Loaded;
 use super::scope::RunScope;
 use crate::definition::{GitWorkspace, StepWorkspace, Work, WorkspaceSpec};
-use crate::expr::{EvalError, Template};
+use crate::expr::{EvalError, Hidden, Template};
 use crate::id::{AttemptId, Version};
 use crate::json::Value;
 use crate::state::{Key, RunState};
@@ -28,6 +28,8 @@ pub struct AttemptPlan {
     pub spec: Value,
     /// For the process.
     pub env: BTreeMap<String, String>,
+    /// What it is given that no state holds.
+    pub secrets: SecretPlan,
     /// `{files: {NAME: {path, optional, fresh}}, json: null | "stdout" | "lenient" | {file}, matches: {NAME: REGEX}}`.
     pub outputs: Value,
     /// Whether the step says that repeating does no harm.
@@ -38,6 +40,10 @@ pub struct AttemptPlan {
     pub grace: Duration,
     /// Where it runs.
     pub place: Place,
+    /// The commit to which its worktree is brought back first.
+    pub reset_to: Option<String>,
+    /// The session of an agent that it continues.
+    pub session: Option<String>,
 }
 
 /// Evidence to collect.
@@ -49,10 +55,30 @@ pub struct ProbePlan {
     pub spec: Value,
     /// For the process.
     pub env: BTreeMap<String, String>,
+    /// What it is given that no state holds.
+    pub secrets: SecretPlan,
     /// Where the judged work ran.
     pub place: Place,
     /// Since when a file must have changed: `{commit, at}`; null: it need not have.
     pub fresh: Value,
+}
+
+/// The secrets that work, a probe or a notice is given, by name: their values are in no state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecretPlan {
+    /// Those that are variables of the process.
+    pub vars: Vec<String>,
+    /// Texts of the parameters that hold some.
+    pub spec: Vec<Hidden>,
+    /// Texts of the variables that hold some.
+    pub env: Vec<Hidden>,
+}
+
+/// Takes out of a document which of its texts hold secrets.
+#[must_use]
+pub fn take_hidden(document: &mut Value) -> Vec<Hidden> {
+    let noted = document.as_object_mut().and_then(|fields| fields.remove(super::members::HIDDEN));
+    noted.and_then(|noted| serde_json::from_value(noted).ok()).unwrap_or_default()
 }
 
 /// Where work runs.
@@ -60,6 +86,8 @@ pub struct ProbePlan {
 pub enum Place {
     /// In the run's workspace.
     Workspace,
+    /// In a copy of the run's workspace at this commit, which is thrown away.
+    Copy(Option<String>),
     /// Where the run was started, else in a folder of the run's own.
     Outside,
     /// In this folder.
@@ -82,6 +110,8 @@ pub enum WorkspacePlan {
     },
     /// A folder that is there.
     Dir(String),
+    /// That of the run that started this one.
+    Parent,
 }
 
 /// What is committed after an attempt, and by whom.
@@ -102,8 +132,9 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
     let Some(key) = state.current(id) else { return Ok(None) };
     let Some(unit) = state.unit_at(key) else { return Ok(None) };
     let mut document = unit.task.value(loaded)?;
-    let spec = document["spec"].take();
+    let mut spec = document["spec"].take();
     Ok(Some(AttemptPlan {
+        secrets: secrets(state, key, &mut spec, &mut document),
         kind: unit.kind.clone(),
         env: texts(&document["env"]),
         outputs: document["outputs"].take(),
@@ -111,8 +142,18 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
         timeout: unit.timeout_ms.map(Duration::from_millis),
         grace: Duration::from_millis(unit.grace_ms),
         place: place(state, key, loaded)?,
+        reset_to: state.reset_of(id).cloned(),
+        session: state.session(&id.path).cloned(),
         spec,
     }))
+}
+
+fn secrets(state: &RunState, key: Key, spec: &mut Value, document: &mut Value) -> SecretPlan {
+    SecretPlan {
+        vars: state.graph.step(key.step).secrets.clone(),
+        spec: take_hidden(spec),
+        env: take_hidden(document),
+    }
 }
 
 /// How an attempt stands among those that wait.
@@ -167,9 +208,11 @@ pub fn probe(
     }
     let judging = &state.facts.steps[key.step].judging;
     let mut document = judging.task.value(loaded)?;
+    let mut spec = document["spec"].take();
     Ok(Some(ProbePlan {
         kind: judging.kind.clone(),
-        spec: document["spec"].take(),
+        secrets: secrets(state, key, &mut spec, &mut document),
+        spec,
         env: texts(&document["env"]),
         place: place(state, key, loaded)?,
         fresh: document["fresh"].take(),
@@ -185,7 +228,8 @@ pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePl
     let text =
         |template: &Option<Template>| template.as_ref().map(|text| text.render_text(&scope)).transpose();
     Ok(match &state.definition().workspace {
-        None | Some(WorkspaceSpec::Parent) => None,
+        None => None,
+        Some(WorkspaceSpec::Parent) => Some(WorkspacePlan::Parent),
         Some(WorkspaceSpec::Dir(dir)) => Some(WorkspacePlan::Dir(dir.render_text(&scope)?)),
         Some(WorkspaceSpec::Git(git)) => {
             let short = state.run().map(|run| run.short()).unwrap_or_default();
@@ -216,6 +260,8 @@ pub struct NoticePlan {
     pub function: String,
     /// Its parameters.
     pub with: Value,
+    /// Which texts of the parameters hold secrets.
+    pub hidden: Vec<Hidden>,
     /// In whose name.
     pub sender: Option<String>,
     /// When it was queued.
@@ -236,6 +282,7 @@ pub fn notice(state: &RunState, channel: &str, loaded: &Loaded) -> Result<Option
         version: first.version,
         notice: first.notice.clone(),
         function: first.function.clone(),
+        hidden: take_hidden(&mut said),
         with: said["with"].take(),
         sender: said["as"].as_str().map(ToOwned::to_owned),
         queued_at: first.at,
@@ -262,9 +309,21 @@ pub fn save(
     Ok(SavePlan { message: text(&git.message)?, author: text(&git.author)? })
 }
 
+/// Where an attempt works. `None`: it is not known, or a rework has superseded it.
+///
+/// # Errors
+/// [`EvalError`]: values must be loaded first, or an expression failed.
+pub fn place_of(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Option<Place>, EvalError> {
+    state.current(id).map(|key| place(state, key, loaded)).transpose()
+}
+
 fn place(state: &RunState, key: Key, loaded: &Loaded) -> Result<Place, EvalError> {
     Ok(match &state.graph.step(key.step).workspace {
         StepWorkspace::Run if state.definition().workspace.is_some() => Place::Workspace,
+        StepWorkspace::Own if state.definition().workspace.is_some() => {
+            let begun = || state.workspace().and_then(|workspace| workspace.commit.clone());
+            Place::Copy(state.commit().map(str::to_owned).or_else(begun))
+        }
         StepWorkspace::Run | StepWorkspace::None | StepWorkspace::Own => Place::Outside,
         StepWorkspace::Dir(dir) => Place::Dir(dir.render_text(&RunScope::of(state, loaded, key))?),
     })

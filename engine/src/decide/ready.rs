@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::draft::{Draft, Interrupt, settled};
+use super::members;
 use super::question::{self, PreparedQuestion};
 use super::scope::RunScope;
 use super::wait::{self, Awaiting};
@@ -15,7 +16,8 @@ use crate::event::{
     RetryScheduled, ScheduledTask, ScheduledWork, SkipReason, StepBlocked, StepFailed, StepScheduled,
     StepSkipped, TimerId, TimerKind, TimerSet,
 };
-use crate::expr::{EvalError, Template};
+use crate::expr::functions::to_text;
+use crate::expr::{EvalError, Hidden, Template};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{Attempt, AttemptId, Round, StepPath};
 use crate::json::{Payload, Value};
@@ -164,8 +166,9 @@ fn check_items(items: Vec<Value>, max_in_flight: Option<u32>) -> Prepared {
 
 /// Renders an executor's work: the document `{spec, env, outputs}` and its limits.
 fn prepare_task(step: &Step, task: &Task, scope: &RunScope<'_>) -> Result<PreparedTask, EvalError> {
-    let spec = task.spec.render(scope)?;
-    let env = render_texts(&step.env, scope)?;
+    let (mut spec, hidden) = task.spec.render_hiding(scope)?;
+    members::hide(&mut spec, &hidden);
+    let (env, hidden) = render_env(&step.env, scope)?;
     let mut files = serde_json::Map::new();
     for (name, file) in &step.outputs.files {
         let path = file.file.render_text(scope)?;
@@ -178,9 +181,11 @@ fn prepare_task(step: &Step, task: &Task, scope: &RunScope<'_>) -> Result<Prepar
         Some(crate::definition::OutputJson::File(path)) => json!({"file": path.render_text(scope)?}),
     };
     let outputs = json!({"files": files, "json": json_source, "matches": step.outputs.matches});
+    let mut document = json!({"spec": spec, "env": env, "outputs": outputs});
+    members::hide(&mut document, &hidden);
     Ok(PreparedTask {
         kind: task.kind.clone(),
-        document: json!({"spec": spec, "env": env, "outputs": outputs}),
+        document,
         timeout: resolve_span(step.timeout.as_ref(), scope)?,
         grace: step.grace.resolve(scope)?.0,
     })
@@ -203,6 +208,20 @@ pub(super) fn render_texts(
     scope: &RunScope<'_>,
 ) -> Result<BTreeMap<String, String>, EvalError> {
     templates.iter().map(|(name, template)| Ok((name.clone(), template.render_text(scope)?))).collect()
+}
+
+/// The variables of a process; secrets in them are masked, and told beside them.
+pub(super) fn render_env(
+    templates: &BTreeMap<String, Template>,
+    scope: &RunScope<'_>,
+) -> Result<(BTreeMap<String, String>, Vec<Hidden>), EvalError> {
+    let (mut env, mut hidden) = (BTreeMap::new(), Vec::new());
+    for (name, template) in templates {
+        let (value, found) = template.render_hiding(scope)?;
+        env.insert(name.clone(), to_text(&value));
+        hidden.extend(found.into_iter().map(|found| Hidden { at: format!("/{name}"), ..found }));
+    }
+    Ok((env, hidden))
 }
 
 fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<PreparedApproval, EvalError> {

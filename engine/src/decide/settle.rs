@@ -8,12 +8,12 @@ use super::draft::{Draft, Interrupt, settled};
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
 use super::{gate, question, ready};
-use crate::definition::{OnLost, Retry, Routes, Step, Vote, Work};
+use crate::definition::{OnLost, Retry, Routes, Step, StepWorkspace, Vote, Work};
 use crate::event::{
     BlockReason, ProbeScheduled, RetryScheduled, ReworkSource, SkipReason, StepBlocked, StepFailed,
-    StepSkipped, StepSucceeded, UnblockDecision,
+    StepSkipped, StepSucceeded, UnblockDecision, WorktreeReset,
 };
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, SECRET_CODE};
 use crate::id::AttemptId;
 use crate::state::{AttemptEnding, Key, Phase, RunState, Settling, Stage, Unit};
 
@@ -99,9 +99,11 @@ fn may_retry(
         // Nor are attempts that ended with a question.
         unit.attempt.0.saturating_sub(lost).saturating_sub(unit.asks())
     });
-    // What a budget stopped would be stopped again, unless the step asks for it by name.
-    let is_over_budget = failure.kind == FailureKind::Budget && step.retry.only.is_empty();
-    let is_covered = !is_over_budget && step.retry.covers(failure.kind, failure.code.as_deref());
+    // What a budget stopped would be stopped again, and a secret that is not there is not there again, unless
+    // the step asks for it by name.
+    let is_blind = failure.kind == FailureKind::Budget || failure.code.as_deref() == Some(SECRET_CODE);
+    let is_covered =
+        !(is_blind && step.retry.only.is_empty()) && step.retry.covers(failure.kind, failure.code.as_deref());
     Ok((is_covered && made < attempts).then(|| backoff(&step.retry, made, draft.state, key)))
 }
 
@@ -123,8 +125,23 @@ fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interru
     }
     let id = draft.state.attempt_id(key);
     let at = draft.meta.at.plus(pause);
-    draft.record(RetryScheduled { id: AttemptId { attempt: id.attempt.next(), ..id }, at, task: None });
+    let id = AttemptId { attempt: id.attempt.next(), ..id };
+    draft.record(RetryScheduled { id: id.clone(), at, task: None });
+    if let Some(commit) = clean_commit(draft.state, key.step) {
+        draft.record(WorktreeReset { id, commit });
+    }
     Ok(())
+}
+
+/// The commit to which the worktree is brought back before a retry, where the step says so: the round's
+/// first. A worktree that did not exist then began at the run's.
+fn clean_commit(state: &RunState, at: usize) -> Option<String> {
+    let step = state.graph.step(at);
+    let workspace = state.workspace().filter(|workspace| workspace.repository.is_some())?;
+    if !step.clean || step.workspace != StepWorkspace::Run {
+        return None;
+    }
+    state.facts.steps[at].base.clone().or_else(|| workspace.commit.clone())
 }
 
 /// The round was ended before its time: nothing is tried again.

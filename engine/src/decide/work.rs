@@ -10,10 +10,11 @@ use crate::definition::{OnLost, Task, Work};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ChildStopped,
     ProbeFailed, StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
-    WorkspacePrepared,
+    WorkspacePrepared, WorkspaceShared,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, RunId};
+use crate::input::SharedFrom;
 use crate::json::{JsonText, Payload};
 use crate::state::{Key, RunState, Stage};
 use crate::time::Timestamp;
@@ -73,21 +74,26 @@ pub(super) fn finished(draft: &mut Draft<'_>, id: &AttemptId, end: End<'_>) {
             Ok(output) => (draft.payload(output.clone()), None),
             Err(failure) => (Payload::Inline(JsonText::null()), Some(failure.clone())),
         };
-        return draft.record(ChildFinished { id, child, output, failure, ended_at });
+        let commit = end.commit.cloned();
+        return draft.record(ChildFinished { id, child, output, failure, ended_at, commit });
     }
     let (commit, artefacts, told) = (end.commit.cloned(), end.artefacts.to_vec(), end.told.clone());
     match end.result {
         Ok(_) if labels_too_large(draft.state, &told.labels) => {
             let message = format!("the labels of the run would be larger than {LABELS_BYTES_MAX} bytes");
             let failure = Failure::new(FailureKind::Validation, message);
-            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at });
+            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at, told: Told::default() });
         }
         Ok(output) => {
             let output = draft.payload(output.clone());
             draft.record(AttemptSucceeded { id, output, commit, artefacts, ended_at, told });
         }
         Err(failure) => {
-            draft.record(AttemptFailed { id, failure: failure.clone(), commit, artefacts, ended_at });
+            // How it failed is worth more than labels that do not fit.
+            let labels =
+                if labels_too_large(draft.state, &told.labels) { BTreeMap::new() } else { told.labels };
+            let (failure, told) = (failure.clone(), Told { labels, ..told });
+            draft.record(AttemptFailed { id, failure, commit, artefacts, ended_at, told });
         }
     }
 }
@@ -142,12 +148,21 @@ pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Fail
     }
 }
 
+/// The workspace is that of the run that started this one.
+pub(super) fn workspace_shared(draft: &mut Draft<'_>, shared: &SharedFrom) {
+    if draft.state.wants_workspace() {
+        let SharedFrom { workspace, owner, save, author } = shared.clone();
+        draft.record(WorkspaceShared { workspace, owner, save, author });
+    }
+}
+
 /// What waited for the workspace fails with it.
 fn fail_waiting(draft: &mut Draft<'_>, key: Key, failure: &Failure, ended_at: Timestamp) {
     let id = draft.state.attempt_id(key);
     if draft.state.facts.attempts.contains(&key) {
         let failure = failure.clone();
-        draft.record(AttemptFailed { id, failure, commit: None, artefacts: Vec::new(), ended_at });
+        let told = Told::default();
+        draft.record(AttemptFailed { id, failure, commit: None, artefacts: Vec::new(), ended_at, told });
     } else if let Some(gate) = gate::current(draft.state, key.step) {
         let (gate, probe_no) = (gate.id.clone(), draft.state.facts.steps[key.step].judging.probe_no);
         let message = failure.message.clone();

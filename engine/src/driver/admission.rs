@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Blocking;
 use super::shared::Shared;
 use crate::clock::Stopwatch;
 use crate::decide::begin::{self, Admission, AdmissionProbe, Beginning, Document, EVIDENCE_BYTES_MAX};
+use crate::decide::plan::take_hidden;
 use crate::decide::{Loaded, Refusal, admission_id};
 use crate::definition;
 use crate::event::AdmissionEvidence;
-use crate::execution::{ProbeRequest, Workdir};
+use crate::execution::{ProbeRequest, Secrets, Workdir};
 use crate::id::{EffectId, Round, RunId};
 use crate::json::{JsonText, Value};
 use crate::state::{Kept, RunState};
@@ -110,7 +112,7 @@ impl Shared {
                 Admission::Probe(probe) => {
                     let gate = probe.gate.clone();
                     let watch = Stopwatch::start();
-                    let found = self.probe_admission(run, probe, cwd, round).await;
+                    let found = self.probe_admission(run, beginning, probe, cwd, round).await;
                     let found = found.and_then(|value| {
                         let text = JsonText::new(&value);
                         match text.as_str().len() <= EVIDENCE_BYTES_MAX {
@@ -134,6 +136,7 @@ impl Shared {
     async fn probe_admission(
         &self,
         run: RunId,
+        beginning: &Beginning,
         probe: AdmissionProbe,
         cwd: Option<&str>,
         round: Round,
@@ -143,13 +146,21 @@ impl Shared {
         };
         let id = EffectId { run, attempt: admission_id(round) };
         let path = cwd.map_or_else(|| self.layout.scratch(run), PathBuf::from);
+        let mut spec = probe.spec;
+        let secrets = Secrets {
+            spec: take_hidden(&mut spec),
+            sources: Arc::new(beginning.secrets().clone()),
+            folder: cwd.map(PathBuf::from),
+            ..Secrets::default()
+        };
         let request = ProbeRequest {
             folder: self.layout.probe(&id, &probe.gate, 1),
             id,
             gate: probe.gate,
             probe_no: 1,
-            spec: probe.spec,
+            spec,
             env: BTreeMap::new(),
+            secrets,
             fresh: None,
             timeout: TIMEOUT,
             workdir: Workdir { path, git: None },

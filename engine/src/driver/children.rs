@@ -59,9 +59,11 @@ impl ChildRuns {
         Box::pin(async move {
             let Some(shared) = inner.shared.upgrade() else { return std::future::pending().await };
             match child(&inner, &shared, &request, &*observer).await {
-                Ok((output, ended_at)) => AttemptEnd::new(AttemptResult::Succeeded(output), ended_at),
-                Err(Stop::Failed(failure, ended_at)) => {
-                    AttemptEnd::new(AttemptResult::Failed(failure), ended_at)
+                Ok((output, commit, ended_at)) => {
+                    AttemptEnd { commit, ..AttemptEnd::new(AttemptResult::Succeeded(output), ended_at) }
+                }
+                Err(Stop::Failed(failure, commit, ended_at)) => {
+                    AttemptEnd { commit, ..AttemptEnd::new(AttemptResult::Failed(failure), ended_at) }
                 }
                 // The engine ends; the next one goes on with the attempt.
                 Err(Stop::Gone) => std::future::pending().await,
@@ -113,7 +115,7 @@ impl Inner {
 
 /// Why there is no output.
 enum Stop {
-    Failed(Failure, Timestamp),
+    Failed(Failure, Option<String>, Timestamp),
     /// The engine ends.
     Gone,
 }
@@ -147,7 +149,7 @@ async fn child(
     shared: &Arc<Shared>,
     request: &AttemptRequest,
     observer: &dyn AttemptObserver,
-) -> Result<(Value, Timestamp), Stop> {
+) -> Result<(Value, Option<String>, Timestamp), Stop> {
     let id = request.id.run.child(&request.id.attempt);
     let wanted = Wanted::of(&request.spec);
     let id = begin(inner, shared, request, &wanted, id).await?;
@@ -156,7 +158,7 @@ async fn child(
     let is_stopping = move |state: &RunState| state.stopping(&attempt).is_some();
     // One that is to end with its parent is waited for, however it began.
     if !wanted.waits && !matches!(shared.with_state(request.id.run, is_stopping).await, Ok(true)) {
-        return Ok((serde_json::json!({ "run": id }), shared.now()));
+        return Ok((serde_json::json!({ "run": id }), None, shared.now()));
     }
     loop {
         // Asked for before the look, so that no end is missed in between.
@@ -184,7 +186,7 @@ async fn begin(
     wanted: &Wanted,
     id: RunId,
 ) -> Result<RunId, Stop> {
-    let failed = |failure: Failure| Stop::Failed(failure, shared.now());
+    let failed = |failure: Failure| Stop::Failed(failure, None, shared.now());
     loop {
         let door = inner.door(id).await;
         match shared.drive(id, false).await {
@@ -319,6 +321,8 @@ struct End {
     status: RunStatus,
     output: Kept,
     failure: Option<(Failure, Option<StepPath>)>,
+    /// The head of the worktree that it shared with its parent.
+    commit: Option<String>,
     at: Timestamp,
 }
 
@@ -328,19 +332,25 @@ impl End {
             status: state.status(),
             output: state.output().clone(),
             failure: state.failure().map(|(failure, path)| (failure.clone(), path.cloned())),
+            commit: state.shared_workspace().and_then(|_| state.commit()).map(str::to_owned),
             at: state.ended_at()?,
         })
     }
 
-    async fn into_result(self, shared: &Shared, id: RunId, named: &str) -> Result<(Value, Timestamp), Stop> {
-        let Self { status, output, failure, at } = self;
+    async fn into_result(
+        self,
+        shared: &Shared,
+        id: RunId,
+        named: &str,
+    ) -> Result<(Value, Option<String>, Timestamp), Stop> {
+        let Self { status, output, failure, commit, at } = self;
         let short = id.short();
         if status == RunStatus::Succeeded {
             return match shared.kept(id, output).await {
-                Some(output) => Ok((output, at)),
+                Some(output) => Ok((output, commit, at)),
                 None => {
                     let message = format!("the output of child run {short} cannot be read");
-                    Err(Stop::Failed(Failure::new(FailureKind::Error, message), at))
+                    Err(Stop::Failed(Failure::new(FailureKind::Error, message), commit, at))
                 }
             };
         }
@@ -360,7 +370,7 @@ impl End {
                     .with_hint(advice)
             }
         };
-        Err(Stop::Failed(failure, at))
+        Err(Stop::Failed(failure, commit, at))
     }
 }
 

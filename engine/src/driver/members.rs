@@ -14,6 +14,7 @@ use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt as _, StreamExt as _, stream};
 
 use super::load::panic_text;
+use crate::decide::plan::take_hidden;
 use crate::execution::{ProbeFailure, ProbeRequest, Prober};
 use crate::json::Value;
 
@@ -49,11 +50,11 @@ impl Members {
                 self.collect(request, own, place, asked);
             } else {
                 let kind = member["kind"].as_str().unwrap_or_default().to_owned();
-                let request = ProbeRequest {
-                    spec: own.clone(),
-                    folder: folder(&request.folder, place),
-                    ..request.clone()
-                };
+                let mut spec = own.clone();
+                let mut secrets = request.secrets.clone();
+                secrets.spec = take_hidden(&mut spec);
+                let request =
+                    ProbeRequest { spec, secrets, folder: folder(&request.folder, place), ..request.clone() };
                 let prober = self.probers.get(&kind).cloned();
                 asked.push(Asked { place: place.clone(), prober, kind, request });
             }
@@ -194,6 +195,7 @@ mod tests {
                 echo("panic", "panic"),
             ]}),
             env: BTreeMap::new(),
+            secrets: crate::execution::Secrets::default(),
             timeout: std::time::Duration::from_secs(1),
             folder: "/probe".into(),
             workdir: crate::execution::Workdir { path: "/".into(), git: None },

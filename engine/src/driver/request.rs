@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decide::Loaded;
-use crate::decide::plan::{self, AttemptPlan, Place, ProbePlan, WorkspacePlan};
-use crate::definition::WorkspaceSpec;
+use crate::decide::plan::{self, AttemptPlan, Place, ProbePlan, SecretPlan, WorkspacePlan};
+use crate::definition::{Save, WorkspaceSpec};
 use crate::execution::{
-    AttemptRequest, Fresh, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Workdir,
-    WorkspaceRequest,
+    AttemptRequest, Fresh, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Secrets,
+    Workdir, WorkspaceRequest,
 };
 use crate::expr::EvalError;
 use crate::id::EffectId;
@@ -32,6 +33,7 @@ pub(super) fn attempt(
         workdir: workdir(state, layout, id, &plan.place, loaded)?,
         folder: layout.attempt(id),
         id: id.clone(),
+        secrets: secrets(state, plan.secrets),
         spec: plan.spec,
         env: plan.env,
         idempotent: plan.idempotent,
@@ -39,6 +41,8 @@ pub(super) fn attempt(
         grace: plan.grace,
         input: Value::Null,
         outputs: outputs(&plan.outputs),
+        reset_to: plan.reset_to,
+        session: plan.session,
     })
 }
 
@@ -50,11 +54,14 @@ pub(super) fn stop(layout: &Layout, id: EffectId) -> AttemptRequest {
         id,
         spec: Value::Null,
         env: BTreeMap::new(),
+        secrets: Secrets::default(),
         idempotent: None,
         timeout: None,
         grace: Duration::ZERO,
         input: Value::Null,
         outputs: RequestedOutputs::default(),
+        reset_to: None,
+        session: None,
     }
 }
 
@@ -74,11 +81,22 @@ pub(super) fn probe(
         id: id.clone(),
         gate: gate.to_owned(),
         probe_no,
+        secrets: secrets(state, plan.secrets),
         spec: plan.spec,
         env: plan.env,
         timeout: PROBE_TIMEOUT,
         fresh: fresh(&plan.fresh),
     })
+}
+
+/// Where the secrets of a piece of work come from.
+pub(super) fn secrets(state: &RunState, plan: SecretPlan) -> Secrets {
+    let SecretPlan { vars, spec, env } = plan;
+    if state.definition().secrets.is_empty() {
+        return Secrets::default();
+    }
+    let folder = state.cwd().map(PathBuf::from);
+    Secrets { sources: Arc::new(state.definition().secrets.clone()), vars, spec, env, folder }
 }
 
 /// Since when files must have changed; the core wrote it ([`ProbePlan::fresh`]).
@@ -88,12 +106,14 @@ fn fresh(document: &Value) -> Option<Fresh> {
 }
 
 /// What is asked for a workspace. Paths are relative to where the run was started.
-pub(super) fn workspace(state: &RunState, plan: WorkspacePlan) -> WorkspaceRequest {
+/// `None`: it is another run's, and nothing is to be made.
+pub(super) fn workspace(state: &RunState, plan: WorkspacePlan) -> Option<WorkspaceRequest> {
     let from = Path::new(state.cwd().unwrap_or("/"));
     match plan {
-        WorkspacePlan::Dir(dir) => WorkspaceRequest::Dir(from.join(dir)),
+        WorkspacePlan::Parent => None,
+        WorkspacePlan::Dir(dir) => Some(WorkspaceRequest::Dir(from.join(dir))),
         WorkspacePlan::Git { repository, base, from: commit, branch } => {
-            WorkspaceRequest::Git { repository: from.join(repository), base, from: commit, branch }
+            Some(WorkspaceRequest::Git { repository: from.join(repository), base, from: commit, branch })
         }
     }
 }
@@ -116,24 +136,39 @@ fn workdir(
     loaded: &Loaded,
 ) -> Result<Workdir, EvalError> {
     let outside = || state.cwd().map_or_else(|| layout.scratch(id.run), PathBuf::from);
-    let workspace = match (place, state.workspace()) {
-        (Place::Dir(dir), _) => return Ok(Workdir { path: outside().join(dir), git: None }),
-        (Place::Workspace, Some(workspace)) => workspace,
-        (Place::Workspace, None) | (Place::Outside, _) => return Ok(Workdir { path: outside(), git: None }),
+    let Some(workspace) = state.workspace() else {
+        return Ok(match place {
+            Place::Dir(dir) => Workdir { path: outside().join(dir), git: None },
+            Place::Workspace | Place::Copy(_) | Place::Outside => Workdir { path: outside(), git: None },
+        });
     };
-    let git = match &state.definition().workspace {
-        Some(WorkspaceSpec::Git(git)) => {
+    let path = match place {
+        Place::Dir(dir) => return Ok(Workdir { path: outside().join(dir), git: None }),
+        Place::Outside => return Ok(Workdir { path: outside(), git: None }),
+        Place::Workspace => PathBuf::from(&workspace.path),
+        Place::Copy(_) => layout.copy(id),
+    };
+    let base_commit = workspace.commit.clone().unwrap_or_default();
+    let unsaved = |is_copy| {
+        let base_commit = base_commit.clone();
+        Some(GitWorkdir { save: Save::None, message: None, author: None, base_commit, is_copy })
+    };
+    let git = match (&state.definition().workspace, state.shared_workspace()) {
+        _ if workspace.repository.is_none() => None,
+        _ if matches!(place, Place::Copy(_)) => unsaved(true),
+        (Some(WorkspaceSpec::Git(git)), _) => {
             let save = plan::save(state, &id.attempt, git, loaded)?;
-            Some(GitWorkdir {
-                save: git.save,
-                message: save.message,
-                author: save.author,
-                base_commit: workspace.commit.clone().unwrap_or_default(),
-            })
+            let (message, author) = (save.message, save.author);
+            Some(GitWorkdir { save: git.save, message, author, base_commit, is_copy: false })
         }
-        _ => None,
+        // As the run whose worktree it is says.
+        (_, Some(shared)) => {
+            let (save, author) = (shared.save, shared.author.clone());
+            Some(GitWorkdir { save, message: None, author, base_commit, is_copy: false })
+        }
+        _ => unsaved(false),
     };
-    Ok(Workdir { path: PathBuf::from(&workspace.path), git })
+    Ok(Workdir { path, git })
 }
 
 /// Reads what a step declares that it leaves; the core wrote it ([`AttemptPlan::outputs`]).

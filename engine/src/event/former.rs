@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{ApprovalTerms, Told, UnblockDecision, Unblocked};
 use super::{
-    ApprovalRequested, AttemptSucceeded, Origin, ReworkRequested, RunForked, RunStarted, RunUnblocked,
-    VoteCast,
+    ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, Origin, ReworkRequested, RunForked,
+    RunStarted, RunUnblocked, VoteCast,
 };
 use crate::definition::Vote;
+use crate::failure::Failure;
 use crate::id::{AttemptId, RunId, StepId, StepPath};
 use crate::json::{Hash, Payload};
 use crate::time::Timestamp;
@@ -67,6 +68,40 @@ impl From<AttemptSucceeded1> for AttemptSucceeded {
             ended_at: old.ended_at,
             told: Told::default(),
         }
+    }
+}
+
+/// [`AttemptFailed`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptFailed1 {
+    id: AttemptId,
+    failure: Failure,
+    commit: Option<String>,
+    artefacts: Vec<Artefact>,
+    ended_at: Timestamp,
+}
+
+impl From<AttemptFailed1> for AttemptFailed {
+    fn from(old: AttemptFailed1) -> Self {
+        let AttemptFailed1 { id, failure, commit, artefacts, ended_at } = old;
+        Self { id, failure, commit, artefacts, ended_at, told: Told::default() }
+    }
+}
+
+/// [`ChildFinished`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChildFinished1 {
+    id: AttemptId,
+    child: RunId,
+    output: Payload,
+    failure: Option<Failure>,
+    ended_at: Timestamp,
+}
+
+impl From<ChildFinished1> for ChildFinished {
+    fn from(old: ChildFinished1) -> Self {
+        let ChildFinished1 { id, child, output, failure, ended_at } = old;
+        Self { id, child, output, failure, ended_at, commit: None }
     }
 }
 

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::{FinishStatus, OnLost, Vote};
+use crate::definition::{FinishStatus, OnLost, Save, Vote};
 use crate::failure::Failure;
 use crate::id::{AttemptId, Round, RunId, StepId, StepPath, Version};
 use crate::json::{BlobRef, Hash, JsonText, Payload};
@@ -176,7 +176,7 @@ run_events! {
         told: Told,
     }
     /// Work failed. Fact of `attempt finished`.
-    AttemptFailed = 7 {
+    AttemptFailed = 7 [former::AttemptFailed1] {
         /// The attempt.
         id: AttemptId,
         /// How.
@@ -187,6 +187,8 @@ run_events! {
         artefacts: Vec<Artefact>,
         /// When the work itself ended.
         ended_at: Timestamp,
+        /// What it said beside that it failed.
+        told: Told,
     }
     /// Work vanished without a record. Fact of `attempt lost`.
     AttemptLost = 8 {
@@ -463,7 +465,7 @@ run_events! {
         child: RunId,
     }
     /// A child run ended. Fact of `attempt finished`, where the work is a run.
-    ChildFinished = 38 {
+    ChildFinished = 38 [former::ChildFinished1] {
         /// The attempt.
         id: AttemptId,
         /// The run.
@@ -474,6 +476,8 @@ run_events! {
         failure: Option<Failure>,
         /// When the child ended.
         ended_at: Timestamp,
+        /// The head of the worktree that it shared.
+        commit: Option<String>,
     }
     /// People are asked for an answer.
     QuestionAsked = 39 {
@@ -698,6 +702,24 @@ run_events! {
         /// How full each is now.
         readings: Vec<BudgetReading>,
     }
+    /// The attempt begins on the worktree as it was when its round began.
+    WorktreeReset = 67 {
+        /// The attempt.
+        id: AttemptId,
+        /// The worktree's commit then.
+        commit: String,
+    }
+    /// The run works where the run works that started it. Fact of `workspace shared`.
+    WorkspaceShared = 68 {
+        /// Where that is, and its head at this moment.
+        workspace: Workspace,
+        /// Whose it is.
+        owner: RunId,
+        /// Whether leftovers are committed there after each attempt.
+        save: Save,
+        /// The author of such commits; `None`: the settings'.
+        author: Option<String>,
+    }
 }
 
 impl RunEvent {
@@ -774,7 +796,9 @@ impl RunEvent {
             | Self::FundsGranted(_)
             | Self::BudgetPeriodBegan(_)
             | Self::FundsAnswered(_)
-            | Self::SpendReported(_) => Vec::new(),
+            | Self::SpendReported(_)
+            | Self::WorktreeReset(_)
+            | Self::WorkspaceShared(_) => Vec::new(),
         }
     }
 

@@ -191,7 +191,7 @@ pub(super) fn kind(value: &Value) -> &'static str {
 }
 
 /// The text that stands for a value inside other text.
-pub(super) fn to_text(value: &Value) -> String {
+pub(crate) fn to_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

@@ -15,7 +15,7 @@ mod types;
 
 pub use functions::usages;
 pub use parse::{Access, Expr, ExprError, Reference, SOURCE_BYTES_MAX, step_path};
-pub use template::{Part, Template, parts};
+pub use template::{Hidden, MASK, Part, Piece, Template, parts};
 pub use types::{Lookup, Type, TypeProblem};
 
 use crate::id::Version;

@@ -143,6 +143,16 @@ impl Expr {
         &self.0.references
     }
 
+    /// The name of the secret that the expression is, where it is nothing else.
+    #[must_use]
+    pub fn secret(&self) -> Option<String> {
+        let access = chain_of(&self.0.tree, &[])?;
+        match access.path.as_slice() {
+            [root, name] if root == "secrets" && access.guarded_from.is_none() => Some(name.clone()),
+            _other => None,
+        }
+    }
+
     /// The chains of fields that the expression follows, in the order of the text.
     #[must_use]
     pub fn accesses(&self) -> &[Access] {

@@ -54,6 +54,31 @@ pub enum Part {
     },
 }
 
+/// What stands in the place of a secret wherever it is recorded or shown.
+pub const MASK: &str = "***";
+
+/// A text that holds secrets, in a value in which they are masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden {
+    /// Where it stands: a JSON pointer into the value.
+    pub at: String,
+    /// What it is made of, in order.
+    pub of: Vec<Piece>,
+}
+
+/// A piece of a text that holds secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Piece {
+    /// As it is.
+    Text(String),
+    /// The value of a secret.
+    Secret {
+        /// Its name.
+        secret: String,
+    },
+}
+
 impl Template {
     /// Compiles a value.
     ///
@@ -126,6 +151,18 @@ impl Template {
     /// As [`Template::render`].
     pub fn render_text(&self, scope: &dyn Scope) -> Result<String, EvalError> {
         self.render(scope).map(|value| to_text(&value))
+    }
+
+    /// The value with every expression replaced, but for secrets: each stands there as `***`, and what it is
+    /// made of is told beside it. A secret's value need not be known for that.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn render_hiding(&self, scope: &dyn Scope) -> Result<(Value, Vec<Hidden>), EvalError> {
+        let values = Values::gather(self.references(), &self.headline(), scope)?;
+        let (mut hidden, mut at) = (Vec::new(), String::new());
+        let value = self.0.node.render_hiding(&values, &mut at, &mut hidden)?;
+        Ok((value, hidden))
     }
 
     fn headline(&self) -> String {
@@ -304,6 +341,68 @@ impl Node {
                 .collect::<Result<serde_json::Map<_, _>, _>>()
                 .map(Value::Object),
         }
+    }
+}
+
+impl Node {
+    fn render_hiding(
+        &self,
+        values: &Values,
+        at: &mut String,
+        hidden: &mut Vec<Hidden>,
+    ) -> Result<Value, EvalError> {
+        let length = at.len();
+        Ok(match self {
+            Self::Whole(expr) if expr.secret().is_some() => {
+                let secret = expr.secret().unwrap_or_default();
+                hidden.push(Hidden { at: at.clone(), of: vec![Piece::Secret { secret }] });
+                Value::String(MASK.to_owned())
+            }
+            Self::Text(parts) if parts.iter().any(Part::is_secret) => {
+                let (mut text, mut of) = (String::new(), Vec::new());
+                for part in parts {
+                    let piece = match part {
+                        Part::Literal(literal) => Piece::Text(literal.clone()),
+                        Part::Expr { expr, .. } => match expr.secret() {
+                            Some(secret) => Piece::Secret { secret },
+                            None => Piece::Text(to_text(&expr.eval_with(values)?)),
+                        },
+                    };
+                    text.push_str(match &piece {
+                        Piece::Text(text) => text,
+                        Piece::Secret { .. } => MASK,
+                    });
+                    of.push(piece);
+                }
+                hidden.push(Hidden { at: at.clone(), of });
+                Value::String(text)
+            }
+            Self::List(nodes) => {
+                let mut items = Vec::with_capacity(nodes.len());
+                for (index, node) in nodes.iter().enumerate() {
+                    at.push_str(&format!("/{index}"));
+                    items.push(node.render_hiding(values, at, hidden)?);
+                    at.truncate(length);
+                }
+                Value::Array(items)
+            }
+            Self::Map(nodes) => {
+                let mut fields = serde_json::Map::new();
+                for (key, node) in nodes {
+                    at.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+                    fields.insert(key.clone(), node.render_hiding(values, at, hidden)?);
+                    at.truncate(length);
+                }
+                Value::Object(fields)
+            }
+            open => open.render(values)?,
+        })
+    }
+}
+
+impl Part {
+    fn is_secret(&self) -> bool {
+        matches!(self, Self::Expr { expr, .. } if expr.secret().is_some())
     }
 }
 

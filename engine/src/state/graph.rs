@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::definition::{Definition, Join, Step, Task, Wait, Work};
+use super::Continued;
+use crate::definition::{Definition, Join, Step, StepWorkspace, Task, Wait, Work};
 use crate::id::StepId;
 
 /// A definition with its steps numbered: first `steps`, then `on_finish`. Cheap to clone.
@@ -22,6 +23,8 @@ pub(crate) struct Shape {
     /// The steps with a gate that a signal wakes, by its name.
     woken: HashMap<String, Vec<usize>>,
     listeners: BTreeMap<String, Listeners>,
+    continued: Continued,
+    has_copies: bool,
 }
 
 /// Who may take signals of one name, in the order of the file.
@@ -56,7 +59,9 @@ impl Shape {
                 }
             }
         }
-        Self { index, needs, dependents, woken, listeners: listeners(definition) }
+        let continued = Continued::new(definition);
+        let has_copies = all().any(|step| step.workspace == StepWorkspace::Own);
+        Self { index, needs, dependents, woken, listeners: listeners(definition), continued, has_copies }
     }
 }
 
@@ -126,6 +131,16 @@ impl Graph {
         self.shape.listeners.get(name)
     }
 
+    /// Whether some step works in copies of the run's worktree.
+    pub(crate) fn has_copies(&self) -> bool {
+        self.shape.has_copies
+    }
+
+    /// Which sessions of agents are continued.
+    pub(crate) fn continued(&self) -> &Continued {
+        &self.shape.continued
+    }
+
     /// A step and everything that needs it, directly or not, in the order of the file.
     pub(crate) fn downstream(&self, at: usize) -> Vec<usize> {
         let mut seen = vec![false; self.len()];
@@ -146,9 +161,10 @@ impl Graph {
     /// Whether the step works in the run's workspace, where the pipeline has one.
     pub(crate) fn uses_workspace(&self, at: usize) -> bool {
         let step = self.step(at);
+        let is_own = step.workspace == StepWorkspace::Own;
         self.definition.workspace.is_some()
-            && step.workspace == crate::definition::StepWorkspace::Run
-            && (matches!(&step.work, Some(Work::Task(task)) if task.kind != Task::FUNCTION)
+            && matches!(step.workspace, StepWorkspace::Run | StepWorkspace::Own)
+            && (matches!(&step.work, Some(Work::Task(task)) if is_own || task.kind != Task::FUNCTION)
                 || !step.gates.is_empty())
     }
 }

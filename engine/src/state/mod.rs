@@ -8,6 +8,7 @@
 
 mod agenda;
 mod apply;
+mod edge;
 mod effects;
 mod graph;
 mod kept;
@@ -21,6 +22,8 @@ mod step;
 mod view;
 
 pub(crate) use agenda::{Agenda, Ending};
+pub use edge::SharedWorkspace;
+pub(crate) use edge::{Continued, EdgeFacts};
 pub(crate) use graph::{Graph, Shape};
 pub use kept::Kept;
 pub(crate) use order::{Cut, FailedOn, Heard, KEPT_MAX, Order, StepOrder};
@@ -130,6 +133,9 @@ pub(crate) struct Facts {
     /// Budgets; in a snapshot behind everything else, and only where there are any.
     #[serde(skip)]
     pub(crate) spend: spend::Spend,
+    /// Written behind everything else, and only where there is something.
+    #[serde(skip)]
+    pub(crate) edge: EdgeFacts,
 }
 
 /// What began the run.

@@ -14,6 +14,7 @@ pub const FOLD_VERSION: u32 = 2;
 
 /// Parts that stand behind all others where they are used; states without them keep their bytes.
 const SPEND: u8 = 1;
+const EDGE: u8 = 2;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,11 @@ impl RunState {
         if self.facts.spend != Spend::default() {
             bytes.push(SPEND);
             bincode::serialize_into(&mut bytes, &self.facts.spend)
+                .expect("the state holds only what bincode can write");
+        }
+        if !self.facts.edge.is_empty() {
+            bytes.push(EDGE);
+            bincode::serialize_into(&mut bytes, &self.facts.edge)
                 .expect("the state holds only what bincode can write");
         }
         bytes
@@ -45,6 +51,7 @@ impl RunState {
             rest = bytes;
             match *part {
                 SPEND => facts.spend = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                EDGE => facts.edge = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }
         }

@@ -241,6 +241,16 @@ fn step(at: usize, shape: &Shape) -> Value {
             step.as_object_mut().expect("a map").remove(key);
         }
     }
+    if shape.retry == 3 {
+        step["clean"] = json!(true);
+    }
+    if shape.on_lost == 4 && shape.max_rounds == 0 {
+        step["workspace"] = json!("own");
+    }
+    if shape.when == 9 {
+        step["env"] = json!({"T": "x ${secrets.T}"});
+        step["secrets"] = json!(["T"]);
+    }
     step
 }
 

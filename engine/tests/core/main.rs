@@ -1,6 +1,7 @@
 //! The pure core: laws over generated pipelines and input sequences, and rules one by one.
 
 mod anew;
+mod edge;
 mod fan_out;
 mod gates;
 mod generate;

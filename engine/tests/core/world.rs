@@ -560,7 +560,7 @@ impl World {
             } else {
                 Ok(Workspace {
                     path: "/w".into(),
-                    repository: None,
+                    repository: luck.is_multiple_of(2).then(|| "/repository".into()),
                     branch: Some("b".into()),
                     base: None,
                     commit: Some("c0".into()),

@@ -171,7 +171,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..7),
         head in any::<prop::sample::Index>(),
     ) {
-        let mut text = String::from("name: generated\nconfig: { team: [team.yaml, { on: true }] }\nsecrets: { KEY: { env: K } }\n");
+        let mut text = String::from("name: generated\nworkspace: { git: . }\nconfig: { team: [team.yaml, { on: true }] }\nsecrets: { KEY: { env: K } }\n");
         text.push_str(HEADS[head.index(HEADS.len())]);
         text.push_str("steps:\n");
         for (at, (pieces, work, gates, need)) in steps.iter().enumerate() {

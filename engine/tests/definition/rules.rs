@@ -280,6 +280,8 @@ fn l34_secrets_stand_only_where_they_are_not_recorded() {
         ("  - {id: a, function: git.ready, with: {a: ['${secrets.T}']}}", true),
         ("  - {id: a, http: {url: 'https://x', headers: {a: '${secrets.T}'}}}", true),
         ("  - {id: a, gates: [{function: git.ready, with: {a: '${secrets.T}'}}]}", true),
+        ("  - {id: a, command: x, env: {A: '${\"x \" + secrets.T}'}}", false),
+        ("  - {id: a, command: x, env: {A: '${hash(secrets.T)}'}}", false),
         ("  - {id: a, gates: [{command: 'x ${secrets.T}'}]}", false),
         ("  - {id: a, command: [x, '${secrets.T}']}", false),
         ("  - {id: a, run: {pipeline: p, input: '${secrets.T}'}}", false),

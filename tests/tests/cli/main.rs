@@ -4,6 +4,7 @@
 mod answers;
 mod bad_input;
 mod codes;
+mod edge;
 mod errors;
 mod order;
 mod owners;

@@ -1,5 +1,6 @@
 //! What an agent's output means: its answer, checked against the step's schema.
 
+use everfold_engine::execution::Usage;
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use serde::Deserialize;
@@ -7,7 +8,7 @@ use serde_json::json;
 
 use super::transcript::{Transcript, one_line};
 use super::{claude, codex};
-use crate::process::{Answer, Ended, last_json};
+use crate::process::{Answer, Ended, Former, last_json};
 use crate::settings::OutputFormat;
 
 fn invalid(message: impl Into<String>) -> Failure {
@@ -32,10 +33,15 @@ pub(super) fn interpret(
     format: OutputFormat,
     schema: Option<&Value>,
     on_invalid: OnInvalid,
+    continues: bool,
     ended: &Ended<'_>,
 ) -> Answer {
     let transcript = read(format, ended);
-    let usage = transcript.usage.clone();
+    let mut usage = transcript.usage.clone();
+    if continues && usage.is_empty() && transcript.session.is_some() {
+        // It ended before it could say what it used up: its session is continued all the same.
+        usage.push(Usage { session: transcript.session.clone(), ..Usage::default() });
+    }
     let is_protocol = matches!(format, OutputFormat::Claude | OutputFormat::Codex);
     let text = is_protocol.then(|| transcript.text.clone().unwrap_or_default());
     let output = match answer(format, transcript, schema, ended) {
@@ -45,6 +51,50 @@ pub(super) fn interpret(
         output => output,
     };
     Answer { output, usage, text }
+}
+
+/// Why an answer cannot be used, where another one may be; and what it was, and in which session.
+pub(super) struct Unusable {
+    pub(super) failure: Failure,
+    pub(super) text: String,
+    pub(super) session: Option<String>,
+}
+
+/// What is wrong with the answer of a program that ended well; `None` where nothing is, or where asking
+/// again would not help.
+pub(super) fn unusable(
+    format: OutputFormat,
+    schema: Option<&Value>,
+    former: &Former<'_>,
+) -> Option<Unusable> {
+    let transcript = read(format, &former.ended);
+    if former.ended.exit_code != 0 || !transcript.complete || transcript.error.is_some() {
+        return None;
+    }
+    let (text, session) = (transcript.text.clone().unwrap_or_default(), transcript.session.clone());
+    let failure = match former.broken {
+        Some(broken) => broken.clone(),
+        None => answer(format, transcript, schema, &former.ended).err()?,
+    };
+    (failure.kind == FailureKind::Validation).then_some(Unusable { failure, text, session })
+}
+
+/// What a program said that could not continue a session; `None` where it did, or failed for another reason.
+pub(super) fn lost_session(format: OutputFormat, former: &Former<'_>) -> Option<String> {
+    const WORDS: [&str; 5] = ["session", "conversation", "thread", "rollout", "resume"];
+    let transcript = read(format, &former.ended);
+    let used: u64 = transcript.usage.iter().map(|used| used.input_tokens + used.output_tokens).sum();
+    let has_failed = former.ended.exit_code != 0 || transcript.error.is_some();
+    if !has_failed || used > 0 || (transcript.complete && transcript.error.is_none()) {
+        return None;
+    }
+    let names = |line: &str| WORDS.iter().any(|word| line.to_lowercase().contains(word));
+    let mut said = former.said.lines().rev().filter(|line| !line.trim_start().starts_with('{'));
+    let said = transcript
+        .error
+        .filter(|error| names(error))
+        .or_else(|| said.find(|line| names(line)).map(str::to_owned))?;
+    Some(one_line(&said))
 }
 
 fn read(format: OutputFormat, ended: &Ended<'_>) -> Transcript {
@@ -133,7 +183,7 @@ mod tests {
     ) -> Result<Value, Failure> {
         let stdout = Stdout { text: text.to_owned(), tail: None };
         let ended = Ended { exit_code: 0, stdout: &stdout, result: None };
-        interpret(format, schema.as_ref(), on_invalid, &ended).output
+        interpret(format, schema.as_ref(), on_invalid, false, &ended).output
     }
 
     #[test]

@@ -29,7 +29,10 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
                     let subtype = event["subtype"].as_str().unwrap_or("error").replace('_', " ");
                     transcript.error = Some(match text("result").filter(|said| !said.trim().is_empty()) {
                         Some(said) => said,
-                        None => format!("the agent ended with: {subtype}"),
+                        None => match event["errors"][0].as_str() {
+                            Some(first) => format!("the agent ended with: {subtype}: {}", one_line(first)),
+                            None => format!("the agent ended with: {subtype}"),
+                        },
                     });
                 }
                 transcript.usage = usage(&event, model.clone(), session.clone());
@@ -40,6 +43,7 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
     if transcript.text.is_none() {
         transcript.text = last_text;
     }
+    transcript.session = session;
     transcript
 }
 

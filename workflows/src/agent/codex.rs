@@ -37,6 +37,7 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
             _ => {}
         }
     }
+    transcript.session.clone_from(&used.session);
     if turns > 0 {
         transcript.usage.push(used);
     }

@@ -1,6 +1,7 @@
 //! From a step's parameters and a profile to a process.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use everfold_engine::definition::{OnLost, similar};
@@ -19,7 +20,7 @@ use crate::settings::{AgentProfile, OutputFormat, PromptBy};
 const PROMPT_FILE: &str = "prompt.md";
 const PROMPT_KEPT: &str = "everfold.prompt";
 /// The longest prompt that fits into one argument on Linux.
-const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
+pub(super) const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
 const STDOUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const STDOUT_TAIL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The profile of a step that names none.
@@ -28,7 +29,7 @@ pub const DEFAULT_PROFILE: &str = "claude";
 /// The executor's parameters, rendered.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Spec {
+pub(super) struct Spec {
     profile: Option<String>,
     role: Option<String>,
     prompt: Option<String>,
@@ -36,10 +37,61 @@ struct Spec {
     effort: Option<String>,
     with: Option<Value>,
     session: Option<String>,
-    schema: Option<Value>,
-    repair: Option<u64>,
+    pub(super) schema: Option<Value>,
+    pub(super) repair: Option<u64>,
     on_invalid: Option<answer::OnInvalid>,
     args: Option<Vec<Value>>,
+}
+
+impl Spec {
+    /// Whether it goes on with a former session where there is one.
+    fn continues(&self) -> bool {
+        self.session.as_deref() == Some("continue")
+    }
+}
+
+/// How a step's program is called, but for the prompt.
+pub(super) struct Call {
+    pub(super) profile: AgentProfile,
+    pub(super) spec: Spec,
+    pub(super) folder: PathBuf,
+    workdir: PathBuf,
+}
+
+/// One call of a program.
+pub(super) struct Made {
+    pub(super) argv: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) stdin: Option<PathBuf>,
+}
+
+impl Call {
+    /// The call with this prompt, which stands in a file of the attempt's folder, in this session.
+    pub(super) fn make(&self, prompt_file: &str, prompt: &str, session: Option<&str>) -> Made {
+        let Self { profile, spec, .. } = self;
+        let prompt_file = self.folder.join(prompt_file);
+        let optional = [
+            ("model", spec.model.clone().or(profile.model.clone())),
+            ("effort", spec.effort.clone().or(profile.effort.clone())),
+            ("role", spec.role.clone()),
+            ("session", session.map(str::to_owned)),
+            ("prompt", Some(prompt.to_owned())),
+            ("prompt_file", Some(prompt_file.display().to_string())),
+            ("workspace", Some(self.workdir.display().to_string())),
+        ];
+        let values: BTreeMap<&str, String> =
+            optional.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let args = spec.args.iter().flatten().flat_map(words).collect::<Vec<String>>();
+        let mut env = profile.env.clone();
+        env.insert("EVERFOLD_PROMPT".to_owned(), prompt_file.display().to_string());
+        for (variable, name) in
+            [("EVERFOLD_ROLE", "role"), ("EVERFOLD_MODEL", "model"), ("EVERFOLD_SESSION", "session")]
+        {
+            env.extend(values.get(name).map(|value| (variable.to_owned(), value.clone())));
+        }
+        let stdin = (profile.prompt == PromptBy::Stdin).then_some(prompt_file);
+        Made { argv: profile::render(profile, &values, &args), env, stdin }
+    }
 }
 
 /// Does the work of `agent` steps.
@@ -75,50 +127,44 @@ impl AgentExecutor {
             return Err(invalid("the prompt is too long for an argument")
                 .with_hint(format!("give agents.{name} prompt = \"stdin\" or \"file\"")));
         }
-        let prompt_file = request.folder.join(PROMPT_FILE);
-        let optional = [
-            ("model", spec.model.clone().or(profile.model.clone())),
-            ("effort", spec.effort.clone().or(profile.effort.clone())),
-            ("role", spec.role.clone()),
-            ("prompt", Some(prompt.clone())),
-            ("prompt_file", Some(prompt_file.display().to_string())),
-            ("workspace", Some(request.workdir.path.display().to_string())),
-        ];
-        let values: BTreeMap<&str, String> =
-            optional.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let args = spec.args.iter().flatten().flat_map(words).collect::<Vec<String>>();
-        let argv = profile::render(&profile, &values, &args);
-        if argv.is_empty() {
+        let call =
+            Call { profile, spec, folder: request.folder.clone(), workdir: request.workdir.path.clone() };
+        let wanted = request.session.clone().filter(|_| call.spec.continues());
+        let can_continue = profile::can_continue(&call.profile);
+        let remark = (wanted.is_some() && !can_continue).then(|| {
+            format!(
+                "the profile {name} has no {{session}}, so the session is not continued: a new one begins"
+            )
+        });
+        let session = wanted.filter(|_| can_continue);
+        let made = call.make(PROMPT_FILE, &prompt, session.as_deref());
+        if made.argv.is_empty() {
             return Err(Failure::new(FailureKind::Spawn, format!("the profile {name} has no program"))
                 .with_hint(
                     "give the step `args: [PROGRAM, …]`, or the profile a `command` in everfold.toml",
                 ));
         }
-        let mut env = profile.env.clone();
-        env.insert("EVERFOLD_PROMPT".to_owned(), prompt_file.display().to_string());
-        for (variable, value) in
-            [("EVERFOLD_ROLE", values.get("role")), ("EVERFOLD_MODEL", values.get("model"))]
-        {
-            env.extend(value.map(|value| (variable.to_owned(), value.clone())));
-        }
+        let (output, spec) = (call.profile.output, call.spec.clone());
         Ok(Plan {
             missing_hint: format!(
                 "install {}, or set agents.{name}.command in everfold.toml; `everfold doctor` checks the profiles",
-                argv[0]
+                made.argv[0]
             ),
-            argv,
-            env,
-            stdin: (profile.prompt == PromptBy::Stdin).then_some(prompt_file),
-            files: vec![(PROMPT_FILE.to_owned(), prompt.into_bytes())],
+            argv: made.argv,
+            env: made.env,
+            stdin: made.stdin,
+            files: vec![(PROMPT_FILE.to_owned(), prompt.clone().into_bytes())],
             kept: vec![(PROMPT_KEPT.to_owned(), PROMPT_FILE.to_owned())],
             stdout_max_bytes: STDOUT_BYTES_MAX,
             stdout_tail_max_bytes: STDOUT_TAIL_BYTES_MAX,
-            progress: match profile.output {
+            progress: match output {
                 OutputFormat::Claude => claude::progress,
                 OutputFormat::Codex => codex::progress,
                 OutputFormat::Text | OutputFormat::Json => |line| Some(line.to_owned()),
             },
-            interpret: interpret(profile.output, &spec),
+            interpret: interpret(output, &spec),
+            next: super::turn::next(call, prompt, session),
+            remark,
         })
     }
 
@@ -146,14 +192,6 @@ fn spec(value: &Value) -> Result<Spec, Failure> {
             serde_json::from_value(value.clone()).map_err(|error| invalid(format!("`agent`: {error}")))?
         }
     };
-    if spec.session.as_deref().is_some_and(|session| session != "new") {
-        return Err(invalid("`session: continue` is not supported yet"));
-    }
-    if spec.repair.is_some_and(|repair| repair > 0) {
-        return Err(
-            invalid("`repair` is not supported yet").with_hint("`retry` of the step asks the agent anew")
-        );
-    }
     if let Some(schema) = &spec.schema {
         answer::check_schema(schema)?;
     }
@@ -179,7 +217,8 @@ fn default_prompt(spec: &Spec) -> String {
 
 fn interpret(format: OutputFormat, spec: &Spec) -> Interpret {
     let (schema, on_invalid) = (spec.schema.clone(), spec.on_invalid.unwrap_or_default());
-    Arc::new(move |ended| answer::interpret(format, schema.as_ref(), on_invalid, ended))
+    let continues = spec.continues();
+    Arc::new(move |ended| answer::interpret(format, schema.as_ref(), on_invalid, continues, ended))
 }
 
 impl Executor for AgentExecutor {

@@ -9,6 +9,7 @@ mod codex;
 mod executor;
 pub(crate) mod profile;
 mod transcript;
+mod turn;
 
 pub use executor::{AgentExecutor, DEFAULT_PROFILE};
 pub use profile::program;

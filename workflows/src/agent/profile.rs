@@ -25,6 +25,7 @@ pub(crate) fn built_in(name: &str) -> Option<AgentProfile> {
                 &["acceptEdits"],
                 &["--model", "{model}"],
                 &["--effort", "{effort}"],
+                &["--resume", "{session}"],
                 &["{args}"],
             ],
             PromptBy::Stdin,
@@ -40,6 +41,7 @@ pub(crate) fn built_in(name: &str) -> Option<AgentProfile> {
                 &["--model", "{model}"],
                 &["-c", "model_reasoning_effort={effort}"],
                 &["{args}"],
+                &["resume", "{session}"],
                 &["-"],
             ],
             PromptBy::Stdin,
@@ -94,6 +96,14 @@ pub(crate) fn check(profile: &AgentProfile) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a profile's program can be told to continue a session.
+pub(crate) fn can_continue(profile: &AgentProfile) -> bool {
+    profile.command.iter().any(|argument| match argument {
+        Argument::One(word) => placeholders(word).contains(&"session"),
+        Argument::Group(words) => words.iter().any(|word| placeholders(word).contains(&"session")),
+    })
 }
 
 /// The program that a profile starts; `None` where the step's `args` name it.

@@ -15,6 +15,8 @@ pub(super) struct Transcript {
     /// Whether the stream came to its end.
     pub(super) complete: bool,
     pub(super) usage: Vec<Usage>,
+    /// The program's own session.
+    pub(super) session: Option<String>,
 }
 
 /// The first line of a text that says something, cut.

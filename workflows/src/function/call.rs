@@ -1,5 +1,6 @@
 //! What a function knows of the attempt that calls it, and what it can say meanwhile.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -172,7 +173,8 @@ impl Call {
     /// written loses lines; the function goes on.
     pub fn log(&self, line: impl AsRef<str>) {
         let line = line.as_ref();
-        self.progress(line);
+        let line = self.inner.observer.as_ref().map_or(Cow::Borrowed(line), |observer| observer.shown(line));
+        self.progress(&line);
         let Some(folder) = &self.inner.folder else { return };
         let mut said = self.said();
         if matches!(said.log, Log::Unopened) {

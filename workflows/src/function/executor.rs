@@ -109,7 +109,7 @@ impl Executor for FunctionExecutor {
         async move {
             let mut end = work.await;
             end.usage = call.used();
-            if workdir.git.is_some() {
+            if workdir.git.as_ref().is_some_and(|git| !git.is_copy) {
                 // It may have committed there.
                 end.commit = head(&workdir.path).await.ok();
             }

@@ -36,6 +36,14 @@ pub enum GitError {
         /// The subcommand.
         command: String,
     },
+    /// The disk has no room for what it writes.
+    #[error("git {command} found no room on the disk: {message}")]
+    NoRoom {
+        /// The subcommand.
+        command: String,
+        /// What it said, in one line.
+        message: String,
+    },
     /// It failed.
     #[error("git {command} failed: {message}")]
     Failed {
@@ -131,7 +139,38 @@ impl Git {
             .or_else(|| said.lines().rfind(|line| !line.trim().is_empty()))
             .unwrap_or("it said nothing");
         let message = self.hidden.iter().fold(message.to_owned(), |text, secret| text.replace(secret, "***"));
-        Err(GitError::Failed { command: name.to_owned(), message: without_password(&message) })
+        let (command, message) = (name.to_owned(), without_password(&message));
+        Err(match self.is_full(&said) {
+            true => GitError::NoRoom { command, message },
+            false => GitError::Failed { command, message },
+        })
+    }
+}
+
+impl Git {
+    /// Whether a call failed for want of room. Where git does not say why it could not write, the disk
+    /// does.
+    fn is_full(&self, said: &str) -> bool {
+        const ROOM_BYTES: u64 = 64 * 1024;
+        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
+            return true;
+        }
+        let could_not_write = ["unable to write", "could not write", "write error", "unable to create"];
+        could_not_write.iter().any(|words| said.to_lowercase().contains(words))
+            && rustix::fs::statvfs(&self.folder)
+                .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM_BYTES)
+    }
+}
+
+impl GitError {
+    /// Whether waiting for room on the disk helps.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } => true,
+            Self::Io(error) => everfold_engine::store::is_disk_full(error),
+            Self::Missing | Self::TimedOut { .. } | Self::TooMuch { .. } | Self::Failed { .. } => false,
+        }
     }
 }
 

@@ -9,5 +9,5 @@ mod worktrees;
 pub(crate) use call::Git;
 pub use call::GitError;
 pub(crate) use functions::{Context, declare};
-pub(crate) use save::{SaveRequest, free_index, head, save};
+pub(crate) use save::{SaveRequest, free_index, head, reset, save};
 pub use worktrees::GitWorkspaces;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::similar;
-use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::failure::{Failure, FailureKind, NO_ROOM_CODE};
 
 use super::{Git, GitError};
 
@@ -116,7 +116,10 @@ pub(super) fn unable(error: &GitError) -> Failure {
     if let Some(cause) = std::error::Error::source(error) {
         message.push_str(&format!(": {cause}"));
     }
-    let failure = Failure::new(FailureKind::Spawn, message);
+    let mut failure = Failure::new(FailureKind::Spawn, message);
+    if error.is_full() {
+        failure.code = Some(NO_ROOM_CODE.to_owned());
+    }
     match error {
         GitError::Missing => failure.with_hint("install git; `everfold doctor` checks it"),
         _ => failure,

@@ -46,6 +46,23 @@ pub(crate) async fn save(request: SaveRequest<'_>) -> Result<String, GitError> {
     head(request.worktree).await
 }
 
+/// Brings a worktree back to a commit: what was committed since, what was not, and files that are new go;
+/// files that git ignores stay, because they are caches. Where commits were pushed already the history
+/// stays, and what they did is taken back by the next commit.
+pub(crate) async fn reset(worktree: &Path, commit: &str, is_pushed: bool) -> Result<(), GitError> {
+    free_index(worktree).await?;
+    let git = Git::at(worktree);
+    if is_pushed {
+        // Ends a merge in progress; the tree alone is another one afterwards.
+        git.text(&["reset", "--hard", "--quiet", "HEAD"]).await?;
+        git.text(&["read-tree", "--reset", "-u", commit]).await?;
+    } else {
+        git.text(&["reset", "--hard", "--quiet", commit]).await?;
+    }
+    // Twice: also repositories that the work cloned there.
+    git.text(&["clean", "-f", "-f", "-d", "--quiet"]).await.map(|_| ())
+}
+
 /// The commit that the worktree stands on.
 pub(crate) async fn head(worktree: &Path) -> Result<String, GitError> {
     Git::at(worktree).text(&["rev-parse", "--verify", "HEAD^{commit}"]).await

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use everfold_engine::definition::Keep;
 use everfold_engine::execution::{Workspace, WorkspaceRequest, Workspaces};
-use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::failure::{Failure, FailureKind, NO_ROOM_CODE};
 use everfold_engine::id::RunId;
+use everfold_engine::store::is_disk_full;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,10 @@ use super::repository::{branches, checked_repository, default_base, missing_base
 use super::{Git, GitError};
 use crate::process::{make_absolute, make_private, write_private};
 
+/// The end of the name of the folder in which a run's copies lie.
+const COPIES: &str = ".own";
+/// The end of the name of the mark of a copy that is whole.
+const MADE: &str = "made";
 /// Repositories whose locks are remembered before unused ones are forgotten.
 const LOCKS_MAX: usize = 64;
 
@@ -62,10 +67,7 @@ impl GitWorkspaces {
     }
 
     fn write(&self, run: RunId, record: &Record) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| {
-            Failure::new(FailureKind::Spawn, format!("could not write to {}: {error}", self.root.display()))
-                .with_hint("look at the space and the permissions of the data folder")
-        };
+        let failed = |error: std::io::Error| unwritable(&self.root, &error);
         make_private(&self.root).map_err(failed)?;
         let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
         write_private(&self.record_path(run), &text).map_err(failed)
@@ -187,6 +189,56 @@ impl GitWorkspaces {
         }
     }
 
+    /// Makes a copy of a worktree, over whatever a crash left of it.
+    async fn make_copy(&self, workspace: &Workspace, commit: &str, path: &Path) -> Result<(), Failure> {
+        let Some(repository) = workspace.repository.as_deref().map(Path::new) else {
+            return Err(Failure::new(FailureKind::Spawn, "the run's workspace is no worktree of git"));
+        };
+        let lock = self.lock(repository);
+        let _one_at_a_time = lock.lock().await;
+        if is_whole(path) {
+            return Ok(());
+        }
+        let folder = path.parent().unwrap_or(&self.root);
+        make_private(folder).map_err(|error| unwritable(folder, &error))?;
+        let git = Git::at(repository);
+        discard(&git, path).await.map_err(|error| unable(&error))?;
+        let shown = path.display().to_string();
+        let arguments = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach"];
+        git.text(&[&arguments[..], &[&shown, commit]].concat()).await.map_err(|error| unable(&error))?;
+        write_private(&mark_of(path), b"").map_err(|error| unwritable(folder, &error))
+    }
+
+    /// Takes away copies of a run: these, or all.
+    async fn discard_copies(&self, run: RunId, repository: Option<&Path>, only: Option<HashSet<PathBuf>>) {
+        let folder = self.copies(run);
+        let is_all = only.is_none();
+        let all = || std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let unwanted = only.unwrap_or_else(|| all().filter(|path| path.is_dir()).collect());
+        for path in unwanted.iter().filter(|path| path.starts_with(&folder)) {
+            let _gone = std::fs::remove_file(mark_of(path));
+            match repository.filter(|repository| repository.is_dir()) {
+                Some(repository) => {
+                    let lock = self.lock(repository);
+                    let _one_at_a_time = lock.lock().await;
+                    if let Err(error) = discard(&Git::at(repository), path).await {
+                        tracing::warn!(%run, %error, "could not remove a copy of a worktree");
+                    }
+                }
+                None => drop(std::fs::remove_dir_all(path)),
+            }
+        }
+        if is_all {
+            let _marks = std::fs::remove_dir_all(&folder);
+        } else {
+            let _others_are_there = std::fs::remove_dir(&folder);
+        }
+    }
+
+    fn copies(&self, run: RunId) -> PathBuf {
+        self.root.join(format!("{run}{COPIES}"))
+    }
+
     async fn remove(&self, run: RunId, workspace: &Workspace, keep_branch: bool) {
         let path = PathBuf::from(&workspace.path);
         let repository = workspace.repository.as_ref().map(PathBuf::from).filter(|path| path.is_dir());
@@ -253,6 +305,8 @@ impl Workspaces for GitWorkspaces {
                 Keep::Failed => !succeeded,
                 Keep::Never => false,
             };
+            let repository = workspace.repository.as_ref().map(PathBuf::from);
+            this.discard_copies(run, repository.as_deref(), None).await;
             // A folder that was there before is not ours to remove.
             if workspace.repository.is_none() || !Path::new(&workspace.path).starts_with(&this.root) {
                 return;
@@ -269,15 +323,46 @@ impl Workspaces for GitWorkspaces {
         .boxed()
     }
 
+    fn copy(
+        &self,
+        _run: RunId,
+        workspace: Workspace,
+        commit: String,
+        mut path: PathBuf,
+    ) -> BoxFuture<'static, Result<(), Failure>> {
+        let this = self.clone();
+        make_absolute(&mut path);
+        async move { this.make_copy(&workspace, &commit, &path).await }.boxed()
+    }
+
+    fn discard(&self, run: RunId, workspace: Workspace, copies: HashSet<PathBuf>) -> BoxFuture<'static, ()> {
+        let this = self.clone();
+        let absolute = |mut path| {
+            make_absolute(&mut path);
+            path
+        };
+        let copies: HashSet<PathBuf> = copies.into_iter().map(absolute).collect();
+        async move {
+            let repository = workspace.repository.map(PathBuf::from);
+            this.discard_copies(run, repository.as_deref(), Some(copies)).await;
+        }
+        .boxed()
+    }
+
     fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()> {
         let this = self.clone();
         async move {
             let Ok(entries) = std::fs::read_dir(&this.root) else { return };
             let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-            let runs: HashSet<RunId> =
-                names.filter_map(|name| name.strip_suffix(".json").unwrap_or(&name).parse().ok()).collect();
+            let run_of = |name: String| {
+                let bare = name.strip_suffix(".json").or(name.strip_suffix(COPIES)).unwrap_or(&name);
+                bare.parse::<RunId>().ok()
+            };
+            let runs: HashSet<RunId> = names.filter_map(run_of).collect();
             for run in runs.difference(&unended).copied() {
                 let record = this.record(run);
+                let repository = repository_of(record.as_ref(), &this.copies(run));
+                this.discard_copies(run, repository.as_deref(), None).await;
                 if record.as_ref().is_some_and(|record| record.kept) {
                     continue;
                 }
@@ -294,6 +379,45 @@ impl Workspaces for GitWorkspaces {
         }
         .boxed()
     }
+}
+
+/// The repository of a run's copies: as its record says, else as git notes it in one of them.
+fn repository_of(record: Option<&Record>, copies: &Path) -> Option<PathBuf> {
+    if let Some(repository) = record.and_then(|record| record.workspace.repository.as_ref()) {
+        return Some(PathBuf::from(repository));
+    }
+    let entries = std::fs::read_dir(copies).into_iter().flatten().flatten();
+    let noted = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join(".git")).ok());
+    // `gitdir: REPOSITORY/.git/worktrees/NAME`, or without `.git` where the repository is bare.
+    noted
+        .filter_map(|text| {
+            let place = PathBuf::from(text.strip_prefix("gitdir:")?.trim());
+            let common = place.parent()?.parent()?;
+            let inner = common.file_name().is_some_and(|name| name == ".git");
+            Some(if inner { common.parent()?.to_owned() } else { common.to_owned() })
+        })
+        .next()
+}
+
+/// Beside a copy: it was made to its end.
+fn mark_of(copy: &Path) -> PathBuf {
+    let mut name = copy.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{MADE}"));
+    copy.with_file_name(name)
+}
+
+fn is_whole(copy: &Path) -> bool {
+    mark_of(copy).exists() && copy.join(".git").is_file()
+}
+
+fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
+    let mut failure =
+        Failure::new(FailureKind::Spawn, format!("could not write to {}: {error}", folder.display()))
+            .with_hint("look at the space and the permissions of the data folder");
+    if is_disk_full(error) {
+        failure.code = Some(NO_ROOM_CODE.to_owned());
+    }
+    failure
 }
 
 /// Whether a worktree is there, whole, and on its branch.

@@ -116,6 +116,7 @@ mod tests {
             notice: "failures".to_owned(),
             function: function.to_owned(),
             with,
+            secrets: Default::default(),
             sender: Some("bot".to_owned()),
             event: json!({"type": "RunFailed", "version": 12}),
             of_run: json!({"pipeline": "delivery", "short_id": "00000007"}),

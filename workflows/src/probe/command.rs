@@ -1,6 +1,6 @@
 //! Evidence of a command: its exit code and the end of what it printed.
 
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober, Secrets};
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -9,8 +9,10 @@ use serde_json::json;
 use super::{never, not_now};
 use crate::command::{CommandLine, STDOUT_BYTES_MAX, command_line};
 use crate::process::{Processes, attach, cancel, env_removed, make_absolute, make_private, millis};
+use crate::secret::look_up;
+use crate::shim::Handover;
 use crate::shim::log;
-use crate::shim::protocol::{LOG, Outcome, PROTOCOL, Request};
+use crate::shim::protocol::{LOG, Outcome, PROTOCOL, PROTOCOL_SECRETS, Request, STARTED};
 
 const GRACE_MS: u64 = 10_000;
 const OUTPUT_LINES: usize = 200;
@@ -51,7 +53,11 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
     let mut repeated = false;
     loop {
         make_private(&request.folder).map_err(|error| not_now(format!("the probe's folder: {error}")))?;
-        let record = attach(&processes.shim, &request.folder, &shim_request, None)
+        let handover = match !request.secrets.is_empty() && !request.folder.join(STARTED).exists() {
+            true => Some(handover(&request.secrets).await?),
+            false => None,
+        };
+        let record = attach(&processes.shim, &request.folder, &shim_request, handover.as_ref(), None)
             .await
             .map_err(|error| not_now(error.explained()))?;
         let (exit, timed_out) = match record.outcome {
@@ -77,6 +83,14 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
         };
         return Ok(evidence(&request, &line, exit, timed_out));
     }
+}
+
+/// The variables of the judged step's process are the command's, too.
+async fn handover(secrets: &Secrets) -> Result<Handover, ProbeFailure> {
+    let found = look_up(secrets).await;
+    let values = found.map_err(|failure| not_now(format!("{}; {}", failure.message, failure.hint())))?;
+    let env = values.variables(secrets);
+    Ok(Handover { env, values: values.texts().cloned().collect(), ..Handover::default() })
 }
 
 fn evidence(request: &ProbeRequest, line: &CommandLine, exit: i32, timed_out: bool) -> Value {
@@ -121,11 +135,14 @@ fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandLin
     ] {
         env.insert(format!("EVERFOLD_{name}"), value);
     }
+    let secrets = !request.secrets.is_empty();
     Request {
-        protocol: PROTOCOL,
+        protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
+        secrets,
+        declared: Vec::new(),
         argv: line.argv.clone(),
         env,
-        env_remove: env_removed(),
+        env_remove: env_removed(&request.secrets),
         cwd: request.workdir.path.clone(),
         stdin: None,
         timeout_ms: Some(millis(request.timeout)),

@@ -11,8 +11,10 @@ use std::time::Duration;
 use everfold_engine::execution::AttemptObserver;
 use everfold_engine::store::is_disk_full;
 use rustix::fs::{FlockOperation, flock};
+use tokio::io::AsyncWriteExt as _;
 
 use super::ShimProgram;
+use crate::shim::Handover;
 use crate::shim::log::{LogReader, Source};
 use crate::shim::protocol::{
     CANCEL, EXIT, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOCK, LOG, PROTOCOL, REQUEST, Request,
@@ -122,6 +124,7 @@ pub(crate) async fn attach(
     shim: &ShimProgram,
     folder: &Path,
     request: &Request,
+    handover: Option<&Handover>,
     mut watch: Option<Watch>,
 ) -> Result<ExitRecord, AttachError> {
     let mut starts = 0;
@@ -133,11 +136,13 @@ pub(crate) async fn attach(
             watched(wait_for_holder(folder), &mut watch).await;
             continue;
         }
-        if !folder.join(STARTED).exists() {
+        let has_started = folder.join(STARTED).exists();
+        if !has_started {
             write_request(folder, request)?;
         }
         starts += 1;
-        match watched(start(shim, folder), &mut watch).await? {
+        let handover = handover.filter(|_| !has_started);
+        match watched(start(shim, folder, handover), &mut watch).await? {
             Some(code) if code == i32::from(EXIT_UNABLE) => return Err(AttachError::Unable(said(folder))),
             Some(code) if code == i32::from(EXIT_NO_ROOM) => return Err(AttachError::NoRoom(said(folder))),
             Some(code) if code == i32::from(EXIT_HELD) => starts -= 1,
@@ -183,7 +188,7 @@ async fn settle(shim: &ShimProgram, folder: &Path) {
             return;
         } else {
             starts += 1;
-            let _settled = start(shim, folder).await;
+            let _settled = start(shim, folder, None).await;
         }
     }
 }
@@ -213,7 +218,11 @@ async fn watched<T>(work: impl Future<Output = T>, watch: &mut Option<Watch>) ->
 }
 
 /// Starts a supervisor and waits for it; it lives on when this future is dropped.
-async fn start(shim: &ShimProgram, folder: &Path) -> Result<Option<i32>, AttachError> {
+async fn start(
+    shim: &ShimProgram,
+    folder: &Path,
+    handover: Option<&Handover>,
+) -> Result<Option<i32>, AttachError> {
     let spawn = |source| AttachError::Spawn { program: shim.path().to_owned(), source };
     let errors = std::fs::File::create(folder.join(SHIM_ERRORS)).map_err(spawn)?;
     let mut command = tokio::process::Command::new(shim.path());
@@ -226,11 +235,16 @@ async fn start(shim: &ShimProgram, folder: &Path) -> Result<Option<i32>, AttachE
         .arg0("everfold")
         .arg("shim")
         .arg(folder)
-        .stdin(Stdio::null())
+        .stdin(if handover.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::null())
         .stderr(errors)
         .spawn()
         .map_err(spawn)?;
+    if let (Some(handover), Some(mut stdin)) = (handover, child.stdin.take()) {
+        let text = serde_json::to_vec(handover).map_err(|error| spawn(error.into()))?;
+        // A supervisor that ends before it has read them says why.
+        let _refused = stdin.write_all(&text).await;
+    }
     let status = child.wait().await.map_err(spawn)?;
     Ok(status.code())
 }

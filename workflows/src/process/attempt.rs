@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use everfold_engine::definition::Save;
 use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Usage};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
@@ -16,6 +17,8 @@ use super::files::{make_private, write_private};
 use super::output::Stdout;
 use super::report::{self, StoredEnd};
 use super::told::{self, INPUT};
+use super::turns::{self, Next};
+use crate::secret;
 use crate::shim::os::now_ms;
 use crate::shim::protocol::{CANCEL, ExitRecord, Outcome, REQUEST, STARTED};
 
@@ -32,6 +35,10 @@ pub(crate) struct Plan {
     pub(crate) stdout_tail_max_bytes: u64,
     pub(crate) progress: Progress,
     pub(crate) interpret: Interpret,
+    /// Whether it is called once more when it has ended.
+    pub(crate) next: Option<Next>,
+    /// Said in the log before it begins.
+    pub(crate) remark: Option<String>,
     /// What to do when the program is not there.
     pub(crate) missing_hint: String,
 }
@@ -90,13 +97,50 @@ pub(crate) async fn attempt(
         Ok(plan) => plan,
         Err(unready) => return ended_now(unready.into()),
     };
-    let shim_request = told::request(&request, &plan, &processes.settings);
-    let watch = Watch::new(&request.folder, observer, plan.progress);
-    match attach(&processes.shim, &request.folder, &shim_request, Some(watch)).await {
-        Ok(record) => report::report(&processes, &request, &plan, &record).await,
-        Err(error) if error.is_full() => ended_now(AttemptResult::NoRoom { reason: error.explained() }),
-        Err(error) => ended_now(AttemptResult::Failed(unattached(&error))),
+    if let Err(unready) = cleaned(&request).await {
+        return ended_now(unready.into());
     }
+    loop {
+        if let Err(error) = turns::settle(&request.folder) {
+            return ended_now(unturned(&error).into());
+        }
+        let past = turns::past(&request.folder);
+        // What has begun was given its secrets then.
+        let handover = match !request.secrets.is_empty() && !has(STARTED) {
+            true => match secret::look_up(&request.secrets).await {
+                Ok(values) => Some(told::handover(&request, &values)),
+                Err(failure) => return ended_now(AttemptResult::Failed(failure)),
+            },
+            false => None,
+        };
+        let mut shim_request = told::request(&request, &plan, &processes.settings);
+        turns::change_request(&mut shim_request, &past);
+        let watch = Watch::new(&request.folder, observer.clone(), plan.progress);
+        let folder = &request.folder;
+        let record =
+            match attach(&processes.shim, folder, &shim_request, handover.as_ref(), Some(watch)).await {
+                Ok(record) => record,
+                Err(error) if error.is_full() => {
+                    return ended_now(AttemptResult::NoRoom { reason: error.explained() });
+                }
+                Err(error) => return ended_now(AttemptResult::Failed(unattached(&error))),
+            };
+        let next = if has(CANCEL) { None } else { report::next_turn(&request, &plan, &record, &past).await };
+        match next.map(|next| turns::advance(&request.folder, &next)) {
+            None => return report::report(&processes, &request, &plan, &record, &past).await,
+            Some(Ok(())) => {}
+            Some(Err(error)) => return ended_now(unturned(&error).into()),
+        }
+    }
+}
+
+fn unturned(error: &std::io::Error) -> Unready {
+    let message = turns::explained(error);
+    let failure = || {
+        Failure::new(FailureKind::Spawn, message.clone())
+            .with_hint("look at the space and the permissions of the data folder")
+    };
+    Unready::of(error, "the next turn", failure)
 }
 
 /// Why an attempt did not come as far as it should.
@@ -133,9 +177,35 @@ pub(crate) fn ended_now(result: AttemptResult) -> AttemptEnd {
     AttemptEnd::new(result, Timestamp(now_ms()))
 }
 
+/// Brings the worktree back to where the attempt is to begin, unless it has.
+async fn cleaned(request: &AttemptRequest) -> Result<(), Unready> {
+    let (Some(commit), Some(git)) = (&request.reset_to, &request.workdir.git) else { return Ok(()) };
+    if git.is_copy || has_begun(request) {
+        return Ok(());
+    }
+    match crate::git::reset(&request.workdir.path, commit, git.save == Save::Push).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_full() => {
+            Err(Unready::NoRoom(format!("the worktree could not be reset: {error}")))
+        }
+        Err(error) => {
+            let message = format!("the worktree could not be reset to {commit}: {error}");
+            let mut failure = Failure::new(FailureKind::Spawn, message)
+                .with_hint("look at the worktree; `git reset --hard` there tells more");
+            failure.code = Some("CLEAN".to_owned());
+            Err(failure.into())
+        }
+    }
+}
+
+/// Whether the program was called before.
+fn has_begun(request: &AttemptRequest) -> bool {
+    request.folder.join(STARTED).exists() || turns::has_any(&request.folder)
+}
+
 /// Makes the folder ready, unless the command has started there before.
 fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Unready> {
-    if request.folder.join(STARTED).exists() {
+    if has_begun(request) {
         return Ok(plan);
     }
     let workdir = &request.workdir.path;
@@ -167,6 +237,9 @@ fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Unready> {
         write_private(&folder.join(name), bytes).map_err(|error| io(name, error))?;
     }
     report::note_before(request).map_err(|error| io("what was there before", error))?;
+    if let Some(remark) = &plan.remark {
+        turns::remark(folder, remark).map_err(|error| io("the log", error))?;
+    }
     Ok(plan)
 }
 

@@ -14,6 +14,7 @@ mod output;
 mod report;
 mod survivors;
 mod told;
+mod turns;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub(crate) use output::Stdout;
 pub(crate) use output::{RESULT_BYTES_MAX, cost_micros, last_json};
 pub use survivors::ProcessSurvivors;
 pub use told::find_program;
-pub(crate) use told::{env_removed, millis};
+pub(crate) use told::{INPUT, OUTPUT, env_removed, millis};
+pub(crate) use turns::{Former, Next, Turn, TurnKind};
 
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::AttemptRequest;

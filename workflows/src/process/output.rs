@@ -1,7 +1,7 @@
 //! What a process tells: its result file, or its standard output read as declared.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use everfold_engine::execution::{self, RequestedJson, RequestedOutputs, Usage};
 use everfold_engine::failure::{Failure, FailureKind};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 
 use super::files::{Place, read_bounded, resolve};
+use crate::shim::copy_of;
 
 /// The limit of a result file, and of a JSON file named by `outputs.json`.
 pub(crate) const RESULT_BYTES_MAX: u64 = 1024 * 1024;
@@ -179,6 +180,7 @@ pub(crate) fn declared(
     outputs: &RequestedOutputs,
     stdout: &Stdout,
     workdir: &Path,
+    folder: &Path,
 ) -> Result<Option<Value>, Failure> {
     let Some(json) = &outputs.json else { return Ok(None) };
     match json {
@@ -193,13 +195,18 @@ pub(crate) fn declared(
             Some(value) => Ok(Some(value)),
             None => Err(invalid("no JSON value stands in standard output")),
         },
-        RequestedJson::File(path) => json_file(workdir, path).map(Some),
+        RequestedJson::File(path) => json_file(workdir, folder, path).map(Some),
     }
 }
 
-fn json_file(workdir: &Path, path: &str) -> Result<Value, Failure> {
+/// The copy of a declared file in which secrets are masked, where there is one.
+pub(crate) fn masked(folder: &Path, path: &str) -> Option<PathBuf> {
+    Some(copy_of(folder, path)).filter(|copy| copy.exists())
+}
+
+fn json_file(workdir: &Path, folder: &Path, path: &str) -> Result<Value, Failure> {
     let file = match resolve(workdir, path) {
-        Place::Inside(file) => file,
+        Place::Inside(file) => masked(folder, path).unwrap_or(file),
         Place::Missing => return Err(invalid(format!("the declared output {path} is missing"))),
         Place::Outside(reason) => return Err(outside(reason)),
     };
@@ -329,7 +336,7 @@ mod tests {
         std::fs::write(folder.path().join("r.json"), "{\"x\": 1}").unwrap();
         let read = |json, text: &str| {
             let outputs = RequestedOutputs { json: Some(json), ..RequestedOutputs::default() };
-            declared(&outputs, &stdout(text), folder.path())
+            declared(&outputs, &stdout(text), folder.path(), folder.path())
         };
         assert_eq!(read(RequestedJson::Stdout, " {\"a\":1}\n").unwrap(), Some(json!({"a": 1})));
         assert!(read(RequestedJson::Stdout, "a\n{}").is_err());

@@ -17,6 +17,7 @@ use super::attach::Progress;
 use super::attempt::{Answer, Ended, Plan, Unready, outcome};
 use super::files::{Place, read_bounded, resolve, write_private};
 use super::output::{self, Stdout, outside};
+use super::turns::{self, Former, Past, Turn, TurnKind};
 use super::{Processes, told};
 use crate::git::{SaveRequest, free_index, save};
 use crate::shim::log;
@@ -119,19 +120,71 @@ fn hash_of(workdir: &Path, path: &str) -> Option<Hash> {
     Some(Hash(*hasher.finalize().as_bytes()))
 }
 
+/// Whether the program is called once more.
+pub(crate) async fn next_turn(
+    request: &AttemptRequest,
+    plan: &Plan,
+    record: &ExitRecord,
+    past: &[Past],
+) -> Option<Turn> {
+    let next = plan.next.clone()?;
+    let Outcome::Exited { code } = record.outcome else { return None };
+    let kinds: Vec<TurnKind> = past.iter().map(|turn| turn.next.kind).collect();
+    let (folder, record) = (request.folder.clone(), record.clone());
+    let deciding = tokio::task::spawn_blocking(move || {
+        let result = output::read_result(&folder.join(told::OUTPUT));
+        let stdout = stdout(&folder, &record);
+        next(&Former {
+            ended: Ended {
+                exit_code: code,
+                stdout: &stdout,
+                result: result.as_ref().ok().and_then(|result| result.output.as_ref()),
+            },
+            // One that asks people has no answer yet.
+            broken: result.as_ref().err(),
+            said: &log::tail(&folder.join(LOG), DETAIL_LINES),
+            kinds: &kinds,
+        })
+        .filter(|_| !result.is_ok_and(|result| result.told.ask.is_some()))
+    });
+    deciding.await.ok().flatten()
+}
+
+/// What turns before the last one used up.
+fn before(interpret: &super::Interpret, past: &[Past]) -> Vec<Usage> {
+    let of_turn = |turn: &Past| {
+        let stdout = stdout(&turn.folder, &turn.record);
+        let result = output::read_result(&turn.folder.join(told::OUTPUT)).unwrap_or_default();
+        let exit_code = if let Outcome::Exited { code } = turn.record.outcome { code } else { -1 };
+        let answer = interpret(&Ended { exit_code, stdout: &stdout, result: result.output.as_ref() });
+        answer.usage.into_iter().chain(result.usage)
+    };
+    past.iter().flat_map(of_turn).collect()
+}
+
 /// Reads all that an ended process left, commits leftovers, and keeps the report.
 pub(crate) async fn report(
     processes: &Processes,
     request: &AttemptRequest,
     plan: &Plan,
     record: &ExitRecord,
+    past: &[Past],
 ) -> AttemptEnd {
+    let before = before(&plan.interpret, past);
     let reading = {
         let (processes, request, record) = (processes.clone(), request.clone(), record.clone());
         let (interpret, kept, hint) = (plan.interpret.clone(), plan.kept.clone(), plan.missing_hint.clone());
         let progress = plan.progress;
+        let renewed = past.iter().find(|turn| turn.next.kind == TurnKind::Session);
+        let note = renewed.map(|turn| turn.next.remark.clone()).or(plan.remark.clone());
         tokio::task::spawn_blocking(move || {
             let mut end = read(&request, &record, &interpret, &processes, &hint, progress);
+            if !before.is_empty() {
+                end.usage = turns::sum(before.into_iter().chain(end.usage));
+            }
+            if end.told.note.is_none() {
+                end.told.note = note;
+            }
             end.artefacts.extend(keep_texts(&processes, &request, &kept));
             end
         })
@@ -225,6 +278,10 @@ fn read_into(
         end.usage.extend(result.usage.iter().cloned());
     }
     let code = result.as_ref().ok().and_then(|result| result.told.code.clone());
+    if let Ok(result) = &result {
+        // Also of one that failed; what is wrong with it is said of one that did not.
+        end.told = result.told.read().unwrap_or_default();
+    }
     match exit {
         Err(mut failure) => {
             failure.code = code;
@@ -262,10 +319,12 @@ fn read_into(
         (Some(_), Err(failure)) if failure.kind != FailureKind::Validation => {
             return Err(failure.into());
         }
-        (_, output) => match output::declared(&request.outputs, &said, &request.workdir.path)? {
-            Some(declared) => declared,
-            None => output?,
-        },
+        (_, output) => {
+            match output::declared(&request.outputs, &said, &request.workdir.path, &request.folder)? {
+                Some(declared) => declared,
+                None => output?,
+            }
+        }
     };
     let output = output::add_matches(&request.outputs, &said, output)?;
     if canonical(&output).len() > OUTPUT_BYTES_MAX {
@@ -273,7 +332,7 @@ fn read_into(
             .with_hint("leave large results as files and declare them under `outputs`")
             .into());
     }
-    end.artefacts = keep_files(request, processes)?;
+    end.artefacts = keep_files(request, record, processes)?;
     Ok(output)
 }
 
@@ -285,7 +344,11 @@ fn stdout(folder: &Path, record: &ExitRecord) -> Stdout {
 }
 
 /// Keeps the declared files.
-fn keep_files(request: &AttemptRequest, processes: &Processes) -> Result<Vec<Artefact>, Unready> {
+fn keep_files(
+    request: &AttemptRequest,
+    record: &ExitRecord,
+    processes: &Processes,
+) -> Result<Vec<Artefact>, Unready> {
     let invalid = |message: String| Unready::from(Failure::new(FailureKind::Validation, message));
     let before: BTreeMap<String, Option<Hash>> = std::fs::read(request.folder.join(BEFORE))
         .ok()
@@ -320,6 +383,13 @@ fn keep_files(request: &AttemptRequest, processes: &Processes) -> Result<Vec<Art
                 file.path
             )));
         }
+        if record.unmasked.contains(&file.path) {
+            return Err(invalid(format!(
+                "the declared output {name} ({}) may hold a secret and could not be masked",
+                file.path
+            )));
+        }
+        let path = output::masked(&request.folder, &file.path).unwrap_or(path);
         let failed = |error: std::io::Error| {
             let failure =
                 || Failure::new(FailureKind::Error, format!("{} could not be kept: {error}", file.path));
@@ -351,7 +421,8 @@ fn keep_texts(processes: &Processes, request: &AttemptRequest, texts: &[(String,
 
 /// Commits leftovers where the workspace says so; tells the head.
 async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut AttemptEnd) {
-    let Some(git) = &request.workdir.git else { return };
+    // A copy is thrown away: its head is nobody's.
+    let Some(git) = request.workdir.git.as_ref().filter(|git| !git.is_copy) else { return };
     let worktree = &request.workdir.path;
     let result = match git.save {
         Save::None => crate::git::head(worktree).await,
@@ -367,6 +438,11 @@ async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut Attem
     };
     match result {
         Ok(commit) => end.commit = Some(commit),
+        Err(error) if error.is_full() => {
+            // What it did is there, and is committed when there is room.
+            end.result =
+                AttemptResult::NoRoom { reason: format!("the worktree could not be saved: {error}") };
+        }
         Err(error) => {
             tracing::warn!(attempt = %request.id, %error, "could not save the worktree");
             if matches!(end.result, AttemptResult::Succeeded(_)) {

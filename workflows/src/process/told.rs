@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::execution::AttemptRequest;
+use everfold_engine::execution::{AttemptRequest, RequestedJson, RequestedOutputs, Secrets};
 
 use super::attempt::Plan;
+use crate::secret::Values;
 use crate::settings::Settings;
-use crate::shim::protocol::{PROTOCOL, Request};
+use crate::shim::Handover;
+use crate::shim::protocol::{PROTOCOL, PROTOCOL_SECRETS, Request};
 
 /// The input, as a file of the attempt's folder.
 pub(crate) const INPUT: &str = "input.json";
@@ -27,8 +29,9 @@ const GIT_LOCAL: [&str; 8] = [
 ];
 
 /// Variables that never reach a process from the engine's own environment.
-pub(crate) fn env_removed() -> Vec<String> {
-    GIT_LOCAL.iter().map(|name| (*name).to_owned()).chain(["EVERFOLD_*".to_owned()]).collect()
+pub(crate) fn env_removed(secrets: &Secrets) -> Vec<String> {
+    let fixed = GIT_LOCAL.iter().map(|name| (*name).to_owned()).chain(["EVERFOLD_*".to_owned()]);
+    fixed.chain(secrets.variables().cloned()).collect()
 }
 
 /// The request of an attempt.
@@ -36,11 +39,14 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings
     let mut env: BTreeMap<String, String> = plan.env.clone();
     env.extend(attempt.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     env.extend(variables(attempt));
+    let secrets = !attempt.secrets.is_empty();
     Request {
-        protocol: PROTOCOL,
+        protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
+        secrets,
+        declared: if secrets { declared(&attempt.outputs) } else { Vec::new() },
         argv: plan.argv.clone(),
         env,
-        env_remove: env_removed(),
+        env_remove: env_removed(&attempt.secrets),
         cwd: attempt.workdir.path.clone(),
         stdin: plan.stdin.clone(),
         timeout_ms: attempt.timeout.map(millis),
@@ -49,6 +55,27 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings
         stdout_max_bytes: plan.stdout_max_bytes,
         stdout_tail_max_bytes: plan.stdout_tail_max_bytes,
     }
+}
+
+/// The files that are read when the process has ended.
+fn declared(outputs: &RequestedOutputs) -> Vec<String> {
+    let json = match &outputs.json {
+        Some(RequestedJson::File(path)) => Some(path),
+        _ => None,
+    };
+    outputs.files.values().map(|file| &file.path).chain(json).cloned().collect()
+}
+
+/// What the supervisor is handed on its standard input.
+pub(crate) fn handover(attempt: &AttemptRequest, values: &Values) -> Handover {
+    let mut files = BTreeMap::new();
+    if !attempt.secrets.spec.is_empty() && attempt.input.get("with").is_some() {
+        let (mut spec, mut input) = (attempt.spec.clone(), attempt.input.clone());
+        values.fill(&mut spec, &attempt.secrets.spec);
+        input["with"] = spec["with"].take();
+        files.insert(INPUT.to_owned(), everfold_engine::json::canonical(&input));
+    }
+    Handover { env: values.variables(&attempt.secrets), values: values.texts().cloned().collect(), files }
 }
 
 pub(crate) fn millis(span: std::time::Duration) -> u64 {

@@ -13,7 +13,8 @@ use everfold_engine::store::is_disk_full;
 use rustix::fs::{FlockOperation, flock};
 
 use super::protocol::{
-    CANCEL, EXIT, EXIT_RESERVE, ExitRecord, LOCK, PROTOCOL, REQUEST, Request, SHIM, STARTED, ShimRecord,
+    CANCEL, EXIT, EXIT_RESERVE, ExitRecord, LOCK, PROTOCOL_SECRETS, REQUEST, Request, SHIM, STARTED,
+    ShimRecord,
 };
 
 const RESERVED_BYTES: usize = 4096;
@@ -39,8 +40,10 @@ pub(crate) enum ShimError {
     },
     #[error("request.json is unreadable: {0}")]
     Request(String),
-    #[error("request.json has protocol {0}, this program knows up to {PROTOCOL}")]
+    #[error("request.json has protocol {0}, this program knows up to {PROTOCOL_SECRETS}")]
     Newer(u32),
+    #[error("the secrets of the command were not handed over")]
+    NoSecrets,
 }
 
 fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> ShimError {
@@ -94,6 +97,10 @@ impl Folder {
         self.path(EXIT).exists()
     }
 
+    pub(crate) fn has_started(&self) -> bool {
+        self.path(STARTED).exists()
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.path(CANCEL).exists()
     }
@@ -103,7 +110,7 @@ impl Folder {
         let bad = |error: serde_json::Error| ShimError::Request(error.to_string());
         let value: serde_json::Value = serde_json::from_str(&text).map_err(bad)?;
         match value["protocol"].as_u64().and_then(|number| u32::try_from(number).ok()) {
-            Some(number) if number > PROTOCOL => Err(ShimError::Newer(number)),
+            Some(number) if number > PROTOCOL_SECRETS => Err(ShimError::Newer(number)),
             _ => serde_json::from_value(value).map_err(bad),
         }
     }

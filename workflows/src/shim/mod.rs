@@ -13,6 +13,7 @@ pub mod protocol;
 mod capture;
 mod children;
 mod folder;
+mod handover;
 pub(crate) mod os;
 mod supervise;
 mod survivors;
@@ -21,7 +22,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use folder::{Claim, Folder, ShimError};
+pub(crate) use handover::{Handover, copy_of};
 use protocol::Outcome;
+
+use crate::process::{INPUT, OUTPUT};
 
 /// Supervises the command that `request.json` in `folder` asks for, until nothing of it is left.
 ///
@@ -47,10 +51,19 @@ fn run(path: &Path) -> Result<(), ShimError> {
         return Ok(());
     }
     let request = folder.request()?;
+    let begins = !folder.is_cancelled() && !folder.has_started();
+    // Before the claim: a command that has begun cannot be given them later.
+    let handover = if request.secrets && begins { Handover::read()? } else { Handover::default() };
     match folder.claim()? {
         Claim::Cancelled => folder.end(&Outcome::Cancelled.record()),
         Claim::StartedBefore => {
             let killed = survivors::kill(path);
+            if request.secrets {
+                // Nothing of it is read any more, and nobody is here who could mask it.
+                for name in [INPUT, OUTPUT] {
+                    let _gone = std::fs::remove_file(folder.path(name));
+                }
+            }
             let reason = match killed {
                 0 => "its supervisor ended without a record".to_owned(),
                 n => format!("its supervisor ended without a record; {n} processes it left were killed"),
@@ -58,7 +71,7 @@ fn run(path: &Path) -> Result<(), ShimError> {
             folder.end(&Outcome::Lost { reason }.record())
         }
         Claim::Ours => {
-            let record = supervise::supervise(&folder, &request);
+            let record = supervise::supervise(&folder, &request, &handover);
             folder.end(&record)
         }
     }

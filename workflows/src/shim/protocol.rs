@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 /// The number that these files carry.
 pub const PROTOCOL: u32 = 1;
+/// The number of a request whose secrets come on the supervisor's standard input: a supervisor that
+/// does not know it refuses, where it would start the command without them.
+pub const PROTOCOL_SECRETS: u32 = 2;
 
 /// The supervisor's exit code when another one holds the folder.
 pub const EXIT_HELD: u8 = 75;
@@ -71,6 +74,12 @@ pub struct Request {
     pub stdout_max_bytes: u64,
     /// The limit of [`STDOUT_TAIL`].
     pub stdout_tail_max_bytes: u64,
+    /// Secrets come on the supervisor's standard input.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secrets: bool,
+    /// Files of the working folder of which a masked copy is made where they hold a secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declared: Vec<String>,
 }
 
 /// A process that a pid alone does not name.
@@ -117,6 +126,9 @@ pub struct ExitRecord {
     pub log_lost_bytes: u64,
     /// Processes that could not be killed in time.
     pub left_over: u32,
+    /// Declared files that may hold a secret and could not be masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmasked: Vec<String>,
 }
 
 /// What came of a command.
@@ -164,6 +176,7 @@ impl Outcome {
             stdout_truncated: false,
             log_lost_bytes: 0,
             left_over: 0,
+            unmasked: Vec::new(),
         }
     }
 }

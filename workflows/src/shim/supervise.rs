@@ -17,9 +17,11 @@ use rustix::process::{Pid, Signal};
 use super::capture::Capture;
 use super::children::Family;
 use super::folder::Folder;
+use super::handover::{Handover, mask_all};
 use super::log::{LogWriter, Source};
 use super::os;
 use super::protocol::{ExitRecord, LOG, MARK_VARIABLE, Outcome, PROTOCOL, Request, ShimRecord, WAKE};
+use crate::secret::{Mask, Stream};
 
 /// How long an unfinished line waits for its end before it is logged as a piece.
 const PIECE_AFTER: Duration = Duration::from_millis(150);
@@ -31,18 +33,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs the request's command; resolves when nothing of it is left.
-pub(crate) fn supervise(folder: &Folder, request: &Request) -> ExitRecord {
+pub(crate) fn supervise(folder: &Folder, request: &Request, handover: &Handover) -> ExitRecord {
     let wake = make_wake(folder);
     if folder.is_cancelled() {
         return Outcome::Cancelled.record();
     }
-    match Supervision::start(folder, request, wake) {
+    let mask = handover.mask();
+    let record = match Supervision::start(folder, request, handover, &mask, wake) {
         Ok(mut supervision) => supervision.run(),
         Err(error) => {
             let missing = matches!(error.kind(), ErrorKind::NotFound);
             Outcome::NotStarted { missing, reason: error.to_string() }.record()
         }
-    }
+    };
+    let unmasked = mask_all(folder.root(), &request.cwd, &request.declared, &mask);
+    ExitRecord { unmasked, ..record }
 }
 
 /// The FIFO by which others wake this process; where it cannot be made, it looks by itself.
@@ -73,10 +78,17 @@ struct Supervision<'a> {
 }
 
 impl<'a> Supervision<'a> {
-    fn start(folder: &'a Folder, request: &Request, wake: Option<OwnedFd>) -> std::io::Result<Self> {
+    fn start(
+        folder: &'a Folder,
+        request: &Request,
+        handover: &Handover,
+        mask: &Mask,
+        wake: Option<OwnedFd>,
+    ) -> std::io::Result<Self> {
         let capture = Capture::open(folder, request)?;
         let log = LogWriter::open(&folder.path(LOG), request.log_max_bytes)?;
-        let mut child = spawn(folder, request)?;
+        handover.write_files(folder.root())?;
+        let mut child = spawn(folder, request, handover)?;
         let started_at = os::now_ms();
         let head = Pid::from_child(&child);
         let pipes = Pipes {
@@ -84,6 +96,7 @@ impl<'a> Supervision<'a> {
             stderr: child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe))),
             capture,
             log,
+            masks: [mask.stream(), mask.stream()],
             buffer: vec![0; 64 * 1024],
         };
         let record = ShimRecord {
@@ -138,6 +151,7 @@ impl<'a> Supervision<'a> {
             stdout_truncated: self.pipes.capture.truncated,
             log_lost_bytes: self.pipes.log.lost_bytes,
             left_over,
+            unmasked: Vec::new(),
             ..outcome.record()
         }
     }
@@ -210,7 +224,7 @@ fn handle(_pid: Pid) -> Option<OwnedFd> {
     None
 }
 
-fn spawn(folder: &Folder, request: &Request) -> std::io::Result<Child> {
+fn spawn(folder: &Folder, request: &Request, handover: &Handover) -> std::io::Result<Child> {
     let (program, arguments) = request
         .argv
         .split_first()
@@ -227,7 +241,7 @@ fn spawn(folder: &Folder, request: &Request) -> std::io::Result<Child> {
             command.env_remove(&name);
         }
     }
-    command.envs(&request.env).env(MARK_VARIABLE, folder.root());
+    command.envs(&request.env).envs(&handover.env).env(MARK_VARIABLE, folder.root());
     match &request.stdin {
         Some(path) => command.stdin(File::open(path)?),
         None => command.stdin(Stdio::null()),
@@ -245,6 +259,8 @@ struct Pipes {
     stderr: Option<File>,
     capture: Capture,
     log: LogWriter,
+    /// Of standard output and of standard error.
+    masks: [Stream; 2],
     buffer: Vec<u8>,
 }
 
@@ -286,13 +302,19 @@ impl Pipes {
         match file.read(&mut self.buffer) {
             Ok(0) => *pipe = None,
             Ok(count) => {
-                self.log.take(source, &self.buffer[..count]);
-                if source == Source::Stdout {
-                    self.capture.take(&self.buffer[..count]);
-                }
+                let shown = self.masks[usize::from(source == Source::Stderr)].take(&self.buffer[..count]);
+                self.keep(source, &shown);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => *pipe = None,
+        }
+    }
+
+    /// Takes what may be shown.
+    fn keep(&mut self, source: Source, shown: &[u8]) {
+        self.log.take(source, shown);
+        if source == Source::Stdout {
+            self.capture.take(shown);
         }
     }
 
@@ -309,6 +331,10 @@ impl Pipes {
         let until = Instant::now() + DRAIN_LIMIT;
         while self.is_open() && Instant::now() < until {
             self.read(until.saturating_duration_since(Instant::now()), &[]);
+        }
+        for source in [Source::Stdout, Source::Stderr] {
+            let shown = self.masks[usize::from(source == Source::Stderr)].finish();
+            self.keep(source, &shown);
         }
         self.log.flush();
     }

@@ -78,7 +78,13 @@ impl Place {
     }
 
     pub fn workdir(&self) -> Workdir {
-        let git = GitWorkdir { save: Save::None, message: None, author: None, base_commit: String::new() };
+        let git = GitWorkdir {
+            save: Save::None,
+            message: None,
+            author: None,
+            base_commit: String::new(),
+            is_copy: false,
+        };
         Workdir { path: self.work(), git: Some(git) }
     }
 
@@ -110,6 +116,7 @@ impl Place {
             .probe(ProbeRequest {
                 id: self.home.id("build"),
                 gate: "g".to_owned(),
+                secrets: Default::default(),
                 probe_no: 1,
                 spec,
                 env: Default::default(),

@@ -92,6 +92,9 @@ impl Home {
             spec,
             env: BTreeMap::new(),
             idempotent: None,
+            secrets: Default::default(),
+            reset_to: None,
+            session: None,
             timeout: Some(PATIENCE),
             grace: Duration::from_millis(300),
             input: json!({"input": {"task": "x"}, "round": 1}),
@@ -187,6 +190,7 @@ pub fn probe_request(home: &Home, spec: Value) -> ProbeRequest {
     ProbeRequest {
         id: home.id("build"),
         gate: "g".to_owned(),
+        secrets: Default::default(),
         probe_no: 1,
         spec,
         env: [("GREETING".to_owned(), "hello".to_owned())].into(),
@@ -205,6 +209,7 @@ pub fn in_git(home: &Home, spec: Value) -> ProbeRequest {
         message: None,
         author: None,
         base_commit: git(&home.path("work"), &["rev-list", "--max-parents=0", "HEAD"]),
+        is_copy: false,
     });
     request
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::codes::Code;
 use super::super::read::{Draft, Reader};
 use super::super::similar::similar;
-use super::super::{Join, RouteTo, Routes, StepWorkspace, Task, Work, WorkspaceSpec};
+use super::super::{Join, RouteTo, Routes, Setting, StepWorkspace, Task, Work, WorkspaceSpec};
 use super::Upstream;
 use crate::id::StepId;
 
@@ -23,9 +23,11 @@ pub(in super::super) fn graph(
     let upstream = Upstream::new(drafts, &needs, &order);
     reworks(reader, drafts, &upstream);
     dead_ends(reader, drafts, &needs);
-    if matches!(workspace, Some(WorkspaceSpec::Git(_))) {
+    let is_worktree = matches!(workspace, Some(WorkspaceSpec::Git(_) | WorkspaceSpec::Parent));
+    if is_worktree {
         shared_worktree(reader, drafts, &upstream);
     }
+    drafts.iter().for_each(|draft| worktree_keys(reader, draft, is_worktree));
     Some(upstream)
 }
 
@@ -259,6 +261,37 @@ fn always_ends(routes: &Routes) -> bool {
     routes.0.first().is_some_and(|route| {
         route.when.is_none() && matches!(route.to, RouteTo::Fail { .. } | RouteTo::Finish(_))
     })
+}
+
+/// Reports what a step asks of a worktree that it does not have.
+fn worktree_keys(reader: &mut Reader<'_>, draft: &Draft, is_worktree: bool) {
+    let (step, span) = (&draft.step, || draft.id_span.clone());
+    let is_child = matches!(&step.work, Some(Work::Task(task)) if task.kind == Task::RUN);
+    let is_own = step.workspace == StepWorkspace::Own;
+    if is_own && !is_worktree {
+        let message = format!("“{}” has `workspace: own`, and the pipeline has no worktree to copy", step.id);
+        reader.report(Code::Combination, span(), message).hint =
+            Some("give the pipeline a `workspace: {git: …}`, or the step `workspace: none`".to_owned());
+    }
+    if is_own && is_child {
+        let message = format!("“{}” is a child run, which has its own workspace or its parent's", step.id);
+        reader.report(Code::Combination, span(), message).hint =
+            Some("take `workspace: own` out, or put it on the steps of the child".to_owned());
+    }
+    let works_there = is_worktree && step.workspace == StepWorkspace::Run;
+    if step.clean && !works_there {
+        let message = format!("“{}” has `clean`, and does not work in the run's worktree", step.id);
+        reader.report(Code::Combination, span(), message).hint =
+            Some("`clean` resets the worktree before a retry; elsewhere there is none".to_owned());
+    }
+    let at_once = step
+        .foreach
+        .as_ref()
+        .is_some_and(|foreach| !matches!(foreach.max_in_flight, Some(Setting::Fixed(1))));
+    if step.clean && works_there && at_once {
+        let message = format!("a retry of one item of “{}” resets the worktree of all", step.id);
+        reader.report(Code::Shared, span(), message).hint = Some("add max_in_flight: 1".to_owned());
+    }
 }
 
 /// Points out steps that may run in the run's worktree at the same time.

@@ -180,7 +180,14 @@ impl<'a> Check<'a> {
             return report(reader, used, access, 1, Code::Secret, message, hint);
         }
         match access.path.get(1) {
-            Some(name) if self.declared.secrets.contains_key(name) => {}
+            Some(name) if self.declared.secrets.contains_key(name) => {
+                if used.expr.secret().is_none() {
+                    // Nobody may look at it: what is made of a value is recorded with the value.
+                    let message = "a secret stands by itself between `${` and `}`".to_owned();
+                    let hint = format!("write texts around it: Bearer ${{secrets.{name}}}");
+                    report(reader, used, access, 1, Code::Secret, message, hint);
+                }
+            }
             Some(name) => {
                 let (message, hint) = (format!("there is no secret “{name}”"), self.secret_hint(name));
                 report(reader, used, access, 2, Code::UnknownName, message, hint);

@@ -213,7 +213,7 @@ impl<'de> Deserialize<'de> for Money {
 }
 
 /// Where a secret comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretSource {
     /// A variable of the engine's environment.

@@ -120,9 +120,6 @@ impl Reader<'_> {
         if let Some(node) = keys.get("session")
             && let Some(word) = self.word(node, "`session`", &[("new", "new"), ("continue", "continue")])
         {
-            if word == "continue" {
-                self.not_yet(node.span.clone(), "`session: continue`");
-            }
             spec.insert("session".into(), json!(word));
         }
         if let Some(node) = keys.get("on_invalid")

@@ -93,10 +93,7 @@ impl Reader<'_> {
         let words = [("run", 0), ("own", 1), ("none", 2)];
         Some(match self.word(node, "`workspace` of a step", &words)? {
             0 => StepWorkspace::Run,
-            1 => {
-                self.not_yet(node.span.clone(), "`workspace: own`");
-                StepWorkspace::Own
-            }
+            1 => StepWorkspace::Own,
             _ => StepWorkspace::None,
         })
     }

@@ -14,7 +14,6 @@ impl Reader<'_> {
     pub(super) fn workspace(&mut self, node: &Node) -> Option<WorkspaceSpec> {
         if node.text().is_some() && !node.is_null() {
             self.word(node, "`workspace`", &[("parent", ())])?;
-            self.not_yet(node.span.clone(), "`workspace: parent`");
             return Some(WorkspaceSpec::Parent);
         }
         let keys = self.keys(node, &GIT)?;

@@ -15,7 +15,7 @@ use super::World;
 use super::cell::{Cell, Phase, Prepared, Running, Work};
 use super::outcome::WantedBy;
 use super::told::Observer;
-use super::work::{WorkDone, attempt_end, bug, cancelled, started_input};
+use super::work::{Ended, WorkDone, attempt_end, bug, cancelled, started_input};
 use crate::decide::plan;
 use crate::driver::limits::Class;
 use crate::driver::line::{Asked, Grant, Standing};
@@ -24,7 +24,7 @@ use crate::driver::request;
 use crate::effect::{Effect, Touched, effects_of};
 use crate::execution::Traits;
 use crate::expr::EvalError;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, NO_ROOM_CODE};
 use crate::id::{AttemptId, EffectId};
 use crate::json::Value;
 use crate::store::is_disk_full;
@@ -250,6 +250,10 @@ impl World {
             has_begun: AtomicBool::new(!traits.supervised),
         });
         let folder = request::folder_to_make(&request, class == Class::Supervised, &self.shared.layout);
+        let copying = match self.copying(cell, &id, &request) {
+            Ok(copying) => copying,
+            Err(failure) => return self.give_up(cell, &id, failure),
+        };
         let begun = catch_unwind(AssertUnwindSafe(|| match again {
             true => executor.reattach(request.clone(), observer),
             false => executor.start(request.clone(), observer),
@@ -265,6 +269,7 @@ impl World {
         let mut work = Box::pin(attempt_end(work, self.shared.config.clock.clone()));
         let mut at_once = None;
         if !traits.supervised
+            && copying.is_none()
             && let Poll::Ready(ended) = work.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         {
             match ended {
@@ -276,9 +281,20 @@ impl World {
             }
         }
         let (run, attempt, blocking) = (cell.run, id.clone(), self.shared.config.blocking);
+        let now = self.shared.config.clock.clone();
         let (kept, gone) = oneshot::channel::<()>();
         let task = self.works.spawn(async move {
             let _at_work = kept;
+            if let Some(copying) = copying
+                && let Err(failure) = copying.await
+            {
+                return match failure.code.as_deref() {
+                    Some(NO_ROOM_CODE) => WorkDone::HeldBack { run, id: attempt, reason: failure.message },
+                    _ => {
+                        WorkDone::Attempt { run, id: attempt, ended: Box::new(Ended::failed(failure, now())) }
+                    }
+                };
+            }
             let ended = match (at_once, folder) {
                 (Some(reason), _) => Err(reason),
                 (None, None) => work.await,

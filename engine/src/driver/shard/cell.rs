@@ -87,6 +87,8 @@ pub(super) struct Cell {
     /// The notice of each channel whose turn it is.
     pub(super) notices: BTreeMap<String, Telling>,
     pub(super) preparing: bool,
+    /// Attempts that were given copies of the worktree; `None`: there may be some of a former engine.
+    pub(super) copies: Option<BTreeSet<AttemptId>>,
     pub(super) advancing: bool,
     /// It was told to stand still, or to go on; that is not yet decided.
     pub(super) aligning: bool,
@@ -198,6 +200,7 @@ impl Cell {
             probes: BTreeMap::new(),
             notices: BTreeMap::new(),
             preparing: false,
+            copies: None,
             advancing: false,
             aligning: false,
             released: false,
@@ -273,7 +276,7 @@ impl Cell {
             | InputKind::ProbeFailed { id, gate, probe_no, .. } => {
                 self.probes.remove(&(id.clone(), gate.clone(), *probe_no));
             }
-            InputKind::WorkspacePrepared(_) => self.preparing = false,
+            InputKind::WorkspacePrepared(_) | InputKind::WorkspaceShared(_) => self.preparing = false,
             InputKind::NoticeFinished { version, notice, .. } => self.settle_notice(*version, notice),
             _no_end_of_work => {}
         }

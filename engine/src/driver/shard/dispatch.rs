@@ -148,6 +148,7 @@ impl World {
         for part in parts.iter().chain(&gone) {
             self.dispatch_part(cell, part);
         }
+        self.discard_copies(cell);
     }
 
     /// One part of the run.
@@ -265,6 +266,9 @@ impl World {
             return;
         }
         cell.released = true;
+        if !matches!(state.definition().workspace, Some(WorkspaceSpec::Git(_))) {
+            return self.discard_copies(cell);
+        }
         let (Some(workspace), Some(WorkspaceSpec::Git(git)), Some(workspaces)) =
             (state.workspace(), &state.definition().workspace, &self.shared.edge.workspaces)
         else {

@@ -7,6 +7,7 @@
 mod attempt;
 mod cell;
 mod commit;
+mod copies;
 mod dispatch;
 mod funds;
 mod idle;

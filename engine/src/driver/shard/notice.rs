@@ -16,13 +16,14 @@ use super::cell::{Cell, Phase};
 use super::outcome::WantedBy;
 use super::timers::{Due, TimerKey};
 use super::work::WorkDone;
-use crate::decide::plan::{self, NoticePlan};
+use crate::decide::plan::{self, NoticePlan, SecretPlan};
 use crate::driver::load::{decode, panic_text};
 use crate::driver::message::Queued;
+use crate::driver::request;
 use crate::driver::shared::Shared;
 use crate::effect::Touched;
 use crate::envelope::StreamId;
-use crate::execution::{NoticeFailure, NoticeRequest};
+use crate::execution::{NoticeFailure, NoticeRequest, Secrets};
 use crate::expr::EvalError;
 use crate::id::{InputId, RunId, Version};
 use crate::input::InputKind;
@@ -113,11 +114,13 @@ impl World {
                 other => break other,
             }
         };
-        let plan = match planned {
+        let mut plan = match planned {
             Err(panic) => return self.set_aside(cell, panic_text(panic.as_ref())),
             Ok(Err(_) | Ok(None)) => return,
             Ok(Ok(Some(plan))) => plan,
         };
+        let hidden = SecretPlan { spec: std::mem::take(&mut plan.hidden), ..SecretPlan::default() };
+        let secrets = request::secrets(state, hidden);
         let telling = Telling {
             version,
             notice: notice.to_owned(),
@@ -130,7 +133,7 @@ impl World {
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
         self.works.spawn(async move {
             let _place = Arc::clone(&shared.notices).acquire_owned().await;
-            let sent = AssertUnwindSafe(tell(&shared, run, plan, tries)).catch_unwind();
+            let sent = AssertUnwindSafe(tell(&shared, run, plan, secrets, tries)).catch_unwind();
             let result = match tokio::time::timeout(TRY_MAX, sent).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(panic)) => {
@@ -197,14 +200,30 @@ impl World {
 }
 
 /// Calls the function that tells.
-async fn tell(shared: &Shared, run: RunId, plan: NoticePlan, tries: u32) -> Result<(), NoticeFailure> {
+async fn tell(
+    shared: &Shared,
+    run: RunId,
+    plan: NoticePlan,
+    secrets: Secrets,
+    tries: u32,
+) -> Result<(), NoticeFailure> {
     let Some(notifier) = &shared.edge.notifier else {
         return Err(NoticeFailure::permanent("no notices can be sent by this engine"));
     };
     let event = event(shared, run, plan.version).await?;
     let NoticePlan { version, notice, function, with, sender, of_run, .. } = plan;
-    let request =
-        NoticeRequest { run, version, notice, function, with, sender, event, of_run, attempt: tries };
+    let request = NoticeRequest {
+        run,
+        version,
+        notice,
+        function,
+        with,
+        secrets,
+        sender,
+        event,
+        of_run,
+        attempt: tries,
+    };
     notifier.notify(request).await
 }
 

@@ -9,21 +9,26 @@ use super::World;
 use super::attempt::unknown;
 use super::cell::{Cell, Probing};
 use super::outcome::{Done, WantedBy};
-use super::work::{Probed, WorkDone};
+use super::work::{Made, Probed, WorkDone};
 use crate::clock::Stopwatch;
 use crate::decide::plan;
+use crate::definition::{Save, WorkspaceSpec};
+use crate::driver::QueryError;
 use crate::driver::limits::Class;
 use crate::driver::line::Standing;
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
 use crate::driver::request;
+use crate::driver::shared::Shared;
 use crate::effect::Touched;
 use crate::execution::ProbeFailure;
 use crate::expr::EvalError;
-use crate::failure::{Failure, FailureKind};
-use crate::id::{AttemptId, EffectId, InputId};
+use crate::failure::{Failure, FailureKind, NO_ROOM_CODE};
+use crate::id::{AttemptId, EffectId, InputId, RunId};
 use crate::input::InputKind;
+use crate::input::SharedFrom;
 use crate::json::JsonText;
+use crate::state::RunState;
 use crate::trace::Workspace;
 
 impl World {
@@ -168,7 +173,16 @@ impl World {
                 return self.prepared(cell, Err(failure));
             }
         };
-        let request = request::workspace(state, plan);
+        let Some(request) = request::workspace(state, plan) else {
+            let parent = state.parent().map(|parent| parent.run);
+            cell.preparing = true;
+            let (run, shared) = (cell.run, Arc::clone(&self.shared));
+            self.works.spawn(async move {
+                let result = parents(&shared, parent).await.map(Made::Shared);
+                WorkDone::Workspace { run, result: Box::new(result) }
+            });
+            return;
+        };
         let Some(workspaces) = &self.shared.edge.workspaces else {
             let failure = Failure::new(FailureKind::Spawn, "no workspace can be made here").with_hint(
                 "run the pipeline with an everfold that makes workspaces, or take `workspace` out",
@@ -182,16 +196,64 @@ impl World {
             let result = prepared.catch_unwind().await.unwrap_or_else(|panic| {
                 Err(Failure::new(FailureKind::Spawn, format!("the workspace {}", panic_text(panic.as_ref()))))
             });
-            WorkDone::Workspace { run, result: Box::new(result) }
+            WorkDone::Workspace { run, result: Box::new(result.map(Made::Own)) }
         });
     }
 
     /// The workspace is there, or cannot be had.
-    pub(super) fn prepared(&mut self, cell: &mut Cell, result: Result<Workspace, Failure>) {
+    pub(super) fn prepared(&mut self, cell: &mut Cell, result: Result<Made, Failure>) {
+        if let Err(failure) = &result
+            && failure.code.as_deref() == Some(NO_ROOM_CODE)
+        {
+            tracing::warn!(run = %cell.run, reason = failure.message, "a workspace waits for room on the disk");
+            cell.preparing = false;
+            return self.list_later(cell);
+        }
         // Until its end is decided, the state goes on listing it.
         cell.preparing = true;
         let about = InputId::derive(&format!("{}/workspace/{}", cell.run, cell.version));
-        cell.push(Queued::own(about, InputKind::WorkspacePrepared(result)));
+        let kind = match result {
+            Ok(Made::Own(workspace)) => InputKind::WorkspacePrepared(Ok(workspace)),
+            Ok(Made::Shared(shared)) => InputKind::WorkspaceShared(shared),
+            Err(failure) => InputKind::WorkspacePrepared(Err(failure)),
+        };
+        cell.push(Queued::own(about, kind));
         self.mark(cell);
+    }
+}
+
+/// The workspace of the run that started this one, as it is now.
+async fn parents(shared: &Shared, parent: Option<RunId>) -> Result<SharedFrom, Failure> {
+    let none = |message: &str, hint: &str| Err(Failure::new(FailureKind::Spawn, message).with_hint(hint));
+    let Some(owner) = parent else {
+        let hint = "start it from a `run` step, or give the pipeline a workspace of its own";
+        return none("the pipeline works in its parent's workspace, and no run started this one", hint);
+    };
+    let look = move |state: &RunState| {
+        let workspace = state.workspace().cloned()?;
+        let commit = state.commit().map(str::to_owned).or(workspace.commit);
+        let (save, author) = match (&state.definition().workspace, state.shared_workspace()) {
+            (Some(WorkspaceSpec::Git(git)), _) => {
+                // One that is computed is the parent's own: what it is computed from is not known here.
+                let author = git.author.as_ref().filter(|author| author.is_constant());
+                (git.save, author.and_then(|author| author.source().as_str().map(str::to_owned)))
+            }
+            (_, Some(shared)) => (shared.save, shared.author.clone()),
+            _ => (Save::None, None),
+        };
+        let workspace = Workspace { commit, ..workspace };
+        Some(SharedFrom { workspace, owner, save, author })
+    };
+    match shared.with_state(owner, look).await {
+        Ok(Some(from)) => Ok(from),
+        Ok(None) => {
+            let hint = "give the parent a `workspace`; a `run` step with `workspace: none` shares none";
+            none("the run that started this one has no workspace", hint)
+        }
+        // The next engine asks again.
+        Err(QueryError::ShuttingDown) => std::future::pending().await,
+        Err(error) => {
+            none(&format!("the workspace of the parent is not known: {error}"), "look at the parent")
+        }
     }
 }

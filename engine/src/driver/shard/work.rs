@@ -16,7 +16,7 @@ use crate::driver::message::Queued;
 use crate::execution::{AttemptEnd, AttemptResult, Executor, NoticeFailure, ProbeFailure, Told};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId, InputId, RunId};
-use crate::input::InputKind;
+use crate::input::{InputKind, SharedFrom};
 use crate::json::JsonText;
 use crate::time::Timestamp;
 use crate::trace::{Artefact, Usage, Workspace};
@@ -52,13 +52,21 @@ pub(super) enum WorkDone {
     },
     Workspace {
         run: RunId,
-        result: Box<Result<Workspace, Failure>>,
+        result: Box<Result<Made, Failure>>,
     },
     Notice {
         run: RunId,
         channel: String,
         result: Result<(), NoticeFailure>,
     },
+}
+
+/// A workspace that can be worked in.
+pub(super) enum Made {
+    /// The run's own.
+    Own(Workspace),
+    /// That of the run that started it.
+    Shared(SharedFrom),
 }
 
 /// What a probe found.
@@ -77,7 +85,7 @@ pub(super) struct Ended {
 
 impl Ended {
     /// A failure that is not the work's own.
-    fn failed(failure: Failure, ended_at: Timestamp) -> Self {
+    pub(super) fn failed(failure: Failure, ended_at: Timestamp) -> Self {
         let (result, commit, artefacts, usage) = (Ok(Err(failure)), None, Vec::new(), Vec::new());
         Self { result, commit, artefacts, usage, ended_at, told: Told::default(), ask: None }
     }

@@ -3,7 +3,7 @@
 use crate::effect::Touched;
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptSucceeded, ChildFinished, RetryScheduled, ScheduledTask, StopReason,
-    TimerId, TimerKind,
+    TimerId, TimerKind, Told,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, Version};
@@ -122,6 +122,9 @@ impl RunState {
         let (key, stopped) = self.end_attempt(&event.id);
         self.note_commit(&event.id, event.commit.as_ref());
         let Some(key) = key else { return };
+        if event.told != Told::default() {
+            self.note_told(key, &event.told);
+        }
         self.work_failed(key, stopped, &event.failure);
     }
 
@@ -182,6 +185,7 @@ impl RunState {
         let Some(key) = self.key(&event.id.path) else { return };
         let version = self.facts.version;
         self.facts.agenda.remove(&Agenda::Settle(key));
+        self.forget_reset(&event.id.path);
         self.unblock_key(key);
         if key.item.is_none() {
             let step = &mut self.facts.steps[key.step];
@@ -219,7 +223,9 @@ impl RunState {
 
     /// The end of a child run is the end of the attempt that started it.
     pub(super) fn child_finished(&mut self, event: &ChildFinished) {
-        let (Some(key), stopped) = self.end_attempt(&event.id) else { return };
+        let (key, stopped) = self.end_attempt(&event.id);
+        self.note_commit(&event.id, event.commit.as_ref());
+        let Some(key) = key else { return };
         match &event.failure {
             None => self.work_done(key, stopped, &event.output),
             Some(failure) => self.work_failed(key, stopped, failure),

@@ -4,8 +4,8 @@ use crate::definition::Work;
 use crate::event::{OriginKind, RunForked, TimerKind};
 use crate::id::{Attempt, Round};
 use crate::state::{
-    Agenda, EventMeta, Forked, Kept, Key, LateProbes, Phase, Queue, RunState, Stage, StepState, Unit,
-    UsageTotal,
+    Agenda, EdgeFacts, EventMeta, Forked, Kept, Key, LateProbes, Phase, Queue, RunState, Stage, StepState,
+    Unit, UsageTotal,
 };
 use crate::time::Timestamp;
 
@@ -32,6 +32,7 @@ impl RunState {
         self.facts.queue = Queue::default();
         self.facts.usage = UsageTotal::default();
         self.forget_spend();
+        self.facts.edge = EdgeFacts::default();
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
         // Who was to take it is not known.

@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::id::StepPath;
 use crate::state::{Agenda, Ended, EventMeta, Kept, Key, Outcome, Phase, RunState, Started, Unit};
 use crate::time::Timestamp;
+use crate::trace::Workspace;
 
 /// Inputs that are remembered by their id.
 const INPUTS_MAX: usize = 64;
@@ -45,11 +46,7 @@ impl RunState {
         match event {
             RunEvent::RunStarted(event) => self.run_started(event, meta),
             RunEvent::StepScheduled(event) => self.step_scheduled(event, meta.at),
-            RunEvent::WorkspacePrepared(event) => {
-                self.facts.workspace.clone_from(&event.workspace);
-                self.facts.commit = event.workspace.as_ref().and_then(|workspace| workspace.commit.clone());
-                self.touch_waiting();
-            }
+            RunEvent::WorkspacePrepared(event) => self.workspace_prepared(event.workspace.as_ref()),
             RunEvent::ItemsExpanded(event) => self.items_expanded(event),
             RunEvent::AttemptStarted(event) => self.attempt_started(&event.id, meta.at),
             RunEvent::AttemptSucceeded(event) => {
@@ -95,6 +92,12 @@ impl RunState {
                 if let Some(unit) = self.current(&event.id).and_then(|key| self.unit_mut(key)) {
                     unit.usage_seq = event.seq;
                 }
+                self.note_session(event);
+            }
+            RunEvent::WorktreeReset(event) => self.worktree_reset(event),
+            RunEvent::WorkspaceShared(event) => {
+                self.workspace_shared(event);
+                self.workspace_prepared(Some(&event.workspace));
             }
             RunEvent::RunPaused(event) => self.run_paused(event.reason.as_ref(), meta),
             RunEvent::RunResumed(_) => self.run_resumed(meta.at),
@@ -182,6 +185,12 @@ impl RunState {
         if self.graph.main_len() == 0 {
             self.facts.agenda.insert(Agenda::End);
         }
+    }
+
+    fn workspace_prepared(&mut self, workspace: Option<&Workspace>) {
+        self.facts.workspace = workspace.cloned();
+        self.facts.commit = workspace.and_then(|workspace| workspace.commit.clone());
+        self.touch_waiting();
     }
 
     /// Puts a unit on the agenda, unless its step is not gone on with any more.

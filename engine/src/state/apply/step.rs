@@ -18,6 +18,7 @@ impl RunState {
     pub(super) fn step_scheduled(&mut self, event: &StepScheduled, at: Timestamp) {
         let Some(key) = self.key(&event.id.path) else { return };
         let version = self.facts.version;
+        self.forget_reset(&event.id.path);
         if key.item.is_none() {
             self.facts.agenda.remove(&Agenda::Ready(key.step));
             let step = &mut self.facts.steps[key.step];

@@ -1,0 +1,162 @@
+//! What the fold remembers for the edge: sessions of agents, worktrees to be reset, a shared workspace.
+//!
+//! Law: a history in which none of that occurs folds to the same bytes as before there was any of it:
+//! these stand behind the other facts, and only where there are some ([`super::snapshot`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Key, Phase, RunState};
+use crate::definition::{Definition, Save, StepWorkspace, Task, Work};
+use crate::event::{UsageRecorded, WorkspaceShared, WorktreeReset};
+use crate::id::{AttemptId, RunId, StepPath};
+use crate::json::Value;
+
+/// What the fold remembers for the edge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EdgeFacts {
+    /// The newest session of each step that continues its own.
+    sessions: BTreeMap<StepPath, String>,
+    /// The newest session of each role that some step continues.
+    roles: BTreeMap<String, String>,
+    /// The commit to which the worktree is brought back before the current attempt of a step.
+    resets: BTreeMap<StepPath, String>,
+    /// Of whom the run has its workspace.
+    pub(crate) shared: Option<SharedWorkspace>,
+}
+
+/// A workspace that is another run's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedWorkspace {
+    /// Whose it is.
+    pub owner: RunId,
+    /// Whether leftovers are committed there after each attempt.
+    pub save: Save,
+    /// The author of such commits; `None`: the settings'.
+    pub author: Option<String>,
+}
+
+impl EdgeFacts {
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which sessions of agents the steps of a definition continue, by the step's number.
+#[derive(Debug, Default)]
+pub(crate) struct Continued {
+    /// The steps that continue a session.
+    own: Vec<bool>,
+    /// The role whose session a step leaves for others, or continues where it has none of its own.
+    roles: Vec<Option<String>>,
+}
+
+impl Continued {
+    pub(crate) fn new(definition: &Definition) -> Self {
+        let all = definition.steps.iter().chain(&definition.on_finish);
+        let spec = |work: &Option<Work>| match work {
+            Some(Work::Task(task)) if task.kind == Task::AGENT => Some(task.spec.source().clone()),
+            _other_work => None,
+        };
+        let specs: Vec<Option<Value>> = all.map(|step| spec(&step.work)).collect();
+        let continues =
+            |spec: &Option<Value>| spec.as_ref().is_some_and(|spec| spec["session"] == "continue");
+        let role = |spec: &Option<Value>| {
+            // The session of one program is none of another's.
+            let spec = spec.as_ref()?;
+            Some(format!("{}/{}", spec["profile"].as_str().unwrap_or_default(), spec["role"].as_str()?))
+        };
+        let wanted: Vec<String> = specs.iter().filter(|spec| continues(spec)).filter_map(role).collect();
+        let roles = specs.iter().map(|spec| role(spec).filter(|role| wanted.contains(role))).collect();
+        Self { own: specs.iter().map(continues).collect(), roles }
+    }
+}
+
+impl RunState {
+    /// The session that an attempt of a step continues: the step's own, else its role's.
+    pub(crate) fn session(&self, path: &StepPath) -> Option<&String> {
+        let at = self.graph.find(&path.step)?;
+        let continued = self.graph.continued();
+        if !continued.own[at] {
+            return None;
+        }
+        let edge = &self.facts.edge;
+        let of_role = || edge.roles.get(continued.roles[at].as_ref()?);
+        edge.sessions.get(path).or_else(of_role)
+    }
+
+    /// The commit to which the worktree is brought back before this attempt.
+    pub(crate) fn reset_of(&self, id: &AttemptId) -> Option<&String> {
+        self.facts.edge.resets.get(&id.path)
+    }
+
+    /// Of whom the run has its workspace, where that is another run's.
+    #[must_use]
+    pub fn shared_workspace(&self) -> Option<&SharedWorkspace> {
+        self.facts.edge.shared.as_ref()
+    }
+
+    /// Whether some step works in copies of the worktree.
+    pub(crate) fn has_copies(&self) -> bool {
+        self.graph.has_copies()
+    }
+
+    /// The current attempts of such steps whose rounds have not ended: their gates look into the copies.
+    pub(crate) fn copied_attempts(&self) -> BTreeSet<AttemptId> {
+        let open = |at: &usize| {
+            let step = &self.facts.steps[*at];
+            self.graph.step(*at).workspace == StepWorkspace::Own
+                && !step.phase.is_ended()
+                && step.phase != Phase::Pending
+                && self.facts.ended.is_none()
+        };
+        let units = |at: usize| {
+            let items = self.facts.steps[at].items.as_ref().map_or(0, |items| items.units.len());
+            let items = (0..u32::try_from(items).unwrap_or(u32::MAX))
+                .map(move |item| Key { step: at, item: Some(item) });
+            std::iter::once(Key::step(at)).chain(items)
+        };
+        let is_wanted = |key: &Key| {
+            // An item has no gates of its own.
+            key.item.is_none() || self.unit_at(*key).is_some_and(|unit| !unit.stage.is_over())
+        };
+        (0..self.graph.len())
+            .filter(open)
+            .flat_map(units)
+            .filter(is_wanted)
+            .map(|key| self.attempt_id(key))
+            .collect()
+    }
+
+    /// Remembers the session of an agent where somebody continues it.
+    pub(in crate::state) fn note_session(&mut self, event: &UsageRecorded) {
+        let (Some(session), Some(at)) = (&event.usage.session, self.graph.find(&event.id.path.step)) else {
+            return;
+        };
+        let continued = self.graph.continued();
+        let (own, role) = (continued.own[at], continued.roles[at].clone());
+        if own {
+            self.facts.edge.sessions.insert(event.id.path.clone(), session.clone());
+        }
+        // Items work beside each other: none of them speaks for the role.
+        if let Some(role) = role.filter(|_| event.id.path.item.is_none()) {
+            self.facts.edge.roles.insert(role, session.clone());
+        }
+    }
+
+    pub(in crate::state) fn worktree_reset(&mut self, event: &WorktreeReset) {
+        self.facts.edge.resets.insert(event.id.path.clone(), event.commit.clone());
+    }
+
+    /// Another attempt begins, on what is there.
+    pub(in crate::state) fn forget_reset(&mut self, path: &StepPath) {
+        self.facts.edge.resets.remove(path);
+    }
+
+    pub(in crate::state) fn workspace_shared(&mut self, event: &WorkspaceShared) {
+        let (owner, save, author) = (event.owner, event.save, event.author.clone());
+        self.facts.edge.shared = Some(SharedWorkspace { owner, save, author });
+    }
+}

@@ -1,0 +1,225 @@
+//! Several calls of a program in one attempt: an answer that is given back, a session that could not be
+//! continued.
+//!
+//! Law: an attempt has one folder, one log and one report, however often its program is called. What a
+//! turn left goes into `turns/NUMBER` before the next one begins, and its `exit.json` goes last: until
+//! then nothing can be started. What was decided stands in `turns/NUMBER/next.json` first, so that a crash
+//! in between is gone on from, with the same next turn.
+
+use std::collections::BTreeMap;
+use std::io::{Error, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use everfold_engine::execution::Usage;
+use everfold_engine::failure::Failure;
+use serde::{Deserialize, Serialize};
+
+use super::attach::read_exit;
+use super::attempt::Ended;
+use super::files::{make_private, write_private};
+use super::told::OUTPUT;
+use crate::shim::log;
+use crate::shim::os::now_ms;
+use crate::shim::protocol::{EXIT, ExitRecord, LOG, Request, SHIM, STARTED, STDOUT, STDOUT_TAIL};
+
+const TURNS: &str = "turns";
+const NEXT: &str = "next.json";
+
+/// How the program is called once more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Turn {
+    /// Why.
+    pub(crate) kind: TurnKind,
+    /// Said in the log.
+    pub(crate) remark: String,
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) stdin: Option<PathBuf>,
+    /// Written into the folder before.
+    pub(crate) files: Vec<(String, String)>,
+}
+
+/// Why a program is called once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TurnKind {
+    /// The session that it was to continue is not there.
+    Session,
+    /// Its answer could not be used.
+    Repair,
+}
+
+/// A turn that ended, and what was decided then.
+pub(crate) struct Past {
+    pub(crate) next: Turn,
+    pub(crate) record: ExitRecord,
+    /// Where lies what it left.
+    pub(crate) folder: PathBuf,
+}
+
+/// A turn that just ended.
+pub(crate) struct Former<'a> {
+    pub(crate) ended: Ended<'a>,
+    /// What is wrong with its result file.
+    pub(crate) broken: Option<&'a Failure>,
+    /// The last lines of the log.
+    pub(crate) said: &'a str,
+    /// Why there were turns after the first.
+    pub(crate) kinds: &'a [TurnKind],
+}
+
+/// Decides whether the program is called once more.
+pub(crate) type Next = Arc<dyn Fn(&Former<'_>) -> Option<Turn> + Send + Sync>;
+
+/// Whether a turn of the attempt has ended.
+pub(crate) fn has_any(folder: &Path) -> bool {
+    folder.join(TURNS).exists()
+}
+
+/// The turns that ended before the present one.
+pub(crate) fn past(folder: &Path) -> Vec<Past> {
+    let mut turns = Vec::new();
+    loop {
+        let folder = folder_of(folder, turns.len() + 1);
+        match (next_of(&folder), read_exit(&folder)) {
+            (Some(next), Ok(Some(record))) => turns.push(Past { next, record, folder }),
+            _present => return turns,
+        }
+    }
+}
+
+fn folder_of(folder: &Path, number: usize) -> PathBuf {
+    folder.join(TURNS).join(number.to_string())
+}
+
+fn next_of(turn: &Path) -> Option<Turn> {
+    serde_json::from_slice(&std::fs::read(turn.join(NEXT)).ok()?).ok()
+}
+
+/// Goes on from where a crash left the change from one turn to the next.
+pub(crate) fn settle(folder: &Path) -> std::io::Result<()> {
+    let turn = folder_of(folder, past(folder).len() + 1);
+    match next_of(&turn) {
+        Some(next) => change(folder, &turn, &next),
+        None => Ok(()),
+    }
+}
+
+/// Ends the present turn, and makes the folder ready for the next.
+pub(crate) fn advance(folder: &Path, next: &Turn) -> std::io::Result<()> {
+    let turn = folder_of(folder, past(folder).len() + 1);
+    make_private(&turn)?;
+    write_private(&turn.join(NEXT), &serde_json::to_vec(next)?)?;
+    change(folder, &turn, next)
+}
+
+fn change(folder: &Path, turn: &Path, next: &Turn) -> std::io::Result<()> {
+    for name in [STDOUT, STDOUT_TAIL, OUTPUT] {
+        allow_missing(std::fs::rename(folder.join(name), turn.join(name)))?;
+    }
+    for (name, text) in &next.files {
+        write_private(&folder.join(name), text.as_bytes())?;
+    }
+    remark(folder, &next.remark)?;
+    for name in [STARTED, SHIM] {
+        allow_missing(std::fs::remove_file(folder.join(name)))?;
+    }
+    std::fs::File::open(folder)?.sync_all()?;
+    allow_missing(std::fs::rename(folder.join(EXIT), turn.join(EXIT)))?;
+    std::fs::File::open(turn)?.sync_all()
+}
+
+/// Says something in the log; nobody else writes to it now.
+pub(crate) fn remark(folder: &Path, text: &str) -> std::io::Result<()> {
+    let line: Vec<&str> = text.lines().collect();
+    log::create(&folder.join(LOG))?.write_all(format!("{} # {}\n", now_ms(), line.join(" ")).as_bytes())
+}
+
+fn allow_missing(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The request of the turn after these: what is left of the attempt's time is its own.
+pub(crate) fn change_request(request: &mut Request, past: &[Past]) {
+    let (Some(first), Some(last)) = (past.first(), past.last()) else { return };
+    request.argv.clone_from(&last.next.argv);
+    // Where the next turn has a session, it names it.
+    request.env.remove("EVERFOLD_SESSION");
+    request.env.extend(last.next.env.clone());
+    request.stdin.clone_from(&last.next.stdin);
+    let spent = u64::try_from(now_ms() - first.record.started_at).unwrap_or(0);
+    request.timeout_ms = request.timeout_ms.map(|limit| limit.saturating_sub(spent).max(1));
+}
+
+/// What all turns used up, by model.
+pub(crate) fn sum(usage: impl IntoIterator<Item = Usage>) -> Vec<Usage> {
+    let mut sums: Vec<Usage> = Vec::new();
+    for one in usage {
+        match sums.iter_mut().find(|sum| sum.model == one.model) {
+            None => sums.push(one),
+            Some(sum) => {
+                sum.input_tokens += one.input_tokens;
+                sum.cached_tokens += one.cached_tokens;
+                sum.output_tokens += one.output_tokens;
+                sum.cost_micros += one.cost_micros;
+                sum.session = one.session.or(sum.session.take());
+            }
+        }
+    }
+    sums
+}
+
+/// An error that says which file of a turn it was.
+pub(crate) fn explained(error: &Error) -> String {
+    format!("the next turn could not be made ready: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shim::protocol::Outcome;
+
+    #[test]
+    fn a_change_of_turns_that_broke_off_is_gone_on_from_wherever_it_stood() {
+        let turn = Turn {
+            kind: TurnKind::Repair,
+            remark: "given back".to_owned(),
+            argv: vec!["again".to_owned()],
+            env: BTreeMap::new(),
+            stdin: None,
+            files: vec![("prompt-2.md".to_owned(), "again".to_owned())],
+        };
+        for moved in 0..=4 {
+            let home = tempfile::tempdir().unwrap();
+            let folder = home.path();
+            let record = serde_json::to_vec(&Outcome::Exited { code: 0 }.record()).unwrap();
+            for (name, text) in [(STDOUT, &b"said"[..]), (STARTED, b""), (EXIT, &record)] {
+                std::fs::write(folder.join(name), text).unwrap();
+            }
+            settle(folder).unwrap();
+            assert!(past(folder).is_empty() && !has_any(folder));
+            // As a crash would leave it.
+            let kept = folder_of(folder, 1);
+            make_private(&kept).unwrap();
+            write_private(&kept.join(NEXT), &serde_json::to_vec(&turn).unwrap()).unwrap();
+            if moved > 0 {
+                std::fs::rename(folder.join(STDOUT), kept.join(STDOUT)).unwrap();
+            }
+            if moved > 1 {
+                std::fs::remove_file(folder.join(STARTED)).unwrap();
+            }
+            if moved > 2 {
+                std::fs::rename(folder.join(EXIT), kept.join(EXIT)).unwrap();
+            }
+            settle(folder).unwrap();
+            let past = past(folder);
+            assert_eq!((past.len(), past[0].next.argv.as_slice()), (1, &["again".to_owned()][..]));
+            assert_eq!(std::fs::read_to_string(kept.join(STDOUT)).unwrap(), "said");
+            assert!(!folder.join(STARTED).exists() && !folder.join(EXIT).exists());
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What gives secrets to work inside the engine's process, and to probes and notices, and masks them in
+//! the answers.
+//!
+//! What asks the wrapped one for nothing secret passes through untouched.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use everfold_engine::execution::{
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NoticeFailure, NoticeRequest,
+    Notifier, ProbeFailure, ProbeRequest, Prober, Traits,
+};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::{Mask, look_up};
+use crate::process::ended_now;
+
+/// The function whose whole work is to show what it is told.
+const SHOWS: &str = "notify.log";
+
+/// An executor whose work is given secrets.
+pub(crate) struct GuardedExecutor(pub(crate) Arc<dyn Executor>);
+
+/// An observer that is shown nothing secret.
+struct Masked(Arc<dyn AttemptObserver>, Mask);
+
+impl AttemptObserver for Masked {
+    fn started(&self) {
+        self.0.started();
+    }
+
+    fn line(&self, line: &str) {
+        self.0.line(&self.shown(line));
+    }
+
+    fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {
+        match self.1.bytes(line.as_bytes()) {
+            Some(masked) => Cow::Owned(String::from_utf8_lossy(&masked).into_owned()),
+            None => Cow::Borrowed(line),
+        }
+    }
+}
+
+impl GuardedExecutor {
+    fn go(
+        &self,
+        mut request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+        again: bool,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            let values = match look_up(&request.secrets).await {
+                Ok(values) => values,
+                Err(failure) => return ended_now(AttemptResult::Failed(failure)),
+            };
+            let mask = values.mask();
+            values.fill(&mut request.spec, &request.secrets.spec);
+            if let Some(with) = request.input.get_mut("with") {
+                *with = request.spec.get("with").cloned().unwrap_or_default();
+            }
+            let observer = Arc::new(Masked(observer, mask.clone()));
+            let mut end = match again {
+                true => inner.reattach(request, observer).await,
+                false => inner.start(request, observer).await,
+            };
+            mask.end(&mut end);
+            end
+        }
+        .boxed()
+    }
+}
+
+impl Executor for GuardedExecutor {
+    fn traits(&self, spec: &Value) -> Traits {
+        self.0.traits(spec)
+    }
+
+    fn start(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        match request.secrets.is_empty() {
+            true => self.0.start(request, observer),
+            false => self.go(request, observer, false),
+        }
+    }
+
+    fn reattach(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        // What is not sent again needs no secret to say so.
+        let is_sent_again = request.idempotent.unwrap_or(self.0.traits(&request.spec).idempotent);
+        match request.secrets.is_empty() || !is_sent_again {
+            true => self.0.reattach(request, observer),
+            false => self.go(request, observer, true),
+        }
+    }
+
+    fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
+        self.0.cancel(request)
+    }
+}
+
+/// A prober of a step with secrets: also where it is given none, it may come across them.
+pub(crate) struct GuardedProber(pub(crate) Arc<dyn Prober>);
+
+impl Prober for GuardedProber {
+    fn probe(&self, mut request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        if request.secrets.is_empty() {
+            return self.0.probe(request);
+        }
+        let inner = Arc::clone(&self.0);
+        async move {
+            let values = look_up(&request.secrets).await.map_err(|failure| ProbeFailure {
+                message: format!("{}; {}", failure.message, failure.hint()),
+                permanent: false,
+            })?;
+            let mask = values.mask();
+            values.fill(&mut request.spec, &request.secrets.spec);
+            match inner.probe(request).await {
+                Ok(mut evidence) => {
+                    mask.value(&mut evidence);
+                    Ok(evidence)
+                }
+                Err(mut failure) => {
+                    mask.text(&mut failure.message);
+                    Err(failure)
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn cancel(&self, request: ProbeRequest) -> BoxFuture<'static, ()> {
+        self.0.cancel(request)
+    }
+}
+
+/// A notifier whose notices are given secrets.
+pub(crate) struct GuardedNotifier(pub(crate) Arc<dyn Notifier>);
+
+impl Notifier for GuardedNotifier {
+    fn notify(&self, mut request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
+        if request.secrets.is_empty() || request.function == SHOWS {
+            return self.0.notify(request);
+        }
+        let inner = Arc::clone(&self.0);
+        async move {
+            let values = look_up(&request.secrets).await.map_err(|failure| {
+                NoticeFailure::passing(format!("{}; {}", failure.message, failure.hint()))
+            })?;
+            values.fill(&mut request.with, &request.secrets.spec);
+            let mask = values.mask();
+            inner.notify(request).await.map_err(|mut failure| {
+                mask.text(&mut failure.message);
+                failure
+            })
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,378 @@
+//! Finds the values of secrets in what work says, and puts `***` in their place.
+//!
+//! Law: what is masked is shorter than what it stands for, so a file can be masked in place; and what
+//! comes in pieces is masked as if it had come at once.
+//!
+//! A value is found as it is (from eight bytes on also with line ends in it, as programs wrap long
+//! ones), as a JSON text, in percent-encoding, in hexadecimal digits, and in base64, also in the middle
+//! of something else that is encoded. Of a value of several lines each long one is found by itself.
+//! What a program makes of it by other means (a part of it, another encoding, letter by letter) is not.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use everfold_engine::execution::{AttemptEnd, AttemptResult, MASK, Told};
+use everfold_engine::failure::Failure;
+use everfold_engine::json::Value;
+
+/// A shorter value would be found in everything.
+pub(crate) const VALUE_BYTES_MIN: usize = 4;
+/// From this length on a value is found with line ends in it.
+const WRAPPED_BYTES_MIN: usize = 8;
+/// The shortest line of a value that is found by itself.
+const LINE_BYTES_MIN: usize = 16;
+/// The shortest run of base64 digits that stands for a value.
+const BASE64_BYTES_MIN: usize = 5;
+
+/// The values that are to be masked, in all the forms in which they are found.
+#[derive(Clone, Default)]
+pub(crate) struct Mask(Arc<Forms>);
+
+#[derive(Default)]
+struct Forms {
+    forms: Vec<Form>,
+    /// The bytes that some form begins with.
+    firsts: Vec<u8>,
+}
+
+struct Form {
+    bytes: Vec<u8>,
+    /// Line ends within it are passed over.
+    wraps: bool,
+}
+
+/// What stands at a place of a text.
+enum Found {
+    Nothing,
+    /// A form may begin here; the text ends before that can be told.
+    Perhaps,
+    /// A form, up to here.
+    Until(usize),
+}
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mask(***)")
+    }
+}
+
+impl Mask {
+    pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut found: Vec<Vec<u8>> = Vec::new();
+        for value in values.into_iter().filter(|value| value.len() >= VALUE_BYTES_MIN) {
+            for part in std::iter::once(value).chain(lines(value)) {
+                found.push(without_line_ends(part.as_bytes()));
+                found.extend(encoded(part.as_bytes()));
+            }
+        }
+        found.retain(|bytes| bytes.len() > MASK.len());
+        // Longest first: of two that begin alike the longer one is meant.
+        found.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        found.dedup();
+        let mut firsts: Vec<u8> = found.iter().filter_map(|bytes| bytes.first().copied()).collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        let forms = found.into_iter().map(|bytes| Form { wraps: bytes.len() >= WRAPPED_BYTES_MIN, bytes });
+        Self(Arc::new(Forms { forms: forms.collect(), firsts }))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.forms.is_empty()
+    }
+
+    /// What stands at a place; at the end of everything (`is_last`) nothing more can come.
+    fn at(&self, text: &[u8], from: usize, is_last: bool) -> Found {
+        if self.0.firsts.binary_search(&text[from]).is_err() {
+            return Found::Nothing;
+        }
+        for form in &self.0.forms {
+            let (mut matched, mut to) = (0, from);
+            while matched < form.bytes.len() {
+                match text.get(to) {
+                    None if is_last => break,
+                    None => return Found::Perhaps,
+                    Some(byte) if *byte == form.bytes[matched] => matched += 1,
+                    Some(b'\n' | b'\r') if form.wraps && matched > 0 => {}
+                    Some(_other) => break,
+                }
+                to += 1;
+            }
+            if matched == form.bytes.len() {
+                return Found::Until(to);
+            }
+        }
+        Found::Nothing
+    }
+
+    /// Masks what can be told; gives where that ends.
+    fn mask_into(&self, text: &[u8], is_last: bool, masked: &mut Vec<u8>) -> usize {
+        let mut at = 0;
+        while at < text.len() {
+            match self.at(text, at, is_last) {
+                Found::Nothing => {
+                    masked.push(text[at]);
+                    at += 1;
+                }
+                Found::Perhaps => return at,
+                Found::Until(end) => {
+                    masked.extend_from_slice(MASK.as_bytes());
+                    at = end;
+                }
+            }
+        }
+        at
+    }
+
+    /// The bytes, masked; `None` where nothing of them is to be.
+    pub(crate) fn bytes(&self, text: &[u8]) -> Option<Vec<u8>> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut masked = Vec::with_capacity(text.len());
+        self.mask_into(text, true, &mut masked);
+        (masked.len() != text.len()).then_some(masked)
+    }
+
+    pub(crate) fn text(&self, text: &mut String) {
+        if let Some(masked) = self.bytes(text.as_bytes()) {
+            *text = String::from_utf8_lossy(&masked).into_owned();
+        }
+    }
+
+    fn maybe(&self, text: &mut Option<String>) {
+        if let Some(text) = text {
+            self.text(text);
+        }
+    }
+
+    /// Masks every text of a value, names of fields and digits of numbers included.
+    pub(crate) fn value(&self, value: &mut Value) {
+        if self.is_empty() {
+            return;
+        }
+        match value {
+            Value::String(text) => self.text(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::Object(fields) => {
+                let old = std::mem::take(fields);
+                for (mut name, mut value) in old {
+                    self.text(&mut name);
+                    self.value(&mut value);
+                    fields.insert(name, value);
+                }
+            }
+            Value::Number(number) => {
+                if self.bytes(number.to_string().as_bytes()).is_some() {
+                    *value = Value::String(MASK.to_owned());
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    pub(crate) fn failure(&self, failure: &mut Failure) {
+        self.text(&mut failure.message);
+        self.maybe(&mut failure.code);
+        self.maybe(&mut failure.detail);
+        self.maybe(&mut failure.hint);
+    }
+
+    fn told(&self, told: &mut Told) {
+        for (mut name, mut value) in std::mem::take(&mut told.labels) {
+            self.text(&mut name);
+            self.text(&mut value);
+            told.labels.insert(name, value);
+        }
+        self.maybe(&mut told.note);
+        self.maybe(&mut told.code);
+    }
+
+    /// Masks everything that an attempt reports.
+    pub(crate) fn end(&self, end: &mut AttemptEnd) {
+        match &mut end.result {
+            AttemptResult::Succeeded(output) => self.value(output),
+            AttemptResult::Failed(failure) => self.failure(failure),
+            AttemptResult::NoRoom { reason } | AttemptResult::Lost { reason } => self.text(reason),
+        }
+        self.told(&mut end.told);
+        if let Some(ask) = &mut end.ask {
+            self.value(ask);
+        }
+    }
+
+    /// Masks what comes in pieces.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream { mask: self.clone(), held: Vec::new() }
+    }
+}
+
+/// What comes in pieces: the end of a piece that may be the beginning of a value waits for the next.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    mask: Mask,
+    held: Vec<u8>,
+}
+
+impl Stream {
+    /// Takes a piece; gives what of it, and of what was held back, may be shown.
+    pub(crate) fn take(&mut self, piece: &[u8]) -> Vec<u8> {
+        if self.mask.is_empty() {
+            return piece.to_vec();
+        }
+        self.held.extend_from_slice(piece);
+        let mut shown = Vec::with_capacity(self.held.len());
+        let end = self.mask.mask_into(&self.held, false, &mut shown);
+        self.held.drain(..end);
+        shown
+    }
+
+    /// Nothing more comes: gives what was held back.
+    pub(crate) fn finish(&mut self) -> Vec<u8> {
+        let mut shown = Vec::new();
+        self.mask.mask_into(&std::mem::take(&mut self.held), true, &mut shown);
+        shown
+    }
+}
+
+/// The lines of a value of several that are long enough to be found by themselves.
+fn lines(value: &str) -> impl Iterator<Item = &str> {
+    let is_telling = |line: &&str| line.len() >= LINE_BYTES_MIN && !line.starts_with("-----");
+    let several = value.contains('\n');
+    value.lines().map(str::trim).filter(is_telling).filter(move |_| several)
+}
+
+fn without_line_ends(bytes: &[u8]) -> Vec<u8> {
+    if bytes.len() < WRAPPED_BYTES_MIN {
+        return bytes.to_vec();
+    }
+    bytes.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect()
+}
+
+/// Other forms in which a value is usual.
+fn encoded(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = vec![as_json(value), hex(value, "0123456789abcdef"), hex(value, "0123456789ABCDEF")];
+    for digits in ["0123456789ABCDEF", "0123456789abcdef"] {
+        forms.push(percent(value, digits));
+    }
+    for before in 0..3 {
+        // Encoded behind so many other bytes; only digits that stand for nothing but the value count.
+        let padded = [&[0_u8; 2][..before], value].concat();
+        let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        for text in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
+            let digits = text.as_bytes().get(first..last).unwrap_or_default();
+            if digits.len() >= BASE64_BYTES_MIN {
+                forms.push(digits.to_vec());
+            }
+        }
+    }
+    forms
+}
+
+fn as_json(value: &[u8]) -> Vec<u8> {
+    let text = Value::String(String::from_utf8_lossy(value).into_owned()).to_string();
+    text.as_bytes()[1..text.len() - 1].to_vec()
+}
+
+fn hex(value: &[u8], digits: &str) -> Vec<u8> {
+    let digits = digits.as_bytes();
+    value.iter().flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]).collect()
+}
+
+fn percent(value: &[u8], digits: &str) -> Vec<u8> {
+    let mut text = Vec::with_capacity(value.len());
+    for byte in value {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            text.push(*byte);
+        } else {
+            text.push(b'%');
+            text.extend(hex(&[*byte], digits));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const VALUE: &str = "s3cr\"et/v+lue\\42";
+
+    fn masked(text: &str) -> String {
+        let mut text = text.to_owned();
+        Mask::new([VALUE]).text(&mut text);
+        text
+    }
+
+    #[test]
+    fn l34_a_value_is_found_in_every_usual_form() {
+        let json = serde_json::to_string(&json!({ "token": VALUE })).unwrap();
+        assert_eq!(masked(&json), r#"{"token":"***"}"#);
+        assert_eq!(masked(&format!("a {VALUE}{VALUE} b")), "a ****** b");
+        assert_eq!(masked("?t=s3cr%22et%2Fv%2Blue%5C42&u"), "?t=***&u");
+        assert_eq!(masked("?t=s3cr%22et%2fv%2blue%5c42&u"), "?t=***&u");
+        for user in ["", "a", "ad", "ada", "user:"] {
+            for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+                let shown = masked(&engine.encode(format!("{user}{VALUE}@example.org")));
+                assert!(shown.contains("***"), "{user}: {shown}");
+            }
+        }
+        assert_eq!(
+            masked(&format!("x{}", String::from_utf8(hex(VALUE.as_bytes(), "0123456789abcdef")).unwrap())),
+            "x***"
+        );
+    }
+
+    #[test]
+    fn l34_a_value_is_found_across_lines_and_each_long_line_of_one_by_itself() {
+        assert_eq!(masked("one\ns3cr\"et/\nv+lue\\\r\n42\ntwo"), "one\n***\ntwo");
+        let key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nshort\n-----END KEY-----";
+        let mut text = "a MIIEvQIBADANBgkqhkiG9w0 b short -----BEGIN KEY-----".to_owned();
+        Mask::new([key]).text(&mut text);
+        assert_eq!(text, "a *** b short -----BEGIN KEY-----");
+        // A short one across lines would be anything.
+        let mut text = "12\n34 1234".to_owned();
+        Mask::new(["1234"]).text(&mut text);
+        assert_eq!(text, "12\n34 ***");
+    }
+
+    #[test]
+    fn l34_of_two_values_that_begin_alike_the_longer_one_is_meant() {
+        let mask = Mask::new(["abcdef", "abcdefghi"]);
+        let mut stream = mask.stream();
+        let mut shown = stream.take(b"abcdef");
+        shown.extend(stream.take(b"ghi abcdef"));
+        shown.extend(stream.finish());
+        assert_eq!(String::from_utf8(shown).unwrap(), "*** ***");
+    }
+
+    #[test]
+    fn l34_values_are_masked_in_names_numbers_and_texts() {
+        let mut value = json!({"a-12345678": [12_345_678, {"b": "x12345678"}], "c": true});
+        Mask::new(["12345678"]).value(&mut value);
+        assert_eq!(value, json!({"a-***": ["***", {"b": "x***"}], "c": true}));
+    }
+
+    proptest! {
+        #[test]
+        fn l34_pieces_are_masked_as_the_whole(
+            parts in proptest::collection::vec(prop_oneof![
+                Just(VALUE.to_owned()), Just("s3cr".to_owned()), Just("\n".to_owned()), "[a-z3\"]{0,5}",
+            ], 0..12),
+            size in 1_usize..9,
+        ) {
+            let text = parts.concat();
+            let mask = Mask::new([VALUE]);
+            let mut stream = mask.stream();
+            let mut shown: Vec<u8> = text.as_bytes().chunks(size).flat_map(|piece| stream.take(piece)).collect();
+            shown.extend(stream.finish());
+            let shown = String::from_utf8(shown).unwrap();
+            let mut whole = text.clone();
+            mask.text(&mut whole);
+            prop_assert_eq!(&shown, &whole);
+            prop_assert!(!shown.contains(VALUE));
+        }
+    }
+}
