@@ -191,6 +191,8 @@ impl Activity {
             | RunEvent::BreakpointsSet(_)
             | RunEvent::NoticeQueued(_)
             | RunEvent::NoticeSent(_)
+            | RunEvent::WorktreeReset(_)
+            | RunEvent::WorkspaceShared(_)
             | RunEvent::NoticeFailed(_) => {}
         }
     }
