@@ -54,8 +54,14 @@ pub(super) trait Stored: Serialize + DeserializeOwned {
     /// The kind's name.
     const NAME: &'static str;
 
-    /// The schema that [`encode`] writes.
+    /// The newest schema.
     const SCHEMA: u16 = 1;
+
+    /// The schema of this event's bytes: an older one where that says all of it in the same bytes, so that
+    /// older programs read it.
+    fn schema(&self) -> u16 {
+        Self::SCHEMA
+    }
 
     /// Reads an older schema's bytes; `None` where there was no such schema.
     fn upcast(_schema: u16, _bytes: &[u8]) -> Option<Result<Self, CodecError>> {
@@ -83,7 +89,7 @@ pub(super) fn write<T: Stored>(event: &T) -> Result<(u16, Vec<u8>), CodecError> 
     let bytes = options()
         .serialize(event)
         .map_err(|error| CodecError::Unwritable { name: T::NAME, what: error.to_string() })?;
-    Ok((T::SCHEMA, bytes))
+    Ok((event.schema(), bytes))
 }
 
 pub(super) fn read<T: Stored>(schema: u16, bytes: &[u8]) -> Result<T, CodecError> {

@@ -34,7 +34,7 @@ use crate::trace::{Artefact, Usage, Workspace};
 macro_rules! run_events {
     ($(
         $(#[$meta:meta])*
-        $name:ident = $code:literal $([$former:ty])? { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
+        $name:ident = $code:literal $([$former:ty $(, unless $plain:ident)?])? { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
     )*) => {
         $(
             $(#[$meta])*
@@ -55,6 +55,12 @@ macro_rules! run_events {
                     fn upcast(schema: u16, bytes: &[u8]) -> Option<Result<Self, CodecError>> {
                         (schema == 1).then(|| codec::bytes::<$former>(Self::NAME, bytes).map(Self::from))
                     }
+
+                    $(
+                        fn schema(&self) -> u16 {
+                            if self.$plain() { 1 } else { Self::SCHEMA }
+                        }
+                    )?
                 )?
             }
         )*
@@ -176,7 +182,7 @@ run_events! {
         told: Told,
     }
     /// Work failed. Fact of `attempt finished`.
-    AttemptFailed = 7 [former::AttemptFailed1] {
+    AttemptFailed = 7 [former::AttemptFailed1, unless is_silent] {
         /// The attempt.
         id: AttemptId,
         /// How.
@@ -188,6 +194,7 @@ run_events! {
         /// When the work itself ended.
         ended_at: Timestamp,
         /// What it said beside that it failed.
+        #[serde(default, skip_serializing_if = "Told::is_nothing")]
         told: Told,
     }
     /// Work vanished without a record. Fact of `attempt lost`.
@@ -465,7 +472,7 @@ run_events! {
         child: RunId,
     }
     /// A child run ended. Fact of `attempt finished`, where the work is a run.
-    ChildFinished = 38 [former::ChildFinished1] {
+    ChildFinished = 38 [former::ChildFinished1, unless has_no_commit] {
         /// The attempt.
         id: AttemptId,
         /// The run.
@@ -477,6 +484,7 @@ run_events! {
         /// When the child ended.
         ended_at: Timestamp,
         /// The head of the worktree that it shared.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         commit: Option<String>,
     }
     /// People are asked for an answer.
@@ -815,6 +823,20 @@ impl RunEvent {
             Payload::Inline(_) => None,
         });
         large.chain(artefacts.iter().map(|artefact| artefact.blob)).collect()
+    }
+}
+
+impl AttemptFailed {
+    /// The former schema, in which such events were released, says all of it.
+    fn is_silent(&self) -> bool {
+        self.told.is_nothing()
+    }
+}
+
+impl ChildFinished {
+    /// The former schema says all of it.
+    fn has_no_commit(&self) -> bool {
+        self.commit.is_none()
     }
 }
 

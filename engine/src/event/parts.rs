@@ -222,6 +222,14 @@ pub struct Told {
     pub code: Option<String>,
 }
 
+impl Told {
+    /// Whether it said nothing.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A slot or key that a run wants, rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedSlot {
