@@ -231,10 +231,6 @@ impl Sender<'_> {
                         other => Began::Refused(refused(&other)),
                     });
                 }
-                Err(error @ StartError::UnknownResource { .. }) => {
-                    let (code, message) = ("no_resource".to_owned(), error.to_string());
-                    return Ok(Began::Refused(Outcome::Refused { code, message }));
-                }
                 Err(StartError::Definition(error)) => {
                     let message = error.to_string();
                     return Ok(Began::Refused(Outcome::Refused { code: "definition".to_owned(), message }));
