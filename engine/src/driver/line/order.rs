@@ -130,7 +130,6 @@ pub(super) struct Order<T> {
     pub(super) rates: Rates,
     pub(super) breakers: Breakers,
     numbers: u64,
-    served: u64,
     /// No resource is given to anybody yet.
     keeps_resources: bool,
     /// Lanes and levels that were looked at: what decisions cost.
@@ -165,7 +164,6 @@ impl<T> Order<T> {
             rates: Rates::new(config.rates.clone()),
             breakers: Breakers::new(config.breakers.clone()),
             numbers: 0,
-            served: 0,
             keeps_resources: false,
             steps: 0,
         }
@@ -196,7 +194,9 @@ impl<T> Order<T> {
         }
         let turn = match needs.shared_by() {
             Some(pool) => {
-                let share = self.stock(pool).shares.entry(Arc::clone(&group)).or_default();
+                // A group that was never served stands where it arrived.
+                let new = || Share { served: number, ..Share::default() };
+                let share = self.stock(pool).shares.entry(Arc::clone(&group)).or_insert_with(new);
                 (share.taken, share.served)
             }
             None => (0, 0),
@@ -299,8 +299,9 @@ impl<T> Order<T> {
     /// Work that is in progress already has what it needs, whether or not it is there.
     pub(super) fn seize(&mut self, needs: Needs, group: Arc<str>) -> (u64, Arc<Needs>) {
         self.numbers += 1;
+        let number = self.numbers;
         self.take(&needs, &group);
-        (self.numbers, Arc::new(needs))
+        (number, Arc::new(needs))
     }
 
     /// Work is over, or never began (`is_used` false).
@@ -415,9 +416,9 @@ impl<T> Order<T> {
     }
 
     fn take(&mut self, needs: &Needs, group: &Arc<str>) {
-        self.served += 1;
+        self.numbers += 1;
         for pool in &needs.pools {
-            let served = self.served;
+            let served = self.numbers;
             let stock = self.stock(pool);
             stock.taken += 1;
             let share = stock.shares.entry(Arc::clone(group)).or_default();
