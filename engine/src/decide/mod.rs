@@ -76,6 +76,9 @@ pub struct Batch {
 pub struct Loaded(BTreeMap<(Version, Hash), JsonText>);
 
 impl Loaded {
+    /// No values.
+    pub(crate) const NONE: Self = Self(BTreeMap::new());
+
     /// Adds a value.
     pub fn insert(&mut self, value: &ValueRef, text: JsonText) {
         self.0.insert((value.version, value.hash), text);

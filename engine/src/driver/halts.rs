@@ -94,6 +94,14 @@ impl HaltBook {
     }
 
     async fn read_stream(&self) -> Result<(), HaltError> {
+        let (halts, end) = self.fold().await?;
+        *self.end.lock().await = end;
+        self.publish(halts);
+        Ok(())
+    }
+
+    /// The pauses as the stream says them, and where it ends.
+    async fn fold(&self) -> Result<(Halts, End), HaltError> {
         let (mut halts, mut end) = (Halts::default(), End::default());
         // Hardly ever is there one, and whether costs less than to read it.
         let mut is_there = self.store.head(&stream()).await?.is_some();
@@ -108,9 +116,7 @@ impl HaltBook {
             }
             is_there = page.len() == PAGE;
         }
-        *self.end.lock().await = end;
-        self.publish(halts);
-        Ok(())
+        Ok((halts, end))
     }
 
     fn publish(&self, halts: Halts) {
@@ -154,7 +160,17 @@ impl HaltBook {
             fence: None,
             note: StreamNote::default(),
         };
-        let appended = self.store.append(append).await?;
+        let appended = match self.store.append(append).await {
+            Ok(appended) => appended,
+            Err(error) => {
+                // What became of it, the stream alone knows; whoever repeats this finds it out.
+                if let Ok((kept, now)) = self.fold().await {
+                    *end = now;
+                    self.publish(kept);
+                }
+                return Err(error.into());
+            }
+        };
         *end = End { version: appended.last_version(), hash, position: appended.last_position() };
         halts.apply(&event, &actor.to_string(), at);
         self.publish(halts);

@@ -13,6 +13,7 @@ use everfold_engine::store::EventStore as _;
 use serde_json::json;
 
 use crate::rig::{Rig, command, definition, function, pipeline};
+use crate::watched::Fault;
 
 /// The engine died after a process began and before that was recorded. In the next engine the attempt
 /// waited for its place, and a cancel took it for one that never began: the run ended, its process lived on.
@@ -91,4 +92,52 @@ async fn l30_what_is_refused_stores_nothing_where_notices_need_values_too() {
     let refused = rig.engine.fork(request).await;
     assert!(matches!(refused, Err(StartError::Refused(_))), "{refused:?}");
     assert_eq!(rig.store.inner.last_position(), before);
+}
+
+/// The acknowledgement of a pause was lost: the engine went on from what it had known before, and could
+/// neither pause nor go on until the next start.
+#[tokio::test(start_paused = true)]
+async fn s9_a_pause_of_unknown_outcome_is_found_out_by_repeating_it() {
+    for fault in [Fault::Kept, Fault::Dropped] {
+        let rig = Rig::new();
+        let run = rig.start(&pipeline(vec![function("s", &[], "slow", json!({"ms": 60_000}))])).await;
+        let ada = || Actor::User("ada".into());
+        rig.store.fail_halt(fault);
+        rig.engine.halt(Wanted::Halt, HaltScope::Engine, None, ada()).await.unwrap_err();
+        rig.engine.halt(Wanted::Halt, HaltScope::Engine, None, ada()).await.unwrap();
+        assert_eq!(rig.status(run).await, RunStatus::Paused);
+        rig.engine.halt(Wanted::Release, HaltScope::Engine, None, ada()).await.unwrap();
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    }
+}
+
+/// A restart that was itself replaced, while its origin was still ending, got its slots after its own end
+/// and kept them.
+#[tokio::test(start_paused = true)]
+async fn d9_a_run_that_ended_while_its_origin_was_ending_gets_no_slot() {
+    let rig = Rig::new();
+    let mut document =
+        json!({"name": "p", "concurrency": [{"key": "repo"}], "steps": [command("a", &[], 600_000)]});
+    document["on_finish"] = json!([function("tidy", &[], "slow", json!({"ms": 5_000}))]);
+    let origin = rig.start(&definition(document)).await;
+    rig.until(origin, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    let restart = ForkRequest {
+        origin,
+        how: OriginKind::Restart,
+        at: None,
+        from_step: Some("a".into()),
+        until_step: None,
+        input: None,
+        title: None,
+        actor: Actor::User("ada".into()),
+        dedup: None,
+    };
+    let second = rig.engine.fork(restart).await.unwrap().run;
+    rig.submit(second, InputKind::Cancel { reason: None }).await.unwrap();
+    assert_eq!(rig.end(second).await, RunStatus::Cancelled);
+    assert_eq!(rig.end(origin).await, RunStatus::Cancelled);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let third = json!({"name": "p", "concurrency": [{"key": "repo"}], "steps": [command("a", &[], 10)]});
+    let third = rig.start(&definition(third)).await;
+    assert_eq!(rig.end(third).await, RunStatus::Succeeded);
 }

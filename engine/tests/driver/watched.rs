@@ -33,6 +33,8 @@ pub struct Watched {
     pub reads: AtomicUsize,
     in_flight: Mutex<HashMap<StreamId, usize>>,
     pub faults: Mutex<VecDeque<Fault>>,
+    /// What the next append to the stream of pauses is made to do.
+    halt_fault: Mutex<Option<Fault>>,
     pub writability: watch::Sender<Writability>,
     /// The index cannot be mended for want of room.
     pub is_unreadable: AtomicBool,
@@ -47,6 +49,7 @@ impl Watched {
             reads: AtomicUsize::new(0),
             in_flight: Mutex::default(),
             faults: Mutex::default(),
+            halt_fault: Mutex::default(),
             writability: watch::Sender::new(Writability::Writable),
             is_unreadable: AtomicBool::new(false),
         })
@@ -62,6 +65,10 @@ impl Watched {
         self.writability.send_replace(if is_full { Writability::Full } else { Writability::Writable });
     }
 
+    pub fn fail_halt(&self, fault: Fault) {
+        *self.halt_fault.lock().unwrap() = Some(fault);
+    }
+
     pub fn fail_next(&self, fault: Fault) {
         self.faults.lock().unwrap().push_back(fault);
     }
@@ -72,7 +79,16 @@ impl EventStore for Watched {
         Box::pin(async move {
             let stream = append.stream.clone();
             if stream.kind != StreamKind::Run {
-                return self.inner.append(append).await;
+                let fault = match stream == StreamId::engine("halts") {
+                    true => self.halt_fault.lock().unwrap().take(),
+                    false => None,
+                };
+                let unknown = || Err(AppendError::Unknown("nobody can know".into()));
+                return match fault {
+                    None => self.inner.append(append).await,
+                    Some(Fault::Kept) => self.inner.append(append).await.and_then(|_| unknown()),
+                    Some(Fault::Dropped | Fault::Full) => unknown(),
+                };
             }
             self.appends.fetch_add(1, Ordering::SeqCst);
             {

@@ -108,7 +108,9 @@ async fn one(
             ));
         }
         former = Some((cause.input, cause.because));
-        pairs.note(&folded, event);
+        if header.flags & flag::COPIED == 0 {
+            pairs.note(&folded, event);
+        }
         let (at, actor, input) = (header.recorded_at, header.actor.clone(), cause.input);
         folded.apply(event, &EventMeta { at, actor, input });
     }

@@ -90,7 +90,7 @@ fn every_law_holds_whatever_happens() {
             });
         }
     });
-    let (runs, events, crashes, _pairs) = sum.into_inner().unwrap();
+    let (runs, events, crashes, pairs) = sum.into_inner().unwrap();
     println!("{seeds} seeds: {runs} runs, {events} events, {crashes} crashes");
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);
@@ -101,6 +101,9 @@ fn every_law_holds_whatever_happens() {
         eprintln!("{}", story(*seed, what.clone()));
         panic!("seed {seed} fails");
     }
+    assert_eq!(pairs.impossible(), [""; 0], "the table of pairs is wrong");
+    let (of_runs, of_steps) = pairs.missing();
+    println!("runs that never met: {of_runs:#?}\nsteps that never met: {of_steps:#?}");
 }
 
 #[test]

@@ -122,6 +122,10 @@ impl Clerk {
             Ask::Want { run, slots, priority, after: _ } => {
                 // Its place among those who wait; a run without one was never recorded.
                 let Some(began) = self.began(run).await? else { return Ok(()) };
+                if self.over(run).await?.is_some() {
+                    // It ended while it waited for its turn to want anything.
+                    return self.put_back(run).await;
+                }
                 self.wants.insert(run, Want { slots: in_order(&slots), priority, began });
                 self.serve(VecDeque::from([run])).await?;
                 self.put_back(run).await
