@@ -283,20 +283,26 @@ impl Clerk {
         by: Option<RunId>,
     ) -> Result<Vec<RunId>, DeskError> {
         let aside = self.aside_of(stream, by);
-        let mut tries = 0;
+        let (mut tries, mut served, mut before) = (0, Vec::new(), None::<BTreeSet<RunId>>);
         loop {
-            self.open(stream).await?;
-            let Some(key) = self.keys.get_mut(stream) else { return Ok(Vec::new()) };
+            served.extend(self.open(stream).await?);
+            let Some(key) = self.keys.get_mut(stream) else { return Ok(served) };
+            if let Some(before) = before.take() {
+                // What was kept without a word gave slots out, too.
+                served.extend(key.state.living().filter(|run| !before.contains(run)));
+            }
             match key.give(&self.shared, input, aside).await {
                 Ok(events) => {
                     let by_request = matches!(input, KeyInput::Request(_));
                     if !by_request {
                         self.tidy(stream);
                     }
-                    return Ok(granted(&events));
+                    served.extend(granted(&events));
+                    return Ok(served);
                 }
                 Err(DeskError::Changed) if tries < TRIES => {
                     tries += 1;
+                    before = Some(key.state.living().collect());
                     self.keys.remove(stream);
                 }
                 Err(error) => return Err(error),
