@@ -83,13 +83,15 @@ fn never_of_run((status, event): Pair) -> Option<&'static str> {
         ("none", _) => Some("a history begins with RunStarted"),
         (_, "RunStarted") => Some("a run starts once"),
         // The outbox outlives the run; a history goes on as another run's; work that was stopped late is told of.
-        (_, "NoticeQueued" | "NoticeSent" | "NoticeFailed" | "RunForked" | "NoteAdded") if is_over => None,
+        (_, "NoticeQueued" | "NoticeSent" | "NoticeFailed" | "RunForked" | "NoteAdded" | "SpendReported")
+            if is_over =>
+        {
+            None
+        }
         ("cancelled" | "failed" | "succeeded", "RunQueued") => Some("only the start and a fork queue a run"),
         _ if is_over => Some("L30: ended runs never change"),
         ("queued", "RunQueued") => Some("a run is queued once, and a fork of a queued run is none before"),
-        ("running" | "waiting" | "paused" | "blocked", "RunAdmitted") => {
-            Some("only a queued run is admitted")
-        }
+        ("running" | "waiting" | "blocked", "RunAdmitted") => Some("only a queued run is admitted"),
         ("waiting" | "blocked", "AttemptStarted" | "AttemptSucceeded" | "AttemptAsked" | "AttemptLost") => {
             Some("an attempt in progress makes the run a running one")
         }
