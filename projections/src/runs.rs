@@ -242,6 +242,7 @@ impl Projection for RunRows {
         let Some(entry) = self.by_id.get_mut(&fact.run) else { return };
         let told = match fact.event {
             RunEvent::AttemptSucceeded(event) => Some((&event.id, &event.told)),
+            RunEvent::AttemptFailed(event) => Some((&event.id, &event.told)),
             RunEvent::AttemptAsked(event) => Some((&event.id, &event.told)),
             _other => None,
         };
