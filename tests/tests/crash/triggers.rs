@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::support::{Lab, TRACE};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{Lab, TRACE, await_that};
 
 const INTAKE: &str = "name: intake\nkey: \"issue-${input.n}\"\nconcurrency: { key: all, limit: 1 }\ntriggers:\n  - hook: tracker\n    start: { input: { n: \"${event.body.n}\" } }\n    signal: again\nsteps:\n  - id: a\n    approval: { title: go on? }\n";
 
@@ -13,6 +15,17 @@ fn deliver(lab: &Lab, id: &str) -> Value {
 
 fn outcome(view: &Value) -> String {
     view["handled"][0]["outcomes"][0]["outcome"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The owner in the background is killed, so that the next command is the owner.
+fn kill_owner(lab: &Lab) {
+    if let Some(pid) = lab.owner().and_then(Pid::from_raw) {
+        let _gone_by_itself = kill_process(pid, Signal::KILL);
+    }
+    let socket = lab.data().join("everfold.sock");
+    await_that("nobody owns the folder", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_err().then_some(())
+    });
 }
 
 fn count(lab: &Lab) -> usize {
@@ -50,6 +63,7 @@ fn l28_a_kill_around_a_signal_tells_the_run_once() {
         lab.write("d.json", "{\"n\": \"7\"}");
         lab.run(&["pipeline", "save", "./p.yaml"]).ended_with(0);
         assert_eq!(outcome(&deliver(&lab, "d1")), "started", "{event}");
+        kill_owner(&lab);
         let args = ["--crash-after", event, "hook", "deliver", "tracker", "d.json", "--id", "d2"];
         lab.run(&args).was_killed();
         assert_eq!(outcome(&deliver(&lab, "d2")), "signalled", "{event}");
@@ -71,7 +85,7 @@ fn t_a_kill_between_a_moment_and_its_run_starts_it_exactly_once() {
         lab.await_owner();
         lab.await_status("succeeded");
         lab.await_ticks("now", 1);
-        serving.signal(rustix::process::Signal::TERM);
+        serving.signal(Signal::TERM);
         serving.end().ended_with(0);
         assert_eq!(count(&lab), 1, "{event}");
         lab.assert_trace(&["a 1 1"]);
