@@ -181,7 +181,7 @@ impl HookState {
     #[must_use]
     pub fn settled(&self, id: ParkedId, outcome: Outcome) -> Option<HookEvent> {
         let is_waiting = self.parked.contains_key(&id);
-        is_waiting.then(|| HookEvent::ParkedSettled(ParkedSettled { handled: id.0, at: id.1, outcome }))
+        is_waiting.then_some(HookEvent::ParkedSettled(ParkedSettled { handled: id.0, at: id.1, outcome }))
     }
 
     /// The deliveries that are to be handled, the oldest first, and for which time.

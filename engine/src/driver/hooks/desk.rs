@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::super::shared::Shared;
 use super::super::triggers::{By, Ledger, LedgerError, Stopped};
@@ -21,6 +20,7 @@ use crate::event::RunEvent;
 use crate::hooks::{DeliveryReceived, HookEvent, MeantBy, ParkedId, TriggerOutcome};
 use crate::id::{Position, Version};
 use crate::store::Subscription;
+use crate::time::Timestamp;
 use crate::triggers::Outcome;
 
 /// Sources that are kept though nothing is to be done for them.
@@ -41,7 +41,7 @@ pub(in crate::driver) struct HookDesk {
     /// What happens to runs, followed while signals wait for one.
     changes: Option<Box<dyn Subscription>>,
     /// When what waits is to be offered again.
-    offer_at: Option<Instant>,
+    offer_at: Option<Timestamp>,
 }
 
 /// A source, and what is being done for it.
@@ -49,7 +49,7 @@ struct Busy {
     source: Source,
     is_worked_on: bool,
     /// It could not be worked on: not before.
-    rests_until: Option<Instant>,
+    rests_until: Option<Timestamp>,
     /// Who waits for a handling.
     awaited: HashMap<(Version, u32), Vec<oneshot::Sender<Vec<TriggerOutcome>>>>,
     /// What waits is to be offered.
@@ -78,10 +78,10 @@ impl HookDesk {
     pub(in crate::driver) async fn run(mut self) {
         let Some(mut asks) = self.asks.take() else { return };
         loop {
-            let offer_at = self.offer_at;
+            let offer_in = self.offer_at.map(|at| at.since(self.shared.now()));
             let rest = async move {
-                match offer_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
+                match offer_in {
+                    Some(span) => tokio::time::sleep(span).await,
                     None => std::future::pending().await,
                 }
             };
@@ -103,7 +103,7 @@ impl HookDesk {
                 events = next_change(&mut self.changes) => {
                     match events {
                         Some(true) if self.offer_at.is_none() => {
-                            self.offer_at = Some(Instant::now() + OFFER_EVERY);
+                            self.offer_at = Some(self.shared.now().plus(OFFER_EVERY));
                         }
                         Some(_) => {}
                         // The log cannot be followed: each tick offers what waits.
@@ -151,7 +151,7 @@ impl HookDesk {
                 Ok(())
             }
             Ask::Tick => {
-                let now = Instant::now();
+                let now = self.shared.now();
                 for busy in self.sources.values_mut() {
                     let shared = &self.shared;
                     let is_old = |parked: &crate::hooks::Parked| {
@@ -192,7 +192,7 @@ impl HookDesk {
         &mut self,
         name: &str,
         by: &By,
-        decide: impl Fn(&Source, crate::time::Timestamp) -> Option<HookEvent>,
+        decide: impl Fn(&Source, Timestamp) -> Option<HookEvent>,
     ) -> Result<Option<(Version, Position)>, LedgerError> {
         let mut tries = 0;
         loop {
@@ -302,7 +302,7 @@ impl HookDesk {
         }
         let outcome = match result {
             Err(Stopped) => {
-                let until = Instant::now() + FAILED_AGAIN;
+                let until = self.shared.now().plus(FAILED_AGAIN);
                 if let Some(busy) = self.sources.get_mut(&name) {
                     busy.rests_until = Some(until);
                 }
@@ -357,7 +357,7 @@ impl HookDesk {
         if self.sources.values().any(|busy| !busy.source.state.parked().is_empty()) {
             self.follow();
         }
-        let now = Instant::now();
+        let now = self.shared.now();
         for (name, busy) in &mut self.sources {
             if busy.is_worked_on || busy.rests_until.is_some_and(|until| until > now) {
                 continue;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::super::shared::Shared;
 use super::super::triggers::{By, Encoded, Ledger, LedgerError, Stopped};
@@ -55,7 +54,7 @@ struct Kept {
     /// When the next moment is due.
     next: Option<Timestamp>,
     in_work: BTreeSet<Version>,
-    rests_until: Option<Instant>,
+    rests_until: Option<Timestamp>,
     awaited: HashMap<Version, oneshot::Sender<Outcome>>,
 }
 
@@ -437,11 +436,12 @@ impl ScheduleDesk {
         tick: Version,
         outcome: Result<Outcome, Stopped>,
     ) -> Result<(), LedgerError> {
+        let until = self.shared.now().plus(FAILED_AGAIN);
         let kept = self.all().await?.get_mut(name);
         if let Some(kept) = kept {
             kept.in_work.remove(&tick);
             if outcome.is_err() {
-                kept.rests_until = Some(Instant::now() + FAILED_AGAIN);
+                kept.rests_until = Some(until);
             }
         }
         let Ok(outcome) = outcome else { return Ok(()) };
@@ -465,7 +465,7 @@ impl ScheduleDesk {
         if shared.is_stopping() || self.schedules.is_none() {
             return Ok(());
         }
-        let (is_attended, now) = (self.is_attended, Instant::now());
+        let (is_attended, now) = (self.is_attended, self.shared.now());
         let mut begun = Vec::new();
         for (name, kept) in self.all().await? {
             if kept.rests_until.is_some_and(|until| until > now) || kept.state.waiting().is_empty() {
