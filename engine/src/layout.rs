@@ -47,6 +47,12 @@ impl Layout {
         self.root.join("blobs")
     }
 
+    /// The read models of all runs; may be removed while nobody owns the folder.
+    #[must_use]
+    pub fn projections(&self) -> PathBuf {
+        self.root.join("projections")
+    }
+
     /// The attempt folders of all runs.
     #[must_use]
     pub fn all_attempts(&self) -> PathBuf {

@@ -10,9 +10,42 @@ use everfold_engine::id::{AttemptId, StepId, StepPath};
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What people are asked at a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// A question; else a decision.
+    question: bool,
+    /// Of whom; empty: of anyone.
+    roles: Vec<String>,
+}
+
+/// Somebody whom a run waits for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Awaits {
+    /// The step, or an item of it.
+    pub step: String,
+    /// What for.
+    pub what: AwaitsWhat,
+    /// Who may; empty: anyone.
+    pub roles: Vec<String>,
+}
+
+/// What somebody is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AwaitsWhat {
+    /// A vote.
+    Approval,
+    /// An answer.
+    Question,
+    /// A word on a blocked step.
+    Unblock,
+}
 
 /// The open parts of one run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Activity {
     attempts: BTreeMap<StepPath, AttemptId>,
     probing: BTreeMap<StepPath, AttemptId>,
@@ -22,7 +55,7 @@ pub(crate) struct Activity {
     stopping: BTreeMap<AttemptId, bool>,
     /// Those of them whose step, or item, ends whatever they say.
     cut: BTreeSet<AttemptId>,
-    asking: BTreeSet<StepPath>,
+    asking: BTreeMap<StepPath, Asked>,
     blocked: BTreeSet<StepPath>,
     queued: bool,
     /// It stands still by itself.
@@ -37,7 +70,7 @@ pub(crate) struct Activity {
 }
 
 /// How far an attempt is that asked for funds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Fund {
     Asked,
     Refused,
@@ -125,7 +158,8 @@ impl Activity {
             RunEvent::ApprovalRequested(event) => {
                 // Asked again, it is an attempt that nothing executes.
                 self.attempts.remove(&event.id.path);
-                self.asking.insert(event.id.path.clone());
+                let asked = Asked { question: false, roles: event.terms.roles.clone() };
+                self.asking.insert(event.id.path.clone(), asked);
             }
             RunEvent::ApprovalDecided(event) => {
                 self.asking.remove(&event.id.path);
@@ -133,7 +167,8 @@ impl Activity {
             RunEvent::QuestionAsked(event) => {
                 // Asked again, it is an attempt that nothing executes.
                 self.attempts.remove(&event.id.path);
-                self.asking.insert(event.id.path.clone());
+                let asked = Asked { question: true, roles: event.terms.roles.clone() };
+                self.asking.insert(event.id.path.clone(), asked);
             }
             RunEvent::QuestionAnswered(event) => {
                 self.asking.remove(&event.id.path);
@@ -245,7 +280,7 @@ impl Activity {
         self.attempts.retain(|other, _| !is_part(other));
         self.probing.retain(|other, _| !is_part(other));
         self.again.retain(|other| !is_part(other));
-        self.asking.retain(|other| !is_part(other));
+        self.asking.retain(|other, _| !is_part(other));
         self.blocked.retain(|other| !is_part(other));
     }
 
@@ -302,10 +337,39 @@ impl Activity {
         }
     }
 
-    /// The steps that something goes on in, or that people are asked about, in the order of names.
-    pub(crate) fn steps(&self) -> Vec<String> {
-        let open = self.attempts.keys().chain(self.probing.keys()).chain(&self.asking).chain(&self.blocked);
-        let names: BTreeSet<&str> = open.map(|path| path.step.as_str()).collect();
-        names.into_iter().map(str::to_owned).collect()
+    /// Puts the steps that something goes on in, or that people are asked about, in the order of names.
+    /// Says whether that is news.
+    pub(crate) fn show_steps(&self, shown: &mut Vec<String>) -> bool {
+        let open = self.attempts.keys().chain(self.probing.keys()).chain(self.asking.keys());
+        let mut names: Vec<&str> = open.chain(&self.blocked).map(|path| path.step.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let is_news = shown.iter().map(String::as_str).ne(names.iter().copied());
+        if is_news {
+            *shown = names.into_iter().map(str::to_owned).collect();
+        }
+        is_news
+    }
+
+    /// Whether it waits for anybody.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        !self.asking.is_empty() || !self.blocked.is_empty()
+    }
+
+    /// Whom it waits for.
+    pub(crate) fn awaits(&self) -> Vec<Awaits> {
+        let asking = self.asking.iter().map(|(path, asked)| Awaits {
+            step: path.to_string(),
+            what: if asked.question { AwaitsWhat::Question } else { AwaitsWhat::Approval },
+            roles: asked.roles.clone(),
+        });
+        let blocked = self.blocked.iter().map(|path| Awaits {
+            step: path.to_string(),
+            what: AwaitsWhat::Unblock,
+            roles: Vec::new(),
+        });
+        let mut awaits: Vec<Awaits> = asking.chain(blocked).collect();
+        awaits.sort();
+        awaits
     }
 }

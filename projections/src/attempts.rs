@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use everfold_engine::event::{RunEvent, ScheduledWork};
+use everfold_engine::envelope::{Envelope, flag};
+use everfold_engine::event::{self, RunEvent, ScheduledWork};
 use everfold_engine::failure::FailureKind;
-use everfold_engine::id::{Attempt, AttemptId, Round, RunId};
+use everfold_engine::id::{Attempt, AttemptId, Round};
 use everfold_engine::time::Timestamp;
 use serde::Serialize;
-
-use crate::{Fact, Projection};
 
 /// One attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -42,24 +41,25 @@ pub struct AttemptEnd {
     pub exit_code: Option<i32>,
 }
 
-/// The read model `attempts`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Attempts {
-    runs: HashMap<RunId, Rows>,
+/// The attempts that a run's events tell of, in the order they were scheduled; a copied history is
+/// another run's.
+#[must_use]
+pub fn attempts(events: &[Envelope]) -> Vec<AttemptRow> {
+    let mut rows = Rows::default();
+    let own = events.iter().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
+    for envelope in own {
+        let header = &envelope.header;
+        if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
+            rows.apply(&event, header.recorded_at);
+        }
+    }
+    rows.rows
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Rows {
     rows: Vec<AttemptRow>,
     open: HashMap<AttemptId, usize>,
-}
-
-impl Attempts {
-    /// The attempts of a run, in the order they were scheduled.
-    #[must_use]
-    pub fn of(&self, run: RunId) -> &[AttemptRow] {
-        self.runs.get(&run).map_or(&[], |rows| rows.rows.as_slice())
-    }
 }
 
 impl Rows {
@@ -81,33 +81,26 @@ impl Rows {
             row.end = Some(end);
         }
     }
-}
 
-impl Projection for Attempts {
-    const NAME: &'static str = "attempts";
-    const SCHEMA: u32 = 1;
-
-    fn apply(&mut self, fact: &Fact<'_>) {
-        let at = fact.envelope.header.recorded_at;
-        match fact.event {
+    fn apply(&mut self, event: &RunEvent, at: Timestamp) {
+        match event {
             RunEvent::StepScheduled(event) => {
                 if let ScheduledWork::Task(task) = &event.work {
-                    self.runs.entry(fact.run).or_default().schedule(&event.id, &task.kind, at);
+                    self.schedule(&event.id, &task.kind, at);
                 }
             }
             RunEvent::RetryScheduled(event) => {
                 let kind = event.task.as_ref().map_or("", |task| task.kind.as_str());
-                self.runs.entry(fact.run).or_default().schedule(&event.id, kind, event.at);
+                self.schedule(&event.id, kind, event.at);
             }
             RunEvent::AttemptStarted(event) => {
-                let rows = self.runs.entry(fact.run).or_default();
-                if let Some(row) = rows.open.get(&event.id).and_then(|at| rows.rows.get_mut(*at)) {
+                if let Some(row) = self.open.get(&event.id).and_then(|at| self.rows.get_mut(*at)) {
                     row.started_at = Some(at);
                 }
             }
             RunEvent::AttemptSucceeded(event) => {
                 let end = AttemptEnd { at: event.ended_at, failure: None, message: None, exit_code: None };
-                self.runs.entry(fact.run).or_default().end(&event.id, end);
+                self.end(&event.id, end);
             }
             RunEvent::AttemptFailed(event) => {
                 let end = AttemptEnd {
@@ -116,7 +109,7 @@ impl Projection for Attempts {
                     message: Some(event.failure.message.clone()),
                     exit_code: event.failure.exit_code,
                 };
-                self.runs.entry(fact.run).or_default().end(&event.id, end);
+                self.end(&event.id, end);
             }
             RunEvent::AttemptLost(event) => {
                 let end = AttemptEnd {
@@ -125,7 +118,7 @@ impl Projection for Attempts {
                     message: Some(event.reason.clone()),
                     exit_code: None,
                 };
-                self.runs.entry(fact.run).or_default().end(&event.id, end);
+                self.end(&event.id, end);
             }
             _other => {}
         }

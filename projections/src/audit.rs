@@ -1,245 +1,257 @@
-//! Every decision of every run: gates, votes, overrides, cancellations.
+//! The read model `audit`: where decisions stand in the log, by what they are.
+//!
+//! Law: it holds places, not evidence: what was decided, on what and by whom is read from the event itself,
+//! so it cannot differ from it. Decisions of copied histories are their origins'.
 
-use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
-use everfold_engine::event::{Comment, RunEvent, TimerKind, UnblockDecision};
-use everfold_engine::id::{Position, Round, RunId, Version};
-use everfold_engine::json::{Hash, Payload};
+use everfold_engine::event::RunEvent;
+use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::policy::Verdict;
-use everfold_engine::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::inbox::vote_word;
-use crate::{Fact, Projection};
+use crate::Fact;
+use crate::decision::is_decision;
+use crate::postings::{self, Condition, term};
+use crate::projection::{FoldError, Projection};
+use crate::rowcodec;
+use crate::runbook::RunBook;
+use crate::tx::Tx;
 
-/// One decision.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Decision {
-    /// The event's place in its run.
+const GATE: u8 = b'g';
+const VERDICT: u8 = b'v';
+const PIPELINE: u8 = b'p';
+const RUN: u8 = b'u';
+const HEAD: &[u8] = b"H";
+/// Places in one value.
+const BLOCK: u32 = 64;
+
+/// Where a decision stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionPlace {
+    /// Its run.
+    pub run: RunId,
+    /// The event's place in the run.
     pub version: Version,
     /// The event's place in the store.
     pub position: Position,
-    /// When.
-    pub at: Timestamp,
-    /// By whom.
-    pub actor: String,
-    /// The step, or an item of it.
-    pub step: Option<String>,
-    /// The round.
-    pub round: Option<Round>,
-    /// What was decided.
-    #[serde(flatten)]
-    pub kind: DecisionKind,
 }
 
-/// What was decided.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum DecisionKind {
-    /// A gate was judged.
-    Gate {
-        /// The gate.
-        gate: String,
-        /// The number of the probe.
-        probe_no: u32,
-        /// What it says.
-        verdict: Verdict,
-        /// Why.
-        reason: String,
-        /// On what.
-        evidence: Payload,
-        /// By which policy.
-        policy: String,
-        /// BLAKE3 of that text.
-        policy_hash: Hash,
-        /// The version of the evaluator.
-        evaluator: u32,
-        /// It failed, and the run went on.
-        tolerated: bool,
-    },
-    /// Someone voted.
-    Vote {
-        /// What was said.
-        vote: &'static str,
-        /// With which words.
-        comment: Option<String>,
-        /// Remarks on what was shown.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        comments: Vec<Comment>,
-        /// What was put in the place of the shown value.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        edited: Option<Payload>,
-    },
-    /// Someone answered a question.
-    Answer {
-        /// `{choice, text, items, by}`.
-        answer: Payload,
-    },
-    /// Nobody decided or answered in time.
-    Expiry {
-        /// Until when there was time.
-        due: Timestamp,
-    },
-    /// The votes sufficed.
-    Approval {
-        /// What they say.
-        decision: &'static str,
-        /// Whose votes made it.
-        by: Vec<String>,
-        /// Their comments.
-        comment: Option<String>,
-    },
-    /// A person decided on a blocked step.
-    Override {
-        /// What to do.
-        decision: UnblockDecision,
-        /// Why.
-        reason: Option<String>,
-        /// By what the gates were judged again instead of the pipeline's policies.
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-        policies: BTreeMap<String, String>,
-    },
-    /// An operator had a step's gates judged again.
-    Recheck {
-        /// Why.
-        reason: Option<String>,
-        /// By what instead of the pipeline's policies, by gate.
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-        policies: BTreeMap<String, String>,
-    },
-    /// A step was sent back.
-    Rework {
-        /// The gate that failed, if it was one.
-        gate: Option<String>,
-        /// The person behind it, if it was one.
-        by: Option<String>,
-        /// The uses of the route, this one included.
-        used: u32,
-        /// How many are allowed.
-        max: Option<u32>,
-    },
-    /// Someone cancelled the run, or a step of it.
-    Cancel {
-        /// Why.
-        reason: Option<String>,
-    },
+/// Which verdicts of gates are wanted; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct GateFilter {
+    /// With this verdict.
+    pub verdict: Option<Verdict>,
+    /// Of the gates of this name.
+    pub gate: Option<String>,
+    /// Of runs of this pipeline.
+    pub pipeline: Option<String>,
+    /// Behind this position.
+    pub since: Option<Position>,
+    /// At this position or before it.
+    pub until: Option<Position>,
+}
+
+/// Part of a list of decisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DecisionPage {
+    /// Where they stand; newest first.
+    pub items: Vec<DecisionPlace>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<u64>,
 }
 
 /// The read model `audit`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Default)]
 pub struct Audit {
-    runs: HashMap<RunId, Vec<Decision>>,
+    count: u32,
+    is_count_changed: bool,
+    /// The pipelines of runs that go on.
+    pipelines: RunBook<String>,
 }
 
-impl Audit {
-    /// The decisions of a run, in the order they were made.
-    #[must_use]
-    pub fn of(&self, run: RunId) -> &[Decision] {
-        self.runs.get(&run).map_or(&[], Vec::as_slice)
+/// The read model `audit`, to be asked.
+pub struct AuditView<'a> {
+    audit: &'a Audit,
+    tx: &'a Tx,
+}
+
+fn block_key(block: u32) -> [u8; 5] {
+    let [a, b, c, d] = block.to_be_bytes();
+    [b'd', a, b, c, d]
+}
+
+fn of_run(run: RunId) -> Vec<u8> {
+    term(RUN, &run.0.simple().to_string())
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "fail",
+        Verdict::Pending => "pending",
+        Verdict::Skipped => "skipped",
+    }
+}
+
+impl<'a> AuditView<'a> {
+    pub(crate) fn new(audit: &'a Audit, tx: &'a Tx) -> Self {
+        Self { audit, tx }
+    }
+
+    /// Verdicts of gates, newest first, at most `limit` from `cursor` on.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn gates(
+        &self,
+        filter: &GateFilter,
+        cursor: Option<u64>,
+        limit: usize,
+    ) -> Result<DecisionPage, FoldError> {
+        let mut all = vec![match &filter.verdict {
+            Some(verdict) => Condition::Term(term(VERDICT, word(*verdict))),
+            None => Condition::Any(
+                [Verdict::Pass, Verdict::Fail, Verdict::Pending, Verdict::Skipped]
+                    .map(|verdict| Condition::Term(term(VERDICT, word(verdict))))
+                    .to_vec(),
+            ),
+        }];
+        all.extend(filter.gate.iter().map(|gate| Condition::Term(term(GATE, gate))));
+        all.extend(filter.pipeline.iter().map(|name| Condition::Term(term(PIPELINE, name))));
+        let last = u32::try_from(cursor.unwrap_or(u64::MAX)).unwrap_or(u32::MAX).saturating_add(1);
+        let until = match filter.until {
+            Some(until) => self.known_by(until)?,
+            None => self.audit.count,
+        };
+        let first = filter.since.map_or(Ok(0), |since| self.known_by(since))?;
+        self.page(&Condition::All(all), first..until.min(last), true, limit)
+    }
+
+    /// Every decision of a run, oldest first.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn of_run(&self, run: RunId) -> Result<Vec<DecisionPlace>, FoldError> {
+        let condition = Condition::Term(of_run(run));
+        Ok(self.page(&condition, 0..self.audit.count, false, usize::MAX)?.items)
+    }
+
+    fn page(
+        &self,
+        condition: &Condition,
+        numbers: std::ops::Range<u32>,
+        newest: bool,
+        limit: usize,
+    ) -> Result<DecisionPage, FoldError> {
+        let (mut found, mut next) = (Vec::new(), None);
+        condition.walk(self.tx, numbers, newest, |number| {
+            if found.len() == limit {
+                next = Some(u64::from(number));
+                return Ok(ControlFlow::Break(()));
+            }
+            found.push(number);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let mut items = Vec::with_capacity(found.len());
+        let mut block: (Option<u32>, Vec<DecisionPlace>) = (None, Vec::new());
+        for number in found {
+            if block.0 != Some(number / BLOCK) {
+                block = (Some(number / BLOCK), self.block(number / BLOCK)?);
+            }
+            items.extend(block.1.get((number % BLOCK) as usize).copied());
+        }
+        Ok(DecisionPage { items, next })
+    }
+
+    fn block(&self, block: u32) -> Result<Vec<DecisionPlace>, FoldError> {
+        let bytes = self.tx.get(&block_key(block))?.unwrap_or_default();
+        let (mut bytes, mut places) = (&*bytes, Vec::new());
+        while !bytes.is_empty() {
+            places.push(rowcodec::read(&mut bytes)?);
+        }
+        Ok(places)
+    }
+
+    /// How many decisions were known at a position.
+    fn known_by(&self, at: Position) -> Result<u32, FoldError> {
+        let (mut from, mut to) = (0, self.audit.count.div_ceil(BLOCK));
+        while from < to {
+            let middle = u32::midpoint(from, to);
+            let first = self.block(middle)?.first().map_or(Position(u64::MAX), |place| place.position);
+            if first <= at { from = middle + 1 } else { to = middle }
+        }
+        let Some(block) = from.checked_sub(1) else { return Ok(0) };
+        let within = self.block(block)?.iter().take_while(|place| place.position <= at).count();
+        Ok(block * BLOCK + within as u32)
     }
 }
 
 impl Projection for Audit {
     const NAME: &'static str = "audit";
-    const SCHEMA: u32 = 2;
+    const SCHEMA: u32 = 3;
 
-    fn apply(&mut self, fact: &Fact<'_>) {
-        if fact.is_copied() {
-            return;
-        }
-        let Some((step, round, kind)) = decision(fact.event) else { return };
-        let header = &fact.envelope.header;
-        let decision = Decision {
-            version: header.version,
-            position: fact.envelope.position,
-            at: header.recorded_at,
-            actor: header.actor.to_string(),
-            step,
-            round,
-            kind,
+    fn open(tx: &Tx) -> Result<Self, FoldError> {
+        let count = match tx.get(HEAD)? {
+            Some(bytes) => rowcodec::read(&mut &*bytes)?,
+            None => 0,
         };
-        self.runs.entry(fact.run).or_default().push(decision);
+        Ok(Self { count, ..Self::default() })
     }
-}
 
-fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, DecisionKind)> {
-    let (step, round, kind) = match event {
-        RunEvent::GateEvaluated(event) => (
-            event.id.path.to_string(),
-            Some(event.id.round),
-            DecisionKind::Gate {
-                gate: event.gate.clone(),
-                probe_no: event.probe_no,
-                verdict: event.verdict,
-                reason: event.reason.clone(),
-                evidence: event.evidence.clone(),
-                policy: event.policy.clone(),
-                policy_hash: event.policy_hash,
-                evaluator: event.evaluator,
-                tolerated: event.tolerated,
-            },
-        ),
-        RunEvent::VoteCast(event) => (
-            event.id.path.to_string(),
-            Some(event.id.round),
-            DecisionKind::Vote {
-                vote: vote_word(event.vote),
-                comment: event.comment.clone(),
-                comments: event.comments.clone(),
-                edited: event.edited.clone(),
-            },
-        ),
-        RunEvent::QuestionAnswered(event) => (
-            event.id.path.to_string(),
-            Some(event.id.round),
-            DecisionKind::Answer { answer: event.answer.clone() },
-        ),
-        RunEvent::TimerFired(event) if event.timer.kind == TimerKind::Expiry => (
-            event.timer.id.path.to_string(),
-            Some(event.timer.id.round),
-            DecisionKind::Expiry { due: event.due },
-        ),
-        RunEvent::ApprovalDecided(event) => (
-            event.id.path.to_string(),
-            Some(event.id.round),
-            DecisionKind::Approval {
-                decision: vote_word(event.decision),
-                by: event.by.clone(),
-                comment: event.comment.clone(),
-            },
-        ),
-        RunEvent::RunUnblocked(event) => (
-            event.unblocked.path.to_string(),
-            None,
-            DecisionKind::Override {
-                decision: event.unblocked.decision,
-                reason: event.unblocked.reason.clone(),
-                policies: event.unblocked.policies.clone(),
-            },
-        ),
-        RunEvent::RecheckRequested(event) => (
-            event.path.to_string(),
-            None,
-            DecisionKind::Recheck { reason: event.reason.clone(), policies: event.policies.clone() },
-        ),
-        RunEvent::ReworkRequested(event) => (
-            event.target.to_string(),
-            None,
-            DecisionKind::Rework {
-                gate: event.source.gate.clone(),
-                by: event.source.by.clone(),
-                used: event.used,
-                max: event.max,
-            },
-        ),
-        RunEvent::StepCancelRequested(event) => {
-            let step = Some(event.path.to_string());
-            return Some((step, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+    fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
+        match fact.event {
+            RunEvent::RunStarted(event) => self.pipelines.begin(fact.run, event.pipeline.clone()),
+            RunEvent::RunForked(_) => {
+                for copied in fact.taken_over() {
+                    if let RunEvent::RunStarted(event) = copied.event {
+                        self.pipelines.begin(fact.run, event.pipeline.clone());
+                    }
+                }
+            }
+            RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
+                self.pipelines.end(fact.run, tx)?;
+            }
+            _other => {}
         }
-        RunEvent::CancelRequested(event) => {
-            return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+        if !is_decision(fact.event) {
+            return Ok(());
         }
-        _other => return None,
-    };
-    Some((Some(step), round, kind))
+        let number = self.count;
+        self.count += 1;
+        self.is_count_changed = true;
+        let place =
+            DecisionPlace { run: fact.run, version: fact.envelope.header.version, position: fact.position };
+        rowcodec::write(tx.entry(&block_key(number / BLOCK))?, &place)?;
+        postings::set(tx, &of_run(fact.run), number, true)?;
+        if let RunEvent::GateEvaluated(event) = fact.event {
+            postings::set(tx, &term(GATE, &event.gate), number, true)?;
+            postings::set(tx, &term(VERDICT, word(event.verdict)), number, true)?;
+            if let Some(pipeline) = self.pipelines.get(fact.run, tx)? {
+                let of_pipeline = term(PIPELINE, pipeline);
+                postings::set(tx, &of_pipeline, number, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, _tx: &mut Tx) -> Result<(), FoldError> {
+        Ok(())
+    }
+
+    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+        self.pipelines.settle(tx)?;
+        if std::mem::take(&mut self.is_count_changed) {
+            tx.put(HEAD, rowcodec::encode(&self.count)?);
+        }
+        Ok(())
+    }
+
+    fn unsettled(&self) -> usize {
+        self.pipelines.unsettled()
+    }
+
+    fn trim(&mut self) {
+        self.pipelines.trim();
+    }
 }

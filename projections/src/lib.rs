@@ -1,30 +1,49 @@
 //! Read models of Everfold, folded from the event log.
 //!
-//! Law: a read model is a pure fold. It knows no clock, no store and no run's definition; folded
-//! again from the first event it is equal to the one that was kept up all the time. Models never
-//! write to a run.
+//! Law: a read model is a pure fold. It knows no clock and no run's definition; folded again from the
+//! first event it is equal to the one that was kept up all the time, and as of a position it is equal to
+//! one that was folded so far and no further. Models never write to a run.
 //!
-//! The owner of a data folder keeps [`Models`] up from its subscription; answers of the lists over
-//! many runs are read from them.
+//! [`ReadSide`] keeps them up for the owner of a data folder and answers from them. A model is a
+//! [`Projection`]; [`Tx`] is what it reads and writes.
 #![forbid(unsafe_code)]
 
 mod activity;
 mod attempts;
 mod audit;
-mod current;
+mod decision;
 mod inbox;
+mod model;
 mod models;
+mod money;
+mod postings;
 mod projection;
+mod readside;
+mod rowcodec;
+mod runbook;
 mod runs;
+mod shelf;
+mod source;
 mod spend;
+mod spine;
 mod task;
+mod tx;
 
-pub use attempts::{AttemptEnd, AttemptRow, Attempts};
-pub use audit::{Audit, Decision, DecisionKind};
-pub use current::{CurrentModels, RunDirectory};
-pub use inbox::Inbox;
-pub use models::{Models, Unreadable};
-pub use projection::{Fact, Projection};
-pub use runs::{RunFilter, RunPage, RunRow, RunRows};
-pub use spend::{SpendBy, SpendFilter, SpendRow, SpendRows, SpendSum};
+pub use activity::{Awaits, AwaitsWhat};
+pub use attempts::{AttemptEnd, AttemptRow, attempts};
+pub use audit::{Audit, AuditView, DecisionPage, DecisionPlace, GateFilter};
+pub use decision::{Decision, DecisionKind, decision_of};
+pub use inbox::{Inbox, InboxView, TaskPage};
+pub use model::{ModelStatus, Stopped};
+pub use models::Models;
+pub use money::dollars;
+pub use projection::{Copied, Fact, FoldError, Projection};
+pub use readside::{Answer, AskError, Place, ReadSide, RunDirectory};
+pub use runs::{
+    Board, Card, Column, GroupBy, RunCounts, RunFilter, RunOrder, RunPage, RunRow, Runs, RunsView, Shown,
+};
+pub use shelf::ShelfError;
+pub use source::Unreadable;
+pub use spend::{Spend, SpendBy, SpendFilter, SpendRow, SpendSum, SpendView};
 pub use task::{NoTaskName, Remark, Task, TaskKind, TaskName};
+pub use tx::Tx;

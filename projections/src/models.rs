@@ -1,117 +1,126 @@
-//! All read models, and how far they are.
+//! Read models that are folded by hand: for tests of their laws and for measurements.
 //!
-//! Law: an event is folded once: one at or before the position is passed over. An event that cannot
-//! be read sets its run aside here too; the other runs go on.
+//! Law: they are the models of the read side, folded by the same code, without its threads.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use everfold_engine::envelope::Envelope;
-use everfold_engine::event::{self, RunEvent};
-use everfold_engine::id::{Position, RunId, Version};
+use everfold_engine::id::Position;
+use everfold_engine::store::{EventStore, ReadError};
 
-use crate::{Attempts, Audit, Fact, Inbox, Projection, RunRows, SpendRows};
-
-/// An event that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The run.
-    pub run: RunId,
-    /// The event.
-    pub version: Version,
-    /// What was found.
-    pub what: String,
-}
-
-/// How many unreadable events are remembered.
-const UNREADABLE_MAX: usize = 1_000;
+use crate::audit::{Audit, AuditView};
+use crate::inbox::{Inbox, InboxView};
+use crate::model::Inner;
+use crate::projection::{FoldError, Projection};
+use crate::runs::{Runs, RunsView};
+use crate::shelf::Shelf;
+use crate::source::Facts;
+use crate::spend::{Spend, SpendView};
 
 /// All read models.
-#[derive(Debug, Default, PartialEq)]
 pub struct Models {
-    /// The runs.
-    pub runs: RunRows,
-    /// What people are asked.
-    pub inbox: Inbox,
-    /// Every decision.
-    pub audit: Audit,
-    /// Every attempt.
-    pub attempts: Attempts,
-    /// What was used up.
-    pub spend: SpendRows,
-    position: Position,
-    unreadable: Vec<Unreadable>,
-    /// Copied histories that are no runs yet.
-    copied: HashMap<RunId, Vec<Envelope>>,
+    shelf: Arc<Shelf>,
+    runs: Inner<Runs>,
+    inbox: Inner<Inbox>,
+    audit: Inner<Audit>,
+    spend: Inner<Spend>,
 }
 
 impl Models {
-    /// The names of the models with their schema numbers.
-    pub const NAMES: [(&'static str, u32); 5] = [
-        (RunRows::NAME, RunRows::SCHEMA),
-        (Inbox::NAME, Inbox::SCHEMA),
-        (Audit::NAME, Audit::SCHEMA),
-        (Attempts::NAME, Attempts::SCHEMA),
-        (SpendRows::NAME, SpendRows::SCHEMA),
-    ];
-
-    /// Folds one event of the log.
-    pub fn apply(&mut self, envelope: &Envelope) {
-        if envelope.position <= self.position {
-            return;
-        }
-        self.position = envelope.position;
-        let Some(run) = envelope.header.stream.as_run() else { return };
-        let header = &envelope.header;
-        match event::decode(header.kind, header.schema, &envelope.payload) {
-            Ok(event) => {
-                let fact = Fact { run, envelope, event: &event };
-                if fact.is_copied() {
-                    return self.copied.entry(run).or_default().push(envelope.clone());
-                }
-                if matches!(event, RunEvent::RunForked(_)) {
-                    self.take_over(run);
-                }
-                self.runs.apply(&fact);
-                self.inbox.apply(&fact);
-                self.audit.apply(&fact);
-                self.attempts.apply(&fact);
-                self.spend.apply(&fact);
-            }
-            Err(error) if self.unreadable.len() < UNREADABLE_MAX => {
-                self.unreadable.push(Unreadable { run, version: header.version, what: error.to_string() });
-            }
-            Err(_) => {}
-        }
+    /// Empty ones in memory.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn in_memory() -> Result<Self, FoldError> {
+        Self::on(Arc::new(Shelf::memory()))
     }
 
-    /// A copied history becomes a run's own: what it did and was asked so far, but not what was decided
-    /// and spent, which stays its origin's.
-    fn take_over(&mut self, run: RunId) {
-        for envelope in self.copied.remove(&run).unwrap_or_default() {
-            let header = &envelope.header;
-            // The end of the origin is none of this run.
-            if RunEvent::ends_run(header.kind) {
-                continue;
-            }
-            if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
-                let fact = Fact { run, envelope: &envelope, event: &event };
-                self.runs.apply(&fact);
-                self.inbox.apply(&fact);
-                // Its pipeline and roles; copied use counts for nobody.
-                self.spend.apply(&fact);
-            }
-        }
+    fn on(shelf: Arc<Shelf>) -> Result<Self, FoldError> {
+        let (runs, inbox) = (Inner::open(Arc::clone(&shelf), 1)?, Inner::open(Arc::clone(&shelf), 2)?);
+        let (audit, spend) = (Inner::open(Arc::clone(&shelf), 3)?, Inner::open(Arc::clone(&shelf), 4)?);
+        Ok(Self { shelf, runs, inbox, audit, spend })
+    }
+
+    /// Folds events of the log; those at or before the position are passed over.
+    ///
+    /// # Errors
+    /// The copied history of a fork cannot be read.
+    pub async fn apply(
+        &mut self,
+        events: Vec<Arc<Envelope>>,
+        store: &dyn EventStore,
+    ) -> Result<(), ReadError> {
+        let facts = Facts::of(events, store).await?;
+        self.runs.fold(&facts);
+        self.inbox.fold(&facts);
+        self.audit.fold(&facts);
+        self.spend.fold(&facts);
+        Ok(())
+    }
+
+    /// Puts everything into the shelf, as a checkpoint does.
+    ///
+    /// # Errors
+    /// A row cannot be written.
+    pub fn checkpoint(&mut self) -> Result<(), FoldError> {
+        put_away(&self.shelf, &mut self.runs)?;
+        put_away(&self.shelf, &mut self.inbox)?;
+        put_away(&self.shelf, &mut self.audit)?;
+        put_away(&self.shelf, &mut self.spend)
+    }
+
+    /// What a new process finds: the state of the last checkpoint.
+    ///
+    /// # Errors
+    /// A row cannot be read.
+    pub fn reopened(self) -> Result<Self, FoldError> {
+        Self::on(self.shelf)
     }
 
     /// The last event that was folded.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.position
+        let runs = self.runs.position.min(self.inbox.position);
+        runs.min(self.audit.position).min(self.spend.position)
     }
 
-    /// Events that could not be read.
+    /// Whether a model went no further, and why.
     #[must_use]
-    pub fn unreadable(&self) -> &[Unreadable] {
-        &self.unreadable
+    pub fn stopped(&self) -> Option<String> {
+        let all = [&self.runs.stopped, &self.inbox.stopped, &self.audit.stopped, &self.spend.stopped];
+        let stopped = all.into_iter().find_map(Option::as_ref);
+        stopped.map(|stopped| stopped.what.clone())
     }
+
+    /// The model `runs`.
+    #[must_use]
+    pub fn runs(&self) -> RunsView<'_> {
+        RunsView::new(&self.runs.fold, &self.runs.tx)
+    }
+
+    /// The model `audit`.
+    #[must_use]
+    pub fn audit(&self) -> AuditView<'_> {
+        AuditView::new(&self.audit.fold, &self.audit.tx)
+    }
+
+    /// The model `spend`.
+    #[must_use]
+    pub fn spend(&self) -> SpendView<'_> {
+        SpendView::new(&self.spend.fold, &self.spend.tx)
+    }
+
+    /// The model `inbox`.
+    #[must_use]
+    pub fn inbox(&self) -> InboxView<'_> {
+        InboxView::new(&self.inbox.fold, &self.inbox.tx)
+    }
+}
+
+fn put_away<P: Projection>(shelf: &Shelf, inner: &mut Inner<P>) -> Result<(), FoldError> {
+    if let Some((changes, at)) = inner.settle()? {
+        shelf.write(&changes)?;
+        inner.settled(at);
+    }
+    Ok(())
 }

@@ -2,7 +2,10 @@
 
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::RunEvent;
-use everfold_engine::id::RunId;
+use everfold_engine::id::{Position, RunId};
+
+use crate::shelf::ShelfError;
+use crate::tx::Tx;
 
 /// One event of a run, read.
 #[derive(Debug, Clone, Copy)]
@@ -13,25 +16,97 @@ pub struct Fact<'a> {
     pub envelope: &'a Envelope,
     /// The event.
     pub event: &'a RunEvent,
+    /// Where it counts from: its own place in the store, or that of the fork that copied it.
+    pub position: Position,
+    /// Of a `RunForked`: the history that becomes the run's own with it, without its origin's end.
+    pub copied: &'a [Copied],
 }
 
-impl Fact<'_> {
-    /// Whether a fork copied it: spend and audit skip such facts.
+/// One event of a copied history.
+#[derive(Debug, Clone)]
+pub struct Copied {
+    /// What surrounds it.
+    pub envelope: Envelope,
+    /// The event.
+    pub event: RunEvent,
+}
+
+impl<'a> Fact<'a> {
+    /// An event of the log.
+    #[must_use]
+    pub fn new(run: RunId, envelope: &'a Envelope, event: &'a RunEvent, copied: &'a [Copied]) -> Self {
+        Self { run, envelope, event, position: envelope.position, copied }
+    }
+
+    /// The history that a fork takes over, as facts that count from the fork on.
+    pub fn taken_over(&self) -> impl Iterator<Item = Fact<'a>> + use<'a> {
+        let (run, position) = (self.run, self.position);
+        self.copied.iter().map(move |Copied { envelope, event }| Fact {
+            run,
+            envelope,
+            event,
+            position,
+            copied: &[],
+        })
+    }
+
+    /// Whether a fork copied it: it counts with the `RunForked` that follows, and for spend and audit not
+    /// at all.
     #[must_use]
     pub fn is_copied(&self) -> bool {
         self.envelope.header.flags & flag::COPIED != 0
     }
 }
 
+/// A fact that a read model cannot fold, or data of its own that it cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FoldError {
+    /// The shelf failed.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// A row is not what was written.
+    #[error("a row cannot be read: {0}")]
+    Row(String),
+}
+
 /// A read model: a name, the schema of its data, and the fold.
 ///
-/// A changed schema number means that the data is to be folded anew.
-pub trait Projection: Default + Send + Sync + 'static {
-    /// The name in answers and file names.
+/// A changed schema number means that the data is folded anew. What a model keeps in memory is a cache:
+/// everything that counts goes through the [`Tx`], and into the shelf together with the position.
+pub trait Projection: Sized + Send + Sync + 'static {
+    /// The name in answers and keys.
     const NAME: &'static str;
     /// The version of the data's form and meaning.
     const SCHEMA: u32;
 
-    /// Folds one fact. Facts come in the order of their positions, each once.
-    fn apply(&mut self, fact: &Fact<'_>);
+    /// Goes on from what is there.
+    ///
+    /// # Errors
+    /// What is there cannot be read.
+    fn open(tx: &Tx) -> Result<Self, FoldError>;
+
+    /// Folds one fact. Facts come in the order of their positions, each once; copied ones with their fork.
+    ///
+    /// # Errors
+    /// The model stops here until it is built again; the others go on.
+    fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError>;
+
+    /// Makes what was folded visible: indexes follow the rows.
+    ///
+    /// # Errors
+    /// As of [`Projection::apply`].
+    fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError>;
+
+    /// Puts what is kept in memory and changed since the last time, before a checkpoint.
+    ///
+    /// # Errors
+    /// As of [`Projection::apply`].
+    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError>;
+
+    /// How many rows the next checkpoint would put.
+    fn unsettled(&self) -> usize;
+
+    /// Forgets what the shelf has, where there is much. The checkpoint is written.
+    fn trim(&mut self);
 }

@@ -1,16 +1,26 @@
-//! What was used up: by run, step, role, model and day.
+//! The read model `spend`: what was used up, by run, step, role, model, day and pipeline; now or at any past
+//! position.
 //!
-//! Law: each report of an attempt counts once, where it was recorded; copied facts count for nobody.
-//! Memory grows by one line for each run, step, role, model and day that used something, not by report.
+//! Law: each report of an attempt counts once, where it was recorded; copied facts count for nobody. A line
+//! of a group, pipeline and day keeps its sum after every report, so that the past is looked up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use everfold_engine::event::{RunEvent, ScheduledTask, ScheduledWork};
-use everfold_engine::id::{RunId, StepId};
+use everfold_engine::id::{Position, RunId, StepId};
 use everfold_engine::json::Payload;
 use serde::{Deserialize, Serialize};
 
-use crate::{Fact, Projection};
+use crate::Fact;
+use crate::projection::{FoldError, Projection};
+use crate::rowcodec;
+use crate::runbook::RunBook;
+use crate::tx::Tx;
+
+/// Lines that are read at once.
+const CHUNK: usize = 500;
+/// Reports of a line in one value.
+const REPORTS: usize = 100;
 
 /// Amounts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,39 +104,79 @@ pub struct SpendRow {
     pub sum: SpendSum,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// What is known of a run that goes on, or that used something.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Spender {
+    pipeline: String,
+    roles: BTreeMap<StepId, String>,
+    has_spent: bool,
+}
+
+/// A line's sums: after each of its last reports, the newest last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Line {
-    run: RunId,
-    step: StepId,
-    role: String,
-    model: String,
-    day: String,
+    sums: Vec<(Position, SpendSum)>,
 }
 
 /// The read model `spend`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SpendRows {
-    lines: BTreeMap<Line, SpendSum>,
-    pipelines: HashMap<RunId, String>,
-    roles: HashMap<RunId, BTreeMap<StepId, String>>,
+#[derive(Default)]
+pub struct Spend {
+    runs: RunBook<Spender>,
 }
 
-impl SpendRows {
+/// The read model `spend`, to be asked.
+pub struct SpendView<'a> {
+    tx: &'a Tx,
+}
+
+fn code(by: SpendBy) -> u8 {
+    match by {
+        SpendBy::Run => b'r',
+        SpendBy::Step => b's',
+        SpendBy::Role => b'o',
+        SpendBy::Model => b'm',
+        SpendBy::Day => b'd',
+        SpendBy::Pipeline => b'p',
+    }
+}
+
+/// `x BY PIPELINE 0 DAY 0 GROUP`; former sums of the line stand under `y …` with their first position.
+fn line_key(kind: u8, pipeline: &str, day: &str, group: &str) -> Vec<u8> {
+    let mut key = vec![b'x', kind];
+    for part in [pipeline, day] {
+        key.extend(part.bytes().map(|byte| byte.max(1)));
+        key.push(0);
+    }
+    key.extend(group.bytes().map(|byte| byte.max(1)));
+    key
+}
+
+/// A run's own lines stand under capital letters, with the run in front of its pipeline.
+fn own(run: RunId, pipeline: &str) -> String {
+    format!("{run}\u{1}{pipeline}")
+}
+
+fn former_key(line: &[u8], first: Position) -> Vec<u8> {
+    [&[b'y'], &line[1..], &[0], &first.0.to_be_bytes()].concat()
+}
+
+impl<'a> SpendView<'a> {
+    pub(crate) fn new(_spend: &'a Spend, tx: &'a Tx) -> Self {
+        Self { tx }
+    }
+
     /// What was used up, in groups: days in their order, all others by cost, the largest first.
-    #[must_use]
-    pub fn by(&self, by: SpendBy, filter: &SpendFilter) -> Vec<SpendRow> {
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn by(
+        &self,
+        by: SpendBy,
+        filter: &SpendFilter,
+        at: Option<Position>,
+    ) -> Result<Vec<SpendRow>, FoldError> {
         let mut groups: BTreeMap<String, SpendSum> = BTreeMap::new();
-        for (line, sum) in self.lines.iter().filter(|(line, _)| self.counts(line, filter)) {
-            let group = match by {
-                SpendBy::Run => line.run.to_string(),
-                SpendBy::Step => format!("{}/{}", self.pipeline(line.run), line.step),
-                SpendBy::Role => line.role.clone(),
-                SpendBy::Model => line.model.clone(),
-                SpendBy::Day => line.day.clone(),
-                SpendBy::Pipeline => self.pipeline(line.run).to_owned(),
-            };
-            groups.entry(group).or_default().add(sum);
-        }
+        self.lines(by, filter, at, |group, sum| groups.entry(group.to_owned()).or_default().add(sum))?;
         let mut rows: Vec<SpendRow> =
             groups.into_iter().map(|(group, sum)| SpendRow { group, sum }).collect();
         if by != SpendBy::Day {
@@ -136,80 +186,209 @@ impl SpendRows {
                 key(other).cmp(&key(one)).then_with(|| one.group.cmp(&other.group))
             });
         }
-        rows
+        Ok(rows)
     }
 
     /// All of it together.
-    #[must_use]
-    pub fn total(&self, filter: &SpendFilter) -> SpendSum {
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn total(&self, filter: &SpendFilter, at: Option<Position>) -> Result<SpendSum, FoldError> {
         let mut total = SpendSum::default();
-        self.lines.iter().filter(|(line, _)| self.counts(line, filter)).for_each(|(_, sum)| total.add(sum));
-        total
+        self.by(SpendBy::Day, filter, at)?.iter().for_each(|row| total.add(&row.sum));
+        Ok(total)
     }
 
-    fn counts(&self, line: &Line, filter: &SpendFilter) -> bool {
-        filter.run.is_none_or(|run| line.run == run)
-            && filter.pipeline.as_deref().is_none_or(|name| self.pipeline(line.run) == name)
-            && filter.since.as_deref().is_none_or(|since| line.day.as_str() >= since)
-    }
-
-    fn pipeline(&self, run: RunId) -> &str {
-        self.pipelines.get(&run).map_or("", String::as_str)
-    }
-
-    fn note_role(&mut self, run: RunId, step: &StepId, task: &ScheduledTask) {
-        // A document that is too large for the event has its role in a blob; it counts for no role.
-        let Payload::Inline(document) = &task.task else { return };
-        if task.kind != "agent" {
-            return;
+    fn lines(
+        &self,
+        by: SpendBy,
+        filter: &SpendFilter,
+        at: Option<Position>,
+        mut each: impl FnMut(&str, &SpendSum),
+    ) -> Result<(), FoldError> {
+        let mut from = match (filter.run, &filter.pipeline) {
+            (Some(run), _) => {
+                let own = own(run, "");
+                let key = line_key(code(by).to_ascii_uppercase(), &own, "", "");
+                key[..2 + own.len()].to_vec()
+            }
+            (None, Some(pipeline)) => {
+                let key = line_key(code(by), pipeline, "", "");
+                key[..key.len() - 1].to_vec()
+            }
+            (None, None) => vec![b'x', code(by)],
+        };
+        let mut to = from.clone();
+        to.push(0xff);
+        loop {
+            let pairs = self.tx.scan(&from, &to, false, CHUNK)?;
+            let is_last = pairs.len() < CHUNK;
+            for (key, value) in &pairs {
+                let parts = &mut key[2..].splitn(3, |byte| *byte == 0);
+                let mut part = || parts.next().map(String::from_utf8_lossy).unwrap_or_default();
+                let (pipeline, day, group) = (part(), part(), part());
+                let fits = filter.since.as_deref().is_none_or(|since| &*day >= since)
+                    && filter.pipeline.as_deref().is_none_or(|wanted| {
+                        pipeline.split_once('\u{1}').map_or(&*pipeline, |(_, name)| name) == wanted
+                    });
+                if fits && let Some(sum) = self.sum_at(key, value, at)? {
+                    each(&group, &sum);
+                }
+            }
+            match pairs.into_iter().next_back() {
+                Some((mut last, _)) if !is_last => {
+                    last.push(0);
+                    from = last;
+                }
+                _ => return Ok(()),
+            }
         }
-        if let Some(role) = document.value()["spec"]["role"].as_str() {
-            self.roles.entry(run).or_default().insert(step.clone(), role.to_owned());
+    }
+
+    fn sum_at(
+        &self,
+        key: &[u8],
+        mut value: &[u8],
+        at: Option<Position>,
+    ) -> Result<Option<SpendSum>, FoldError> {
+        let at = at.unwrap_or(Position(u64::MAX));
+        let of = |line: &Line| line.sums.iter().rev().find(|(since, _)| *since <= at).map(|(_, sum)| *sum);
+        if let Some(sum) = of(&rowcodec::read(&mut value)?) {
+            return Ok(Some(sum));
+        }
+        let (from, to) = (former_key(key, Position(0)), former_key(key, Position(at.0.saturating_add(1))));
+        match self.tx.scan(&from, &to, true, 1)?.pop() {
+            Some((_, bytes)) => Ok(of(&rowcodec::read(&mut bytes.as_slice())?)),
+            None => Ok(None),
         }
     }
 }
 
-impl Projection for SpendRows {
-    const NAME: &'static str = "spend";
-    const SCHEMA: u32 = 1;
-
-    fn apply(&mut self, fact: &Fact<'_>) {
+impl Spend {
+    fn fold(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
         match fact.event {
-            RunEvent::RunStarted(event) => drop(self.pipelines.insert(fact.run, event.pipeline.clone())),
-            RunEvent::StepScheduled(event) => {
-                if let ScheduledWork::Task(task) = &event.work {
-                    self.note_role(fact.run, &event.id.path.step, task);
-                }
+            RunEvent::RunStarted(event) => {
+                let spender = Spender { pipeline: event.pipeline.clone(), ..Spender::default() };
+                self.runs.begin(fact.run, spender);
+                Ok(())
             }
-            RunEvent::RetryScheduled(event) => {
-                if let Some(task) = &event.task {
-                    self.note_role(fact.run, &event.id.path.step, task);
-                }
-            }
-            // Only now is it certain that nothing comes of what was scheduled there.
+            RunEvent::RunForked(_) => fact.taken_over().try_for_each(|copied| self.fold(&copied, tx)),
+            RunEvent::StepScheduled(event) => match &event.work {
+                ScheduledWork::Task(task) => self.note_role(fact.run, &event.id.path.step, task, tx),
+                _others => Ok(()),
+            },
+            RunEvent::RetryScheduled(event) => match &event.task {
+                Some(task) => self.note_role(fact.run, &event.id.path.step, task, tx),
+                None => Ok(()),
+            },
+            // One that used something is remembered: its last report may come late.
             RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
-                self.roles.remove(&fact.run);
+                match self.runs.get(fact.run, tx)?.is_some_and(|spender| spender.has_spent) {
+                    true => Ok(()),
+                    false => self.runs.end(fact.run, tx),
+                }
             }
             RunEvent::UsageRecorded(event) if !fact.is_copied() => {
-                let step = event.id.path.step.clone();
-                let role = self.roles.get(&fact.run).and_then(|roles| roles.get(&step)).cloned();
-                let day = fact.envelope.header.recorded_at.to_string();
-                let line = Line {
-                    run: fact.run,
-                    step,
-                    role: role.unwrap_or_default(),
-                    model: event.usage.model.clone().unwrap_or_default(),
-                    day: day.split('T').next().unwrap_or_default().to_owned(),
+                let step = &event.id.path.step;
+                let spender = self.runs.change(fact.run, tx)?;
+                let (pipeline, role) = match spender {
+                    Some(spender) => {
+                        spender.has_spent = true;
+                        (spender.pipeline.clone(), spender.roles.get(step).cloned().unwrap_or_default())
+                    }
+                    None => Default::default(),
                 };
-                self.lines.entry(line).or_default().add(&SpendSum {
+                let at = fact.envelope.header.recorded_at.to_string();
+                let day = at.split('T').next().unwrap_or_default();
+                let used = SpendSum {
                     reports: 1,
                     input_tokens: event.usage.input_tokens,
                     cached_tokens: event.usage.cached_tokens,
                     output_tokens: event.usage.output_tokens,
                     cost_micros: event.usage.cost_micros,
-                });
+                };
+                for (_, by) in SpendBy::ALL {
+                    let group = match by {
+                        SpendBy::Run => fact.run.to_string(),
+                        SpendBy::Step => format!("{pipeline}/{step}"),
+                        SpendBy::Role => role.clone(),
+                        SpendBy::Model => event.usage.model.clone().unwrap_or_default(),
+                        SpendBy::Day => day.to_owned(),
+                        SpendBy::Pipeline => pipeline.clone(),
+                    };
+                    let kind = code(by);
+                    add(tx, &line_key(kind, &pipeline, day, &group), fact.position, &used)?;
+                    let own = own(fact.run, &pipeline);
+                    add(tx, &line_key(kind.to_ascii_uppercase(), &own, day, &group), fact.position, &used)?;
+                }
+                Ok(())
             }
-            _other => {}
+            _other => Ok(()),
         }
+    }
+
+    fn note_role(
+        &mut self,
+        run: RunId,
+        step: &StepId,
+        task: &ScheduledTask,
+        tx: &mut Tx,
+    ) -> Result<(), FoldError> {
+        // A document that is too large for the event has its role in a blob; it counts for no role.
+        let Payload::Inline(document) = &task.task else { return Ok(()) };
+        if task.kind == "agent"
+            && let Some(role) = document.value()["spec"]["role"].as_str()
+            && let Some(spender) = self.runs.change(run, tx)?
+        {
+            spender.roles.insert(step.clone(), role.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Adds to a line; what it was stays to be looked up.
+fn add(tx: &mut Tx, key: &[u8], at: Position, used: &SpendSum) -> Result<(), FoldError> {
+    let mut line: Line = match tx.get(key)? {
+        Some(bytes) => rowcodec::read(&mut &*bytes)?,
+        None => Line::default(),
+    };
+    let mut sum = line.sums.last().map(|(_, sum)| *sum).unwrap_or_default();
+    sum.add(used);
+    if line.sums.len() >= REPORTS {
+        let former = std::mem::take(&mut line);
+        let first = former.sums.first().map_or(at, |(first, _)| *first);
+        tx.put(&former_key(key, first), rowcodec::encode(&former)?);
+    }
+    line.sums.push((at, sum));
+    tx.put(key, rowcodec::encode(&line)?);
+    Ok(())
+}
+
+impl Projection for Spend {
+    const NAME: &'static str = "spend";
+    const SCHEMA: u32 = 2;
+
+    fn open(_tx: &Tx) -> Result<Self, FoldError> {
+        Ok(Self::default())
+    }
+
+    fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
+        self.fold(fact, tx)
+    }
+
+    fn publish(&mut self, _tx: &mut Tx) -> Result<(), FoldError> {
+        Ok(())
+    }
+
+    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+        self.runs.settle(tx)
+    }
+
+    fn unsettled(&self) -> usize {
+        self.runs.unsettled()
+    }
+
+    fn trim(&mut self) {
+        self.runs.trim();
     }
 }

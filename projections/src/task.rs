@@ -7,10 +7,10 @@ use everfold_engine::event::{ApprovalTerms, BlockReason, Comment, QuestionTerms}
 use everfold_engine::id::{Attempt, AttemptId, Position, Round, RunId, StepPath};
 use everfold_engine::json::{Hash, Payload};
 use everfold_engine::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One thing that a person is to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Names it; safe in a URL.
     pub id: String,
@@ -42,7 +42,7 @@ pub struct Task {
 }
 
 /// What a person is to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TaskKind {
     /// Vote.
@@ -86,7 +86,7 @@ pub enum TaskKind {
 }
 
 /// What somebody said with a vote.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Remark {
     /// Who.
     pub by: String,
@@ -124,12 +124,18 @@ impl Task {
     /// Whether somebody with that role may do it.
     #[must_use]
     pub fn is_for(&self, role: &str) -> bool {
-        let roles = match &self.kind {
+        let roles = self.roles();
+        roles.is_empty() || roles.iter().any(|wanted| wanted == role)
+    }
+
+    /// Who may do it; empty: anyone.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        match &self.kind {
             TaskKind::Approval { terms, .. } => &terms.roles,
             TaskKind::Question { terms, .. } => &terms.roles,
-            TaskKind::Blocked { .. } => return true,
-        };
-        roles.is_empty() || roles.iter().any(|wanted| wanted == role)
+            TaskKind::Blocked { .. } => &[],
+        }
     }
 }
 

@@ -1,0 +1,245 @@
+//! Decisions of runs: gates, votes, overrides, cancellations. [`crate::Audit`] finds them.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::envelope::{Envelope, flag};
+use everfold_engine::event::{self, Comment, RunEvent, TimerKind, UnblockDecision};
+use everfold_engine::id::{Position, Round, Version};
+use everfold_engine::json::{Hash, Payload};
+use everfold_engine::policy::Verdict;
+use everfold_engine::time::Timestamp;
+use serde::Serialize;
+
+use crate::inbox::vote_word;
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Decision {
+    /// The event's place in its run.
+    pub version: Version,
+    /// The event's place in the store.
+    pub position: Position,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: String,
+    /// The step, or an item of it.
+    pub step: Option<String>,
+    /// The round.
+    pub round: Option<Round>,
+    /// What was decided.
+    #[serde(flatten)]
+    pub kind: DecisionKind,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// A gate was judged.
+    Gate {
+        /// The gate.
+        gate: String,
+        /// The number of the probe.
+        probe_no: u32,
+        /// What it says.
+        verdict: Verdict,
+        /// Why.
+        reason: String,
+        /// On what.
+        evidence: Payload,
+        /// By which policy.
+        policy: String,
+        /// BLAKE3 of that text.
+        policy_hash: Hash,
+        /// The version of the evaluator.
+        evaluator: u32,
+        /// It failed, and the run went on.
+        tolerated: bool,
+    },
+    /// Someone voted.
+    Vote {
+        /// What was said.
+        vote: &'static str,
+        /// With which words.
+        comment: Option<String>,
+        /// Remarks on what was shown.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        comments: Vec<Comment>,
+        /// What was put in the place of the shown value.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        edited: Option<Payload>,
+    },
+    /// Someone answered a question.
+    Answer {
+        /// `{choice, text, items, by}`.
+        answer: Payload,
+    },
+    /// Nobody decided or answered in time.
+    Expiry {
+        /// Until when there was time.
+        due: Timestamp,
+    },
+    /// The votes sufficed.
+    Approval {
+        /// What they say.
+        decision: &'static str,
+        /// Whose votes made it.
+        by: Vec<String>,
+        /// Their comments.
+        comment: Option<String>,
+    },
+    /// A person decided on a blocked step.
+    Override {
+        /// What to do.
+        decision: UnblockDecision,
+        /// Why.
+        reason: Option<String>,
+        /// By what the gates were judged again instead of the pipeline's policies.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        policies: BTreeMap<String, String>,
+    },
+    /// An operator had a step's gates judged again.
+    Recheck {
+        /// Why.
+        reason: Option<String>,
+        /// By what instead of the pipeline's policies, by gate.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        policies: BTreeMap<String, String>,
+    },
+    /// A step was sent back.
+    Rework {
+        /// The gate that failed, if it was one.
+        gate: Option<String>,
+        /// The person behind it, if it was one.
+        by: Option<String>,
+        /// The uses of the route, this one included.
+        used: u32,
+        /// How many are allowed.
+        max: Option<u32>,
+    },
+    /// Someone cancelled the run, or a step of it.
+    Cancel {
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// The decision that an event is, if it is one; those of a copied history are another run's.
+#[must_use]
+pub fn decision_of(envelope: &Envelope) -> Option<Decision> {
+    let header = &envelope.header;
+    if header.flags & flag::COPIED != 0 {
+        return None;
+    }
+    let event = event::decode(header.kind, header.schema, &envelope.payload).ok()?;
+    let (step, round, kind) = decision(&event)?;
+    Some(Decision {
+        version: header.version,
+        position: envelope.position,
+        at: header.recorded_at,
+        actor: header.actor.to_string(),
+        step,
+        round,
+        kind,
+    })
+}
+
+/// Whether an event is a decision.
+pub(crate) fn is_decision(event: &RunEvent) -> bool {
+    match event {
+        RunEvent::TimerFired(event) => event.timer.kind == TimerKind::Expiry,
+        RunEvent::GateEvaluated(_)
+        | RunEvent::VoteCast(_)
+        | RunEvent::QuestionAnswered(_)
+        | RunEvent::ApprovalDecided(_)
+        | RunEvent::RunUnblocked(_)
+        | RunEvent::RecheckRequested(_)
+        | RunEvent::ReworkRequested(_)
+        | RunEvent::StepCancelRequested(_)
+        | RunEvent::CancelRequested(_) => true,
+        _other => false,
+    }
+}
+
+fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, DecisionKind)> {
+    let (step, round, kind) = match event {
+        RunEvent::GateEvaluated(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Gate {
+                gate: event.gate.clone(),
+                probe_no: event.probe_no,
+                verdict: event.verdict,
+                reason: event.reason.clone(),
+                evidence: event.evidence.clone(),
+                policy: event.policy.clone(),
+                policy_hash: event.policy_hash,
+                evaluator: event.evaluator,
+                tolerated: event.tolerated,
+            },
+        ),
+        RunEvent::VoteCast(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Vote {
+                vote: vote_word(event.vote),
+                comment: event.comment.clone(),
+                comments: event.comments.clone(),
+                edited: event.edited.clone(),
+            },
+        ),
+        RunEvent::QuestionAnswered(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Answer { answer: event.answer.clone() },
+        ),
+        RunEvent::TimerFired(event) if event.timer.kind == TimerKind::Expiry => (
+            event.timer.id.path.to_string(),
+            Some(event.timer.id.round),
+            DecisionKind::Expiry { due: event.due },
+        ),
+        RunEvent::ApprovalDecided(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Approval {
+                decision: vote_word(event.decision),
+                by: event.by.clone(),
+                comment: event.comment.clone(),
+            },
+        ),
+        RunEvent::RunUnblocked(event) => (
+            event.unblocked.path.to_string(),
+            None,
+            DecisionKind::Override {
+                decision: event.unblocked.decision,
+                reason: event.unblocked.reason.clone(),
+                policies: event.unblocked.policies.clone(),
+            },
+        ),
+        RunEvent::RecheckRequested(event) => (
+            event.path.to_string(),
+            None,
+            DecisionKind::Recheck { reason: event.reason.clone(), policies: event.policies.clone() },
+        ),
+        RunEvent::ReworkRequested(event) => (
+            event.target.to_string(),
+            None,
+            DecisionKind::Rework {
+                gate: event.source.gate.clone(),
+                by: event.source.by.clone(),
+                used: event.used,
+                max: event.max,
+            },
+        ),
+        RunEvent::StepCancelRequested(event) => {
+            let step = Some(event.path.to_string());
+            return Some((step, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+        }
+        RunEvent::CancelRequested(event) => {
+            return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+        }
+        _other => return None,
+    };
+    Some((Some(step), round, kind))
+}

@@ -1,0 +1,522 @@
+//! One read model at work: its fold, its keys, how far it is.
+//!
+//! Law: what is in the shelf is what the checkpoint's position says, and no more. A fact that a model
+//! cannot fold stops that model alone, and names run and position.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use everfold_engine::id::{Position, RunId};
+use serde::{Deserialize, Serialize};
+
+use crate::projection::{FoldError, Projection};
+use crate::shelf::{Changes, Shelf, ShelfError};
+use crate::source::Facts;
+use crate::tx::Tx;
+
+/// Values that stay in memory though they do not change.
+const HELD_MAX: usize = 16_384;
+/// Facts that are folded while readers wait.
+const BITE: usize = 512;
+/// Where the position stands among a model's keys.
+const POSITION: &[u8] = b"!";
+
+/// Why a model went no further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stopped {
+    /// The run of the event; none where something else failed.
+    pub run: Option<RunId>,
+    /// The event's place in the store.
+    pub position: Position,
+    /// What happened.
+    pub what: String,
+}
+
+/// What can be told of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// The version of its data's form.
+    pub schema: u32,
+    /// The last event that is folded.
+    pub position: Position,
+    /// Events of the log that are not folded yet.
+    pub lag: u64,
+    /// Up to where a crash would lose nothing of it.
+    pub checkpoint: Position,
+    /// Why it goes no further.
+    pub stopped: Option<Stopped>,
+    /// How far it has been built anew, where that is going on.
+    pub rebuilding: Option<Position>,
+}
+
+/// Which keys are a model's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Generation {
+    pub(crate) number: u32,
+    pub(crate) schema: u32,
+}
+
+/// A read model with its keys.
+pub(crate) struct Inner<P> {
+    pub(crate) fold: P,
+    pub(crate) tx: Tx,
+    pub(crate) position: Position,
+    checkpoint: Position,
+    pub(crate) stopped: Option<Stopped>,
+}
+
+impl<P: Projection> Inner<P> {
+    /// Goes on from what is there under a generation's keys.
+    pub(crate) fn open(shelf: Arc<Shelf>, generation: u32) -> Result<Self, FoldError> {
+        let tx = Tx::new(shelf, generation.to_be_bytes());
+        let position = match tx.get(POSITION)? {
+            Some(bytes) => {
+                let bytes = bytes.as_ref().try_into();
+                Position(u64::from_le_bytes(bytes.map_err(|_| FoldError::Row("no position".to_owned()))?))
+            }
+            None => Position::ZERO,
+        };
+        let fold = P::open(&tx)?;
+        Ok(Self { fold, tx, position, checkpoint: position, stopped: None })
+    }
+
+    /// Folds what is behind the position.
+    pub(crate) fn fold(&mut self, facts: &Facts) {
+        self.fold_some(facts, usize::MAX);
+    }
+
+    /// Folds so many facts of those behind the position. Says whether there are more.
+    fn fold_some(&mut self, facts: &Facts, most: usize) -> bool {
+        if self.stopped.is_some() || facts.last <= self.position {
+            return false;
+        }
+        if facts.first > self.position.next() {
+            let what = format!("the events before {} were not shown to it", facts.first);
+            tracing::error!(model = P::NAME, what, "a read model stopped");
+            self.stopped = Some(Stopped { run: None, position: self.position, what });
+            return false;
+        }
+        let (mut at, mut run, mut count) = (self.position, None, 0);
+        let folded = catch_unwind(AssertUnwindSafe(|| {
+            for fact in facts.after(self.position).take(most) {
+                (at, run) = (fact.position, Some(fact.run));
+                count += 1;
+                self.fold.apply(&fact, &mut self.tx)?;
+            }
+            self.fold.publish(&mut self.tx)
+        }));
+        let what = match folded {
+            Ok(Ok(())) => {
+                let is_all = count < most;
+                self.position = if is_all { facts.last } else { at };
+                return !is_all;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_panic) => "a panic within Everfold".to_owned(),
+        };
+        tracing::error!(model = P::NAME, position = at.0, run = ?run, what, "a read model stopped");
+        self.stopped = Some(Stopped { run, position: at, what });
+        false
+    }
+
+    fn changed(&self) -> usize {
+        if self.stopped.is_some() { 0 } else { self.fold.unsettled() + self.tx.changed() }
+    }
+
+    /// What the shelf is to take to be where the model is.
+    pub(crate) fn settle(&mut self) -> Result<Option<(Changes, Position)>, FoldError> {
+        if self.stopped.is_some() || self.position == self.checkpoint {
+            return Ok(None);
+        }
+        self.fold.settle(&mut self.tx)?;
+        self.tx.put(POSITION, self.position.0.to_le_bytes().to_vec());
+        Ok(Some((self.tx.drain(), self.position)))
+    }
+
+    pub(crate) fn settled(&mut self, at: Position) {
+        self.checkpoint = at;
+        self.fold.trim();
+        self.tx.trim(HELD_MAX);
+    }
+}
+
+/// A read model that is kept up, and perhaps another one being built to take its place.
+pub(crate) struct Model<P> {
+    inner: RwLock<Inner<P>>,
+    /// What the shelf did not take yet.
+    pending: Mutex<Option<(Changes, Position)>>,
+    rebuilding: Mutex<Option<Position>>,
+    shelf: Arc<Shelf>,
+}
+
+/// A read model, whatever it is of.
+pub(crate) trait AnyModel: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn position(&self) -> Position;
+    fn stopped(&self) -> Option<Stopped>;
+    fn status(&self, head: Position) -> ModelStatus;
+    fn fold(&self, facts: &Facts);
+    /// How much a checkpoint would write.
+    fn changed(&self) -> usize;
+    /// Brings the shelf up to where the model is.
+    fn checkpoint(&self) -> Result<(), FoldError>;
+    /// Begins to build it anew, unless that is going on.
+    fn begin_rebuild(&self, generation: u32) -> Option<Box<dyn Rebuild + '_>>;
+    fn generation(&self) -> Generation;
+}
+
+/// A read model that is built beside another one.
+pub(crate) trait Rebuild {
+    fn fold(&mut self, facts: &Facts) -> Result<(), FoldError>;
+    /// Takes the other one's place, where it has come as far as the fold of what is new: `folded`, which
+    /// the caller keeps from moving. Gives the generation that nobody needs any more.
+    fn take_over(&mut self, folded: Position) -> Result<Option<u32>, FoldError>;
+    /// How far it is.
+    fn position(&self) -> Position;
+    fn stopped(&self) -> Option<Stopped>;
+}
+
+impl<P: Projection> Model<P> {
+    pub(crate) fn new(shelf: Arc<Shelf>, inner: Inner<P>) -> Self {
+        Self { inner: RwLock::new(inner), pending: Mutex::default(), rebuilding: Mutex::default(), shelf }
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Inner<P>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner<P>> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rebuilding(&self) -> std::sync::MutexGuard<'_, Option<Position>> {
+        self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P: Projection> AnyModel for Model<P> {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn position(&self) -> Position {
+        self.read().position
+    }
+
+    fn stopped(&self) -> Option<Stopped> {
+        self.read().stopped.clone()
+    }
+
+    fn status(&self, head: Position) -> ModelStatus {
+        let inner = self.read();
+        ModelStatus {
+            name: P::NAME,
+            schema: P::SCHEMA,
+            position: inner.position,
+            lag: head.0.saturating_sub(inner.position.0),
+            checkpoint: inner.checkpoint,
+            stopped: inner.stopped.clone(),
+            rebuilding: *self.rebuilding(),
+        }
+    }
+
+    fn fold(&self, facts: &Facts) {
+        // In small bites: readers get their turn in between.
+        while self.write().fold_some(facts, BITE) {}
+    }
+
+    fn changed(&self) -> usize {
+        self.read().changed()
+    }
+
+    fn checkpoint(&self) -> Result<(), FoldError> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was not taken the last time goes first; readers find all of it in memory until then.
+        if pending.is_none() {
+            let settled = self.write().settle();
+            match settled {
+                Ok(settled) => *pending = settled,
+                Err(error) => {
+                    let mut inner = self.write();
+                    let (position, what) = (inner.position, error.to_string());
+                    inner.stopped = Some(Stopped { run: None, position, what });
+                    return Err(error);
+                }
+            }
+        }
+        if let Some((changes, at)) = &*pending {
+            self.shelf.write(changes)?;
+            self.write().settled(*at);
+        }
+        *pending = None;
+        Ok(())
+    }
+
+    fn begin_rebuild(&self, generation: u32) -> Option<Box<dyn Rebuild + '_>> {
+        let mut rebuilding = self.rebuilding();
+        if rebuilding.is_some() {
+            return None;
+        }
+        let inner = Inner::open(Arc::clone(&self.shelf), generation).ok()?;
+        *rebuilding = Some(Position::ZERO);
+        Some(Box::new(Beside { model: self, inner: Some(inner) }))
+    }
+
+    fn generation(&self) -> Generation {
+        Generation { number: u32::from_be_bytes(self.read().tx.prefix()), schema: P::SCHEMA }
+    }
+}
+
+/// A read model that is built beside the one that answers.
+struct Beside<'a, P: Projection> {
+    model: &'a Model<P>,
+    inner: Option<Inner<P>>,
+}
+
+/// Changes that go into the shelf together while a model is built.
+const CHANGES: usize = 4_000;
+
+impl<P: Projection> Rebuild for Beside<'_, P> {
+    fn fold(&mut self, facts: &Facts) -> Result<(), FoldError> {
+        let Some(inner) = &mut self.inner else { return Ok(()) };
+        inner.fold(facts);
+        *self.model.rebuilding() = Some(inner.position);
+        if inner.changed() >= CHANGES
+            && let Some((changes, at)) = inner.settle()?
+        {
+            self.model.shelf.write(&changes)?;
+            inner.settled(at);
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, folded: Position) -> Result<Option<u32>, FoldError> {
+        let Some(mut inner) = self.inner.take_if(|inner| inner.position >= folded && inner.stopped.is_none())
+        else {
+            return Ok(None);
+        };
+        if let Some((changes, at)) = inner.settle()? {
+            self.model.shelf.write(&changes)?;
+            inner.settled(at);
+        }
+        let number = u32::from_be_bytes(inner.tx.prefix());
+        let mut pending = self.model.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = self.model.write();
+        save_generation(&self.model.shelf, P::NAME, Generation { number, schema: P::SCHEMA })?;
+        // What the other one had left to write is of no use any more.
+        *pending = None;
+        let former = u32::from_be_bytes(live.tx.prefix());
+        *live = inner;
+        Ok(Some(former))
+    }
+
+    fn position(&self) -> Position {
+        self.inner.as_ref().map_or(Position::ZERO, |inner| inner.position)
+    }
+
+    fn stopped(&self) -> Option<Stopped> {
+        self.inner.as_ref().and_then(|inner| inner.stopped.clone())
+    }
+}
+
+impl<P: Projection> Drop for Beside<'_, P> {
+    fn drop(&mut self) {
+        *self.model.rebuilding() = None;
+    }
+}
+
+/// Where a model's generation stands.
+fn generation_key(name: &str) -> Vec<u8> {
+    [&[0, 0, 0, 0, b'm'][..], name.as_bytes()].concat()
+}
+
+pub(crate) fn generation_of(shelf: &Shelf, name: &str) -> Result<Option<Generation>, ShelfError> {
+    let bytes = shelf.get(&generation_key(name))?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// A number that no generation has, and none that is being swept.
+pub(crate) fn next_generation(shelf: &Shelf) -> Result<u32, ShelfError> {
+    let last = shelf.scan(&[0, 0, 0, 1], &[0xff; 8], true, 1)?.pop();
+    let used = last.and_then(|(key, _)| key.get(..4)?.try_into().ok()).map_or(0, u32::from_be_bytes);
+    let named = shelf.scan(&[0, 0, 0, 0], &[0, 0, 0, 1], false, usize::MAX)?;
+    let named = named.iter().filter_map(|(_, value)| serde_json::from_slice::<Generation>(value).ok());
+    Ok(named.map(|generation| generation.number).fold(used, u32::max) + 1)
+}
+
+pub(crate) fn save_generation(shelf: &Shelf, name: &str, generation: Generation) -> Result<(), ShelfError> {
+    let bytes = serde_json::to_vec(&generation).map_err(|error| ShelfError::new(error.to_string()))?;
+    shelf.write(&vec![(generation_key(name), Some(bytes))])
+}
+
+/// The generations that have keys and that no model has.
+pub(crate) fn former_generations(shelf: &Shelf, kept: &[u32]) -> Result<Vec<u32>, ShelfError> {
+    let (mut from, mut former) = (vec![0, 0, 0, 1], Vec::new());
+    while let Some((key, _)) = shelf.scan(&from, &[0xff; 8], false, 1)?.pop() {
+        let Some(number) = key.get(..4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
+        else {
+            break;
+        };
+        if !kept.contains(&number) {
+            former.push(number);
+        }
+        from = number.saturating_add(1).to_be_bytes().to_vec();
+    }
+    Ok(former)
+}
+
+/// Removes the keys of a generation. Gives how many there were.
+pub(crate) fn remove_generation(shelf: &Shelf, number: u32) -> Result<usize, ShelfError> {
+    const CHUNK: usize = 500;
+    let (from, to) = (number.to_be_bytes(), number.saturating_add(1).to_be_bytes());
+    let mut removed = 0;
+    loop {
+        let keys = shelf.scan(&from, &to, false, CHUNK)?;
+        if keys.is_empty() {
+            return Ok(removed);
+        }
+        removed += keys.len();
+        shelf.write(&keys.into_iter().map(|(key, _)| (key, None)).collect())?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use everfold_engine::actor::Actor;
+    use everfold_engine::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
+    use everfold_engine::event::{NoteAdded, RunEvent, encode};
+    use everfold_engine::id::{InputId, Version};
+    use everfold_engine::json::Hash;
+    use everfold_engine::store::MemoryStore;
+    use everfold_engine::time::Timestamp;
+
+    use super::*;
+    use crate::Fact;
+
+    /// Counts notes, and cannot fold one that says so.
+    struct Notes<const CAREFUL: bool>(u64);
+
+    impl<const CAREFUL: bool> Projection for Notes<CAREFUL> {
+        const NAME: &'static str = "notes";
+        const SCHEMA: u32 = 1;
+
+        fn open(tx: &Tx) -> Result<Self, FoldError> {
+            Ok(Self(tx.get(b"n")?.map_or(0, |bytes| u64::from(bytes[0]))))
+        }
+
+        fn apply(&mut self, fact: &Fact<'_>, _: &mut Tx) -> Result<(), FoldError> {
+            let RunEvent::NoteAdded(note) = fact.event else { return Ok(()) };
+            assert!(CAREFUL || note.text != "panic", "as asked");
+            if CAREFUL && note.text == "refuse" {
+                return Err(FoldError::Row("as asked".to_owned()));
+            }
+            self.0 += 1;
+            Ok(())
+        }
+
+        fn publish(&mut self, _: &mut Tx) -> Result<(), FoldError> {
+            Ok(())
+        }
+
+        fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+            tx.put(b"n", vec![u8::try_from(self.0).unwrap()]);
+            Ok(())
+        }
+
+        fn unsettled(&self) -> usize {
+            1
+        }
+
+        fn trim(&mut self) {}
+    }
+
+    fn facts(texts: &[&str]) -> Facts {
+        let events = texts.iter().zip(1..).map(|(text, number)| {
+            let (schema, payload) = encode(&RunEvent::from(NoteAdded { text: (*text).to_owned() })).unwrap();
+            let header = EventHeader {
+                stream: StreamId::run(RunId(uuid())),
+                version: Version(number),
+                recorded_at: Timestamp(1),
+                actor: Actor::Engine,
+                cause: Cause { input: InputId::default(), because: Version(0) },
+                kind: 34,
+                schema,
+                flags: 0,
+                payload_hash: Hash::ZERO,
+            };
+            let NewEvent { header, hash, payload } = NewEvent::link(header, payload, &Hash::ZERO);
+            Arc::new(Envelope {
+                header,
+                hash,
+                position: Position(number),
+                committed_at: Timestamp(1),
+                payload,
+            })
+        });
+        let events = events.collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(Facts::of(events, &MemoryStore::default())).unwrap()
+    }
+
+    fn uuid() -> uuid::Uuid {
+        "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap()
+    }
+
+    fn model<P: Projection>(shelf: &Arc<Shelf>, generation: u32) -> Model<P> {
+        Model::new(Arc::clone(shelf), Inner::open(Arc::clone(shelf), generation).unwrap())
+    }
+
+    #[test]
+    fn a_model_that_fails_on_an_event_names_run_and_position_and_keeps_its_checkpoint() {
+        let shelf = Arc::new(Shelf::memory());
+        let failing = model::<Notes<true>>(&shelf, 1);
+        failing.fold(&facts(&["a", "b"]));
+        failing.checkpoint().unwrap();
+        failing.fold(&facts(&["a", "b", "c", "refuse", "d"]));
+        let stopped = failing.stopped().unwrap();
+        assert_eq!((stopped.run, stopped.position), (Some(RunId(uuid())), Position(4)));
+        failing.checkpoint().unwrap();
+        assert_eq!(model::<Notes<true>>(&shelf, 1).position(), Position(2));
+        assert_eq!(model::<Notes<true>>(&shelf, 1).read().fold.0, 2);
+        let panicking = model::<Notes<false>>(&shelf, 2);
+        panicking.fold(&facts(&["a", "panic"]));
+        assert_eq!(panicking.stopped().unwrap().position, Position(2));
+    }
+
+    #[test]
+    fn a_model_that_was_not_shown_everything_stops() {
+        let model = model::<Notes<true>>(&Arc::new(Shelf::memory()), 1);
+        let mut facts = facts(&["a", "b", "c"]);
+        facts.first = Position(2);
+        model.fold(&facts);
+        assert_eq!((model.position(), model.stopped().unwrap().run), (Position::ZERO, None));
+    }
+
+    #[test]
+    fn a_model_that_stopped_is_repaired_by_building_it_anew_beside_it() {
+        let shelf = Arc::new(Shelf::memory());
+        // What the older program could not fold, this one can.
+        let older = model::<Notes<true>>(&shelf, 1);
+        older.fold(&facts(&["a", "refuse", "c"]));
+        assert!(older.stopped().is_some());
+        let model = model::<Notes<false>>(&shelf, 1);
+        let mut beside = model.begin_rebuild(2).unwrap();
+        assert!(model.begin_rebuild(3).is_none(), "one at a time");
+        model.fold(&facts(&["a", "b", "c"]));
+        beside.fold(&facts(&["a"])).unwrap();
+        assert_eq!(beside.take_over(Position(3)).unwrap(), None, "it has not come as far");
+        assert_eq!(model.status(Position(3)).rebuilding, Some(Position(1)));
+        beside.fold(&facts(&["a", "b", "c"])).unwrap();
+        assert_eq!(beside.take_over(Position(3)).unwrap(), Some(1));
+        drop(beside);
+        assert_eq!((model.position(), model.stopped()), (Position(3), None));
+        assert_eq!(model.generation().number, 2);
+        assert_eq!(generation_of(&shelf, "notes").unwrap().unwrap().number, 2);
+        assert!(former_generations(&shelf, &[2]).unwrap().is_empty());
+        assert_eq!(former_generations(&shelf, &[7]).unwrap(), [2]);
+        assert_eq!(remove_generation(&shelf, 2).unwrap(), 2, "its row and its position");
+    }
+}

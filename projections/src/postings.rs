@@ -1,0 +1,294 @@
+//! Secondary indexes: for each term the numbers of the rows that it is true of, 4,096 numbers to a value.
+//!
+//! Law: a term of a block without rows has no key. Conditions are combined by bits, so that a list reads
+//! what its conditions leave and never every row.
+//!
+//! Used by the models that are listed.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use crate::shelf::ShelfError;
+use crate::tx::Tx;
+
+/// Numbers in one value.
+pub(crate) const BLOCK: u32 = 4_096;
+const WORDS: usize = BLOCK as usize / 64;
+const BITMAP_BYTES: usize = BLOCK as usize / 8;
+
+/// The numbers of one block, as bits.
+pub(crate) type Bits = [u64; WORDS];
+
+const NONE: Bits = [0; WORDS];
+const ALL: Bits = [u64::MAX; WORDS];
+
+/// The bytes of a term: what kind of term, and which.
+pub(crate) fn term(kind: u8, text: &str) -> Vec<u8> {
+    let mut term = Vec::with_capacity(text.len() + 3);
+    term.extend_from_slice(&[b't', kind]);
+    // The byte 0 ends a term.
+    term.extend(text.bytes().map(|byte| byte.max(1)));
+    term.push(0);
+    term
+}
+
+fn key(term: &[u8], block: u32) -> Vec<u8> {
+    let mut key = Vec::with_capacity(term.len() + 4);
+    key.extend_from_slice(term);
+    key.extend_from_slice(&block.to_be_bytes());
+    key
+}
+
+/// What is to be said of terms. Many rows share a term: its value is looked up once for all of them.
+#[derive(Default)]
+pub(crate) struct Changes(HashMap<Vec<u8>, Vec<(u32, bool)>>);
+
+impl Changes {
+    /// Says whether a term is true of a row; the last word counts.
+    pub(crate) fn set(&mut self, term: Vec<u8>, number: u32, on: bool) {
+        self.0.entry(term).or_default().push((number, on));
+    }
+
+    /// Writes it all down.
+    pub(crate) fn flush(self, tx: &mut Tx) -> Result<(), ShelfError> {
+        for (term, rows) in self.0 {
+            let mut rest = rows.as_slice();
+            while let Some((number, _)) = rest.first() {
+                let block = number / BLOCK;
+                let (here, further) =
+                    rest.split_at(rest.iter().take_while(|(number, _)| number / BLOCK == block).count());
+                let bytes = tx.entry(&key(&term, block))?;
+                for (number, on) in here {
+                    set_in(bytes, (number % BLOCK) as u16, *on);
+                }
+                rest = further;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says whether a term is true of a row.
+pub(crate) fn set(tx: &mut Tx, term: &[u8], number: u32, on: bool) -> Result<(), ShelfError> {
+    set_in(tx.entry(&key(term, number / BLOCK))?, (number % BLOCK) as u16, on);
+    Ok(())
+}
+
+fn set_in(bytes: &mut Vec<u8>, low: u16, on: bool) {
+    if bytes.len() == BITMAP_BYTES {
+        let bit = 1 << (low % 8);
+        let byte = &mut bytes[usize::from(low / 8)];
+        *byte = if on { *byte | bit } else { *byte & !bit };
+        if !on && bytes.iter().all(|byte| *byte == 0) {
+            bytes.clear();
+        }
+        return;
+    }
+    let count = bytes.len() / 2;
+    let at = |bytes: &[u8], index: usize| u16::from_le_bytes([bytes[index * 2], bytes[index * 2 + 1]]);
+    let (mut from, mut to) = (0, count);
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        if at(bytes, middle) < low { from = middle + 1 } else { to = middle }
+    }
+    let is_there = from < count && at(bytes, from) == low;
+    if is_there && !on {
+        bytes.drain(from * 2..from * 2 + 2);
+    } else if !is_there && on {
+        bytes.splice(from * 2..from * 2, low.to_le_bytes());
+        if bytes.len() == BITMAP_BYTES {
+            let mut bitmap = vec![0; BITMAP_BYTES];
+            for index in 0..=count {
+                let low = at(bytes, index);
+                bitmap[usize::from(low / 8)] |= 1 << (low % 8);
+            }
+            *bytes = bitmap;
+        }
+    }
+}
+
+fn load(tx: &Tx, term: &[u8], block: u32) -> Result<Bits, ShelfError> {
+    let mut bits = NONE;
+    let Some(bytes) = tx.get(&key(term, block))? else { return Ok(bits) };
+    if bytes.len() == BITMAP_BYTES {
+        for (word, bytes) in bits.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        }
+    } else {
+        for pair in bytes.chunks_exact(2) {
+            let low = usize::from(u16::from_le_bytes([pair[0], pair[1]])) % BLOCK as usize;
+            bits[low / 64] |= 1 << (low % 64);
+        }
+    }
+    Ok(bits)
+}
+
+/// The terms of a kind that begin with a text, at most `limit`.
+pub(crate) fn terms_with(tx: &Tx, kind: u8, start: &str, limit: usize) -> Result<Vec<Vec<u8>>, ShelfError> {
+    let whole = term(kind, start);
+    let mut from = whole[..whole.len() - 1].to_vec();
+    let mut to = from.clone();
+    to.push(0xff);
+    let mut terms = Vec::new();
+    while terms.len() < limit {
+        let Some((found, _)) = tx.scan(&from, &to, false, 1)?.pop() else { break };
+        let term = found[..found.len() - 4].to_vec();
+        from.clone_from(&term);
+        from.extend_from_slice(&[0xff; 5]);
+        terms.push(term);
+    }
+    Ok(terms)
+}
+
+/// What must be true of a row.
+#[derive(Debug, Clone)]
+pub(crate) enum Condition {
+    /// A term.
+    Term(Vec<u8>),
+    /// One of them.
+    Any(Vec<Condition>),
+    /// Each of them.
+    All(Vec<Condition>),
+    /// Its number is one of these, in their order.
+    Numbers(Vec<u32>),
+    /// Its number is none of these, in their order.
+    Not(Vec<u32>),
+}
+
+impl Condition {
+    fn bits(&self, tx: &Tx, block: u32) -> Result<Bits, ShelfError> {
+        match self {
+            Self::Term(term) => load(tx, term, block),
+            Self::Any(any) => any.iter().try_fold(NONE, |mut bits, condition| {
+                let more = condition.bits(tx, block)?;
+                bits.iter_mut().zip(more).for_each(|(word, more)| *word |= more);
+                Ok(bits)
+            }),
+            Self::All(all) => {
+                let mut bits = ALL;
+                for condition in all {
+                    if bits == NONE {
+                        break;
+                    }
+                    let more = condition.bits(tx, block)?;
+                    bits.iter_mut().zip(more).for_each(|(word, more)| *word &= more);
+                }
+                Ok(bits)
+            }
+            Self::Numbers(numbers) => Ok(of_block(numbers, block)),
+            Self::Not(numbers) => Ok(of_block(numbers, block).map(|word| !word)),
+        }
+    }
+
+    /// Shows the rows that fit with numbers in a range, the highest first where `newest`, until told to
+    /// stop.
+    pub(crate) fn walk<B>(
+        &self,
+        tx: &Tx,
+        numbers: std::ops::Range<u32>,
+        newest: bool,
+        mut each: impl FnMut(u32) -> Result<ControlFlow<B>, ShelfError>,
+    ) -> Result<Option<B>, ShelfError> {
+        if numbers.is_empty() {
+            return Ok(None);
+        }
+        let blocks = numbers.start / BLOCK..=(numbers.end - 1) / BLOCK;
+        let mut show = |block: u32| -> Result<ControlFlow<B>, ShelfError> {
+            let bits = self.bits(tx, block)?;
+            let mut word_at = |index: usize| -> Result<ControlFlow<B>, ShelfError> {
+                let mut word = bits[index];
+                while word != 0 {
+                    let bit = if newest { 63 - word.leading_zeros() } else { word.trailing_zeros() };
+                    word &= !(1 << bit);
+                    let number = block * BLOCK + index as u32 * 64 + bit;
+                    if numbers.contains(&number)
+                        && let ControlFlow::Break(value) = each(number)?
+                    {
+                        return Ok(ControlFlow::Break(value));
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            };
+            for index in 0..WORDS {
+                let index = if newest { WORDS - 1 - index } else { index };
+                if let ControlFlow::Break(value) = word_at(index)? {
+                    return Ok(ControlFlow::Break(value));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        let count = blocks.end() - blocks.start();
+        for index in 0..=count {
+            let block = if newest { blocks.end() - index } else { blocks.start() + index };
+            if let ControlFlow::Break(value) = show(block)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many rows fit with numbers below `end`.
+    pub(crate) fn count(&self, tx: &Tx, end: u32) -> Result<u64, ShelfError> {
+        let mut total = 0;
+        for block in 0..end.div_ceil(BLOCK) {
+            let mut bits = self.bits(tx, block)?;
+            let over = end - block * BLOCK;
+            if over < BLOCK {
+                let (word, bit) = ((over / 64) as usize, over % 64);
+                bits[word] &= (1_u64 << bit) - 1;
+                bits[word + 1..].fill(0);
+            }
+            total += bits.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+        }
+        Ok(total)
+    }
+}
+
+fn of_block(numbers: &[u32], block: u32) -> Bits {
+    let mut bits = NONE;
+    let from = numbers.partition_point(|number| *number < block * BLOCK);
+    for number in numbers[from..].iter().take_while(|number| **number / BLOCK == block) {
+        let low = (number % BLOCK) as usize;
+        bits[low / 64] |= 1 << (low % 64);
+    }
+    bits
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use super::*;
+
+    #[test]
+    fn terms_are_combined_counted_and_walked_both_ways() {
+        let mut tx = Tx::in_memory();
+        let (even, third) = (term(b'x', "even"), term(b'x', "third"));
+        for number in 0..10_000 {
+            if number % 2 == 0 {
+                set(&mut tx, &even, number, true).unwrap();
+            }
+            if number % 3 == 0 {
+                set(&mut tx, &third, number, true).unwrap();
+            }
+        }
+        set(&mut tx, &even, 6, false).unwrap();
+        let both = Condition::All(vec![Condition::Term(even.clone()), Condition::Term(third)]);
+        assert_eq!(both.count(&tx, 10_000).unwrap(), 1_666);
+        assert_eq!(both.count(&tx, 13).unwrap(), 2); // 0 and 12
+        let first = |newest| {
+            let mut seen = Vec::new();
+            let walked = both.walk(&tx, 0..10_000, newest, |number| {
+                seen.push(number);
+                Ok(if seen.len() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            });
+            walked.unwrap().unwrap();
+            seen
+        };
+        assert_eq!(first(false), [0, 12, 18]);
+        assert_eq!(first(true), [9_996, 9_990, 9_984]);
+        for number in 0..10_000 {
+            set(&mut tx, &even, number, false).unwrap();
+        }
+        assert_eq!(terms_with(&tx, b'x', "", 10).unwrap().len(), 1);
+    }
+}

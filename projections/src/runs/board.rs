@@ -1,0 +1,218 @@
+//! The board: runs as cards in columns, by status or by the step they stand at; now or at a past position.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use everfold_engine::id::{Position, RunId};
+use everfold_engine::state::RunStatus;
+use everfold_engine::time::Timestamp;
+use serde::Serialize;
+
+use super::list::{Moment, RunsView, STATUSES};
+use super::record::RunRow;
+use super::terms;
+use crate::activity::Awaits;
+use crate::postings::Condition;
+use crate::projection::FoldError;
+
+/// What makes a column.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupBy {
+    /// What runs are doing.
+    #[default]
+    Status,
+    /// The first step in progress; ended runs by their status.
+    Stage,
+}
+
+/// The board at a position.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Board {
+    /// What makes a column.
+    pub group_by: GroupBy,
+    /// The columns; by status all of them, by stage those with a run.
+    pub columns: Vec<Column>,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Column {
+    /// The status or the step.
+    pub name: String,
+    /// Whether the name is a step's.
+    pub is_step: bool,
+    /// How many runs stand here.
+    pub count: u64,
+    /// The newest of them, newest first.
+    pub cards: Vec<Card>,
+}
+
+/// A run as a board shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Card {
+    /// The run.
+    pub id: RunId,
+    /// The last 8 digits of the id.
+    pub short_id: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// For readers.
+    pub title: Option<String>,
+    /// What it is doing.
+    pub status: RunStatus,
+    /// The steps in progress.
+    pub steps: Vec<String>,
+    /// Whom it waits for.
+    pub awaits: Vec<Awaits>,
+    /// How it failed or why it stands still.
+    pub note: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Since when it stands here.
+    pub moved_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it has cost, in millionths of a US dollar.
+    #[serde(rename = "cost", with = "crate::money")]
+    pub cost_micros: u64,
+}
+
+impl From<RunRow> for Card {
+    fn from(row: RunRow) -> Self {
+        let shown = row.shown;
+        Self {
+            id: row.id,
+            short_id: row.short_id,
+            pipeline: row.pipeline,
+            title: row.title,
+            status: shown.status,
+            steps: shown.steps,
+            awaits: shown.awaits,
+            note: shown.failure.or(shown.paused),
+            started_at: row.started_at,
+            moved_at: shown.moved_at,
+            ended_at: shown.ended_at,
+            cost_micros: shown.cost_micros,
+        }
+    }
+}
+
+/// A column being filled: cards by the numbers of their rows.
+#[derive(Default)]
+struct Filling {
+    count: u64,
+    cards: Vec<(u32, Card)>,
+}
+
+impl Filling {
+    fn into_column(mut self, name: &str, is_step: bool, cards_max: usize) -> Column {
+        self.cards.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+        self.cards.truncate(cards_max);
+        let cards = self.cards.into_iter().map(|(_, card)| card).collect();
+        Column { name: name.to_owned(), is_step, count: self.count, cards }
+    }
+}
+
+impl RunsView<'_> {
+    /// The board, with at most `cards` of each column.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn board(&self, group_by: GroupBy, at: Option<Position>, cards: usize) -> Result<Board, FoldError> {
+        let moment = self.moment(at)?;
+        let mut filling = match at {
+            Some(_) => self.lived(&moment, group_by)?,
+            None => self.living(&moment, group_by, cards)?,
+        };
+        for status in STATUSES.into_iter().filter(|status| status.is_ended()) {
+            let condition =
+                Condition::All(vec![terms::status_is(status), Condition::Not(moment.living.clone())]);
+            self.fill(filling.entry(column_of(status)).or_default(), &condition, &moment, cards)?;
+        }
+        let mut columns = Vec::new();
+        if group_by == GroupBy::Stage {
+            // What stands still without a step stands in front of the steps.
+            let stages: Vec<String> = filling.keys().filter(|name| name.contains(':')).cloned().collect();
+            for stage in stages {
+                let Some((kind, name)) = stage.split_once(':') else { continue };
+                let filled = filling.remove(&stage).unwrap_or_default();
+                columns.push(filled.into_column(name, kind == "step", cards));
+            }
+        }
+        for status in STATUSES.into_iter().filter(|status| group_by == GroupBy::Status || status.is_ended()) {
+            let filled = filling.remove(&column_of(status)).unwrap_or_default();
+            columns.push(filled.into_column(status.as_str(), false, cards));
+        }
+        Ok(Board { group_by, columns })
+    }
+
+    /// The columns of runs that have not ended, by the indexes.
+    fn living(
+        &self,
+        moment: &Moment,
+        group_by: GroupBy,
+        cards: usize,
+    ) -> Result<BTreeMap<String, Filling>, FoldError> {
+        let mut filling = BTreeMap::new();
+        let columns: Vec<(String, Condition)> = match group_by {
+            GroupBy::Status => STATUSES
+                .into_iter()
+                .filter(|status| !status.is_ended())
+                .map(|status| (column_of(status), terms::status_is(status)))
+                .collect(),
+            GroupBy::Stage => terms::stages(self.tx)?
+                .into_iter()
+                .map(|stage| (stage.clone(), terms::stage_is(&stage)))
+                .collect(),
+        };
+        for (name, condition) in columns {
+            self.fill(filling.entry(name).or_default(), &condition, moment, cards)?;
+        }
+        Ok(filling)
+    }
+
+    /// The columns of runs that had not ended at a past moment, row by row.
+    fn lived(&self, moment: &Moment, group_by: GroupBy) -> Result<BTreeMap<String, Filling>, FoldError> {
+        let mut filling: BTreeMap<String, Filling> = BTreeMap::new();
+        for number in &moment.living {
+            let Some(row) = self.row(*number, moment.at)? else { continue };
+            let name = match (group_by, terms::stage(&row.shown)) {
+                (GroupBy::Stage, Some(stage)) => stage,
+                _by_status => column_of(row.shown.status),
+            };
+            let column = filling.entry(name).or_default();
+            column.count += 1;
+            column.cards.push((*number, row.into()));
+        }
+        Ok(filling)
+    }
+
+    /// Counts the rows that fit, and takes the newest of them.
+    fn fill(
+        &self,
+        column: &mut Filling,
+        condition: &Condition,
+        moment: &Moment,
+        cards: usize,
+    ) -> Result<(), FoldError> {
+        column.count += condition.count(self.tx, moment.count)?;
+        let mut newest = Vec::new();
+        condition.walk(self.tx, 0..moment.count, true, |number| {
+            if newest.len() == cards {
+                return Ok(ControlFlow::Break(()));
+            }
+            newest.push(number);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for number in newest {
+            column.cards.extend(self.row(number, moment.at)?.map(|row| (number, row.into())));
+        }
+        Ok(())
+    }
+}
+
+/// A status as the key of a column; no stage has it, for these have a colon.
+fn column_of(status: RunStatus) -> String {
+    status.as_str().to_owned()
+}

@@ -1,0 +1,451 @@
+//! What is asked of `runs`: one, lists, counts; now or at a past position.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+use everfold_engine::execution::RunQuery;
+use everfold_engine::id::{Position, RunId};
+use everfold_engine::state::RunStatus;
+use everfold_engine::time::Timestamp;
+use serde::Serialize;
+
+use super::fold::{self, ENDS, Runs};
+use super::marks::Marks;
+use super::record::{Fixed, RunRow, Shown};
+use super::terms;
+use crate::postings::{BLOCK, Condition};
+use crate::projection::FoldError;
+use crate::shelf::ShelfError;
+use crate::tx::Tx;
+use crate::{rowcodec, spine};
+
+/// Every status, in the order of boards.
+pub(super) const STATUSES: [RunStatus; 8] = [
+    RunStatus::Queued,
+    RunStatus::Running,
+    RunStatus::Waiting,
+    RunStatus::Paused,
+    RunStatus::Blocked,
+    RunStatus::Succeeded,
+    RunStatus::Failed,
+    RunStatus::Cancelled,
+];
+
+/// Which runs are wanted; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// One of these; empty: any.
+    pub status: Vec<RunStatus>,
+    /// The pipeline's name.
+    pub pipeline: Option<String>,
+    /// Labels with these values; no value: the label is there.
+    pub labels: Vec<(String, Option<String>)>,
+    /// Words that all stand in title, pipeline or labels, or begin the id; case does not matter. One of
+    /// one or two characters must begin a word there.
+    pub words: Vec<String>,
+    /// Started later than this.
+    pub started_after: Option<Timestamp>,
+    /// Started by this run.
+    pub parent: Option<RunId>,
+    /// Something goes on at this step, or somebody is asked there.
+    pub step: Option<String>,
+    /// Somebody with this role is waited for.
+    pub awaiting: Option<String>,
+}
+
+/// In which order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RunOrder {
+    /// Those that began last come first.
+    #[default]
+    Newest,
+    /// Those that began first come first.
+    Oldest,
+    /// Only ended ones; those that ended last come first.
+    EndedLast,
+    /// Only ended ones; those that ended first come first.
+    EndedFirst,
+}
+
+/// Part of the list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunPage {
+    /// The runs.
+    pub items: Vec<RunRow>,
+    /// Where the next part begins, if there is one; counts in this order only.
+    pub next: Option<u64>,
+}
+
+/// How many runs there are in each status.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RunCounts {
+    /// All of them.
+    pub total: u64,
+    /// By status; those without a run too.
+    pub by_status: BTreeMap<RunStatus, u64>,
+}
+
+/// The read model `runs`, to be asked.
+pub struct RunsView<'a> {
+    pub(super) runs: &'a Runs,
+    pub(super) tx: &'a Tx,
+}
+
+/// The rows that were to be seen at a moment.
+pub(super) struct Moment {
+    /// `None`: now.
+    pub(super) at: Option<Position>,
+    /// Rows with lower numbers.
+    pub(super) count: u32,
+    /// Those that had not ended then and may have changed since; none of them now.
+    pub(super) living: Vec<u32>,
+}
+
+impl<'a> RunsView<'a> {
+    pub(crate) fn new(runs: &'a Runs, tx: &'a Tx) -> Self {
+        Self { runs, tx }
+    }
+
+    /// How many runs there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.runs.head.count as usize
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.head.count == 0
+    }
+
+    /// One run; of a past position, as it was then.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn get(&self, run: RunId, at: Option<Position>) -> Result<Option<RunRow>, FoldError> {
+        match self.runs.number_of(self.tx, run)? {
+            Some(number) => self.row(number, at),
+            None => Ok(None),
+        }
+    }
+
+    /// The run that began last but so many.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn newest_but(&self, back: usize) -> Result<Option<RunId>, FoldError> {
+        let Some(number) =
+            u32::try_from(back).ok().and_then(|back| self.runs.head.count.checked_sub(back + 1))
+        else {
+            return Ok(None);
+        };
+        Ok(self.runs.load(self.tx, number)?.map(|record| record.fixed.id))
+    }
+
+    /// Runs whose short ids begin with these digits, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn with_short(&self, start: &str, limit: usize) -> Result<Vec<RunId>, FoldError> {
+        let numbers = terms::with_short(self.tx, start, limit)?;
+        let mut runs = Vec::new();
+        for number in numbers.into_iter().rev() {
+            runs.extend(self.runs.load(self.tx, number)?.map(|record| record.fixed.id));
+        }
+        Ok(runs)
+    }
+
+    /// The runs that have not ended, oldest first; with a parent only those that it started.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn open(&self, parent: Option<RunId>) -> Result<Vec<RunId>, FoldError> {
+        let open =
+            STATUSES.iter().filter(|status| !status.is_ended()).map(|status| terms::status_is(*status));
+        let mut all: Vec<Condition> = parent.map(terms::parent_is).into_iter().collect();
+        all.push(Condition::Any(open.collect()));
+        let mut numbers = Vec::new();
+        self.each(&Condition::All(all), |number| numbers.push(number))?;
+        self.ids(numbers)
+    }
+
+    fn each(&self, condition: &Condition, mut each: impl FnMut(u32)) -> Result<(), FoldError> {
+        let go_on = |number| {
+            each(number);
+            Ok(ControlFlow::<()>::Continue(()))
+        };
+        condition.walk(self.tx, 0..self.runs.head.count, false, go_on)?;
+        Ok(())
+    }
+
+    fn ids(&self, numbers: Vec<u32>) -> Result<Vec<RunId>, FoldError> {
+        let mut runs = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            runs.extend(self.runs.load(self.tx, number)?.map(|record| record.fixed.id));
+        }
+        Ok(runs)
+    }
+
+    /// How many runs fit, and the newest of them.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn find(&self, query: &RunQuery) -> Result<(u64, Vec<RunRow>), FoldError> {
+        let filter = RunFilter {
+            status: query.status.clone(),
+            pipeline: query.pipeline.clone(),
+            labels: query.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
+            ..RunFilter::default()
+        };
+        let total = self.condition(&filter, true)?.count(self.tx, self.runs.head.count)?;
+        let rows = if query.limit == 0 {
+            Vec::new()
+        } else {
+            self.list(&filter, RunOrder::Newest, None, query.limit, None)?.items
+        };
+        Ok((total, rows))
+    }
+
+    /// How many runs there are in each status.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn counts(&self, at: Option<Position>) -> Result<RunCounts, FoldError> {
+        let moment = self.moment(at)?;
+        let mut by_status = BTreeMap::new();
+        for status in STATUSES {
+            by_status.insert(status, self.ended_or_now(&moment, status)?);
+        }
+        for number in &moment.living {
+            if let Some(row) = self.row(*number, at)? {
+                *by_status.entry(row.shown.status).or_default() += 1;
+            }
+        }
+        Ok(RunCounts { total: u64::from(moment.count), by_status })
+    }
+
+    /// How many runs are in a status, those left out that lived at a past moment.
+    pub(super) fn ended_or_now(&self, moment: &Moment, status: RunStatus) -> Result<u64, FoldError> {
+        if moment.at.is_some() && !status.is_ended() {
+            return Ok(0);
+        }
+        let condition = Condition::All(vec![terms::status_is(status), Condition::Not(moment.living.clone())]);
+        Ok(condition.count(self.tx, moment.count)?)
+    }
+
+    /// What was to be seen at a moment.
+    pub(super) fn moment(&self, at: Option<Position>) -> Result<Moment, FoldError> {
+        let count = self.runs.head.count;
+        Ok(match at {
+            None => Moment { at, count, living: Vec::new() },
+            Some(position) => Moment {
+                at,
+                count: spine::born_by(self.tx, count, position)?,
+                living: spine::living_at(self.tx, count, position)?,
+            },
+        })
+    }
+
+    /// A row by its number; of a past position, as it was then.
+    pub(super) fn row(&self, number: u32, at: Option<Position>) -> Result<Option<RunRow>, FoldError> {
+        let Some(record) = self.runs.load(self.tx, number)? else { return Ok(None) };
+        let Some(position) = at.filter(|at| *at < record.row_since()) else { return Ok(Some(record.row())) };
+        let found = match record.marks.at(position)? {
+            Some(found) => Some(found),
+            None => self.earlier(number, position)?,
+        };
+        Ok(found.map(|(mark, shown)| record.fixed.row(&mark, shown)))
+    }
+
+    fn earlier(
+        &self,
+        number: u32,
+        position: Position,
+    ) -> Result<Option<(super::marks::Mark, Shown)>, FoldError> {
+        let (from, to) = (fold::marks_key(number, 0), fold::marks_key(number, position.0.saturating_add(1)));
+        let Some((_, bytes)) = self.tx.scan(&from, &to, true, 1)?.pop() else { return Ok(None) };
+        rowcodec::read::<Marks>(&mut bytes.as_slice())?.at(position)
+    }
+
+    /// The runs that fit, at most `limit`, from `cursor` on; of a past position, as they were then.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn list(
+        &self,
+        filter: &RunFilter,
+        order: RunOrder,
+        cursor: Option<u64>,
+        limit: usize,
+        at: Option<Position>,
+    ) -> Result<RunPage, FoldError> {
+        let filter = RunFilter {
+            words: filter.words.iter().map(|word| word.to_lowercase()).collect(),
+            ..filter.clone()
+        };
+        let moment = self.moment(at)?;
+        let settled = self.condition(&filter, at.is_none())?;
+        // What lived then is looked at row by row; what had ended by then is as it is now.
+        let condition = if at.is_some() {
+            let lived = Condition::Numbers(moment.living.clone());
+            let others = Condition::All(vec![Condition::Not(moment.living.clone()), settled]);
+            Condition::Any(vec![lived, others])
+        } else {
+            settled
+        };
+        let first = match filter.started_after {
+            Some(after) => fold::starts::first_after(self.tx, moment.count, after)?,
+            None => 0,
+        };
+        let mut page = Collected { items: Vec::new(), limit, next: None };
+        let mut each = |number: u32, place: u64| -> Result<ControlFlow<()>, FoldError> {
+            match self.row(number, at)?.filter(|row| filter.fits(row)) {
+                Some(_) if page.items.len() == page.limit => {
+                    page.next = Some(place);
+                    return Ok(ControlFlow::Break(()));
+                }
+                fitting => page.items.extend(fitting),
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        let mut failed = None;
+        match order {
+            RunOrder::Newest | RunOrder::Oldest => {
+                let newest = order == RunOrder::Newest;
+                let place = cursor.map(|cursor| u32::try_from(cursor).unwrap_or(u32::MAX));
+                let numbers = match place {
+                    Some(place) if newest => first..moment.count.min(place.saturating_add(1)),
+                    Some(place) => first.max(place)..moment.count,
+                    None => first..moment.count,
+                };
+                condition.walk(self.tx, numbers, newest, |number| {
+                    Ok(each(number, u64::from(number)).unwrap_or_else(|error| {
+                        failed = Some(error);
+                        ControlFlow::Break(())
+                    }))
+                })?;
+            }
+            RunOrder::EndedLast | RunOrder::EndedFirst => {
+                self.walk_ends(&condition, &moment, order, cursor, |number, place| {
+                    if number < first { Ok(ControlFlow::Continue(())) } else { each(number, place) }
+                })?;
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(RunPage { items: page.items, next: page.next }),
+        }
+    }
+
+    /// Shows the ended runs in the order of their ends.
+    fn walk_ends(
+        &self,
+        condition: &Condition,
+        moment: &Moment,
+        order: RunOrder,
+        cursor: Option<u64>,
+        mut each: impl FnMut(u32, u64) -> Result<ControlFlow<()>, FoldError>,
+    ) -> Result<(), FoldError> {
+        let last_first = order == RunOrder::EndedLast;
+        let total = u64::from(self.runs.head.ended);
+        let (from, to) = match cursor {
+            Some(cursor) if last_first => (0, total.min(cursor.saturating_add(1))),
+            Some(cursor) => (cursor.min(total), total),
+            None => (0, total),
+        };
+        let mut known: HashMap<u32, Vec<u32>> = HashMap::new();
+        let mut ends: (Option<u32>, Vec<u8>) = (None, Vec::new());
+        let mut place = if last_first { to } else { from };
+        while if last_first { place > from } else { place < to } {
+            let here = if last_first { place - 1 } else { place };
+            place = if last_first { place - 1 } else { place + 1 };
+            let block = (here / u64::from(ENDS)) as u32;
+            if ends.0 != Some(block) {
+                let bytes = self.tx.get(&fold::ends_key(block))?.unwrap_or_default().into_owned();
+                ends = (Some(block), bytes);
+            }
+            let offset = (here % u64::from(ENDS)) as usize * 4;
+            let bytes = ends.1.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
+            let number = u32::from_le_bytes(bytes.ok_or_else(|| FoldError::Row("an end is missing".into()))?);
+            if number >= moment.count || moment.living.binary_search(&number).is_ok() {
+                continue;
+            }
+            if !known.contains_key(&(number / BLOCK)) {
+                known.insert(number / BLOCK, self.of_block(condition, number / BLOCK)?);
+            }
+            let fits = known.get(&(number / BLOCK)).is_some_and(|fits| fits.binary_search(&number).is_ok());
+            if fits && each(number, here)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn of_block(&self, condition: &Condition, block: u32) -> Result<Vec<u32>, ShelfError> {
+        let mut numbers = Vec::new();
+        let range = block * BLOCK..block.saturating_add(1).saturating_mul(BLOCK);
+        condition.walk(self.tx, range, false, |number| {
+            numbers.push(number);
+            Ok(ControlFlow::<()>::Continue(()))
+        })?;
+        Ok(numbers)
+    }
+
+    /// The rows that may fit, by the indexes. What a run shows while it lives counts only `now`.
+    fn condition(&self, filter: &RunFilter, now: bool) -> Result<Condition, ShelfError> {
+        let mut all = Vec::new();
+        if !filter.status.is_empty() {
+            let any = filter.status.iter().filter(|status| now || status.is_ended());
+            all.push(Condition::Any(any.map(|status| terms::status_is(*status)).collect()));
+        }
+        all.extend(filter.pipeline.iter().map(|name| terms::pipeline_is(name)));
+        all.extend(filter.labels.iter().map(|(key, value)| terms::label_is(key, value.as_ref())));
+        all.extend(filter.parent.map(terms::parent_is));
+        all.extend(filter.step.iter().map(|step| terms::step_is(step)));
+        all.extend(filter.awaiting.iter().map(|role| terms::role_may(role)));
+        for word in &filter.words {
+            all.push(terms::may_mention(self.tx, word)?);
+        }
+        Ok(Condition::All(all))
+    }
+}
+
+struct Collected {
+    items: Vec<RunRow>,
+    limit: usize,
+    next: Option<u64>,
+}
+
+impl RunFilter {
+    fn fits(&self, row: &RunRow) -> bool {
+        let shown = &row.shown;
+        let has_label = |(key, value): &(String, Option<String>)| {
+            shown.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
+        };
+        (self.status.is_empty() || self.status.contains(&shown.status))
+            && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == row.pipeline)
+            && self.labels.iter().all(has_label)
+            && self.parent.is_none_or(|parent| row.parent == Some(parent))
+            && self.started_after.is_none_or(|after| row.started_at > after)
+            && self.step.as_ref().is_none_or(|step| shown.steps.contains(step))
+            && self.awaiting.as_ref().is_none_or(|role| {
+                shown.awaits.iter().any(|awaits| awaits.roles.is_empty() || awaits.roles.contains(role))
+            })
+            && self.words.iter().all(|word| terms::mentions(&row.fixed(), shown, word))
+    }
+}
+
+impl RunRow {
+    fn fixed(&self) -> Fixed {
+        Fixed {
+            id: self.id,
+            pipeline: self.pipeline.clone(),
+            title: self.title.clone(),
+            started_by: self.started_by.clone(),
+            started_at: self.started_at,
+            position: self.position,
+            parent: self.parent,
+            origin: self.origin.clone(),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a run showed since which position: a mark for every event, with what changed.
+//!
+//! Law: a chunk of marks stands alone; its first mark holds everything.
+
+use everfold_engine::id::{Position, Version};
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use self::part::{AWAITS, ENDED, FAILURE, LABELS, PAUSED, SPENT, STATUS, STEPS};
+use super::record::Shown;
+use crate::projection::FoldError;
+use crate::rowcodec;
+
+/// Parts of what a run shows, as bits of a mark: those that the mark holds.
+pub(super) mod part {
+    pub(in crate::runs) const STATUS: u8 = 1;
+    pub(in crate::runs) const STEPS: u8 = 2;
+    pub(in crate::runs) const FAILURE: u8 = 4;
+    pub(in crate::runs) const PAUSED: u8 = 8;
+    pub(in crate::runs) const LABELS: u8 = 16;
+    pub(in crate::runs) const AWAITS: u8 = 32;
+    pub(in crate::runs) const ENDED: u8 = 64;
+    pub(in crate::runs) const SPENT: u8 = 128;
+}
+
+/// Bytes behind which a chunk is full.
+const CHUNK_BYTES: usize = 3_500;
+
+/// A chunk of marks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Marks {
+    bytes: Vec<u8>,
+    pub(super) first: Position,
+    last: (u64, u64, i64),
+}
+
+/// A mark, read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Mark {
+    pub(super) position: Position,
+    pub(super) version: Version,
+    pub(super) at: Timestamp,
+}
+
+impl Marks {
+    /// Adds a mark: what is shown from this event on, of which these parts changed with it.
+    pub(super) fn add(&mut self, mark: &Mark, changed: u8, now: &Shown) -> Result<(), FoldError> {
+        let here = (mark.position.0, mark.version.0, mark.at.0);
+        let mut mask = changed;
+        if self.bytes.is_empty() {
+            (self.first, self.last, mask) = (mark.position, (0, 0, 0), u8::MAX);
+        }
+        number(&mut self.bytes, here.0 - self.last.0);
+        number(&mut self.bytes, here.1 - self.last.1);
+        let span = here.2 - self.last.2;
+        number(&mut self.bytes, ((span << 1) ^ (span >> 63)).cast_unsigned());
+        self.bytes.push(mask);
+        let bytes = &mut self.bytes;
+        if mask & STATUS != 0 {
+            rowcodec::write(bytes, &(now.status, now.moved_at))?;
+        }
+        if mask & STEPS != 0 {
+            rowcodec::write(bytes, &now.steps)?;
+        }
+        if mask & FAILURE != 0 {
+            rowcodec::write(bytes, &now.failure)?;
+        }
+        if mask & PAUSED != 0 {
+            rowcodec::write(bytes, &now.paused)?;
+        }
+        if mask & LABELS != 0 {
+            rowcodec::write(bytes, &now.labels)?;
+        }
+        if mask & AWAITS != 0 {
+            rowcodec::write(bytes, &now.awaits)?;
+        }
+        if mask & ENDED != 0 {
+            rowcodec::write(bytes, &now.ended_at)?;
+        }
+        if mask & SPENT != 0 {
+            rowcodec::write(bytes, &(now.cost_micros, now.tokens))?;
+        }
+        self.last = here;
+        Ok(())
+    }
+
+    /// Whether the next mark belongs into another chunk.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() >= CHUNK_BYTES
+    }
+
+    /// The last mark at a position or before it, with what was shown from it on.
+    pub(super) fn at(&self, position: Position) -> Result<Option<(Mark, Shown)>, FoldError> {
+        let mut bytes = self.bytes.as_slice();
+        let (mut shown, mut found) = (Shown::default(), None);
+        let (mut place, mut version, mut at) = (0, 0, 0);
+        while !bytes.is_empty() {
+            place += read_number(&mut bytes)?;
+            if place > position.0 {
+                break;
+            }
+            version += read_number(&mut bytes)?;
+            let span = read_number(&mut bytes)?;
+            at += (span >> 1).cast_signed() ^ -(span & 1).cast_signed();
+            let (mask, rest) = bytes.split_first().ok_or_else(cut)?;
+            bytes = rest;
+            if mask & STATUS != 0 {
+                (shown.status, shown.moved_at) = rowcodec::read(&mut bytes)?;
+            }
+            if mask & STEPS != 0 {
+                shown.steps = rowcodec::read(&mut bytes)?;
+            }
+            if mask & FAILURE != 0 {
+                shown.failure = rowcodec::read(&mut bytes)?;
+            }
+            if mask & PAUSED != 0 {
+                shown.paused = rowcodec::read(&mut bytes)?;
+            }
+            if mask & LABELS != 0 {
+                shown.labels = rowcodec::read(&mut bytes)?;
+            }
+            if mask & AWAITS != 0 {
+                shown.awaits = rowcodec::read(&mut bytes)?;
+            }
+            if mask & ENDED != 0 {
+                shown.ended_at = rowcodec::read(&mut bytes)?;
+            }
+            if mask & SPENT != 0 {
+                (shown.cost_micros, shown.tokens) = rowcodec::read(&mut bytes)?;
+            }
+            found = Some(Mark { position: Position(place), version: Version(version), at: Timestamp(at) });
+        }
+        Ok(found.map(|mark| (mark, shown)))
+    }
+}
+
+fn cut() -> FoldError {
+    FoldError::Row("a mark ends too early".to_owned())
+}
+
+/// Seven bits to a byte, the lowest first.
+fn number(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn read_number(bytes: &mut &[u8]) -> Result<u64, FoldError> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or_else(cut)?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(cut())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use super::*;
+
+    #[test]
+    fn a_mark_gives_back_what_was_shown_from_it_on() {
+        let mut marks = Marks::default();
+        let mut shown = Shown::default();
+        let mut kept = Vec::new();
+        for number in 0..40_u64 {
+            let changed = match number % 4 {
+                0 => {
+                    shown.steps = vec![format!("step-{number}")];
+                    STEPS
+                }
+                1 => {
+                    shown.cost_micros += number;
+                    SPENT
+                }
+                2 => {
+                    shown.paused = (number > 20).then(|| "a break".to_owned());
+                    PAUSED
+                }
+                _ => 0,
+            };
+            let at = Timestamp(1_790_000_000_000 - number.cast_signed() * 7);
+            let mark = Mark { position: Position(1_000 + number * 300), version: Version(number + 1), at };
+            marks.add(&mark, changed, &shown).unwrap();
+            kept.push((mark, shown.clone()));
+        }
+        for (mark, shown) in kept {
+            assert_eq!(marks.at(mark.position).unwrap(), Some((mark.clone(), shown.clone())));
+            assert_eq!(marks.at(Position(mark.position.0 + 299)).unwrap(), Some((mark, shown)));
+        }
+        assert_eq!(marks.at(Position(999)).unwrap(), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! The read model `runs`: every run as lists and boards show it, now and at any past position.
+//!
+//! Law: what a list reads grows with what it shows, not with the number of runs; a row of the past is
+//! read from the run's own marks and folded from nothing.
+//!
+//! Rows are numbered in the order in which they became visible. [`record`] is a run's row with its past,
+//! [`fold`] keeps them, [`terms`] are its indexes, [`list`] and [`board`] ask.
+
+mod board;
+mod fold;
+mod list;
+mod marks;
+mod record;
+mod terms;
+
+pub use board::{Board, Card, Column, GroupBy};
+pub use fold::Runs;
+pub use list::{RunCounts, RunFilter, RunOrder, RunPage, RunsView};
+pub use record::{RunRow, Shown};
