@@ -366,3 +366,70 @@ async fn a_stream_says_where_to_go_on_when_the_owner_ends() {
     assert_eq!((name.as_str(), &end["last_event_id"]), ("end", &json!(id)));
     assert!(next_event(&mut body, &mut rest).await.is_none());
 }
+
+#[tokio::test]
+async fn lists_boards_and_counts_know_the_present_and_the_past() {
+    let api = Api::new();
+    let run = api.asking().await;
+    let before = api.send("GET", "/api/v1/board", &[], Body::empty()).await;
+    let known = before.headers().get("everfold-position").cloned().unwrap();
+    let (_, board) = read(before).await;
+    let column = |board: &Value, name: &str| -> Value {
+        board["columns"].as_array().unwrap().iter().find(|column| column["name"] == name).unwrap().clone()
+    };
+    let card = &column(&board, "waiting")["cards"][0];
+    assert_eq!((&card["steps"], &card["cost"]), (&json!(["ok"]), &json!("0.00")), "{board}");
+    assert_eq!(card["awaits"], json!([{ "step": "ok", "what": "approval", "roles": [] }]));
+    let (_, stages) = api.get("/api/v1/board?group_by=stage").await;
+    assert_eq!(column(&stages, "ok")["count"], 1, "{stages}");
+
+    let (_, inbox) = api.get("/api/v1/inbox").await;
+    let task = format!("/api/v1/inbox/{}", inbox["items"][0]["id"].as_str().unwrap());
+    assert_eq!(api.post(&task, json!({ "decision": "approve" })).await.0, 200);
+    api.until(&run, "succeeded").await;
+    let at = known.to_str().unwrap();
+    let (_, stats) = api.get("/api/v1/stats").await;
+    assert_eq!(
+        (&stats["total"], &stats["by_status"]["succeeded"], &stats["open_tasks"]),
+        (&1.into(), &1.into(), &0.into())
+    );
+    let (_, past) = api.get(&format!("/api/v1/stats?at={at}")).await;
+    assert_eq!(
+        (&past["by_status"]["waiting"], &past["by_status"]["succeeded"]),
+        (&1.into(), &0.into()),
+        "{past}"
+    );
+    assert_eq!(api.get(&format!("/api/v1/board?at={at}")).await.1["columns"], board["columns"]);
+    let (_, asked) = api.get(&format!("/api/v1/inbox?at={at}")).await;
+    assert_eq!(asked["items"].as_array().unwrap().len(), 1);
+    for (query, wanted) in [
+        ("status=succeeded", 1),
+        (&format!("status=succeeded&at={at}"), 0),
+        (&format!("status=waiting&step=ok&awaiting=anybody&at={at}"), 1),
+        ("sort=-ended", 1),
+        ("q=step", 1),
+        (&format!("q={}", &run[..6]), 1),
+        ("at=2020-01-01T00:00:00Z", 0),
+    ] {
+        let (status, list) = api.get(&format!("/api/v1/runs?{query}")).await;
+        assert_eq!((status, list["items"].as_array().map(Vec::len)), (200, Some(wanted)), "{query}: {list}");
+    }
+    for query in ["sort=size", "at=yesterday", "min_position=1000000", "status=odd"] {
+        assert_eq!(api.get(&format!("/api/v1/runs?{query}")).await.0, 422, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_model_is_built_anew_while_it_answers() {
+    let api = Api::new();
+    api.asking().await;
+    let (status, answer) = api.post("/api/v1/projections/runs/rebuild", json!({})).await;
+    assert_eq!(status, 202, "{answer}");
+    assert_eq!(api.get("/api/v1/runs").await.1["items"].as_array().unwrap().len(), 1);
+    assert_eq!(api.post("/api/v1/projections/nothing/rebuild", json!({})).await.0, 404);
+    let (_, models) = api.get("/api/v1/projections").await;
+    let names: Vec<&str> =
+        models["items"].as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["runs", "inbox", "audit", "spend"]);
+    assert!(models["items"][0]["stopped"].is_null(), "{models}");
+}

@@ -131,15 +131,35 @@ pub(super) async fn many(
     in_flight: usize,
 ) -> Result<Duration, Problem> {
     let definition = chain(steps)?;
+    flow(bench, runs, in_flight, move |_| request(&definition, JsonText::null())).await
+}
+
+/// The same with runs of one step that have titles and labels.
+pub(super) async fn titled(bench: &Bench, runs: usize, in_flight: usize) -> Result<Duration, Problem> {
+    let definition = chain(1)?;
+    let named = move |number: usize| StartRequest {
+        title: Some(format!("Bench run number {number}")),
+        labels: BTreeMap::from([("team".to_owned(), format!("t{}", number % 10))]),
+        ..request(&definition, JsonText::null())
+    };
+    flow(bench, runs, in_flight, named).await
+}
+
+async fn flow(
+    bench: &Bench,
+    runs: usize,
+    in_flight: usize,
+    request: impl Fn(usize) -> StartRequest + Send + 'static,
+) -> Result<Duration, Problem> {
     let whole = Stopwatch::start();
     let mut ends = Ends::after(&bench.store);
     let slots = Arc::new(tokio::sync::Semaphore::new(in_flight));
     let starting = {
         let (engine, slots) = (bench.engine.clone(), slots.clone());
         tokio::spawn(async move {
-            for _ in 0..runs {
+            for number in 0..runs {
                 slots.acquire().await?.forget();
-                let (engine, request) = (engine.clone(), request(&definition, JsonText::null()));
+                let (engine, request) = (engine.clone(), request(number));
                 tokio::spawn(async move { engine.start(request).await });
             }
             Ok::<(), tokio::sync::AcquireError>(())

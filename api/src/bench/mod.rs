@@ -8,6 +8,7 @@
 mod load;
 mod machine;
 mod report;
+mod views;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub struct Size {
     pub(crate) fan_out: usize,
     pub(crate) unfinished: usize,
     pub(crate) history: u64,
+    pub(crate) listed: usize,
 }
 
 impl Size {
@@ -45,6 +47,7 @@ impl Size {
         fan_out: 1_000,
         unfinished: 10_000,
         history: 10_000,
+        listed: 10_000,
     };
     /// Takes minutes, and varies less.
     pub const FULL: Self = Self {
@@ -54,6 +57,7 @@ impl Size {
         fan_out: 10_000,
         unfinished: 50_000,
         history: 100_000,
+        listed: 100_000,
     };
 }
 
@@ -133,8 +137,29 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<Report
         .with("peak_memory_mb", spent.peak_memory as f64 / 1e6);
     say("the whole log");
     let scan = store_bench::scan_rate(&bench.store).await?;
-    bench.close().await?;
     report.add("scan of the whole log", scan.per_second, "events/s").with("events", scan.events as f64);
+    say("the read models, folded from the log");
+    let shelf = folder.join("many-views");
+    let folded = views::folded(&bench.store, &shelf).await?;
+    let reopened = views::reopened(&bench.store, &shelf).await?;
+    report
+        .add("fold of all read models", folded, "events/s")
+        .with("of_the_scan", folded / scan.per_second)
+        .with("reopened_ms", reopened.as_secs_f64() * 1e3);
+    bench.close().await?;
+
+    say("pages of lists, beside a writing load");
+    let bench = Bench::open(&folder.join("listed"), load::edge())?;
+    let asked = views::asked(&bench, &folder.join("listed-views"), size.listed).await?;
+    bench.close().await?;
+    report
+        .add("page of 100 runs", asked.p99.as_secs_f64() * 1e3, "ms p99")
+        .with("p50_ms", asked.p50.as_secs_f64() * 1e3)
+        .with("slowest_ms", asked.slowest.as_secs_f64() * 1e3)
+        .with("board_of_the_past_p99_ms", asked.past_p99.as_secs_f64() * 1e3)
+        .with("runs", asked.runs as f64)
+        .with("lag_events", asked.lag as f64)
+        .with("steps_per_s_beside", asked.steps);
 
     say("a fan-out and its join");
     let bench = Bench::open(&folder.join("fan-out"), load::edge())?;

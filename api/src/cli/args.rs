@@ -65,6 +65,12 @@ pub(crate) enum Verb {
     Events(EventsArgs),
     /// A run as it was at any moment
     State(StateArgs),
+    /// Runs in columns, now or at any moment
+    Board(BoardArgs),
+    /// How many runs there are in each status
+    Stats(StatsArgs),
+    /// How far the read models are, and building one anew
+    Projections(ProjectionsArgs),
     /// What people are asked
     Inbox(InboxArgs),
     /// Say yes to an approval
@@ -292,9 +298,63 @@ pub(crate) struct RunsArgs {
     /// Only runs that this run started
     #[arg(long, value_name = "RUN")]
     pub(crate) parent: Option<String>,
+    /// Only runs that something goes on in at this step, or that wait for people there
+    #[arg(long, value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// Only runs that wait for somebody with this role
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) awaiting: Option<String>,
+    /// Only runs that began later than this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) started_after: Option<String>,
+    /// In which order: -started, started, -ended or ended [default: -started]
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+    /// As they were at a time (RFC 3339) or position
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
     /// So many at most [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+    /// Go on where a former answer's `next_cursor` says
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) cursor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BoardArgs {
+    /// As it was at a time (RFC 3339) or position
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// What makes a column: status or stage
+    #[arg(long, value_name = "WHAT", default_value = "status")]
+    pub(crate) group_by: String,
+    /// So many runs of each column
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// As it was at a time (RFC 3339) or position
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectionsArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<ProjectionsVerb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectionsVerb {
+    /// Build a read model anew from the log
+    Rebuild {
+        /// Which one
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -15,13 +15,21 @@ use crate::fault::{Code, Fault};
 use crate::view::{AwaitView, RunView};
 
 pub(crate) async fn run(context: &Context, args: InboxArgs) -> Result<u8, Fault> {
-    let params = query([("role", args.role)]);
-    let page: Value = context.client.get(&format!("/api/v1/inbox{params}")).await?;
+    let (mut tasks, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
+    loop {
+        let params =
+            query([("role", args.role.clone()), ("limit", Some("1000".to_owned())), ("cursor", cursor)]);
+        let page: Value = context.client.get(&format!("/api/v1/inbox{params}")).await?;
+        tasks.extend(page["items"].as_array().into_iter().flatten().cloned());
+        cursor = page["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
     if context.json {
-        context.out.json(&page)?;
+        context.out.json(&json!({ "items": tasks, "next_cursor": null }))?;
         return Ok(0);
     }
-    let tasks = page["items"].as_array().cloned().unwrap_or_default();
     if tasks.is_empty() {
         note("nobody is asked anything");
         return Ok(0);

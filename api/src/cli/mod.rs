@@ -8,6 +8,7 @@ mod again;
 mod args;
 mod background;
 mod bench;
+mod board;
 mod compare;
 mod completions;
 mod context;
@@ -30,6 +31,7 @@ mod order;
 mod output;
 mod pipeline;
 mod progress;
+mod projections;
 mod replay;
 mod run;
 mod runs;
@@ -155,6 +157,9 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Logs(args) => looked(logs::run(context, args).await?),
         Verb::Events(args) => looked(events::run(context, args).await?),
         Verb::State(args) => looked(state::run(context, args).await?),
+        Verb::Board(args) => looked(board::run(context, args).await?),
+        Verb::Stats(args) => looked(board::stats(context, args).await?),
+        Verb::Projections(args) => looked(projections::run(context, args).await?),
         Verb::Inbox(args) => looked(inbox::run(context, args).await?),
         Verb::Approve(args) => acted(inbox::decide(context, args, "approve").await?),
         Verb::Reject(args) => acted(inbox::decide(context, args, "reject").await?),

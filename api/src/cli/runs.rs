@@ -21,10 +21,15 @@ pub(crate) async fn run(context: &Context, args: RunsArgs) -> Result<u8, Fault> 
         ("label", (!labels.is_empty()).then(|| labels.join(","))),
         ("q", args.query.clone()),
         ("parent", args.parent.clone()),
+        ("step", args.step.clone()),
+        ("awaiting", args.awaiting.clone()),
+        ("started_after", args.started_after.clone()),
+        ("sort", args.sort.clone()),
+        ("at", args.at.clone()),
         ("limit", Some(args.limit.unwrap_or(CHUNK).min(CHUNK).to_string())),
     ]);
     let mut items: Vec<Value> = Vec::new();
-    let mut cursor: Option<String> = None;
+    let mut cursor: Option<String> = args.cursor.clone();
     let wanted = args.limit.unwrap_or(usize::MAX);
     loop {
         let next = cursor.as_ref().map(|cursor| format!("&cursor={}", encode(cursor))).unwrap_or_default();
@@ -47,6 +52,10 @@ pub(crate) async fn run(context: &Context, args: RunsArgs) -> Result<u8, Fault> 
         let is_filtered = args.status.is_some()
             || args.pipeline.is_some()
             || args.query.is_some()
+            || args.step.is_some()
+            || args.awaiting.is_some()
+            || args.started_after.is_some()
+            || args.at.is_some()
             || !args.labels.is_empty();
         let (what, next) = if is_filtered { ("no run fits", "runs") } else { ("no runs", "run PIPELINE") };
         note(what);

@@ -218,7 +218,9 @@ impl Everfold {
     /// # Errors
     /// The log cannot be read.
     pub async fn tasks(&self) -> Result<Vec<Task>, Fault> {
-        Ok(self.held.owner().models().await?.inbox.list(None).into_iter().cloned().collect())
+        let list =
+            |inbox: &everfold_projections::InboxView<'_>| inbox.list(None, None, None, usize::MAX, None);
+        Ok(self.held.owner().inbox(None, list).await?.items)
     }
 
     /// What the command line works on: for what has no method here.

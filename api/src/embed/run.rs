@@ -98,8 +98,8 @@ impl Run {
     /// # Errors
     /// The log cannot be read.
     pub async fn tasks(&self) -> Result<Vec<Task>, Fault> {
-        let models = self.owner.models().await?;
-        Ok(models.inbox.list(None).into_iter().filter(|task| task.run == self.id).cloned().collect())
+        let run = self.id;
+        Ok(self.owner.inbox(None, move |inbox| inbox.of_run(run)).await?)
     }
 
     /// Decides the open approval of a step, with a comment where it is not empty.

@@ -117,6 +117,15 @@ codes! {
         "The pipeline of the run names its budgets under `budget`; `everfold budget RUN` lists them. One without an `id` is called `budget`.";
     BadRaise = "EF0242", 422, 2, "the budget cannot be raised so",
         "A raise adds money (--add 2.00), tokens (--tokens 50000) or time (--wall 1h) to what the budget limits. A limit that is not there cannot be raised.";
+    Behind = "EF0270", 503, 7, "the read models have not come that far",
+        "A read with `min_position` waits a moment for the read models to fold that event. The message says how far behind they are. Repeat a little later.";
+    ViewStopped = "EF0271", 503, 7, "a read model stopped",
+        "A read model met an event that it cannot fold, or data of its own that it cannot read; runs go on, and the other models answer. The log has everything: \
+         `everfold projections rebuild NAME` builds it anew.";
+    NoView = "EF0272", 404, 3, "no such read model",
+        "`everfold projections` lists the read models.";
+    Rebuilding = "EF0273", 409, 4, "the read model is being built anew already",
+        "`everfold projections` shows how far it is; until it has come as far as the old one, that one answers.";
 
     Refused = "EF0301", 409, 4, "not possible in this state",
         "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";
@@ -149,15 +158,14 @@ codes! {
         "A gate of the pipeline's `admit` failed, so nothing was recorded. The message names the gate, its code and the reason.";
     NotJudged = "EF0330", 409, 4, "no gate is open there",
         "A recheck judges the gates of a step again while one of them is being judged or blocks the step. What has ended is not judged again.";
+    NotSigned = "EF0331", 401, 4, "the delivery is not signed by its source",
+        "A webhook's body is signed with the secret that [hooks.NAME] names, as the services of its reader do. Compare the secret at both ends; a signed time \
+         must be within the tolerance. Nothing was recorded.";
     SeveralBudgets = "EF0340", 409, 4, "the run has several budgets",
         "Name the one that is to be raised: everfold budget RUN --budget NAME --add 2.00";
     OverBudget = "EF0341", 409, 4, "the run waits for a budget",
         "Paid work waits because a budget of the run is used up; there is no pause to lift. It goes on by itself when the budget's next period begins, or \
          when somebody raises it: everfold budget RUN --add 2.00 -m WHY";
-
-    NotSigned = "EF0331", 401, 4, "the delivery is not signed by its source",
-        "A webhook's body is signed with the secret that [hooks.NAME] names, as the services of its reader do. Compare the secret at both ends; a signed time \
-         must be within the tolerance. Nothing was recorded.";
 
     InUse = "EF0401", 503, 7, "the store is in use",
         "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \

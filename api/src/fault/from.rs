@@ -10,6 +10,7 @@ use everfold_engine::event::HaltScope;
 use everfold_engine::halts::HaltRefusal;
 use everfold_engine::ledger::LedgerError;
 use everfold_engine::store::{AppendError, OpenError, ReadError};
+use everfold_projections::AskError;
 
 use super::{Code, Fault};
 use crate::access::AccessError;
@@ -74,6 +75,26 @@ impl From<ReadError> for Fault {
             _io => Code::StoreIo,
         };
         Self::new(code, chain(&error))
+    }
+}
+
+impl From<AskError> for Fault {
+    fn from(error: AskError) -> Self {
+        let fault = |code| Self::new(code, chain(&error));
+        match &error {
+            AskError::Behind { .. } => {
+                fault(Code::Behind).hint("repeat a little later, or without min_position")
+            }
+            AskError::Stopped { name, .. } | AskError::Fold { name, .. } => {
+                fault(Code::ViewStopped).hint(format!("build it anew: everfold projections rebuild {name}"))
+            }
+            AskError::Unknown(_) => fault(Code::NoView).hint("`everfold projections` lists them"),
+            AskError::Rebuilding(_) => {
+                fault(Code::Rebuilding).hint("`everfold projections` shows how far it is")
+            }
+            AskError::Closed => fault(Code::Ending),
+            _later => fault(Code::Internal),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::fault::Fault;
 
-/// The header with the place in the store that a write led to.
+/// The header with the place in the store that a write led to, or that a list knows.
 pub const POSITION_HEADER: HeaderName = HeaderName::from_static("everfold-position");
 /// The type of every error's body.
 pub const PROBLEM_TYPE: &str = "application/problem+json";
@@ -35,6 +35,11 @@ impl IntoResponse for Fault {
 /// The answer to a write: the body, and where it went.
 pub(crate) fn written(status: StatusCode, position: Position, body: impl Serialize) -> Response {
     (status, [(POSITION_HEADER, HeaderValue::from(position.get()))], Json(body)).into_response()
+}
+
+/// The answer of a read model: the body, and the last event that it knows.
+pub(crate) fn read(position: Position, body: impl Serialize) -> Response {
+    ([(POSITION_HEADER, HeaderValue::from(position.get()))], Json(body)).into_response()
 }
 
 /// Part of a list.

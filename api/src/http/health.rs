@@ -25,8 +25,10 @@ pub(crate) async fn healthz(State(app): State<App>) -> Json<Value> {
 /// and when the owner is about to end.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let readiness = app.readiness();
-    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": readiness.is_ready(), "state": readiness.as_str() }))).into_response()
+    let is_ready = readiness.is_ready() && app.views().is_ready();
+    let state = if readiness.is_ready() && !is_ready { "folding" } else { readiness.as_str() };
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": is_ready, "state": state }))).into_response()
 }
 
 /// `GET /metrics`: for Prometheus.

@@ -1,6 +1,5 @@
 //! What people are asked, and what they answer.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -14,8 +13,9 @@ use everfold_projections::{Task, TaskKind, TaskName};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{Page, written};
+use super::answer::{Page, read, written};
 use super::extract::{Body, Params, once};
+use super::runs::{limit, min_position, moment};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 
@@ -24,21 +24,31 @@ use crate::fault::{Code, Fault};
 pub(crate) struct ListParams {
     role: Option<String>,
     run: Option<String>,
+    /// A time or a position: what was open then.
+    at: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    min_position: Option<u64>,
 }
 
 /// `GET /inbox`: what is open, oldest first.
 pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<ListParams>,
-) -> Result<Json<Page<Task>>, Fault> {
+) -> Result<Response, Fault> {
     let run = match &params.run {
         Some(run) => Some(app.resolve(run).await?),
         None => None,
     };
-    let models = app.models().await?;
-    let tasks = models.inbox.list(params.role.as_deref()).into_iter();
-    let items = tasks.filter(|task| run.is_none_or(|run| task.run == run)).cloned().collect();
-    Ok(Json(Page { items, next_cursor: None }))
+    let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
+    let limit = limit(params.limit)?;
+    let at = moment(&app, params.at.as_deref()).await?;
+    let min = min_position(&app, params.min_position)?;
+    let role = params.role;
+    let answer =
+        app.views().inbox(min, move |inbox| inbox.list(role.as_deref(), run, cursor, limit, at)).await?;
+    let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
+    Ok(read(answer.position, Page { items: answer.value.items, next_cursor }))
 }
 
 /// What somebody says to a task: a decision on an approval, or answers to a question.
@@ -148,11 +158,11 @@ async fn remarks(
     if given.is_empty() {
         return Ok(Vec::new());
     }
-    let models = app.models().await?;
     let name = Task::id_of(run, id, false);
-    let task = models.inbox.list(None).into_iter().find(|task| task.run == run && task.id == name);
-    let (show, files) = match task.map(|task| &task.kind) {
-        Some(TaskKind::Approval { show, shown, .. }) => (show.clone(), shown.clone()),
+    let tasks = app.inbox(None, move |inbox| inbox.of_run(run)).await?;
+    let task = tasks.into_iter().find(|task| task.id == name);
+    let (show, files) = match task.map(|task| task.kind) {
+        Some(TaskKind::Approval { show, shown, .. }) => (show, shown),
         // The core says why nobody is asked.
         _gone => (Payload::Inline(JsonText::null()), Default::default()),
     };
@@ -214,19 +224,12 @@ async fn find(app: &App, task: &str, asks: &Asks) -> Result<(RunId, AttemptId), 
         return Err(unknown());
     }
     let run = app.resolve(task).await.map_err(|_| unknown())?;
-    let models = app.models().await?;
-    let open: Vec<&Task> = models
-        .inbox
-        .list(None)
-        .into_iter()
-        .filter(|task| {
-            task.run == run
-                && match asks {
-                    Asks::Vote(_) => matches!(task.kind, TaskKind::Approval { .. }),
-                    Asks::Answer(_) | Asks::Save(_) => matches!(task.kind, TaskKind::Question { .. }),
-                }
-        })
-        .collect();
+    let tasks = app.inbox(None, move |inbox| inbox.of_run(run)).await?;
+    let is_asked = |task: &&Task| match asks {
+        Asks::Vote(_) => matches!(task.kind, TaskKind::Approval { .. }),
+        Asks::Answer(_) | Asks::Save(_) => matches!(task.kind, TaskKind::Question { .. }),
+    };
+    let open: Vec<&Task> = tasks.iter().filter(is_asked).collect();
     match open.as_slice() {
         [only] => Ok((run, only.id.parse::<TaskName>().map_err(|_| unknown())?.id)),
         [] => {

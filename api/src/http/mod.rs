@@ -9,6 +9,8 @@
 mod access;
 mod again;
 mod answer;
+mod audit;
+mod board;
 pub mod caller;
 mod control;
 mod events;
@@ -20,6 +22,7 @@ mod limits;
 mod logs;
 mod order;
 mod pipelines;
+mod projections;
 mod runs;
 mod schedules;
 mod spend;
@@ -91,10 +94,15 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/runs/{run}/state", get(state::at))
         .route("/runs/{run}/definition", get(state::definition))
         .route("/runs/{run}/timeline", get(state::timeline))
-        .route("/runs/{run}/audit", get(state::audit))
+        .route("/runs/{run}/audit", get(audit::of_run))
         .route("/runs/{run}/replay", get(state::replay))
         .route("/runs/{run}/attempts/{step}/{round}/{attempt}/log", get(logs::log))
         .route("/stream", get(stream::all))
+        .route("/audit/gates", get(audit::gates))
+        .route("/board", get(board::board))
+        .route("/stats", get(board::stats))
+        .route("/projections", get(projections::list))
+        .route("/projections/{name}/rebuild", post(projections::rebuild))
         .route("/inbox", get(inbox::list))
         .route("/inbox/{task}", post(inbox::decide))
         .route("/pipelines", get(pipelines::list))

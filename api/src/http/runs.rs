@@ -10,11 +10,11 @@ use everfold_engine::id::Position;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::DedupKeep;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{RunFilter, RunRow};
+use everfold_projections::{RunFilter, RunOrder};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{Page, written};
+use super::answer::{Page, read, written};
 use super::extract::{Body, Params, once};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
@@ -44,28 +44,71 @@ pub(crate) struct ListParams {
     started_after: Option<String>,
     /// The run that started them.
     parent: Option<String>,
+    /// Something goes on at this step.
+    step: Option<String>,
+    /// Somebody with this role is waited for.
+    awaiting: Option<String>,
+    /// `-started`, `started`, `-ended` or `ended`.
+    sort: Option<String>,
+    /// A time or a position: what was there then.
+    at: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
     min_position: Option<u64>,
 }
 
-/// `GET /runs`: newest first.
+/// `GET /runs`: newest first unless asked otherwise.
 pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<ListParams>,
-) -> Result<Json<Page<RunRow>>, Fault> {
+) -> Result<Response, Fault> {
     let mut filter = filter(&params)?;
     if let Some(parent) = &params.parent {
         filter.parent = Some(app.resolve(parent).await?);
     }
+    let order = order(params.sort.as_deref())?;
     let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
     let limit = limit(params.limit)?;
-    if params.min_position.is_some_and(|wanted| wanted > app.store().last_position().get()) {
-        return Err(Fault::new(Code::Invalid, "min_position is beyond the end of the log"));
+    let at = moment(&app, params.at.as_deref()).await?;
+    let min = min_position(&app, params.min_position)?;
+    let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
+    let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
+    Ok(read(answer.position, Page { items: answer.value.items, next_cursor }))
+}
+
+/// The position that a read waits for.
+pub(crate) fn min_position(app: &App, asked: Option<u64>) -> Result<Option<Position>, Fault> {
+    match asked {
+        Some(wanted) if wanted > app.store().last_position().get() => {
+            Err(Fault::new(Code::Invalid, "min_position is beyond the end of the log"))
+        }
+        asked => Ok(asked.map(Position)),
     }
-    let models = app.models().await?;
-    let page = models.runs.list(&filter, cursor.map(Position), limit);
-    Ok(Json(Page { items: page.items, next_cursor: page.next.map(|next| app.cursor_text(next.get())) }))
+}
+
+/// A past moment: a position, or the last one that was durable at a time.
+pub(crate) async fn moment(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
+    let Some(text) = asked else { return Ok(None) };
+    if let Ok(position) = text.parse() {
+        return Ok(Some(Position(position)));
+    }
+    let at: Timestamp = text.parse().map_err(|error| {
+        Fault::new(Code::Invalid, format!("at is no position and no time in RFC 3339: {error}"))
+    })?;
+    app.position_at(at).await.map(Some)
+}
+
+fn order(asked: Option<&str>) -> Result<RunOrder, Fault> {
+    match asked {
+        None | Some("-started") => Ok(RunOrder::Newest),
+        Some("started") => Ok(RunOrder::Oldest),
+        Some("-ended") => Ok(RunOrder::EndedLast),
+        Some("ended") => Ok(RunOrder::EndedFirst),
+        Some(word) => Err(Fault::new(
+            Code::Invalid,
+            format!("“{word}” is no order: -started, started, -ended or ended"),
+        )),
+    }
 }
 
 fn filter(params: &ListParams) -> Result<RunFilter, Fault> {
@@ -98,6 +141,8 @@ fn filter(params: &ListParams) -> Result<RunFilter, Fault> {
         words: words(&params.q),
         started_after,
         parent: None,
+        step: params.step.clone(),
+        awaiting: params.awaiting.clone(),
     })
 }
 

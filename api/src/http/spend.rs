@@ -9,11 +9,12 @@ use everfold_engine::duration;
 use everfold_engine::event::Spent;
 use everfold_engine::input::InputKind;
 use everfold_engine::store::DedupKeep;
-use everfold_projections::{SpendBy, SpendFilter, SpendRow, SpendSum};
+use everfold_projections::{SpendBy, SpendFilter, SpendRow, SpendSum, SpendView};
 use serde::{Deserialize, Serialize};
 
 use super::answer::written;
 use super::extract::{Body, Params, once};
+use super::runs::{min_position, moment};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::view::{AmountsView, BudgetView, usd};
@@ -86,6 +87,9 @@ pub(crate) struct SpendParams {
     run: Option<String>,
     pipeline: Option<String>,
     since: Option<String>,
+    /// A time or a position: what was used up by then.
+    at: Option<String>,
+    min_position: Option<u64>,
 }
 
 /// What was used up, in groups, and the counters that runs share.
@@ -163,10 +167,12 @@ pub(crate) async fn spend(
             .hint("write 2026-11-20; days are those of UTC"));
     }
     let filter = SpendFilter { run, pipeline: params.pipeline, since: params.since };
-    let models = app.models().await?;
-    let items = models.spend.by(by, &filter).into_iter().map(|row| SpendItem::of(by, row)).collect();
-    let total = SpendRow { group: "total".to_owned(), sum: models.spend.total(&filter) };
-    drop(models);
+    let at = moment(&app, params.at.as_deref()).await?;
+    let min = min_position(&app, params.min_position)?;
+    let ask = move |spend: &SpendView<'_>| Ok((spend.by(by, &filter, at)?, spend.total(&filter, at)?));
+    let (items, sum) = app.views().spend(min, ask).await?.value;
+    let items = items.into_iter().map(|row| SpendItem::of(by, row)).collect();
+    let total = SpendRow { group: "total".to_owned(), sum };
     let budgets = app.counters().await?;
     Ok(Json(SpendAnswer { by, items, total: SpendItem::of(SpendBy::Day, total), budgets }))
 }

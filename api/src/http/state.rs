@@ -5,13 +5,14 @@ use axum::extract::{Path, State};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::Version;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{AttemptRow, Decision};
+use everfold_projections::{AttemptRow, attempts};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::App;
 use super::answer::Page;
 use super::extract::Params;
+use super::runs::moment;
 use crate::fault::{Code, Fault};
 use crate::owner::Replay;
 use crate::view::RunView;
@@ -87,24 +88,25 @@ pub(crate) async fn definition(
     document.map(Json).map_err(|error| Fault::new(Code::Internal, error.to_string()))
 }
 
-/// `GET /runs/{id}/timeline`: every attempt with its times.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TimelineParams {
+    /// A time or a position.
+    at: Option<String>,
+}
+
+/// `GET /runs/{id}/timeline`: every attempt with its times, now or at a past moment.
 pub(crate) async fn timeline(
     State(app): State<App>,
     Path(run): Path<String>,
+    Params(params): Params<TimelineParams>,
 ) -> Result<Json<Page<AttemptRow>>, Fault> {
     let run = app.resolve(&run).await?;
-    let items = app.models().await?.attempts.of(run).to_vec();
-    Ok(Json(Page { items, next_cursor: None }))
-}
-
-/// `GET /runs/{id}/audit`: every decision.
-pub(crate) async fn audit(
-    State(app): State<App>,
-    Path(run): Path<String>,
-) -> Result<Json<Page<Decision>>, Fault> {
-    let run = app.resolve(&run).await?;
-    let items = app.models().await?.audit.of(run).to_vec();
-    Ok(Json(Page { items, next_cursor: None }))
+    let mut history = app.history(run).await?;
+    if let Some(at) = moment(&app, params.at.as_deref()).await? {
+        history.retain(|event| event.position <= at);
+    }
+    Ok(Json(Page { items: attempts(&history), next_cursor: None }))
 }
 
 /// `GET /runs/{id}/replay`: decides again on every recorded fact and compares.

@@ -23,10 +23,8 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<Value>, Fault> {
         Writability::Full => json!("full"),
         Writability::ReadOnly(reason) => json!({ "read_only": reason }),
     };
-    let models = app.models().await?;
-    let runs = models.runs.len();
-    let unreadable = models.unreadable().len();
-    drop(models);
+    let runs = app.runs(None, |runs| Ok(runs.len())).await?;
+    let unreadable = app.views().unreadable().len();
     let files = app.files().await?;
     let report = app.report();
     Ok(Json(json!({

@@ -183,11 +183,7 @@ impl Owner {
     pub async fn drive_all(&self) -> Result<usize, Fault> {
         self.may_write()?;
         let recovered = self.engine.recover(Which::All).await?;
-        let models = self.models().await?;
-        let open = models
-            .runs
-            .newest()
-            .filter(|run| models.runs.get(*run).is_some_and(|row| !row.status.is_ended()));
+        let open = self.runs(None, |runs| runs.open(None)).await?;
         self.driven().extend(open);
         if !self.attended.swap(true, Ordering::AcqRel) {
             let kept = super::duties::keep(self.engine.clone(), self.closing.clone()).await;

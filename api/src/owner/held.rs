@@ -15,7 +15,7 @@ use everfold_engine::driver::{Engine, EngineConfig};
 use everfold_engine::execution::Edge;
 use everfold_engine::layout::Layout;
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
-use everfold_projections::{CurrentModels, RunDirectory};
+use everfold_projections::{Place, ReadSide, RunDirectory};
 use everfold_workflows::function::{Function, Functions};
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::process::{Processes, ShimProgram};
@@ -87,10 +87,10 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let epoch = report.epoch.clone();
     let config = config(&settings, options.crash_after);
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
-    let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
+    let views = views(Place::folder(layout.projections(), &epoch), &store).await?;
     let hooks = settings.hooks.clone();
-    let edge = edge(&layout, settings, shim, functions, &models);
-    let mut held = assemble(layout, models, metrics, Some(sled), store, epoch, edge, config, hooks);
+    let edge = edge(&layout, settings, shim, functions, &views);
+    let mut held = assemble(layout, views, metrics, Some(sled), store, epoch, edge, config, hooks);
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner(), None) {
@@ -115,20 +115,33 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
 /// An owner of an empty store in memory: answers for a folder that is not there, and makes none.
 ///
 /// # Errors
-/// None in practice; the settings of `--config` cannot be used.
+/// None in practice.
 pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
     let shim = ShimProgram::at(Path::new("everfold"));
-    let models = Arc::new(CurrentModels::new(Arc::clone(&store)));
-    let edge = edge(&layout, Settings::default(), shim, Functions::built_in(), &models);
+    let views = ReadSide::open(Place::memory(), Arc::clone(&store), &tokio::runtime::Handle::current());
+    let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
+    let edge = edge(&layout, Settings::default(), shim, Functions::built_in(), &views);
     let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
-    Ok(assemble(layout, models, metrics, None, store, "0".repeat(16), edge, config, hooks))
+    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), edge, config, hooks))
+}
+
+/// Opens the read models beside the store.
+async fn views(place: Place, store: &Arc<dyn EventStore>) -> Result<Arc<ReadSide>, Fault> {
+    let (store, runtime) = (Arc::clone(store), tokio::runtime::Handle::current());
+    let opened = tokio::task::spawn_blocking(move || ReadSide::open(place, store, &runtime)).await;
+    let opened = opened.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+    let views = opened.map_err(|error| {
+        Fault::new(Code::StoreIndex, error.to_string())
+            .hint("the folder `projections` holds nothing that is not in the log: it may be removed")
+    })?;
+    Ok(Arc::new(views))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of an owner, each once")]
 fn assemble(
     layout: Layout,
-    models: Arc<CurrentModels>,
+    views: Arc<ReadSide>,
     metrics: Arc<Metrics>,
     sled: Option<Arc<SledStore>>,
     store: Arc<dyn EventStore>,
@@ -149,7 +162,7 @@ fn assemble(
         sled,
         layout,
         epoch,
-        models,
+        views,
         detached: Mutex::new(BTreeSet::new()),
         driven: Mutex::new(BTreeSet::new()),
         closing: CancellationToken::new(),
@@ -170,11 +183,11 @@ fn edge(
     settings: Settings,
     shim: ShimProgram,
     functions: Functions,
-    models: &Arc<CurrentModels>,
+    views: &Arc<ReadSide>,
 ) -> Edge {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let processes = Processes { shim, blobs, settings: Arc::new(settings) };
-    let directory = Arc::new(RunDirectory(Arc::clone(models)));
+    let directory = Arc::new(RunDirectory(Arc::clone(views)));
     everfold_workflows::edge(layout, &processes, functions, Some(directory))
 }
 
@@ -220,6 +233,7 @@ impl Held {
         if !owner.engine.shutdown(ENGINE_END).await {
             tracing::warn!("not everything ended in time; it is gone on with at the next start");
         }
+        owner.views.close().await;
         if let Err(error) = owner.store.close().await {
             tracing::warn!(%error, "the store did not close in order; the next start checks more");
         }

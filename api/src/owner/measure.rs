@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use everfold_engine::clock;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
+use everfold_projections::{RunFilter, RunOrder};
 
 use super::Owner;
 use crate::fault::Fault;
 use crate::metrics::Moment;
+
+/// Runs at work whose steps are counted; of more the oldest ones.
+const ROWS: usize = 1_000;
 
 impl Owner {
     /// Runs by status, what is under way, and how old the oldest of what waits is.
@@ -16,35 +20,34 @@ impl Owner {
     /// # Errors
     /// The log cannot be read.
     pub async fn moment(&self) -> Result<Moment, Fault> {
-        let (now, models) = (clock::now(), self.models().await?);
-        let mut runs: BTreeMap<&'static str, u64> =
-            RunStatus::ALL.iter().map(|it| (it.as_str(), 0)).collect();
-        let (mut attempts, mut queued) = (0, None::<Timestamp>);
-        for row in models.runs.newest().filter_map(|run| models.runs.get(run)) {
-            *runs.entry(row.status.as_str()).or_default() += 1;
-            if row.status == RunStatus::Running {
-                attempts += row.steps.len() as u64;
-            }
-            if row.status == RunStatus::Queued {
-                queued = Some(queued.map_or(row.started_at, |oldest| oldest.min(row.started_at)));
-            }
-        }
-        let tasks = models.inbox.list(None);
-        let oldest = tasks.iter().map(|task| task.since).min();
+        let now = clock::now();
+        let (counts, running, queued) = self
+            .runs(None, |runs| {
+                let first = |status, limit| {
+                    let filter = RunFilter { status: vec![status], ..RunFilter::default() };
+                    runs.list(&filter, RunOrder::Oldest, None, limit, None)
+                };
+                Ok((runs.counts(None)?, first(RunStatus::Running, ROWS)?, first(RunStatus::Queued, 1)?))
+            })
+            .await?;
+        let runs: BTreeMap<&'static str, u64> =
+            counts.by_status.iter().map(|(status, count)| (status.as_str(), *count)).collect();
+        let attempts = running.items.iter().map(|row| row.shown.steps.len() as u64).sum();
+        let queued = queued.items.first().map(|row| row.started_at);
+        let (tasks, first) = self
+            .inbox(None, |inbox| Ok((inbox.open_count()?, inbox.list(None, None, None, 1, None)?)))
+            .await?;
+        let oldest = first.items.first().map(|task| task.since);
         let age = |since: Option<Timestamp>| since.map_or(0.0, |since| now.since(since).as_secs_f64());
         let position = self.store.last_position().get();
-        let behind = position.saturating_sub(models.position().get());
         Ok(Moment {
             runs: runs.into_iter().collect(),
             attempts,
             oldest_task: age(oldest),
             oldest_queued: age(queued),
-            tasks: tasks.len() as u64,
+            tasks,
             position,
-            lag: everfold_projections::Models::NAMES
-                .iter()
-                .map(|(name, _)| ((*name).to_owned(), behind))
-                .collect(),
+            lag: self.views.status().into_iter().map(|model| (model.name.to_owned(), model.lag)).collect(),
             set_aside: self.set_aside().len() as u64,
         })
     }

@@ -28,7 +28,7 @@ use everfold_engine::driver::Engine;
 use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
 use everfold_engine::store::{EventStore, OpenReport, SledStore};
-use everfold_projections::CurrentModels;
+use everfold_projections::ReadSide;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::settings::{Settings, SettingsError};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ pub struct Owner {
     sled: Option<Arc<SledStore>>,
     layout: Layout,
     epoch: String,
-    models: Arc<CurrentModels>,
+    views: Arc<ReadSide>,
     /// Runs that nobody waits for and that are to go on when this owner ends.
     detached: Mutex<BTreeSet<RunId>>,
     /// Runs that this owner goes on with.
@@ -238,20 +238,26 @@ impl Owner {
     /// The runs that this owner goes on with, and what they started: nobody waits for a child whose
     /// parent has ended.
     pub async fn driven_runs(&self) -> Vec<RunId> {
-        if let Ok(models) = self.models().await {
-            let is_open = |run: &RunId| models.runs.get(*run).is_some_and(|row| !row.status.is_ended());
-            let mut parents: Vec<RunId> = self.driven().iter().copied().collect();
+        let (mut driven, mut detached) = (self.driven().clone(), self.detached().clone());
+        let found = self.runs(None, move |runs| {
+            let mut parents: Vec<RunId> = driven.iter().copied().collect();
             while let Some(parent) = parents.pop() {
-                let left = !is_open(&parent) || self.detached().contains(&parent);
-                for child in models.runs.children(parent).iter().filter(|child| is_open(child)) {
-                    if self.driven().insert(*child) {
-                        parents.push(*child);
+                let is_open = runs.get(parent, None)?.is_some_and(|row| !row.shown.status.is_ended());
+                let left = !is_open || detached.contains(&parent);
+                for child in runs.open(Some(parent))? {
+                    if driven.insert(child) {
+                        parents.push(child);
                     }
                     if left {
-                        self.detached().insert(*child);
+                        detached.insert(child);
                     }
                 }
             }
+            Ok((driven, detached))
+        });
+        if let Ok((driven, detached)) = found.await {
+            self.driven().extend(driven);
+            self.detached().extend(detached);
         }
         self.driven().iter().copied().collect()
     }

@@ -12,7 +12,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::json::JsonText;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
-use everfold_projections::RunFilter;
+use everfold_projections::{RunFilter, RunOrder, RunsView};
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
@@ -172,10 +172,11 @@ impl Owner {
         ];
         let labels = labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
         let filter = RunFilter { status: unended.to_vec(), labels, ..RunFilter::default() };
-        let models = self.models().await?;
         let (mut runs, mut cursor) = (Vec::new(), None);
         loop {
-            let page = models.runs.list(&filter, cursor, PAGE);
+            let filter = filter.clone();
+            let list = move |view: &RunsView<'_>| view.list(&filter, RunOrder::Newest, cursor, PAGE, None);
+            let page = self.runs(None, list).await?;
             runs.extend(page.items.iter().map(|row| row.id));
             if runs.len() > RUNS_MAX {
                 let message = format!("more than {RUNS_MAX} runs have these labels");

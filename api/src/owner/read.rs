@@ -5,15 +5,16 @@ use std::sync::Arc;
 use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::LiveRun;
-use everfold_engine::envelope::StreamId;
+use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::event::RunEvent;
 use everfold_engine::expr::ValueRef;
-use everfold_engine::id::{AttemptId, EffectId, RunId, Version};
+use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
 use everfold_engine::state::{Awaited, Kept, RunState, RunStatus, Unit};
-use everfold_projections::{Models, Task};
+use everfold_engine::time::Timestamp;
+use everfold_projections::{FoldError, InboxView, ReadSide, RunsView, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{RwLockReadGuard, watch};
+use tokio::sync::watch;
 
 use super::Owner;
 use crate::fault::{Code, Fault, chain};
@@ -21,6 +22,10 @@ use crate::http::CounterView;
 use crate::http::{cursor, cursor_text};
 use crate::view::{AmountsView, AwaitView, RunView, usd};
 
+/// Runs that are named where a short id fits several.
+const NAMED_MAX: usize = 5;
+/// Events of a history that are read at once.
+const CHUNK: usize = 1_000;
 /// The largest value that is shown in place of where it is.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
 /// Attempts that wait in line and are shown one by one.
@@ -72,21 +77,20 @@ impl Owner {
             let head = self.store.head(&StreamId::run(run)).await?;
             return head.map(|_| run).ok_or_else(unknown);
         }
-        let models = self.models().await?;
         if let Some(back) = name.strip_prefix('@') {
             let back: usize = if back.is_empty() { 0 } else { back.parse().map_err(|_| unknown())? };
-            return models.runs.newest().nth(back).ok_or_else(unknown);
+            return self.runs(None, move |runs| runs.newest_but(back)).await?.ok_or_else(unknown);
         }
         let start = name.to_ascii_lowercase();
         if !(4..=8).contains(&start.len()) || !start.chars().all(|c| c.is_ascii_hexdigit()) {
             return Err(unknown().hint("a run is named by its id, at least 4 digits of its short id, @, @1"));
         }
-        let mut fitting = models.runs.newest().filter(|run| run.short().starts_with(&start));
-        let first = fitting.next().ok_or_else(unknown)?;
-        let others: Vec<String> = fitting.take(4).map(|run| run.short()).collect();
+        let fitting = self.runs(None, move |runs| runs.with_short(&start, NAMED_MAX)).await?;
+        let Some((first, others)) = fitting.split_first() else { return Err(unknown()) };
         if others.is_empty() {
-            return Ok(first);
+            return Ok(*first);
         }
+        let others: Vec<String> = others.iter().map(RunId::short).collect();
         Err(Fault::new(Code::AmbiguousRun, format!("several runs begin with “{name}”")).hint(format!(
             "type more digits: {}, {}",
             first.short(),
@@ -94,17 +98,74 @@ impl Owner {
         )))
     }
 
-    /// The read models, folded up to the end of the log as it was at the call.
+    /// The read models.
+    #[must_use]
+    pub fn views(&self) -> &ReadSide {
+        &self.views
+    }
+
+    /// Asks the read model of runs, which knows what was durable at the call.
+    ///
+    /// # Errors
+    /// It has stopped, cannot be read, or is not at `min` in time.
+    pub async fn runs<T: Send + 'static>(
+        &self,
+        min: Option<Position>,
+        ask: impl FnOnce(&RunsView<'_>) -> Result<T, FoldError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        Ok(self.views.runs(min, ask).await?.value)
+    }
+
+    /// Asks the read model of what people are asked.
+    ///
+    /// # Errors
+    /// It has stopped, cannot be read, or is not at `min` in time.
+    pub async fn inbox<T: Send + 'static>(
+        &self,
+        min: Option<Position>,
+        ask: impl FnOnce(&InboxView<'_>) -> Result<T, FoldError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        Ok(self.views.inbox(min, ask).await?.value)
+    }
+
+    /// Everything that happened to a run.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub async fn history(&self, run: RunId) -> Result<Vec<Envelope>, Fault> {
+        let (stream, mut history) = (StreamId::run(run), Vec::new());
+        loop {
+            let next = Version(history.len() as u64).next();
+            let events = self.store.read(&stream, next, CHUNK).await?;
+            if events.is_empty() {
+                return Ok(history);
+            }
+            history.extend(events);
+        }
+    }
+
+    /// The last position that was durable at a time: commit times never decrease along the positions.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub async fn models(&self) -> Result<RwLockReadGuard<'_, Models>, Fault> {
-        Ok(self.models.read().await?)
+    pub async fn position_at(&self, at: Timestamp) -> Result<Position, Fault> {
+        let (mut from, mut to) = (0, self.store.last_position().0);
+        while from < to {
+            // Rounded up, so that the upper half is never empty.
+            let middle = to - (to - from) / 2;
+            let event = self.store.read_all(Position(middle), 1).await?;
+            if event.first().is_some_and(|event| event.committed_at <= at) {
+                from = middle;
+            } else {
+                to = middle - 1;
+            }
+        }
+        Ok(Position(from))
     }
 
     /// The pipeline of a run.
     pub async fn pipeline_of(&self, run: RunId) -> Option<String> {
-        self.models().await.ok()?.runs.get(run).map(|row| row.pipeline)
+        self.runs(None, move |runs| runs.get(run, None)).await.ok()?.map(|row| row.pipeline)
     }
 
     /// The counters of budgets that runs share.

@@ -13,3 +13,4 @@ mod runs;
 mod support;
 mod texts;
 mod verbs;
+mod views;

@@ -1,0 +1,118 @@
+//! Decisions: those of a run, and the verdicts of gates over all runs.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use everfold_engine::envelope::StreamId;
+use everfold_engine::id::RunId;
+use everfold_engine::policy::Verdict;
+use everfold_engine::time::Timestamp;
+use everfold_projections::{Decision, DecisionPlace, GateFilter, decision_of};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::App;
+use super::answer::{Page, read};
+use super::extract::Params;
+use super::runs::{limit, min_position, moment};
+use crate::fault::{Code, Fault};
+
+/// A verdict with its run.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunDecision {
+    run: RunId,
+    short_id: String,
+    #[serde(flatten)]
+    decision: Decision,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct GatesParams {
+    /// `pass`, `fail`, `pending` or `skipped`.
+    verdict: Option<String>,
+    gate: Option<String>,
+    pipeline: Option<String>,
+    /// A time: verdicts from then on.
+    since: Option<String>,
+    /// A time or a position: what was known then.
+    at: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    min_position: Option<u64>,
+}
+
+/// `GET /audit/gates`: verdicts of gates, newest first.
+pub(crate) async fn gates(
+    State(app): State<App>,
+    Params(params): Params<GatesParams>,
+) -> Result<Response, Fault> {
+    let since = match &params.since {
+        Some(text) => {
+            let since: Timestamp = text.parse().map_err(|error| {
+                Fault::new(Code::Invalid, format!("since is no time in RFC 3339: {error}"))
+            })?;
+            Some(app.position_at(Timestamp(since.0.saturating_sub(1))).await?)
+        }
+        None => None,
+    };
+    let filter = GateFilter {
+        verdict: params.verdict.as_deref().map(verdict).transpose()?,
+        gate: params.gate,
+        pipeline: params.pipeline,
+        since,
+        until: moment(&app, params.at.as_deref()).await?,
+    };
+    let cursor = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?;
+    let limit = limit(params.limit)?;
+    let min = min_position(&app, params.min_position)?;
+    let answer = app.views().audit(min, move |audit| audit.gates(&filter, cursor, limit)).await?;
+    let mut items = Vec::with_capacity(answer.value.items.len());
+    for place in answer.value.items {
+        let decision = decided(&app, &place).await?;
+        items.extend(decision.map(|decision| RunDecision {
+            run: place.run,
+            short_id: place.run.short(),
+            decision,
+        }));
+    }
+    let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
+    Ok(read(answer.position, Page { items, next_cursor }))
+}
+
+fn verdict(word: &str) -> Result<Verdict, Fault> {
+    serde_json::from_value(Value::String(word.to_owned())).map_err(|_| {
+        Fault::new(Code::Invalid, format!("“{word}” is no verdict")).hint("pass, fail, pending or skipped")
+    })
+}
+
+/// `GET /runs/{id}/audit`: every decision.
+pub(crate) async fn of_run(
+    State(app): State<App>,
+    Path(run): Path<String>,
+) -> Result<Json<Page<Decision>>, Fault> {
+    let run = app.resolve(&run).await?;
+    let places = app.views().audit(None, move |audit| audit.of_run(run)).await?.value;
+    let mut items = Vec::with_capacity(places.len());
+    for place in places {
+        items.extend(decided(&app, &place).await?);
+    }
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// What was decided at a place: read from the event, so that it cannot differ from it.
+async fn decided(app: &App, place: &DecisionPlace) -> Result<Option<Decision>, Fault> {
+    let events = app.store().read(&StreamId::run(place.run), place.version, 1).await?;
+    Ok(events.first().filter(|event| event.position == place.position).and_then(decision_of))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_read_by_their_words() {
+        assert_eq!(verdict("fail").ok(), Some(Verdict::Fail));
+        assert!(verdict("failed").is_err());
+    }
+}

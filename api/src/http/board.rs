@@ -1,0 +1,91 @@
+//! The board, and how many runs there are.
+
+use axum::extract::State;
+use axum::response::Response;
+use everfold_projections::{Board, GroupBy, RunCounts};
+use serde::{Deserialize, Serialize};
+
+use everfold_engine::id::Position;
+
+use super::App;
+use super::answer::read;
+use super::extract::Params;
+use super::runs::{min_position, moment};
+use crate::fault::{Code, Fault};
+
+/// Cards of a column unless asked otherwise, and at most.
+const CARDS: usize = 50;
+const CARDS_MAX: usize = 500;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BoardParams {
+    /// A time or a position.
+    at: Option<String>,
+    /// `status` or `stage`.
+    group_by: Option<String>,
+    /// Cards of a column.
+    limit: Option<usize>,
+    min_position: Option<u64>,
+}
+
+/// The board, and the position that it is of.
+#[derive(Debug, Serialize)]
+struct BoardAnswer {
+    position: Position,
+    #[serde(flatten)]
+    board: Board,
+}
+
+/// `GET /board`: runs in columns, now or at any moment.
+pub(crate) async fn board(
+    State(app): State<App>,
+    Params(params): Params<BoardParams>,
+) -> Result<Response, Fault> {
+    let group_by = match params.group_by.as_deref() {
+        None | Some("status") => GroupBy::Status,
+        Some("stage") => GroupBy::Stage,
+        Some(word) => {
+            return Err(Fault::new(Code::Invalid, format!("“{word}” is no grouping: status or stage")));
+        }
+    };
+    let cards = match params.limit.unwrap_or(CARDS) {
+        cards @ 0..=CARDS_MAX => cards,
+        _ => return Err(Fault::new(Code::Invalid, format!("limit is a number from 0 to {CARDS_MAX}"))),
+    };
+    let at = moment(&app, params.at.as_deref()).await?;
+    let min = min_position(&app, params.min_position)?;
+    let answer = app.views().runs(min, move |runs| runs.board(group_by, at, cards)).await?;
+    let position = at.map_or(answer.position, |at| at.min(answer.position));
+    Ok(read(answer.position, BoardAnswer { position, board: answer.value }))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StatsParams {
+    /// A time or a position.
+    at: Option<String>,
+    min_position: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct StatsAnswer {
+    position: Position,
+    #[serde(flatten)]
+    runs: RunCounts,
+    /// What people are asked now.
+    open_tasks: u64,
+}
+
+/// `GET /stats`: how many runs there are in each status, and what people are asked.
+pub(crate) async fn stats(
+    State(app): State<App>,
+    Params(params): Params<StatsParams>,
+) -> Result<Response, Fault> {
+    let at = moment(&app, params.at.as_deref()).await?;
+    let min = min_position(&app, params.min_position)?;
+    let answer = app.views().runs(min, move |runs| runs.counts(at)).await?;
+    let open_tasks = app.inbox(min, |inbox| inbox.open_count()).await?;
+    let position = at.map_or(answer.position, |at| at.min(answer.position));
+    Ok(read(answer.position, StatsAnswer { position, runs: answer.value, open_tasks }))
+}

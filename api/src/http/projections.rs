@@ -1,0 +1,44 @@
+//! The read models themselves: how far they are, and building one anew.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use everfold_engine::id::Position;
+use everfold_projections::ModelStatus;
+use serde::Serialize;
+
+use super::App;
+use crate::fault::Fault;
+
+/// What can be told of the read models.
+#[derive(Debug, Serialize)]
+pub(crate) struct Projections {
+    /// The end of the log.
+    head: Position,
+    /// Whether they have reached it since they were opened.
+    ready: bool,
+    /// Their files, in bytes; null in memory.
+    size_bytes: Option<u64>,
+    /// Each of them.
+    items: Vec<ModelStatus>,
+}
+
+/// `GET /projections`: position, lag, and what stopped or is being built.
+pub(crate) async fn list(State(app): State<App>) -> Json<Projections> {
+    let views = app.views();
+    Json(Projections {
+        head: app.store().last_position(),
+        ready: views.is_ready(),
+        size_bytes: views.size_bytes(),
+        items: views.status(),
+    })
+}
+
+/// `POST /projections/{name}/rebuild`: builds one anew, beside the one that answers until then.
+pub(crate) async fn rebuild(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Projections>), Fault> {
+    app.views().rebuild(&name)?;
+    Ok((StatusCode::ACCEPTED, list(State(app)).await))
+}
