@@ -7,7 +7,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use everfold_workflows::shim::log::{LogReader, Source, tail};
-use everfold_workflows::shim::protocol::{ExitRecord, Outcome, PROTOCOL, Request, ShimRecord};
+use everfold_workflows::shim::protocol::{
+    ExitRecord, Outcome, PROTOCOL, PROTOCOL_SECRETS, Request, ShimRecord,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -169,7 +171,7 @@ fn p3_the_time_limit_is_kept_and_a_command_that_ignores_sigterm_is_killed() {
 
 #[test]
 fn p3_a_request_of_a_newer_protocol_is_refused_and_nothing_starts() {
-    let attempt = Attempt::new("echo ran >> count", |request| request.protocol = PROTOCOL + 1);
+    let attempt = Attempt::new("echo ran >> count", |request| request.protocol = PROTOCOL_SECRETS + 1);
     assert_eq!(attempt.run().code(), Some(70));
     assert!(!attempt.folder.join("started").exists() && !attempt.file("count").exists());
 }

@@ -183,7 +183,12 @@ proptest! {
             for (choices, choice) in PIECES.iter().zip(pieces) {
                 let piece = choice.get(choices);
                 // What only processes have has no place beside other work.
-                if (piece.contains("env:") && !process) || (piece.contains("resources:") && !executed) {
+                let is_child_run = work.contains("run:");
+                if (piece.contains("env:") && !process)
+                    || (piece.contains("resources:") && !executed)
+                    || (piece.contains("workspace: own") && is_child_run)
+                    || (piece.contains("workspace:") && work.contains("clean:"))
+                {
                     continue;
                 }
                 text.push_str(&piece.replace("attempts_made", &format!("steps.{own}.rounds")).replace("SELF", &own));

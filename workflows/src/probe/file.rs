@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::fresh::{relative, unchanged};
-use super::source::{Content, commit_of, describe, in_worktree};
+use super::source::{Content, Keep, commit_of, describe, in_worktree, mask_of};
 use super::{never, not_now};
 use crate::process::{Place, Processes, resolve};
+use crate::secret::Mask;
 use crate::yaml;
 
 /// Files and folders that a glob looks at.
@@ -59,8 +60,10 @@ impl Prober for FileProber {
         let processes = self.processes.clone();
         async move {
             let commit = commit_of(&request.workdir).await;
+            let mask = mask_of(&request.secrets).await?;
             let (workdir, fresh) = (request.workdir.clone(), request.fresh.clone());
-            let found = tokio::task::spawn_blocking(move || probe(&processes, &request, commit.as_deref()))
+            let look = move || probe(&processes, &request, commit.as_deref(), &mask);
+            let found = tokio::task::spawn_blocking(look)
                 .await
                 .unwrap_or_else(|error| Err(not_now(format!("looking for files failed: {error}"))))?;
             match fresh {
@@ -72,7 +75,13 @@ impl Prober for FileProber {
     }
 }
 
-fn probe(processes: &Processes, request: &ProbeRequest, commit: Option<&str>) -> Result<Value, ProbeFailure> {
+fn probe(
+    processes: &Processes,
+    request: &ProbeRequest,
+    commit: Option<&str>,
+    mask: &Mask,
+) -> Result<Value, ProbeFailure> {
+    let keep = Keep { blobs: &*processes.blobs, run: request.id.run, mask };
     let spec: Spec =
         serde_json::from_value(request.spec.clone()).map_err(|error| never(format!("`file`: {error}")))?;
     let pattern = match &spec.matches {
@@ -123,8 +132,8 @@ fn probe(processes: &Processes, request: &ProbeRequest, commit: Option<&str>) ->
             file["problem"] = problem.into();
         }
         if exists {
-            let kept = (wanted.len() <= KEPT_MAX).then_some((&*processes.blobs, request.id.run));
-            sources.push(describe(kept, path, commit, bytes));
+            let keep = (wanted.len() <= KEPT_MAX).then_some(&keep);
+            sources.push(describe(keep, path, commit, bytes));
         }
         files.push(file);
     }

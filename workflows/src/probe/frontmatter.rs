@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 
 use super::fresh::{relative, unchanged};
 use super::never;
-use super::source::{Content, commit_of, describe, in_commit, in_worktree};
+use super::source::{Content, Keep, commit_of, describe, in_commit, in_worktree, mask_of};
 use crate::process::Processes;
 use crate::yaml;
 
@@ -105,7 +105,8 @@ async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, Pro
     };
     let picked: Map<String, Value> =
         fields.iter().map(|name| (name.clone(), values.get(name).cloned().unwrap_or_default())).collect();
-    let kept = Some((&*processes.blobs, request.id.run));
+    let mask = mask_of(&request.secrets).await?;
+    let keep = Keep { blobs: &*processes.blobs, run: request.id.run, mask: &mask };
     let mut evidence = json!({
         "file": spec.file,
         "from": from,
@@ -115,7 +116,7 @@ async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, Pro
         "pass": spec.pass.0,
         "fail": spec.fail.0,
         "match": spec.how.as_deref().unwrap_or("exact"),
-        "source": describe(kept, &spec.file, commit.as_deref(), bytes.as_deref()),
+        "source": describe(Some(&keep), &spec.file, commit.as_deref(), bytes.as_deref()),
     });
     if let Some(problem) = problem {
         evidence["problem"] = problem.into();
