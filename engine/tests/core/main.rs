@@ -6,6 +6,7 @@ mod fan_out;
 mod gates;
 mod generate;
 mod golden;
+mod histories;
 mod laws;
 mod names;
 mod order;
