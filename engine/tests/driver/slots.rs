@@ -75,6 +75,40 @@ async fn until_key(rig: &Rig, wanted: impl Fn(&KeyState) -> bool) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l2_input_config_key_admit_and_concurrency_are_asked_in_this_order_and_a_refusal_stores_nothing() {
+    let rig = Rig::new();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("settings.yaml");
+    let top = json!({
+        "input": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
+        "config": {"app": [{"file": settings}]},
+        "key": {"value": "task-${input.n}", "on_taken": "reject"},
+        "admit": {"gates": [{"id": "third", "probe": {"expression": "input.n == 3"}, "code": "NOT_THIRD"}]},
+        "concurrency": [{"key": "repo", "limit": 1, "on_limit": "reject"}],
+    });
+    let second = with(10, top);
+    let mut first = slot(1, "reject");
+    first["key"] = json!({"value": "task-1"});
+    let first = start(&rig, &with(600_000, first), json!({"n": 1})).await.run;
+    // Everything is wrong at once; what is asked first is said, and mended next.
+    assert_eq!(refused(&rig, &second, json!({"n": "1"})).await.code(), "invalid_input");
+    assert_eq!(refused(&rig, &second, json!({"n": 1})).await.code(), "config");
+    std::fs::write(&settings, "a: 1\n").unwrap();
+    assert_eq!(refused(&rig, &second, json!({"n": 1})).await.code(), "key_taken");
+    let refusal = refused(&rig, &second, json!({"n": 2})).await;
+    assert_eq!(refusal.code(), "not_admitted");
+    assert!(matches!(&refusal, Refusal::NotAdmitted { code: Some(code), .. } if code == "NOT_THIRD"));
+    assert_eq!(refused(&rig, &second, json!({"n": 3})).await.code(), "no_slot");
+    rig.submit(first, InputKind::Cancel { reason: None }).await.unwrap();
+    assert_eq!(rig.end(first).await, RunStatus::Cancelled);
+    until_key(&rig, KeyState::is_free).await;
+    // What a refused start had taken already is free again.
+    let run = start(&rig, &second, json!({"n": 3})).await.run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn l3_documents_are_read_when_the_run_starts_merged_and_pinned() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
