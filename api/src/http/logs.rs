@@ -118,6 +118,8 @@ fn shown(line: &LogLine, format: Format) -> String {
         Source::Supervisor => "supervisor",
     };
     match format {
+        // What is missing is said in its place.
+        Format::Text if line.tells_loss() => format!("[everfold: {}]\n", line.text),
         Format::Text if line.source == Source::Supervisor => String::new(),
         Format::Text if line.complete => format!("{}\n", line.text),
         Format::Text => line.text.clone(),

@@ -9,8 +9,10 @@
 //! | `#` | a remark of the supervisor: not written by the process |
 //!
 //! Law: the texts of `O o` records, joined, with a line feed after each `O`, are what the process
-//! wrote, up to the limit; likewise for standard error.
+//! wrote; likewise for standard error. Beyond the limit the middle is left out: the first records, a
+//! remark that counts what is missing, and the last ones, which are written when the process ends.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,6 +22,8 @@ use super::os::now_ms;
 
 /// The longest piece of a line in one record.
 const PIECE_BYTES_MAX: usize = 8 * 1024;
+/// The most that is kept in memory for the end of a log that reaches its limit; of a small limit a quarter.
+const TAIL_BYTES_MAX: u64 = 1024 * 1024;
 /// What a reader takes at once.
 const READ_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -47,6 +51,21 @@ pub struct LogLine {
     pub complete: bool,
 }
 
+/// The remark where a log reaches its limit.
+const LIMIT_REACHED: &str = "the limit of this log is reached; of what follows the end is kept, and written here when the process ends";
+/// What remarks on missing output say of the bytes that they count.
+const LEFT_OUT: &str = "bytes are left out here: the log is over its limit; what follows is its end";
+const NOT_WRITTEN: &str = "bytes could not be written to this log";
+
+impl LogLine {
+    /// Whether it says that output of the process is missing here.
+    #[must_use]
+    pub fn tells_loss(&self) -> bool {
+        let tells = |text: &&str| self.text.ends_with(*text);
+        self.source == Source::Supervisor && [LIMIT_REACHED, LEFT_OUT, NOT_WRITTEN].iter().any(tells)
+    }
+}
+
 pub(crate) fn create(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
@@ -55,7 +74,9 @@ pub(crate) fn create(path: &Path) -> std::io::Result<File> {
 pub(crate) struct LogWriter {
     file: File,
     room_bytes: u64,
-    full: bool,
+    /// Where there is no room any more: the newest records.
+    tail: Option<Tail>,
+    tail_max_bytes: u64,
     torn: bool,
     unreported_bytes: u64,
     pending: [Vec<u8>; 2],
@@ -65,10 +86,12 @@ pub(crate) struct LogWriter {
 
 impl LogWriter {
     pub(crate) fn open(path: &Path, max_bytes: u64) -> std::io::Result<Self> {
+        let tail_max_bytes = TAIL_BYTES_MAX.min(max_bytes / 4);
         Ok(Self {
             file: create(path)?,
-            room_bytes: max_bytes,
-            full: false,
+            room_bytes: max_bytes - tail_max_bytes,
+            tail: None,
+            tail_max_bytes,
             torn: false,
             unreported_bytes: 0,
             pending: [Vec::new(), Vec::new()],
@@ -78,10 +101,6 @@ impl LogWriter {
 
     /// Takes what came from one of the two pipes.
     pub(crate) fn take(&mut self, source: Source, bytes: &[u8]) {
-        if self.full {
-            self.lost_bytes += bytes.len() as u64;
-            return;
-        }
         let (mut records, at) = (Vec::with_capacity(bytes.len() + 64), now_ms());
         let pending = &mut self.pending[slot(source)];
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -105,7 +124,7 @@ impl LogWriter {
 
     /// Whether an unfinished line waits.
     pub(crate) fn has_pending(&self) -> bool {
-        !self.full && self.pending.iter().any(|pending| !pending.is_empty())
+        self.pending.iter().any(|pending| !pending.is_empty())
     }
 
     /// Writes unfinished lines as pieces: a prompt, a progress bar, the last line of all.
@@ -120,19 +139,33 @@ impl LogWriter {
         }
     }
 
+    /// Writes what is left: unfinished lines, and the end of a log that reached its limit.
+    pub(crate) fn finish(&mut self) {
+        self.flush();
+        let Some(tail) = self.tail.take() else { return };
+        self.lost_bytes += tail.dropped_bytes;
+        if tail.dropped_bytes > 0 {
+            self.remark(&format!("{} {LEFT_OUT}", tail.dropped_bytes));
+        }
+        let kept = Vec::from(tail.records);
+        if self.append(&kept).is_err() {
+            self.lost_bytes += kept.len() as u64;
+        }
+    }
+
     fn write(&mut self, records: &[u8]) {
-        if self.full {
-            self.lost_bytes += records.len() as u64;
-            return;
+        if let Some(tail) = &mut self.tail {
+            return tail.take(records, self.tail_max_bytes);
         }
         if records.len() as u64 > self.room_bytes {
-            self.full = true;
-            self.lost_bytes += records.len() as u64;
-            self.remark("the limit of this log is reached; what follows is not kept");
+            self.remark(LIMIT_REACHED);
+            let mut tail = Tail::default();
+            tail.take(records, self.tail_max_bytes);
+            self.tail = Some(tail);
             return;
         }
         if self.torn || self.unreported_bytes > 0 {
-            let remark = format!("{} bytes could not be written to this log", self.unreported_bytes);
+            let remark = format!("{} {NOT_WRITTEN}", self.unreported_bytes);
             if !self.remark(&remark) {
                 self.lose(records);
                 return;
@@ -162,6 +195,32 @@ impl LogWriter {
         let result = self.file.write_all(records);
         self.torn = result.is_err();
         result
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The newest records, whole ones.
+#[derive(Default)]
+struct Tail {
+    records: VecDeque<u8>,
+    dropped_bytes: u64,
+}
+
+impl Tail {
+    fn take(&mut self, records: &[u8], max_bytes: u64) {
+        self.records.extend(records);
+        let over = self.records.len().saturating_sub(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+        if over > 0 {
+            let rest = self.records.range(over - 1..).position(|byte| *byte == b'\n');
+            let end = rest.map_or(self.records.len(), |at| over + at);
+            self.records.drain(..end);
+            self.dropped_bytes += end as u64;
+        }
     }
 }
 
@@ -328,7 +387,7 @@ mod tests {
         for (source, text) in pieces {
             log.take(*source, text.as_bytes());
         }
-        log.flush();
+        log.finish();
         (folder, path)
     }
 
@@ -352,14 +411,41 @@ mod tests {
     }
 
     #[test]
-    fn a_log_at_its_limit_says_so_and_stays_small() {
-        let line = "y".repeat(99) + "\n";
-        let pieces: Vec<(Source, &str)> = (0..100).map(|_| (Source::Stderr, line.as_str())).collect();
-        let (_folder, path) = written(1_000, &pieces);
-        assert!(std::fs::metadata(&path).unwrap().len() < 1_200);
+    fn a_log_over_its_limit_keeps_its_beginning_and_its_end_and_counts_what_is_left_out() {
+        let lines: Vec<String> = (0..100).map(|n| format!("{n:03}{}\n", "y".repeat(40))).collect();
+        let pieces: Vec<(Source, &str)> = lines.iter().map(|line| (Source::Stderr, line.as_str())).collect();
+        let (_folder, path) = written(2_000, &pieces);
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert!((1_800..2_300).contains(&length), "{length}");
         let lines = LogReader::from_start(&path).read().unwrap();
-        assert_eq!(lines.last().unwrap().source, Source::Supervisor);
-        assert!(lines.last().unwrap().text.contains("limit"));
+        let remarks: Vec<usize> =
+            (0..lines.len()).filter(|at| lines[*at].source == Source::Supervisor).collect();
+        let [limit, left_out] = remarks[..] else { panic!("{lines:?}") };
+        assert_eq!(left_out, limit + 1);
+        assert!(
+            lines[limit].text.contains("limit") && lines[left_out].text.contains("bytes are left out here")
+        );
+        assert!(lines[0].text.starts_with("000") && lines.last().unwrap().text.starts_with("099"));
+        let number = |at: usize| lines[at].text[..3].parse::<u64>().unwrap();
+        assert!(number(limit - 1) > 15 && number(left_out + 1) > 85, "{lines:?}");
+        // What is left out is what is missing.
+        let record = lines[0].at.to_string().len() as u64 + 3 + 43 + 1;
+        let missing = number(left_out + 1) - number(limit - 1) - 1;
+        assert!(lines[left_out].text.starts_with(&format!("{} bytes", missing * record)), "{lines:?}");
+        assert!(tail(&path, 1).starts_with("099"));
+    }
+
+    #[test]
+    fn a_log_that_passes_its_limit_by_little_is_whole() {
+        let text: String = (0..9).map(|n| format!("{n}{}\n", "z".repeat(180))).collect();
+        let pieces: Vec<(Source, &str)> =
+            text.split_inclusive('\n').map(|line| (Source::Stdout, line)).collect();
+        let (_folder, path) = written(2_000, &pieces);
+        let lines = LogReader::from_start(&path).read().unwrap();
+        let joined: String =
+            lines.iter().filter(|it| it.source == Source::Stdout).map(|it| it.text.clone() + "\n").collect();
+        assert_eq!(joined, text);
+        assert!(!lines.iter().any(|line| line.text.contains("left out")));
     }
 
     #[test]

@@ -336,7 +336,7 @@ impl Pipes {
             let shown = self.masks[usize::from(source == Source::Stderr)].finish();
             self.keep(source, &shown);
         }
-        self.log.flush();
+        self.log.finish();
     }
 
     fn is_open(&self) -> bool {
