@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod actor;
+pub mod breakers;
 pub mod budgets;
 pub mod build;
 pub mod decide;

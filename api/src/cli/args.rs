@@ -155,6 +155,9 @@ pub(crate) enum LimitsVerb {
         /// The breaker, such as agent.claude
         #[arg(value_name = "BREAKER", value_parser = name())]
         breaker: String,
+        /// Why; recorded with your name
+        #[arg(short, long)]
+        message: Option<String>,
     },
 }
 

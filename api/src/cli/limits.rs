@@ -1,7 +1,7 @@
 //! `limits`: slots, rates and breakers, and who waits for them.
 
 use everfold_engine::clock;
-use everfold_engine::driver::{BreakerStand, BreakerView, LineView, PoolView, RateView};
+use everfold_engine::driver::{BreakerStand, BreakerView, PoolView, RateView};
 use everfold_engine::time::Timestamp;
 use owo_colors::OwoColorize as _;
 
@@ -10,13 +10,18 @@ use super::context::Context;
 use super::format::{cut, instant, span, table};
 use crate::client::encode;
 use crate::fault::Fault;
+use crate::http::LimitsAnswer;
+
+/// Resets that are shown.
+const RESETS_SHOWN: usize = 5;
 
 pub(crate) async fn run(context: &Context, args: LimitsArgs) -> Result<u8, Fault> {
-    let view: LineView = match args.verb {
+    let view: LimitsAnswer = match args.verb {
         None => context.client.get("/api/v1/engine/limits").await?,
-        Some(LimitsVerb::Reset { breaker }) => {
+        Some(LimitsVerb::Reset { breaker, message }) => {
             let path = format!("/api/v1/engine/breakers/{}/reset", encode(&breaker));
-            let view: LineView = context.client.post(&path, &serde_json::json!({})).await?;
+            let body = serde_json::json!({ "reason": message });
+            let view: LimitsAnswer = context.client.post(&path, &body).await?;
             if !context.json {
                 context.out.line(format!("the breaker {breaker} is closed; what waited for it starts"));
                 return Ok(0);
@@ -32,7 +37,8 @@ pub(crate) async fn run(context: &Context, args: LimitsArgs) -> Result<u8, Fault
     Ok(0)
 }
 
-fn text(view: &LineView, now: Timestamp, program: &str) -> String {
+fn text(view: &LimitsAnswer, now: Timestamp, program: &str) -> String {
+    let LimitsAnswer { line: view, resets } = view;
     let pool = |pool: &PoolView| {
         [pool.name.clone(), pool.in_use.to_string(), pool.size.to_string(), pool.waiting.to_string()]
     };
@@ -51,6 +57,13 @@ fn text(view: &LineView, now: Timestamp, program: &str) -> String {
     if !view.breakers.is_empty() {
         let rows = view.breakers.iter().map(|breaker| breaker_row(breaker, now));
         parts.push(table(["BREAKER", "STATE", "FAILURES", "NEXT TRY", "WAITING", "LAST FAILURE"], rows));
+    }
+    if !resets.is_empty() {
+        let rows = resets.iter().take(RESETS_SHOWN).map(|reset| {
+            let why = reset.reason.as_ref().map(|reason| cut(reason, 60)).unwrap_or_default();
+            [reset.service.clone(), instant(reset.at), reset.by.clone(), reset.failures.to_string(), why]
+        });
+        parts.push(table(["CLOSED BY HAND", "AT", "BY", "FAILURES", "WHY"], rows));
     }
     let open: Vec<String> = view
         .breakers

@@ -4,30 +4,51 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use everfold_engine::breakers::Reset;
 use everfold_engine::driver::LineView;
 use everfold_engine::execution::Service;
+use serde::{Deserialize, Serialize};
 
 use super::answer::written;
+use super::extract::Body;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 
-/// `GET /engine/limits`: what is in use, who waits, what stands open.
-pub(crate) async fn limits(State(app): State<App>) -> Json<LineView> {
-    Json(app.engine().line())
+/// How the line stands, and which breakers people closed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LimitsAnswer {
+    #[serde(flatten)]
+    pub(crate) line: LineView,
+    /// The newest resets, newest first.
+    #[serde(default)]
+    pub(crate) resets: Vec<Reset>,
 }
 
-/// `POST /engine/breakers/{name}/reset`: attempts start again at once. Nothing is recorded, and saying it
-/// twice changes nothing, so this write needs no key.
+/// `GET /engine/limits`: what is in use, who waits, what stands open.
+pub(crate) async fn limits(State(app): State<App>) -> Result<Json<LimitsAnswer>, Fault> {
+    Ok(Json(answer(&app).await?))
+}
+
+/// Why a breaker is closed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ResetBody {
+    reason: Option<String>,
+}
+
+/// `POST /engine/breakers/{name}/reset`: attempts start again at once. It is recorded who said so; of a
+/// breaker that stands closed nothing is, so this write needs no key.
 pub(crate) async fn reset(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
+    body: Body<ResetBody>,
 ) -> Result<Response, Fault> {
     let service: Service = name.parse().map_err(|error: String| Fault::new(Code::Invalid, error))?;
-    if !app.engine().reset_breaker(&service) {
-        let fault = Fault::new(Code::NoBreaker, format!("there is no breaker {service}"));
-        return Err(fault.hint("`everfold limits` lists those that there are"));
-    }
-    tracing::info!(%service, by = %caller.actor, "breaker closed");
-    Ok(written(StatusCode::OK, app.store().last_position(), app.engine().line()))
+    let position = app.reset_breaker(&service, body.value.reason, caller.actor).await?;
+    Ok(written(StatusCode::OK, position, answer(&app).await?))
+}
+
+async fn answer(app: &App) -> Result<LimitsAnswer, Fault> {
+    Ok(LimitsAnswer { line: app.engine().line(), resets: app.breaker_resets().await? })
 }

@@ -53,6 +53,7 @@ pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
 pub use caller::Caller;
 pub(crate) use events::{cursor, cursor_text};
 pub(crate) use extract::Once;
+pub(crate) use limits::LimitsAnswer;
 pub(crate) use order::SignalAnswer;
 pub use pipelines::{PipelineStep, PipelineView, VersionView};
 pub(crate) use spend::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};

@@ -14,6 +14,7 @@ use axum::Router;
 use everfold_engine::driver::{Engine, EngineConfig};
 use everfold_engine::execution::Edge;
 use everfold_engine::layout::Layout;
+use everfold_engine::ledger::Ledger;
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
 use everfold_projections::{Place, ReadSide, RunDirectory};
 use everfold_workflows::function::{Function, Functions};
@@ -155,6 +156,7 @@ fn assemble(
     let owner = Arc::new(Owner {
         engine,
         access: AccessDesk::new(Arc::clone(&store)),
+        resets: Ledger::new(Arc::clone(&store), everfold_engine::clock::system()),
         metrics,
         readiness: Mutex::new(Readiness::Starting),
         url: OnceLock::new(),

@@ -6,6 +6,7 @@
 //! [`hold`] opens a folder; the command line's client decides when.
 
 mod begin;
+mod breakers;
 mod duties;
 mod fork;
 mod held;
@@ -24,9 +25,11 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use everfold_engine::breakers::Resets;
 use everfold_engine::driver::Engine;
 use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
+use everfold_engine::ledger::Ledger;
 use everfold_engine::store::{EventStore, OpenReport, SledStore};
 use everfold_projections::ReadSide;
 use everfold_workflows::hook::HookSettings;
@@ -54,6 +57,7 @@ pub use verify::{Verified, verify_folder};
 pub struct Owner {
     engine: Engine,
     access: AccessDesk,
+    resets: Ledger<Resets>,
     metrics: Arc<Metrics>,
     readiness: Mutex<Readiness>,
     /// Where it serves, once it does.

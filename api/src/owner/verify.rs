@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use everfold_engine::access::Access;
+use everfold_engine::breakers::Resets;
 use everfold_engine::budgets::CounterEvent;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{saved_definition, saved_pipeline};
@@ -176,6 +177,9 @@ impl Meaning for Runs {
         } else if *stream == Access::stream() {
             let header = &envelope.header;
             Access::decode(header.kind, header.schema, &envelope.payload)?;
+        } else if *stream == Resets::stream() {
+            let header = &envelope.header;
+            Resets::decode(header.kind, header.schema, &envelope.payload)?;
         } else if stream.kind == StreamKind::Budget {
             let header = &envelope.header;
             CounterEvent::decode(header.kind, header.schema, &envelope.payload)

@@ -1,0 +1,122 @@
+//! Breakers that people closed: one stream of the engine's own, `engine/breakers`.
+//!
+//! Law: pure: [`Resets::apply`] neither fails nor chooses. How a breaker stands is not durable, and a new
+//! engine begins with closed ones; that somebody had attempts go through again is a decision, so it is kept.
+//!
+//! Called by the owner of a folder, which records a reset before it closes the breaker.
+
+use std::collections::VecDeque;
+
+use bincode::Options as _;
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::StreamId;
+use crate::kept::{Kept, Noted};
+use crate::time::Timestamp;
+
+/// No event of the stream is longer.
+const BYTES_MAX: u64 = 128 * 1024;
+/// The longest reason.
+pub const REASON_BYTES_MAX: usize = 64 * 1024;
+/// Resets that are told; the stream itself has all.
+const RESETS_KEPT: usize = 20;
+
+/// Somebody closed a breaker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerReset {
+    /// The service behind it, `KIND.NAME`.
+    pub service: String,
+    /// Outages in a row that it had counted.
+    pub failures: u32,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A reset, with who made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// The service behind the breaker.
+    pub service: String,
+    /// Outages in a row that it had counted.
+    pub failures: u32,
+    /// Why.
+    pub reason: Option<String>,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The newest resets: a fold of the stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resets {
+    newest: VecDeque<Reset>,
+}
+
+impl Resets {
+    /// The newest resets, newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &Reset> {
+        self.newest.iter().rev()
+    }
+}
+
+impl Kept for Resets {
+    type Event = BreakerReset;
+
+    fn stream() -> StreamId {
+        StreamId::engine("breakers")
+    }
+
+    fn apply(&mut self, event: &BreakerReset, noted: &Noted<'_>) {
+        let BreakerReset { service, failures, reason } = event.clone();
+        self.newest.push_back(Reset { service, failures, reason, by: noted.by.to_string(), at: noted.at });
+        if self.newest.len() > RESETS_KEPT {
+            self.newest.pop_front();
+        }
+    }
+
+    fn encode(event: &BreakerReset) -> Result<(u16, u16, Vec<u8>), String> {
+        let bytes = options().serialize(event).map_err(|error| error.to_string())?;
+        Ok((BREAKER_RESET, SCHEMA, bytes))
+    }
+
+    fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<BreakerReset, String> {
+        match (kind, schema) {
+            (BREAKER_RESET, SCHEMA) => options().deserialize(bytes).map_err(|error| error.to_string()),
+            _newer => Err(format!("kind {kind}, schema {schema} is of a newer everfold")),
+        }
+    }
+}
+
+/// The number of the kind in stored bytes.
+const BREAKER_RESET: u16 = 40;
+const SCHEMA: u16 = 1;
+
+fn options() -> impl bincode::Options {
+    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actor::Actor;
+
+    #[test]
+    fn s9_a_reset_is_read_back_as_it_was_written_and_the_newest_are_told() {
+        let mut resets = Resets::default();
+        for n in 0..25 {
+            let event = BreakerReset {
+                service: "agent.claude".into(),
+                failures: n,
+                reason: (n == 24).then(|| "it is back".to_owned()),
+            };
+            let (kind, schema, bytes) = Resets::encode(&event).unwrap();
+            assert_eq!(Resets::decode(kind, schema, &bytes).unwrap(), event);
+            assert!(Resets::decode(kind, schema + 1, &bytes).is_err());
+            resets.apply(&event, &Noted { by: &Actor::User("ada".into()), at: Timestamp(i64::from(n)) });
+        }
+        let newest: Vec<_> = resets.newest().collect();
+        assert_eq!((newest.len(), newest[0].failures, newest[19].failures), (20, 24, 5));
+        assert_eq!((newest[0].by.as_str(), newest[0].reason.as_deref()), ("user:ada", Some("it is back")));
+    }
+}
