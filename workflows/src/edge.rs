@@ -65,7 +65,11 @@ pub fn edge(
     }
 }
 
-/// Commands are given secrets by their supervisor, which masks what they say.
+/// Commands are given secrets by their supervisor, which masks what they say; those that keep the files that
+/// they read mask these as well.
 fn guarded(kind: &str, prober: Arc<dyn Prober>) -> Arc<dyn Prober> {
-    if kind == "command" { prober } else { Arc::new(GuardedProber(prober)) }
+    match kind {
+        "command" | "file" | "frontmatter" => prober,
+        _answers_only => Arc::new(GuardedProber(prober)),
+    }
 }

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::fresh::{relative, unchanged};
-use super::source::{Content, Keep, commit_of, describe, in_worktree, mask_of};
+use super::source::{Content, commit_of, describe, in_worktree};
 use super::{never, not_now};
 use crate::process::{Place, Processes, resolve};
-use crate::secret::Mask;
+use crate::secret::{Mask, probed};
 use crate::yaml;
 
 /// Files and folders that a glob looks at.
@@ -58,11 +58,10 @@ impl FileProber {
 impl Prober for FileProber {
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
         let processes = self.processes.clone();
-        async move {
+        let probe = |request: ProbeRequest, mask: Mask| async move {
             let commit = commit_of(&request.workdir).await;
-            let mask = mask_of(&request.secrets).await?;
             let (workdir, fresh) = (request.workdir.clone(), request.fresh.clone());
-            let look = move || probe(&processes, &request, commit.as_deref(), &mask);
+            let look = move || probe(&processes, &request, &mask, commit.as_deref());
             let found = tokio::task::spawn_blocking(look)
                 .await
                 .unwrap_or_else(|error| Err(not_now(format!("looking for files failed: {error}"))))?;
@@ -70,18 +69,17 @@ impl Prober for FileProber {
                 None => Ok(found),
                 Some(fresh) => with_freshness(found, &workdir, &fresh).await,
             }
-        }
-        .boxed()
+        };
+        probed(request, probe).boxed()
     }
 }
 
 fn probe(
     processes: &Processes,
     request: &ProbeRequest,
-    commit: Option<&str>,
     mask: &Mask,
+    commit: Option<&str>,
 ) -> Result<Value, ProbeFailure> {
-    let keep = Keep { blobs: &*processes.blobs, run: request.id.run, mask };
     let spec: Spec =
         serde_json::from_value(request.spec.clone()).map_err(|error| never(format!("`file`: {error}")))?;
     let pattern = match &spec.matches {
@@ -132,8 +130,8 @@ fn probe(
             file["problem"] = problem.into();
         }
         if exists {
-            let keep = (wanted.len() <= KEPT_MAX).then_some(&keep);
-            sources.push(describe(keep, path, commit, bytes));
+            let kept = (wanted.len() <= KEPT_MAX).then_some((&*processes.blobs, request.id.run));
+            sources.push(describe(kept, mask, path, commit, bytes));
         }
         files.push(file);
     }

@@ -11,8 +11,9 @@ use serde_json::{Map, json};
 
 use super::fresh::{relative, unchanged};
 use super::never;
-use super::source::{Content, Keep, commit_of, describe, in_commit, in_worktree, mask_of};
+use super::source::{Content, commit_of, describe, in_commit, in_worktree};
 use crate::process::Processes;
+use crate::secret::{Mask, probed};
 use crate::yaml;
 
 const WORKTREE: &str = "worktree";
@@ -68,11 +69,12 @@ impl FrontmatterProber {
 
 impl Prober for FrontmatterProber {
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
-        probe(self.processes.clone(), request).boxed()
+        let processes = self.processes.clone();
+        probed(request, move |request, mask| probe(processes, request, mask)).boxed()
     }
 }
 
-async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, ProbeFailure> {
+async fn probe(processes: Processes, request: ProbeRequest, mask: Mask) -> Result<Value, ProbeFailure> {
     let spec: Spec = serde_json::from_value(request.spec.clone())
         .map_err(|error| never(format!("`frontmatter`: {error}")))?;
     let fields = if spec.fields.0.is_empty() { vec!["status".to_owned()] } else { spec.fields.0.clone() };
@@ -105,8 +107,7 @@ async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, Pro
     };
     let picked: Map<String, Value> =
         fields.iter().map(|name| (name.clone(), values.get(name).cloned().unwrap_or_default())).collect();
-    let mask = mask_of(&request.secrets).await?;
-    let keep = Keep { blobs: &*processes.blobs, run: request.id.run, mask: &mask };
+    let kept = Some((&*processes.blobs, request.id.run));
     let mut evidence = json!({
         "file": spec.file,
         "from": from,
@@ -116,7 +117,7 @@ async fn probe(processes: Processes, request: ProbeRequest) -> Result<Value, Pro
         "pass": spec.pass.0,
         "fail": spec.fail.0,
         "match": spec.how.as_deref().unwrap_or("exact"),
-        "source": describe(Some(&keep), &spec.file, commit.as_deref(), bytes.as_deref()),
+        "source": describe(kept, &mask, &spec.file, commit.as_deref(), bytes.as_deref()),
     });
     if let Some(problem) = problem {
         evidence["problem"] = problem.into();

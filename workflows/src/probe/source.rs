@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use everfold_engine::driver::Blobs;
-use everfold_engine::execution::{ProbeFailure, Secrets, Workdir};
-use everfold_engine::failure::Failure;
+use everfold_engine::execution::{ProbeFailure, Workdir};
 use everfold_engine::id::RunId;
 use everfold_engine::json::{Hash, Value};
 use serde_json::json;
@@ -12,7 +11,7 @@ use serde_json::json;
 use super::{never, not_now};
 use crate::git::{Git, GitError, head};
 use crate::process::{Place, read_bounded, resolve};
-use crate::secret::{Mask, look_up};
+use crate::secret::Mask;
 
 /// The largest file that is read as evidence.
 pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -88,31 +87,18 @@ fn relative(workdir: &Path, path: &str) -> Result<String, ProbeFailure> {
     if leads_out { Err(never(format!("{path} leads out of the workspace"))) } else { Ok(relative) }
 }
 
-/// Where what is read is kept, and what must not be kept of it.
-pub(super) struct Keep<'a> {
-    pub(super) blobs: &'a dyn Blobs,
-    pub(super) run: RunId,
-    pub(super) mask: &'a Mask,
-}
-
-/// The mask of the secrets that the judged step has.
-pub(super) async fn mask_of(secrets: &Secrets) -> Result<Mask, ProbeFailure> {
-    let values = look_up(secrets).await;
-    let cannot = |failure: Failure| not_now(format!("{}; {}", failure.message, failure.hint()));
-    Ok(values.map_err(cannot)?.mask())
-}
-
-/// The `source` of evidence in a file; with `keep`, its content is kept as a blob of the run.
+/// The `source` of evidence in a file; with `kept`, its content is kept as a blob of the run, masked.
 pub(super) fn describe(
-    keep: Option<&Keep<'_>>,
+    kept: Option<(&dyn Blobs, RunId)>,
+    mask: &Mask,
     path: &str,
     commit: Option<&str>,
     bytes: Option<&[u8]>,
 ) -> Value {
-    let masked = keep.zip(bytes).and_then(|(keep, bytes)| keep.mask.bytes(bytes));
+    let masked = bytes.and_then(|bytes| mask.bytes(bytes));
     let bytes = masked.as_deref().or(bytes);
-    if let (Some(Keep { blobs, run, .. }), Some(bytes)) = (keep, bytes)
-        && let Err(error) = blobs.put(*run, bytes)
+    if let (Some((blobs, run)), Some(bytes)) = (kept, bytes)
+        && let Err(error) = blobs.put(run, bytes)
     {
         tracing::warn!(%run, %error, path, "could not keep evidence as a blob");
     }

@@ -111,34 +111,41 @@ impl Executor for GuardedExecutor {
 pub(crate) struct GuardedProber(pub(crate) Arc<dyn Prober>);
 
 impl Prober for GuardedProber {
-    fn probe(&self, mut request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
-        if request.secrets.is_empty() {
-            return self.0.probe(request);
-        }
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
         let inner = Arc::clone(&self.0);
-        async move {
-            let values = look_up(&request.secrets).await.map_err(|failure| ProbeFailure {
-                message: format!("{}; {}", failure.message, failure.hint()),
-                permanent: false,
-            })?;
-            let mask = values.mask();
-            values.fill(&mut request.spec, &request.secrets.spec);
-            match inner.probe(request).await {
-                Ok(mut evidence) => {
-                    mask.value(&mut evidence);
-                    Ok(evidence)
-                }
-                Err(mut failure) => {
-                    mask.text(&mut failure.message);
-                    Err(failure)
-                }
-            }
-        }
-        .boxed()
+        probed(request, move |request, _| inner.probe(request)).boxed()
     }
 
     fn cancel(&self, request: ProbeRequest) -> BoxFuture<'static, ()> {
         self.0.cancel(request)
+    }
+}
+
+/// Gives a probe its secrets, and masks them in its evidence. A prober that keeps what it read masks that
+/// itself, so it is told what to mask.
+pub(crate) async fn probed<F, P>(mut request: ProbeRequest, probe: P) -> Result<Value, ProbeFailure>
+where
+    P: FnOnce(ProbeRequest, Mask) -> F,
+    F: Future<Output = Result<Value, ProbeFailure>>,
+{
+    if request.secrets.is_empty() {
+        return probe(request, Mask::default()).await;
+    }
+    let values = look_up(&request.secrets).await.map_err(|failure| ProbeFailure {
+        message: format!("{}; {}", failure.message, failure.hint()),
+        permanent: false,
+    })?;
+    let mask = values.mask();
+    values.fill(&mut request.spec, &request.secrets.spec);
+    match probe(request, mask.clone()).await {
+        Ok(mut evidence) => {
+            mask.value(&mut evidence);
+            Ok(evidence)
+        }
+        Err(mut failure) => {
+            mask.text(&mut failure.message);
+            Err(failure)
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use everfold_engine::failure::{Failure, FailureKind, SECRET_CODE};
 use everfold_engine::json::Value;
 use tokio::io::AsyncReadExt as _;
 
-pub(crate) use guard::{GuardedExecutor, GuardedNotifier, GuardedProber};
+pub(crate) use guard::{GuardedExecutor, GuardedNotifier, GuardedProber, probed};
 pub(crate) use mask::{Mask, Stream, VALUE_BYTES_MIN};
 
 /// The longest value.
