@@ -117,7 +117,7 @@ fn dispatch(cli: Cli) -> Result<u8, Fault> {
         Verb::Explain(args) => return explain::run(args, cli.json),
         Verb::Completions(args) => return completions::run(args),
         Verb::Init(args) => return init::run(args, &cli),
-        Verb::Pipeline(args) if !pipeline::asks(args) => return pipeline::run(args, cli.json),
+        Verb::Pipeline(args) if !pipeline::asks(args) => return pipeline::run(args, &cli),
         Verb::Shim { .. } => return Err(Fault::new(Code::Usage, "shim takes a folder")),
         _asks => {}
     }

@@ -4,13 +4,14 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::{self, Checked, Colour, Definition, Problem};
+use everfold_engine::layout::Layout;
 use everfold_engine::saved::PipelineRef;
 use everfold_workflows::builtin;
 use serde_json::{Value, json};
 
-use super::args::{PipelineArgs, PipelineVerb};
+use super::args::{Cli, PipelineArgs, PipelineVerb};
 use super::compare::{Difference, differences};
-use super::context::Context;
+use super::context::{Context, data_folder};
 use super::files;
 use super::format::{cut, table};
 use super::output::{Out, note};
@@ -100,13 +101,16 @@ pub(crate) fn saves(args: &PipelineArgs) -> bool {
 }
 
 /// A verb that asks nobody.
-pub(crate) fn run(args: &PipelineArgs, as_json: bool) -> Result<u8, Fault> {
-    let out = Out::new();
+pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
+    let (out, as_json) = (Out::new(), cli.json);
     match &args.verb {
         PipelineVerb::Check { pipeline } => {
             let loaded = load(pipeline, as_json)?;
-            let view = PipelineView::of(&loaded.checked.definition, origin(&loaded), None);
-            checked(&out, &loaded.name, &view, &loaded.checked.warnings, as_json)
+            let definition = &loaded.checked.definition;
+            let view = PipelineView::of(definition, origin(&loaded), None);
+            let layout = Layout::new(data_folder(cli.dir.as_deref())?);
+            let missing = missing(definition, &layout, cli.config.as_deref())?;
+            checked(&out, &loaded.name, &view, (&loaded.checked.warnings, &missing), as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
             let loaded = load(pipeline, as_json)?;
@@ -131,7 +135,10 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
     let (out, as_json) = (&context.out, context.json);
     match &args.verb {
         PipelineVerb::Check { pipeline } => {
-            checked(out, pipeline, &named(context, pipeline).await?, &[], as_json)
+            let view = named(context, pipeline).await?;
+            let place = context.client.place();
+            let missing = missing(&definition_of(&view)?, &place.layout, place.config.as_deref())?;
+            checked(out, pipeline, &view, (&[], &missing), as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
             let view = named(context, pipeline).await?;
@@ -144,7 +151,7 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
         PipelineVerb::List => list(context).await,
         PipelineVerb::Save { file } => save(context, file).await,
         PipelineVerb::Diff { from, to } => diff(context, from, to.as_deref()).await,
-        PipelineVerb::Schema => run(args, as_json),
+        PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
     }
 }
 
@@ -169,21 +176,39 @@ fn checked(
     out: &Out,
     name: &str,
     view: &PipelineView,
-    warnings: &[Problem],
+    (warnings, missing): (&[Problem], &[String]),
     as_json: bool,
 ) -> Result<u8, Fault> {
     if as_json {
-        out.json(&json!({ "pipeline": view, "warnings": warnings }))?;
+        out.json(&json!({ "pipeline": view, "warnings": warnings, "settings": missing }))?;
         return Ok(0);
     }
     print_problems(warnings);
-    let noted = match warnings.len() {
+    missing.iter().for_each(|missing| note(format!("warning: {missing}")));
+    let noted = match warnings.len() + missing.len() {
         0 => String::new(),
         1 => ", 1 warning".to_owned(),
         several => format!(", {several} warnings"),
     };
     out.line(format!("{name}: {} steps, no errors{noted}", view.steps.len()));
     Ok(0)
+}
+
+/// What a pipeline needs and the settings at hand do not name; nothing is said where there are none.
+fn missing(definition: &Definition, layout: &Layout, config: Option<&Path>) -> Result<Vec<String>, Fault> {
+    if config.is_none() && !layout.settings().exists() {
+        return Ok(Vec::new());
+    }
+    let known = owner::settings(layout, config)?.resources;
+    let steps = definition.steps.iter().chain(&definition.on_finish);
+    let wanted = steps.flat_map(|step| step.resources.iter().map(move |name| (step, name)));
+    let missing = wanted.filter(|(_, name)| !known.contains_key(*name)).map(|(step, name)| {
+        let near = definition::similar(name, known.keys().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let step = &step.id;
+        format!("step {step} needs the resource {name}, which the settings do not name, so no run could start{near}")
+    });
+    Ok(missing.collect())
 }
 
 fn origin(loaded: &Loaded) -> &'static str {

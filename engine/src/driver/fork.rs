@@ -83,6 +83,7 @@ impl Shared {
         };
         let id = InputId::derive(&format!("{run}/fork"));
         let state = self.at(request.origin, request.at).await?;
+        self.line.config().knows_resources_of(state.definition())?;
         let fork = self.plan_fork(run, &state, &request).await?;
         self.preview(&state, &fork, id, &request.actor).await?;
         let checked = self.check_fork(run, &state, &fork, &request.how).await?;

@@ -55,3 +55,29 @@ fn a_run_that_needs_a_slot_nobody_named_is_refused_with_what_was_meant() {
     assert_eq!(lab.run(&["limits", "reset", "agent.nobody"]).ended_with(3).code, Some(3));
     assert!(lab.run(&["limits"]).ended_with(0).out.contains("agent.claude"));
 }
+
+#[test]
+fn a_check_with_settings_at_hand_warns_of_resources_that_they_do_not_name() {
+    let lab = Lab::with("name: p\nsteps:\n  - { id: a, command: 'true', resources: [gpus] }\n");
+    let unknown = lab.run(&["pipeline", "check", "./p.yaml"]);
+    assert!(!unknown.ended_with(0).err.contains("gpus"), "nothing is known of the settings: {}", unknown.err);
+    lab.settings(SETTINGS);
+    let checked = lab.run(&["pipeline", "check", "./p.yaml"]);
+    assert!(checked.ended_with(0).err.contains("did you mean gpu?"), "{}", checked.err);
+    assert!(checked.out.contains("1 warning"), "{}", checked.out);
+    let json = lab.run(&["pipeline", "check", "./p.yaml", "--json"]).ended_with(0).json();
+    assert_eq!(json["settings"].as_array().map(Vec::len), Some(1), "{json}");
+}
+
+#[test]
+fn a_run_whose_resource_was_taken_out_of_the_settings_is_not_begun_anew() {
+    let lab = Lab::with("name: p\nsteps:\n  - { id: a, command: 'false', resources: [gpu] }\n");
+    lab.settings(SETTINGS);
+    lab.run(&["run", "./p.yaml"]).ended_with(1);
+    lab.settings("[resources]\nother = 1\n");
+    for args in [&["retry", "@"][..], &["restart", "@", "--from", "a"], &["fork", "@", "--at", "1"]] {
+        let done = lab.run(args);
+        assert!(done.ended_with(2).err.contains("the settings do not name"), "{args:?}: {}", done.err);
+    }
+    assert_eq!(lab.run(&["runs", "--json"]).json()["items"].as_array().map(Vec::len), Some(1));
+}
