@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::format::{cut, verdict};
+use crate::view::usd;
 
 /// An event of an answer.
 pub(crate) struct Shown<'a>(pub(crate) &'a Value);
@@ -180,6 +181,37 @@ impl Shown<'_> {
                 };
                 said(&by, event["reason"].as_str())
             }
+            "BudgetsOpened" => {
+                let budgets = event["budgets"].as_array().into_iter().flatten();
+                budgets.filter_map(|budget| budget["id"].as_str()).collect::<Vec<_>>().join(", ")
+            }
+            "BudgetExceeded" => {
+                let reading = &event["reading"];
+                let until = reading["until"].as_str().map(|at| format!(" until {at}")).unwrap_or_default();
+                let (budget, measure) =
+                    (reading["budget"].as_str().unwrap_or_default(), self.text("measure"));
+                format!("the {measure} of budget {budget} is used up{until}")
+            }
+            "BudgetRaised" => {
+                let add = &event["add"];
+                let [cost, tokens, wall_ms] =
+                    ["cost_micros", "tokens", "wall_ms"].map(|name| add[name].as_u64().unwrap_or(0));
+                let parts = [
+                    (cost > 0).then(|| format!("{} USD", usd(cost))),
+                    (tokens > 0).then(|| super::format::count(tokens, "token")),
+                    (wall_ms > 0).then(|| super::format::span(std::time::Duration::from_millis(wall_ms))),
+                ];
+                let by = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+                said(&format!("{} by {by}", self.text("budget")), event["reason"].as_str())
+            }
+            "FundsGranted" if event["exempt"] == true => "exempt".to_owned(),
+            "FundsAnswered" => match event["refused"]["budget"].as_str() {
+                Some(budget) => format!("budget {budget} has no room"),
+                None => "there is room".to_owned(),
+            },
+            "BudgetPeriodBegan" => format!("{} until {}", self.text("budget"), self.text("until")),
+            "WorktreeReset" => format!("to {}", cut(self.text("commit"), 12)),
+            "WorkspaceShared" => format!("of {}", short(event["owner"].as_str())),
             "NoteAdded" => cut(self.text("text"), 120),
             "Unreadable" => cut(self.text("message"), 120),
             _other => String::new(),

@@ -1,15 +1,17 @@
 //! How a run that is waited for is shown: a line per step on a terminal, plain lines elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use everfold_engine::clock;
+use everfold_engine::driver::Waiting;
 use everfold_engine::state::StepStatus;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use super::describe::Shown;
+use super::format::span;
 use super::output::note;
 use super::show::step_line;
 use crate::view::RunView;
@@ -22,9 +24,37 @@ pub(crate) enum Progress {
     /// A line per step that moves.
     Terminal(Box<Board>),
     /// A line per thing that happened.
-    Plain { began_at: Option<i64>, told: BTreeSet<String> },
+    Plain(Box<Lines>),
     /// Nobody looks.
     Silent,
+}
+
+/// What plain lines have said so far.
+#[derive(Default)]
+pub(crate) struct Lines {
+    began_at: Option<i64>,
+    told: BTreeSet<String>,
+    begins: Begins,
+    /// What waits in line, as far as it was not told.
+    in_line: Vec<Waiting>,
+}
+
+impl Lines {
+    /// Says once who waits for what. What goes on at once is not worth a line.
+    fn tell_who_waits(&mut self) {
+        let now = clock::now();
+        let told = &mut self.told;
+        self.in_line.retain(|waiting| {
+            let Some(reason) = waiting.reasons.first().filter(|_| now.since(waiting.since) >= LONG) else {
+                return true;
+            };
+            let step = waiting.attempt.path.step.to_string();
+            if told.insert(format!("{step} {}", waiting.attempt.round.get())) {
+                note(format!("  {step} waits for {reason}"));
+            }
+            false
+        });
+    }
 }
 
 /// The moving lines.
@@ -44,40 +74,38 @@ impl Progress {
                 lines: Vec::new(),
                 newest: None,
             })),
-            false => Self::Plain { began_at: None, told: BTreeSet::new() },
+            false => Self::Plain(Box::default()),
         }
     }
 
     /// Whether it wants to be called now and then.
     pub(crate) fn ticks(&self) -> Option<Duration> {
-        matches!(self, Self::Terminal(_)).then_some(Duration::from_millis(250))
+        match self {
+            Self::Terminal(_) => Some(Duration::from_millis(250)),
+            Self::Plain(lines) => (!lines.in_line.is_empty()).then_some(LONG),
+            Self::Silent => None,
+        }
     }
 
     /// Says a line that stays.
     pub(crate) fn say(&self, text: &str) {
         match self {
             Self::Terminal(board) => board.screen.suspend(|| note(text)),
-            Self::Plain { .. } => note(text),
+            Self::Plain(_) => note(text),
             Self::Silent => {}
         }
     }
 
     /// Takes an event.
     pub(crate) fn event(&mut self, event: &Value) {
-        let Self::Plain { began_at, .. } = self else { return };
+        let Self::Plain(lines) = self else { return };
         let shown = Shown(event);
         let Ok(at) = shown.at().parse::<everfold_engine::time::Timestamp>() else { return };
-        let began = *began_at.get_or_insert(at.0);
-        if let Some(word) = word(shown.name()) {
-            let line = format!(
-                "{:>8}  {:<24} {word:<10} {}",
-                format!(
-                    "+{}",
-                    super::format::span(Duration::from_millis(u64::try_from(at.0 - began).unwrap_or(0)))
-                ),
-                shown.place(),
-                shown.detail()
-            );
+        let began = *lines.began_at.get_or_insert(at.0);
+        let passed = Duration::from_millis(u64::try_from(at.0 - began).unwrap_or(0));
+        let own = word(shown.name()).map(|word| (shown.place(), word, shown.detail()));
+        for (place, word, detail) in lines.begins.sort(&shown, own) {
+            let line = format!("{:>8}  {place:<24} {word:<10} {detail}", format!("+{}", span(passed)));
             note(line.trim_end());
         }
     }
@@ -89,17 +117,9 @@ impl Progress {
                 board.newest = Some(view.clone());
                 board.draw();
             }
-            Self::Plain { told, .. } => {
-                // What goes on at once is not worth a line.
-                let now = clock::now();
-                let waiting = view.in_line.iter().filter(|it| now.since(it.since) >= LONG);
-                for waiting in waiting {
-                    let Some(reason) = waiting.reasons.first() else { continue };
-                    let step = waiting.attempt.path.step.to_string();
-                    if told.insert(format!("{step} {}", waiting.attempt.round.get())) {
-                        note(format!("  {step} waits for {reason}"));
-                    }
-                }
+            Self::Plain(lines) => {
+                lines.in_line.clone_from(&view.in_line);
+                lines.tell_who_waits();
             }
             Self::Silent => {}
         }
@@ -107,8 +127,10 @@ impl Progress {
 
     /// Draws the same state at a later time.
     pub(crate) fn tick(&mut self) {
-        if let Self::Terminal(board) = self {
-            board.draw();
+        match self {
+            Self::Terminal(board) => board.draw(),
+            Self::Plain(lines) => lines.tell_who_waits(),
+            Self::Silent => {}
         }
     }
 
@@ -214,11 +236,47 @@ fn coloured(text: String) -> String {
     if plain { anstream::adapter::strip_str(&text).to_string() } else { text }
 }
 
+/// Place, word and detail of a plain line.
+type Said = (String, &'static str, String);
+
+/// Work that a budget may hold begins when it is known that it may, not when it is scheduled.
+#[derive(Default)]
+struct Begins {
+    has_budgets: bool,
+    /// What is scheduled and has not begun, by place.
+    waiting: BTreeMap<String, Said>,
+}
+
+impl Begins {
+    /// What is to be said at an event, of which `own` is its own line.
+    fn sort(&mut self, shown: &Shown<'_>, own: Option<Said>) -> Vec<Said> {
+        match shown.name() {
+            "BudgetsOpened" => self.has_budgets = true,
+            "StepScheduled" if self.has_budgets => {
+                self.waiting.extend(own.map(|said| (said.0.clone(), said)));
+                return Vec::new();
+            }
+            // It is being asked whether there is room, and there may be none.
+            "FundsRequested" | "FundsAnswered" | "BudgetExceeded" => return own.into_iter().collect(),
+            _other => {}
+        }
+        let before = self.waiting.remove(&shown.place()).or_else(|| {
+            // The end of a step names no attempt.
+            let place = format!("{} ", shown.place());
+            let of_step = self.waiting.keys().find(|waiting| waiting.starts_with(&place)).cloned();
+            of_step.and_then(|place| self.waiting.remove(&place))
+        });
+        before.into_iter().chain(own).collect()
+    }
+}
+
 /// The word for an event that a reader of plain lines wants to see.
 fn word(name: &str) -> Option<&'static str> {
     Some(match name {
         "RunStarted" => "started",
         "StepScheduled" => "begins",
+        "BudgetExceeded" => "held",
+        "BudgetRaised" => "raised",
         "AttemptFailed" => "failed",
         "AttemptLost" => "lost",
         "RetryScheduled" => "retries",
@@ -243,6 +301,32 @@ fn word(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_budget_holds_begins_when_it_may() {
+        let mut begins = Begins::default();
+        let mut told = Vec::new();
+        let id = serde_json::json!({"path": {"step": "a"}, "round": 1, "attempt": 1});
+        let mut give = |name: &str, id: &Value| {
+            let event = serde_json::json!({"event": {"type": name, "id": id, "path": id["path"]}});
+            let shown = Shown(&event);
+            let own = word(name).map(|word| (shown.place(), word, String::new()));
+            told.extend(begins.sort(&shown, own).into_iter().map(|(_, word, _)| word));
+        };
+        for (name, id) in [
+            ("StepScheduled", &id),
+            ("BudgetsOpened", &Value::Null),
+            ("StepScheduled", &id),
+            ("FundsRequested", &id),
+            ("BudgetExceeded", &id),
+            ("BudgetRaised", &Value::Null),
+            ("FundsGranted", &id),
+            ("AttemptSucceeded", &id),
+        ] {
+            give(name, id);
+        }
+        assert_eq!(told, ["begins", "held", "raised", "begins"]);
+    }
 
     #[test]
     fn of_more_steps_than_rows_those_that_go_on_are_seen() {

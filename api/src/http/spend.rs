@@ -45,7 +45,7 @@ pub(crate) struct RaiseBody {
     reason: Option<String>,
 }
 
-/// `POST /runs/{id}/budget`: a person raises a budget.
+/// `POST /runs/{id}/budget`: a person raises a budget. The answer shows what that let go on.
 pub(crate) async fn raise(
     State(app): State<App>,
     caller: Caller,
@@ -63,6 +63,7 @@ pub(crate) async fn raise(
     };
     let kind = InputKind::RaiseBudget { budget: asked.budget, add, reason: asked.reason };
     let position = app.submit(run, kind, caller.actor, once).await?;
+    app.counters_have_answered(run, position).await;
     Ok(written(StatusCode::OK, position, app.view(run).await?))
 }
 

@@ -1,6 +1,7 @@
 //! What is read from the owner: runs by any name, their states, the read models.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
@@ -30,6 +31,9 @@ const CHUNK: usize = 1_000;
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
 /// Attempts that wait in line and are shown one by one.
 const IN_LINE_MAX: usize = 20;
+
+/// How long an answer to a raise is held up for what it lets go on.
+const COUNTERS_WAIT: Duration = Duration::from_secs(2);
 
 /// What deciding again on a run's recorded facts gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -207,6 +211,23 @@ impl Owner {
             view.stands_in_line(self.engine.waiting(run, IN_LINE_MAX));
         }
         Ok(view)
+    }
+
+    /// Waits until the counters that a run shares with others know of what was recorded up to `position`, and
+    /// have said whether what waits may go on; for a moment at most, and only where it is gone on with here.
+    pub(crate) async fn counters_have_answered(&self, run: RunId, position: Position) {
+        if !self.driven().contains(&run) {
+            return;
+        }
+        let mut events = self.store.subscribe(position);
+        let answered = async {
+            while self.engine.with_state(run, |state| state.is_asking_counters()).await.unwrap_or(false) {
+                if events.next().await.is_err() {
+                    return; // What follows is seen later.
+                }
+            }
+        };
+        let _later = tokio::time::timeout(COUNTERS_WAIT, answered).await;
     }
 
     /// A run as it was after an event.

@@ -274,6 +274,24 @@ impl RunState {
                 && spend.funds.values().any(waits))
     }
 
+    /// Whether the counters that the run shares have something to hear, or to answer at once: nothing of it
+    /// waits for others or for a new period.
+    #[must_use]
+    pub fn is_asking_counters(&self) -> bool {
+        let spend = &self.facts.spend;
+        let at = self.facts.last_at;
+        let has_room = || {
+            let mut shared = spend.budgets.iter().filter(|budget| budget.is_shared());
+            shared.all(|budget| budget.room(&spend.clock, at).is_ok())
+        };
+        let is_due = |fund: &Fund| match fund.stage {
+            FundStage::Asked => true,
+            FundStage::Refused => has_room(),
+            FundStage::Held | FundStage::Granted => false,
+        };
+        self.facts.ended.is_none() && (!spend.reports.is_empty() || spend.funds.values().any(is_due))
+    }
+
     /// What the counters are to hear of.
     #[cfg(feature = "runtime")]
     pub(crate) fn report(&self, version: Version) -> Option<&Report> {

@@ -258,6 +258,35 @@ fn l31_a_time_limit_inside_the_engine_begins_when_the_work_may_start() {
 }
 
 #[test]
+fn l31_a_deadline_runs_on_while_work_is_held_and_stands_still_only_in_a_pause() {
+    let mut step = agent("a", &[]);
+    step["deadline"] = json!("1h");
+    step["on_fail"] = json!([{"to": "continue"}]);
+    let mut world = world(json!([{"id": "budget", "cost": "0 USD"}]), json!([step]));
+    let begun = world.now.0;
+    let due = |world: &World| {
+        world.effects().into_iter().find_map(|effect| match effect {
+            Effect::Timer { timer, at } if timer.kind == TimerKind::Deadline => Some((timer, at)),
+            _other => None,
+        })
+    };
+    world.want_funds("a/1/1");
+    assert_eq!(world.state.status(), RunStatus::Paused, "people see it stand still");
+    let (timer, at) = due(&world).expect("a deadline");
+    assert_eq!(at.0, begun + 3_600_000);
+    world.now = at;
+    let events = world.give(InputKind::TimerFired { timer, due: at }).expect("a timer is never refused");
+    assert!(names(&events).contains(&"StopRequested"), "{:?}", names(&events));
+    world.fail("a/1/1", "stopped");
+    let failed = world.history.iter().find_map(|(_, event)| match event {
+        RunEvent::StepFailed(event) => Some(event.failure.kind),
+        _other => None,
+    });
+    assert_eq!((failed, world.state.status()), (Some(FailureKind::Timeout), RunStatus::Succeeded));
+    world.check_fold();
+}
+
+#[test]
 fn l31_a_raise_says_what_is_wrong_with_it() {
     let two = json!([{"id": "money", "cost": "1 USD"}, {"id": "words", "tokens": 100}]);
     let mut world = world(two, json!([agent("a", &[])]));

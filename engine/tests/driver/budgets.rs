@@ -6,6 +6,7 @@ use std::time::Duration;
 use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
 use everfold_engine::event::{RunEvent, Spent};
+use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::Value;
@@ -157,4 +158,31 @@ async fn l31_a_run_that_ends_while_it_waits_leaves_nothing_reserved() {
     until_counter(&rig, |counter| counter.reserved().count() == 0).await;
     assert_eq!(counter(&rig).await.used().spent.cost_micros, 100_000);
     assert_eq!(rig.machine.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l31_what_runs_is_stopped_and_its_run_fails_when_another_run_passes_the_limit() {
+    for on_over in ["stop", "fail"] {
+        let rig = Rig::new();
+        let team = json!({"id": "team", "scope": "team", "cost": "0.50 USD", "on_over": on_over});
+        let long = rig.start(&paid(team.clone(), 600_000, 1)).await;
+        rig.until(long, |event| matches!(event, RunEvent::FundsGranted(_))).await;
+        let short = rig.start(&paid(team, 50, 60)).await;
+        assert_eq!(rig.end(short).await, RunStatus::Succeeded, "{on_over}: it had ended when it passed it");
+        assert_eq!(rig.end(long).await, RunStatus::Failed, "{on_over}");
+        let history = rig.history(long).await;
+        let failed = history.iter().find_map(|event| match event {
+            RunEvent::RunFailed(event) => Some(event.failure.kind),
+            _other => None,
+        });
+        assert_eq!(failed, Some(FailureKind::Budget), "{on_over}: {history:?}");
+        let names = rig.names(long).await;
+        assert!(
+            names.contains(&"BudgetExceeded") && names.contains(&"StopRequested"),
+            "{on_over}: {names:?}"
+        );
+        until_counter(&rig, |counter| counter.reserved().count() == 0).await;
+        rig.assert_replays(long).await;
+        rig.assert_replays(short).await;
+    }
 }

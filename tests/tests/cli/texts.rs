@@ -56,3 +56,56 @@ fn help_names_every_verb() {
     assert_eq!(help.code, 0);
     insta::assert_snapshot!(help.out);
 }
+
+const PAID: &str = r#"name: paid
+budget:
+  - { id: own, cost: "0.50 USD", tokens: 1000 }
+  - { id: team, scope: team, per: month, cost: "10 USD", reserve: "0.05 USD" }
+steps:
+  - id: a
+    agent: { profile: script, role: dev, prompt: Do, args: [sh, work.sh] }
+  - id: b
+    agent: { profile: script, prompt: Do, args: [sh, work.sh] }
+"#;
+
+#[test]
+fn budgets_spending_and_limits_answer_at_a_glance() {
+    let scratch = Scratch::new();
+    scratch.write("paid.yaml", PAID);
+    scratch.write(
+        "work.sh",
+        r#"echo '{"everfold": {"usage": {"model": "m-1", "input_tokens": 5, "output_tokens": 7, "cost": 0.50}}}' > "$EVERFOLD_OUTPUT""#,
+    );
+    std::fs::create_dir_all(scratch.data()).unwrap();
+    std::fs::write(
+        scratch.data().join("everfold.toml"),
+        "[resources]\ngpu = 2\n[limits.command.curl]\nstarts = 5\nper = \"1m\"\n",
+    )
+    .unwrap();
+    let started = scratch.run(&["run", "./paid.yaml", "--no-wait"]);
+    let short = scratch.short("@");
+    let fix = |text: &str| fixed(&timeless(text), &scratch, &[(&short, "SHORT")]);
+    let mut texts =
+        vec![format!("$ everfold run ./paid.yaml --no-wait\n{}{}\n", fix(&started.err), fix(&started.out))];
+    let mut see = |args: &[&str]| {
+        let done = scratch.run(args);
+        texts.push(format!("$ everfold {}\n{}{}\n", args.join(" "), fix(&done.out), fix(&done.err)));
+    };
+    see(&["show"]);
+    see(&["budget"]);
+    see(&["budget", "@", "--budget", "nobody", "--add", "1"]);
+    see(&["budget", "@", "--budget", "own", "--add", "0.25", "-m", "nearly done"]);
+    scratch.await_status("@", "succeeded");
+    let mut see = |args: &[&str]| {
+        let done = scratch.run(args);
+        texts.push(format!("$ everfold {}\n{}{}\n", args.join(" "), fix(&done.out), fix(&done.err)));
+    };
+    see(&["budget"]);
+    for by in ["run", "step", "role", "model", "pipeline"] {
+        see(&["spend", "--by", by]);
+    }
+    see(&["limits"]);
+    see(&["limits", "reset", "agent.claude", "-m", "it is back"]);
+    see(&["limits", "reset", "agent.nobody"]);
+    insta::assert_snapshot!(texts.join("\n"));
+}

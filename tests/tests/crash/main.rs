@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod agents;
+mod budgets;
 mod cancel;
 mod every_event;
 mod full_disk;
