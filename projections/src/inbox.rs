@@ -1,4 +1,5 @@
-//! What people are asked: open approvals and questions, and blocked steps; now or at a past position.
+//! What people are asked: open approvals and questions, blocked steps, work that a budget holds; now or at a
+//! past position.
 //!
 //! Law: a task is numbered when it is asked and keeps every form that it had, so that what was open at a
 //! position is found without folding anything.
@@ -6,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
-use everfold_engine::event::{RunEvent, SignalTaker, TimerKind};
+use everfold_engine::event::{BudgetExceeded, RunEvent, SignalTaker, TimerKind};
 use everfold_engine::id::{Attempt, AttemptId, Position, RunId, StepPath};
 use everfold_engine::json::{Hash, JsonText, Payload, Value};
 use serde::{Deserialize, Serialize};
@@ -268,6 +269,19 @@ impl Inbox {
         self.withdraw(fact, tx, |path, blocked| *path == id.path && !blocked)
     }
 
+    /// What of a run is shown as held by a budget.
+    fn held(&mut self, fact: &Fact<'_>, tx: &Tx) -> Result<Vec<StepPath>, FoldError> {
+        let Some(known) = self.runs.get(fact.run, tx)? else { return Ok(Vec::new()) };
+        let open: Vec<_> = known.open.iter().map(|((path, _), number)| (path.clone(), *number)).collect();
+        let mut held = Vec::new();
+        for (path, number) in open {
+            let kept = self.task(tx, number)?;
+            let task = kept.as_ref().and_then(|kept| kept.forms.last()).map(|(_, task)| &task.kind);
+            held.extend(matches!(task, Some(TaskKind::Budget { .. })).then_some(path));
+        }
+        Ok(held)
+    }
+
     fn withdraw(
         &mut self,
         fact: &Fact<'_>,
@@ -400,6 +414,14 @@ impl Inbox {
                 let id = AttemptId { path: event.path.clone(), round: event.round, attempt: Attempt::FIRST };
                 self.ask(fact, &id, kind, tx)
             }
+            // Of all that waits for a budget, the first is told.
+            RunEvent::BudgetExceeded(BudgetExceeded { reading, measure, id: Some(id) }) => {
+                let budget = reading.budget.clone();
+                let message = format!("the {} of the budget {budget} is used up", measure.as_str());
+                let kind = TaskKind::Budget { budget, message, until: reading.until };
+                self.ask(fact, id, kind, tx)
+            }
+            RunEvent::FundsGranted(event) => self.answered(fact, &event.id, tx),
             RunEvent::RunUnblocked(event) => {
                 self.withdraw(fact, tx, |path, blocked| *path == event.unblocked.path && blocked)
             }
@@ -423,7 +445,10 @@ impl Inbox {
                 for copied in fact.taken_over() {
                     self.fold(&copied, tx)?;
                 }
-                self.withdraw(fact, tx, |path, _| event.reset.contains(&path.step))
+                self.withdraw(fact, tx, |path, _| event.reset.contains(&path.step))?;
+                // Its budgets are its own, and empty.
+                let held = self.held(fact, tx)?;
+                self.withdraw(fact, tx, |path, blocked| !blocked && held.contains(path))
             }
             RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
                 self.withdraw(fact, tx, |_, _| true)?;
@@ -436,7 +461,7 @@ impl Inbox {
 
 impl Projection for Inbox {
     const NAME: &'static str = "inbox";
-    const SCHEMA: u32 = 3;
+    const SCHEMA: u32 = 4;
 
     fn open(tx: &Tx) -> Result<Self, FoldError> {
         let count = match tx.get(HEAD)? {

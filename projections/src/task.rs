@@ -83,6 +83,15 @@ pub enum TaskKind {
         /// Why it is blocked.
         reason: BlockReason,
     },
+    /// Raise a budget that holds paid work, or wait for its next period.
+    Budget {
+        /// The budget's name in the pipeline.
+        budget: String,
+        /// What of it is used up.
+        message: String,
+        /// When its next period begins; null: never.
+        until: Option<Timestamp>,
+    },
 }
 
 /// What somebody said with a vote.
@@ -134,7 +143,7 @@ impl Task {
         match &self.kind {
             TaskKind::Approval { terms, .. } => &terms.roles,
             TaskKind::Question { terms, .. } => &terms.roles,
-            TaskKind::Blocked { .. } => &[],
+            TaskKind::Blocked { .. } | TaskKind::Budget { .. } => &[],
         }
     }
 }

@@ -5,7 +5,7 @@ use everfold_engine::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{AnswerArgs, DecideArgs, InboxArgs};
-use super::context::Context;
+use super::context::{Context, quoted};
 use super::format::{cut, does, span, table};
 use super::next::answer_words;
 use super::output::note;
@@ -54,7 +54,11 @@ pub(crate) fn list(tasks: &[Value], now: Timestamp) -> String {
             text(&task["kind"]),
             text(&task["pipeline"]),
             since.map(|since| span(now.since(since))).unwrap_or_default(),
-            if roles.is_empty() { "anyone".to_owned() } else { roles.join(", ") },
+            match roles.as_slice() {
+                [] if task["kind"] == "budget" => "operators".to_owned(),
+                [] => "anyone".to_owned(),
+                roles => roles.join(", "),
+            },
             cut(what, 70),
         ]
     });
@@ -68,6 +72,11 @@ fn command(task: &Value) -> String {
         Some("blocked") => {
             let (run, step) = (task["short_id"].as_str(), task["step"].as_str());
             format!("unblock {} {} --decision retry", run.unwrap_or_default(), step.unwrap_or_default())
+        }
+        Some("budget") => {
+            let (run, budget) = (task["short_id"].as_str(), task["budget"].as_str());
+            let (run, budget) = (run.unwrap_or_default(), budget.unwrap_or_default());
+            format!("budget {run} --budget {} --add 2.00 -m WHY", quoted(budget))
         }
         Some("question") => {
             let terms = &task["terms"];

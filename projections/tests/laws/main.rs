@@ -12,7 +12,7 @@ use everfold_engine::state::{Awaited, RunStatus};
 use everfold_engine::store::MemoryStore;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{
-    GateFilter, GroupBy, Models, RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, Task,
+    GateFilter, GroupBy, Models, RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, Task, TaskKind,
 };
 use lived::Lived;
 use proptest::prelude::*;
@@ -227,7 +227,9 @@ proptest! {
             }
             wanted.sort();
             let asked = models.inbox().list(None, None, None, 1_000, None).unwrap().items;
-            let mut asked: Vec<String> = asked.into_iter().map(|task| task.id).collect();
+            // Of what budgets hold the first is shown, whatever comes next.
+            let asked = asked.into_iter().filter(|task| !matches!(task.kind, TaskKind::Budget { .. }));
+            let mut asked: Vec<String> = asked.map(|task| task.id).collect();
             asked.sort();
             prop_assert_eq!(asked, wanted, "after {:?}", trace);
         }

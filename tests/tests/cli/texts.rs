@@ -74,7 +74,9 @@ fn budgets_spending_and_limits_answer_at_a_glance() {
     scratch.write("paid.yaml", PAID);
     scratch.write(
         "work.sh",
-        r#"echo '{"everfold": {"usage": {"model": "m-1", "input_tokens": 5, "output_tokens": 7, "cost": 0.50}}}' > "$EVERFOLD_OUTPUT""#,
+        // The second one ends when it may.
+        r#"case $EVERFOLD_STEP in b) until [ -e go ]; do sleep 0.02; done;; esac
+echo '{"everfold": {"usage": {"model": "m-1", "input_tokens": 5, "output_tokens": 7, "cost": 0.50}}}' > "$EVERFOLD_OUTPUT""#,
     );
     std::fs::create_dir_all(scratch.data()).unwrap();
     std::fs::write(
@@ -86,15 +88,17 @@ fn budgets_spending_and_limits_answer_at_a_glance() {
     let short = scratch.short("@");
     let fix = |text: &str| fixed(&timeless(text), &scratch, &[(&short, "SHORT")]);
     let mut texts =
-        vec![format!("$ everfold run ./paid.yaml --no-wait\n{}{}\n", fix(&started.err), fix(&started.out))];
+        vec![format!("$ everfold run ./paid.yaml --no-wait\n{}\n{}\n", fix(&started.err), fix(&started.out))];
     let mut see = |args: &[&str]| {
         let done = scratch.run(args);
         texts.push(format!("$ everfold {}\n{}{}\n", args.join(" "), fix(&done.out), fix(&done.err)));
     };
     see(&["show"]);
+    see(&["inbox"]);
     see(&["budget"]);
     see(&["budget", "@", "--budget", "nobody", "--add", "1"]);
     see(&["budget", "@", "--budget", "own", "--add", "0.25", "-m", "nearly done"]);
+    scratch.write("go", "");
     scratch.await_status("@", "succeeded");
     let mut see = |args: &[&str]| {
         let done = scratch.run(args);

@@ -7,7 +7,7 @@ const SETTINGS: &str = "[resources]\ngpu = 1\n";
 /// A step that says when it holds the slot, and that fails where another one holds it, too.
 fn rendering() -> String {
     format!(
-        "name: p\ninput: {{ type: object, required: [n], properties: {{ n: {{ type: string }} }} }}\nsteps:\n  - id: render\n    resources: [gpu]\n    command: |\n      mkdir \"$LAB/gpu\"\n      {TRACE}\n      touch \"$LAB/began-\"${{input.n}}\n      until [ -e \"$LAB/go\" ]; do sleep 0.02; done\n      rmdir \"$LAB/gpu\"\n"
+        "name: p\ninput: {{ type: object, required: [n], properties: {{ n: {{ type: string }} }} }}\nsteps:\n  - id: render\n    resources: [gpu]\n    command: |\n      mkdir \"$LAB/gpu\"\n      {TRACE}\n      echo 1 > \"$LAB/began-\"${{input.n}}\n      until [ -e \"$LAB/go\" ]; do sleep 0.02; done\n      rmdir \"$LAB/gpu\"\n"
     )
 }
 

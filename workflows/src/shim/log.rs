@@ -158,9 +158,15 @@ impl LogWriter {
             return tail.take(records, self.tail_max_bytes);
         }
         if records.len() as u64 > self.room_bytes {
+            let room = usize::try_from(self.room_bytes).unwrap_or(usize::MAX).min(records.len());
+            let last = records[..room].iter().rposition(|byte| *byte == b'\n');
+            let (first, rest) = records.split_at(last.map_or(0, |last| last + 1));
+            if !first.is_empty() {
+                self.write(first);
+            }
             self.remark(LIMIT_REACHED);
             let mut tail = Tail::default();
-            tail.take(records, self.tail_max_bytes);
+            tail.take(rest, self.tail_max_bytes);
             self.tail = Some(tail);
             return;
         }
@@ -433,6 +439,16 @@ mod tests {
         let missing = number(left_out + 1) - number(limit - 1) - 1;
         assert!(lines[left_out].text.starts_with(&format!("{} bytes", missing * record)), "{lines:?}");
         assert!(tail(&path, 1).starts_with("099"));
+    }
+
+    #[test]
+    fn what_comes_at_once_is_cut_where_the_limit_is() {
+        let text: String = (0..1_000).map(|n| format!("{n:03}\n")).collect();
+        let (_folder, path) = written(4_000, &[(Source::Stdout, &text)]);
+        let lines = LogReader::from_start(&path).read().unwrap();
+        let limit = lines.iter().position(|line| line.source == Source::Supervisor).unwrap();
+        assert!(limit > 100, "{limit} records of about 20 bytes fit into three quarters of the limit");
+        assert_eq!((lines[0].text.as_str(), lines.last().unwrap().text.as_str()), ("000", "999"));
     }
 
     #[test]
