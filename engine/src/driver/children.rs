@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::lineage::{self, Starved};
 use super::shared::Shared;
 use super::{PipelineError, QueryError, StartError, StartRequest, Submission, SubmitError};
 use crate::actor::Actor;
@@ -33,7 +34,7 @@ use crate::time::Timestamp;
 /// Children that start or stop at once without waiting for each other, about.
 const DOORS: usize = 64;
 /// Runs start each other at most so deep.
-const DEPTH_MAX: u32 = 16;
+pub(super) const DEPTH_MAX: u32 = 16;
 /// The pause before something is asked again that was refused as busy.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -204,6 +205,12 @@ async fn begin(
             return Err(failed(Failure::new(FailureKind::Spawn, message).with_hint(hint)));
         }
         let definition = find(shared, &about.definition, &wanted.pipeline).await.map_err(failed)?;
+        let above = Parent { run: request.id.run, id: request.id.attempt.clone() };
+        // Where they cannot be looked at now, the start says so.
+        let waiting = lineage::waiting(shared, id, Some(above)).await.unwrap_or_default();
+        if let Some(starved) = lineage::starved(shared.line.config(), &definition, &waiting) {
+            return Err(failed(held_above(&wanted.pipeline, &starved)));
+        }
         let start = StartRequest {
             run: Some(id),
             title: None,
@@ -260,6 +267,16 @@ async fn find(shared: &Shared, parent: &Definition, named: &str) -> Result<Arc<D
         };
         Failure::new(FailureKind::Spawn, format!("the child run cannot start: {error}")).with_hint(hint)
     })
+}
+
+/// A step of the child would wait for ever.
+fn held_above(pipeline: &str, Starved { step, name, holder }: &Starved) -> Failure {
+    let message = format!(
+        "the child run of “{pipeline}” cannot start: its step {step} needs the resource “{name}”, which run {holder} holds until the child has ended"
+    );
+    let hint = "leave the resource to the steps of the child, or give it one more slot in the settings";
+    Failure { code: Some("resource_held".to_owned()), ..Failure::new(FailureKind::Validation, message) }
+        .with_hint(hint)
 }
 
 fn refused(pipeline: &str, error: &StartError) -> Failure {

@@ -28,6 +28,7 @@ mod halts;
 mod hooks;
 mod limits;
 mod line;
+mod lineage;
 mod live;
 mod load;
 mod members;

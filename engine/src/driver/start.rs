@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::desk::{Found, SetAside};
+use super::lineage::ancestors;
 use super::message::{Answered, Queued};
 use super::shared::Shared;
-use super::{Accepted, StartError, StartRequest, Started, SubmitError, admission};
+use super::{Accepted, QueryError, StartError, StartRequest, Started, SubmitError, admission};
 use crate::decide::Refusal;
 use crate::decide::begin::Beginning;
 use crate::envelope::StreamId;
@@ -134,10 +135,19 @@ impl Shared {
         let mut labels = beginning.labels()?;
         labels.extend(request.labels.clone());
         let beginning = beginning.with_labels(&labels);
+        let ancestors = match &request.parent {
+            Some(parent) => {
+                ancestors(self, run, Some(parent.clone())).await.map_err(|error| match error {
+                    QueryError::ShuttingDown => SubmitError::ShuttingDown,
+                    other => SubmitError::Store(other.to_string()),
+                })?
+            }
+            None => Vec::new(),
+        };
         let mut set_aside = None;
         if let Some(identity) = beginning.identity()? {
             let claim = set_aside.get_or_insert_with(|| SetAside::new(Arc::clone(self), run));
-            if let Some(held) = self.found(claim, vec![identity]).await? {
+            if let Some(held) = self.found(claim, vec![identity], &ancestors).await? {
                 return Ok(Prepared::Held(held));
             }
         }
@@ -148,7 +158,7 @@ impl Shared {
         let slots = beginning.slots()?;
         if is_admitted && !slots.is_empty() {
             let claim = set_aside.get_or_insert_with(|| SetAside::new(Arc::clone(self), run));
-            if let Some(held) = self.found(claim, slots).await? {
+            if let Some(held) = self.found(claim, slots, &ancestors).await? {
                 return Ok(Prepared::Held(held));
             }
         }
@@ -156,8 +166,13 @@ impl Shared {
     }
 
     /// What the desk says of a start; the run that is its answer, if another one is.
-    async fn found(&self, claim: &SetAside, slots: Vec<WantedSlot>) -> Result<Option<Started>, StartError> {
-        let found = claim.check(slots).await.ok_or(SubmitError::ShuttingDown)?;
+    async fn found(
+        &self,
+        claim: &SetAside,
+        slots: Vec<WantedSlot>,
+        ancestors: &[RunId],
+    ) -> Result<Option<Started>, StartError> {
+        let found = claim.check(slots, ancestors.to_vec()).await.ok_or(SubmitError::ShuttingDown)?;
         let holder = match found {
             Found::Open => return Ok(None),
             Found::Full(slot) => {

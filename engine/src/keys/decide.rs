@@ -1,6 +1,6 @@
 //! What follows for a key.
 
-use super::event::{KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested};
+use super::event::{KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested, SlotShared};
 use super::state::{Holder, KeyState, Waiting};
 use crate::definition::{OnLimit, OnTaken};
 use crate::event::{SlotKind, WantedSlot};
@@ -17,6 +17,8 @@ pub struct Demand {
     pub priority: i32,
     /// The place of its first event.
     pub began: Position,
+    /// The runs that wait for it: who started it, who started that one, and so on.
+    pub ancestors: Vec<RunId>,
 }
 
 /// What happens to a key.
@@ -43,11 +45,21 @@ pub enum Availability {
     Taken(RunId),
     /// No slot is free, and the start is refused.
     Full,
+    /// Who started it, and waits for it, holds a slot; both share that.
+    Shared,
 }
 
-/// What a start would find. `aside`: starts that have found a slot free and are on their way.
+/// What a start would find. `aside`: starts that have found a slot free and are on their way; `ancestors`:
+/// the runs that wait for the one that starts.
 #[must_use]
-pub fn available(state: &KeyState, slot: &WantedSlot, aside: usize) -> Availability {
+pub fn available(state: &KeyState, slot: &WantedSlot, aside: usize, ancestors: &[RunId]) -> Availability {
+    if let Some(host) = state.host(ancestors) {
+        return match slot.kind {
+            SlotKind::Concurrency { .. } => Availability::Shared,
+            // Neither can it be the answer, which waits for this one, nor make room for it.
+            SlotKind::Identity { .. } => Availability::Taken(host),
+        };
+    }
     let is_free = state.waiting.is_empty() && state.holders.len() + aside < slot.limit();
     if is_free {
         return Availability::Free;
@@ -71,6 +83,7 @@ pub fn decide(state: &KeyState, input: &KeyInput, aside: usize) -> Vec<KeyEvent>
         KeyInput::Request(demand) => draft.request(demand, aside),
         KeyInput::Release(run, reason) => {
             let is_known = state.waiting.contains_key(run)
+                || state.guests().any(|guest| guest == *run)
                 || state.holders.get(run).is_some_and(|holder| !holder.is_kept);
             if is_known {
                 draft.record(KeyEvent::SlotReleased(SlotReleased { run: *run, reason: *reason }));
@@ -94,9 +107,17 @@ impl Draft {
     }
 
     fn request(&mut self, demand: &Demand, aside: usize) {
-        let Demand { run, slot, priority, began } = demand;
-        if self.state.holds(*run) || self.state.waiting.contains_key(run) {
+        let Demand { run, slot, priority, began, ancestors } = demand;
+        if self.state.holds(*run) {
             return; // A repeated request.
+        }
+        if let (SlotKind::Concurrency { .. }, Some(under)) = (&slot.kind, self.state.host(ancestors)) {
+            // One that waits already waits for a run that waits for it.
+            let (run, slot, priority) = (*run, slot.clone(), *priority);
+            return self.record(KeyEvent::SlotShared(SlotShared { run, under, slot, priority }));
+        }
+        if self.state.waiting.contains_key(run) {
+            return;
         }
         if let SlotKind::Identity { on_taken: OnTaken::Replace, .. } = slot.kind {
             let kept: Vec<RunId> =

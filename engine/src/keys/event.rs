@@ -32,6 +32,19 @@ pub struct SlotGranted {
     pub priority: i32,
 }
 
+/// A run holds no slot of its own: the run that started it, and waits for it, holds one, and both share that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotShared {
+    /// The run.
+    pub run: RunId,
+    /// The run whose slot it shares, or that shares one itself.
+    pub under: RunId,
+    /// What it wanted.
+    pub slot: WantedSlot,
+    /// Higher goes first.
+    pub priority: i32,
+}
+
 /// A run neither holds the slot nor waits for it any more, or holds it beyond its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotReleased {
@@ -67,6 +80,8 @@ pub enum KeyEvent {
     SlotGranted(SlotGranted),
     /// A run gave it back.
     SlotReleased(SlotReleased),
+    /// A run shares the slot of the one that waits for it.
+    SlotShared(SlotShared),
 }
 
 /// Why stored bytes are no event of a key.
@@ -91,6 +106,7 @@ impl KeyEvent {
             Self::SlotRequested(_) => "SlotRequested",
             Self::SlotGranted(_) => "SlotGranted",
             Self::SlotReleased(_) => "SlotReleased",
+            Self::SlotShared(_) => "SlotShared",
         }
     }
 
@@ -103,6 +119,7 @@ impl KeyEvent {
             Self::SlotRequested(event) => (1, options().serialize(event)),
             Self::SlotGranted(event) => (2, options().serialize(event)),
             Self::SlotReleased(event) => (3, options().serialize(event)),
+            Self::SlotShared(event) => (4, options().serialize(event)),
         };
         bytes.map(|bytes| (kind, SCHEMA, bytes)).map_err(|error| KeyCodecError::Bytes(error.to_string()))
     }
@@ -119,6 +136,7 @@ impl KeyEvent {
             (1, SCHEMA) => read(bytes).map(Self::SlotRequested),
             (2, SCHEMA) => read(bytes).map(Self::SlotGranted),
             (3, SCHEMA) => read(bytes).map(Self::SlotReleased),
+            (4, SCHEMA) => read(bytes).map(Self::SlotShared),
             _newer => Err(KeyCodecError::Unknown(kind, schema)),
         }
     }

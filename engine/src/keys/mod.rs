@@ -2,7 +2,8 @@
 //!
 //! Law: a key's stream says it all, and folding and deciding are pure. A run is granted a slot only
 //! while fewer than its limit hold one; those who wait go by priority, then by the order in which their
-//! runs began. A key as an identity is a key with one slot.
+//! runs began. A key as an identity is a key with one slot. A run whose ancestor holds a slot of the key and
+//! waits for it shares that slot: it is a guest, and counts for nothing while its host is there.
 //!
 //! Called by the driver's desk, the only writer of key streams.
 
@@ -11,8 +12,10 @@ mod event;
 mod state;
 
 pub use decide::{Availability, Demand, KeyInput, available, decide};
-pub use event::{KeyCodecError, KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested};
-pub use state::{Holder, KeyState, Waiting};
+pub use event::{
+    KeyCodecError, KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested, SlotShared,
+};
+pub use state::{Guest, Holder, KeyState, Waiting};
 
 use crate::envelope::{StreamId, StreamKind};
 use crate::event::{SlotKind, WantedSlot};

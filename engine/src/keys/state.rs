@@ -32,11 +32,21 @@ pub struct Waiting {
     pub victims: Vec<RunId>,
 }
 
+/// A run that shares the slot of the one that waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// What it wanted.
+    pub slot: WantedSlot,
+    /// The run whose slot it shares, or that is a guest itself.
+    pub under: RunId,
+}
+
 /// Who holds a key, and who waits for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyState {
     pub(super) holders: BTreeMap<RunId, Holder>,
     pub(super) waiting: BTreeMap<RunId, Waiting>,
+    guests: BTreeMap<RunId, Guest>,
     granted: u64,
 }
 
@@ -55,9 +65,12 @@ impl KeyState {
             }
             KeyEvent::SlotGranted(event) => {
                 self.waiting.remove(&event.run);
-                self.granted += 1;
-                let holder = Holder { slot: event.slot.clone(), nth: self.granted, is_kept: false };
-                self.holders.insert(event.run, holder);
+                self.hold(event.run, event.slot.clone());
+            }
+            KeyEvent::SlotShared(event) => {
+                self.waiting.remove(&event.run);
+                let guest = Guest { slot: event.slot.clone(), under: event.under };
+                self.guests.insert(event.run, guest);
             }
             KeyEvent::SlotReleased(event) => {
                 self.waiting.remove(&event.run);
@@ -65,16 +78,53 @@ impl KeyState {
                     && self.holders.get(&event.run).is_some_and(Holder::outlives_success);
                 match self.holders.get_mut(&event.run) {
                     Some(holder) if keeps => holder.is_kept = true,
-                    _gone => drop(self.holders.remove(&event.run)),
+                    _gone => self.leave(event.run),
                 }
             }
         }
     }
 
-    /// Whether a run holds a slot.
+    fn hold(&mut self, run: RunId, slot: WantedSlot) {
+        self.granted += 1;
+        self.holders.insert(run, Holder { slot, nth: self.granted, is_kept: false });
+    }
+
+    /// A run goes. Its guests become those of its own host or, where it had none, hold slots of their own,
+    /// even where that is one more than there are: they are at work.
+    fn leave(&mut self, run: RunId) {
+        self.holders.remove(&run);
+        let host = self.guests.remove(&run).map(|guest| guest.under);
+        let left = self.guests.iter().filter(|(_, guest)| guest.under == run).map(|(run, _)| *run);
+        for guest in left.collect::<Vec<_>>() {
+            match host {
+                Some(host) => drop(self.guests.get_mut(&guest).map(|guest| guest.under = host)),
+                None => {
+                    if let Some(Guest { slot, .. }) = self.guests.remove(&guest) {
+                        self.hold(guest, slot);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a run holds a slot, or shares one.
     #[must_use]
     pub fn holds(&self, run: RunId) -> bool {
-        self.holders.contains_key(&run)
+        self.holders.contains_key(&run) || self.guests.contains_key(&run)
+    }
+
+    /// The first of a run's ancestors, the nearest first, whose slot it shares.
+    #[must_use]
+    pub fn host(&self, ancestors: &[RunId]) -> Option<RunId> {
+        let is_there = |run: &RunId| {
+            self.guests.contains_key(run) || self.holders.get(run).is_some_and(|holder| !holder.is_kept)
+        };
+        ancestors.iter().copied().find(is_there)
+    }
+
+    /// The runs that share the slots of others.
+    pub fn guests(&self) -> impl Iterator<Item = RunId> + '_ {
+        self.guests.keys().copied()
     }
 
     /// What a run waits for.

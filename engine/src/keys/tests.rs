@@ -33,13 +33,21 @@ impl Key {
                 KeyEvent::SlotRequested(event) => format!("requested {}", short(&event.run)),
                 KeyEvent::SlotGranted(event) => format!("granted {}", short(&event.run)),
                 KeyEvent::SlotReleased(event) => format!("released {}", short(&event.run)),
+                KeyEvent::SlotShared(event) => format!("{} under {}", short(&event.run), short(&event.under)),
             })
             .collect()
     }
 
     fn request(&mut self, n: u128, slot: WantedSlot, priority: i32) -> Vec<String> {
         let began = Position(u64::try_from(n).unwrap());
-        self.give(&KeyInput::Request(Demand { run: run(n), slot, priority, began }), 0)
+        self.give(&KeyInput::Request(Demand { run: run(n), slot, priority, began, ancestors: vec![] }), 0)
+    }
+
+    /// As a run that those wait for, the nearest first.
+    fn request_under(&mut self, n: u128, slot: WantedSlot, ancestors: &[u128]) -> Vec<String> {
+        let began = Position(u64::try_from(n).unwrap());
+        let ancestors = ancestors.iter().copied().map(run).collect();
+        self.give(&KeyInput::Request(Demand { run: run(n), slot, priority: 0, began, ancestors }), 0)
     }
 
     fn end(&mut self, n: u128, reason: ReleaseReason) -> Vec<String> {
@@ -70,9 +78,11 @@ fn d9_slots_go_by_priority_and_then_in_the_order_of_the_runs() {
 fn d9_a_slot_that_a_start_has_found_free_is_nobody_elses() {
     let mut key = Key::default();
     let one = || slot(1, OnLimit::Reject);
-    assert_eq!(available(&key.0, &one(), 0), Availability::Free);
-    assert_eq!(available(&key.0, &one(), 1), Availability::Full);
-    let demand = Demand { run: run(2), slot: slot(1, OnLimit::Queue), priority: 0, began: Position(2) };
+    assert_eq!(available(&key.0, &one(), 0, &[]), Availability::Free);
+    assert_eq!(available(&key.0, &one(), 1, &[]), Availability::Full);
+    let ancestors = Vec::new();
+    let demand =
+        Demand { run: run(2), slot: slot(1, OnLimit::Queue), priority: 0, began: Position(2), ancestors };
     assert_eq!(key.give(&KeyInput::Request(demand), 1), ["requested 2"]);
     assert_eq!(key.give(&KeyInput::Look, 1), [""; 0]);
     assert_eq!(key.give(&KeyInput::Look, 0), ["granted 2"], "the start came to nothing");
@@ -90,19 +100,57 @@ fn d9_the_oldest_holder_that_nobody_sent_away_yet_makes_room() {
 }
 
 #[test]
+fn d9_a_run_shares_the_slot_of_the_one_that_waits_for_it() {
+    let mut key = Key::default();
+    let one = || slot(1, OnLimit::CancelOldest);
+    key.request(1, one(), 0);
+    assert_eq!(available(&key.0, &slot(1, OnLimit::Reject), 0, &[run(1)]), Availability::Shared);
+    assert_eq!(key.request_under(2, one(), &[1]), ["2 under 1"], "nobody is sent away");
+    assert_eq!(key.request_under(3, one(), &[2, 1]), ["3 under 2"]);
+    assert!(key.request_under(3, one(), &[2, 1]).is_empty(), "a repeated request");
+    assert_eq!(key.request(4, slot(1, OnLimit::Queue), 0), ["requested 4"], "guests count for nothing");
+    assert_eq!(key.end(2, ReleaseReason::Failed), ["released 2"]);
+    assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1"], "the guest that is left has the slot");
+    assert!(key.0.holds(run(3)) && !key.0.holds(run(4)));
+    assert_eq!(key.end(3, ReleaseReason::Succeeded), ["released 3", "granted 4"]);
+}
+
+#[test]
+fn d9_a_run_that_waits_for_the_one_that_waits_for_it_shares_its_slot_when_it_asks_again() {
+    let mut key = Key::default();
+    let one = || slot(1, OnLimit::Queue);
+    key.request(1, one(), 0);
+    assert_eq!(key.request(2, one(), 0), ["requested 2"]);
+    assert_eq!(key.request_under(2, one(), &[1]), ["2 under 1"]);
+    assert!(key.0.queue().is_empty());
+    assert_eq!(key.end(1, ReleaseReason::Failed), ["released 1"]);
+    assert_eq!(key.request(3, one(), 0), ["requested 3"]);
+}
+
+#[test]
+fn l4_the_key_of_the_one_that_waits_for_it_is_neither_its_answer_nor_to_be_replaced() {
+    let mut key = Key::default();
+    let wanted = |on_taken| identity(Release::Ended, on_taken);
+    key.request(1, wanted(OnTaken::Return), 0);
+    for on_taken in [OnTaken::Return, OnTaken::Reject, OnTaken::Replace] {
+        assert_eq!(available(&key.0, &wanted(on_taken), 0, &[run(1)]), Availability::Taken(run(1)));
+    }
+}
+
+#[test]
 fn l4_a_key_has_one_holder_until_its_end() {
     let mut key = Key::default();
     let wanted = |on_taken| identity(Release::Ended, on_taken);
     assert_eq!(key.request(1, wanted(OnTaken::Return), 0), ["granted 1"]);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Held(run(1)));
-    assert_eq!(available(&key.0, &wanted(OnTaken::Reject), 0), Availability::Taken(run(1)));
-    assert_eq!(available(&key.0, &wanted(OnTaken::Replace), 0), Availability::Waits);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Held(run(1)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Reject), 0, &[]), Availability::Taken(run(1)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Replace), 0, &[]), Availability::Waits);
     assert_eq!(key.request(2, wanted(OnTaken::Replace), 0), ["requested 2"]);
     assert_eq!(key.0.waits(run(2)).unwrap().victims, [run(1)]);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Held(run(2)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Held(run(2)));
     assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 2"]);
     assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Free);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Free);
 }
 
 #[test]
@@ -111,10 +159,10 @@ fn l4_a_key_that_no_success_releases_stays_with_the_run_until_somebody_replaces_
     let wanted = |on_taken| identity(Release::Unsuccessful, on_taken);
     key.request(1, wanted(OnTaken::Return), 0);
     key.end(1, ReleaseReason::Failed);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Free);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Free);
     key.request(2, wanted(OnTaken::Return), 0);
     assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0), Availability::Held(run(2)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Held(run(2)));
     assert!(!key.0.is_busy(), "nothing of it is to be looked after");
     assert!(key.end(2, ReleaseReason::Succeeded).is_empty());
     assert_eq!(key.request(3, wanted(OnTaken::Replace), 0), ["released 2", "granted 3"]);

@@ -132,7 +132,16 @@ fn end(result: AttemptResult, at: Timestamp) -> AttemptEnd {
     AttemptEnd::new(result, at)
 }
 
-/// `{name, with}`: `ok`, `slow` (for `with.ms`), `hang`, `fail`, `panic`, `big`, `paid`; idempotent unless
+/// Work that is over when nothing of it is left.
+struct Guard(Arc<Machine>, EffectId);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.end(&self.1);
+    }
+}
+
+/// `{name, with}`: `ok`, `slow` (for `with.ms`), `hang`, `guarded` (hangs, too), `fail`, `panic`, `big`, `paid`; idempotent unless
 /// `with.once`.
 struct Functions(Arc<Machine>);
 
@@ -171,6 +180,10 @@ impl Executor for Functions {
                     AttemptResult::Succeeded(json!({"ms": ms}))
                 }
                 "hang" => std::future::pending().await,
+                "guarded" => {
+                    let _ends_when_dropped = Guard(Arc::clone(&machine), request.id.clone());
+                    std::future::pending().await
+                }
                 "call" => {
                     tokio::time::sleep(Duration::from_millis(ms)).await;
                     match machine.is_down.load(Ordering::SeqCst) {

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::driver::{ForkRequest, StartError};
+use everfold_engine::driver::{ForkRequest, QueryError, StartError, SubmitError};
 use everfold_engine::event::{HaltScope, OriginKind, RunEvent};
 use everfold_engine::halts::Wanted;
+use everfold_engine::id::{RunId, Version};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::JsonText;
+use everfold_engine::json::{Hash, JsonText};
 use everfold_engine::state::RunStatus;
-use everfold_engine::store::EventStore as _;
+use everfold_engine::store::{Dedup, DedupKeep, EventStore as _};
 use serde_json::json;
 
-use crate::rig::{Rig, command, definition, function, pipeline};
+use crate::rig::{Rig, chain, command, definition, function, pipeline};
 use crate::watched::Fault;
 
 /// The engine died after a process began and before that was recorded. In the next engine the attempt
@@ -140,4 +141,112 @@ async fn d9_a_run_that_ended_while_its_origin_was_ending_gets_no_slot() {
     let third = json!({"name": "p", "concurrency": [{"key": "repo"}], "steps": [command("a", &[], 10)]});
     let third = rig.start(&definition(third)).await;
     assert_eq!(rig.end(third).await, RunStatus::Succeeded);
+}
+
+/// What a fork had copied so far could be looked at, and acted on, like a run.
+#[tokio::test(start_paused = true)]
+async fn d11_whoever_looks_at_a_fork_that_is_being_copied_sees_no_run() {
+    let rig = Rig::new();
+    let origin = rig.start(&chain(12)).await;
+    rig.end(origin).await;
+    let key = Hash::of(b"once");
+    let run = RunId(uuid::Uuid::new_v5(&origin.0, key.to_string().as_bytes()));
+    let request = ForkRequest {
+        origin,
+        how: OriginKind::Fork,
+        at: Some(Version(20)),
+        from_step: None,
+        until_step: None,
+        input: None,
+        title: None,
+        actor: Actor::User("ada".into()),
+        dedup: Some(Dedup { key, body: Hash::ZERO, keep: DedupKeep::Week }),
+    };
+    rig.store.delay_ms.store(50, std::sync::atomic::Ordering::SeqCst);
+    let engine = rig.engine.clone();
+    let forking = tokio::spawn(async move { engine.fork(request).await });
+    let mut unseen = 0;
+    while !forking.is_finished() {
+        match rig.engine.with_state(run, |state| state.origin().is_some()).await {
+            Ok(is_whole) => assert!(is_whole, "half a history was shown"),
+            Err(QueryError::NotFound(_)) => unseen += 1,
+            Err(error) => panic!("{error}"),
+        }
+        let acted = rig.submit(run, InputKind::Note { text: "hello".into() }).await;
+        if let Err(error) = acted {
+            assert!(matches!(error, SubmitError::NotFound(_)), "{error}");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(unseen > 5, "it was looked at while it was copied");
+    assert_eq!(forking.await.unwrap().unwrap().run, run);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    rig.assert_replays(run).await;
+}
+
+/// The append that gave a slot to the next run was of unknown outcome: the key was read again, and what
+/// had been given out by then was told to nobody, so that the run waited until the next start.
+#[tokio::test(start_paused = true)]
+async fn d9_who_is_granted_a_slot_by_an_append_of_unknown_outcome_is_told() {
+    for fault in [Fault::Kept, Fault::Dropped] {
+        let rig = Rig::new();
+        let document =
+            json!({"name": "p", "concurrency": [{"key": "repo"}], "steps": [command("a", &[], 1_000)]});
+        let document = definition(document);
+        let first = rig.start(&document).await;
+        let second = rig.start(&document).await;
+        rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+        assert_eq!(rig.status(second).await, RunStatus::Queued);
+        rig.store.fail_key(fault);
+        assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+        assert_eq!(rig.end(second).await, RunStatus::Succeeded);
+    }
+}
+
+/// A function that was to end was told as ended when it had been asked to: its next attempt began beside it.
+#[tokio::test(start_paused = true)]
+async fn d5_a_function_has_ended_when_nothing_of_it_is_left() {
+    let rig = Rig::new();
+    let mut step = function("s", &[], "guarded", json!({}));
+    step["timeout"] = json!("5s");
+    step["retry"] = json!({"attempts": 4, "on": ["timeout"], "backoff_min": "0s", "backoff_max": "0s"});
+    let run = rig.start(&pipeline(vec![step.clone()])).await;
+    let other = rig.start(&pipeline(vec![step])).await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    rig.submit(other, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.end(run).await;
+    rig.end(other).await;
+    assert_eq!(rig.machine.peak(), 2, "never two attempts of one step");
+    let ended = rig.machine.ended.lock().unwrap().clone();
+    assert_eq!(ended, *rig.machine.begun.lock().unwrap(), "each has ended when its run has");
+}
+
+/// Two results came at once: the value that the first one's gate asked for was still at hand for the second
+/// one, which so went further than it would alone, and than its replay does.
+#[tokio::test(start_paused = true)]
+async fn h5_each_input_knows_only_what_it_asked_for() {
+    let rig = Rig::new();
+    let gate = |id: &str| json!([{"id": id, "probe": {"expression": "steps.a.output.text.size() > 5"}}]);
+    let (mut one, mut two) = (
+        function("one", &["a"], "slow", json!({"ms": 50})),
+        function("two", &["a"], "slow", json!({"ms": 50})),
+    );
+    one["gates"] = gate("g");
+    two["gates"] = gate("g");
+    let after = function("after", &["one", "two"], "ok", json!({}));
+    let run = rig.start(&pipeline(vec![function("a", &[], "big", json!({})), one, two, after])).await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    rig.assert_replays(run).await;
+    let envelopes = rig.envelopes(run).await;
+    let history = rig.history(run).await;
+    let facts: Vec<_> = history
+        .iter()
+        .zip(&envelopes)
+        .filter(|(event, _)| matches!(event, RunEvent::AttemptSucceeded(event) if event.id.path.step.as_str() != "after"))
+        .map(|(_, envelope)| envelope.header.cause.input)
+        .collect();
+    for fact in &facts[1..] {
+        let batch = envelopes.iter().filter(|envelope| envelope.header.cause.input == *fact).count();
+        assert_eq!(batch, 1, "a verdict waits until what it needs is read");
+    }
 }

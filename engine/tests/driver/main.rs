@@ -16,6 +16,7 @@ mod found;
 mod full;
 mod gates;
 mod line;
+mod lineage;
 mod notices;
 mod on_disk;
 mod order;

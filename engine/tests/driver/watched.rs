@@ -35,6 +35,8 @@ pub struct Watched {
     pub faults: Mutex<VecDeque<Fault>>,
     /// What the next append to the stream of pauses is made to do.
     halt_fault: Mutex<Option<Fault>>,
+    /// What the next append to a key's stream is made to do.
+    key_fault: Mutex<Option<Fault>>,
     pub writability: watch::Sender<Writability>,
     /// The index cannot be mended for want of room.
     pub is_unreadable: AtomicBool,
@@ -50,6 +52,7 @@ impl Watched {
             in_flight: Mutex::default(),
             faults: Mutex::default(),
             halt_fault: Mutex::default(),
+            key_fault: Mutex::default(),
             writability: watch::Sender::new(Writability::Writable),
             is_unreadable: AtomicBool::new(false),
         })
@@ -69,6 +72,10 @@ impl Watched {
         *self.halt_fault.lock().unwrap() = Some(fault);
     }
 
+    pub fn fail_key(&self, fault: Fault) {
+        *self.key_fault.lock().unwrap() = Some(fault);
+    }
+
     pub fn fail_next(&self, fault: Fault) {
         self.faults.lock().unwrap().push_back(fault);
     }
@@ -79,9 +86,10 @@ impl EventStore for Watched {
         Box::pin(async move {
             let stream = append.stream.clone();
             if stream.kind != StreamKind::Run {
-                let fault = match stream == StreamId::engine("halts") {
-                    true => self.halt_fault.lock().unwrap().take(),
-                    false => None,
+                let fault = match stream.kind {
+                    StreamKind::Key => self.key_fault.lock().unwrap().take(),
+                    _ if stream == StreamId::engine("halts") => self.halt_fault.lock().unwrap().take(),
+                    _other => None,
                 };
                 let unknown = || Err(AppendError::Unknown("nobody can know".into()));
                 return match fault {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::super::lineage::ancestors;
 use super::super::message::Queued;
 use super::super::shared::Shared;
 use super::super::{QueryError, SubmitError};
@@ -18,7 +19,7 @@ use crate::envelope::StreamId;
 use crate::event::WantedSlot;
 use crate::id::{InputId, Position, RunId, Version};
 use crate::input::InputKind;
-use crate::keys::{Availability, Demand, KeyEvent, KeyInput, ReleaseReason, available, in_order};
+use crate::keys::{Availability, Demand, KeyEvent, KeyInput, KeyState, ReleaseReason, available, in_order};
 use crate::state::{RunState, RunStatus};
 use crate::store::Writability;
 
@@ -39,7 +40,7 @@ pub(in crate::driver) struct Clerk {
     /// Starts that have found slots free.
     aside: HashMap<RunId, BTreeSet<StreamId>>,
     /// Starts that wait to see what becomes of another one.
-    held_up: Vec<(RunId, Vec<WantedSlot>, oneshot::Sender<Found>)>,
+    held_up: Vec<(RunId, Vec<WantedSlot>, Vec<RunId>, oneshot::Sender<Found>)>,
     errands: JoinSet<()>,
 }
 
@@ -49,6 +50,7 @@ struct Want {
     slots: Vec<(StreamId, WantedSlot)>,
     priority: i32,
     began: Position,
+    ancestors: Vec<RunId>,
 }
 
 /// What a start learns of one slot.
@@ -105,9 +107,11 @@ impl Clerk {
 
     async fn answer(&mut self, ask: Ask) -> Result<(), DeskError> {
         match ask {
-            Ask::Check { run, slots, answer } => self.check(run, slots, answer).await,
+            Ask::Check { run, slots, ancestors, answer } => self.check(run, slots, ancestors, answer).await,
             Ask::PutBack(run) => self.put_back(run).await,
-            Ask::Want { run, slots, priority, after: Some(origin) } if self.over(origin).await?.is_none() => {
+            Ask::Want { run, slots, priority, after: Some(origin), parent }
+                if self.over(origin).await?.is_none() =>
+            {
                 self.send_away(origin, run);
                 let shared = Arc::clone(&self.shared);
                 self.errands.spawn(async move {
@@ -115,18 +119,20 @@ impl Clerk {
                     if matches!(shared.with_state(origin, RunState::is_ended).await, Ok(false)) {
                         let _gone = ended.await;
                     }
-                    shared.desk.put(Ask::Want { run, slots, priority, after: None });
+                    shared.desk.put(Ask::Want { run, slots, priority, after: None, parent });
                 });
                 Ok(())
             }
-            Ask::Want { run, slots, priority, after: _ } => {
+            Ask::Want { run, slots, priority, after: _, parent } => {
                 // Its place among those who wait; a run without one was never recorded.
                 let Some(began) = self.began(run).await? else { return Ok(()) };
                 if self.over(run).await?.is_some() {
                     // It ended while it waited for its turn to want anything.
                     return self.put_back(run).await;
                 }
-                self.wants.insert(run, Want { slots: in_order(&slots), priority, began });
+                let ancestors = ancestors(&self.shared, run, parent).await;
+                let ancestors = ancestors.map_err(|error| DeskError::Store(error.to_string()))?;
+                self.wants.insert(run, Want { slots: in_order(&slots), priority, began, ancestors });
                 self.serve(VecDeque::from([run])).await?;
                 self.put_back(run).await
             }
@@ -161,18 +167,19 @@ impl Clerk {
         &mut self,
         run: RunId,
         slots: Vec<WantedSlot>,
+        ancestors: Vec<RunId>,
         answer: oneshot::Sender<Found>,
     ) -> Result<(), DeskError> {
         let mut free = Vec::new();
         for (stream, slot) in in_order(&slots) {
-            match self.look(run, &stream, &slot).await? {
+            match self.look(run, &stream, &slot, &ancestors).await? {
                 (Look::Fine, is_free) => free.extend(is_free.then_some(stream)),
                 (Look::Refused(found), _) => {
                     let _gone = answer.send(found);
                     return Ok(());
                 }
                 (Look::HeldUp, _) => {
-                    self.held_up.push((run, slots, answer));
+                    self.held_up.push((run, slots, ancestors, answer));
                     return Ok(());
                 }
             }
@@ -188,13 +195,14 @@ impl Clerk {
         run: RunId,
         stream: &StreamId,
         slot: &WantedSlot,
+        ancestors: &[RunId],
     ) -> Result<(Look, bool), DeskError> {
         let granted = self.open(stream).await?;
         self.serve(granted.into()).await?;
         self.open(stream).await?;
         let aside = self.aside_of(stream, Some(run));
         let Some(key) = self.keys.get(stream) else { return Ok((Look::Fine, false)) };
-        let found = available(&key.state, slot, aside);
+        let found = available(&key.state, slot, aside, ancestors);
         let is_alone = key.state.is_free();
         self.tidy(stream);
         Ok(match found {
@@ -204,7 +212,7 @@ impl Clerk {
             Availability::Full => (Look::Refused(Found::Full(slot.clone())), false),
             // Only another start is before it, and what becomes of that decides.
             Availability::Waits if is_alone && aside > 0 && is_identity(slot) => (Look::HeldUp, false),
-            Availability::Waits => (Look::Fine, false),
+            Availability::Waits | Availability::Shared => (Look::Fine, false),
         })
     }
 
@@ -224,8 +232,8 @@ impl Clerk {
             }
             self.serve(granted).await?;
         }
-        for (run, slots, answer) in std::mem::take(&mut self.held_up) {
-            self.check(run, slots, answer).await?;
+        for (run, slots, ancestors, answer) in std::mem::take(&mut self.held_up) {
+            self.check(run, slots, ancestors, answer).await?;
         }
         Ok(())
     }
@@ -240,7 +248,13 @@ impl Clerk {
             };
             let mut holds_all = true;
             for (stream, slot) in &want.slots {
-                let demand = Demand { run, slot: slot.clone(), priority: want.priority, began: want.began };
+                let demand = Demand {
+                    run,
+                    slot: slot.clone(),
+                    priority: want.priority,
+                    began: want.began,
+                    ancestors: want.ancestors.clone(),
+                };
                 runs.extend(
                     self.give(stream, &KeyInput::Request(demand), run)
                         .await?
@@ -289,7 +303,7 @@ impl Clerk {
             let Some(key) = self.keys.get_mut(stream) else { return Ok(served) };
             if let Some(before) = before.take() {
                 // What was kept without a word gave slots out, too.
-                served.extend(key.state.living().filter(|run| !before.contains(run)));
+                served.extend(present(&key.state).filter(|run| !before.contains(run)));
             }
             match key.give(&self.shared, input, aside).await {
                 Ok(events) => {
@@ -302,7 +316,7 @@ impl Clerk {
                 }
                 Err(DeskError::Changed) if tries < TRIES => {
                     tries += 1;
-                    before = Some(key.state.living().collect());
+                    before = Some(present(&key.state).collect());
                     self.keys.remove(stream);
                 }
                 Err(error) => return Err(error),
@@ -325,7 +339,9 @@ impl Clerk {
         }
         let mut key = Key::load(&self.shared, stream).await?;
         let aside = self.aside_of(stream, None);
-        let known: Vec<RunId> = key.state.living().chain(key.state.queue()).collect();
+        // Guests first: whose host is over with them need not hold a slot for a moment.
+        let known = key.state.guests().chain(key.state.living()).chain(key.state.queue());
+        let known: Vec<RunId> = known.collect();
         let mut found = Vec::new();
         for run in known {
             if let Some(reason) = self.over(run).await? {
@@ -366,6 +382,11 @@ impl Clerk {
     }
 }
 
+/// Who holds or shares a slot.
+fn present(state: &KeyState) -> impl Iterator<Item = RunId> + '_ {
+    state.living().chain(state.guests())
+}
+
 fn is_identity(slot: &WantedSlot) -> bool {
     matches!(slot.kind, crate::event::SlotKind::Identity { .. })
 }
@@ -373,6 +394,7 @@ fn is_identity(slot: &WantedSlot) -> bool {
 fn granted(events: &[KeyEvent]) -> Vec<RunId> {
     let runs = events.iter().filter_map(|event| match event {
         KeyEvent::SlotGranted(event) => Some(event.run),
+        KeyEvent::SlotShared(event) => Some(event.run),
         KeyEvent::SlotRequested(_) | KeyEvent::SlotReleased(_) => None,
     });
     runs.collect()

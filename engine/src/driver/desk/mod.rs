@@ -21,7 +21,7 @@ use super::engine::Engine;
 use super::shared::Shared;
 use crate::definition::{OnTaken, Release};
 use crate::envelope::StreamId;
-use crate::event::{SlotKind, WantedSlot};
+use crate::event::{Parent, SlotKind, WantedSlot};
 use crate::id::RunId;
 use crate::keys::{ReleaseReason, identity_stream, in_order};
 
@@ -39,11 +39,11 @@ pub(super) struct Desk {
 pub(super) enum Ask {
     /// A start that has recorded nothing yet wants to know whether these are to be had; those that are
     /// free are set aside for it.
-    Check { run: RunId, slots: Vec<WantedSlot>, answer: oneshot::Sender<Found> },
+    Check { run: RunId, slots: Vec<WantedSlot>, ancestors: Vec<RunId>, answer: oneshot::Sender<Found> },
     /// What was set aside for a start is not needed any more.
     PutBack(RunId),
     /// A run that is recorded waits for its slots, and for the end of the run whose place it takes.
-    Want { run: RunId, slots: Vec<WantedSlot>, priority: i32, after: Option<RunId> },
+    Want { run: RunId, slots: Vec<WantedSlot>, priority: i32, after: Option<RunId>, parent: Option<Parent> },
     /// A run has ended.
     Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
     /// Keys that a former engine left in use.
@@ -54,9 +54,13 @@ impl Ask {
     /// The same once more, where nobody would ask again: who starts a run gets an error and may.
     fn again(&self) -> Option<Self> {
         match self {
-            Self::Want { run, slots, priority, after } => {
-                Some(Self::Want { run: *run, slots: slots.clone(), priority: *priority, after: *after })
-            }
+            Self::Want { run, slots, priority, after, parent } => Some(Self::Want {
+                run: *run,
+                slots: slots.clone(),
+                priority: *priority,
+                after: *after,
+                parent: parent.clone(),
+            }),
             Self::Ended { run, slots, reason } => {
                 Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })
             }
@@ -165,9 +169,9 @@ impl SetAside {
     }
 
     /// Asks for slots, and sets the free ones aside. `None` where the desk is gone.
-    pub(super) async fn check(&self, slots: Vec<WantedSlot>) -> Option<Found> {
+    pub(super) async fn check(&self, slots: Vec<WantedSlot>, ancestors: Vec<RunId>) -> Option<Found> {
         let (answer, found) = oneshot::channel();
-        self.shared.desk.put(Ask::Check { run: self.run, slots, answer });
+        self.shared.desk.put(Ask::Check { run: self.run, slots, ancestors, answer });
         found.await.ok()
     }
 }

@@ -248,7 +248,8 @@ impl World {
             // What takes the place of a run begins after that has ended.
             let origin = state.origin().filter(|origin| origin.how != OriginKind::Fork);
             let after = origin.map(|origin| origin.run);
-            self.shared.desk.put(Ask::Want { run, slots, priority, after });
+            let parent = state.parent().cloned();
+            self.shared.desk.put(Ask::Want { run, slots, priority, after, parent });
         }
     }
 
