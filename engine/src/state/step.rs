@@ -264,9 +264,12 @@ impl Items {
 
     /// Whether another item may be scheduled.
     pub(crate) fn has_room(&self) -> bool {
-        !self.stopped
-            && self.units.len() < self.list.len()
-            && self.max_in_flight.is_none_or(|max| self.open - self.blocked < max)
+        !self.stopped && self.units.len() < self.list.len() && self.has_place()
+    }
+
+    /// Whether fewer are in progress than may be. Those that are blocked are not.
+    pub(crate) fn has_place(&self) -> bool {
+        self.max_in_flight.is_none_or(|max| self.open - self.blocked < max)
     }
 
     /// Whether nothing more will come of it.

@@ -2,7 +2,7 @@
 
 use everfold_engine::actor::Actor;
 use everfold_engine::decide::Refusal;
-use everfold_engine::definition::Vote;
+use everfold_engine::definition::{OnLost, Vote};
 use everfold_engine::effect::Effect;
 use everfold_engine::event::{
     BlockReason, HaltScope, Hearing, RunEvent, SignalTaker, TimerKind, UnblockDecision,
@@ -660,6 +660,34 @@ fn l29_an_item_is_cancelled_alone() {
     assert_eq!(attempts(&world), ["each.0/1/1"]);
     assert!(matches!(cancel_step(&mut world, "each.1"), Err(Refusal::NotActive { .. })));
     world.succeed("each.0/1/1", json!(1));
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+/// An item that a person let try again began beside as many others as may be in progress.
+#[test]
+fn l24_an_item_that_is_tried_again_waits_for_a_place_and_goes_before_those_that_have_not_begun() {
+    let mut world =
+        run(json!([{"id": "each", "foreach": {"items": "${[1, 2, 3, 4, 5]}", "max_in_flight": 2},
+        "on_lost": "block", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}}]));
+    let id = "each.0/1/1".parse().expect("an id");
+    world.give(InputKind::AttemptLost { id, reason: "gone".into(), fallback: OnLost::Block }).expect("taken");
+    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
+    let again = || InputKind::Unblock {
+        path: Some("each.0".parse().expect("a path")),
+        decision: UnblockDecision::Retry,
+        output: None,
+        reason: None,
+        policies: Default::default(),
+    };
+    assert_eq!(names(&world.by("ada", again()).expect("taken")), ["RunUnblocked"]);
+    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"], "two may be");
+    assert!(world.by("ada", again()).is_err(), "it is not blocked any more");
+    assert!(world.state.awaited().is_empty());
+    world.succeed("each.1/1/1", json!(1));
+    assert_eq!(attempts(&world), ["each.0/1/2", "each.2/1/1"]);
+    for id in ["each.0/1/2", "each.2/1/1", "each.3/1/1", "each.4/1/1"] {
+        world.succeed(id, json!(1));
+    }
     assert_eq!(world.state.status(), RunStatus::Succeeded);
 }
 

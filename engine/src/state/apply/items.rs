@@ -1,7 +1,7 @@
 //! The items of a `foreach`.
 
 use crate::definition::OnItemFailure;
-use crate::event::ItemsExpanded;
+use crate::event::{ItemsExpanded, UnblockDecision};
 use crate::state::{Agenda, Items, Kept, Key, Phase, RunState, Settling, Stage};
 
 impl RunState {
@@ -16,6 +16,7 @@ impl RunState {
 
     /// Puts a `foreach` on the agenda where another item may start, or where all are over.
     pub(super) fn check_items(&mut self, at: usize) {
+        self.take_up_unblocked(at);
         let step = &mut self.facts.steps[at];
         let Some(items) = &step.items else { return };
         if step.phase != Phase::Working {
@@ -33,6 +34,24 @@ impl RunState {
             self.facts.agenda.insert(Agenda::Items(at));
         } else {
             self.facts.agenda.remove(&Agenda::Items(at));
+        }
+    }
+
+    /// Items that a person lets try again count as blocked until there is a place for them, and go before
+    /// those that have not begun.
+    fn take_up_unblocked(&mut self, at: usize) {
+        let waits = |state: &Self, key: &Key| {
+            state.unit_at(*key).is_some_and(|unit| unit.stage == Stage::Unblocked(UnblockDecision::Retry))
+        };
+        let items = Key { step: at, item: Some(0) }..=Key { step: at, item: Some(u32::MAX) };
+        while self.facts.steps[at].items.as_ref().is_some_and(|items| items.blocked > 0 && items.has_place())
+        {
+            let Some(key) = self.facts.blocked.range(items.clone()).find(|key| waits(self, key)).copied()
+            else {
+                return;
+            };
+            self.unblock_key(key);
+            self.settle_later(key);
         }
     }
 

@@ -162,16 +162,24 @@ impl RunState {
         let Some(key) = self.key(&unblocked.path) else { return };
         let version = self.facts.version;
         let output = unblocked.output.as_ref().map_or(Kept::Null, |output| Kept::of(output, version));
-        self.unblock_key(key);
         if key.item.is_some() {
+            let items = self.facts.steps[key.step].items.as_ref();
+            let waits = unblocked.decision == UnblockDecision::Retry
+                && items.is_some_and(|items| items.blocked > 0 && !items.has_place());
             if let Some(unit) = self.unit_mut(key) {
                 unit.stage = Stage::Unblocked(unblocked.decision);
                 if unblocked.decision == UnblockDecision::Proceed {
                     unit.output = output;
                 }
             }
+            if waits {
+                // Others are in progress as many as may be; it stays where it is until one of them ends.
+                return self.touch(key);
+            }
+            self.unblock_key(key);
             return self.settle_later(key);
         }
+        self.unblock_key(key);
         let step = &mut self.facts.steps[key.step];
         let reason = match std::mem::take(&mut step.phase) {
             Phase::Blocked(reason) => reason,
