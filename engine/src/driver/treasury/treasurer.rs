@@ -35,8 +35,9 @@ pub(in crate::driver) struct Treasurer {
     books: HashMap<StreamId, Book>,
     /// Attempts for which there was no room, in the order in which they asked.
     waiting: VecDeque<Waiting>,
-    /// Answers so far: each is an input of its own.
+    /// Answers so far: each is an input of its own, also beside those of a former engine.
     answers: u64,
+    life: uuid::Uuid,
     errands: JoinSet<()>,
 }
 
@@ -54,8 +55,8 @@ impl Drop for Treasurer {
 
 impl Treasurer {
     pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
-        let (books, waiting) = (HashMap::new(), VecDeque::new());
-        Self { shared, books, waiting, answers: 0, errands: JoinSet::new() }
+        let (books, waiting, life) = (HashMap::new(), VecDeque::new(), shared.draw_uuid());
+        Self { shared, books, waiting, answers: 0, life, errands: JoinSet::new() }
     }
 
     /// Works until the engine ends or the store takes nothing more.
@@ -232,7 +233,7 @@ impl Treasurer {
 
     fn tell(&mut self, run: RunId, kind: InputKind) {
         self.answers += 1;
-        let id = InputId::derive(&format!("{run}/treasury/{}/{}", self.answers, self.shared.now()));
+        let id = InputId::derive(&format!("{run}/treasury/{}/{}", self.life, self.answers));
         let shared = Arc::clone(&self.shared);
         self.errands.spawn(async move { tell(&shared, run, id, kind).await });
     }
