@@ -1,6 +1,6 @@
 //! After a start: what was in progress goes on, what came due meanwhile fires, the rest is left alone.
 //!
-//! Law: only runs that are busy or due are read. All living attempts are re-attached before a new one
+//! Law: only runs that are busy or due are read, and of those that stand in a queue only whoever has a slot. All living attempts are re-attached before a new one
 //! starts (D9).
 
 use std::collections::HashSet;
@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
 
-use super::desk::Ask;
 use super::message::Message;
 use super::shared::Shared;
 use super::{Engine, RecoverError};
@@ -100,7 +99,8 @@ impl Engine {
         // Keys are compared with their runs before those want anything more.
         let hooks = due.iter().filter(|stream| stream.kind == StreamKind::Hook).cloned().collect();
         let keys = due.into_iter().filter(|stream| stream.kind == StreamKind::Key).collect();
-        shared.desk.put(Ask::Look(keys));
+        let waiting = shared.desk.look(keys).await;
+        let runs = self.to_drive(runs, &waiting).await?;
         let count = runs.len();
         let mut driven = futures::stream::iter(runs.into_iter().map(|run| shared.drive(run, true)))
             .buffer_unordered(LOADING_MAX);
@@ -110,6 +110,24 @@ impl Engine {
         // What was delivered goes to runs that are there again.
         shared.hooks.look(hooks).await;
         Ok(Recovered { runs: count })
+    }
+
+    /// Leaves out runs that only stand in a queue: whoever is granted a slot is taken up then.
+    async fn to_drive(&self, runs: Vec<RunId>, waiting: &HashSet<RunId>) -> Result<Vec<RunId>, RecoverError> {
+        let shared = &self.inner.shared;
+        let mut driven = Vec::with_capacity(runs.len());
+        for run in runs {
+            let is_idle = waiting.contains(&run)
+                && shared
+                    .store
+                    .head(&StreamId::run(run))
+                    .await?
+                    .is_some_and(|head| head.note.wake_at.is_none_or(|at| at > shared.now()));
+            if !is_idle {
+                driven.push(run);
+            }
+        }
+        Ok(driven)
     }
 
     /// Removes workspaces that ended runs left behind.

@@ -379,9 +379,18 @@ impl RunState {
                     || self.facts.queue.waits
                     || !self.facts.outbox.is_empty()
                     || self.needs_counters(),
-                wake_at: self.next_due().filter(|_| !self.stands_still()),
+                wake_at: match self.facts.queue.waits && self.wants_more_than_slots() {
+                    true => Some(self.last_at()),
+                    false => self.next_due().filter(|_| !self.stands_still()),
+                },
             },
         }
+    }
+
+    /// Whether a run that stands in a queue has anything else to do: then it is due at once. What it is to
+    /// work on waits until it is admitted.
+    fn wants_more_than_slots(&self) -> bool {
+        !self.facts.stops.is_empty() || !self.facts.outbox.is_empty() || self.needs_counters()
     }
 
     /// What the run waits for, people first.

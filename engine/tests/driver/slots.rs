@@ -14,7 +14,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::json::{Hash, Payload, Value};
 use everfold_engine::keys::{KeyEvent, KeyState};
 use everfold_engine::state::RunStatus;
-use everfold_engine::store::{Dedup, DedupKeep, EventStore as _};
+use everfold_engine::store::{Dedup, DedupKeep, EventStore as _, StreamNote};
 use serde_json::json;
 
 use crate::rig::{Rig, command, definition, request};
@@ -474,9 +474,8 @@ async fn d9_whenever_the_engine_dies_no_slot_is_lost_or_doubled() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_slot_of_a_run_that_never_began_is_free() {
-    let rig = Rig::new();
+/// Gives `repo` to a run that never began, and leaves it in use.
+async fn haunt(rig: &Rig) {
     let actor = Actor::User("ada".into());
     let stream = StreamId { kind: StreamKind::Key, id: "slot:repo".into() };
     let ghost = RunId(uuid::Uuid::from_u128(7));
@@ -509,9 +508,34 @@ async fn a_slot_of_a_run_that_never_began_is_free() {
         events: vec![event],
         dedup: None,
         fence: None,
-        note: Default::default(),
+        note: StreamNote { open: true, busy: true, wake_at: None },
     };
     rig.store.inner.append(append).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_of_a_run_that_never_began_is_free() {
+    let rig = Rig::new();
+    haunt(&rig).await;
+    let run = start(&rig, &with(10, slot(1, "reject")), json!({})).await.run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+}
+
+/// The append by which a new engine took a slot back was of unknown outcome: nobody tried it again.
+#[tokio::test(start_paused = true)]
+async fn d9_what_a_new_engine_takes_back_is_taken_back_whatever_becomes_of_the_append() {
+    for fault in [Fault::Kept, Fault::Dropped] {
+        let mut rig = Rig::new();
+        haunt(&rig).await;
+        rig.crash().await;
+        rig.store.fail_key(fault);
+        rig.recover().await;
+        until_key(&rig, KeyState::is_free).await;
+    }
+    // The start that opens the key meets it, too.
+    let rig = Rig::new();
+    haunt(&rig).await;
+    rig.store.fail_key(Fault::Dropped);
     let run = start(&rig, &with(10, slot(1, "reject")), json!({})).await.run;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
 }
@@ -571,4 +595,31 @@ async fn d9_what_a_restart_goes_on_with_waits_for_its_slot() {
     assert_eq!(rig.end(next).await, RunStatus::Succeeded);
     assert_eq!(rig.end(again).await, RunStatus::Succeeded);
     rig.assert_replays(again).await;
+}
+
+/// Every run in a queue was read and folded at each start of the engine.
+#[tokio::test(start_paused = true)]
+async fn s4_a_start_reads_no_run_that_only_stands_in_a_queue() {
+    let mut rig = Rig::new();
+    let definition = with(5_000, slot(1, "queue"));
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        runs.push(rig.start(&definition).await);
+    }
+    rig.until(runs[0], |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.crash().await;
+    assert_eq!(rig.recover().await, 1, "who holds the slot");
+    for run in &runs {
+        assert_eq!(rig.end(*run).await, RunStatus::Succeeded);
+    }
+    // The slot came free while nobody was there.
+    let (first, second) = (rig.start(&definition).await, rig.start(&definition).await);
+    rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.crash().await;
+    rig.submit(first, InputKind::Cancel { reason: None }).await.unwrap();
+    rig.end(first).await;
+    rig.crash().await;
+    rig.recover().await;
+    assert_eq!(rig.end(second).await, RunStatus::Succeeded);
 }

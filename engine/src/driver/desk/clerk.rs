@@ -1,6 +1,6 @@
 //! The task at the desk.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,11 +144,15 @@ impl Clerk {
                 }
                 self.serve(granted).await
             }
-            Ask::Look(streams) => {
-                let mut granted = VecDeque::new();
+            Ask::Look(streams, answer) => {
+                let (mut granted, mut waiting) = (VecDeque::new(), HashSet::new());
                 for stream in streams {
                     granted.extend(self.open(&stream).await?);
                     granted.extend(self.give_aside(&stream, &KeyInput::Look, None).await?);
+                    waiting.extend(self.keys.get(&stream).into_iter().flat_map(|key| key.state.queue()));
+                }
+                if let Some(answer) = answer {
+                    let _gone = answer.send(waiting);
                 }
                 self.serve(granted).await
             }
@@ -337,20 +341,38 @@ impl Clerk {
         if self.keys.contains_key(stream) {
             return Ok(Vec::new());
         }
-        let mut key = Key::load(&self.shared, stream).await?;
-        let aside = self.aside_of(stream, None);
+        let (mut tries, mut found) = (0, Vec::new());
+        loop {
+            let mut key = Key::load(&self.shared, stream).await?;
+            let before: BTreeSet<RunId> = present(&key.state).collect();
+            match self.compare(&mut key, &mut found).await {
+                Ok(()) => {
+                    found.retain(|run| key.state.holds(*run));
+                    self.keys.insert(stream.clone(), key);
+                    return Ok(found);
+                }
+                // What was kept without a word gave slots out, too.
+                Err(DeskError::Changed) if tries < TRIES => {
+                    tries += 1;
+                    let now = Key::load(&self.shared, stream).await?;
+                    found.extend(present(&now.state).filter(|run| !before.contains(run)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes a key's slots from runs that are over, or never were; notes to whom they go.
+    async fn compare(&self, key: &mut Key, found: &mut Vec<RunId>) -> Result<(), DeskError> {
+        let aside = self.aside_of(key.stream(), None);
         // Guests first: whose host is over with them need not hold a slot for a moment.
         let known = key.state.guests().chain(key.state.living()).chain(key.state.queue());
-        let known: Vec<RunId> = known.collect();
-        let mut found = Vec::new();
-        for run in known {
+        for run in known.collect::<Vec<RunId>>() {
             if let Some(reason) = self.over(run).await? {
                 found.extend(granted(&key.give(&self.shared, &KeyInput::Release(run, reason), aside).await?));
             }
         }
-        found.retain(|run| key.state.holds(*run));
-        self.keys.insert(stream.clone(), key);
-        Ok(found)
+        Ok(())
     }
 
     /// How a run ended, if it is over.

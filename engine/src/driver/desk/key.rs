@@ -58,6 +58,11 @@ impl Key {
         }
     }
 
+    /// Where its events stand.
+    pub(super) fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
     /// Decides, and makes durable what follows. With [`DeskError::Changed`] the key is to be loaded anew.
     pub(super) async fn give(
         &mut self,

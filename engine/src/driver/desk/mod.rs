@@ -8,7 +8,7 @@
 mod clerk;
 mod key;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,8 +46,8 @@ pub(super) enum Ask {
     Want { run: RunId, slots: Vec<WantedSlot>, priority: i32, after: Option<RunId>, parent: Option<Parent> },
     /// A run has ended.
     Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
-    /// Keys that a former engine left in use.
-    Look(Vec<StreamId>),
+    /// Keys that a former engine left in use; the runs that wait for one of them and get nothing now.
+    Look(Vec<StreamId>, Option<oneshot::Sender<HashSet<RunId>>>),
 }
 
 impl Ask {
@@ -64,7 +64,8 @@ impl Ask {
             Self::Ended { run, slots, reason } => {
                 Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })
             }
-            Self::Check { .. } | Self::PutBack(_) | Self::Look(_) => None,
+            Self::Look(streams, _) => Some(Self::Look(streams.clone(), None)),
+            Self::Check { .. } | Self::PutBack(_) => None,
         }
     }
 }
@@ -133,6 +134,17 @@ impl Desk {
             asks.push_back(ask);
             self.bell.notify_one();
         }
+    }
+
+    /// Compares keys with their runs; gives the runs that still wait for one of them. None where that
+    /// cannot be told now.
+    pub(super) async fn look(&self, keys: Vec<StreamId>) -> HashSet<RunId> {
+        if keys.is_empty() {
+            return HashSet::new();
+        }
+        let (answer, waiting) = oneshot::channel();
+        self.put(Ask::Look(keys, Some(answer)));
+        waiting.await.unwrap_or_default()
     }
 
     /// Nobody sits at the desk any more.
