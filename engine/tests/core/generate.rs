@@ -137,7 +137,13 @@ fn step(at: usize, shape: &Shape) -> Value {
         0 => step["work"] = json!({"task": {"kind": "command", "spec": {"argv": ["true", "${run.id}"]}}}),
         1 => {
             step["work"] =
-                json!({"task": {"kind": "run", "spec": {"pipeline": "other", "input": {"n": "${run.id}"}}}})
+                json!({"task": {"kind": "run", "spec": {"pipeline": "other", "input": {"n": "${run.id}"}}}});
+            if shape.order % 4 == 1 {
+                step["work"]["task"]["spec"]["wait"] = json!(false);
+            }
+            if shape.order % 3 == 1 {
+                step["work"]["task"]["spec"]["on_parent_cancel"] = json!("leave");
+            }
         }
         2 => {
             step["work"] =
@@ -225,6 +231,10 @@ fn step(at: usize, shape: &Shape) -> Value {
     }
     if shape.order.is_multiple_of(7) {
         step["budget_exempt"] = json!(if shape.order < 99 { "step.round > 1" } else { "input.missing" });
+    }
+    if shape.order.is_multiple_of(5) && step["work"]["task"].is_object() {
+        step["resources"] = json!(["lamp"]);
+        step["priority"] = json!(shape.order % 3);
     }
     if shape.order.is_multiple_of(3) {
         step["join"] = json!("any");

@@ -111,6 +111,18 @@ async fn one(
         if header.flags & flag::COPIED == 0 {
             pairs.note(&folded, event);
         }
+        if let RunEvent::FundsGranted(_) = event {
+            for budget in folded.budgets(header.recorded_at) {
+                let limit = budget.terms.cost_micros.filter(|_| budget.terms.scope.is_none());
+                let (used, raised) = (&budget.used.spent, &budget.used.raised);
+                if limit.is_some_and(|limit| used.cost_micros >= limit.saturating_add(raised.cost_micros)) {
+                    let (id, version) = (&budget.terms.id, header.version);
+                    return Err(format!(
+                        "budgets: version {version} gives money of {id}, where none is left"
+                    ));
+                }
+            }
+        }
         let (at, actor, input) = (header.recorded_at, header.actor.clone(), cause.input);
         folded.apply(event, &EventMeta { at, actor, input });
     }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use everfold_engine::definition::Definition;
 use everfold_engine::envelope::{NewEvent, StreamId, StreamKind};
 use everfold_engine::event::{self, RunEvent, WantedSlot};
 use everfold_engine::execution::{NoticeRequest, ProbeRequest};
-use everfold_engine::id::{AttemptId, EffectId, RunId, StepPath, Version};
+use everfold_engine::id::{AttemptId, EffectId, RunId, StepId, StepPath, Version};
+use everfold_engine::json::Hash;
 use everfold_engine::keys::{self, KeyEvent, KeyState};
 use everfold_engine::time::Timestamp;
 
@@ -20,6 +22,21 @@ pub enum Place {
     InProcess,
 }
 
+/// A resource of which there is one.
+pub const LAMP: &str = "lamp";
+
+/// The steps that hold it, by the definitions' hashes.
+pub type Lamps = BTreeMap<Hash, BTreeSet<StepId>>;
+
+/// See [`Lamps`].
+pub fn lamps(definitions: impl Iterator<Item = Arc<Definition>>) -> Lamps {
+    let steps = |definition: &Definition| {
+        let steps = definition.steps.iter().filter(|step| step.resources.iter().any(|name| name == LAMP));
+        steps.map(|step| step.id.clone()).collect()
+    };
+    definitions.map(|definition| (definition.hash(), steps(&definition))).collect()
+}
+
 type Notice = (RunId, Version, String);
 type Probe = (EffectId, String, u32);
 
@@ -30,6 +47,7 @@ struct Known {
     ended: HashSet<EffectId>,
     judged: HashSet<Probe>,
     over: HashSet<RunId>,
+    definitions: BTreeMap<RunId, Hash>,
     forked: HashSet<RunId>,
     queued: BTreeMap<RunId, Vec<WantedSlot>>,
     keys: BTreeMap<StreamId, KeyState>,
@@ -48,11 +66,12 @@ struct Known {
 pub struct Ledger {
     known: Mutex<Known>,
     bounds: Bounds,
+    lamps: Lamps,
 }
 
 impl Ledger {
-    pub fn new(bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { known: Mutex::default(), bounds })
+    pub fn new(bounds: Bounds, lamps: Lamps) -> Arc<Self> {
+        Arc::new(Self { known: Mutex::default(), bounds, lamps })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -119,6 +138,17 @@ impl Ledger {
         };
         if busy > limit {
             known.violate(format!("limits: {busy} of {limit} at work {place:?} with {}", name(id)));
+        }
+        let has_lamp = |id: &&EffectId| {
+            let definition = known.definitions.get(&id.run).and_then(|hash| self.lamps.get(hash));
+            !known.uncounted.contains(*id)
+                && definition.is_some_and(|steps| steps.contains(&id.attempt.path.step))
+        };
+        if has_lamp(&id) {
+            let holders: Vec<_> = known.at_work.values().flatten().filter(has_lamp).map(name).collect();
+            if holders.len() > 1 {
+                known.violate(format!("resources: one {LAMP}, and {holders:?} at work"));
+            }
         }
         known.check_items(id);
     }
@@ -227,6 +257,7 @@ impl Known {
             }
         }
         match &event {
+            RunEvent::RunStarted(event) => drop(self.definitions.insert(run, event.definition)),
             RunEvent::StepScheduled(event) => note(&mut self.scheduled, effect(&event.id)),
             RunEvent::RetryScheduled(event) => note(&mut self.scheduled, effect(&event.id)),
             RunEvent::AttemptStarted(event) => note(&mut self.recorded, effect(&event.id)),

@@ -15,8 +15,8 @@ use everfold_engine::definition::{Definition, Keep, OnLost};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, BuiltIns, Edge, Executor, NoticeFailure,
-    NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Survivors, Traits, WorkspaceRequest,
-    Workspaces,
+    NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Service, Survivors, Traits,
+    WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{EffectId, RunId};
@@ -107,8 +107,8 @@ impl Machine {
 
     pub fn edge(self: &Arc<Self>) -> Edge {
         let mut edge = Edge::default();
-        for kind in ["command", "agent"] {
-            edge.executors.insert(kind.into(), Arc::new(Processes(Arc::clone(self))));
+        for (kind, paid) in [("command", false), ("agent", true)] {
+            edge.executors.insert(kind.into(), Arc::new(Processes(Arc::clone(self), paid)));
         }
         edge.executors.insert("function".into(), Arc::new(Functions(Arc::clone(self))));
         edge.probers.insert("command".into(), Arc::new(Probes(Arc::clone(self))));
@@ -230,8 +230,8 @@ fn ask(luck: &mut Luck) -> Value {
     }
 }
 
-/// Lives on without an engine, is begun at most once, leaves a record.
-struct Processes(Arc<Machine>);
+/// Lives on without an engine, is begun at most once, leaves a record; whether it costs money.
+struct Processes(Arc<Machine>, bool);
 
 impl Processes {
     fn wait(
@@ -266,7 +266,7 @@ impl Processes {
 
 impl Executor for Processes {
     fn traits(&self, _spec: &Value) -> Traits {
-        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, paid: false, told: true }
+        Traits { supervised: true, idempotent: false, on_lost: OnLost::Block, paid: self.1, told: true }
     }
 
     fn start(
@@ -341,6 +341,10 @@ impl Executor for Functions {
         let idempotent = self.0.luck(&spec["name"].to_string()).is_one_of(2);
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
         Traits { supervised: false, idempotent, on_lost, paid: false, told: true }
+    }
+
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        spec["name"].as_str().map(|name| Service::new("function", name)).into_iter().collect()
     }
 
     fn start(

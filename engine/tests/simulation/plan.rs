@@ -154,10 +154,10 @@ impl std::fmt::Display for Plan {
     }
 }
 
-/// A child that starts itself would never end, and neither would one that wants what its parent holds.
+/// A child that starts itself would never end. What its parent holds it may want, too.
 fn childless(document: &mut Value) {
     if let Some(slot) = document.get_mut("concurrency") {
-        slot[0]["key"] = json!("of children");
+        slot[0]["key"] = json!("lane");
     }
     for step in document["steps"].as_array_mut().into_iter().flatten() {
         if step["work"]["task"]["kind"] == "run" {

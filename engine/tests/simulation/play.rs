@@ -7,10 +7,12 @@ use std::time::Duration;
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{
-    Blocking, Engine, EngineConfig, ForkRequest, HaltError, StartError, StartRequest, SubmitError, Which,
+    Blocking, BreakerPolicy, Engine, EngineConfig, ForkRequest, HaltError, OrderConfig, RatePolicy,
+    StartError, StartRequest, SubmitError, Which,
 };
-use everfold_engine::envelope::StreamKind;
+use everfold_engine::envelope::{Envelope, StreamKind, flag};
 use everfold_engine::event::{HaltScope, OriginKind, RunEvent};
+use everfold_engine::execution::Service;
 use everfold_engine::halts::Wanted;
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::{Hash, JsonText};
@@ -21,7 +23,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::judge;
-use super::ledger::Ledger;
+use super::ledger::{LAMP, Ledger, lamps};
 use super::machine::{Luck, Machine, virtual_clock};
 use super::pairs::Pairs;
 use super::people::{self, Help};
@@ -96,6 +98,21 @@ fn open(config: &EngineConfig, store: &Arc<Faulty>, machine: &Arc<Machine>) -> E
     Engine::open(config.clone(), store.clone(), machine.clone(), Layout::new("/sim/data"), machine.edge())
 }
 
+/// One lamp, and calls of functions that are bounded now and then.
+fn order(luck: u64) -> OrderConfig {
+    let f = || Service::new("function", "f");
+    let mut order = OrderConfig { resources: [(LAMP.to_owned(), 1)].into(), ..OrderConfig::default() };
+    if luck.is_multiple_of(3) {
+        let rate = RatePolicy { starts: 4, per: Duration::from_secs(10), burst: 2 };
+        order.rates.insert(f(), rate);
+    }
+    if luck.is_multiple_of(4) {
+        let (pause, pause_max) = (Duration::from_secs(5), Duration::from_secs(60));
+        order.breakers.insert(f(), BreakerPolicy { failures: 3, pause, pause_max });
+    }
+    order
+}
+
 fn once(about: &str) -> Option<Dedup> {
     Some(Dedup { key: Hash::of(about.as_bytes()), body: Hash::of(b"body"), keep: DedupKeep::Week })
 }
@@ -117,9 +134,11 @@ impl<'a> Stage<'a> {
                 u128::from(drawn.below(u64::MAX)) << 64 | u128::from(drawn.below(u64::MAX))
             }),
             blocking: Blocking::Inline,
+            order: order(plan.luck),
             ..EngineConfig::default()
         };
-        let ledger = Ledger::new(bounds.clone());
+        let documents = plan.pipelines.iter().map(|piece| &piece.document).chain([&plan.child]);
+        let ledger = Ledger::new(bounds.clone(), lamps(documents.map(definition)));
         let machine = Machine::new(ledger.clone(), clock.clone(), plan.luck, definition(&plan.child));
         let fate = Fate::new(&plan.faults, plan.luck);
         let store = Faulty::new(Arc::new(MemoryStore::new(clock)), fate.clone(), ledger.clone());
@@ -333,6 +352,8 @@ impl<'a> Stage<'a> {
             2 => (OriginKind::Restart, None, Some(step)),
             _ => (OriginKind::Retry, None, None),
         };
+        let until_step =
+            act.luck.is_multiple_of(5).then(|| steps[usize::from(act.luck) % steps.len()].clone());
         let request = ForkRequest {
             origin,
             how,
@@ -340,7 +361,7 @@ impl<'a> Stage<'a> {
             from_step,
             input: None,
             title: None,
-            until_step: None,
+            until_step,
             actor: Actor::User("ada".into()),
             dedup: once(&format!("fork {at}")),
         };
@@ -368,7 +389,10 @@ impl<'a> Stage<'a> {
         let run = *act.pick.get(&runs);
         let Some(Ok(state)) = self.look(run).await? else { return Ok(()) };
         let history = judge::history(&self.store.inner, run).await?;
-        let history: Vec<RunEvent> = history.into_iter().map(|(_, event)| event).collect();
+        // What reports an origin's work knows nothing of those who went on with its history.
+        let is_own = |envelope: &Envelope| envelope.header.flags & flag::COPIED == 0;
+        let own = history.into_iter().filter(|(envelope, _)| is_own(envelope));
+        let history: Vec<RunEvent> = own.map(|(_, event)| event).collect();
         let Some(done) = people::act(&state, &history, act, (self.config.clock)()) else { return Ok(()) };
         let mut submission = people::submission(run, done, &format!("act {at}"));
         if act.luck.is_multiple_of(3) {

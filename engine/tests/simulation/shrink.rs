@@ -119,7 +119,11 @@ fn smaller(document: &Value) -> Vec<Value> {
         }
         for key in keys(&document["steps"][step], &["id", "needs"]) {
             let mut without = document.clone();
-            without["steps"][step].as_object_mut().unwrap().remove(&key);
+            let left = without["steps"][step].as_object_mut().unwrap();
+            left.remove(&key);
+            if key == "work" {
+                left.remove("foreach");
+            }
             found.push(without);
         }
     }
