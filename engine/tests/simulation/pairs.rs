@@ -90,6 +90,16 @@ fn never_of_run((status, event): Pair) -> Option<&'static str> {
         }
         ("cancelled" | "failed" | "succeeded", "RunQueued") => Some("only the start and a fork queue a run"),
         _ if is_over => Some("L30: ended runs never change"),
+        (_, "WorktreeReset") => Some(NO_GIT),
+        (_, "WorkspaceShared") => Some("no plan has a workspace of its parent's; the driver's tests have"),
+        ("queued", event) if OF_WORK.contains(&event) => Some("D9: nothing of a queued run is at work"),
+        ("queued" | "waiting" | "blocked", "RunSucceeded" | "RunFailed" | "RunCancelled") => {
+            Some("a run whose end is certain, and not recorded yet, is a running one")
+        }
+        (
+            "waiting" | "blocked",
+            "StepScheduled" | "StepSucceeded" | "StepSkipped" | "RetryScheduled" | "BreakpointHit",
+        ) => Some("it follows from a fact, and what follows from one makes the run a running one"),
         ("queued", "RunQueued") => Some("a run is queued once, and a fork of a queued run is none before"),
         ("running" | "waiting" | "blocked", "RunAdmitted") => Some("only a queued run is admitted"),
         ("waiting" | "blocked", "AttemptStarted" | "AttemptSucceeded" | "AttemptAsked" | "AttemptLost") => {
@@ -101,6 +111,24 @@ fn never_of_run((status, event): Pair) -> Option<&'static str> {
         _ => None,
     }
 }
+
+const NO_GIT: &str = "this machine has no worktrees of git; the tests of workspaces have";
+
+/// The events of work that has begun, or begins.
+const OF_WORK: [&str; 12] = [
+    "StepScheduled",
+    "ItemsExpanded",
+    "AttemptStarted",
+    "AttemptSucceeded",
+    "AttemptLost",
+    "AttemptAsked",
+    "ChildStarted",
+    "ChildFinished",
+    "ApprovalRequested",
+    "QuestionAsked",
+    "TimerFired",
+    "BreakpointHit",
+];
 
 /// Why no history holds this event on a step of this status; `None`: it may.
 fn never_of_step((status, event): Pair) -> Option<&'static str> {
@@ -117,7 +145,13 @@ fn never_of_step((status, event): Pair) -> Option<&'static str> {
         ("pending", "ApprovalRequested" | "QuestionAsked" | "ItemsExpanded" | "ProbeScheduled") => {
             Some("StepScheduled comes first")
         }
-        (_, "StepSucceeded" | "StepBlocked") if is_over => Some("a round ends once"),
+        (_, "StepSucceeded" | "StepBlocked" | "StepFailed" | "StepSkipped" | "StepCancelled") if is_over => {
+            Some("a round ends once")
+        }
+        (_, "StepScheduled" | "RetryScheduled") if is_over => {
+            Some("a rework or a fork takes it back first, and then it is pending")
+        }
+        ("gating", "StepScheduled") => Some("its work is done, or there is none"),
         (_, "ItemsExpanded" | "ApprovalRequested" | "QuestionAsked") if is_over => Some("its round is over"),
         (_, "ApprovalDecided" | "QuestionAnswered" | "VoteCast" | "AnswerSaved") if is_over => {
             Some("its task is withdrawn")
