@@ -186,14 +186,23 @@ pub fn help(state: &RunState, turn: usize) -> Option<Help> {
             Some(kind) => kind,
             None => return state.halts().next().cloned().map(Help::Release),
         },
-        Awaited::Budget { budget, .. } => InputKind::RaiseBudget {
-            budget: Some(budget.clone()),
-            add: Spent { cost_micros: 1_000_000_000, tokens: 1_000_000_000, wall_ms: 1_000_000_000 },
-            reason: None,
-        },
+        Awaited::Budget { budget, .. } => {
+            InputKind::RaiseBudget { budget: Some(budget.clone()), add: more_of(state, budget), reason: None }
+        }
         Awaited::Timer { .. } => return None,
     };
     Some(Help::Input(voter, kind))
+}
+
+/// Much more of everything that a budget limits; by more than that it cannot be raised.
+fn more_of(state: &RunState, id: &str) -> Spent {
+    let terms = state.budgets(state.last_at()).map(|budget| budget.terms).find(|terms| terms.id == id);
+    let more = |limit: Option<u64>| limit.map_or(0, |_| 1_000_000_000);
+    terms.map_or_else(Spent::default, |terms| Spent {
+        cost_micros: more(terms.cost_micros),
+        tokens: more(terms.tokens),
+        wall_ms: more(terms.wall_ms),
+    })
 }
 
 /// See [`help`].
