@@ -298,6 +298,13 @@ pub trait Executor: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether somebody else fetches the work and does it, at a place of their own: it takes none of those
+    /// that work on this machine shares. Such work is [`Traits::supervised`].
+    fn is_elsewhere(&self, spec: &Value) -> bool {
+        let _ = spec;
+        false
+    }
+
     /// Whether a failure shows that what the work calls upon is not there, rather than that the work went
     /// wrong: breakers count it.
     fn is_outage(&self, failure: &Failure) -> bool {

@@ -17,6 +17,7 @@ use crate::probe::{
 };
 use crate::process::{ProcessSurvivors, Processes};
 use crate::provider::Providers;
+use crate::remote::Book;
 use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber};
 
 /// Every executor and prober of the reference, git workspaces in the data folder, and what finds
@@ -26,14 +27,38 @@ use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber};
 pub fn edge(
     layout: &Layout,
     processes: &Processes,
-    mut functions: Functions,
+    functions: Functions,
     directory: Option<Arc<dyn Directory>>,
 ) -> Edge {
+    hands(layout, processes, functions, directory).edge
+}
+
+/// Everything that an engine acts with, and what its own edge must know of that.
+pub struct Hands {
+    /// For the engine.
+    pub edge: Edge,
+    /// Every function that pipelines may name.
+    pub functions: Arc<Functions>,
+    /// The work of those that workers do.
+    pub book: Book,
+}
+
+/// As [`edge`]; functions that the settings leave to workers are added to those given.
+#[must_use]
+pub fn hands(
+    layout: &Layout,
+    processes: &Processes,
+    mut functions: Functions,
+    directory: Option<Arc<dyn Directory>>,
+) -> Hands {
     let client = HttpClient::new();
     let providers = Providers::new(&processes.settings, &client);
     let author = processes.settings.git.author.clone();
     git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
-    let functions = FunctionExecutor::new(functions);
+    processes.settings.workers.functions().for_each(|function| functions.offer(function));
+    let book = Book::new(layout, processes.settings.workers.lease());
+    let known = Arc::new(functions);
+    let functions = FunctionExecutor::with_workers(Arc::clone(&known), book.clone());
     let notifier = functions.notifier();
     let executors: [(&str, Arc<dyn Executor>); 4] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
@@ -54,7 +79,7 @@ pub fn edge(
         ("ci", Arc::new(CiProber::new(providers.clone()))),
         ("mergeable", Arc::new(MergeableProber::new(providers))),
     ];
-    Edge {
+    let edge = Edge {
         directory,
         executors: executors.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
         probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), guarded(kind, it))).collect(),
@@ -62,7 +87,8 @@ pub fn edge(
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
         notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier)))),
         built_ins: Some(Arc::new(Checked)),
-    }
+    };
+    Hands { edge, functions: known, book }
 }
 
 /// Commands are given secrets by their supervisor, which masks what they say; those that keep the files that
@@ -71,5 +97,26 @@ fn guarded(kind: &str, prober: Arc<dyn Prober>) -> Arc<dyn Prober> {
     match kind {
         "command" | "file" | "frontmatter" => prober,
         _answers_only => Arc::new(GuardedProber(prober)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everfold_engine::execution::Service;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_given_secrets_calls_upon_the_same_services_and_fails_alike() {
+        let client = HttpClient::new();
+        let guarded = GuardedExecutor(Arc::new(HttpExecutor::new(client)));
+        let spec = json!({ "url": "https://api.example.org/x" });
+        assert_eq!(guarded.services(&spec), [Service::new("http", "api.example.org")]);
+        let mut failure = everfold_engine::failure::Failure::new(
+            everfold_engine::failure::FailureKind::Error,
+            "GET https://api.example.org/x answered 503, not 2xx",
+        );
+        failure.code = Some("HTTP_503".to_owned());
+        assert!(guarded.is_outage(&failure));
     }
 }

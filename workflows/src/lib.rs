@@ -16,6 +16,7 @@ pub mod http;
 pub mod probe;
 pub mod process;
 pub mod provider;
+pub mod remote;
 pub mod settings;
 pub mod shim;
 
@@ -26,4 +27,4 @@ mod outage;
 mod secret;
 mod yaml;
 
-pub use edge::edge;
+pub use edge::{Hands, edge, hands};

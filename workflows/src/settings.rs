@@ -4,6 +4,7 @@
 
 mod order;
 mod serve;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::provider::ProviderSettings;
 
 pub use order::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
 pub use serve::{ServeSettings, TlsFiles};
+pub use workers::{RemoteSettings, WorkerSettings};
 
 /// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
 pub const TEMPLATE: &str = include_str!("settings.toml");
@@ -42,6 +44,8 @@ pub struct Settings {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// How `everfold serve` listens.
     pub serve: ServeSettings,
+    /// Functions that workers do.
+    pub workers: WorkerSettings,
     /// Sources of webhooks, by name.
     pub hooks: BTreeMap<String, HookSettings>,
 }
@@ -199,6 +203,7 @@ impl Settings {
         for (name, hook) in &mut settings.hooks {
             hook.check(name, folder).map_err(|message| invalid(None, format!("hooks.{name}: {message}")))?;
         }
+        settings.workers.check().map_err(|message| invalid(None, format!("workers.{message}")))?;
         settings.order().map_err(|message| invalid(None, message))?;
         if !settings.git.author.contains('<') {
             return Err(invalid(None, "git.author is written NAME <EMAIL>".to_owned()));
@@ -283,6 +288,8 @@ mod tests {
         assert!(settings.agents.contains_key("mine"));
         assert!(settings.providers.contains_key("gitea"));
         assert!(settings.hooks.contains_key("forge"));
+        assert_eq!(settings.workers.lease, "30s");
+        assert!(settings.workers.functions.contains_key("deploy.canary"));
     }
 
     #[test]
@@ -320,6 +327,14 @@ mod tests {
             ("[hooks.x]\nid = \"delivery\"", "no place: write"),
             ("[hooks.X]\nreader = \"gitea\"", "hooks.X: the name"),
             ("[hooks.x]\ntolerance = \"5\"", "hooks.x: tolerance"),
+            ("[workers]\nlease = \"500ms\"", "workers.lease: 500ms is not between 1s and 1h"),
+            ("[workers.functions.deploy.canary]\nsummary = \"x\"", "write [workers.functions.\"a.b\"]"),
+            ("[workers.functions.\"Deploy\"]", "workers.functions.Deploy: “Deploy” is no name of a function"),
+            (
+                "[workers.functions.\"git.push\"]",
+                "workers.functions.git.push: there is a function git.push already",
+            ),
+            ("[workers.functions.x]\ninput = { type = \"objct\" }", "the schema of the input of x is none"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -119,6 +119,8 @@ pub(crate) enum Verb {
     Store(StoreArgs),
     /// Slots, rates and breakers: what is in use, who waits, what stands open
     Limits(LimitsArgs),
+    /// Who works for this folder's functions, and what they hold
+    Workers,
     /// Check git, the disk, the agents' programs, the store and the settings
     Doctor,
     /// Write a commented everfold.toml, and an example pipeline if asked

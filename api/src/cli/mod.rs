@@ -45,6 +45,7 @@ mod token;
 mod version;
 mod wait;
 mod watch;
+mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -189,6 +190,7 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Serve(args) => (serve::run(context, args).await?, Leave::Nothing),
         Verb::Token(args) => looked(token::run(context, args).await?),
         Verb::Store(args) => looked(store::run(context, args).await?),
+        Verb::Workers => looked(workers::run(context).await?),
         Verb::Limits(args) => looked(limits::run(context, args).await?),
         Verb::Doctor => looked(doctor::run(context).await?),
         Verb::Demo(args) => looked(demo::run(context, args).await?),

@@ -231,6 +231,17 @@ codes! {
         "Beyond this machine the server speaks TLS: give a certificate and its key, or say that a proxy in front does it.";
     Served = "EF0610", 409, 7, "the folder is being served",
         "A data folder has one owner. Its address stands in owner.json and in the message.";
+    NotHeld = "EF0620", 409, 4, "another worker's attempt",
+        "A worker speaks of an attempt by the id and the lease that `poll` gave it, with the token that polled. This one was given to another worker, \
+         or to nobody. `everfold workers` shows who holds what.";
+    AttemptOver = "EF0621", 409, 4, "the attempt is over",
+        "It was reported already, or cancelled, or its time limit passed, or its worker was not heard of for the span of the lease. \
+         What a worker gives then does not count; the message says why.";
+    NotRemote = "EF0622", 422, 2, "no function of workers",
+        "The settings leave functions to workers by name: `[workers.functions.\"NAME\"]` in everfold.toml. `everfold workers` lists them.";
+    NoFunction = "EF0623", 422, 2, "no such function",
+        "A step names a function that neither comes with this program nor is left to workers: correct the name, or add \
+         `[workers.functions.\"NAME\"]` to everfold.toml. A program that embeds the engine brings functions of its own.";
 }
 
 impl Code {

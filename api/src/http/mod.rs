@@ -30,6 +30,7 @@ mod sse;
 mod state;
 mod store;
 mod stream;
+mod workers;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -123,6 +124,11 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .route("/store", get(store::info))
         .route("/store/verify", get(store::verify))
         .route("/store/adopt", post(store::adopt))
+        .route("/workers", get(workers::list))
+        .route("/workers/poll", post(workers::poll))
+        .route("/workers/attempts/{id}/heartbeat", post(workers::heartbeat))
+        .route("/workers/attempts/{id}/complete", post(workers::complete))
+        .route("/workers/attempts/{id}/fail", post(workers::fail))
         .route("/tokens", get(access::list).post(access::create))
         .route("/tokens/{name}", axum::routing::delete(access::revoke))
         .route("/session", get(access::whoami).post(access::login).delete(access::logout))

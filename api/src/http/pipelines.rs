@@ -211,9 +211,10 @@ pub(crate) struct CheckView {
 }
 
 /// `POST /pipelines/check`: 422 with every problem where one is an error.
-pub(crate) async fn check(body: Body<CheckBody>) -> Result<Json<CheckView>, Fault> {
+pub(crate) async fn check(State(app): State<App>, body: Body<CheckBody>) -> Result<Json<CheckView>, Fault> {
     let asked = body.value;
     let text = text_of(asked.definition)?;
     let Checked { definition, warnings, .. } = owner::parsed(&text, asked.file.as_deref(), &asked.files)?;
+    app.knows_functions(&definition)?;
     Ok(Json(CheckView { pipeline: PipelineView::of(&definition, "file", None), warnings }))
 }

@@ -113,6 +113,7 @@ impl Owner {
             Source::Built(definition) => Arc::clone(definition),
             Source::Text { text, file, files } => Arc::new(parsed(text, file.as_deref(), files)?.definition),
         };
+        self.knows_functions(&definition)?;
         if let Some(schema) = &definition.input
             && let Err(problems) = definition::input::check(schema, &begin.input)
         {

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use axum::Router;
 use everfold_engine::driver::{Engine, EngineConfig};
-use everfold_engine::execution::Edge;
 use everfold_engine::layout::Layout;
 use everfold_engine::ledger::Ledger;
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
 use everfold_projections::{Place, ReadSide, RunDirectory};
+use everfold_workflows::Hands;
 use everfold_workflows::function::{Function, Functions};
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::process::{Processes, ShimProgram};
@@ -90,8 +90,8 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
     let views = views(Place::folder(layout.projections(), &epoch), &store).await?;
     let hooks = settings.hooks.clone();
-    let edge = edge(&layout, settings, shim, functions, &views);
-    let mut held = assemble(layout, views, metrics, Some(sled), store, epoch, edge, config, hooks);
+    let hands = hands(&layout, settings, shim, functions, &views);
+    let mut held = assemble(layout, views, metrics, Some(sled), store, epoch, hands, config, hooks);
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner(), None) {
@@ -122,9 +122,9 @@ pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let shim = ShimProgram::at(Path::new("everfold"));
     let views = ReadSide::open(Place::memory(), Arc::clone(&store), &tokio::runtime::Handle::current());
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
-    let edge = edge(&layout, Settings::default(), shim, Functions::built_in(), &views);
+    let hands = hands(&layout, Settings::default(), shim, Functions::built_in(), &views);
     let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
-    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), edge, config, hooks))
+    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks))
 }
 
 /// Opens the read models beside the store.
@@ -147,11 +147,12 @@ fn assemble(
     sled: Option<Arc<SledStore>>,
     store: Arc<dyn EventStore>,
     epoch: String,
-    edge: Edge,
+    hands: Hands,
     config: EngineConfig,
     hooks: BTreeMap<String, HookSettings>,
 ) -> Held {
     let blobs = Arc::new(BlobStore::new(layout.root()));
+    let Hands { edge, functions, book } = hands;
     let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
     let owner = Arc::new(Owner {
         engine,
@@ -168,6 +169,8 @@ fn assemble(
         detached: Mutex::new(BTreeSet::new()),
         driven: Mutex::new(BTreeSet::new()),
         closing: CancellationToken::new(),
+        functions,
+        book,
         hooks,
         attended: AtomicBool::new(false),
     });
@@ -180,17 +183,17 @@ fn config(settings: &Settings, crash_after: Option<String>) -> EngineConfig {
 }
 
 /// Everything that the engine acts with.
-fn edge(
+fn hands(
     layout: &Layout,
     settings: Settings,
     shim: ShimProgram,
     functions: Functions,
     views: &Arc<ReadSide>,
-) -> Edge {
+) -> Hands {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let processes = Processes { shim, blobs, settings: Arc::new(settings) };
     let directory = Arc::new(RunDirectory(Arc::clone(views)));
-    everfold_workflows::edge(layout, &processes, functions, Some(directory))
+    everfold_workflows::hands(layout, &processes, functions, Some(directory))
 }
 
 /// Makes a data folder for its user alone, which git leaves alone: it often lies in a repository.

@@ -19,6 +19,7 @@ mod record;
 mod schedules;
 mod socket;
 mod verify;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -32,7 +33,9 @@ use everfold_engine::layout::Layout;
 use everfold_engine::ledger::Ledger;
 use everfold_engine::store::{EventStore, OpenReport, SledStore};
 use everfold_projections::ReadSide;
+use everfold_workflows::function::Functions;
 use everfold_workflows::hook::HookSettings;
+use everfold_workflows::remote::Book;
 use everfold_workflows::settings::{Settings, SettingsError};
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +55,7 @@ pub(crate) use schedules::Add;
 pub use schedules::{ScheduleView, TickView};
 pub use socket::{connect, listen};
 pub use verify::{Verified, verify_folder};
+pub use workers::WorkersAnswer;
 
 /// What the routes work on.
 pub struct Owner {
@@ -72,6 +76,8 @@ pub struct Owner {
     /// Runs that this owner goes on with.
     driven: Mutex<BTreeSet<RunId>>,
     closing: CancellationToken,
+    functions: Arc<Functions>,
+    book: Book,
     /// How sources of webhooks are read.
     hooks: BTreeMap<String, HookSettings>,
     /// The duties by the clock are kept.

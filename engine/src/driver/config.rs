@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub supervised_max: usize,
     /// In-process attempts in progress at once.
     pub functions_max: usize,
+    /// Attempts at once that somebody else fetches and does, those that nobody has fetched among them.
+    pub elsewhere_max: usize,
     /// Probes in progress at once.
     pub probes_max: usize,
     /// Notices that are being sent at once.
@@ -65,6 +67,7 @@ impl Default for EngineConfig {
             values_bytes: 16 * 1024 * 1024,
             supervised_max: 64,
             functions_max: 1_024,
+            elsewhere_max: 16_384,
             probes_max: 64,
             notices_max: 32,
             order: OrderConfig::default(),
@@ -88,6 +91,7 @@ impl std::fmt::Debug for EngineConfig {
             .field("states", &self.states)
             .field("supervised_max", &self.supervised_max)
             .field("functions_max", &self.functions_max)
+            .field("elsewhere_max", &self.elsewhere_max)
             .field("crash_after", &self.crash_after)
             .finish_non_exhaustive()
     }

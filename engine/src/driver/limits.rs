@@ -12,12 +12,16 @@ pub(super) enum Class {
     /// other's places would wait for ever.
     Child,
     Probe,
+    /// Work that somebody else fetches. It has places of its own: where nobody comes for it, nothing else
+    /// is kept from starting.
+    Elsewhere,
 }
 
 impl Class {
-    pub(super) fn of(kind: &str, traits: &Traits) -> Self {
+    pub(super) fn of(kind: &str, traits: &Traits, is_elsewhere: bool) -> Self {
         match kind {
             Task::RUN => Self::Child,
+            _other if is_elsewhere => Self::Elsewhere,
             _other if traits.supervised => Self::Supervised,
             _other => Self::Function,
         }

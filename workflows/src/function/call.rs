@@ -37,7 +37,12 @@ struct Inner {
     observer: Option<Arc<dyn AttemptObserver>>,
     /// The attempt's own folder; without one nothing is logged.
     folder: Option<PathBuf>,
+    /// Takes what is logged, in place of the folder.
+    sink: Option<LogSink>,
 }
+
+/// Takes lines of a log.
+pub(crate) type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 
 #[derive(Default)]
 struct Said {
@@ -69,20 +74,32 @@ pub(crate) struct Caller {
     pub(crate) stop: Stop,
     pub(crate) observer: Option<Arc<dyn AttemptObserver>>,
     pub(crate) folder: Option<PathBuf>,
+    pub(crate) sink: Option<LogSink>,
 }
 
 impl Caller {
     /// One that hears nothing, and that nobody stops.
     pub(crate) fn silent(id: EffectId, idempotency_key: String, told: Value, workdir: Workdir) -> Self {
-        Self { id, idempotency_key, told, workdir, stop: Stop::default(), observer: None, folder: None }
+        Self {
+            id,
+            idempotency_key,
+            told,
+            workdir,
+            stop: Stop::default(),
+            observer: None,
+            folder: None,
+            sink: None,
+        }
     }
 }
 
 impl Call {
     pub(crate) fn new(caller: Caller) -> Self {
-        let Caller { id, idempotency_key, told, workdir, stop, observer, folder } = caller;
+        let Caller { id, idempotency_key, told, workdir, stop, observer, folder, sink } = caller;
         let said = Mutex::default();
-        Self { inner: Arc::new(Inner { id, idempotency_key, told, workdir, stop, said, observer, folder }) }
+        Self {
+            inner: Arc::new(Inner { id, idempotency_key, told, workdir, stop, said, observer, folder, sink }),
+        }
     }
 
     /// The attempt: its run, step, item, round and number.
@@ -175,6 +192,9 @@ impl Call {
         let line = line.as_ref();
         let line = self.inner.observer.as_ref().map_or(Cow::Borrowed(line), |observer| observer.shown(line));
         self.progress(&line);
+        if let Some(sink) = &self.inner.sink {
+            sink(&line);
+        }
         let Some(folder) = &self.inner.folder else { return };
         let mut said = self.said();
         if matches!(said.log, Log::Unopened) {

@@ -63,7 +63,8 @@ pub struct About {
 pub struct Function {
     pub(super) name: String,
     pub(super) about: About,
-    pub(super) body: Body,
+    /// `None`: workers do it.
+    pub(super) body: Option<Body>,
 }
 
 impl std::fmt::Debug for Function {
@@ -121,7 +122,35 @@ impl Function {
             input,
             output,
         };
-        Self { name, about, body }
+        Self { name, about, body: Some(body) }
+    }
+
+    /// A function that workers do, which fetch its work ([`crate::remote`]). It takes and gives anything
+    /// unless [`Function::schemas`] says more.
+    pub fn remote(name: impl Into<String>) -> Self {
+        let about = About {
+            summary: String::new(),
+            idempotent: false,
+            read_only: false,
+            paid: false,
+            told: false,
+            input: true.into(),
+            output: true.into(),
+        };
+        Self { name: name.into(), about, body: None }
+    }
+
+    /// The JSON Schemas of what it takes and gives, in place of those it has.
+    #[must_use]
+    pub fn schemas(mut self, input: Value, output: Value) -> Self {
+        (self.about.input, self.about.output) = (input, output);
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Says what it does, in one sentence.

@@ -17,19 +17,33 @@ use crate::git::head;
 use crate::in_process::{InProcess, Stop, Work};
 use crate::notify::FunctionNotifier;
 use crate::process::ended_now;
+use crate::remote::{Book, carry};
 
 /// Does the work of `function` steps.
 #[derive(Clone)]
 pub struct FunctionExecutor {
     functions: Arc<Functions>,
     running: InProcess,
+    /// Where the work of those is offered that workers do.
+    book: Option<Book>,
 }
 
 impl FunctionExecutor {
-    /// Calls these functions.
+    /// Calls these functions; those that workers do it refuses.
     #[must_use]
     pub fn new(functions: Functions) -> Self {
-        Self { functions: Arc::new(functions), running: InProcess::default() }
+        Self { functions: Arc::new(functions), running: InProcess::default(), book: None }
+    }
+
+    /// Calls these functions; those that workers do it offers in the book.
+    #[must_use]
+    pub fn with_workers(functions: Arc<Functions>, book: Book) -> Self {
+        Self { functions, running: InProcess::default(), book: Some(book) }
+    }
+
+    /// Where the work is offered, if workers do it.
+    fn book_for(&self, spec: &Value) -> Option<&Book> {
+        self.book.as_ref().filter(|_| self.functions.is_remote(name_of(spec)))
     }
 
     /// Calls a function for a gate, which must be one that only reads.
@@ -39,7 +53,7 @@ impl FunctionExecutor {
         with: Value,
         call: impl FnOnce() -> Call,
     ) -> Result<BoxFuture<'static, Result<Value, Failure>>, Failure> {
-        if self.functions.find(name)?.about.read_only {
+        if self.functions.find(name)?.about.read_only && !self.functions.is_remote(name) {
             return self.functions.call(name, with, call);
         }
         let message = format!("the function {name} does not say that it only reads, so no gate may call it");
@@ -62,7 +76,12 @@ impl Executor for FunctionExecutor {
         let (idempotent, told, paid) =
             about.map_or((false, false, false), |about| (about.idempotent, about.told, about.paid));
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
-        Traits { supervised: false, idempotent, on_lost, paid, told }
+        let supervised = self.is_elsewhere(spec);
+        Traits { supervised, idempotent, on_lost, paid, told }
+    }
+
+    fn is_elsewhere(&self, spec: &Value) -> bool {
+        self.book_for(spec).is_some()
     }
 
     /// The function, and the provider that its `with` names.
@@ -82,6 +101,9 @@ impl Executor for FunctionExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
+        if let Some(book) = self.book_for(&request.spec) {
+            return carry(book, &self.functions, request, observer);
+        }
         let (mut spec, workdir) = (request.spec, request.workdir.clone());
         let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
         let with = with.unwrap_or_else(|| json!({}));
@@ -94,6 +116,7 @@ impl Executor for FunctionExecutor {
             stop: stop.clone(),
             observer: Some(Arc::clone(&observer)),
             folder: Some(request.folder),
+            sink: None,
         });
         let called = match self.functions.call(name_of(&spec), with, || call.clone()) {
             Ok(called) => called,
@@ -123,6 +146,9 @@ impl Executor for FunctionExecutor {
         request: AttemptRequest,
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
+        if let Some(book) = self.book_for(&request.spec) {
+            return carry(book, &self.functions, request, observer);
+        }
         if request.idempotent.unwrap_or(self.traits(&request.spec).idempotent) {
             return self.start(request, observer);
         }
@@ -132,6 +158,10 @@ impl Executor for FunctionExecutor {
     }
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
+        if let Some(book) = self.book_for(&request.spec).cloned() {
+            let AttemptRequest { id, folder, grace, .. } = request;
+            return async move { book.cancel(id, folder, grace).await }.boxed();
+        }
         self.running.cancel(&request.id)
     }
 }

@@ -60,7 +60,8 @@ pub enum FunctionError {
 /// A function with what checks its parameters and its output.
 struct Registered {
     about: About,
-    body: Body,
+    /// `None`: workers do it.
+    body: Option<Body>,
     input: jsonschema::Validator,
     output: jsonschema::Validator,
 }
@@ -151,9 +152,34 @@ impl Functions {
         let (functions, name, call) = (std::sync::Arc::clone(self), name.to_owned(), call());
         Ok(Box::pin(async move {
             let function = functions.find(&name)?;
-            let output = (function.body)(call, with).await?;
+            let body = function.body.as_ref().ok_or_else(|| done_by_workers(&name))?;
+            let output = body(call, with).await?;
             function.given(&name, output)
         }))
+    }
+
+    /// Whether workers do it.
+    #[must_use]
+    pub fn is_remote(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|function| function.body.is_none())
+    }
+
+    /// Checks the parameters of a function that workers do.
+    pub(crate) fn taken(&self, name: &str, with: Value) -> Result<Value, Failure> {
+        self.find(name)?.taken(name, with)
+    }
+
+    /// Checks what a function gave that workers do.
+    pub(crate) fn given(&self, name: &str, output: Value) -> Result<Value, Failure> {
+        self.find(name)?.given(name, output)
+    }
+
+    /// That there is a function of this name.
+    ///
+    /// # Errors
+    /// There is none; the failure names the nearest, and all.
+    pub fn known(&self, name: &str) -> Result<(), Failure> {
+        self.find(name).map(drop)
     }
 
     fn find(&self, name: &str) -> Result<&Registered, Failure> {
@@ -193,6 +219,10 @@ impl Registered {
                 .with_hint(format!("{name} gave what its own schema refuses: correct the function"))),
         }
     }
+}
+
+fn done_by_workers(name: &str) -> Failure {
+    Failure::new(FailureKind::Validation, format!("{name} is done by workers, so only steps may call it"))
 }
 
 /// The first things that are wrong with a value, without the value: it may be a secret.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NoticeFailure, NoticeRequest,
-    Notifier, ProbeFailure, ProbeRequest, Prober, Traits,
+    Notifier, ProbeFailure, ProbeRequest, Prober, Service, Traits,
 };
+use everfold_engine::failure::Failure;
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -78,6 +79,18 @@ impl Executor for GuardedExecutor {
         self.0.traits(spec)
     }
 
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        self.0.services(spec)
+    }
+
+    fn is_elsewhere(&self, spec: &Value) -> bool {
+        self.0.is_elsewhere(spec)
+    }
+
+    fn is_outage(&self, failure: &Failure) -> bool {
+        self.0.is_outage(failure)
+    }
+
     fn start(
         &self,
         request: AttemptRequest,
@@ -95,7 +108,8 @@ impl Executor for GuardedExecutor {
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
         // What is not sent again needs no secret to say so.
-        let is_sent_again = request.idempotent.unwrap_or(self.0.traits(&request.spec).idempotent);
+        let traits = self.0.traits(&request.spec);
+        let is_sent_again = traits.supervised || request.idempotent.unwrap_or(traits.idempotent);
         match request.secrets.is_empty() || !is_sent_again {
             true => self.0.reattach(request, observer),
             false => self.go(request, observer, true),

@@ -186,6 +186,7 @@ impl Line {
             (Class::Function, config.functions_max.max(1)),
             (Class::Child, usize::MAX),
             (Class::Probe, config.probes_max.max(1)),
+            (Class::Elsewhere, config.elsewhere_max.max(1)),
         ];
         let order = Order::new(&config.order, classes);
         let book = Book {

@@ -257,6 +257,8 @@ impl Line {
             };
             match pool {
                 Pool::Class(Class::Child) => {} // As many as there are.
+                // Where no function is done elsewhere, there is nothing to say of it.
+                Pool::Class(Class::Elsewhere) if stock.taken == 0 && stock.waiting == 0 => {}
                 Pool::Class(class) => places.push(view(class_name(*class))),
                 Pool::Resource(name) => resources.push(view(name)),
             }
@@ -301,5 +303,6 @@ fn class_name(class: Class) -> &'static str {
         Class::Function => "functions",
         Class::Probe => "probes",
         Class::Child => "child runs",
+        Class::Elsewhere => "workers",
     }
 }

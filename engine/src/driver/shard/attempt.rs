@@ -186,11 +186,12 @@ impl World {
                 let executor = self.shared.edge.executors.get(&kind).cloned();
                 let known = executor.map(|executor| {
                     let known = catch_unwind(AssertUnwindSafe(|| {
-                        (executor.traits(&request.spec), executor.services(&request.spec))
+                        let spec = &request.spec;
+                        (executor.traits(spec), executor.services(spec), executor.is_elsewhere(spec))
                     }));
                     (executor, known)
                 });
-                if matches!(&known, Some((_, Ok((traits, _)))) if traits.told) {
+                if matches!(&known, Some((_, Ok((traits, ..)))) if traits.told) {
                     request.input = plan::told(state, id, &request.spec, &cell.loaded)?;
                 }
                 let standing = plan::standing(state, id, &cell.loaded)?;
@@ -213,9 +214,9 @@ impl World {
                 self.set_aside(cell, panic_text(panic.as_ref()));
                 return Planned::Never;
             }
-            Ok(Ok(Some((kind, request, Some((executor, Ok((traits, services)))), standing)))) => {
+            Ok(Ok(Some((kind, request, Some((executor, Ok((traits, services, elsewhere)))), standing)))) => {
                 let traits = as_the_step_says(traits, request.idempotent);
-                let class = Class::of(&kind, &traits);
+                let class = Class::of(&kind, &traits, elsewhere);
                 let (resources, priority) = standing;
                 let needs = self.shared.line.needs(class, &resources, &services);
                 let prepared = Prepared { executor, request, traits, class, needs, priority };

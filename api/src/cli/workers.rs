@@ -1,0 +1,74 @@
+//! `workers`: who polls, what they hold, what waits for them.
+
+use everfold_engine::clock;
+use everfold_engine::time::Timestamp;
+use everfold_workflows::remote::WorkerView;
+
+use super::context::Context;
+use super::format::{instant, span, table};
+use super::output::note;
+use crate::fault::Fault;
+use crate::owner::WorkersAnswer;
+
+pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
+    let answer: WorkersAnswer = context.client.get("/api/v1/workers").await?;
+    if context.json {
+        context.out.json(&answer)?;
+        return Ok(0);
+    }
+    if answer.functions.is_empty() {
+        note("no function is left to workers; everfold.toml names them:");
+        note("  [workers.functions.\"deploy.canary\"]");
+        return Ok(0);
+    }
+    context.out.raw(&text(&answer, clock::now()));
+    if answer.items.is_empty() {
+        note("no worker was heard of since this engine began; a token for one:");
+        note(format!("  {} token create NAME --role worker", context.program));
+    }
+    Ok(0)
+}
+
+fn text(answer: &WorkersAnswer, now: Timestamp) -> String {
+    let functions = answer
+        .functions
+        .iter()
+        .map(|it| [it.name.clone(), it.waiting.to_string(), it.polls.to_string(), it.summary.clone()]);
+    let mut parts = vec![table(["FUNCTION", "WAITING", "POLLS", "SUMMARY"], functions)];
+    if !answer.items.is_empty() {
+        let rows = answer.items.iter().map(|worker| worker_row(worker, now));
+        parts.push(table(["WORKER", "POLLS", "HOLDS", "SINCE", "LAST HEARD", "FUNCTIONS"], rows));
+    }
+    let held = answer.items.iter().flat_map(|worker| worker.holds.iter().map(move |held| (worker, held)));
+    let rows: Vec<[String; 6]> = held
+        .map(|(worker, held)| {
+            let state = match &held.stopping {
+                Some(why) => format!("is to end: {why}"),
+                None => format!("for {}", span(held.lease_until.since(now))),
+            };
+            [
+                held.run.short(),
+                held.step.clone(),
+                held.function.clone(),
+                worker.name.clone(),
+                format!("{} ago", span(now.since(held.since))),
+                state,
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        parts.push(table(["RUN", "STEP", "FUNCTION", "HELD BY", "SINCE", "LEASE"], rows));
+    }
+    parts.join("\n\n") + "\n"
+}
+
+fn worker_row(worker: &WorkerView, now: Timestamp) -> [String; 6] {
+    [
+        worker.name.clone(),
+        worker.polls.to_string(),
+        worker.holds.len().to_string(),
+        instant(worker.since),
+        format!("{} ago", span(now.since(worker.seen_at))),
+        worker.functions.join(", "),
+    ]
+}

@@ -1,0 +1,246 @@
+//! Work that workers fetch: polls, heartbeats, reports; and who they are.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use everfold_engine::definition::similar;
+use everfold_engine::execution::Usage;
+use everfold_workflows::remote::{
+    AttemptName, Beat, Heard, Job, Poll, Refused, Report, Reported, Said, Told,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::answer::written;
+use super::extract::Body;
+use super::{App, Caller};
+use crate::fault::{Code, Fault};
+use crate::owner::{Owner, WorkersAnswer};
+
+/// The longest a poll waits, in seconds.
+const WAIT_MAX: f64 = 60.0;
+/// The most attempts that one poll takes.
+const CAPACITY_MAX: usize = 100;
+/// The most functions of one worker.
+const KINDS_MAX: usize = 200;
+/// The largest output.
+const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+/// The most lines of one heartbeat or report, and the longest of them.
+const LINES_MAX: usize = 1_000;
+const LINE_BYTES_MAX: usize = 64 * 1024;
+/// The most reports of usage.
+const USAGES_MAX: usize = 1_000;
+/// The longest text of a failure.
+const TOLD_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PollBody {
+    kinds: Vec<String>,
+    #[serde(default = "one")]
+    capacity: usize,
+    #[serde(default = "half_a_minute")]
+    wait: f64,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn half_a_minute() -> f64 {
+    30.0
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PollAnswer {
+    attempts: Vec<Job>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BeatBody {
+    lease: String,
+    #[serde(default)]
+    log: Vec<String>,
+    #[serde(default)]
+    progress: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CompleteBody {
+    lease: String,
+    #[serde(default)]
+    output: Value,
+    #[serde(default)]
+    usage: Vec<Usage>,
+    #[serde(default)]
+    log: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FailBody {
+    lease: String,
+    failure: Told,
+    #[serde(default)]
+    usage: Vec<Usage>,
+    #[serde(default)]
+    log: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Taken {
+    id: AttemptName,
+    repeated: bool,
+}
+
+/// `GET /workers`: who polls, what they hold, and what waits for them.
+pub(crate) async fn list(State(app): State<App>) -> Json<WorkersAnswer> {
+    Json(app.workers().await)
+}
+
+/// `POST /workers/poll`: waits for work.
+pub(crate) async fn poll(
+    State(app): State<App>,
+    caller: Caller,
+    body: Body<PollBody>,
+) -> Result<Json<PollAnswer>, Fault> {
+    let PollBody { mut kinds, capacity, wait } = body.value;
+    let invalid = |message: String| Err(Fault::new(Code::Invalid, message));
+    if kinds.is_empty() || kinds.len() > KINDS_MAX {
+        return invalid(format!("`kinds` names 1 to {KINDS_MAX} functions"));
+    }
+    if !(1..=CAPACITY_MAX).contains(&capacity) {
+        return invalid(format!("`capacity` is 1 to {CAPACITY_MAX}"));
+    }
+    if !(0.0..=WAIT_MAX).contains(&wait) {
+        return invalid(format!("`wait` is 0 to {WAIT_MAX} seconds"));
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    for kind in &kinds {
+        is_remote(&app, kind)?;
+    }
+    let poll = Poll { functions: kinds, capacity, wait: Duration::from_secs_f64(wait) };
+    let worker = caller.actor.to_string();
+    let attempts = tokio::select! {
+        biased;
+        () = app.closing() => Vec::new(),
+        polled = app.book().poll(&worker, poll) => polled.map_err(refused)?,
+    };
+    Ok(Json(PollAnswer { attempts }))
+}
+
+fn is_remote(app: &Owner, name: &str) -> Result<(), Fault> {
+    let functions = app.functions();
+    if functions.is_remote(name) {
+        return Ok(());
+    }
+    let remote: Vec<&str> = functions.names().into_iter().filter(|it| functions.is_remote(it)).collect();
+    let hint = match similar(name, remote.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None if remote.is_empty() => {
+            format!("no function is left to workers: write [workers.functions.\"{name}\"] into everfold.toml")
+        }
+        None => format!("there are {}", remote.join(", ")),
+    };
+    let what = if functions.known(name).is_ok() { "is done by the engine itself" } else { "is none of them" };
+    Err(Fault::new(Code::NotRemote, format!("workers do no {name}: it {what}")).hint(hint))
+}
+
+/// `POST /workers/attempts/{id}/heartbeat`.
+pub(crate) async fn heartbeat(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Body<BeatBody>,
+) -> Result<Json<Heard>, Fault> {
+    let BeatBody { lease, log, progress } = body.value;
+    lines_fit(&log)?;
+    if progress.as_ref().is_some_and(|line| line.len() > LINE_BYTES_MAX) {
+        return Err(Fault::new(Code::TooLarge, "`progress` is longer than 64 KiB"));
+    }
+    let said = said(&caller, &id, lease)?;
+    let (book, lives) = (app.book(), lives(&app, &said));
+    Ok(Json(book.heartbeat(said, Beat { log, progress }, lives).await.map_err(refused)?))
+}
+
+/// `POST /workers/attempts/{id}/complete`.
+pub(crate) async fn complete(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Body<CompleteBody>,
+) -> Result<Response, Fault> {
+    let CompleteBody { lease, output, usage, log } = body.value;
+    let bytes = output.to_string().len();
+    if bytes > OUTPUT_BYTES_MAX {
+        let message = format!("the output has {bytes} bytes, and an output has at most {OUTPUT_BYTES_MAX}");
+        return Err(Fault::new(Code::TooLarge, message).hint("keep it elsewhere, and give its address"));
+    }
+    report(&app, said(&caller, &id, lease)?, Report { result: Reported::Output(output), usage, log }).await
+}
+
+/// `POST /workers/attempts/{id}/fail`.
+pub(crate) async fn fail(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Body<FailBody>,
+) -> Result<Response, Fault> {
+    let FailBody { lease, failure, usage, log } = body.value;
+    let texts =
+        [Some(&failure.message), failure.code.as_ref(), failure.hint.as_ref(), failure.detail.as_ref()];
+    if texts.into_iter().flatten().any(|text| text.len() > TOLD_BYTES_MAX) {
+        return Err(Fault::new(Code::TooLarge, "a text of the failure is longer than 64 KiB"));
+    }
+    let result = Reported::Failure(failure.into());
+    report(&app, said(&caller, &id, lease)?, Report { result, usage, log }).await
+}
+
+async fn report(app: &App, said: Said, report: Report) -> Result<Response, Fault> {
+    lines_fit(&report.log)?;
+    if report.usage.len() > USAGES_MAX {
+        return Err(Fault::new(Code::TooLarge, format!("`usage` has more than {USAGES_MAX} parts")));
+    }
+    let (id, lives) = (said.id.clone(), lives(app, &said));
+    let repeated = app.book().report(said, report, lives).await.map_err(refused)?;
+    // Its end becomes an event of its run in a moment.
+    Ok(written(axum::http::StatusCode::OK, app.store().last_position(), Taken { id, repeated }))
+}
+
+fn said(caller: &Caller, id: &str, lease: String) -> Result<Said, Fault> {
+    let id = id.parse().map_err(|error| Fault::new(Code::Invalid, format!("{error}")))?;
+    let _: &AttemptName = &id;
+    Ok(Said { id, lease, worker: caller.actor.to_string() })
+}
+
+/// Whether the run of an attempt still wants it.
+fn lives(app: &App, said: &Said) -> impl Future<Output = bool> + use<> {
+    let (app, id) = (App::clone(app), said.id.0.clone());
+    async move { app.is_in_progress(&id).await.unwrap_or(false) }
+}
+
+fn lines_fit(log: &[String]) -> Result<(), Fault> {
+    if log.len() > LINES_MAX || log.iter().any(|line| line.len() > LINE_BYTES_MAX) {
+        return Err(Fault::new(Code::TooLarge, "`log` has more than 1,000 lines, or one longer than 64 KiB"));
+    }
+    Ok(())
+}
+
+fn refused(refused: Refused) -> Fault {
+    let message = refused.to_string();
+    match refused {
+        Refused::Unknown | Refused::Foreign(_) => Fault::new(Code::NotHeld, message)
+            .hint("drop the work; name the attempt and the lease as `poll` gave them, with the same token"),
+        Refused::Over(_) => Fault::new(Code::AttemptOver, message)
+            .hint("drop the work: nothing that it gives counts any more"),
+        Refused::TooMany => Fault::new(Code::TooFast, message).retry_after(Duration::from_secs(5)),
+        Refused::NotKept(_) => {
+            Fault::new(Code::StoreIo, message).hint("say it again").retry_after(Duration::from_secs(1))
+        }
+    }
+}

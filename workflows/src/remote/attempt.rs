@@ -1,0 +1,178 @@
+//! One attempt that is offered, held, ended.
+//!
+//! Law: what an attempt is stands behind one lock, which is held until what changes is durable. So of a
+//! report, a lease that ends, a time limit and a cancel one is first, and the others hear of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use everfold_engine::clock;
+use everfold_engine::duration;
+use everfold_engine::execution::AttemptObserver;
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::id::EffectId;
+use everfold_engine::json::Value;
+use everfold_engine::time::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::record::{End, EndResult, Lease};
+use crate::process::make_private;
+use crate::shim::log::{LogWriter, Source};
+use crate::shim::protocol::LOG;
+
+/// The limit of one attempt's log.
+const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// An attempt to offer to workers.
+pub(crate) struct Offer {
+    pub(crate) id: EffectId,
+    pub(crate) function: String,
+    pub(crate) with: Value,
+    pub(crate) told: Value,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) grace: Duration,
+    pub(crate) folder: std::path::PathBuf,
+    pub(crate) observer: Arc<dyn AttemptObserver>,
+}
+
+/// An attempt in the book.
+pub(super) struct Attempt {
+    pub(super) offer: Offer,
+    pub(super) stage: tokio::sync::Mutex<Stage>,
+    /// The stage is another one, or what it waits for is.
+    pub(super) changed: Notify,
+    /// Nobody carries it any more.
+    pub(super) ended: CancellationToken,
+    log: Mutex<Option<LogWriter>>,
+}
+
+/// How far it is.
+pub(super) enum Stage {
+    Offered,
+    Held(Held),
+    Ended(Box<End>),
+}
+
+/// It is a worker's.
+pub(super) struct Held {
+    pub(super) lease: Lease,
+    pub(super) until: Instant,
+    /// The same for people.
+    pub(super) until_at: Timestamp,
+    limit: Option<Instant>,
+    pub(super) stopping: Option<Stopping>,
+}
+
+/// It is to end.
+pub(super) struct Stopping {
+    pub(super) why: Failure,
+    by: Instant,
+}
+
+impl Held {
+    /// Held from now on.
+    pub(super) fn new(lease: Lease, span: Duration, timeout: Option<Duration>) -> Self {
+        let (now, at) = (Instant::now(), clock::now());
+        let limit =
+            timeout.and_then(|timeout| now.checked_add(timeout.saturating_sub(at.since(lease.taken_at))));
+        Self { lease, until: now + span, until_at: at.plus(span), limit, stopping: None }
+    }
+
+    /// The worker was heard of.
+    pub(super) fn extend(&mut self, span: Duration) {
+        (self.until, self.until_at) = (Instant::now() + span, clock::now().plus(span));
+    }
+
+    /// It is to end within the grace; the first reason counts.
+    pub(super) fn stop(&mut self, why: Failure, grace: Duration) {
+        self.stopping.get_or_insert(Stopping { why, by: Instant::now() + grace });
+    }
+
+    /// When something happens by itself.
+    pub(super) fn next(&self) -> Instant {
+        let stopped = self.stopping.as_ref().map(|stopping| stopping.by);
+        let limit = self.limit.filter(|_| self.stopping.is_none());
+        [stopped, limit].into_iter().flatten().fold(self.until, Instant::min)
+    }
+
+    /// The end that time has brought, if it has.
+    pub(super) fn due(&mut self, now: Instant, offer: &Offer, span: Duration) -> Option<End> {
+        if self.limit.is_some_and(|limit| limit <= now) && self.stopping.is_none() {
+            let limit = offer.timeout.unwrap_or_default();
+            let message = format!("the time limit of {} passed", duration::format(limit));
+            self.stop(Failure::new(FailureKind::Timeout, message), offer.grace);
+        }
+        let result = match &self.stopping {
+            Some(stopping) if stopping.by <= now || self.until <= now => {
+                EndResult::Failed(stopping.why.clone())
+            }
+            None if self.until <= now => EndResult::Lost(format!(
+                "{} was not heard of for {} and holds it no longer",
+                self.lease.worker,
+                duration::format(span)
+            )),
+            _goes_on => return None,
+        };
+        Some(End::own(result, clock::now()))
+    }
+}
+
+impl Attempt {
+    pub(super) fn new(offer: Offer, stage: Stage) -> Self {
+        Self {
+            offer,
+            stage: tokio::sync::Mutex::new(stage),
+            changed: Notify::new(),
+            ended: CancellationToken::new(),
+            log: Mutex::new(None),
+        }
+    }
+
+    /// Keeps lines of the worker, secrets masked; a log that cannot be written loses them.
+    pub(super) fn keep_lines(&self, lines: &[String]) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in lines.iter().flat_map(|line| line.lines()) {
+            let line = self.offer.observer.shown(line);
+            self.offer.observer.line(&line);
+            if log.is_none() {
+                let folder = &self.offer.folder;
+                *log = make_private(folder)
+                    .and_then(|()| LogWriter::open(&folder.join(LOG), LOG_BYTES_MAX))
+                    .inspect_err(|error| tracing::warn!(%error, "a worker's line could not be kept"))
+                    .ok();
+            }
+            if let Some(log) = log.as_mut() {
+                log.take(Source::Stdout, format!("{line}\n").as_bytes());
+            }
+        }
+    }
+
+    /// What a worker says, with the values of secrets masked.
+    pub(super) fn masked(&self, result: EndResult) -> EndResult {
+        let shown = |text: String| self.offer.observer.shown(&text).into_owned();
+        match result {
+            EndResult::Succeeded(mut output) => {
+                mask(&mut output, &shown);
+                EndResult::Succeeded(output)
+            }
+            EndResult::Failed(failure) => EndResult::Failed(Failure {
+                message: shown(failure.message),
+                detail: failure.detail.map(shown),
+                hint: failure.hint.map(shown),
+                ..failure
+            }),
+            EndResult::Lost(reason) => EndResult::Lost(reason),
+        }
+    }
+}
+
+fn mask(value: &mut Value, shown: &impl Fn(String) -> String) {
+    match value {
+        Value::String(text) => *text = shown(std::mem::take(text)),
+        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, shown)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| mask(field, shown)),
+        _other => {}
+    }
+}

@@ -1,0 +1,373 @@
+//! A worker in Rust: fetches work over the routes, calls functions, reports.
+//!
+//! Law: what was done is reported until somebody answers; a worker that is told that it holds an attempt no
+//! longer drops the work.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use everfold_engine::execution::{AttemptObserver, Usage, Workdir};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::said::{Heard, Job, Told, ToldKind};
+use crate::function::{Call, Caller, Function, FunctionError, Functions};
+use crate::http::{HttpClient, HttpError, HttpRequest};
+use crate::in_process::Stop;
+
+/// How long one poll waits on the other side.
+const WAIT: Duration = Duration::from_secs(30);
+/// How long any answer may take.
+const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The pauses between tries.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// How often a report is tried again: for about a day.
+const REPORTS_MAX: u32 = 8_640;
+/// How long work that asked for its cancellation may go on.
+const GRACE: Duration = Duration::from_secs(10);
+/// Lines that wait for the next heartbeat; older ones are dropped.
+const LINES_MAX: usize = 1_000;
+
+/// Why a worker cannot work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// One of its functions cannot be registered.
+    #[error(transparent)]
+    Function(#[from] FunctionError),
+    /// The engine does not take it: its token, or a function that the settings do not leave to workers.
+    #[error("the engine refuses this worker: {0}")]
+    Refused(String),
+}
+
+/// Does the work of functions for an engine elsewhere.
+///
+/// The functions are those of [`Function::new`], so that the same code runs within an engine or beside it.
+///
+/// ```no_run
+/// use everfold_workflows::function::{Call, Function, StepError};
+/// use everfold_workflows::remote::Worker;
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Release { version: String }
+///
+/// async fn canary(call: Call, release: Release) -> Result<String, StepError> {
+///     call.log(format!("deploys {}", release.version));
+///     Ok("healthy".to_owned())
+/// }
+///
+/// # async fn run() -> Result<(), everfold_workflows::remote::WorkerError> {
+/// Worker::at("http://127.0.0.1:7878", "evf_…")
+///     .function(Function::new("deploy.canary", canary))?
+///     .run(tokio_util::sync::CancellationToken::new())
+///     .await
+/// # }
+/// ```
+pub struct Worker {
+    url: String,
+    token: String,
+    functions: Functions,
+    capacity: usize,
+    client: HttpClient,
+    folder: PathBuf,
+}
+
+/// What everything of a worker shares.
+struct Shared {
+    url: String,
+    token: String,
+    functions: Arc<Functions>,
+    client: HttpClient,
+    folder: PathBuf,
+}
+
+/// Why there is no answer to go on with.
+enum NoAnswer {
+    /// Trying again may help.
+    Passing(String),
+    /// The other side understood, and refuses.
+    Refused(String),
+}
+
+/// What a function says while it works, for the next heartbeat.
+#[derive(Default)]
+struct Ear {
+    log: Mutex<Vec<String>>,
+    progress: Mutex<Option<String>>,
+}
+
+impl AttemptObserver for Ear {
+    fn started(&self) {}
+
+    fn line(&self, line: &str) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.to_owned());
+    }
+
+    fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {
+        // The engine masks what it keeps.
+        Cow::Borrowed(line)
+    }
+}
+
+impl Ear {
+    fn log(&self, line: &str) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if log.len() >= LINES_MAX {
+            log.remove(0);
+        }
+        log.push(line.to_owned());
+    }
+
+    fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take_progress(&self) -> Option<String> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Worker {
+    /// A worker of the engine at this URL, by a token of the role `worker`.
+    pub fn at(url: impl Into<String>, token: impl Into<String>) -> Self {
+        Self {
+            url: url.into().trim_end_matches('/').to_owned(),
+            token: token.into(),
+            functions: Functions::default(),
+            capacity: 1,
+            client: HttpClient::new(),
+            folder: std::env::temp_dir(),
+        }
+    }
+
+    /// Adds a function; the settings of the engine leave it to workers by its name.
+    ///
+    /// # Errors
+    /// It is none, or there is one of its name.
+    pub fn function(mut self, function: Function) -> Result<Self, FunctionError> {
+        self.functions.register(function)?;
+        Ok(self)
+    }
+
+    /// How many attempts it works on at once; 1 unless this says more.
+    #[must_use]
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity.clamp(1, 100);
+        self
+    }
+
+    /// What its functions get as [`Call::folder`]; the system's temporary folder unless this says another.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = folder.into();
+        self
+    }
+
+    /// Sends with this client, for engines whose certificates only it trusts.
+    #[must_use]
+    pub fn client(mut self, client: HttpClient) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// Works until `stop` is cancelled; what it holds then is done and reported first. While the engine is
+    /// away it waits for it.
+    ///
+    /// # Errors
+    /// [`WorkerError::Refused`]: the engine does not take it.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
+        let Self { url, token, functions, capacity, client, folder } = self;
+        let names: Vec<String> = functions.names().into_iter().map(str::to_owned).collect();
+        let shared = Arc::new(Shared { url, token, functions: Arc::new(functions), client, folder });
+        let (mut at_work, mut pause) = (JoinSet::new(), PAUSE_MIN);
+        let ended = loop {
+            while at_work.try_join_next().is_some() {}
+            if at_work.len() >= capacity {
+                tokio::select! {
+                    () = stop.cancelled() => break Ok(()),
+                    _ended = at_work.join_next() => continue,
+                }
+            }
+            let body = json!({
+                "kinds": names, "capacity": capacity - at_work.len(), "wait": WAIT.as_secs(),
+            });
+            let polled = tokio::select! {
+                () = stop.cancelled() => break Ok(()),
+                polled = shared.post::<Value>("poll", &body) => polled,
+            };
+            let jobs = polled.and_then(|answer| {
+                serde_json::from_value::<Vec<Job>>(answer["attempts"].clone())
+                    .map_err(|error| NoAnswer::Refused(format!("its answer cannot be read: {error}")))
+            });
+            match jobs {
+                Ok(jobs) => {
+                    pause = PAUSE_MIN;
+                    for job in jobs {
+                        at_work.spawn(work(Arc::clone(&shared), job));
+                    }
+                }
+                Err(NoAnswer::Refused(why)) => break Err(WorkerError::Refused(why)),
+                Err(NoAnswer::Passing(why)) => {
+                    tracing::warn!(%why, "no work could be fetched; trying again");
+                    tokio::select! {
+                        () = stop.cancelled() => break Ok(()),
+                        () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+                    }
+                }
+            }
+        };
+        while at_work.join_next().await.is_some() {}
+        ended
+    }
+}
+
+impl Shared {
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, NoAnswer> {
+        let headers = [
+            ("authorization", format!("Bearer {}", self.token)),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let url = format!("{}/api/v1/workers/{path}", self.url);
+        let request = HttpRequest {
+            method: hyper::Method::POST,
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            body: Some(serde_json::to_vec(body).map_err(|error| NoAnswer::Refused(error.to_string()))?),
+            timeout: ANSWER,
+            body_bytes_max: ANSWER_BYTES_MAX,
+            ..HttpRequest::get(url)
+        };
+        let answer = match self.client.send(request).await {
+            Ok(answer) => answer,
+            Err(error @ HttpError::Invalid(_)) => return Err(NoAnswer::Refused(error.to_string())),
+            Err(error) => return Err(NoAnswer::Passing(error.to_string())),
+        };
+        match answer.status {
+            200..=299 => serde_json::from_slice(&answer.body)
+                .map_err(|error| NoAnswer::Passing(format!("its answer cannot be read: {error}"))),
+            408 | 429 | 500.. => Err(NoAnswer::Passing(format!("{}: {}", answer.status, said(&answer)))),
+            _refused => Err(NoAnswer::Refused(said(&answer))),
+        }
+    }
+}
+
+/// What an answer says for people.
+fn said(answer: &crate::http::HttpAnswer) -> String {
+    let problem = answer.json().unwrap_or_default();
+    let code = problem["code"].as_str().map(|code| format!("{code} ")).unwrap_or_default();
+    match problem["detail"].as_str() {
+        Some(detail) => format!("{code}{detail}"),
+        None => format!("status {}", answer.status),
+    }
+}
+
+/// Does one attempt, and reports.
+async fn work(shared: Arc<Shared>, job: Job) {
+    let (ear, stop) = (Arc::new(Ear::default()), Stop { grace: GRACE, ..Stop::default() });
+    let logged = Arc::clone(&ear);
+    let call = Call::new(Caller {
+        id: job.id.0.clone(),
+        idempotency_key: job.idempotency_key.clone(),
+        told: job.told.clone(),
+        workdir: Workdir { path: shared.folder.clone(), git: None },
+        stop: stop.clone(),
+        observer: Some(Arc::clone(&ear) as Arc<dyn AttemptObserver>),
+        folder: None,
+        sink: Some(Arc::new(move |line| logged.log(line))),
+    });
+    let result = match shared.functions.call(&job.function, job.with.clone(), || call.clone()) {
+        Err(failure) => Some(Err(failure)),
+        Ok(called) => {
+            // A task of its own, so that a panic is its own failure.
+            let mut called = tokio::spawn(called);
+            let mut result = tokio::select! {
+                ended = &mut called => Some(ended),
+                () = beats(&shared, &job, &ear) => None,
+            };
+            if result.is_none() {
+                stop.token.cancel();
+                if stop.heard.load(std::sync::atomic::Ordering::Acquire) {
+                    result = tokio::time::timeout(GRACE, &mut called).await.ok();
+                }
+                called.abort();
+            }
+            result.map(|ended| {
+                ended.unwrap_or_else(|error| {
+                    Err(Failure::new(FailureKind::Error, format!("the function did not end: {error}")))
+                })
+            })
+        }
+    };
+    stop.token.cancel();
+    let cancelled = || Failure::new(FailureKind::Error, "the worker dropped it, as it was told");
+    report(&shared, &job, &ear, result.unwrap_or_else(|| Err(cancelled())), call.used()).await;
+}
+
+/// Says that the work goes on, until the engine says that it is to end.
+async fn beats(shared: &Shared, job: &Job, ear: &Ear) {
+    let span = Duration::try_from_secs_f64(job.lease_seconds / 3.0).unwrap_or(PAUSE_MAX);
+    let path = format!("attempts/{}/heartbeat", job.id);
+    let mut log = Vec::new();
+    loop {
+        tokio::time::sleep(span).await;
+        log.append(&mut ear.take_log());
+        let excess = log.len().saturating_sub(LINES_MAX);
+        log.drain(..excess);
+        let body = json!({ "lease": job.lease, "log": log, "progress": ear.take_progress() });
+        match shared.post::<Heard>(&path, &body).await {
+            Ok(heard) if heard.cancel => return,
+            Ok(_goes_on) => log.clear(),
+            Err(NoAnswer::Refused(why)) => {
+                tracing::warn!(attempt = %job.id, %why, "the attempt is this worker's no longer");
+                return;
+            }
+            Err(NoAnswer::Passing(why)) => tracing::warn!(attempt = %job.id, %why, "not heard"),
+        }
+    }
+}
+
+async fn report(shared: &Shared, job: &Job, ear: &Ear, result: Result<Value, Failure>, usage: Vec<Usage>) {
+    let log = ear.take_log();
+    let (verb, body) = match result {
+        Ok(output) => {
+            ("complete", json!({ "lease": job.lease, "output": output, "usage": usage, "log": log }))
+        }
+        Err(failure) => {
+            let told = told(failure);
+            ("fail", json!({ "lease": job.lease, "failure": told, "usage": usage, "log": log }))
+        }
+    };
+    let (path, mut pause) = (format!("attempts/{}/{verb}", job.id), PAUSE_MIN);
+    for _ in 0..REPORTS_MAX {
+        match shared.post::<Value>(&path, &body).await {
+            Ok(_taken) => return,
+            Err(NoAnswer::Refused(why)) => {
+                tracing::warn!(attempt = %job.id, %why, "the report was refused");
+                return;
+            }
+            Err(NoAnswer::Passing(why)) => {
+                tracing::warn!(attempt = %job.id, %why, "not reported yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+fn told(failure: Failure) -> Told {
+    let kind = match failure.kind {
+        FailureKind::Validation | FailureKind::Spawn => ToldKind::Validation,
+        FailureKind::Conflict => ToldKind::Conflict,
+        _other => ToldKind::Error,
+    };
+    let Failure { code, message, detail, hint, .. } = failure;
+    Told { message, kind, code, hint, detail }
+}

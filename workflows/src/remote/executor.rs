@@ -1,0 +1,45 @@
+//! Steps whose function workers do.
+
+use std::sync::Arc;
+
+use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult};
+use everfold_engine::json::Value;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::Book;
+use super::attempt::Offer;
+use crate::function::Functions;
+use crate::process::ended_now;
+
+/// Offers an attempt, or goes on with one that was offered: its folder says which. What does not fit is
+/// offered to nobody; what does not fit of the output is the attempt's failure.
+pub(crate) fn carry(
+    book: &Book,
+    functions: &Arc<Functions>,
+    request: AttemptRequest,
+    observer: Arc<dyn AttemptObserver>,
+) -> BoxFuture<'static, AttemptEnd> {
+    let AttemptRequest { id, mut spec, input, timeout, grace, folder, .. } = request;
+    let function = spec["name"].as_str().unwrap_or_default().to_owned();
+    let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
+    let with = match functions.taken(&function, with.unwrap_or_else(|| json!({}))) {
+        Ok(with) => with,
+        Err(failure) => return async { ended_now(AttemptResult::Failed(failure)) }.boxed(),
+    };
+    let (book, functions) = (book.clone(), Arc::clone(functions));
+    async move {
+        let offer =
+            Offer { id, function: function.clone(), with, told: input, timeout, grace, folder, observer };
+        let mut end = book.carry(offer).await;
+        if let AttemptResult::Succeeded(output) = end.result {
+            end.result = match functions.given(&function, output) {
+                Ok(output) => AttemptResult::Succeeded(output),
+                Err(failure) => AttemptResult::Failed(failure),
+            };
+        }
+        end
+    }
+    .boxed()
+}

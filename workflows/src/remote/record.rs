@@ -1,0 +1,162 @@
+//! What is durable of an attempt that a worker does, in the attempt's own folder: who holds it, and how it
+//! ended.
+//!
+//! Law: the lease is durable before the worker hears of it, the end before the worker is thanked for it.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use everfold_engine::execution::{AttemptResult, Usage};
+use everfold_engine::failure::Failure;
+use everfold_engine::json::Value;
+use everfold_engine::time::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::process::{make_private, read_bounded, write_private};
+
+/// Who holds the attempt.
+const LEASE: &str = "lease.json";
+/// How it ended.
+const END: &str = "end.json";
+/// An output of 1 MiB, escaped at its worst, and what stands around it.
+const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Who holds an attempt: at most one worker ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lease {
+    /// Drawn at random: a report must name it.
+    pub(super) lease: String,
+    /// The worker, as an actor.
+    pub(super) worker: String,
+    pub(super) taken_at: Timestamp,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct End {
+    /// Who reported it; `None`: nobody did.
+    pub(super) by: Option<Reporter>,
+    pub(super) result: EndResult,
+    #[serde(default)]
+    pub(super) usage: Vec<Usage>,
+    pub(super) at: Timestamp,
+}
+
+/// By what a repeated report is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reporter {
+    pub(super) lease: String,
+    pub(super) worker: String,
+    /// Of what it said.
+    pub(super) hash: String,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EndResult {
+    Succeeded(Value),
+    Failed(Failure),
+    Lost(String),
+}
+
+impl End {
+    /// An end that nobody reported.
+    pub(super) fn own(result: EndResult, at: Timestamp) -> Self {
+        Self { by: None, result, usage: Vec::new(), at }
+    }
+
+    /// In a few words, for whoever comes too late.
+    pub(super) fn explained(&self) -> String {
+        match &self.result {
+            EndResult::Succeeded(_) => "it has succeeded".to_owned(),
+            EndResult::Failed(failure) => format!("it has ended: {}", failure.message),
+            EndResult::Lost(reason) => format!("it counts as lost: {reason}"),
+        }
+    }
+}
+
+impl From<EndResult> for AttemptResult {
+    fn from(result: EndResult) -> Self {
+        match result {
+            EndResult::Succeeded(output) => Self::Succeeded(output),
+            EndResult::Failed(failure) => Self::Failed(failure),
+            EndResult::Lost(reason) => Self::Lost { reason },
+        }
+    }
+}
+
+/// What a folder holds.
+pub(super) fn read(folder: &Path) -> io::Result<(Option<Lease>, Option<End>)> {
+    Ok((read_one(&folder.join(LEASE))?, read_one(&folder.join(END))?))
+}
+
+pub(super) fn write_lease(folder: &Path, lease: &Lease) -> io::Result<()> {
+    write(folder, LEASE, lease)
+}
+
+/// Takes a lease back of which nobody has heard.
+pub(super) fn remove_lease(folder: &Path) -> io::Result<()> {
+    std::fs::remove_file(folder.join(LEASE))?;
+    synced(folder)
+}
+
+pub(super) fn write_end(folder: &Path, end: &End) -> io::Result<()> {
+    write(folder, END, end)
+}
+
+fn write(folder: &Path, name: &str, record: &impl Serialize) -> io::Result<()> {
+    make_private(folder)?;
+    write_private(&folder.join(name), &serde_json::to_vec(record)?)?;
+    synced(folder)?;
+    // The folder itself may be new, and that of its run.
+    match folder.parent() {
+        Some(parent) => synced(parent),
+        None => Ok(()),
+    }
+}
+
+fn synced(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn read_one<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let bytes = match read_bounded(path, RECORD_BYTES_MAX) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        read => read?,
+    };
+    let bytes = bytes.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the record is too large"))?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        io::Error::new(ErrorKind::InvalidData, format!("{} is damaged: {error}", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everfold_engine::failure::FailureKind;
+
+    #[test]
+    fn records_read_back_as_written_and_damage_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("attempt");
+        assert!(matches!(read(&folder), Ok((None, None))));
+        let lease = Lease { lease: "x".into(), worker: "worker:a".into(), taken_at: Timestamp(7) };
+        write_lease(&folder, &lease).unwrap();
+        for result in [
+            EndResult::Succeeded(serde_json::json!({ "a": [1, null] })),
+            EndResult::Failed(Failure::new(FailureKind::Conflict, "held")),
+            EndResult::Lost("gone".into()),
+        ] {
+            write_end(&folder, &End::own(result.clone(), Timestamp(9))).unwrap();
+            let (held, end) = read(&folder).unwrap();
+            assert_eq!(held.as_ref(), Some(&lease));
+            assert_eq!(format!("{:?}", end.unwrap().result), format!("{result:?}"));
+        }
+        std::fs::write(folder.join(END), b"{").unwrap();
+        assert!(read(&folder).unwrap_err().to_string().contains("end.json is damaged"));
+    }
+}

@@ -1,0 +1,348 @@
+//! The book: leases, reports, crashes of the engine, fairness.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptResult};
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
+use everfold_engine::json::Value;
+use everfold_engine::layout::Layout;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::attempt::Offer;
+use super::{Beat, Book, Job, Poll, Refused, Report, Reported, Said};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(300);
+
+#[derive(Default)]
+struct Ear(AtomicUsize);
+
+impl AttemptObserver for Ear {
+    fn started(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn line(&self, _line: &str) {}
+}
+
+fn effect(run: u8, item: u32) -> EffectId {
+    let run: RunId = format!("0198c1f0-0000-7000-8000-0000000000{run:02x}").parse().unwrap();
+    let path = StepPath::item(&"work".into(), item);
+    EffectId { run, attempt: AttemptId { path, round: Round(1), attempt: Attempt(1) } }
+}
+
+fn offer(layout: &Layout, id: EffectId, timeout: Option<Duration>) -> Offer {
+    Offer {
+        function: "deploy".into(),
+        with: json!({ "item": id.attempt.path.item }),
+        told: Value::Null,
+        timeout,
+        grace: SHORT,
+        folder: layout.attempt(&id),
+        observer: Arc::new(Ear::default()),
+        id,
+    }
+}
+
+struct Bench {
+    layout: Layout,
+    book: Book,
+}
+
+impl Bench {
+    fn new(folder: &Path, lease: Duration) -> Self {
+        let layout = Layout::new(folder);
+        Self { book: Book::new(&layout, lease), layout }
+    }
+
+    fn carry(&self, id: EffectId) -> JoinHandle<AttemptEnd> {
+        self.carry_within(id, None)
+    }
+
+    fn carry_within(&self, id: EffectId, timeout: Option<Duration>) -> JoinHandle<AttemptEnd> {
+        let (book, offer) = (self.book.clone(), offer(&self.layout, id, timeout));
+        tokio::spawn(async move { book.carry(offer).await })
+    }
+
+    async fn poll(&self, worker: &str, capacity: usize) -> Vec<Job> {
+        self.book.poll(worker, poll(capacity, LONG)).await.unwrap()
+    }
+
+    async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, Refused> {
+        let report = Report { result: Reported::Output(output), usage: Vec::new(), log: Vec::new() };
+        self.book.report(said(job, worker), report, async { true }).await
+    }
+}
+
+fn poll(capacity: usize, wait: Duration) -> Poll {
+    Poll { functions: vec!["deploy".into()], capacity, wait }
+}
+
+fn said(job: &Job, worker: &str) -> Said {
+    Said { id: job.id.clone(), lease: job.lease.clone(), worker: worker.into() }
+}
+
+fn output(end: AttemptEnd) -> Value {
+    match end.result {
+        AttemptResult::Succeeded(output) => output,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn failure(end: AttemptEnd) -> Failure {
+    match end.result {
+        AttemptResult::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_report_counts_once_and_only_for_whoever_holds_the_attempt() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), LONG);
+    let end = bench.carry(effect(1, 0));
+    let jobs = bench.poll("worker:a", 5).await;
+    assert_eq!((jobs.len(), &jobs[0].with), (1, &json!({ "item": 0 })));
+    let job = &jobs[0];
+    let foreign = bench.report(job, "worker:b", json!(1)).await.unwrap_err();
+    assert_eq!(foreign, Refused::Foreign("worker:a".into()));
+    let other_lease = Job { lease: "guessed".into(), ..job.clone() };
+    assert!(matches!(bench.report(&other_lease, "worker:a", json!(1)).await, Err(Refused::Foreign(_))));
+    let elsewhere = Job { id: super::AttemptName(effect(9, 9)), ..job.clone() };
+    assert_eq!(bench.report(&elsewhere, "worker:a", json!(1)).await, Err(Refused::Unknown));
+    assert_eq!(bench.report(job, "worker:a", json!({ "x": 1 })).await, Ok(false));
+    assert_eq!(output(end.await.unwrap()), json!({ "x": 1 }));
+    assert_eq!(bench.report(job, "worker:a", json!({ "x": 1 })).await, Ok(true), "said again");
+    let other = bench.report(job, "worker:a", json!({ "x": 2 })).await.unwrap_err();
+    assert!(matches!(&other, Refused::Over(why) if why.contains("another report")), "{other}");
+    assert!(bench.book.workers().await[0].holds.is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), SHORT);
+    let end = bench.carry(effect(1, 0));
+    let job = bench.poll("worker:a", 1).await.remove(0);
+    let span = job.lease_until;
+    for _ in 0..3 {
+        tokio::time::sleep(SHORT / 2).await;
+        let heard = bench.book.heartbeat(said(&job, "worker:a"), Beat::default(), async { true }).await;
+        assert!(heard.unwrap().lease_until > span, "it is heard of");
+    }
+    match end.await.unwrap().result {
+        AttemptResult::Lost { reason } => assert!(reason.contains("worker:a was not heard of"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    let late = bench.report(&job, "worker:a", json!(1)).await.unwrap_err();
+    assert!(matches!(&late, Refused::Over(why) if why.contains("lost")), "{late}");
+    let late = bench.book.heartbeat(said(&job, "worker:a"), Beat::default(), async { true }).await;
+    assert!(matches!(late, Err(Refused::Over(_))));
+}
+
+#[tokio::test]
+async fn a_crash_of_the_engine_loses_neither_lease_nor_result() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), LONG);
+    for id in [effect(1, 0), effect(1, 1), effect(1, 2)] {
+        drop(bench.carry(id));
+    }
+    let jobs = [bench.poll("worker:a", 1).await, bench.poll("worker:a", 1).await].concat();
+    // The second is reported, and nobody reads that any more; the third was given to nobody.
+    assert_eq!(bench.report(&jobs[1], "worker:a", json!("kept")).await, Ok(false));
+
+    let next = Bench::new(place.path(), LONG);
+    // Before its run is recovered: the heartbeat is heard, and the result of a run that lives is taken.
+    let heard = next.book.heartbeat(said(&jobs[0], "worker:a"), Beat::default(), async { true }).await;
+    assert!(!heard.unwrap().cancel);
+    let report = || Report { result: Reported::Output(json!(0)), usage: Vec::new(), log: Vec::new() };
+    let dead = next.book.report(said(&jobs[0], "worker:a"), report(), async { false }).await;
+    assert!(matches!(dead, Err(Refused::Over(_))));
+    let (held, kept) = (next.carry(jobs[0].id.0.clone()), next.carry(jobs[1].id.0.clone()));
+    assert_eq!(output(kept.await.unwrap()), json!("kept"));
+    let again = next.carry(effect(1, 2));
+    assert_eq!(next.poll("worker:b", 5).await[0].id.0, effect(1, 2), "what nobody holds is offered again");
+    assert_eq!(next.report(&jobs[0], "worker:a", json!("late but good")).await, Ok(false));
+    assert_eq!(output(held.await.unwrap()), json!("late but good"));
+    again.abort();
+}
+
+#[tokio::test]
+async fn a_lease_begins_anew_with_the_engine_and_then_it_ends() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), SHORT);
+    let first = bench.carry(effect(1, 0));
+    drop(bench.poll("worker:a", 1).await);
+    first.abort();
+    let next = Bench::new(place.path(), SHORT);
+    assert!(matches!(next.carry(effect(1, 0)).await.unwrap().result, AttemptResult::Lost { .. }));
+}
+
+#[tokio::test]
+async fn a_cancel_is_told_by_the_heartbeat_and_what_comes_then_does_not_count() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), LONG);
+    let end = bench.carry(effect(1, 0));
+    let job = bench.poll("worker:a", 1).await.remove(0);
+    let (book, id, folder) = (bench.book.clone(), job.id.0.clone(), bench.layout.attempt(&job.id.0));
+    let cancel = tokio::spawn(async move { book.cancel(id, folder, LONG).await });
+    let heard = loop {
+        let beat = Beat { log: vec!["cleaning up".into()], progress: None };
+        let heard = bench.book.heartbeat(said(&job, "worker:a"), beat, async { true }).await.unwrap();
+        if heard.cancel {
+            break heard;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(heard.reason.as_deref(), Some("cancelled"));
+    assert_eq!(bench.report(&job, "worker:a", json!("done all the same")).await, Ok(false));
+    assert_eq!(failure(end.await.unwrap()).kind, FailureKind::Cancelled);
+    cancel.await.unwrap();
+
+    // One that nobody holds, and one of whom a former engine knew.
+    let waits = bench.carry(effect(1, 1));
+    while bench.book.function("deploy", "").waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.book.cancel(effect(1, 1), bench.layout.attempt(&effect(1, 1)), LONG).await;
+    assert_eq!(failure(waits.await.unwrap()).kind, FailureKind::Cancelled);
+    bench.book.cancel(effect(1, 2), bench.layout.attempt(&effect(1, 2)), LONG).await;
+    assert_eq!(failure(bench.carry(effect(1, 2)).await.unwrap()).kind, FailureKind::Cancelled);
+    assert_eq!(bench.book.function("deploy", "").waiting, 0);
+}
+
+#[tokio::test]
+async fn a_time_limit_counts_from_the_lease_and_leaves_the_grace() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), LONG);
+    let end = bench.carry_within(effect(1, 0), Some(SHORT));
+    tokio::time::sleep(SHORT * 2).await;
+    let job = bench.poll("worker:a", 1).await.remove(0);
+    assert_eq!(job.timeout_seconds, Some(SHORT.as_secs_f64()));
+    let failure = failure(end.await.unwrap());
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (FailureKind::Timeout, "the time limit of 300ms passed")
+    );
+}
+
+#[tokio::test]
+async fn work_that_nobody_heard_of_is_offered_again() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), LONG);
+    for _ in 0..20 {
+        let mut waits = Box::pin(bench.poll("worker:gone", 1));
+        assert!(futures::poll!(&mut waits).is_pending());
+        drop(waits);
+    }
+    let end = bench.carry(effect(1, 0));
+    let book = bench.book.clone();
+    // It goes while the lease is being written.
+    let mut gone = Box::pin(async move { book.poll("worker:gone", poll(1, LONG)).await });
+    while bench.book.function("deploy", "").waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(futures::poll!(&mut gone).is_pending());
+    drop(gone);
+    let job = bench.poll("worker:a", 1).await.remove(0);
+    bench.report(&job, "worker:a", Value::Null).await.unwrap();
+    assert_eq!(output(end.await.unwrap()), Value::Null);
+}
+
+#[tokio::test]
+async fn a_thousand_attempts_of_ten_runs_are_shared_out_evenly_among_three_workers() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Arc::new(Bench::new(place.path(), LONG));
+    let mut ends = Vec::new();
+    for run in 0..10 {
+        ends.extend((0..100).map(|item| bench.carry(effect(run, item))));
+    }
+    while bench.book.function("deploy", "").waiting < 1_000 {
+        tokio::task::yield_now().await;
+    }
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let workers = (0..3).map(|worker| {
+        let (bench, order) = (Arc::clone(&bench), Arc::clone(&order));
+        tokio::spawn(async move {
+            let name = format!("worker:{worker}");
+            loop {
+                let jobs = bench.book.poll(&name, poll(1, Duration::from_millis(50))).await.unwrap();
+                let Some(job) = jobs.first() else { return };
+                order.lock().unwrap().push(job.run.clone());
+                bench.report(job, &name, json!(job.step)).await.unwrap();
+            }
+        })
+    });
+    let workers: Vec<_> = workers.collect();
+    for end in ends {
+        output(end.await.unwrap());
+    }
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let order = order.lock().unwrap().clone();
+    assert_eq!(order.len(), 1_000, "each once");
+    let mut of_run: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, run) in order.iter().enumerate() {
+        *of_run.entry(run.clone()).or_default() += 1;
+        let (fewest, most) = (of_run.values().min().unwrap(), of_run.values().max().unwrap());
+        let all_began = of_run.len() == 10 || at < 15;
+        assert!(all_began && (of_run.len() < 10 || most - fewest <= 3), "{at}: {of_run:?}");
+    }
+}
+
+#[tokio::test]
+async fn polls_that_wait_do_nothing_until_there_is_work() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), LONG);
+    let mut waiting: Vec<_> = (0..1_000)
+        .map(|at| {
+            let book = bench.book.clone();
+            tokio_test_task(async move { book.poll(&format!("worker:{}", at % 7), poll(1, LONG)).await })
+        })
+        .collect();
+    waiting.iter_mut().for_each(|(task, _)| assert!(poll_once(task, &waiting_waker()).is_pending()));
+    // Counted wakes: an offer wakes exactly one of them.
+    let wakes: Vec<Arc<Wakes>> = waiting.iter().map(|(_, wakes)| Arc::clone(wakes)).collect();
+    for ((task, _), wakes) in waiting.iter_mut().zip(&wakes) {
+        assert!(poll_once(task, &std::task::Waker::from(Arc::clone(wakes))).is_pending());
+    }
+    let end = bench.carry(effect(1, 0));
+    while bench.book.function("deploy", "").waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    let woken: Vec<usize> = (0..wakes.len()).filter(|at| wakes[*at].0.load(Ordering::SeqCst) > 0).collect();
+    assert_eq!(woken, [0], "the one that waited longest, alone");
+    end.abort();
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+type Task = futures::future::BoxFuture<'static, Result<Vec<Job>, Refused>>;
+
+fn tokio_test_task(
+    task: impl Future<Output = Result<Vec<Job>, Refused>> + Send + 'static,
+) -> (Task, Arc<Wakes>) {
+    (Box::pin(task), Arc::default())
+}
+
+fn waiting_waker() -> std::task::Waker {
+    std::task::Waker::noop().clone()
+}
+
+fn poll_once(task: &mut Task, waker: &std::task::Waker) -> std::task::Poll<Result<Vec<Job>, Refused>> {
+    task.as_mut().poll(&mut std::task::Context::from_waker(waker))
+}
