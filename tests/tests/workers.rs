@@ -23,12 +23,12 @@ output = { type = "object" }
 "#;
 const PIPELINE: &str = r#"
 name: deploy
-input: { type: object, properties: { seconds: { type: number } } }
+input: { type: object, required: [seconds], properties: { seconds: { type: number } } }
 steps:
   - id: canary
     function: deploy.canary
     with: { version: "1.2", seconds: "${input.seconds}" }
-output: ${steps.canary.output}
+output: "${steps.canary.output}"
 "#;
 
 /// A served folder; everything that it started ends with it.
