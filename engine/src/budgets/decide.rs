@@ -58,7 +58,6 @@ pub enum CounterInput {
 
 /// What follows from an input at a moment, and what is used up where an attempt may not start; `terms`
 /// say which period counts. A new period may begin even where an attempt is refused.
-#[must_use]
 pub fn decide(
     counter: &Counter,
     terms: &BudgetTerms,
