@@ -40,8 +40,16 @@ pub(in crate::driver) struct Clerk {
     /// Starts that have found slots free.
     aside: HashMap<RunId, BTreeSet<StreamId>>,
     /// Starts that wait to see what becomes of another one.
-    held_up: Vec<(RunId, Vec<WantedSlot>, Vec<RunId>, oneshot::Sender<Found>)>,
+    held_up: Vec<HeldUp>,
     errands: JoinSet<()>,
+}
+
+/// A start that waits to see what becomes of another one.
+struct HeldUp {
+    run: RunId,
+    slots: Vec<WantedSlot>,
+    ancestors: Vec<RunId>,
+    answer: oneshot::Sender<Found>,
 }
 
 /// What a run waits for.
@@ -183,7 +191,7 @@ impl Clerk {
                     return Ok(());
                 }
                 (Look::HeldUp, _) => {
-                    self.held_up.push((run, slots, ancestors, answer));
+                    self.held_up.push(HeldUp { run, slots, ancestors, answer });
                     return Ok(());
                 }
             }
@@ -236,7 +244,7 @@ impl Clerk {
             }
             self.serve(granted).await?;
         }
-        for (run, slots, ancestors, answer) in std::mem::take(&mut self.held_up) {
+        for HeldUp { run, slots, ancestors, answer } in std::mem::take(&mut self.held_up) {
             self.check(run, slots, ancestors, answer).await?;
         }
         Ok(())
