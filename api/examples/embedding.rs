@@ -36,5 +36,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("run {}", run.id());
     let end = run.ended().await?;
     println!("{} with {}", end.status, end.output);
-    Ok(engine.close().await)
+    let _: () = engine.close().await;
+    Ok(())
 }

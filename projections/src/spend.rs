@@ -157,7 +157,7 @@ fn own(run: RunId, pipeline: &str) -> String {
 }
 
 fn former_key(line: &[u8], first: Position) -> Vec<u8> {
-    [&[b'y'], &line[1..], &[0], &first.0.to_be_bytes()].concat()
+    [b"y", &line[1..], &[0], &first.0.to_be_bytes()].concat()
 }
 
 impl<'a> SpendView<'a> {

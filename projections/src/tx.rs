@@ -58,7 +58,7 @@ impl Tx {
     pub fn get(&self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ShelfError> {
         let full = self.full(key);
         match self.held.get(&full) {
-            Some(slot) => Ok((!slot.value.is_empty()).then(|| Cow::Borrowed(slot.value.as_slice()))),
+            Some(slot) => Ok((!slot.value.is_empty()).then_some(Cow::Borrowed(slot.value.as_slice()))),
             None => Ok(self.shelf.get(&full)?.map(Cow::Owned)),
         }
     }

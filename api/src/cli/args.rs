@@ -711,6 +711,7 @@ pub(crate) struct ScheduleArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub(crate) enum ScheduleVerb {
     /// List the schedules of saved pipelines and those that were added
     List,

@@ -96,6 +96,6 @@ pub(crate) async fn stats(context: &Context, args: StatsArgs) -> Result<u8, Faul
     }
     rows.push(["all".to_owned(), stats["total"].to_string()]);
     rows.push(["open tasks".to_owned(), stats["open_tasks"].to_string()]);
-    context.out.line(table(["RUNS", "COUNT"], rows.into_iter()));
+    context.out.line(table(["RUNS", "COUNT"], rows));
     Ok(0)
 }

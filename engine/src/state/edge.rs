@@ -99,11 +99,13 @@ impl RunState {
     }
 
     /// Whether some step works in copies of the worktree.
+    #[cfg_attr(not(feature = "runtime"), allow(dead_code, reason = "the driver asks"))]
     pub(crate) fn has_copies(&self) -> bool {
         self.graph.has_copies()
     }
 
     /// The current attempts of such steps whose rounds have not ended: their gates look into the copies.
+    #[cfg_attr(not(feature = "runtime"), allow(dead_code, reason = "the driver asks"))]
     pub(crate) fn copied_attempts(&self) -> BTreeSet<AttemptId> {
         let open = |at: &usize| {
             let step = &self.facts.steps[*at];

@@ -24,6 +24,7 @@ pub(crate) struct Shape {
     woken: HashMap<String, Vec<usize>>,
     listeners: BTreeMap<String, Listeners>,
     continued: Continued,
+    #[cfg_attr(not(feature = "runtime"), allow(dead_code, reason = "the driver asks"))]
     has_copies: bool,
 }
 
@@ -132,6 +133,7 @@ impl Graph {
     }
 
     /// Whether some step works in copies of the run's worktree.
+    #[cfg_attr(not(feature = "runtime"), allow(dead_code, reason = "the driver asks"))]
     pub(crate) fn has_copies(&self) -> bool {
         self.shape.has_copies
     }

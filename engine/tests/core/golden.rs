@@ -190,8 +190,11 @@ fn a_difference_is_told_by_its_first_place() {
     assert!(told.chars().count() < 320, "{told}");
 }
 
+/// Makes a history.
+type Written = fn() -> World;
+
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, fn() -> World); 6] = [
+const WRITTEN: [(&str, Written); 6] = [
     ("delivery-2", delivery),
     ("cancelled-2", cancelled),
     ("budgets-3", histories::budgets),

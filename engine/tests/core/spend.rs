@@ -390,8 +390,8 @@ impl Counted {
     fn give(&mut self, input: &CounterInput, now: i64) -> (Vec<&'static str>, Result<(), Measure>) {
         let (events, found) = budgets::decide(&self.0, &self.1, input, Timestamp(now));
         for event in &events {
-            let (kind, schema, bytes) = event.encode().unwrap();
-            assert_eq!(&CounterEvent::decode(kind, schema, &bytes).unwrap(), event);
+            let (kind, schema, bytes) = event.encode().expect("it is written");
+            assert_eq!(&CounterEvent::decode(kind, schema, &bytes).expect("it is read"), event);
             self.0.apply(event);
         }
         (events.iter().map(CounterEvent::name).collect(), found)

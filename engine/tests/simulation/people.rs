@@ -206,6 +206,7 @@ fn more_of(state: &RunState, id: &str) -> Spent {
 }
 
 /// See [`help`].
+#[allow(clippy::large_enum_variant, reason = "there is one of them at a time")]
 pub enum Help {
     Input(Actor, InputKind),
     /// What is paused is more than this run.

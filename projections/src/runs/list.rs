@@ -370,8 +370,8 @@ impl<'a> RunsView<'a> {
             if number >= moment.count || moment.living.binary_search(&number).is_ok() {
                 continue;
             }
-            if !known.contains_key(&(number / BLOCK)) {
-                known.insert(number / BLOCK, self.of_block(condition, number / BLOCK)?);
+            if let std::collections::hash_map::Entry::Vacant(e) = known.entry(number / BLOCK) {
+                e.insert(self.of_block(condition, number / BLOCK)?);
             }
             let fits = known.get(&(number / BLOCK)).is_some_and(|fits| fits.binary_search(&number).is_ok());
             if fits && each(number, here)?.is_break() {

@@ -49,6 +49,7 @@ pub(super) struct Attempt {
 }
 
 /// How far it is.
+#[expect(clippy::large_enum_variant, reason = "most are held, and there are few")]
 pub(super) enum Stage {
     Offered,
     Held(Held),

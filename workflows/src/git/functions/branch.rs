@@ -30,7 +30,7 @@ pub(super) async fn branch(call: Call, wanted: Parameters) -> Result<Value, Fail
     let is_there = git.text(&["rev-parse", "--verify", "--quiet", &reference]).await.is_ok();
     if !is_there {
         let commit = commit_named(&git, wanted.base.as_deref().unwrap_or("HEAD")).await?;
-        let why = format!("{}: branch", action(&call.idempotency_key()));
+        let why = format!("{}: branch", action(call.idempotency_key()));
         // The zeros: only if it is still not there.
         let zeros = "0".repeat(commit.len());
         git.text(&["update-ref", "--create-reflog", "-m", &why, &reference, &commit, &zeros])
@@ -52,6 +52,6 @@ pub(super) async fn branch(call: Call, wanted: Parameters) -> Result<Value, Fail
     Ok(json!({
         "branch": wanted.name,
         "sha": commit_named(&git, &reference).await?,
-        "created": made_by_us(&git, &reference, &call.idempotency_key()).await,
+        "created": made_by_us(&git, &reference, call.idempotency_key()).await,
     }))
 }

@@ -29,7 +29,7 @@ pub(super) async fn commit(context: Context, call: Call, wanted: Parameters) -> 
     let own = call.workdir().git.as_ref().and_then(|git| git.author.clone());
     let author = wanted.author.or(own).unwrap_or(context.author);
     let (name, email) = identity(&author);
-    let mut git = Git::at(&folder).with_env("GIT_REFLOG_ACTION", &action(&call.idempotency_key()));
+    let mut git = Git::at(&folder).with_env("GIT_REFLOG_ACTION", &action(call.idempotency_key()));
     for who in ["AUTHOR", "COMMITTER"] {
         git = git.with_env(&format!("GIT_{who}_NAME"), name).with_env(&format!("GIT_{who}_EMAIL"), email);
     }
@@ -56,7 +56,7 @@ pub(super) async fn commit(context: Context, call: Call, wanted: Parameters) -> 
         git.text(&arguments).await.map_err(broken)?;
     }
     let sha = commit_named(&git, "HEAD").await?;
-    let committed = made_by_us(&git, "HEAD", &call.idempotency_key()).await;
+    let committed = made_by_us(&git, "HEAD", call.idempotency_key()).await;
     let files = if committed { changed_by(&git, &sha).await? } else { Vec::new() };
     Ok(json!({"committed": committed, "sha": sha, "branch": branch_of(&folder).await, "files": files}))
 }
