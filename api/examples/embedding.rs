@@ -1,15 +1,14 @@
 //! A pipeline in Rust with a typed function and a gate. Kill it while it waits, and run it again.
-use everfold_api::embed::schemars::{self, JsonSchema};
 use everfold_api::embed::*;
 use serde_json::json;
 
-#[derive(serde::Deserialize, JsonSchema)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Order {
     item: String,
     count: u32,
 }
 
-#[derive(serde::Serialize, JsonSchema)]
+#[derive(serde::Serialize, schemars::JsonSchema)]
 struct Receipt {
     key: String,
     price: u32,
@@ -36,6 +35,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("run {}", run.id());
     let end = run.ended().await?;
     println!("{} with {}", end.status, end.output);
-    let _: () = engine.close().await;
+    engine.close().await;
     Ok(())
 }
