@@ -63,7 +63,7 @@ pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<Loaded, Fault> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     };
-    match definition::parse(&text, pipeline, &files).and_then(Checked::runnable) {
+    match definition::parse(&text, pipeline, &files) {
         Ok(checked) => Ok(Loaded { checked, text: Some(text), name: pipeline.to_owned() }),
         Err(problems) => {
             let fault = Fault::new(Code::BadPipeline, format!("{pipeline}: {}", problems.summary()));

@@ -83,7 +83,6 @@ pub fn built_in(name: &str) -> Result<Checked, Fault> {
             .hinted(near.map(|near| format!("did you mean “{near}”?"))));
     };
     definition::parse(pipeline.text, pipeline.name, pipeline)
-        .and_then(Checked::runnable)
         .map_err(|problems| bad(name, &problems))
 }
 
@@ -93,7 +92,7 @@ pub fn built_in(name: &str) -> Result<Checked, Fault> {
 /// [`Code::BadPipeline`] with every problem.
 pub fn parsed(text: &str, file: Option<&str>, files: &BTreeMap<String, String>) -> Result<Checked, Fault> {
     let name = file.unwrap_or("definition");
-    definition::parse(text, name, files).and_then(Checked::runnable).map_err(|problems| bad(name, &problems))
+    definition::parse(text, name, files).map_err(|problems| bad(name, &problems))
 }
 
 fn bad(name: &str, problems: &definition::Problems) -> Fault {

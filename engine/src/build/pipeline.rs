@@ -95,7 +95,7 @@ impl Pipeline {
     /// Reads and checks the pipeline; it names no files.
     ///
     /// # Errors
-    /// Every problem at once, each with its place as a path of ids; also what this version does not do.
+    /// Every problem at once, each with its place as a path of ids.
     pub fn build(&self) -> Result<Definition, BuildError> {
         self.build_with(&BTreeMap::new())
     }
@@ -106,8 +106,7 @@ impl Pipeline {
     /// # Errors
     /// As for [`Pipeline::build`].
     pub fn build_with(&self, files: &dyn FileSource) -> Result<Definition, BuildError> {
-        let built = self.check(files)?;
-        if built.not_yet.problems.is_empty() { Ok(built.definition) } else { Err(built.not_yet) }
+        Ok(self.check(files)?.definition)
     }
 
     /// Reads and checks the pipeline, and tells what is allowed, but probably not meant.
@@ -117,9 +116,9 @@ impl Pipeline {
     pub fn check(&self, files: &dyn FileSource) -> Result<Built, BuildError> {
         let source = self.source();
         let told = |problems| BuildError::new(problems, &source);
-        let Checked { definition, warnings, not_yet } =
+        let Checked { definition, warnings } =
             parse(&source, super::problem::NAME, files).map_err(|problems| told(problems.0))?;
-        Ok(Built { definition, warnings: told(warnings), not_yet: told(not_yet) })
+        Ok(Built { definition, warnings: told(warnings) })
     }
 }
 
@@ -130,8 +129,6 @@ pub struct Built {
     pub definition: Definition,
     /// What is allowed, but probably not meant.
     pub warnings: BuildError,
-    /// Constructs of the language that this version does not do.
-    pub not_yet: BuildError,
 }
 
 /// JSON with a line per key. What JSON lets stand as it is, but YAML does not, is escaped.

@@ -36,7 +36,7 @@ pub fn child(parent: &Definition, path: &str) -> Result<Checked, ChildError> {
     let place = beside("", path).ok_or_else(missing)?;
     let text = parent.files.get(&place).ok_or_else(missing)?;
     let files = Below { folder: folder(&place), files: &parent.files };
-    parse(text, &place, &files).and_then(Checked::runnable).map_err(ChildError::Bad)
+    parse(text, &place, &files).map_err(ChildError::Bad)
 }
 
 /// The pipelines that `run` steps name by path, read, checked and put into the definition's files.
@@ -85,7 +85,7 @@ pub(super) fn collect(
         };
         let own_files = Below { folder: folder(&place), files };
         let inner: Vec<String> = open.iter().cloned().chain([place.clone()]).collect();
-        match super::parse::parse_within(&text, &place, &own_files, &inner).and_then(Checked::runnable) {
+        match super::parse::parse_within(&text, &place, &own_files, &inner) {
             Ok(checked) => {
                 let folder = folder(&place);
                 let named = checked.definition.files.into_iter();

@@ -59,8 +59,6 @@ codes! {
     UnknownKey = "EF0105", Error, "an unknown key",
         "The key has no meaning at this place. A mistyped key is never ignored, because the pipeline would then do something else than you meant. \
          `everfold pipeline schema` prints the JSON Schema of the language for your editor.";
-    NotYet = "EF0106", Error, "a key or value that does not work yet",
-        "The key belongs to the language, but this version does not do it yet. It is refused, so that a pipeline never silently does less than its file says.";
     MissingKey = "EF0107", Error, "a required key is missing",
         "The construct needs this key. The message names it and the construct.";
     Type = "EF0108", Error, "a value of the wrong type",

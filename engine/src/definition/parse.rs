@@ -13,18 +13,6 @@ pub struct Checked {
     pub definition: Definition,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Problem>,
-    /// Constructs of the language that this version does not do.
-    pub not_yet: Vec<Problem>,
-}
-
-impl Checked {
-    /// Refuses what this version does not do: it is never ignored.
-    ///
-    /// # Errors
-    /// Each place of such a construct.
-    pub fn runnable(self) -> Result<Self, Problems> {
-        if self.not_yet.is_empty() { Ok(self) } else { Err(Problems(self.not_yet)) }
-    }
 }
 
 /// Reads and checks a pipeline file (YAML or JSON). `name` is the file's name in messages.
@@ -68,9 +56,7 @@ pub(super) fn parse_within(
     let errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
     match definition {
         Some(definition) if !errors => {
-            let mut not_yet = Problems(reader.not_yet);
-            not_yet.sort(name);
-            Ok(Checked { definition, warnings: problems.0, not_yet: not_yet.0 })
+            Ok(Checked { definition, warnings: problems.0 })
         }
         _ => {
             if !errors {

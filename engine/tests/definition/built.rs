@@ -346,20 +346,6 @@ fn what_is_wrong_is_named_by_ids() {
 }
 
 #[test]
-fn what_this_version_does_not_do_is_refused_with_its_place() {
-    // Whatever it is: it must not be ignored.
-    let pipeline = Pipeline::new("x").step(Step::command("a", "true")).workspace_of_parent();
-    let built = pipeline.check(&NoFiles).unwrap();
-    match pipeline.build() {
-        Ok(definition) => assert_eq!(definition, built.definition),
-        Err(refused) => {
-            assert_eq!(refused, built.not_yet);
-            assert_eq!(refused.problems[0].place, "workspace");
-        }
-    }
-}
-
-#[test]
 fn smaller_constructs_are_those_of_the_file_too() {
     let built = Pipeline::new("small")
         .workspace(Workspace::dir("."))

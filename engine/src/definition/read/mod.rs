@@ -84,9 +84,6 @@ pub(super) struct Shape {
     pub(super) keys: &'static [&'static str],
 }
 
-/// Keys that are read and checked, by construct, but that this version does not do.
-const NOT_YET: &[(&str, &str)] = &[];
-
 /// Where an expression stands: which names it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -167,8 +164,6 @@ impl Origin {
 pub(super) struct Reader<'a> {
     pub(super) source: Arc<Source>,
     pub(super) problems: Vec<Problem>,
-    /// What this version does not do.
-    pub(super) not_yet: Vec<Problem>,
     pub(super) files: &'a dyn FileSource,
     /// Texts of the files that were named, by path.
     pub(super) loaded: BTreeMap<String, String>,
@@ -219,7 +214,6 @@ impl<'a> Reader<'a> {
         Self {
             source: Arc::clone(source),
             problems: Vec::new(),
-            not_yet: Vec::new(),
             files,
             loaded: BTreeMap::new(),
             uses: Vec::new(),
@@ -268,9 +262,6 @@ impl<'a> Reader<'a> {
         };
         for (key, _) in entries {
             let Some(name) = key.text() else { continue };
-            if NOT_YET.contains(&(shape.what, name)) {
-                self.not_yet(key.span.clone(), &format!("`{name}` of {}", shape.what));
-            }
             if shape.keys.contains(&name) {
                 continue;
             }
@@ -283,15 +274,6 @@ impl<'a> Reader<'a> {
                 .hint = Some(hint);
         }
         Some(Keys { node })
-    }
-
-    /// Notes a construct of the language that this version does not do.
-    pub(super) fn not_yet(&mut self, span: Range<usize>, what: &str) {
-        let mut problem = self.source.problem(Code::NotYet, span, format!("{what} does not work yet"));
-        problem.hint = Some(
-            "it belongs to the language, but this version does not do it; it is never ignored".to_owned(),
-        );
-        self.not_yet.push(problem);
     }
 
     /// Reports a key that must be there.
