@@ -2,6 +2,8 @@
 //! each kind of event, several times, over pipelines in which they all occur. What then ends is what
 //! would have ended, and nothing was executed twice or never.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Mutex;
 
 use super::support::{Done, Lab, TRACE, await_that, places};
@@ -170,25 +172,23 @@ fn check_rich(lab: &Lab, event: &str) {
 /// Drives the run to its end, deciding what people are asked; gives how often it was killed.
 fn to_its_end(lab: &Lab, crash_after: Option<&str>) -> usize {
     let mut crashes = 0;
-    let crash = |args: &[&str], crashes: &mut usize| -> Done {
+    // An owner in the background is killed like any other; the next one writes its own record over what that one left.
+    let (mut owners, mut gone) = (BTreeSet::new(), BTreeSet::new());
+    let mut crash = |args: &[&str], crashes: &mut usize| -> Done {
         let mut args = args.to_vec();
         if let Some(event) = crash_after.filter(|_| *crashes < CRASHES) {
             args.extend(["--crash-after", event]);
         }
         let done = lab.run(&args);
-        *crashes += usize::from(done.code.is_none());
+        owners.extend(lab.owner());
+        let dead = owners.iter().filter(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        let newly = dead.filter(|pid| gone.insert(**pid)).count();
+        *crashes += newly.max(usize::from(done.code.is_none()));
         done
-    };
-    // An owner in the background is killed like any other, and leaves its record behind.
-    let mut gone = std::collections::BTreeSet::new();
-    let mut note_gone = |crashes: &mut usize, is_counted: bool| {
-        let dead = lab.owner().filter(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists());
-        *crashes += usize::from(dead.is_some_and(|pid| gone.insert(pid)) && !is_counted);
     };
     for _ in 0..40 {
         // The key makes a repeated start the same run.
         let done = crash(&["run", "./p.yaml", "--idempotency-key", "k", "--no-wait"], &mut crashes);
-        note_gone(&mut crashes, done.code.is_none());
         match done.code {
             None => {}
             Some(0) => return crashes,
