@@ -16,6 +16,7 @@ pub mod http;
 pub mod metrics;
 pub mod owner;
 pub mod serve;
+mod shape;
 pub mod view;
 
 pub use cli::main_with_args;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::shape;
 use everfold_engine::budgets;
 use everfold_engine::definition::{OnOver, Period, StepWorkspace, Task as RunTask, Work};
 use everfold_engine::driver::{LiveRun, Waiting};
@@ -20,31 +21,38 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RunView {
     /// The run.
+    #[schema(value_type = shape::RunId)]
     pub id: RunId,
     /// The last 8 digits of the id.
     pub short_id: String,
     /// The pipeline's name.
     pub pipeline: String,
     /// The pinned definition.
+    #[schema(value_type = shape::Hash)]
     pub definition: Hash,
     /// For readers.
     pub title: Option<String>,
     /// Addresses and filters.
     pub labels: BTreeMap<String, String>,
     /// What it is doing.
+    #[schema(value_type = shape::RunStatus)]
     pub status: RunStatus,
     /// The version that this state was folded up to.
+    #[schema(value_type = u64)]
     pub version: Version,
     /// Who started it.
     pub started_by: String,
     /// When it began.
+    #[schema(value_type = shape::Time)]
     pub started_at: Timestamp,
     /// When the last event was recorded.
+    #[schema(value_type = shape::Time)]
     pub updated_at: Timestamp,
     /// When it ended.
+    #[schema(value_type = Option<shape::Time>)]
     pub ended_at: Option<Timestamp>,
     /// The input.
     pub input: Value,
@@ -55,6 +63,7 @@ pub struct RunView {
     /// Where steps without a workspace work.
     pub cwd: Option<String>,
     /// The workspace.
+    #[schema(value_type = Option<shape::Workspace>)]
     pub workspace: Option<Workspace>,
     /// The worktree's head as last recorded.
     pub commit: Option<String>,
@@ -83,16 +92,19 @@ pub struct RunView {
     pub parent: Option<ParentView>,
     /// The run whose history this one began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::Origin>)]
     pub origin: Option<Origin>,
     /// The answer to a start: it had the key already, and nothing was started.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
     /// What it waits for before it begins, or holds until it ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<shape::WantedSlot>)]
     pub slots: Vec<WantedSlot>,
     /// The attempts and probes that wait for a place, a resource, a rate or a breaker: those that have
     /// waited longest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<shape::Waiting>)]
     pub in_line: Vec<Waiting>,
     /// How many there are.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -106,17 +118,19 @@ pub struct RunView {
 }
 
 /// A budget of a run, or the counter that runs share.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BudgetView {
     /// Its name in the pipeline.
     pub id: String,
     /// Whose use is counted together; null: this run's.
     pub scope: Option<String>,
     /// Over which time.
+    #[schema(value_type = shape::Period)]
     pub per: Period,
     /// Where days begin; null: UTC.
     pub zone: Option<String>,
     /// What follows when it is used up.
+    #[schema(value_type = shape::OnOver)]
     pub on_over: OnOver,
     /// The limits, with what they were raised by.
     pub limit: AmountsView,
@@ -127,15 +141,17 @@ pub struct BudgetView {
     /// By how much it was raised.
     pub raised: AmountsView,
     /// What of it is used up: `cost`, `tokens` or `wall`; null while there is room.
+    #[schema(value_type = Option<shape::Measure>)]
     pub over: Option<Measure>,
     /// When its period ends; null: never.
+    #[schema(value_type = Option<shape::Time>)]
     pub until: Option<Timestamp>,
     /// How full it is, in words.
     pub summary: String,
 }
 
 /// Money, tokens and time; null where there is no limit of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AmountsView {
     /// US dollars, as a decimal.
     pub cost_usd: Option<String>,
@@ -179,13 +195,14 @@ fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetView {
 }
 
 /// Why a run stands still.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PauseView {
     /// Who paused it, or what it stands still with, in words.
     pub by: String,
     /// Why.
     pub reason: Option<String>,
     /// Since when.
+    #[schema(value_type = shape::Time)]
     pub since: Timestamp,
     /// It stands still with its pipeline, or with the whole engine.
     pub shared: bool,
@@ -194,9 +211,10 @@ pub struct PauseView {
 }
 
 /// The step that started a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ParentView {
     /// Its run.
+    #[schema(value_type = shape::RunId)]
     pub run: RunId,
     /// The last 8 digits of that id.
     pub short_id: String,
@@ -205,7 +223,7 @@ pub struct ParentView {
 }
 
 /// What a run used up.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UsageView {
     /// Tokens read.
     pub input_tokens: u64,
@@ -216,9 +234,10 @@ pub struct UsageView {
 }
 
 /// How something failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FailureView {
     /// Which kind.
+    #[schema(value_type = shape::FailureKind)]
     pub kind: FailureKind,
     /// An own code below the kind.
     pub code: Option<String>,
@@ -239,7 +258,7 @@ pub struct FailureView {
 }
 
 /// A step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StepView {
     /// Its name.
     pub id: String,
@@ -248,6 +267,7 @@ pub struct StepView {
     /// What it does: `command`, `agent`, `function`, `approval`, `wait`, `gates`.
     pub kind: String,
     /// What it is doing.
+    #[schema(value_type = shape::StepStatus)]
     pub status: StepStatus,
     /// A standby step.
     pub standby: bool,
@@ -256,10 +276,13 @@ pub struct StepView {
     /// The current attempt; 0 before the first.
     pub attempt: u32,
     /// When the round began.
+    #[schema(value_type = Option<shape::Time>)]
     pub started_at: Option<Timestamp>,
     /// When the round ended.
+    #[schema(value_type = Option<shape::Time>)]
     pub ended_at: Option<Timestamp>,
     /// When the next attempt begins.
+    #[schema(value_type = Option<shape::Time>)]
     pub retry_at: Option<Timestamp>,
     /// The items of a `foreach`.
     pub items: Option<ItemsView>,
@@ -279,11 +302,12 @@ pub struct StepView {
     pub code: Option<String>,
     /// The run that its current attempt started; those of items are listed by `runs --parent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::RunId>)]
     pub child: Option<RunId>,
 }
 
 /// The items of a `foreach`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ItemsView {
     /// How many there are.
     pub total: usize,
@@ -300,11 +324,12 @@ pub struct ItemsView {
 }
 
 /// What a gate last said.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GateView {
     /// The gate.
     pub gate: String,
     /// What it says.
+    #[schema(value_type = shape::Verdict)]
     pub verdict: Verdict,
     /// Why.
     pub reason: String,
@@ -318,7 +343,7 @@ pub struct GateView {
 }
 
 /// What a run waits for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum AwaitView {
     /// Votes.
@@ -342,6 +367,7 @@ pub enum AwaitView {
         /// Who said what.
         votes: BTreeMap<String, String>,
         /// Until when; `None`: for ever.
+        #[schema(value_type = Option<shape::Time>)]
         expires_at: Option<Timestamp>,
     },
     /// An answer.
@@ -365,6 +391,7 @@ pub enum AwaitView {
         /// Who saved the newest of them.
         saved_by: Option<String>,
         /// Until when; `None`: for ever.
+        #[schema(value_type = Option<shape::Time>)]
         expires_at: Option<Timestamp>,
     },
     /// A decision on a blocked step.
@@ -372,6 +399,7 @@ pub enum AwaitView {
         /// The step, or an item of it.
         step: String,
         /// Why.
+        #[schema(value_type = shape::BlockReason)]
         reason: BlockReason,
         /// Why, in words.
         message: String,
@@ -381,6 +409,7 @@ pub enum AwaitView {
         /// What it belongs to.
         step: String,
         /// When it is due.
+        #[schema(value_type = shape::Time)]
         at: Timestamp,
         /// It bounds something else that is awaited.
         #[serde(default)]
@@ -402,6 +431,7 @@ pub enum AwaitView {
         /// How full it is, in words.
         message: String,
         /// When its next period begins; `None`: never.
+        #[schema(value_type = Option<shape::Time>)]
         until: Option<Timestamp>,
     },
     /// A slot or key that others hold.
@@ -409,6 +439,7 @@ pub enum AwaitView {
         /// Which.
         key: String,
         /// The runs that hold it.
+        #[schema(value_type = Vec<shape::RunId>)]
         holders: Vec<RunId>,
     },
 }

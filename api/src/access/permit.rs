@@ -54,7 +54,7 @@ impl Needs {
 pub fn needed(method: &Method, route: &str) -> Needs {
     let Some(rest) = route.strip_prefix("/api/v1/") else {
         return match route {
-            "/healthz" | "/readyz" | "/login" | "/api/openapi.json" | "/api" | "/api/{*path}" | "/" => {
+            "/healthz" | "/readyz" | "/login" | "/api/openapi.json" | "/api" | "/api/{file}" | "/" => {
                 Needs::Nobody
             }
             "/metrics" => Needs::Read,

@@ -79,7 +79,7 @@ impl Fault {
 }
 
 /// An error as `application/problem+json` (RFC 9457).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
     /// A URI of the kind.
     #[serde(rename = "type")]

@@ -10,7 +10,6 @@ use everfold_engine::access::{Role, Token};
 use everfold_engine::store::DedupKeep;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::answer::{Page, written};
 use super::extract::{Body, Params, once};
@@ -18,6 +17,7 @@ use super::{App, Caller};
 use crate::access::{Secret, TokenWish};
 use crate::fault::{Code, Fault};
 use crate::serve::session_cookie;
+use crate::shape;
 
 /// What is known of a request's session; put there by whoever took the connection.
 #[derive(Debug, Clone, Default)]
@@ -31,22 +31,31 @@ pub struct Session {
 }
 
 /// A token that was made; the only answer that ever holds its text.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct TokenMade {
     pub(crate) name: String,
+    #[schema(value_type = shape::Role)]
     pub(crate) role: Role,
     pub(crate) approves: Vec<String>,
+    #[schema(value_type = Option<shape::Time>)]
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) token: String,
 }
 
 /// `GET /tokens`: all of them, revoked ones included.
+#[utoipa::path(
+    get,
+    path = "/tokens",
+    tag = "access",
+    responses((status = 200, description = "All tokens, revoked ones included.", body = Page<shape::Token>))
+)]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<Token>>, Fault> {
     let access = app.access().access().await?;
     Ok(Json(Page { items: access.tokens().cloned().collect(), next_cursor: None }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"name": "ci", "role": "operator", "expires_in": "90d"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenBody {
     name: String,
@@ -57,7 +66,14 @@ pub(crate) struct TokenBody {
     expires_in: Option<String>,
 }
 
-/// `POST /tokens`.
+/// `POST /tokens`: makes one.
+#[utoipa::path(
+    post,
+    path = "/tokens",
+    tag = "access",
+    request_body = TokenBody,
+    responses((status = 201, description = "The only answer that holds the text of the token.", body = TokenMade))
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -96,13 +112,28 @@ fn span(text: &str) -> Result<Duration, Fault> {
         .map_err(|error| Fault::new(Code::Invalid, format!("expires_in: {error}")))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RevokeParams {
     reason: Option<String>,
 }
 
+/// A token that is refused from now on.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct RevokedAnswer {
+    name: String,
+    revoked: bool,
+}
+
 /// `DELETE /tokens/{name}`: refused from now on, and its sessions with it.
+#[utoipa::path(
+    delete,
+    path = "/tokens/{name}",
+    tag = "access",
+    params(RevokeParams),
+    responses((status = 200, description = "It is refused from now on.", body = RevokedAnswer))
+)]
 pub(crate) async fn revoke(
     State(app): State<App>,
     caller: Caller,
@@ -113,16 +144,18 @@ pub(crate) async fn revoke(
     let route = format!("DELETE /tokens/{name}");
     let once = once(&headers, &caller, &route, b"", DedupKeep::Week)?;
     let position = app.access().revoke(&name, params.reason, caller.actor, once.dedup).await?;
-    Ok(written(StatusCode::OK, position, json!({ "name": name, "revoked": true })))
+    Ok(written(StatusCode::OK, position, RevokedAnswer { name, revoked: true }))
 }
 
 /// Who a session is.
-#[derive(Debug, Serialize)]
-struct Whoami {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Whoami {
     actor: String,
+    #[schema(value_type = Option<shape::Role>)]
     role: Option<Role>,
     /// Null: every role.
     approves: Option<Vec<String>>,
+    #[schema(value_type = Option<shape::Time>)]
     expires_at: Option<Timestamp>,
     /// For `X-CSRF-Token`, where the caller came by a cookie.
     csrf: Option<String>,
@@ -141,12 +174,19 @@ impl Whoami {
 }
 
 /// `GET /session`: who the caller is.
+#[utoipa::path(
+    get,
+    path = "/session",
+    tag = "access",
+    responses((status = 200, description = "Who the caller is.", body = Whoami))
+)]
 pub(crate) async fn whoami(caller: Caller, session: Option<Extension<Session>>) -> Response {
     let session = session.map(|Extension(session)| session).unwrap_or_default();
     Json(Whoami::of(&caller, session.secret.as_ref(), session.expires_at)).into_response()
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"token": "evf_…"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LoginBody {
     /// A token, or the code of a login link.
@@ -154,6 +194,13 @@ pub(crate) struct LoginBody {
 }
 
 /// `POST /session`: logs a browser in.
+#[utoipa::path(
+    post,
+    path = "/session",
+    tag = "access",
+    request_body = LoginBody,
+    responses((status = 201, description = "The session; its cookie is set.", body = Whoami))
+)]
 pub(crate) async fn login(
     State(app): State<App>,
     session: Option<Extension<Session>>,
@@ -170,7 +217,19 @@ pub(crate) async fn login(
     Ok(response)
 }
 
+/// A session that is over.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ClosedAnswer {
+    closed: bool,
+}
+
 /// `DELETE /session`: logs a browser out.
+#[utoipa::path(
+    delete,
+    path = "/session",
+    tag = "access",
+    responses((status = 200, description = "The session is over; its cookie is taken away.", body = ClosedAnswer))
+)]
 pub(crate) async fn logout(
     State(app): State<App>,
     caller: Caller,
@@ -181,34 +240,60 @@ pub(crate) async fn logout(
             .hint("a token is revoked, not logged out: DELETE /api/v1/tokens/NAME"));
     };
     let position = app.access().close(&secret, caller.actor).await?;
-    let mut response = written(StatusCode::OK, position, json!({ "closed": true }));
+    let mut response = written(StatusCode::OK, position, ClosedAnswer { closed: true });
     set_cookie(&mut response, &session_cookie(None, secure));
     Ok(response)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"token": "ada"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LinkBody {
     /// The name of the token whose rights the session gets.
     token: String,
 }
 
+/// A link that logs one browser in.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct LinkAnswer {
+    path: String,
+    /// Null where the owner does not serve.
+    url: Option<String>,
+    #[schema(value_type = shape::Time)]
+    expires_at: Timestamp,
+}
+
 /// `POST /session/links`: a link that logs one browser in, once.
+#[utoipa::path(
+    post,
+    path = "/session/links",
+    tag = "access",
+    request_body = LinkBody,
+    responses((status = 201, description = "The link.", body = LinkAnswer))
+)]
 pub(crate) async fn link(State(app): State<App>, body: Body<LinkBody>) -> Result<Response, Fault> {
     let made = app.access().link(&body.value.token).await?;
     let path = format!("/login?code={}", made.code.reveal());
     let url = app.url().map(|url| format!("{url}{path}"));
-    let answer = json!({ "path": path, "url": url, "expires_at": made.expires_at });
+    let answer = LinkAnswer { path, url, expires_at: made.expires_at };
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LoginParams {
     code: String,
 }
 
-/// `GET /login?code=…`: the link that `serve` prints.
+/// `GET /login`: the link that `serve` prints.
+#[utoipa::path(
+    get,
+    path = "/login",
+    tag = "access",
+    params(LoginParams),
+    responses((status = 303, description = "The session; its cookie is set, and the start page comes next."))
+)]
 pub(crate) async fn by_link(
     State(app): State<App>,
     session: Option<Extension<Session>>,

@@ -17,7 +17,8 @@ use crate::fault::{Code, Fault};
 use crate::owner::{Again, Begun};
 use crate::view::RunView;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"step": "build"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RetryBody {
     step: Option<String>,
@@ -25,6 +26,16 @@ pub(crate) struct RetryBody {
 }
 
 /// `POST /runs/{id}/retry`: a blocked run goes on in place, an ended one as a new run.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/retry",
+    tag = "steering",
+    request_body = RetryBody,
+    responses(
+        (status = 200, description = "The blocked run goes on in place.", body = RunView),
+        (status = 201, description = "The new run.", body = RunView),
+    )
+)]
 pub(crate) async fn retry(
     State(app): State<App>,
     caller: Caller,
@@ -40,7 +51,8 @@ pub(crate) async fn retry(
     answer(&app, run, begun).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"from_step": "build", "input": {"issue": 7}}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestartBody {
     from_step: String,
@@ -51,6 +63,16 @@ pub(crate) struct RestartBody {
 }
 
 /// `POST /runs/{id}/restart`: a new run that begins anew at a step; a live origin is cancelled.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/restart",
+    tag = "steering",
+    request_body = RestartBody,
+    responses(
+        (status = 201, description = "The new run.", body = RunView),
+        (status = 200, description = "Another run has its key, and nothing was started.", body = RunView),
+    )
+)]
 pub(crate) async fn restart(
     State(app): State<App>,
     caller: Caller,
@@ -67,7 +89,8 @@ pub(crate) async fn restart(
     answer(&app, run, begun).await
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"version": 12, "until_step": "review"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ForkBody {
     version: Option<u64>,
@@ -81,6 +104,16 @@ pub(crate) struct ForkBody {
 }
 
 /// `POST /runs/{id}/fork`: a new run that goes on from a moment of this one, beside it.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/fork",
+    tag = "steering",
+    request_body = ForkBody,
+    responses(
+        (status = 201, description = "The new run.", body = RunView),
+        (status = 200, description = "Another run has its key, and nothing was started.", body = RunView),
+    )
+)]
 pub(crate) async fn fork(
     State(app): State<App>,
     caller: Caller,

@@ -43,7 +43,7 @@ pub(crate) fn read(position: Position, body: impl Serialize) -> Response {
 }
 
 /// Part of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Page<T> {
     /// The items.
     pub(crate) items: Vec<T>,

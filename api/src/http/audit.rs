@@ -15,6 +15,7 @@ use super::App;
 use super::answer::{Page, read};
 use super::extract::Params;
 use super::runs::{limit, min_position, moment};
+use crate::shape;
 use crate::fault::{Code, Fault};
 
 /// A verdict with its run.
@@ -26,7 +27,8 @@ pub(crate) struct RunDecision {
     decision: Decision,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct GatesParams {
     /// `pass`, `fail`, `pending` or `skipped`.
@@ -43,6 +45,13 @@ pub(crate) struct GatesParams {
 }
 
 /// `GET /audit/gates`: verdicts of gates, newest first.
+#[utoipa::path(
+    get,
+    path = "/audit/gates",
+    tag = "history",
+    params(GatesParams),
+    responses((status = 200, description = "Part of the list, newest first.", body = Page<shape::RunDecision>))
+)]
 pub(crate) async fn gates(
     State(app): State<App>,
     Params(params): Params<GatesParams>,
@@ -87,6 +96,12 @@ fn verdict(word: &str) -> Result<Verdict, Fault> {
 }
 
 /// `GET /runs/{id}/audit`: every decision.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/audit",
+    tag = "history",
+    responses((status = 200, description = "All decisions.", body = Page<shape::Decision>))
+)]
 pub(crate) async fn of_run(
     State(app): State<App>,
     Path(run): Path<String>,

@@ -11,13 +11,15 @@ use super::App;
 use super::answer::read;
 use super::extract::Params;
 use super::runs::{min_position, moment};
+use crate::shape;
 use crate::fault::{Code, Fault};
 
 /// Cards of a column unless asked otherwise, and at most.
 const CARDS: usize = 50;
 const CARDS_MAX: usize = 500;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct BoardParams {
     /// A time or a position.
@@ -38,6 +40,13 @@ struct BoardAnswer {
 }
 
 /// `GET /board`: runs in columns, now or at any moment.
+#[utoipa::path(
+    get,
+    path = "/board",
+    tag = "runs",
+    params(BoardParams),
+    responses((status = 200, description = "The columns with their cards.", body = shape::Board))
+)]
 pub(crate) async fn board(
     State(app): State<App>,
     Params(params): Params<BoardParams>,
@@ -60,7 +69,8 @@ pub(crate) async fn board(
     Ok(read(answer.position, BoardAnswer { position, board: answer.value }))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StatsParams {
     /// A time or a position.
@@ -78,6 +88,13 @@ struct StatsAnswer {
 }
 
 /// `GET /stats`: how many runs there are in each status, and what people are asked.
+#[utoipa::path(
+    get,
+    path = "/stats",
+    tag = "runs",
+    params(StatsParams),
+    responses((status = 200, description = "The counts.", body = shape::Stats))
+)]
 pub(crate) async fn stats(
     State(app): State<App>,
     Params(params): Params<StatsParams>,

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::MethodRouter;
 use everfold_engine::event::UnblockDecision;
 use everfold_engine::id::StepPath;
 use everfold_engine::input::InputKind;
@@ -21,26 +20,53 @@ use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"reason": "lunch"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ReasonBody {
     reason: Option<String>,
 }
 
-/// `POST /runs/{id}/pause|resume`: both take a reason, and nothing else.
-pub(crate) fn with_reason(verb: &'static str, kind: fn(Option<String>) -> InputKind) -> MethodRouter<App> {
-    axum::routing::post(
-        move |app: State<App>,
-              caller: Caller,
-              headers: HeaderMap,
-              run: Path<String>,
-              body: Body<ReasonBody>| {
-            async move { act(app, caller, headers, run, verb, &body.bytes, kind(body.value.reason)).await }
-        },
-    )
+/// `POST /runs/{id}/pause`: nothing new is started.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/pause",
+    tag = "steering",
+    request_body = ReasonBody,
+    responses((status = 200, description = "The run after it.", body = RunView))
+)]
+pub(crate) async fn pause(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let kind = InputKind::Pause { reason: body.value.reason };
+    act(app, caller, headers, run, "pause", &body.bytes, kind).await
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `POST /runs/{id}/resume`: it goes on.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/resume",
+    tag = "steering",
+    request_body = ReasonBody,
+    responses((status = 200, description = "The run after it.", body = RunView))
+)]
+pub(crate) async fn resume(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    run: Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let kind = InputKind::Resume { reason: body.value.reason };
+    act(app, caller, headers, run, "resume", &body.bytes, kind).await
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"reason": "not needed any more"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CancelBody {
     /// The step, or an item of it; without one the whole run.
@@ -49,6 +75,13 @@ pub(crate) struct CancelBody {
 }
 
 /// `POST /runs/{id}/cancel`: the run, or one step of it.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/cancel",
+    tag = "steering",
+    request_body = CancelBody,
+    responses((status = 200, description = "The run after it.", body = RunView))
+)]
 pub(crate) async fn cancel(
     app: State<App>,
     caller: Caller,
@@ -66,7 +99,8 @@ pub(crate) async fn cancel(
     act(app, caller, headers, run, "cancel", &body.bytes, kind).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"step": "build", "decision": "retry", "reason": "the registry is back"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UnblockBody {
     step: Option<String>,
@@ -77,7 +111,14 @@ pub(crate) struct UnblockBody {
     reason: Option<String>,
 }
 
-/// `POST /runs/{id}/unblock`.
+/// `POST /runs/{id}/unblock`: a person decides how a blocked step goes on.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/unblock",
+    tag = "steering",
+    request_body = UnblockBody,
+    responses((status = 200, description = "The run after it.", body = RunView))
+)]
 pub(crate) async fn unblock(
     app: State<App>,
     caller: Caller,
@@ -98,7 +139,8 @@ pub(crate) async fn unblock(
     act(app, caller, headers, run, "unblock", &bytes, kind).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"step": "build", "reason": "the check was repaired"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecheckBody {
     step: String,
@@ -108,6 +150,13 @@ pub(crate) struct RecheckBody {
 }
 
 /// `POST /runs/{id}/recheck`: all gates of a step are judged again on the same artefacts.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/recheck",
+    tag = "steering",
+    request_body = RecheckBody,
+    responses((status = 200, description = "The run after it.", body = RunView))
+)]
 pub(crate) async fn recheck(
     app: State<App>,
     caller: Caller,
@@ -131,13 +180,21 @@ fn decision(word: &str) -> Result<UnblockDecision, Fault> {
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"text": "asked the customer"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoteBody {
     text: String,
 }
 
-/// `POST /runs/{id}/notes`.
+/// `POST /runs/{id}/notes`: a note in the history.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/notes",
+    tag = "steering",
+    request_body = NoteBody,
+    responses((status = 200, description = "The run after it.", body = RunView))
+)]
 pub(crate) async fn note(
     app: State<App>,
     caller: Caller,
@@ -149,13 +206,21 @@ pub(crate) async fn note(
     act(app, caller, headers, run, "notes", &body.bytes, kind).await
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"detach": true}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DriveBody {
     detach: bool,
 }
 
 /// `POST /runs/{id}/drive`: the owner goes on with the run; records nothing.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/drive",
+    tag = "steering",
+    request_body = DriveBody,
+    responses((status = 200, description = "The run.", body = RunView))
+)]
 pub(crate) async fn drive(
     State(app): State<App>,
     Path(run): Path<String>,

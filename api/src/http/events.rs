@@ -30,6 +30,7 @@ use super::extract::Params;
 use super::runs::limit;
 use super::sse::{self, IDLE, Source};
 use crate::fault::{Code, Fault};
+use crate::shape;
 
 /// One event as answers show it.
 pub(crate) fn shown(envelope: &Envelope) -> Value {
@@ -54,7 +55,8 @@ pub(crate) fn shown(envelope: &Envelope) -> Value {
     })
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ListParams {
     from: Option<u64>,
@@ -62,7 +64,14 @@ pub(crate) struct ListParams {
     cursor: Option<String>,
 }
 
-/// `GET /runs/{id}/events`.
+/// `GET /runs/{id}/events`: what happened, in order.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/events",
+    tag = "history",
+    params(ListParams),
+    responses((status = 200, description = "Part of the list, oldest first.", body = Page<shape::EventLine>))
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     Path(run): Path<String>,
@@ -81,7 +90,8 @@ pub(crate) async fn list(
     Ok(Json(Page { items, next_cursor: next.map(|next| app.cursor_text(next)) }))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StreamParams {
     from: Option<u64>,
@@ -95,7 +105,14 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 /// Events read at once.
 const CHUNK: usize = 256;
 
-/// `GET /runs/{id}/events/stream`; ends behind the run's last event.
+/// `GET /runs/{id}/events/stream`: server-sent events; ends behind the run's last event.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/events/stream",
+    tag = "history",
+    params(StreamParams),
+    responses((status = 200, description = "Events as they happen: `event: event` with an event as data, `event: state` with the run.", body = String, content_type = "text/event-stream"))
+)]
 pub(crate) async fn stream(
     State(app): State<App>,
     Path(run): Path<String>,

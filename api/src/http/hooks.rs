@@ -10,8 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::driver::By;
 use everfold_engine::store::DedupKeep;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
 use super::extract::{Body, Params, once};
@@ -23,13 +22,21 @@ use crate::owner::DeliveryView;
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ListParams {
     limit: Option<usize>,
 }
 
 /// `GET /hooks`: the newest deliveries of all sources.
+#[utoipa::path(
+    get,
+    path = "/hooks",
+    tag = "hooks",
+    params(ListParams),
+    responses((status = 200, description = "The newest deliveries.", body = Page<DeliveryView>))
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<ListParams>,
@@ -37,7 +44,14 @@ pub(crate) async fn list(
     page(&app, None, &params).await
 }
 
-/// `GET /hooks/{source}/deliveries`.
+/// `GET /hooks/{source}/deliveries`: the newest deliveries of a source.
+#[utoipa::path(
+    get,
+    path = "/hooks/{source}/deliveries",
+    tag = "hooks",
+    params(ListParams),
+    responses((status = 200, description = "The newest deliveries.", body = Page<DeliveryView>))
+)]
 pub(crate) async fn of_source(
     State(app): State<App>,
     Path(source): Path<String>,
@@ -59,8 +73,27 @@ fn named(source: &str) -> Option<&str> {
     (source != "-").then_some(source)
 }
 
+/// A delivery that was kept.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ReceivedAnswer {
+    source: String,
+    id: String,
+    /// It had come before; nothing was recorded.
+    repeated: bool,
+}
+
 /// `POST /hooks/{source}`: a delivery as its service sends it. Answered when it is durable, and what it leads to
 /// is recorded afterwards: 202 for a new one, 200 for one that had come before.
+#[utoipa::path(
+    post,
+    path = "/hooks/{source}",
+    tag = "hooks",
+    request_body(content = Vec<u8>, content_type = "application/json", description = "As its source sends it."),
+    responses(
+        (status = 202, description = "It is kept and will be handled.", body = ReceivedAnswer),
+        (status = 200, description = "It had come before.", body = ReceivedAnswer),
+    )
+)]
 pub(crate) async fn receive(
     State(app): State<App>,
     Path(source): Path<String>,
@@ -71,10 +104,11 @@ pub(crate) async fn receive(
     let headers = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)));
     let (position, id, repeated) = app.receive(&source, &headers.collect(), &body).await?;
     let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(written(status, position, json!({ "source": source, "id": id, "repeated": repeated })))
+    Ok(written(status, position, ReceivedAnswer { source, id, repeated }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"body": "{\"action\": \"opened\"}", "headers": {"x-event": "issue"}, "id": "72d3162e"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeliverBody {
     /// The raw body, as its sender wrote it.
@@ -84,8 +118,18 @@ pub(crate) struct DeliverBody {
     id: Option<String>,
 }
 
-/// `POST /hooks/{source}/deliveries`: 201 for a new one, 200 for one that had come before. The delivery's id
+/// `POST /hooks/{source}/deliveries`: a delivery by hand: 201 for a new one, 200 for one that had come before. The delivery's id
 /// recognises a repeated write.
+#[utoipa::path(
+    post,
+    path = "/hooks/{source}/deliveries",
+    tag = "hooks",
+    request_body = DeliverBody,
+    responses(
+        (status = 201, description = "What it led to.", body = DeliveryView),
+        (status = 200, description = "It had come before.", body = DeliveryView),
+    )
+)]
 pub(crate) async fn deliver(
     State(app): State<App>,
     Path(source): Path<String>,
@@ -98,7 +142,13 @@ pub(crate) async fn deliver(
     Ok(written(status, position, view))
 }
 
-/// `GET /hooks/{source}/deliveries/{id}`.
+/// `GET /hooks/{source}/deliveries/{id}`: one delivery, with what triggers see of it.
+#[utoipa::path(
+    get,
+    path = "/hooks/{source}/deliveries/{id}",
+    tag = "hooks",
+    responses((status = 200, description = "The delivery.", body = DeliveryView))
+)]
 pub(crate) async fn get(
     State(app): State<App>,
     Path((source, id)): Path<(String, String)>,
@@ -107,6 +157,12 @@ pub(crate) async fn get(
 }
 
 /// `POST /hooks/{source}/deliveries/{id}/redeliver`: it is handled once more, as if it had come just now.
+#[utoipa::path(
+    post,
+    path = "/hooks/{source}/deliveries/{id}/redeliver",
+    tag = "hooks",
+    responses((status = 200, description = "What it led to.", body = DeliveryView))
+)]
 pub(crate) async fn redeliver(
     State(app): State<App>,
     caller: Caller,

@@ -10,7 +10,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::json::{Hash, JsonText, Payload};
 use everfold_engine::store::DedupKeep;
 use everfold_projections::{Task, TaskKind, TaskName};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::{Page, read, written};
@@ -18,8 +18,10 @@ use super::extract::{Body, Params, once};
 use super::runs::{limit, min_position, moment};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
+use crate::shape;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ListParams {
     role: Option<String>,
@@ -32,6 +34,13 @@ pub(crate) struct ListParams {
 }
 
 /// `GET /inbox`: what is open, oldest first.
+#[utoipa::path(
+    get,
+    path = "/inbox",
+    tag = "inbox",
+    params(ListParams),
+    responses((status = 200, description = "The open tasks, oldest first.", body = Page<shape::Task>))
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<ListParams>,
@@ -52,7 +61,8 @@ pub(crate) async fn list(
 }
 
 /// What somebody says to a task: a decision on an approval, or answers to a question.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"decision": "approve", "comment": "well done"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DecideBody {
     decision: Option<String>,
@@ -64,7 +74,7 @@ pub(crate) struct DecideBody {
 }
 
 /// A remark on a place of what is shown.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RemarkBody {
     on: Option<String>,
@@ -76,6 +86,13 @@ pub(crate) struct RemarkBody {
 
 /// `POST /inbox/{task}`: a vote, an answer, or a part of one. In place of the task's id the run will
 /// do, where one task of that kind is open.
+#[utoipa::path(
+    post,
+    path = "/inbox/{task}",
+    tag = "inbox",
+    request_body = DecideBody,
+    responses((status = 200, description = "The run after it.", body = crate::view::RunView))
+)]
 pub(crate) async fn decide(
     State(app): State<App>,
     caller: Caller,

@@ -13,6 +13,7 @@ use super::answer::written;
 use super::extract::Body;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
+use crate::shape;
 
 /// How the line stands, and which breakers people closed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,12 +26,18 @@ pub(crate) struct LimitsAnswer {
 }
 
 /// `GET /engine/limits`: what is in use, who waits, what stands open.
+#[utoipa::path(
+    get,
+    path = "/engine/limits",
+    tag = "engine",
+    responses((status = 200, description = "All slots, rates and breakers.", body = shape::LimitsAnswer))
+)]
 pub(crate) async fn limits(State(app): State<App>) -> Result<Json<LimitsAnswer>, Fault> {
     Ok(Json(answer(&app).await?))
 }
 
 /// Why a breaker is closed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ResetBody {
     reason: Option<String>,
@@ -38,6 +45,13 @@ pub(crate) struct ResetBody {
 
 /// `POST /engine/breakers/{name}/reset`: attempts start again at once. It is recorded who said so; of a
 /// breaker that stands closed nothing is, so this write needs no key.
+#[utoipa::path(
+    post,
+    path = "/engine/breakers/{name}/reset",
+    tag = "engine",
+    request_body = ResetBody,
+    responses((status = 200, description = "All slots, rates and breakers.", body = shape::LimitsAnswer))
+)]
 pub(crate) async fn reset(
     State(app): State<App>,
     caller: Caller,

@@ -18,16 +18,18 @@ use super::App;
 use super::extract::Params;
 use crate::fault::{Code, Fault};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LogParams {
     follow: bool,
     tail: Option<usize>,
     /// `text` (what the process wrote, and nothing else) or `json` (a line per record).
+    #[param(inline)]
     format: Format,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Format {
     #[default]
@@ -38,7 +40,14 @@ enum Format {
 /// How often a log that is followed is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// `GET /runs/{id}/attempts/{step}/{round}/{attempt}/log`.
+/// `GET /runs/{id}/attempts/{step}/{round}/{attempt}/log`: what a process wrote, also while it writes.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/attempts/{step}/{round}/{attempt}/log",
+    tag = "history",
+    params(LogParams),
+    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{at, source, text, complete}` a line.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"))))
+)]
 pub(crate) async fn log(
     State(app): State<App>,
     Path((run, step, round, attempt)): Path<(String, String, u32, u32)>,

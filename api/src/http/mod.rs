@@ -13,6 +13,7 @@ mod audit;
 mod board;
 pub mod caller;
 mod control;
+mod document;
 mod events;
 mod extract;
 mod health;
@@ -40,9 +41,9 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use everfold_engine::input::InputKind;
 use futures::FutureExt as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::access::{Needs, needed};
 use crate::fault::{Code, Fault};
@@ -52,6 +53,7 @@ use crate::owner::Owner;
 pub use access::Session;
 pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
 pub use caller::Caller;
+pub use document::document;
 pub(crate) use events::{cursor, cursor_text};
 pub(crate) use extract::Once;
 pub(crate) use limits::LimitsAnswer;
@@ -68,83 +70,92 @@ pub(crate) type App = Arc<Owner>;
 /// All routes over one owner. Callers are told apart by the [`Caller`] that whoever takes the
 /// connection puts into the request's extensions; without one a request is refused.
 pub fn router(owner: Arc<Owner>) -> Router {
-    let api = Router::new()
-        .route("/runs", get(runs::list).post(runs::create))
-        .route("/runs/{run}", get(runs::get))
-        .route("/runs/{run}/drive", post(control::drive))
-        .route("/runs/{run}/cancel", post(control::cancel))
-        .route("/runs/{run}/pause", control::with_reason("pause", |reason| InputKind::Pause { reason }))
-        .route("/runs/{run}/resume", control::with_reason("resume", |reason| InputKind::Resume { reason }))
-        .route("/runs/{run}/unblock", post(control::unblock))
-        .route("/runs/{run}/recheck", post(control::recheck))
-        .route("/runs/{run}/retry", post(again::retry))
-        .route("/runs/{run}/restart", post(again::restart))
-        .route("/runs/{run}/fork", post(again::fork))
-        .route("/runs/{run}/notes", post(control::note))
-        .route("/runs/{run}/signals/{name}", post(order::signal))
-        .route("/runs/{run}/breakpoints", put(order::breakpoints))
-        .route("/runs/{run}/budget", get(spend::budget).post(spend::raise))
-        .route("/spend", get(spend::spend))
-        .route("/signals/{name}", post(order::signal_all))
-        .route("/engine", get(order::engine))
-        .route("/engine/pause", post(order::pause))
-        .route("/engine/resume", post(order::resume))
-        .route("/engine/limits", get(limits::limits))
-        .route("/engine/breakers/{name}/reset", post(limits::reset))
-        .route("/runs/{run}/events", get(events::list))
-        .route("/runs/{run}/events/stream", get(events::stream))
-        .route("/runs/{run}/state", get(state::at))
-        .route("/runs/{run}/definition", get(state::definition))
-        .route("/runs/{run}/timeline", get(state::timeline))
-        .route("/runs/{run}/audit", get(audit::of_run))
-        .route("/runs/{run}/replay", get(state::replay))
-        .route("/runs/{run}/attempts/{step}/{round}/{attempt}/log", get(logs::log))
-        .route("/stream", get(stream::all))
-        .route("/audit/gates", get(audit::gates))
-        .route("/board", get(board::board))
-        .route("/stats", get(board::stats))
-        .route("/projections", get(projections::list))
-        .route("/projections/{name}/rebuild", post(projections::rebuild))
-        .route("/inbox", get(inbox::list))
-        .route("/inbox/{task}", post(inbox::decide))
-        .route("/pipelines", get(pipelines::list))
-        .route("/pipelines/check", post(pipelines::check))
-        .route("/pipelines/{name}", get(pipelines::get).put(pipelines::save))
-        .route("/pipelines/{name}/versions", get(pipelines::versions))
-        .route("/hooks", get(hooks::list))
-        .route("/hooks/{source}", post(hooks::receive))
-        .route("/hooks/{source}/deliveries", get(hooks::of_source).post(hooks::deliver))
-        .route("/hooks/{source}/deliveries/{id}", get(hooks::get))
-        .route("/hooks/{source}/deliveries/{id}/redeliver", post(hooks::redeliver))
-        .route("/schedules", get(schedules::list).post(schedules::add))
-        .route("/schedules/{name}", get(schedules::get).delete(schedules::remove))
-        .route("/schedules/{name}/pause", post(schedules::pause))
-        .route("/schedules/{name}/resume", post(schedules::resume))
-        .route("/schedules/{name}/trigger", post(schedules::trigger))
-        .route("/store", get(store::info))
-        .route("/store/verify", get(store::verify))
-        .route("/store/adopt", post(store::adopt))
-        .route("/workers", get(workers::list))
-        .route("/workers/poll", post(workers::poll))
-        .route("/workers/attempts/{id}/heartbeat", post(workers::heartbeat))
-        .route("/workers/attempts/{id}/complete", post(workers::complete))
-        .route("/workers/attempts/{id}/fail", post(workers::fail))
-        .route("/tokens", get(access::list).post(access::create))
-        .route("/tokens/{name}", axum::routing::delete(access::revoke))
-        .route("/session", get(access::whoami).post(access::login).delete(access::logout))
-        .route("/session/links", post(access::link));
-    Router::new()
-        .nest("/api/v1", api)
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .route("/login", get(access::by_link))
+    let (routes, _document) = routes().split_for_parts();
+    routes
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&owner), guarded))
         .layer(middleware::from_fn_with_state(Arc::clone(owner.metrics()), count))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(owner)
+}
+
+/// Every route there is: each comes with its part of the document, so that none is without.
+fn routes() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(runs::list, runs::create))
+        .routes(routes!(runs::get))
+        .routes(routes!(control::drive))
+        .routes(routes!(control::cancel))
+        .routes(routes!(control::pause))
+        .routes(routes!(control::resume))
+        .routes(routes!(control::unblock))
+        .routes(routes!(control::recheck))
+        .routes(routes!(again::retry))
+        .routes(routes!(again::restart))
+        .routes(routes!(again::fork))
+        .routes(routes!(control::note))
+        .routes(routes!(order::signal))
+        .routes(routes!(order::breakpoints))
+        .routes(routes!(spend::budget, spend::raise))
+        .routes(routes!(spend::spend))
+        .routes(routes!(order::signal_all))
+        .routes(routes!(order::engine))
+        .routes(routes!(order::pause))
+        .routes(routes!(order::resume))
+        .routes(routes!(limits::limits))
+        .routes(routes!(limits::reset))
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(state::at))
+        .routes(routes!(state::definition))
+        .routes(routes!(state::timeline))
+        .routes(routes!(audit::of_run))
+        .routes(routes!(state::replay))
+        .routes(routes!(logs::log))
+        .routes(routes!(stream::all))
+        .routes(routes!(audit::gates))
+        .routes(routes!(board::board))
+        .routes(routes!(board::stats))
+        .routes(routes!(projections::list))
+        .routes(routes!(projections::rebuild))
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::decide))
+        .routes(routes!(pipelines::list))
+        .routes(routes!(pipelines::check))
+        .routes(routes!(pipelines::get, pipelines::save))
+        .routes(routes!(pipelines::versions))
+        .routes(routes!(hooks::list))
+        .routes(routes!(hooks::receive))
+        .routes(routes!(hooks::of_source, hooks::deliver))
+        .routes(routes!(hooks::get))
+        .routes(routes!(hooks::redeliver))
+        .routes(routes!(schedules::list, schedules::add))
+        .routes(routes!(schedules::get, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::trigger))
+        .routes(routes!(store::info))
+        .routes(routes!(store::verify))
+        .routes(routes!(store::adopt))
+        .routes(routes!(workers::list))
+        .routes(routes!(workers::poll))
+        .routes(routes!(workers::heartbeat))
+        .routes(routes!(workers::complete))
+        .routes(routes!(workers::fail))
+        .routes(routes!(access::list, access::create))
+        .routes(routes!(access::revoke))
+        .routes(routes!(access::whoami, access::login, access::logout))
+        .routes(routes!(access::link));
+    OpenApiRouter::new()
+        .nest("/api/v1", api)
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(access::by_link))
+        .routes(routes!(document::page))
+        .routes(routes!(document::file))
+        .routes(routes!(document::json))
 }
 
 /// Turns a panic into an answer, and refuses requests that come from nobody or from somebody who

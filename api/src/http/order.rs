@@ -13,16 +13,17 @@ use everfold_engine::input::InputKind;
 use everfold_engine::json::JsonText;
 use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answer::written;
 use super::extract::{Body, once};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
-use crate::owner::{Signal, Taken};
+use crate::owner::{HaltView, Signal, Signalled, Taken};
 use crate::view::RunView;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"payload": {"version": "1.2.0"}, "delivery": "72d3162e"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SignalBody {
     payload: Value,
@@ -30,14 +31,21 @@ pub(crate) struct SignalBody {
 }
 
 /// The answer to a signal: who took it, and the run after it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct SignalAnswer {
     pub(crate) taken: Vec<Taken>,
     pub(crate) repeated: bool,
     pub(crate) run: RunView,
 }
 
-/// `POST /runs/{id}/signals/{name}`.
+/// `POST /runs/{id}/signals/{name}`: a signal to one run.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/signals/{name}",
+    tag = "steering",
+    request_body = SignalBody,
+    responses((status = 200, description = "Who took it.", body = SignalAnswer))
+)]
 pub(crate) async fn signal(
     State(app): State<App>,
     caller: Caller,
@@ -54,7 +62,8 @@ pub(crate) async fn signal(
     Ok(written(StatusCode::OK, position, answer))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"labels": {"repo": "everfold"}, "payload": {"merged": true}}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignalAllBody {
     /// The key of the run that is meant.
@@ -66,7 +75,20 @@ pub(crate) struct SignalAllBody {
     delivery: Option<String>,
 }
 
+/// What became of a signal in each run that heard it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct SignalledAnswer {
+    items: Vec<Signalled>,
+}
+
 /// `POST /signals/{name}`: to the run that has the key, or to every unended run that has all the labels.
+#[utoipa::path(
+    post,
+    path = "/signals/{name}",
+    tag = "steering",
+    request_body = SignalAllBody,
+    responses((status = 200, description = "What became of it in each run.", body = SignalledAnswer))
+)]
 pub(crate) async fn signal_all(
     State(app): State<App>,
     caller: Caller,
@@ -86,16 +108,24 @@ pub(crate) async fn signal_all(
         }
         (Some(_), false) => return Err(Fault::new(Code::Invalid, "give key or labels, not both")),
     };
-    Ok(written(StatusCode::OK, app.store().last_position(), json!({ "items": runs })))
+    Ok(written(StatusCode::OK, app.store().last_position(), SignalledAnswer { items: runs }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"steps": ["deploy"]}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BreakpointsBody {
     steps: Vec<String>,
 }
 
 /// `PUT /runs/{id}/breakpoints`: all of them; an empty list takes them away.
+#[utoipa::path(
+    put,
+    path = "/runs/{run}/breakpoints",
+    tag = "steering",
+    request_body = BreakpointsBody,
+    responses((status = 200, description = "The run after it.", body = RunView))
+)]
 pub(crate) async fn breakpoints(
     State(app): State<App>,
     caller: Caller,
@@ -111,24 +141,52 @@ pub(crate) async fn breakpoints(
     Ok(written(StatusCode::OK, position, app.view(run).await?))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"pipeline": "delivery", "reason": "release freeze"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HaltBody {
     pipeline: Option<String>,
     reason: Option<String>,
 }
 
+/// What is paused.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct EngineAnswer {
+    /// The pauses in force, that of the engine first.
+    paused: Vec<HaltView>,
+}
+
 /// `GET /engine`: what is paused.
-pub(crate) async fn engine(State(app): State<App>) -> Result<Json<Value>, Fault> {
-    Ok(Json(json!({ "paused": app.halts().await? })))
+#[utoipa::path(
+    get,
+    path = "/engine",
+    tag = "steering",
+    responses((status = 200, description = "The pauses in force.", body = EngineAnswer))
+)]
+pub(crate) async fn engine(State(app): State<App>) -> Result<Json<EngineAnswer>, Fault> {
+    Ok(Json(EngineAnswer { paused: app.halts().await? }))
 }
 
 /// `POST /engine/pause`: a pipeline's runs stand still, or all runs.
+#[utoipa::path(
+    post,
+    path = "/engine/pause",
+    tag = "steering",
+    request_body = HaltBody,
+    responses((status = 200, description = "Every unended run was told.", body = crate::owner::HaltsView))
+)]
 pub(crate) async fn pause(app: State<App>, caller: Caller, body: Body<HaltBody>) -> Result<Response, Fault> {
     halt(app, caller, Wanted::Halt, body.value).await
 }
 
 /// `POST /engine/resume`: they go on.
+#[utoipa::path(
+    post,
+    path = "/engine/resume",
+    tag = "steering",
+    request_body = HaltBody,
+    responses((status = 200, description = "Every unended run was told.", body = crate::owner::HaltsView))
+)]
 pub(crate) async fn resume(app: State<App>, caller: Caller, body: Body<HaltBody>) -> Result<Response, Fault> {
     halt(app, caller, Wanted::Release, body.value).await
 }

@@ -17,10 +17,11 @@ use super::extract::Body;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner;
+use crate::shape;
 use crate::view::kind_of;
 
 /// A pipeline as answers show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PipelineView {
     /// Its name.
     pub name: String,
@@ -46,7 +47,7 @@ pub struct PipelineView {
 }
 
 /// A step of a pipeline as answers show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PipelineStep {
     /// Its name.
     pub id: String,
@@ -87,19 +88,26 @@ impl PipelineView {
 }
 
 /// A saved version as answers show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct VersionView {
     /// The version, from 1.
     pub n: u32,
     /// Its identity.
     pub hash: String,
     /// When it was saved.
+    #[schema(value_type = shape::Time)]
     pub saved_at: Timestamp,
     /// By whom.
     pub saved_by: String,
 }
 
 /// `GET /pipelines`: the newest version of each name.
+#[utoipa::path(
+    get,
+    path = "/pipelines",
+    tag = "pipelines",
+    responses((status = 200, description = "The pipelines by name.", body = Page<PipelineView>))
+)]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<PipelineView>>, Fault> {
     let mut items = Vec::new();
     let names = app.engine().saved_names().await?;
@@ -114,6 +122,12 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<PipelineVie
 }
 
 /// `GET /pipelines/{name}`: `NAME`, `NAME@N`, `NAME@HASH`.
+#[utoipa::path(
+    get,
+    path = "/pipelines/{name}",
+    tag = "pipelines",
+    responses((status = 200, description = "The pipeline.", body = PipelineView))
+)]
 pub(crate) async fn get(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -147,6 +161,12 @@ async fn view(app: &App, name: &str, whole: bool) -> Result<PipelineView, Fault>
 }
 
 /// `GET /pipelines/{name}/versions`: newest first.
+#[utoipa::path(
+    get,
+    path = "/pipelines/{name}/versions",
+    tag = "pipelines",
+    responses((status = 200, description = "The saved versions, newest first.", body = Page<VersionView>))
+)]
 pub(crate) async fn versions(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -165,6 +185,16 @@ pub(crate) async fn versions(
 }
 
 /// `PUT /pipelines/{name}`: the newest version of the name; the same again adds none.
+#[utoipa::path(
+    put,
+    path = "/pipelines/{name}",
+    tag = "pipelines",
+    request_body = CheckBody,
+    responses(
+        (status = 201, description = "It is the newest version now.", body = PipelineView),
+        (status = 200, description = "It is that already.", body = PipelineView),
+    )
+)]
 pub(crate) async fn save(
     State(app): State<App>,
     caller: Caller,
@@ -194,7 +224,8 @@ fn text_of(definition: Value) -> Result<String, Fault> {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"definition": "name: hello\nsteps:\n  - { id: greet, command: echo hello }\n"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckBody {
     definition: Value,
@@ -204,13 +235,21 @@ pub(crate) struct CheckBody {
 }
 
 /// What a check that found no error says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct CheckView {
     pipeline: PipelineView,
+    #[schema(value_type = Vec<shape::FileProblem>)]
     warnings: Vec<definition::Problem>,
 }
 
 /// `POST /pipelines/check`: 422 with every problem where one is an error.
+#[utoipa::path(
+    post,
+    path = "/pipelines/check",
+    tag = "pipelines",
+    request_body = CheckBody,
+    responses((status = 200, description = "It has no errors.", body = CheckView))
+)]
 pub(crate) async fn check(State(app): State<App>, body: Body<CheckBody>) -> Result<Json<CheckView>, Fault> {
     let asked = body.value;
     let text = text_of(asked.definition)?;

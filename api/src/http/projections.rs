@@ -8,6 +8,7 @@ use everfold_projections::ModelStatus;
 use serde::Serialize;
 
 use super::App;
+use crate::shape;
 use crate::fault::Fault;
 
 /// What can be told of the read models.
@@ -24,6 +25,12 @@ pub(crate) struct Projections {
 }
 
 /// `GET /projections`: position, lag, and what stopped or is being built.
+#[utoipa::path(
+    get,
+    path = "/projections",
+    tag = "store",
+    responses((status = 200, description = "Each read model.", body = shape::Projections))
+)]
 pub(crate) async fn list(State(app): State<App>) -> Json<Projections> {
     let views = app.views();
     Json(Projections {
@@ -35,6 +42,12 @@ pub(crate) async fn list(State(app): State<App>) -> Json<Projections> {
 }
 
 /// `POST /projections/{name}/rebuild`: builds one anew, beside the one that answers until then.
+#[utoipa::path(
+    post,
+    path = "/projections/{name}/rebuild",
+    tag = "store",
+    responses((status = 202, description = "It is being built.", body = shape::Projections))
+)]
 pub(crate) async fn rebuild(
     State(app): State<App>,
     Path(name): Path<String>,

@@ -19,6 +19,7 @@ use super::extract::{Body, Params, once};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{Begin, Begun, Source};
+use crate::shape;
 use crate::view::RunView;
 
 /// Items of a list unless asked otherwise, and at most.
@@ -33,7 +34,8 @@ pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Fault> {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ListParams {
     status: Option<String>,
@@ -58,6 +60,13 @@ pub(crate) struct ListParams {
 }
 
 /// `GET /runs`: newest first unless asked otherwise.
+#[utoipa::path(
+    get,
+    path = "/runs",
+    tag = "runs",
+    params(ListParams),
+    responses((status = 200, description = "Part of the list, newest first.", body = Page<shape::RunRow>))
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<ListParams>,
@@ -153,13 +162,20 @@ fn status(word: &str) -> Result<RunStatus, Fault> {
     })
 }
 
-/// `GET /runs/{id}`.
+/// `GET /runs/{id}`: one run: steps, gates, what it awaits, how it failed.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}",
+    tag = "runs",
+    responses((status = 200, description = "The run.", body = RunView))
+)]
 pub(crate) async fn get(State(app): State<App>, Path(run): Path<String>) -> Result<Json<RunView>, Fault> {
     let run = app.resolve(&run).await?;
     Ok(Json(app.view(run).await?))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"pipeline": "delivery", "input": {"issue": 7}, "title": "Issue 7", "labels": {"repo": "everfold"}}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateBody {
     pipeline: Option<String>,
@@ -185,7 +201,17 @@ pub(crate) struct CreateBody {
     priority: i32,
 }
 
-/// `POST /runs`.
+/// `POST /runs`: starts a run.
+#[utoipa::path(
+    post,
+    path = "/runs",
+    tag = "runs",
+    request_body = CreateBody,
+    responses(
+        (status = 201, description = "The run was started.", body = RunView),
+        (status = 200, description = "Another run has its key, and nothing was started (`held`).", body = RunView),
+    )
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,

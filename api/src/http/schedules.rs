@@ -15,12 +15,24 @@ use super::{App, Caller};
 use crate::fault::Fault;
 use crate::owner::{Add, ScheduleView};
 
-/// `GET /schedules`.
+/// `GET /schedules`: all of them.
+#[utoipa::path(
+    get,
+    path = "/schedules",
+    tag = "schedules",
+    responses((status = 200, description = "All schedules.", body = Page<ScheduleView>))
+)]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<ScheduleView>>, Fault> {
     Ok(Json(Page { items: app.schedules().await?, next_cursor: None }))
 }
 
-/// `GET /schedules/{name}`.
+/// `GET /schedules/{name}`: one of them.
+#[utoipa::path(
+    get,
+    path = "/schedules/{name}",
+    tag = "schedules",
+    responses((status = 200, description = "The schedule.", body = ScheduleView))
+)]
 pub(crate) async fn get(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -28,7 +40,8 @@ pub(crate) async fn get(
     Ok(Json(app.schedule(&name).await?))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"name": "nightly", "pipeline": "delivery", "schedule": "0 3 * * *"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddBody {
     name: String,
@@ -40,7 +53,14 @@ pub(crate) struct AddBody {
     title: Option<String>,
 }
 
-/// `POST /schedules`. The same again is no other one, so this write needs no key.
+/// `POST /schedules`: adds one. The same again is no other one, so this write needs no key.
+#[utoipa::path(
+    post,
+    path = "/schedules",
+    tag = "schedules",
+    request_body = AddBody,
+    responses((status = 201, description = "The schedule.", body = ScheduleView))
+)]
 pub(crate) async fn add(
     State(app): State<App>,
     caller: Caller,
@@ -59,13 +79,22 @@ fn by(headers: &HeaderMap, caller: Caller, name: &str, verb: &str, body: &[u8]) 
     Ok(By { actor: caller.actor, dedup })
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema, utoipa::IntoParams)]
+#[schema(example = json!({"reason": "holidays"}))]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ReasonBody {
     reason: Option<String>,
 }
 
-/// `DELETE /schedules/{name}?reason=`.
+/// `DELETE /schedules/{name}`: takes one away.
+#[utoipa::path(
+    delete,
+    path = "/schedules/{name}",
+    tag = "schedules",
+    params(ReasonBody),
+    responses((status = 200, description = "The schedule as it was.", body = ScheduleView))
+)]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,
@@ -78,7 +107,14 @@ pub(crate) async fn remove(
     Ok(written(StatusCode::OK, position, view))
 }
 
-/// `POST /schedules/{name}/pause`.
+/// `POST /schedules/{name}/pause`: its moments pass.
+#[utoipa::path(
+    post,
+    path = "/schedules/{name}/pause",
+    tag = "schedules",
+    request_body = ReasonBody,
+    responses((status = 200, description = "The schedule.", body = ScheduleView))
+)]
 pub(crate) async fn pause(
     State(app): State<App>,
     caller: Caller,
@@ -91,7 +127,14 @@ pub(crate) async fn pause(
     Ok(written(StatusCode::OK, position, view))
 }
 
-/// `POST /schedules/{name}/resume`.
+/// `POST /schedules/{name}/resume`: its moments lead to something again.
+#[utoipa::path(
+    post,
+    path = "/schedules/{name}/resume",
+    tag = "schedules",
+    request_body = ReasonBody,
+    responses((status = 200, description = "The schedule.", body = ScheduleView))
+)]
 pub(crate) async fn resume(
     State(app): State<App>,
     caller: Caller,
@@ -105,6 +148,12 @@ pub(crate) async fn resume(
 }
 
 /// `POST /schedules/{name}/trigger`: what a moment would do, now.
+#[utoipa::path(
+    post,
+    path = "/schedules/{name}/trigger",
+    tag = "schedules",
+    responses((status = 200, description = "The schedule.", body = ScheduleView))
+)]
 pub(crate) async fn trigger(
     State(app): State<App>,
     caller: Caller,

@@ -17,15 +17,22 @@ use super::extract::{Body, Params, once};
 use super::runs::{min_position, moment};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
+use crate::shape;
 use crate::view::{AmountsView, BudgetView, usd};
 
 /// The budgets of a run.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct BudgetsAnswer {
     pub(crate) items: Vec<BudgetView>,
 }
 
-/// `GET /runs/{id}/budget`.
+/// `GET /runs/{id}/budget`: the budgets of a run.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/budget",
+    tag = "spending",
+    responses((status = 200, description = "The budgets of the run.", body = BudgetsAnswer))
+)]
 pub(crate) async fn budget(
     State(app): State<App>,
     Path(run): Path<String>,
@@ -35,7 +42,8 @@ pub(crate) async fn budget(
 }
 
 /// Money is a decimal string or a number of US dollars.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"add": "2.00", "reason": "nearly done"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RaiseBody {
     budget: Option<String>,
@@ -46,6 +54,13 @@ pub(crate) struct RaiseBody {
 }
 
 /// `POST /runs/{id}/budget`: a person raises a budget. The answer shows what that let go on.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/budget",
+    tag = "spending",
+    request_body = RaiseBody,
+    responses((status = 200, description = "The run after it.", body = crate::view::RunView))
+)]
 pub(crate) async fn raise(
     State(app): State<App>,
     caller: Caller,
@@ -81,7 +96,8 @@ fn span(text: &str) -> Result<u64, Fault> {
     Ok(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SpendParams {
     by: Option<String>,
@@ -94,8 +110,9 @@ pub(crate) struct SpendParams {
 }
 
 /// What was used up, in groups, and the counters that runs share.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct SpendAnswer {
+    #[schema(value_type = shape::SpendBy)]
     pub(crate) by: SpendBy,
     pub(crate) items: Vec<SpendItem>,
     pub(crate) total: SpendItem,
@@ -104,7 +121,7 @@ pub(crate) struct SpendAnswer {
 }
 
 /// A group.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct SpendItem {
     /// The group; empty where nothing is known of it.
     pub(crate) group: String,
@@ -118,13 +135,14 @@ pub(crate) struct SpendItem {
 }
 
 /// A counter that runs share.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct CounterView {
     /// `PERIOD@ZONE:SCOPE`.
     pub(crate) counter: String,
     pub(crate) spent: AmountsView,
     pub(crate) reserved_usd: String,
     pub(crate) raised: AmountsView,
+    #[schema(value_type = Option<shape::Time>)]
     pub(crate) until: Option<everfold_engine::time::Timestamp>,
     /// Attempts that something is kept free for.
     pub(crate) running: usize,
@@ -143,7 +161,14 @@ impl SpendItem {
     }
 }
 
-/// `GET /spend?by=run|step|role|model|day|pipeline`.
+/// `GET /spend`: what was used up, by run, step, role, model, day or pipeline.
+#[utoipa::path(
+    get,
+    path = "/spend",
+    tag = "spending",
+    params(SpendParams),
+    responses((status = 200, description = "What was used up, in groups.", body = SpendAnswer))
+)]
 pub(crate) async fn spend(
     State(app): State<App>,
     Params(params): Params<SpendParams>,

@@ -15,9 +15,11 @@ use super::extract::Params;
 use super::runs::moment;
 use crate::fault::{Code, Fault};
 use crate::owner::Replay;
+use crate::shape;
 use crate::view::RunView;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AtParams {
     version: Option<u64>,
@@ -25,6 +27,13 @@ pub(crate) struct AtParams {
 }
 
 /// `GET /runs/{id}/state`: now, at a version, or at a time.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/state",
+    tag = "history",
+    params(AtParams),
+    responses((status = 200, description = "The run as it was.", body = RunView))
+)]
 pub(crate) async fn at(
     State(app): State<App>,
     Path(run): Path<String>,
@@ -78,6 +87,12 @@ pub(super) async fn version_at(
 }
 
 /// `GET /runs/{id}/definition`: the canonical document that the run is pinned to.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/definition",
+    tag = "history",
+    responses((status = 200, description = "The canonical document.", body = Object))
+)]
 pub(crate) async fn definition(
     State(app): State<App>,
     Path(run): Path<String>,
@@ -88,7 +103,8 @@ pub(crate) async fn definition(
     document.map(Json).map_err(|error| Fault::new(Code::Internal, error.to_string()))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TimelineParams {
     /// A time or a position.
@@ -96,6 +112,13 @@ pub(crate) struct TimelineParams {
 }
 
 /// `GET /runs/{id}/timeline`: every attempt with its times, now or at a past moment.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/timeline",
+    tag = "history",
+    params(TimelineParams),
+    responses((status = 200, description = "All attempts.", body = Page<shape::AttemptRow>))
+)]
 pub(crate) async fn timeline(
     State(app): State<App>,
     Path(run): Path<String>,
@@ -110,6 +133,12 @@ pub(crate) async fn timeline(
 }
 
 /// `GET /runs/{id}/replay`: decides again on every recorded fact and compares.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/replay",
+    tag = "history",
+    responses((status = 200, description = "What was compared, and where it differs.", body = Replay))
+)]
 pub(crate) async fn replay(State(app): State<App>, Path(run): Path<String>) -> Result<Json<Replay>, Fault> {
     let run = app.resolve(&run).await?;
     Ok(Json(app.replay(run).await?))

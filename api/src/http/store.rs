@@ -7,8 +7,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
+use everfold_engine::id::RunId;
 use everfold_engine::store::{Progress, Writability};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -16,8 +17,42 @@ use super::App;
 use super::extract::Params;
 use crate::fault::Fault;
 
+/// The store and its files.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct StoreView {
+    /// The data folder.
+    folder: String,
+    /// The store's identity; copies share it. Null: it is in memory.
+    store: Option<String>,
+    /// No copy shares it; cursors carry it.
+    epoch: String,
+    /// Whether this copy may act.
+    adopted: bool,
+    /// The last position of the log.
+    position: u64,
+    /// How many runs there are.
+    runs: usize,
+    /// Events that this version cannot read.
+    unreadable_events: usize,
+    /// `writable`, `full`, or `{read_only: WHY}`.
+    writability: Value,
+    /// What was mended when it was opened.
+    warnings: Vec<String>,
+    /// Runs that are left alone, each with why.
+    #[schema(value_type = Vec<Value>)]
+    set_aside: Vec<(RunId, String)>,
+    /// `{format, segments, journal_bytes, index_bytes, blobs_bytes}`; null: it is in memory.
+    files: Value,
+}
+
 /// `GET /store`: what is kept where, and how far.
-pub(crate) async fn info(State(app): State<App>) -> Result<Json<Value>, Fault> {
+#[utoipa::path(
+    get,
+    path = "/store",
+    tag = "store",
+    responses((status = 200, description = "What is kept where, and how far.", body = StoreView))
+)]
+pub(crate) async fn info(State(app): State<App>) -> Result<Json<StoreView>, Fault> {
     let writability = match &*app.store().writability().borrow() {
         Writability::Writable => json!("writable"),
         Writability::Full => json!("full"),
@@ -27,28 +62,41 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<Value>, Fault> {
     let unreadable = app.views().unreadable().len();
     let files = app.files().await?;
     let report = app.report();
-    Ok(Json(json!({
-        "folder": app.layout().root(),
-        "store": report.map(|report| report.store.clone()),
-        "epoch": app.epoch(),
-        "adopted": report.is_none_or(|report| report.adopted),
-        "position": app.store().last_position(),
-        "runs": runs,
-        "unreadable_events": unreadable,
-        "writability": writability,
-        "warnings": report.map(|report| report.warnings.clone()).unwrap_or_default(),
-        "set_aside": app.set_aside(),
-        "files": files,
-    })))
+    Ok(Json(StoreView {
+        folder: app.layout().root().display().to_string(),
+        store: report.map(|report| report.store.clone()),
+        epoch: app.epoch().to_owned(),
+        adopted: report.is_none_or(|report| report.adopted),
+        position: app.store().last_position().get(),
+        runs,
+        unreadable_events: unreadable,
+        writability,
+        warnings: report.map(|report| report.warnings.clone()).unwrap_or_default(),
+        set_aside: app.set_aside(),
+        files,
+    }))
+}
+
+/// A copy of a store that acts now.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct AdoptedAnswer {
+    adopted: bool,
 }
 
 /// `POST /store/adopt`: this copy of the store is the one that acts.
-pub(crate) async fn adopt(State(app): State<App>) -> Result<Json<Value>, Fault> {
+#[utoipa::path(
+    post,
+    path = "/store/adopt",
+    tag = "store",
+    responses((status = 200, description = "It acts from now on.", body = AdoptedAnswer))
+)]
+pub(crate) async fn adopt(State(app): State<App>) -> Result<Json<AdoptedAnswer>, Fault> {
     app.adopt().await?;
-    Ok(Json(json!({ "adopted": true })))
+    Ok(Json(AdoptedAnswer { adopted: true }))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct VerifyParams {
     /// Answers in JSON Lines: `{done, of}` now and then, at last the report or a problem.
@@ -59,6 +107,13 @@ pub(crate) struct VerifyParams {
 const LINES: usize = 16;
 
 /// `GET /store/verify`: every event, index entry, blob and snapshot. Takes a while.
+#[utoipa::path(
+    get,
+    path = "/store/verify",
+    tag = "store",
+    params(VerifyParams),
+    responses((status = 200, description = "The report; with `progress=true` JSON Lines `{done, of}`, the report or a problem last.", content((crate::owner::Verified = "application/json"), (String = "application/jsonl"))))
+)]
 pub(crate) async fn verify(
     State(app): State<App>,
     Params(params): Params<VerifyParams>,

@@ -22,7 +22,8 @@ use super::extract::Params;
 use super::sse::{self, IDLE, Source};
 use crate::fault::{Code, Fault};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StreamParams {
     /// The position to begin at; without it and without `Last-Event-ID`: now.
@@ -36,6 +37,13 @@ pub(crate) struct StreamParams {
 }
 
 /// `GET /stream`: begins with `ready`, whose id is where it stands; goes on for ever.
+#[utoipa::path(
+    get,
+    path = "/stream",
+    tag = "history",
+    params(StreamParams),
+    responses((status = 200, description = "`event: ready`, then `event: event` with an event as data.", body = String, content_type = "text/event-stream"))
+)]
 pub(crate) async fn all(
     State(app): State<App>,
     Params(params): Params<StreamParams>,

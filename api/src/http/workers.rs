@@ -18,6 +18,7 @@ use super::extract::Body;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{Owner, WorkersAnswer};
+use crate::shape;
 
 /// The longest a poll waits, in seconds.
 const WAIT_MAX: f64 = 60.0;
@@ -35,13 +36,19 @@ const USAGES_MAX: usize = 1_000;
 /// The longest text of a failure.
 const TOLD_BYTES_MAX: usize = 64 * 1024;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PollBody {
+    /// The functions that the worker does.
+    #[schema(min_items = 1, max_items = 200, example = json!(["deploy.canary"]))]
     kinds: Vec<String>,
+    /// How many attempts it takes at once.
     #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 100)]
     capacity: usize,
+    /// How long it waits where there is no work, in seconds.
     #[serde(default = "half_a_minute")]
+    #[schema(minimum = 0, maximum = 60, example = 30.0)]
     wait: f64,
 }
 
@@ -53,56 +60,89 @@ fn half_a_minute() -> f64 {
     30.0
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct PollAnswer {
+    /// What it is given; empty where there was nothing.
+    #[schema(value_type = Vec<shape::Job>)]
     attempts: Vec<Job>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BeatBody {
+    /// As `poll` gave it.
     lease: String,
+    /// Lines for the log of the attempt.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     log: Vec<String>,
+    /// How far it is: shown, kept nowhere.
     #[serde(default)]
     progress: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompleteBody {
+    /// As `poll` gave it.
     lease: String,
+    /// What the step gives, at most 1 MiB.
     #[serde(default)]
     output: Value,
+    /// What it used up.
     #[serde(default)]
+    #[schema(value_type = Vec<shape::Usage>, max_items = 1000)]
     usage: Vec<Usage>,
+    /// Lines for the log of the attempt.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     log: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FailBody {
+    /// As `poll` gave it.
     lease: String,
+    #[schema(value_type = shape::Told)]
     failure: Told,
+    /// What it used up.
     #[serde(default)]
+    #[schema(value_type = Vec<shape::Usage>, max_items = 1000)]
     usage: Vec<Usage>,
+    /// Lines for the log of the attempt.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     log: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Taken {
+    #[schema(value_type = String, example = "0190b3a2-7c1e-7a44-9d6f-3b1c5e2f8a10:deploy:1:1")]
     id: AttemptName,
+    /// Whether it had been said before.
     repeated: bool,
 }
 
 /// `GET /workers`: who polls, what they hold, and what waits for them.
+#[utoipa::path(
+    get,
+    path = "/workers",
+    tag = "workers",
+    responses((status = 200, description = "The workers and the functions that they do.", body = shape::WorkersAnswer))
+)]
 pub(crate) async fn list(State(app): State<App>) -> Json<WorkersAnswer> {
     Json(app.workers().await)
 }
 
 /// `POST /workers/poll`: waits for work.
+#[utoipa::path(
+    post,
+    path = "/workers/poll",
+    tag = "workers",
+    request_body = PollBody,
+    responses((status = 200, description = "The attempts that it is given.", body = PollAnswer))
+)]
 pub(crate) async fn poll(
     State(app): State<App>,
     caller: Caller,
@@ -151,7 +191,14 @@ fn is_remote(app: &Owner, name: &str) -> Result<(), Fault> {
     Err(Fault::new(Code::NotRemote, format!("workers do no {name}: it {what}")).hint(hint))
 }
 
-/// `POST /workers/attempts/{id}/heartbeat`.
+/// `POST /workers/attempts/{id}/heartbeat`: extends the lease of an attempt.
+#[utoipa::path(
+    post,
+    path = "/workers/attempts/{id}/heartbeat",
+    tag = "workers",
+    request_body = BeatBody,
+    responses((status = 200, description = "Until when it is held, and whether it is to end.", body = shape::Heard))
+)]
 pub(crate) async fn heartbeat(
     State(app): State<App>,
     caller: Caller,
@@ -168,7 +215,15 @@ pub(crate) async fn heartbeat(
     Ok(Json(book.heartbeat(said, Beat { log, progress }, lives).await.map_err(refused)?))
 }
 
-/// `POST /workers/attempts/{id}/complete`.
+/// `POST /workers/attempts/{id}/complete`: an attempt succeeded. A repeat is
+/// recognised by its lease.
+#[utoipa::path(
+    post,
+    path = "/workers/attempts/{id}/complete",
+    tag = "workers",
+    request_body = CompleteBody,
+    responses((status = 200, description = "It is kept; once is enough.", body = Taken))
+)]
 pub(crate) async fn complete(
     State(app): State<App>,
     caller: Caller,
@@ -184,7 +239,15 @@ pub(crate) async fn complete(
     report(&app, said(&caller, &id, lease)?, Report { result: Reported::Output(output), usage, log }).await
 }
 
-/// `POST /workers/attempts/{id}/fail`.
+/// `POST /workers/attempts/{id}/fail`: an attempt failed. A repeat is recognised
+/// by its lease.
+#[utoipa::path(
+    post,
+    path = "/workers/attempts/{id}/fail",
+    tag = "workers",
+    request_body = FailBody,
+    responses((status = 200, description = "It is kept; once is enough.", body = Taken))
+)]
 pub(crate) async fn fail(
     State(app): State<App>,
     caller: Caller,

@@ -13,12 +13,13 @@ use serde_json::Value;
 
 use super::Owner;
 use crate::fault::{Code, Fault};
+use crate::shape;
 
 /// How long an answer waits for what a delivery leads to. It is recorded by then; only the answer knows less.
 const OUTCOME: Duration = Duration::from_secs(30);
 
 /// A delivery as answers show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeliveryView {
     /// What its sender calls it.
     pub id: String,
@@ -29,6 +30,7 @@ pub struct DeliveryView {
     /// Who is behind it.
     pub sender: Option<String>,
     /// When it came.
+    #[schema(value_type = shape::Time)]
     pub received_at: Timestamp,
     /// It had come before; nothing was recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -41,11 +43,12 @@ pub struct DeliveryView {
 }
 
 /// What a delivery led to, once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HandlingView {
     /// Which time, from 1.
     pub nth: u32,
     /// When.
+    #[schema(value_type = shape::Time)]
     pub at: Timestamp,
     /// Who asked for it again.
     pub by: Option<String>,
@@ -54,7 +57,7 @@ pub struct HandlingView {
 }
 
 /// What a trigger made of a delivery or a moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OutcomeView {
     /// The pipeline; null where it is known already.
     pub pipeline: Option<String>,
@@ -63,6 +66,7 @@ pub struct OutcomeView {
     /// `started`, `held`, `signalled`, `ignored`, `refused`, `parked`.
     pub outcome: String,
     /// The runs that it reached.
+    #[schema(value_type = Vec<shape::RunId>)]
     pub runs: Vec<RunId>,
     /// The signal.
     pub signal: Option<String>,

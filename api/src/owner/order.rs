@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::Owner;
 use crate::fault::{Code, Fault};
 use crate::http::Once;
+use crate::shape;
 
 /// Runs that one signal may go to.
 const RUNS_MAX: usize = 10_000;
@@ -45,18 +46,21 @@ impl Signal {
 }
 
 /// Who took a signal, and what became of it there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Taken {
     /// Who.
+    #[schema(value_type = shape::SignalTaker)]
     pub by: SignalTaker,
     /// What became of it.
+    #[schema(value_type = shape::Hearing)]
     pub how: Hearing,
 }
 
 /// What became of a signal in one run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Signalled {
     /// The run.
+    #[schema(value_type = shape::RunId)]
     pub run: RunId,
     /// The last 8 digits of the id.
     pub short_id: String,
@@ -67,7 +71,7 @@ pub struct Signalled {
 }
 
 /// A pause in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HaltView {
     /// The pipeline; null: the whole engine.
     pub pipeline: Option<String>,
@@ -76,11 +80,12 @@ pub struct HaltView {
     /// Who said so.
     pub by: String,
     /// Since when.
+    #[schema(value_type = shape::Time)]
     pub since: Timestamp,
 }
 
 /// What a pause of several runs, or its end, led to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HaltsView {
     /// The pauses in force, that of the engine first.
     pub paused: Vec<HaltView>,

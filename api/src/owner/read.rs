@@ -21,6 +21,7 @@ use super::Owner;
 use crate::fault::{Code, Fault, chain};
 use crate::http::CounterView;
 use crate::http::{cursor, cursor_text};
+use crate::shape;
 use crate::view::{AmountsView, AwaitView, RunView, usd};
 
 /// Runs that are named where a short id fits several.
@@ -36,9 +37,10 @@ const IN_LINE_MAX: usize = 20;
 const COUNTERS_WAIT: Duration = Duration::from_secs(2);
 
 /// What deciding again on a run's recorded facts gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Replay {
     /// The run.
+    #[schema(value_type = shape::RunId)]
     pub run: RunId,
     /// How many inputs were decided again.
     pub inputs: u64,
@@ -52,9 +54,10 @@ pub struct Replay {
 }
 
 /// An input that would lead to something else now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReplayDifference {
     /// The first event of the recorded batch.
+    #[schema(value_type = u64)]
     pub version: Version,
     /// Its name.
     pub fact: String,

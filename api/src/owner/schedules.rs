@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 
 use super::{OutcomeView, Owner};
 use crate::fault::{Code, Fault};
+use crate::shape;
 
 /// How long an answer waits for what a moment leads to.
 const OUTCOME: Duration = Duration::from_secs(30);
 
 /// A schedule as answers show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ScheduleView {
     /// Its name; `PIPELINE:N` is the Nth trigger of a pipeline.
     pub name: String,
@@ -36,10 +37,12 @@ pub struct ScheduleView {
     /// `active` or `paused`.
     pub status: String,
     /// Since when it is paused.
+    #[schema(value_type = Option<shape::Time>)]
     pub paused_at: Option<Timestamp>,
     /// Why.
     pub reason: Option<String>,
     /// When the next moment is due.
+    #[schema(value_type = Option<shape::Time>)]
     pub next_at: Option<Timestamp>,
     /// Moments that have come and wait.
     pub waiting: usize,
@@ -50,11 +53,13 @@ pub struct ScheduleView {
 }
 
 /// A moment and what it led to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TickView {
     /// The moment.
+    #[schema(value_type = shape::Time)]
     pub at: Timestamp,
     /// When it was settled.
+    #[schema(value_type = shape::Time)]
     pub settled_at: Timestamp,
     /// Somebody asked for it.
     pub by_hand: bool,

@@ -38,7 +38,7 @@ const WRITTEN_BY_RUNS: [&str; 8] =
     ["attempts", "blobs", "journal", "reserve", "scratch", "sled", "store.json", "worktrees"];
 
 /// What a verification found, as answers show it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Verified {
     /// Whether nothing is wrong.
     pub sound: bool,

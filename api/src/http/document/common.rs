@@ -1,0 +1,208 @@
+//! What operations have in common: rights, parameters of paths, headers of writes, errors.
+
+use std::collections::BTreeMap;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::security::SecurityScheme;
+use utoipa::openapi::{RefOr, Response};
+
+use super::{errors, part};
+use crate::access::{Needs, needed};
+use crate::serve::SESSION_COOKIE;
+
+/// What stands in paths.
+const NAMES: [(&str, &str, &str); 10] = [
+    ("run", "An id, a short id, at least 4 digits of one, `@` for the newest, `@1` for the one before.", "@"),
+    ("step", "A step, or an item of it: `STEP`, `STEP.ITEM`.", "build"),
+    ("round", "The round, from 1.", "1"),
+    ("attempt", "The attempt, from 1.", "1"),
+    ("name", "Its name; a `/` in it is written `%2F`.", "nightly"),
+    ("task", "A task's id, or a run where one task of that kind is open.", "5e2f8a10:review:1"),
+    ("source", "The source, as the settings name it; `-` for any where deliveries are read.", "forge"),
+    ("id", "The id that the sender gave it, or at least 4 letters that only its id begins with.", "72d3162e"),
+    (
+        "attempt of a worker",
+        "The attempt, as `poll` gave it: `RUN:STEP:ROUND:ATTEMPT`.",
+        "0190b3a2-7c1e-7a44-9d6f-3b1c5e2f8a10:deploy:1:1",
+    ),
+    ("file", "A file of the page.", "reference.js"),
+];
+
+/// Writes into an operation what it has in common with others.
+pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
+    let needs = needed(method, path);
+    let is_write = *method != Method::GET;
+    say(operation, needs);
+    parameters(path, operation);
+    if is_write {
+        if takes_key(path) {
+            operation.parameters.get_or_insert_default().push(RefOr::T(part(json!({
+                "name": "Idempotency-Key", "in": "header", "required": false,
+                "description": "Recognises a repeat, which gets the first answer; with another body it is refused.",
+                "schema": { "type": "string", "minLength": 1, "maxLength": 256 },
+            }))));
+        }
+        if needs != Needs::Nobody {
+            operation.parameters.get_or_insert_default().push(RefOr::T(part(json!({
+                "name": "X-CSRF-Token", "in": "header", "required": false,
+                "description": "With the cookie of a session: the text that `GET /api/v1/session` tells.",
+                "schema": { "type": "string" },
+            }))));
+        }
+        positions(operation);
+    }
+    fail(path, needs, is_write, operation);
+}
+
+/// Reads `PUT /api/v1/runs/{run}/breakpoints` as `put_runs_run_breakpoints`.
+pub(super) fn operation_id(path: &str, method: &Method) -> String {
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    let words = path.split(['/', '.', '_']).map(|word| word.trim_matches(['{', '}']));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let braces: String = if path.ends_with('}') { "_one".into() } else { String::new() };
+    format!("{}_{}{braces}", method.as_str().to_lowercase(), words.join("_"))
+}
+
+/// Who may call, as the document writes it.
+pub(super) fn security_schemes() -> BTreeMap<String, RefOr<SecurityScheme>> {
+    BTreeMap::from([
+        (
+            "bearer".to_owned(),
+            RefOr::T(part(json!({ "type": "http", "scheme": "bearer", "bearerFormat": "evf_…",
+                "description": "A token, as `everfold token create NAME --role ROLE` prints it." }))),
+        ),
+        (
+            "session".to_owned(),
+            RefOr::T(part(json!({ "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE,
+                "description": "The session of a browser; writes need `X-CSRF-Token` as well." }))),
+        ),
+    ])
+}
+
+/// The first sentence as summary, without the route, and the role behind the rest.
+fn say(operation: &mut Operation, needs: Needs) {
+    let whole = [operation.summary.take(), operation.description.take()];
+    let whole = whole.into_iter().flatten().collect::<Vec<_>>().join("\n\n");
+    let text = match whole.split_once("`: ") {
+        Some((route, rest)) if route.starts_with('`') => rest,
+        _no_route => &whole,
+    };
+    let text = text.replace("\n\n", "\u{1}").replace('\n', " ").replace('\u{1}', "\n\n");
+    let (first, rest) = text.split_once(". ").or_else(|| text.split_once("\n\n")).unwrap_or((&text, ""));
+    let mut letters = first.trim_end_matches('.').chars();
+    let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    operation.summary = Some(format!("{capital}{}", letters.as_str()));
+    let who = match needs {
+        Needs::Nobody => "Needs no token.".to_owned(),
+        Needs::Somebody => "Needs a token of any role, or a session.".to_owned(),
+        _role => format!("Needs the role: {}.", roles(needs).join(", ")),
+    };
+    operation.description = Some(format!("{}\n\n{who}", rest.trim()).trim().to_owned());
+    let requirement: Vec<_> = match needs {
+        Needs::Nobody => Vec::new(),
+        _known => vec![part(json!({ "bearer": [] })), part(json!({ "session": [] }))],
+    };
+    operation.security = Some(requirement);
+    operation.extensions.get_or_insert_default().merge(part(json!({ "x-roles": roles(needs) })));
+}
+
+/// The roles that have it.
+fn roles(needs: Needs) -> Vec<String> {
+    let all = everfold_engine::access::Role::ALL.into_iter();
+    all.filter(|role| needs.has(*role)).map(|role| role.to_string()).collect()
+}
+
+fn parameters(path: &str, operation: &mut Operation) {
+    let given = operation.parameters.take().unwrap_or_default();
+    let mut all: Vec<RefOr<Parameter>> = Vec::new();
+    for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        let known = if path.contains("/workers/") { "attempt of a worker" } else { name };
+        let (_, about, example) =
+            NAMES.iter().find(|(it, _, _)| *it == known).copied().unwrap_or((name, "", ""));
+        let schema = match name {
+            "round" | "attempt" => json!({ "type": "integer", "format": "int32", "minimum": 0 }),
+            _text => json!({ "type": "string", "minLength": 1 }),
+        };
+        let example = example.parse::<u32>().map_or_else(|_| json!(example), |number| json!(number));
+        all.push(RefOr::T(part(json!({
+            "name": name, "in": "path", "required": true, "description": about, "schema": schema, "example": example,
+        }))));
+    }
+    let is_of_path = |parameter: &RefOr<Parameter>| match parameter {
+        RefOr::T(parameter) => serde_json::to_value(&parameter.parameter_in).is_ok_and(|it| it == "path"),
+        RefOr::Ref(_) => false,
+    };
+    all.extend(given.into_iter().filter(|parameter| !is_of_path(parameter)));
+    operation.parameters = (!all.is_empty()).then_some(all);
+}
+
+/// Whether a write is recognised by a key; the others are the same when they come twice.
+fn takes_key(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
+    !(rest.starts_with("session")
+        || rest.starts_with("engine/")
+        || rest.starts_with("store/")
+        || rest.ends_with("/check")
+        || rest.ends_with("/drive")
+        || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries" | "schedules" | "pipelines/{name}"))
+}
+
+/// Says of the answers to a write where it went.
+fn positions(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(Response { headers, .. }) = response else { continue };
+        headers.insert(
+            "Everfold-Position".to_owned(),
+            RefOr::T(part(json!({
+                "description": "The place in the log that the write led to.",
+                "schema": { "type": "integer", "format": "int64" },
+            }))),
+        );
+        if status == "201" {
+            headers.insert(
+                "Location".to_owned(),
+                RefOr::T(part(json!({
+                    "description": "Where the new run is, where one was started.", "schema": { "type": "string" },
+                }))),
+            );
+        }
+    }
+}
+
+fn fail(path: &str, needs: Needs, is_write: bool, operation: &mut Operation) {
+    let mut statuses: Vec<u16> = vec![429, 500, 503];
+    if needs != Needs::Nobody {
+        statuses.extend([401, 403]);
+    }
+    let has = |place: &str| {
+        operation.parameters.iter().flatten().any(|parameter| match parameter {
+            RefOr::T(parameter) => serde_json::to_value(&parameter.parameter_in).is_ok_and(|it| it == place),
+            RefOr::Ref(_) => false,
+        })
+    };
+    let is_of_api = path.starts_with("/api/v1/");
+    if is_of_api {
+        statuses.extend([400, 408, 409, 422, 507]);
+    }
+    if has("path") {
+        statuses.extend([400, 404, 422]);
+    }
+    if has("query") {
+        statuses.extend([400, 404, 422]);
+    }
+    if is_write {
+        statuses.extend([401, 403, 404, 413]);
+    }
+    if operation.request_body.is_some() {
+        statuses.push(415);
+    }
+    for status in statuses {
+        let known = operation.responses.responses.contains_key(&status.to_string());
+        let reference: Option<Value> = errors::reference(status).filter(|_| !known);
+        if let Some(reference) = reference {
+            operation.responses.responses.insert(status.to_string(), part(reference));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How errors look in the document: one answer per status, with every code that has it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Response};
+
+use super::part;
+use crate::fault::{Code, Fault};
+use crate::http::PROBLEM_TYPE;
+
+/// Each status of errors with what it means.
+const STATUSES: [(u16, &str, &str); 13] = [
+    (400, "Unreadable", "It cannot be read."),
+    (401, "NotLetIn", "Nobody is known who asks."),
+    (403, "NotPermitted", "The role may not do that."),
+    (404, "NotFound", "There is no such thing."),
+    (408, "TooSlow", "The request or its answer took too long."),
+    (409, "Refused", "Not possible in this state; nothing was recorded."),
+    (413, "TooLarge", "The request is too large."),
+    (415, "WrongType", "The body is of a type that the route does not read."),
+    (422, "Invalid", "A field or parameter is unknown or has a wrong value."),
+    (429, "TooFast", "Too many requests; `Retry-After` says when the next is welcome."),
+    (500, "Internal", "A mistake of Everfold, or a file that cannot be read."),
+    (503, "Unavailable", "The engine ends, is busy, or its store cannot be used."),
+    (507, "Full", "The disk is full; nothing was changed."),
+];
+
+/// The reference of the answer with that status.
+pub(super) fn reference(status: u16) -> Option<Value> {
+    let (_, name, _) = STATUSES.iter().find(|(known, _, _)| *known == status)?;
+    Some(json!({ "$ref": format!("#/components/responses/{name}") }))
+}
+
+/// The answers by name.
+pub(super) fn responses() -> BTreeMap<String, RefOr<Response>> {
+    STATUSES.iter().map(|(status, name, about)| ((*name).to_owned(), response(*status, about))).collect()
+}
+
+fn response(status: u16, about: &str) -> RefOr<Response> {
+    let codes: Vec<Code> =
+        Code::ALL.iter().copied().filter(|code| code.status() == status && is_answered(*code)).collect();
+    let listed: String =
+        codes.iter().map(|code| format!("\n- `{code}` {}", code.title())).collect::<Vec<_>>().concat();
+    let examples: Map<String, Value> = codes
+        .iter()
+        .map(|code| {
+            let problem = Fault::new(*code, code.title()).problem();
+            (code.as_str().to_owned(), json!({ "summary": code.title(), "value": problem }))
+        })
+        .collect();
+    let mut headers = Map::new();
+    if status == 401 {
+        headers.insert("WWW-Authenticate".into(), json!({ "schema": { "type": "string" } }));
+    }
+    if status == 429 {
+        headers.insert(
+            "Retry-After".into(),
+            json!({ "description": "Seconds.", "schema": { "type": "integer", "format": "int64" } }),
+        );
+    }
+    part(json!({
+        "description": format!("{about}\n{listed}"),
+        "headers": headers,
+        "content": { PROBLEM_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" }, "examples": examples } },
+    }))
+}
+
+/// Whether a route can answer with it; the others are of commands and of a server that begins.
+fn is_answered(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::Interrupted
+            | Code::NotBuilt
+            | Code::DemoStopped
+            | Code::Listen
+            | Code::InTheClear
+            | Code::Served
+            | Code::NoMethod
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_that_a_route_answers_with_is_told() {
+        for code in Code::ALL.iter().filter(|code| is_answered(**code)) {
+            assert!(reference(code.status()).is_some(), "{code} has the status {}", code.status());
+        }
+    }
+}
