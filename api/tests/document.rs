@@ -105,7 +105,7 @@ impl Api {
                 !content.is_null(),
                 "{method} {place}: {status} {kind} is not in the document: {answers}"
             );
-            if kind.ends_with("json") {
+            if ["application/json", "application/problem+json"].contains(&kind.as_str()) {
                 let mut schema = content["schema"].clone();
                 schema["components"] = whole["components"].clone();
                 let schema = jsonschema::validator_for(&schema).unwrap();

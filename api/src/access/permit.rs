@@ -52,6 +52,10 @@ impl Needs {
 /// What a route asks for, by its pattern as the router has it. What is not known asks for everything.
 #[must_use]
 pub fn needed(method: &Method, route: &str) -> Needs {
+    // It tells which methods there are, and that stands in the document.
+    if *method == Method::OPTIONS {
+        return Needs::Nobody;
+    }
     let Some(rest) = route.strip_prefix("/api/v1/") else {
         return match route {
             "/healthz" | "/readyz" | "/login" | "/api/openapi.json" | "/api" | "/api/{file}" | "/" => {
@@ -63,7 +67,8 @@ pub fn needed(method: &Method, route: &str) -> Needs {
     };
     let is_read = *method == Method::GET || *method == Method::HEAD;
     match (rest.split('/').next().unwrap_or(rest), is_read) {
-        ("tokens", _) => Needs::Administer,
+        // The whole log holds what is said of tokens, too.
+        ("tokens" | "events", _) => Needs::Administer,
         // A session is opened with a token, and every other call of these is about the caller.
         ("session", _) if rest == "session" => {
             if *method == Method::POST {

@@ -108,6 +108,12 @@ codes! {
          A run that needs one of another name could never go on, so it does not start. `everfold limits` lists them.";
     NoBreaker = "EF0226", 404, 3, "no such breaker",
         "A breaker is named KIND.NAME, such as agent.claude. `everfold limits` lists those that there are; `[breakers]` in everfold.toml adds one.";
+    WrongType = "EF0227", 415, 2, "the body is of another type",
+        "Bodies are JSON: send `Content-Type: application/json`.";
+    TooSlow = "EF0228", 408, 2, "the request did not come in time",
+        "A body must have come within 30 seconds.";
+    TooLong = "EF0229", 503, 7, "the answer takes too long",
+        "An answer must begin within two minutes. A write may have been recorded: repeat it with the same idempotency key, and the answer tells.";
     NoGate = "EF0230", 404, 3, "no such gate",
         "A policy is given for a gate of the step, by the gate's id. `everfold show RUN` lists a step's gates.";
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",

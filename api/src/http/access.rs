@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use everfold_engine::access::{Role, Token};
@@ -12,7 +12,7 @@ use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
-use super::extract::{Body, Params, once};
+use super::extract::{Body, Params, Path, once};
 use super::{App, Caller};
 use crate::access::{Secret, TokenWish};
 use crate::fault::{Code, Fault};

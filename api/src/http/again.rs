@@ -1,6 +1,6 @@
 //! What makes a new run of an old one: retry, restart, fork.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use everfold_engine::event::OriginKind;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::written;
-use super::extract::{Body, once};
+use super::extract::{Body, Path, once};
 use super::state::version_at;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};

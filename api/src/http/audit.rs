@@ -1,7 +1,7 @@
 //! Decisions: those of a run, and the verdicts of gates over all runs.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::RunId;
@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::App;
 use super::answer::{Page, read};
-use super::extract::Params;
+use super::extract::{Params, Path};
 use super::runs::{limit, min_position, moment};
-use crate::shape;
 use crate::fault::{Code, Fault};
+use crate::shape;
 
 /// A verdict with its run.
 #[derive(Debug, Serialize)]

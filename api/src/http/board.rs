@@ -11,8 +11,8 @@ use super::App;
 use super::answer::read;
 use super::extract::Params;
 use super::runs::{min_position, moment};
-use crate::shape;
 use crate::fault::{Code, Fault};
+use crate::shape;
 
 /// Cards of a column unless asked otherwise, and at most.
 const CARDS: usize = 50;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::{Envelope, StreamId};
@@ -24,11 +24,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::App;
 use super::answer::Page;
-use super::extract::Params;
+use super::extract::{Params, Path};
 use super::runs::limit;
 use super::sse::{self, IDLE, Source};
+use super::{App, export};
 use crate::fault::{Code, Fault};
 use crate::shape;
 
@@ -70,24 +70,33 @@ pub(crate) struct ListParams {
     path = "/runs/{run}/events",
     tag = "history",
     params(ListParams),
-    responses((status = 200, description = "Part of the list, oldest first.", body = Page<shape::EventLine>))
+    responses((
+        status = 200,
+        description = "Part of the list, oldest first; with `Accept: application/x-ndjson` and without `limit` all of them, an event a line, with the stored bytes in `raw`.",
+        content((Page<shape::EventLine> = "application/json"), (String = "application/x-ndjson"))
+    ))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     Path(run): Path<String>,
     Params(params): Params<ListParams>,
-) -> Result<Json<Page<Value>>, Fault> {
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
     let from = match &params.cursor {
         Some(cursor) => app.cursor(cursor)?,
         None => params.from.unwrap_or(1),
     };
+    if export::wants_lines(&headers) && params.limit.is_none() {
+        return Ok(export::of_run(app, StreamId::run(run), Version(from.max(1))));
+    }
     let limit = limit(params.limit)?;
     let mut events = app.store().read(&StreamId::run(run), Version(from.max(1)), limit + 1).await?;
     let next = (events.len() > limit).then(|| events[limit].header.version.get());
     events.truncate(limit);
     let items = events.iter().map(shown).collect();
-    Ok(Json(Page { items, next_cursor: next.map(|next| app.cursor_text(next)) }))
+    let page = Page::<Value> { items, next_cursor: next.map(|next| app.cursor_text(next)) };
+    Ok(Json(page).into_response())
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]

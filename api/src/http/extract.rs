@@ -1,13 +1,17 @@
 //! How requests are read: bodies and parameters whose faults are problem+json, and idempotency keys.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use everfold_engine::id::InputId;
 use everfold_engine::json::Hash;
 use everfold_engine::store::{Dedup, DedupKeep};
 use serde::de::DeserializeOwned;
+
+use everfold_engine::definition::similar;
 
 use super::Caller;
 use crate::fault::{Code, Fault};
@@ -22,17 +26,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Fault;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            match rejection.status().as_u16() {
-                413 => Fault::new(Code::TooLarge, "the body is over the limit of 4 MiB")
-                    .hint("name a file in the input in place of what it holds"),
-                _ => Fault::new(Code::Unreadable, rejection.body_text()),
-            }
-        })?;
+        is_json(request.headers())?;
+        let Raw(bytes) = Raw::from_request(request, state).await?;
         let text: &[u8] = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { &bytes };
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            // A list would be read as the fields in their order.
+            let read = serde_json::from_slice::<serde::de::IgnoredAny>(text);
+            return Err(match read {
+                Ok(_) => Fault::new(Code::Invalid, "the body is no JSON object"),
+                Err(error) => Fault::new(Code::Unreadable, format!("the body: {error}")),
+            });
+        }
         let value = serde_json::from_slice(text).map_err(|error| {
             let code = if error.is_data() { Code::Invalid } else { Code::Unreadable };
-            Fault::new(code, format!("the body: {error}"))
+            let message = error.to_string();
+            Fault::new(code, format!("the body: {message}")).hinted(nearest(&message))
         })?;
         Ok(Self { value, bytes })
     }
@@ -47,9 +55,75 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(params)) => Ok(Self(params)),
-            Err(rejection) => Err(Fault::new(Code::Invalid, rejection.body_text())),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                Err(Fault::new(Code::Invalid, format!("the query: {text}")).hinted(nearest(text)))
+            }
         }
     }
+}
+
+/// What stands in the path. What does not fit is nowhere.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(found)) => Ok(Self(found)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let text = text.strip_prefix("Invalid URL: ").unwrap_or(&text);
+                Err(Fault::new(Code::Unreadable, format!("the path: {text}")))
+            }
+        }
+    }
+}
+
+/// A body as it came, whatever it is.
+pub(crate) struct Raw(pub(crate) Bytes);
+
+/// How long a body may take.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+        let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
+        let late = |_| {
+            let seconds = BODY_WITHIN.as_secs();
+            Fault::new(Code::TooSlow, format!("the body had not come after {seconds} s"))
+        };
+        let bytes = read.map_err(late)?.map_err(|rejection| match rejection.status().as_u16() {
+            413 => Fault::new(Code::TooLarge, "the body is over the limit of 4 MiB")
+                .hint("name a file in the input in place of what it holds"),
+            _ => Fault::new(Code::Unreadable, rejection.body_text()),
+        })?;
+        Ok(Self(bytes))
+    }
+}
+
+/// Refuses a body that says of itself that it is something else than JSON.
+fn is_json(headers: &HeaderMap) -> Result<(), Fault> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let given = given.to_str().unwrap_or_default();
+    let kind = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Ok(());
+    }
+    Err(Fault::new(Code::WrongType, format!("the body is “{given}”, and this route reads application/json"))
+        .hint("send `Content-Type: application/json`"))
+}
+
+/// What was probably meant, where a message of serde names an unknown word and the known ones.
+fn nearest(message: &str) -> Option<String> {
+    let (said, known) = message.split_once(", expected ")?;
+    let word = said.split('`').nth(1).filter(|_| said.contains("unknown "))?;
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    similar(word, known.into_iter()).map(|near| format!("did you mean “{near}”?"))
 }
 
 /// What makes a repeated write recognisable.
@@ -80,4 +154,21 @@ pub(crate) fn once(
     let about = format!("{}\n{route}\n{key}", caller.actor);
     let dedup = Dedup { key: Hash::of(about.as_bytes()), body: Hash::of(body), keep };
     Ok(Once { dedup: Some(dedup), input: InputId::derive(&about) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_field_is_answered_with_the_one_that_was_meant() {
+        let several = "unknown field `reson`, expected one of `step`, `reason` at line 1 column 9";
+        assert_eq!(nearest(several).as_deref(), Some("did you mean “reason”?"));
+        assert_eq!(
+            nearest("unknown field `reson`, expected `reason`").as_deref(),
+            Some("did you mean “reason”?")
+        );
+        assert_eq!(nearest("unknown field `colour`, expected `reason`"), None);
+        assert_eq!(nearest("invalid type: map, expected a string"), None);
+    }
 }

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::driver::By;
@@ -13,7 +12,7 @@ use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
-use super::extract::{Body, Params, once};
+use super::extract::{Body, Params, Path, Raw, once};
 use super::{App, Caller};
 use crate::fault::Fault;
 use crate::owner::DeliveryView;
@@ -98,7 +97,7 @@ pub(crate) async fn receive(
     State(app): State<App>,
     Path(source): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Response, Fault> {
     let text = |value: &axum::http::HeaderValue| value.to_str().map(str::to_owned).ok();
     let headers = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)));

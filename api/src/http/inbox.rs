@@ -1,6 +1,6 @@
 //! What people are asked, and what they answer.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::definition::Vote;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::{Page, read, written};
-use super::extract::{Body, Params, once};
+use super::extract::{Body, Params, Path, once};
 use super::runs::{limit, min_position, moment};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};

@@ -1,7 +1,7 @@
 //! Slots, rates and breakers.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use everfold_engine::breakers::Reset;
@@ -10,7 +10,7 @@ use everfold_engine::execution::Service;
 use serde::{Deserialize, Serialize};
 
 use super::answer::written;
-use super::extract::Body;
+use super::extract::{Body, Path};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::shape;

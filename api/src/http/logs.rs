@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::App;
-use super::extract::Params;
+use super::extract::{Params, Path};
 use crate::fault::{Code, Fault};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]

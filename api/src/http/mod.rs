@@ -15,7 +15,9 @@ pub mod caller;
 mod control;
 mod document;
 mod events;
+mod export;
 mod extract;
+mod head;
 mod health;
 mod hooks;
 mod inbox;
@@ -38,10 +40,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{Method, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -56,6 +60,7 @@ pub use caller::Caller;
 pub use document::document;
 pub(crate) use events::{cursor, cursor_text};
 pub(crate) use extract::Once;
+pub use head::{REQUEST_ID, named};
 pub(crate) use limits::LimitsAnswer;
 pub(crate) use order::SignalAnswer;
 pub use pipelines::{PipelineStep, PipelineView, VersionView};
@@ -77,6 +82,16 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&owner), guarded))
         .layer(middleware::from_fn_with_state(Arc::clone(owner.metrics()), count))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(head::dressed))
+        .layer(middleware::from_fn(head::named))
+        .layer(
+            CompressionLayer::new().compress_when(
+                // What is followed line by line is not held back.
+                DefaultPredicate::new()
+                    .and(NotForContentType::const_new("text/plain"))
+                    .and(NotForContentType::const_new("application/jsonl")),
+            ),
+        )
         .with_state(owner)
 }
 
@@ -106,6 +121,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(limits::limits))
         .routes(routes!(limits::reset))
         .routes(routes!(events::list))
+        .routes(routes!(export::all))
         .routes(routes!(events::stream))
         .routes(routes!(state::at))
         .routes(routes!(state::definition))
@@ -206,6 +222,10 @@ async fn no_route(method: Method, uri: Uri) -> Fault {
         .hint("docs/reference/rest.md lists the routes; they begin with /api/v1")
 }
 
-async fn no_method(method: Method, uri: Uri) -> Fault {
-    Fault::new(Code::NoMethod, format!("{} does not take {method}", uri.path()))
+/// `OPTIONS` is answered with the methods in `Allow`, which the router adds; no other origin is let in.
+async fn no_method(method: Method, uri: Uri) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Fault::new(Code::NoMethod, format!("{} does not take {method}", uri.path())).into_response()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::event::HaltScope;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::written;
-use super::extract::{Body, once};
+use super::extract::{Body, Path, once};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{HaltView, Signal, Signalled, Taken};

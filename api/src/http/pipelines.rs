@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use everfold_engine::definition::{self, Checked};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::{Page, written};
-use super::extract::Body;
+use super::extract::{Body, Path};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner;

@@ -1,15 +1,16 @@
 //! The read models themselves: how far they are, and building one anew.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use everfold_engine::id::Position;
 use everfold_projections::ModelStatus;
 use serde::Serialize;
 
 use super::App;
-use crate::shape;
+use super::extract::Path;
 use crate::fault::Fault;
+use crate::shape;
 
 /// What can be told of the read models.
 #[derive(Debug, Serialize)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use everfold_engine::id::Position;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::{Page, read, written};
-use super::extract::{Body, Params, once};
+use super::extract::{Body, Params, Path, once};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{Begin, Begun, Source};

@@ -1,7 +1,7 @@
 //! Schedules.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::driver::By;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Page, written};
-use super::extract::{Body, Params, once};
+use super::extract::{Body, Params, Path, once};
 use super::{App, Caller};
 use crate::fault::Fault;
 use crate::owner::{Add, ScheduleView};

@@ -1,7 +1,7 @@
 //! Budgets of a run, and what was used up.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::definition::Money;
@@ -13,7 +13,7 @@ use everfold_projections::{SpendBy, SpendFilter, SpendRow, SpendSum, SpendView};
 use serde::{Deserialize, Serialize};
 
 use super::answer::written;
-use super::extract::{Body, Params, once};
+use super::extract::{Body, Params, Path, once};
 use super::runs::{min_position, moment};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};

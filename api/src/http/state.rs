@@ -1,7 +1,7 @@
 //! A run at any moment, and what can be said about it afterwards.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::Version;
 use everfold_engine::time::Timestamp;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::App;
 use super::answer::Page;
-use super::extract::Params;
+use super::extract::{Params, Path};
 use super::runs::moment;
 use crate::fault::{Code, Fault};
 use crate::owner::Replay;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use everfold_engine::definition::similar;
 use everfold_engine::execution::Usage;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::written;
-use super::extract::Body;
+use super::extract::{Body, Path};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{Owner, WorkersAnswer};

@@ -56,6 +56,7 @@ impl Server {
         let url = place.url(address);
         let gate = authenticate::Gate::new(owner, settings, url.starts_with("https:"));
         let routes = routes.layer(middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in));
+        let routes = routes.layer(middleware::from_fn(crate::http::named));
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
         let serving = match &settings.tls {

@@ -54,6 +54,27 @@ pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
         positions(operation);
     }
     fail(path, needs, is_write, operation);
+    if !is_write {
+        tag(path, operation);
+    }
+}
+
+/// Says of reads that they are answered briefly where nothing changed.
+fn tag(path: &str, operation: &mut Operation) {
+    let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
+    if !response.content.contains_key("application/json") || super::super::head::is_secret(path) {
+        return;
+    }
+    response.headers.insert(
+        "ETag".to_owned(),
+        RefOr::T(part(json!({ "description": "Changes with the answer.", "schema": { "type": "string" } }))),
+    );
+    let unchanged = json!({ "description": "The caller has this answer already." });
+    operation.responses.responses.insert("304".to_owned(), part(unchanged));
+    operation.parameters.get_or_insert_default().push(RefOr::T(part(json!({
+        "name": "If-None-Match", "in": "header", "required": false,
+        "description": "The `ETag` of an answer that the caller has.", "schema": { "type": "string" },
+    }))));
 }
 
 /// Reads `PUT /api/v1/runs/{run}/breakpoints` as `put_runs_run_breakpoints`.
@@ -185,6 +206,9 @@ fn fail(path: &str, needs: Needs, is_write: bool, operation: &mut Operation) {
     let is_of_api = path.starts_with("/api/v1/");
     if is_of_api {
         statuses.extend([400, 408, 409, 422, 507]);
+    }
+    if path == "/login" {
+        statuses.push(401);
     }
     if has("path") {
         statuses.extend([400, 404, 422]);

@@ -2,12 +2,12 @@
 //!
 //! Law: the page is whole within the program: no other host is asked for anything, and no script stands in it.
 
-use axum::extract::Path;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::document;
 use crate::fault::{Code, Fault};
+use crate::http::extract::Path;
 
 const PAGE: &str = include_str!("../../../assets/reference.html");
 const SCRIPT: &str = include_str!("../../../assets/reference.js");

@@ -1,0 +1,219 @@
+//! What every answer carries, how bad requests are refused, and how large answers are given.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, Response};
+use everfold_api::http::Caller;
+use everfold_api::owner::{self, Held};
+use everfold_engine::layout::Layout;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+struct Api {
+    held: Held,
+    _folder: tempfile::TempDir,
+}
+
+impl Api {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { held: owner::imagine(Layout::new(folder.path().join("data"))).unwrap(), _folder: folder }
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path).extension(Caller::local("ada"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.held.routes().oneshot(request.body(body).unwrap()).await.unwrap()
+    }
+
+    async fn get(&self, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Bytes) {
+        read(self.send("GET", path, headers, Body::empty()).await).await
+    }
+
+    /// Runs a pipeline to its end.
+    async fn ran(&self) -> String {
+        let body = json!({ "definition": "name: one\nsteps: [{ id: a, function: everfold.noop }]\n" });
+        let response = self.send("POST", "/api/v1/runs", &[], Body::from(body.to_string())).await;
+        let run: Value = serde_json::from_slice(&read(response).await.2).unwrap();
+        let run = run["id"].as_str().unwrap().to_owned();
+        let stream = self.send("GET", &format!("/api/v1/runs/{run}/events/stream"), &[], Body::empty()).await;
+        stream.into_body().collect().await.unwrap();
+        run
+    }
+}
+
+async fn read(response: Response<Body>) -> (u16, HeaderMap, Bytes) {
+    let (head, body) = response.into_parts();
+    (head.status.as_u16(), head.headers, body.collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn every_answer_is_safe_for_browsers_and_has_an_id() {
+    let api = Api::new();
+    for (method, path) in [
+        ("GET", "/api"),
+        ("GET", "/nowhere"),
+        ("DELETE", "/api/v1/runs"),
+        ("GET", "/api/v1/runs"),
+        ("OPTIONS", "/api"),
+    ] {
+        let (_, headers, _) =
+            read(api.send(method, path, &[("x-request-id", "mine-7")], Body::empty()).await).await;
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{method} {path}");
+        assert_eq!(headers["referrer-policy"], "no-referrer");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(headers["x-request-id"], "mine-7");
+    }
+    for bad in ["", "two words"] {
+        let (_, headers, _) = api.get("/healthz", &[("x-request-id", bad)]).await;
+        assert_eq!(headers["x-request-id"].len(), 32, "an id of its own in place of “{bad}”");
+    }
+    let (_, headers, _) = api.get("/api/v1/session", &[]).await;
+    assert_eq!(headers["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn a_read_that_is_known_already_is_answered_without_a_body() {
+    let api = Api::new();
+    let (status, headers, body) = api.get("/api/v1/runs", &[]).await;
+    let tag = headers["etag"].to_str().unwrap().to_owned();
+    assert!(status == 200 && tag.starts_with("W/\"") && !body.is_empty());
+    let known = [("if-none-match", tag.as_str())];
+    let (status, headers, body) = api.get("/api/v1/runs", &known).await;
+    assert_eq!((status, headers["etag"].to_str().unwrap(), body.len()), (304, tag.as_str(), 0));
+    let several = format!("\"other\", {tag}");
+    assert_eq!(api.get("/api/v1/runs", &[("if-none-match", &several)]).await.0, 304);
+    api.ran().await;
+    assert_eq!(api.get("/api/v1/runs", &known).await.0, 200);
+    assert!(!api.get("/api/v1/tokens", &[]).await.1.contains_key("etag"));
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_and_streams_are_not() {
+    let api = Api::new();
+    let (_, _, plain) = api.get("/api/openapi.json", &[]).await;
+    for way in ["gzip", "zstd"] {
+        let (status, headers, body) = api.get("/api/openapi.json", &[("accept-encoding", way)]).await;
+        assert_eq!((status, headers["content-encoding"].to_str().unwrap()), (200, way));
+        assert!(body.len() * 3 < plain.len(), "{way}: {} of {}", body.len(), plain.len());
+    }
+    let response = api.send("GET", "/api/v1/stream", &[("accept-encoding", "gzip")], Body::empty()).await;
+    assert!(!response.headers().contains_key("content-encoding"));
+}
+
+#[tokio::test]
+async fn head_and_options_answer_sensibly() {
+    let api = Api::new();
+    let (status, _, body) = read(api.send("HEAD", "/api/v1/runs", &[], Body::empty()).await).await;
+    assert_eq!((status, body.len()), (200, 0));
+    let (status, headers, _) = read(api.send("OPTIONS", "/api/v1/runs", &[], Body::empty()).await).await;
+    assert_eq!((status, headers["allow"].to_str().unwrap()), (204, "GET,HEAD,POST"));
+    let (status, headers, _) = read(api.send("PATCH", "/api/v1/runs", &[], Body::empty()).await).await;
+    assert_eq!((status, headers["allow"].to_str().unwrap()), (405, "GET,HEAD,POST"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_as_a_problem_that_says_what_was_meant() {
+    let api = Api::new();
+    let run = api.ran().await;
+    let notes = format!("/api/v1/runs/{run}/notes");
+    let deep = format!("{{\"input\": {}", "[".repeat(100_000)).into_bytes();
+    let form: &[(&str, &str)] = &[("content-type", "application/x-www-form-urlencoded")];
+    #[allow(clippy::type_complexity, reason = "a table")]
+    let cases: Vec<(&str, String, &[(&str, &str)], Vec<u8>, u16, &str, Option<&str>)> = vec![
+        (
+            "POST",
+            notes.clone(),
+            form,
+            b"text=x".to_vec(),
+            415,
+            "EF0227",
+            Some("send `Content-Type: application/json`"),
+        ),
+        (
+            "POST",
+            notes.clone(),
+            &[("content-type", "text/json; charset=utf-8")],
+            b"{}".to_vec(),
+            415,
+            "EF0227",
+            None,
+        ),
+        ("POST", notes.clone(), &[], b"{\"text\": \"\xff\"}".to_vec(), 400, "EF0210", None),
+        ("POST", "/api/v1/runs".into(), &[], deep, 400, "EF0210", None),
+        (
+            "POST",
+            notes.clone(),
+            &[],
+            b"{\"txt\": \"x\"}".to_vec(),
+            422,
+            "EF0211",
+            Some("did you mean “text”?"),
+        ),
+        ("POST", notes, &[], b"[\"x\"]".to_vec(), 422, "EF0211", None),
+        ("POST", "/api/v1/runs".into(), &[], "[".repeat(100_000).into_bytes(), 400, "EF0210", None),
+        (
+            "GET",
+            "/api/v1/runs?sttus=x".into(),
+            &[],
+            Vec::new(),
+            422,
+            "EF0211",
+            Some("did you mean “status”?"),
+        ),
+        ("GET", "/api/v1/runs?limit=many".into(), &[], Vec::new(), 422, "EF0211", None),
+        ("GET", "/api/v1/runs/%ff".into(), &[], Vec::new(), 400, "EF0210", None),
+        ("GET", "/api/v1/runs/@/attempts/a/x/1/log".into(), &[], Vec::new(), 400, "EF0210", None),
+        ("GET", format!("/api/v1/runs/{run}/events?cursor=-"), &[], Vec::new(), 422, "EF0211", None),
+        ("GET", "/api/other.js".into(), &[], Vec::new(), 404, "EF0207", None),
+    ];
+    for (method, path, headers, body, status, code, hint) in cases {
+        let (seen, headers, answer) = read(api.send(method, &path, headers, Body::from(body)).await).await;
+        let problem: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!((seen, problem["code"].as_str()), (status, Some(code)), "{method} {path}: {problem}");
+        assert_eq!(headers["content-type"], "application/problem+json", "{method} {path}");
+        if hint.is_some() {
+            assert_eq!(problem["hint"].as_str(), hint, "{method} {path}: {problem}");
+        }
+    }
+    let vendor = [("content-type", "application/vnd.x+json")];
+    let note = api
+        .send("POST", &format!("/api/v1/runs/{run}/notes"), &vendor, Body::from("{\"text\": \"x\"}"))
+        .await;
+    assert_ne!(note.status(), 415);
+}
+
+#[tokio::test]
+async fn events_are_exported_in_lines_with_the_stored_bytes() {
+    let api = Api::new();
+    let run = api.ran().await;
+    let lines = |body: Bytes| -> Vec<Value> {
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let accept = [("accept", "application/x-ndjson")];
+    let (_, headers, body) = api.get(&format!("/api/v1/runs/{run}/events?from=2"), &accept).await;
+    assert_eq!(headers["content-type"], "application/x-ndjson");
+    let own = lines(body);
+    let (_, _, body) = api.get(&format!("/api/v1/runs/{run}/events?limit=1000"), &[]).await;
+    let page: Value = serde_json::from_slice(&body).unwrap();
+    let page = page["items"].as_array().unwrap();
+    assert_eq!(own.len() + 1, page.len());
+    assert_eq!((&own[0]["version"], &own[0]["hash"]), (&json!(2), &page[1]["hash"]));
+    assert!(own.iter().all(|line| line["raw"].is_string() && line["event"]["type"].is_string()));
+    let (_, _, body) = api.get("/api/v1/events", &[]).await;
+    let all = lines(body);
+    let positions: Vec<u64> = all.iter().map(|line| line["position"].as_u64().unwrap()).collect();
+    let last = api.held.owner().store().last_position().get();
+    assert_eq!(positions, (1..=last).collect::<Vec<_>>());
+    let (_, _, body) = api.get(&format!("/api/v1/events?from={last}"), &[]).await;
+    assert_eq!(lines(body).len(), 1);
+    for way in ["identity", "gzip", "zstd"] {
+        let end = format!("/api/v1/events?from={}", last + 1);
+        assert_eq!(api.get(&end, &[("accept-encoding", way)]).await.0, 200, "{way}");
+    }
+}
