@@ -431,19 +431,21 @@ pub struct NoticeFailure {
     pub message: String,
     /// Trying again cannot help.
     pub permanent: bool,
+    /// The other side asked to be left alone for so long.
+    pub after: Option<Duration>,
 }
 
 impl NoticeFailure {
     /// Trying again may help.
     #[must_use]
     pub fn passing(message: impl Into<String>) -> Self {
-        Self { message: message.into(), permanent: false }
+        Self { message: message.into(), permanent: false, after: None }
     }
 
     /// Trying again cannot help.
     #[must_use]
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self { message: message.into(), permanent: true }
+        Self { message: message.into(), permanent: true, after: None }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
 use crate::git::{self, GitWorkspaces};
 use crate::http::{HttpClient, HttpExecutor};
+use crate::notify::{self, FunctionNotifier};
 use crate::probe::{
     CiProber, CommandProber, ConfigProber, DiffProber, FileProber, FrontmatterProber, FunctionProber,
     HttpProber, MergeableProber, RunsProber, TestsProber,
@@ -55,11 +56,12 @@ pub fn hands(
     let providers = Providers::new(&processes.settings, &client);
     let author = processes.settings.git.author.clone();
     git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
+    notify::declare(&mut functions, processes.settings.mail.clone());
     processes.settings.workers.functions().for_each(|function| functions.offer(function));
     let book = Book::new(layout, processes.settings.workers.lease());
     let known = Arc::new(functions);
     let functions = FunctionExecutor::with_workers(Arc::clone(&known), book.clone());
-    let notifier = functions.notifier();
+    let notifier = FunctionNotifier::new(Arc::clone(&known), processes.settings.serve.clone());
     let executors: [(&str, Arc<dyn Executor>); 4] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
         ("agent", Arc::new(AgentExecutor::new(processes.clone()))),

@@ -2,7 +2,9 @@
 //!
 //! Law: a key that is not known is refused, with the nearest known one; nothing is ignored.
 
+mod mail;
 mod order;
+mod secrets;
 mod serve;
 mod workers;
 
@@ -17,7 +19,9 @@ use crate::agent::profile;
 use crate::hook::HookSettings;
 use crate::provider::ProviderSettings;
 
+pub use mail::{MailSettings, MailTls};
 pub use order::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
+pub use secrets::Source;
 pub use serve::{ServeSettings, TlsFiles};
 pub use workers::{RemoteSettings, WorkerSettings};
 
@@ -48,6 +52,8 @@ pub struct Settings {
     pub workers: WorkerSettings,
     /// Sources of webhooks, by name.
     pub hooks: BTreeMap<String, HookSettings>,
+    /// The server that mails go through.
+    pub mail: Option<MailSettings>,
 }
 
 /// Commits that Everfold makes.
@@ -203,6 +209,9 @@ impl Settings {
         for (name, hook) in &mut settings.hooks {
             hook.check(name, folder).map_err(|message| invalid(None, format!("hooks.{name}: {message}")))?;
         }
+        if let Some(mail) = &mut settings.mail {
+            mail.check(folder).map_err(|message| invalid(None, format!("mail: {message}")))?;
+        }
         settings.workers.check().map_err(|message| invalid(None, format!("workers.{message}")))?;
         settings.order().map_err(|message| invalid(None, message))?;
         if !settings.git.author.contains('<') {
@@ -288,6 +297,7 @@ mod tests {
         assert!(settings.agents.contains_key("mine"));
         assert!(settings.providers.contains_key("gitea"));
         assert!(settings.hooks.contains_key("forge"));
+        assert_eq!(settings.mail.unwrap().place(), ("smtp.example.org", 587));
         assert_eq!(settings.workers.lease, "30s");
         assert!(settings.workers.functions.contains_key("deploy.canary"));
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use everfold_engine::execution::{AttemptObserver, Workdir};
 use everfold_engine::id::{EffectId, RunId, StepPath};
@@ -48,6 +49,8 @@ pub(crate) type LogSink = Arc<dyn Fn(&str) + Send + Sync>;
 struct Said {
     usage: Vec<Usage>,
     log: Log,
+    /// The other side asked to be left alone for so long.
+    later: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -221,6 +224,16 @@ impl Call {
                 last.cost_micros = last.cost_micros.saturating_add(usage.cost_micros);
             }
         }
+    }
+
+    /// The other side asked to be left alone for so long before the next try.
+    pub(crate) fn ask_later(&self, pause: Duration) {
+        self.said().later = Some(pause);
+    }
+
+    /// How long the other side asked to be left alone.
+    pub(crate) fn asked_later(&self) -> Option<Duration> {
+        self.said().later
     }
 
     /// What it used up so far.

@@ -15,7 +15,6 @@ use serde_json::json;
 use super::{Call, Caller, Functions};
 use crate::git::head;
 use crate::in_process::{InProcess, Stop, Work};
-use crate::notify::FunctionNotifier;
 use crate::process::ended_now;
 use crate::remote::{Book, carry};
 
@@ -58,11 +57,6 @@ impl FunctionExecutor {
         }
         let message = format!("the function {name} does not say that it only reads, so no gate may call it");
         Err(Failure::new(FailureKind::Validation, message))
-    }
-
-    /// What calls these functions for notices.
-    pub(crate) fn notifier(&self) -> FunctionNotifier {
-        FunctionNotifier::new(Arc::clone(&self.functions))
     }
 }
 

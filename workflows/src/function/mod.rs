@@ -74,8 +74,8 @@ pub struct Functions {
 
 impl Functions {
     /// The built-in functions: `everfold.noop` (null), `everfold.echo` (its `with`),
-    /// `everfold.sleep` (waits `with.for`, gives `with`), `notify.log`, `notify.command` and
-    /// `notify.http`.
+    /// `everfold.sleep` (waits `with.for`, gives `with`), and those that tell: `notify.log`, `notify.command`,
+    /// `notify.http`, `notify.slack`, `notify.telegram`.
     #[must_use]
     pub fn built_in() -> Self {
         let mut functions = Self::default();

@@ -1,24 +1,27 @@
 //! `notify.http`: the notice as JSON in a `POST`, signed where a secret is named.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
+use everfold_engine::clock;
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::Method;
 use serde_json::json;
-use sha2::Sha256;
 
-use super::text;
+use super::parameters::{invalid, known, required};
+use super::{asked_pause, signature, text, unreached};
 use crate::function::Call;
-use crate::http::{HttpClient, HttpError, HttpRequest};
+use crate::http::{HttpClient, HttpRequest};
 
-/// The notice's id, by which a receiver knows a repeated one.
-const ID: &str = "Everfold-Notice";
-/// `sha256=` and the HMAC-SHA256 of the raw body in hexadecimal digits.
-const SIGNATURE: &str = "Everfold-Signature";
+/// The notice's id, by which a receiver knows a repeated one; as Standard Webhooks call it, and as Everfold does.
+const ID: [&str; 2] = ["webhook-id", "Everfold-Notice"];
+/// When it was sent, in seconds since 1970.
+const TIME: &str = "webhook-timestamp";
+/// `v1,` and a signature over id, time and body.
+const SIGNATURE: &str = "webhook-signature";
+/// `sha256=` and the HMAC-SHA256 of the raw body alone, in hexadecimal digits.
+const OF_BODY: &str = "Everfold-Signature";
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
 /// A receiver that says so once will say so again.
@@ -26,21 +29,23 @@ const REFUSALS: [u16; 8] = [400, 404, 405, 406, 410, 413, 415, 422];
 
 /// Posts `with.body`, else `{id, notice, text, as, event, run}`, to `with.url`.
 ///
-/// `with.headers` are added; `with.sign: {env: NAME}` or `{file: PATH}` names the secret to sign with.
+/// `with.headers` are added; `with.sign`, a text or `{env: NAME}` or `{file: PATH}`, is the secret to sign with.
 pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<Value, Failure> {
-    let invalid = |message: &str| Failure::new(FailureKind::Validation, message);
-    let url = with["url"].as_str().ok_or_else(|| invalid("`with.url` is the URL to post to"))?;
-    let mut headers = BTreeMap::from([
-        ("Content-Type".to_owned(), "application/json".to_owned()),
-        (ID.to_owned(), call.idempotency_key().to_owned()),
-    ]);
+    known(&with, "notify.http", &["url", "headers", "body", "sign", "text"])?;
+    let url = required(&with, "url", "the URL to post to")?;
+    let mut headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
+    headers.extend(ID.map(|name| (name.to_owned(), call.idempotency_key().to_owned())));
     for (name, value) in with["headers"].as_object().into_iter().flatten() {
         let value = value.as_str().ok_or_else(|| invalid("the values of `with.headers` are texts"))?;
         headers.insert(name.clone(), value.to_owned());
     }
     let body = body(&call, &with).to_string().into_bytes();
     if let Some(secret) = secret(&with["sign"]).await? {
-        headers.insert(SIGNATURE.to_owned(), signature(&secret, &body));
+        let (key, now) = (signature::key(&secret)?, clock::now());
+        let signed = signature::timestamped(&key, call.idempotency_key(), now, &body);
+        headers.insert(TIME.to_owned(), signature::seconds(now));
+        headers.insert(SIGNATURE.to_owned(), signed);
+        headers.insert(OF_BODY.to_owned(), signature::of_body(&key, &body));
     }
     let request = HttpRequest {
         method: Method::POST,
@@ -50,12 +55,12 @@ pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<
         body_bytes_max: ANSWER_BYTES_MAX,
         ..HttpRequest::get(url)
     };
-    let answer = client.send(request).await.map_err(|error| match error {
-        HttpError::Invalid(message) => Failure::new(FailureKind::Validation, message),
-        other => Failure::new(FailureKind::Error, other.to_string()),
-    })?;
+    let answer = client.send(request).await.map_err(unreached)?;
     if (200..300).contains(&answer.status) {
         return Ok(json!({ "status": answer.status }));
+    }
+    if let Some(pause) = asked_pause(&answer) {
+        call.ask_later(pause);
     }
     let is_refused = REFUSALS.contains(&answer.status);
     let kind = if is_refused { FailureKind::Validation } else { FailureKind::Error };
@@ -80,6 +85,9 @@ async fn secret(sign: &Value) -> Result<Option<Vec<u8>>, Failure> {
         Failure::new(FailureKind::Error, format!("no secret to sign with: {what}"))
             .with_hint("`with.sign` is {env: NAME} or {file: PATH}; the engine's own environment counts")
     };
+    if let Some(secret) = sign.as_str().filter(|secret| !secret.is_empty()) {
+        return Ok(Some(secret.as_bytes().to_vec()));
+    }
     match (sign["env"].as_str(), sign["file"].as_str()) {
         (None, None) if sign.is_null() => Ok(None),
         (Some(name), None) => match std::env::var(name) {
@@ -94,25 +102,15 @@ async fn secret(sign: &Value) -> Result<Option<Vec<u8>>, Failure> {
                 secret => Ok(Some(secret.as_bytes().to_vec())),
             }
         }
-        _neither => Err(Failure::new(FailureKind::Validation, "`with.sign` is {env: NAME} or {file: PATH}")),
+        _neither => Err(invalid("`with.sign` is ${secrets.NAME}, {env: NAME} or {file: PATH}")),
     }
-}
-
-fn signature(secret: &[u8], body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    mac.update(body);
-    let mut text = "sha256=".to_owned();
-    for byte in mac.finalize().into_bytes() {
-        // Writing to a String cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
+    use everfold_engine::time::Timestamp;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -173,13 +171,17 @@ mod tests {
             (&document["text"], &document["event"]["type"]),
             (&json!("it broke"), &json!("RunFailed"))
         );
-        assert!(head.contains(&format!("everfold-signature: {}", signature(b"s3cret", body.as_bytes()))));
-    }
-
-    #[test]
-    fn signatures_are_those_of_rfc_4231() {
-        let signed = signature(b"Jefe", b"what do ya want for nothing?");
-        assert_eq!(signed, "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        let of_body = signature::of_body(b"s3cret", body.as_bytes());
+        assert!(head.contains(&format!("everfold-signature: {of_body}")));
+        let line = |name: &str| {
+            let line = got.lines().find_map(|line| {
+                line.to_lowercase().strip_prefix(name).map(|_| line[name.len()..].trim().to_owned())
+            });
+            line.unwrap_or_default()
+        };
+        let at = Timestamp(line("webhook-timestamp:").parse::<i64>().unwrap() * 1_000);
+        let signed = signature::timestamped(b"s3cret", &line("webhook-id:"), at, body.as_bytes());
+        assert_eq!(line("webhook-signature:"), signed);
     }
 
     #[tokio::test]

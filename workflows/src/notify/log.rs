@@ -12,7 +12,8 @@ use crate::function::Call;
 
 /// Appends `{id, text, as, event, run}` to `with.file`; without one it says the text in the log.
 pub(super) async fn write(call: Call, with: Value) -> Result<Value, Failure> {
-    let text = text(&call, &with);
+    // A line is a line.
+    let text = text(&call, &with).replace('\n', "; ");
     let file = match &with["file"] {
         Value::Null => {
             tracing::info!(notice = call.idempotency_key(), "{text}");

@@ -97,7 +97,8 @@ fn failure(name: &str, what: &str, hint: &str) -> Failure {
     failure
 }
 
-async fn value(name: &str, source: &SecretSource, folder: &Path) -> Result<String, Failure> {
+/// One value.
+pub(crate) async fn value(name: &str, source: &SecretSource, folder: &Path) -> Result<String, Failure> {
     let bytes = match source {
         SecretSource::Env(variable) => match std::env::var_os(variable) {
             Some(value) => std::os::unix::ffi::OsStringExt::into_vec(value),

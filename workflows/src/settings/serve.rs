@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use everfold_engine::id::RunId;
 use serde::Deserialize;
 
 /// How the server listens, and what it lets through.
@@ -49,6 +50,13 @@ impl Default for ServeSettings {
 }
 
 impl ServeSettings {
+    /// Where people read of a run, if they reach the server.
+    #[must_use]
+    pub fn link(&self, run: RunId) -> Option<String> {
+        let url = self.url.as_deref()?.trim_end_matches('/');
+        Some(format!("{url}/api/v1/runs/{run}"))
+    }
+
     /// Makes paths absolute, and refuses what cannot be.
     pub(super) fn check(&mut self, folder: &Path) -> Result<(), String> {
         if self.rate == 0 || self.burst == 0 {

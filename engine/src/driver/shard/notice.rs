@@ -35,6 +35,8 @@ const TRIED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// The first pause after a failure; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+/// The longest pause that a receiver may ask for.
+const ASKED_MAX: Duration = Duration::from_secs(60 * 60);
 /// A pause is at least one part in so many of a notice's age.
 const AGE_SHARE: u32 = 16;
 /// The time limit of one try.
@@ -158,7 +160,8 @@ impl World {
             Err(failure) => {
                 let (version, tries) = (telling.version, telling.tries);
                 let age = now.since(telling.queued_at);
-                let pause = pause(&format!("{}/{version}/{}", cell.run, telling.notice), tries, age);
+                let pause = pause(&format!("{}/{version}/{}", cell.run, telling.notice), tries, age)
+                    .max(failure.after.unwrap_or_default().min(ASKED_MAX));
                 tracing::warn!(
                     run = %cell.run, notice = telling.notice, %version, tries, ?pause,
                     "a notice was not sent: {}", failure.message
