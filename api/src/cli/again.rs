@@ -7,8 +7,9 @@ use super::args::{ForkArgs, RestartArgs, RetryArgs, WaitArgs};
 use super::background;
 use super::context::Context;
 use super::run::{follow, pairs};
+use super::{files, pipeline};
 use crate::client::encode;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
 pub(crate) async fn retry(context: &Context, args: RetryArgs) -> Result<u8, Fault> {
@@ -17,14 +18,16 @@ pub(crate) async fn retry(context: &Context, args: RetryArgs) -> Result<u8, Faul
 }
 
 pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<u8, Fault> {
-    let input = changed(context, &args.run, &args.input).await?;
-    let body = json!({ "from_step": args.from, "input": input, "title": args.title });
+    let input = changed(context, &args.run, args.definition.as_deref(), &args.input).await?;
+    let mut body = json!({ "from_step": args.from, "input": input, "title": args.title });
+    anew(context, &mut body, args.definition.as_deref(), &args.config_value)?;
     again(context, &args.run, "restart", body, &args.wait).await
 }
 
 pub(crate) async fn fork(context: &Context, args: ForkArgs) -> Result<u8, Fault> {
-    let input = changed(context, &args.run, &args.input).await?;
+    let input = changed(context, &args.run, args.definition.as_deref(), &args.input).await?;
     let mut body = json!({ "input": input, "title": args.title, "until_step": args.until });
+    anew(context, &mut body, args.definition.as_deref(), &args.config_value)?;
     match args.at.parse::<u64>() {
         Ok(version) => body["version"] = json!(version),
         Err(_time) => body["at"] = json!(args.at),
@@ -32,16 +35,61 @@ pub(crate) async fn fork(context: &Context, args: ForkArgs) -> Result<u8, Fault>
     again(context, &args.run, "fork", body, &args.wait).await
 }
 
-/// The fields that `-i` gives, typed by the pipeline's schema; null without any.
-async fn changed(context: &Context, run: &str, given: &[String]) -> Result<Value, Fault> {
+/// Adds another definition, and other settings documents, to what is asked.
+fn anew(
+    context: &Context,
+    body: &mut Value,
+    definition: Option<&str>,
+    config: &[String],
+) -> Result<(), Fault> {
+    match definition {
+        Some(path) if pipeline::is_path(path) => {
+            let loaded = pipeline::load(path, context.json)?;
+            if !context.json {
+                pipeline::print_problems(&loaded.checked.warnings);
+            }
+            body["definition"] = json!(loaded.text);
+            body["file"] = json!(loaded.name);
+            body["files"] = json!(loaded.checked.definition.files);
+        }
+        Some(name) => body["pipeline"] = json!(name),
+        None => {}
+    }
+    for (name, text) in pairs("--config-value", config)? {
+        let text = match text.strip_prefix('@') {
+            Some(path) => files::text(std::path::Path::new(path))?,
+            None => text,
+        };
+        let value: Value = serde_json::from_str(&text).map_err(|error| {
+            Fault::new(Code::Usage, format!("--config-value {name}: no JSON: {error}"))
+                .hint("--config-value NAME='{\"key\": 1}', or NAME=@FILE")
+        })?;
+        body["config"][name] = value;
+    }
+    Ok(())
+}
+
+/// The fields that `-i` gives, typed by the schema of the pipeline that is gone on by; null without any.
+async fn changed(
+    context: &Context,
+    run: &str,
+    definition: Option<&str>,
+    given: &[String],
+) -> Result<Value, Fault> {
     if given.is_empty() {
         return Ok(Value::Null);
     }
     let given = pairs("-i", given)?;
-    let path = format!("/api/v1/runs/{}/definition", encode(run));
-    let definition: Value = context.client.get(&path).await?;
-    let schema = definition.get("input");
-    Ok(input::from_pairs(schema, given.iter().map(|(key, value)| (key.as_str(), value.as_str()))))
+    let schema = match definition {
+        Some(path) if pipeline::is_path(path) => pipeline::load(path, context.json)?.checked.definition.input,
+        Some(name) => pipeline::named(context, name).await?.input,
+        None => {
+            let path = format!("/api/v1/runs/{}/definition", encode(run));
+            context.client.get::<Value>(&path).await?.get("input").cloned()
+        }
+    };
+    let given = given.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    Ok(input::from_pairs(schema.as_ref(), given))
 }
 
 async fn again(

@@ -514,6 +514,12 @@ pub(crate) struct RestartArgs {
     /// Another value of the input
     #[arg(short, long = "input", value_name = "KEY=VALUE")]
     pub(crate) input: Vec<String>,
+    /// Go on by this pipeline instead of the one that the run is pinned to: a file, or a name
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) definition: Option<String>,
+    /// Another value of a settings document: JSON, or @FILE
+    #[arg(long, value_name = "NAME=JSON")]
+    pub(crate) config_value: Vec<String>,
     /// A title for lists
     #[arg(long)]
     pub(crate) title: Option<String>,
@@ -535,6 +541,12 @@ pub(crate) struct ForkArgs {
     /// Pause before this step, as at a breakpoint
     #[arg(long, value_name = "STEP")]
     pub(crate) until: Option<String>,
+    /// Go on by this pipeline instead of the one that the run is pinned to: a file, or a name
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) definition: Option<String>,
+    /// Another value of a settings document: JSON, or @FILE
+    #[arg(long, value_name = "NAME=JSON")]
+    pub(crate) config_value: Vec<String>,
     /// A title for lists
     #[arg(long)]
     pub(crate) title: Option<String>,

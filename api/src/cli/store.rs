@@ -79,6 +79,11 @@ async fn info(context: &Context) -> Result<u8, Fault> {
     for aside in info["set_aside"].as_array().into_iter().flatten() {
         context.out.line(format!("set aside     {}: {}", aside[0], aside[1]));
     }
+    for copy in info["cut_copies"].as_array().into_iter().flatten() {
+        let run = copy["run"].as_str().unwrap_or_default();
+        let events = count(copy["events"].as_u64().unwrap_or(0), "event");
+        context.out.line(format!("cut copy      {run}: {events} of a history that a crash cut short; no run"));
+    }
     Ok(0)
 }
 

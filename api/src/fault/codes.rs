@@ -162,6 +162,10 @@ codes! {
         "The pipeline's `concurrency` lets only so many runs go on at once, and its `on_limit` says reject. Repeat later.";
     NotAdmitted = "EF0314", 409, 4, "the run is not admitted",
         "A gate of the pipeline's `admit` failed, so nothing was recorded. The message names the gate, its code and the reason.";
+    Unfit = "EF0315", 409, 4, "the history does not fit the definition",
+        "A fork or a restart may go on by another definition, where what has begun is there too: each step under its name with the same kind of work, each gate \
+         that was judged with the same kind of probe. The message names the first event that does not fit. What has not begun, and what begins anew, \
+         may differ freely: fork at an earlier moment, or restart from an earlier step.";
     NotJudged = "EF0330", 409, 4, "no gate is open there",
         "A recheck judges the gates of a step again while one of them is being judged or blocks the step. What has ended is not judged again.";
     NotSigned = "EF0331", 401, 4, "the delivery is not signed by its source",

@@ -140,6 +140,7 @@ impl From<Refusal> for Fault {
             Refusal::BadSignal(_) => Code::Invalid,
             Refusal::TooLarge { .. } | Refusal::TooMany { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
+            Refusal::Unfit { .. } => Code::Unfit,
             Refusal::NotJudged(_) => Code::NotJudged,
             Refusal::UnknownGate { .. } => Code::NoGate,
             Refusal::BadPolicy { .. } => Code::BadPolicy,
@@ -179,6 +180,14 @@ impl From<Refusal> for Fault {
             Refusal::KeyTaken { holder, .. } => {
                 let short = holder.short();
                 fault.hint(format!("everfold show {short}, or everfold cancel {short}"))
+            }
+            Refusal::Unfit { misfits, .. } => {
+                let said = misfits
+                    .iter()
+                    .map(|it| serde_json::json!({ "step": it.step, "gate": it.gate, "message": it.why }));
+                fault
+                    .errors(said.collect())
+                    .hint("fork at an earlier moment, or restart from an earlier step")
             }
             Refusal::NotAdmitted { gate, code, reason } => {
                 fault.errors(vec![serde_json::json!({ "gate": gate, "code": code, "message": reason })])

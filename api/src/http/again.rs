@@ -1,5 +1,7 @@
 //! What makes a new run of an old one: retry, restart, fork.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,6 +13,7 @@ use serde_json::Value;
 
 use super::answer::written;
 use super::extract::{Body, Path, once};
+use super::runs::source;
 use super::state::version_at;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
@@ -58,6 +61,16 @@ pub(crate) struct RestartBody {
     from_step: String,
     input: Option<Value>,
     title: Option<String>,
+    /// What it goes on by, where that is another definition: a name, or the definition itself.
+    pipeline: Option<String>,
+    definition: Option<Value>,
+    /// The name of the definition's file, for messages.
+    file: Option<String>,
+    /// Texts of the files that the definition names.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    /// Settings documents that replace those of the origin, by name.
+    config: Option<Value>,
     #[serde(default)]
     detach: bool,
 }
@@ -82,9 +95,11 @@ pub(crate) async fn restart(
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
     let once = once(&headers, &caller, &format!("POST /runs/{run}/restart"), &body.bytes, DedupKeep::Week)?;
-    let RestartBody { from_step, input, title, detach } = body.value;
+    let RestartBody { from_step, input, title, pipeline, definition, file, files, config, detach } =
+        body.value;
+    let source = source(pipeline, definition, file, files)?;
     let from_step = Some(from_step);
-    let again = Again { from_step, input, title, ..Again::new(OriginKind::Restart, detach) };
+    let again = Again { from_step, input, config, source, title, ..Again::new(OriginKind::Restart, detach) };
     let begun = app.again(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
 }
@@ -100,6 +115,15 @@ pub(crate) struct ForkBody {
     title: Option<String>,
     /// The new run pauses before this step.
     until_step: Option<String>,
+    /// What it goes on by, where that is another definition: a name, or the definition itself.
+    pipeline: Option<String>,
+    definition: Option<Value>,
+    /// The name of the definition's file, for messages.
+    file: Option<String>,
+    /// Texts of the files that the definition names.
+    files: BTreeMap<String, String>,
+    /// Settings documents that replace those of the origin, by name.
+    config: Option<Value>,
     detach: bool,
 }
 
@@ -123,8 +147,9 @@ pub(crate) async fn fork(
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
     let once = once(&headers, &caller, &format!("POST /runs/{run}/fork"), &body.bytes, DedupKeep::Week)?;
-    let ForkBody { version, at, input, title, until_step, detach } = body.value;
-    let at = match (version, at) {
+    let asked = body.value;
+    let source = source(asked.pipeline, asked.definition, asked.file, asked.files)?;
+    let at = match (asked.version, asked.at) {
         (Some(version), None) if version > 0 => Version(version),
         (None, Some(at)) => {
             let at = at.parse();
@@ -138,7 +163,15 @@ pub(crate) async fn fork(
     if at == Version::ZERO {
         return Err(Fault::new(Code::NotYet, "the run had not begun then"));
     }
-    let again = Again { at: Some(at), input, title, until_step, ..Again::new(OriginKind::Fork, detach) };
+    let again = Again {
+        at: Some(at),
+        input: asked.input,
+        config: asked.config,
+        source,
+        title: asked.title,
+        until_step: asked.until_step,
+        ..Again::new(OriginKind::Fork, asked.detach)
+    };
     let begun = app.again(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
 }

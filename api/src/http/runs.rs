@@ -201,6 +201,25 @@ pub(crate) struct CreateBody {
     priority: i32,
 }
 
+/// The pipeline that a body names or holds, if any.
+pub(super) fn source(
+    pipeline: Option<String>,
+    definition: Option<Value>,
+    file: Option<String>,
+    files: BTreeMap<String, String>,
+) -> Result<Option<Source>, Fault> {
+    match (pipeline, definition) {
+        (None, None) => Ok(None),
+        (Some(name), None) => Ok(Some(Source::Named(name))),
+        (None, Some(Value::String(text))) => Ok(Some(Source::Text { text, file, files })),
+        (None, Some(document @ Value::Object(_))) => {
+            Ok(Some(Source::Text { text: document.to_string(), file, files }))
+        }
+        (None, Some(_)) => Err(Fault::new(Code::Invalid, "definition is YAML text or a JSON object")),
+        (Some(_), Some(_)) => Err(Fault::new(Code::Invalid, "give pipeline or definition, not both")),
+    }
+}
+
 /// `POST /runs`: starts a run.
 #[utoipa::path(
     post,
@@ -224,16 +243,8 @@ pub(crate) async fn create(
             key.parse().map_err(|_| Fault::new(Code::Invalid, "idempotency_key has control characters"))?;
         headers.insert("idempotency-key", key);
     }
-    let source = match (asked.pipeline, asked.definition) {
-        (Some(name), None) => Source::Named(name),
-        (None, Some(Value::String(text))) => Source::Text { text, file: asked.file, files: asked.files },
-        (None, Some(document @ Value::Object(_))) => {
-            Source::Text { text: document.to_string(), file: asked.file, files: asked.files }
-        }
-        (None, Some(_)) => return Err(Fault::new(Code::Invalid, "definition is YAML text or a JSON object")),
-        (Some(_), Some(_)) => return Err(Fault::new(Code::Invalid, "give pipeline or definition, not both")),
-        (None, None) => return Err(Fault::new(Code::Invalid, "pipeline or definition is missing")),
-    };
+    let source = source(asked.pipeline, asked.definition, asked.file, asked.files)?;
+    let source = source.ok_or_else(|| Fault::new(Code::Invalid, "pipeline or definition is missing"))?;
     if asked.cwd.is_some() && !caller.local {
         return Err(Fault::new(Code::Invalid, "cwd is for callers at this machine only"));
     }

@@ -41,8 +41,20 @@ pub(crate) struct StoreView {
     /// Runs that are left alone, each with why.
     #[schema(value_type = Vec<Value>)]
     set_aside: Vec<(RunId, String)>,
+    /// Forks whose copying a crash cut off, until they are repeated.
+    cut_copies: Vec<CutCopyView>,
     /// `{format, segments, journal_bytes, index_bytes, blobs_bytes}`; null: it is in memory.
     files: Value,
+}
+
+/// A fork whose copying a crash cut off.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct CutCopyView {
+    /// The run that it would have become.
+    #[schema(value_type = String)]
+    run: RunId,
+    /// Events that were copied.
+    events: u64,
 }
 
 /// `GET /store`: what is kept where, and how far.
@@ -62,6 +74,7 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<StoreView>, Faul
     let unreadable = app.views().unreadable().len();
     let files = app.files().await?;
     let report = app.report();
+    let copies = app.engine().cut_copies().await?;
     Ok(Json(StoreView {
         folder: app.layout().root().display().to_string(),
         store: report.map(|report| report.store.clone()),
@@ -73,6 +86,10 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<StoreView>, Faul
         writability,
         warnings: report.map(|report| report.warnings.clone()).unwrap_or_default(),
         set_aside: app.set_aside(),
+        cut_copies: copies
+            .into_iter()
+            .map(|copy| CutCopyView { run: copy.run, events: copy.events.get() })
+            .collect(),
         files,
     }))
 }

@@ -82,8 +82,7 @@ pub fn built_in(name: &str) -> Result<Checked, Fault> {
             .hint("`everfold pipeline list` shows the names; a file has a / or ends in .yaml")
             .hinted(near.map(|near| format!("did you mean “{near}”?"))));
     };
-    definition::parse(pipeline.text, pipeline.name, pipeline)
-        .map_err(|problems| bad(name, &problems))
+    definition::parse(pipeline.text, pipeline.name, pipeline).map_err(|problems| bad(name, &problems))
 }
 
 /// The pipeline of a text.
@@ -107,12 +106,7 @@ impl Owner {
     /// The pipeline or the input is not acceptable, or the store takes nothing.
     pub async fn begin(&self, begin: Begin) -> Result<Begun, Fault> {
         self.may_write()?;
-        let definition = match &begin.source {
-            Source::Named(name) => self.pipeline(name).await?,
-            Source::Built(definition) => Arc::clone(definition),
-            Source::Text { text, file, files } => Arc::new(parsed(text, file.as_deref(), files)?.definition),
-        };
-        self.knows_functions(&definition)?;
+        let definition = self.definition_of(&begin.source).await?;
         if let Some(schema) = &definition.input
             && let Err(problems) = definition::input::check(schema, &begin.input)
         {
@@ -190,6 +184,17 @@ impl Owner {
             kept.map_err(|error| Fault::new(Code::Internal, format!("no ticks of the clock: {error}")))?;
         }
         Ok(recovered.runs)
+    }
+
+    /// A definition whose functions are known.
+    pub(super) async fn definition_of(&self, source: &Source) -> Result<Arc<Definition>, Fault> {
+        let definition = match source {
+            Source::Named(name) => self.pipeline(name).await?,
+            Source::Built(definition) => Arc::clone(definition),
+            Source::Text { text, file, files } => Arc::new(parsed(text, file.as_deref(), files)?.definition),
+        };
+        self.knows_functions(&definition)?;
+        Ok(definition)
     }
 
     pub(super) fn note_driven(&self, run: RunId, detach: bool) {

@@ -7,7 +7,7 @@ use everfold_engine::id::{RunId, StepId, StepPath, Version};
 use everfold_engine::input::InputKind;
 use serde_json::Value;
 
-use super::{Begun, Owner};
+use super::{Begun, Owner, Source};
 use crate::fault::{Code, Fault};
 use crate::http::Once;
 
@@ -22,6 +22,10 @@ pub(crate) struct Again {
     pub(crate) from_step: Option<String>,
     /// Fields that replace those of the input.
     pub(crate) input: Option<Value>,
+    /// Settings documents that replace those of the origin, by name.
+    pub(crate) config: Option<Value>,
+    /// Another definition that it goes on by.
+    pub(crate) source: Option<Source>,
     /// For readers.
     pub(crate) title: Option<String>,
     /// The run pauses before this step.
@@ -33,7 +37,9 @@ pub(crate) struct Again {
 impl Again {
     /// All of the history, with nothing changed.
     pub(crate) fn new(how: OriginKind, detach: bool) -> Self {
-        Self { how, at: None, from_step: None, input: None, title: None, until_step: None, detach }
+        let (at, from_step, until_step) = (None, None, None);
+        let (input, config, source, title) = (None, None, None, None);
+        Self { how, at, from_step, input, config, source, title, until_step, detach }
     }
 }
 
@@ -50,12 +56,18 @@ impl Owner {
         once: Once,
     ) -> Result<Begun, Fault> {
         self.may_write()?;
+        let definition = match &asked.source {
+            Some(source) => Some(self.definition_of(source).await?),
+            None => None,
+        };
         let request = ForkRequest {
             origin,
             how: asked.how,
             at: asked.at,
             from_step: asked.from_step.as_deref().map(StepId::new),
             input: asked.input,
+            config: asked.config,
+            definition,
             title: asked.title,
             until_step: asked.until_step.as_deref().map(StepId::new),
             actor,

@@ -138,6 +138,14 @@ impl Runs {
             return Err(format!("it makes a run of another one, {}", forked.run));
         }
         if let Some(state) = self.states.get_mut(&run) {
+            if let RunEvent::RunForked(forked) = event
+                && state.definition_hash() != Some(forked.definition)
+            {
+                let Some(definition) = self.definitions.get(&forked.definition.to_string()) else {
+                    return Err(format!("its definition {} was never saved", forked.definition.short()));
+                };
+                state.goes_on_by(forked.definition, Arc::clone(definition));
+            }
             let meta =
                 EventMeta { at: header.recorded_at, actor: header.actor.clone(), input: header.cause.input };
             state.apply(event, &meta);

@@ -7,11 +7,11 @@ use super::people::refuse_ended;
 use super::refusal::Refusal;
 use crate::event::BreakpointsSet;
 use crate::id::{StepId, StepPath};
-use crate::state::RunState;
+use crate::state::Graph;
 
 pub(super) fn set(draft: &mut Draft<'_>, steps: &[StepId]) -> Result<(), Refusal> {
     refuse_ended(draft.state)?;
-    let wanted = steps.iter().map(|step| check(draft.state, step));
+    let wanted = steps.iter().map(|step| check(&draft.state.graph, step));
     let wanted: BTreeSet<usize> = wanted.collect::<Result<_, _>>()?;
     if wanted != draft.state.facts.order.breakpoints {
         let steps = wanted.into_iter().map(|at| draft.state.step_id(at)).collect();
@@ -21,10 +21,10 @@ pub(super) fn set(draft: &mut Draft<'_>, steps: &[StepId]) -> Result<(), Refusal
 }
 
 /// The step that a run may be paused before.
-pub(super) fn check(state: &RunState, step: &StepId) -> Result<usize, Refusal> {
-    match state.graph.find(step) {
+pub(super) fn check(graph: &Graph, step: &StepId) -> Result<usize, Refusal> {
+    match graph.find(step) {
         None => Err(Refusal::UnknownStep(StepPath::step(step))),
-        Some(at) if state.graph.is_finish(at) => Err(Refusal::NoBreakpoint(step.clone())),
+        Some(at) if graph.is_finish(at) => Err(Refusal::NoBreakpoint(step.clone())),
         Some(at) => Ok(at),
     }
 }

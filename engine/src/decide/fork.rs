@@ -1,8 +1,11 @@
 //! A run goes on from a copied history.
 
+use std::collections::BTreeSet;
+
 use super::begin::Beginning;
 use super::breakpoint;
 use super::draft::{Draft, Interrupt};
+use super::fit::misfits;
 use super::refusal::Refusal;
 use super::start::INPUT_BYTES_MAX;
 use crate::definition::OnTaken;
@@ -10,7 +13,7 @@ use crate::event::{BudgetsOpened, OriginKind, RunForked, RunQueued, SlotKind, Wa
 use crate::id::StepId;
 use crate::input::Fork;
 use crate::json::{JsonText, Value};
-use crate::state::{Outcome, Phase, RunState};
+use crate::state::{Graph, Outcome, Phase, RunState};
 
 pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Interrupt>, Refusal> {
     if draft.state.run() == Some(fork.run) {
@@ -20,12 +23,23 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         return Err(Refusal::TooLarge { what: "the input", max: INPUT_BYTES_MAX });
     }
     let state = &*draft.state;
-    let reset = reset(state, fork)?;
+    let next = state.graph_of(fork.definition).cloned();
+    let next = next.ok_or_else(|| Refusal::Start("the definition is not at hand".into()))?;
+    if next.definition.name != state.definition().name {
+        let (is, was) = (&next.definition.name, &state.definition().name);
+        return Err(Refusal::Start(format!("the definition is that of “{is}”, the run is one of “{was}”")));
+    }
+    let reset = reset(state, &next, fork)?;
+    let misfits = misfits(state, &next, &reset);
+    if !misfits.is_empty() {
+        return Err(Refusal::Unfit { misfits, first: None });
+    }
     if let Some(step) = &fork.until_step {
-        breakpoint::check(state, step)?;
+        breakpoint::check(&next, step)?;
     }
     let config = fork.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
-    let new = RunState::new(state.definition().clone());
+    let admits = !next.definition.admit.is_empty();
+    let new = RunState::new(next.definition);
     let title = fork.title.as_deref().or(state.title());
     let beginning = Beginning::new(new, fork.run, title, &fork.input.value())?
         .in_folder(state.cwd())
@@ -42,9 +56,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         slots.insert(0, identity);
     }
     let budgets = beginning.budgets()?;
-    let waits = !slots.is_empty()
-        || fork.origin.how != OriginKind::Fork
-        || !draft.state.definition().admit.is_empty();
+    let waits = !slots.is_empty() || fork.origin.how != OriginKind::Fork || admits;
     let input = draft.payload(JsonText::new(beginning.input()));
     let config = fork.config.clone().map(|config| draft.payload(config));
     draft.record(RunForked {
@@ -72,7 +84,8 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
 }
 
 /// The steps that begin anew: the named one, what depends on it, and what an end of the origin left undone.
-fn reset(state: &RunState, fork: &Fork) -> Result<Vec<StepId>, Refusal> {
+/// Where another definition is gone on by, what depends on it by either of the two.
+fn reset(state: &RunState, next: &Graph, fork: &Fork) -> Result<Vec<StepId>, Refusal> {
     let Some(from) = &fork.from_step else {
         return match state.is_ended() {
             _ if fork.origin.how != OriginKind::Fork => {
@@ -82,28 +95,46 @@ fn reset(state: &RunState, fork: &Fork) -> Result<Vec<StepId>, Refusal> {
             false => Ok(Vec::new()),
         };
     };
-    let unknown = || Refusal::UnknownStep(crate::id::StepPath::step(from));
-    let from = state.graph.find(from).filter(|at| !state.graph.is_finish(*at)).ok_or_else(unknown)?;
-    let mut anew = vec![false; state.graph.len()];
-    let mark = |at: usize, anew: &mut Vec<bool>| {
-        for at in state.graph.downstream(at) {
-            anew[at] = true;
+    if next.find(from).is_none_or(|at| next.is_finish(at)) {
+        return Err(Refusal::UnknownStep(crate::id::StepPath::step(from)));
+    }
+    let graph = &state.graph;
+    let mut anew = BTreeSet::new();
+    let mark = |step: &StepId, anew: &mut BTreeSet<StepId>| {
+        for graph in [graph, next] {
+            let downstream = graph.find(step).map(|at| graph.downstream(at)).unwrap_or_default();
+            anew.extend(downstream.into_iter().map(|at| graph.step(at).id.clone()));
         }
     };
     mark(from, &mut anew);
     let is_ending = state.facts.outcome.is_some();
     let is_bypassing = matches!(state.facts.outcome, Some(Outcome::Finished { .. }));
-    for at in 0..state.graph.main_len() {
-        match &state.facts.steps[at].phase {
-            Phase::Failed { tolerated: false } | Phase::Cancelled => mark(at, &mut anew),
-            // It may have been passed over by the end; else its condition is looked at once more.
-            Phase::Skipped => anew[at] |= is_bypassing,
-            Phase::Succeeded | Phase::Failed { tolerated: true } => {}
-            Phase::Pending | Phase::Working | Phase::Judging | Phase::Settling(_) | Phase::Blocked(_) => {
-                anew[at] |= is_ending;
+    for at in 0..graph.main_len() {
+        let id = &graph.step(at).id;
+        let is_undone = match &state.facts.steps[at].phase {
+            Phase::Failed { tolerated: false } | Phase::Cancelled => {
+                mark(id, &mut anew);
+                false
             }
+            // It may have been passed over by the end; else its condition is looked at once more.
+            Phase::Skipped => is_bypassing,
+            Phase::Succeeded | Phase::Failed { tolerated: true } => false,
+            Phase::Pending | Phase::Working | Phase::Judging | Phase::Settling(_) | Phase::Blocked(_) => {
+                is_ending
+            }
+        };
+        if is_undone {
+            anew.insert(id.clone());
         }
     }
-    anew[state.graph.main_len()..].fill(true);
-    Ok(anew.iter().enumerate().filter(|(_, anew)| **anew).map(|(at, _)| state.step_id(at)).collect())
+    let all = |graph: &Graph| -> Vec<(bool, StepId)> {
+        (0..graph.len()).map(|at| (graph.is_finish(at), graph.step(at).id.clone())).collect()
+    };
+    let mut steps = all(next);
+    steps.extend(all(graph).into_iter().filter(|(_, step)| next.find(step).is_none()));
+    Ok(steps
+        .into_iter()
+        .filter(|(is_finish, step)| *is_finish || anew.contains(step))
+        .map(|(_, step)| step)
+        .collect())
 }

@@ -13,6 +13,7 @@ mod breakpoint;
 mod cut;
 mod draft;
 mod end;
+mod fit;
 mod fork;
 mod gate;
 mod members;
@@ -36,6 +37,7 @@ mod wait;
 mod work;
 
 pub use admission::{ADMIT, admission_id};
+pub use fit::Misfit;
 pub use people::TEXT_BYTES_MAX;
 pub use refusal::Refusal;
 pub use rejudge::rejudge;

@@ -1,8 +1,9 @@
 //! What an input may not do, typed.
 
+use super::fit::Misfit;
 use crate::definition::Vote;
 use crate::event::{HaltScope, UnblockDecision};
-use crate::id::{RunId, StepId, StepPath};
+use crate::id::{RunId, StepId, StepPath, Version};
 use crate::state::{RunStatus, StepStatus};
 
 /// Why an input was refused. Nothing was recorded.
@@ -214,6 +215,14 @@ pub enum Refusal {
     /// A signal has no usable name.
     #[error("“{0}” is no name of a signal: it has 1 to 128 bytes and no control characters")]
     BadSignal(String),
+    /// What has begun has no place in the definition that a fork is to go on by.
+    #[error("the history does not fit the definition: {}", unfit(.misfits, .first.as_ref()))]
+    Unfit {
+        /// Everything that does not fit, in the order of the file.
+        misfits: Vec<Misfit>,
+        /// The first event that names any of it, and which of the misfits that is.
+        first: Option<(Version, &'static str, usize)>,
+    },
     /// A text or value is over its limit.
     #[error("{what} is over the limit of {max} bytes")]
     TooLarge {
@@ -275,6 +284,7 @@ impl Refusal {
             Self::BadRaise { .. } => "bad_raise",
             Self::OverBudget(_) => "over_budget",
             Self::BadSignal(_) => "bad_signal",
+            Self::Unfit { .. } => "unfit",
             Self::TooLarge { .. } => "too_large",
             Self::TooMany { .. } => "too_many",
         }
@@ -283,6 +293,18 @@ impl Refusal {
 
 fn in_brackets(code: Option<&str>) -> String {
     code.map(|code| format!(" ({code})")).unwrap_or_default()
+}
+
+fn unfit(misfits: &[Misfit], first: Option<&(Version, &'static str, usize)>) -> String {
+    let at = first.map_or(0, |(_, _, at)| *at);
+    let mut text = misfits.get(at).map_or_else(String::new, ToString::to_string);
+    if let Some((version, name, _)) = first {
+        text = format!("event {version}, {name}, is of {text}");
+    }
+    match misfits.len() {
+        0 | 1 => text,
+        more => format!("{text} (and {} more)", more - 1),
+    }
 }
 
 fn how_ended(status: RunStatus) -> &'static str {

@@ -2,28 +2,29 @@
 //!
 //! Law (D11): the new run's stream begins with copies of the origin's events, with their stored bytes and
 //! the flag `copied`; `RunForked` makes it a run. Until then it is none: it is not shown, found or loaded.
-//! A copy that a crash cut short is completed by repeating the request with its idempotency key, and
-//! is in nobody's way else.
+//! A copy that a crash cut short is completed by repeating the request with its idempotency key; else it is
+//! named ([`super::copies`]) and in nobody's way.
 
 use std::sync::Arc;
 
+use super::copies::COPYING;
 use super::desk::{Found, SetAside};
 use super::engine::Engine;
 use super::load::decode;
 use super::message::Queued;
 use super::shared::Shared;
-use super::{LoadError, QueryError, StartError, Started, SubmitError};
+use super::{LoadError, QueryError, StartError, Started, SubmitError, admission};
 use crate::actor::Actor;
-use crate::decide::begin::Beginning;
+use crate::decide::begin::{self, Beginning};
 use crate::decide::{Decision, Loaded, Refusal, decide};
-use crate::definition::OnTaken;
+use crate::definition::{Definition, OnTaken};
 use crate::envelope::{Envelope, EventHeader, NewEvent, StreamId, flag};
 use crate::event::{Origin, OriginKind, SlotKind};
 use crate::id::{InputId, Round, RunId, StepId, Version};
 use crate::input::{Fork, Input, InputKind};
 use crate::json::{Hash, JsonText, Value};
 use crate::state::{Kept, RunState};
-use crate::store::{Append, AppendError, Dedup, Head, StreamNote};
+use crate::store::{Append, AppendError, Dedup, Head};
 
 /// Events that are copied in one append, and their bytes.
 const CHUNK_EVENTS: usize = 500;
@@ -44,6 +45,11 @@ pub struct ForkRequest {
     pub from_step: Option<StepId>,
     /// Fields that replace those of the input.
     pub input: Option<Value>,
+    /// Settings documents that replace those of the origin, by name.
+    pub config: Option<Value>,
+    /// What the run goes on by; `None`: the origin's definition. Where it is another one, the history must
+    /// fit it.
+    pub definition: Option<Arc<Definition>>,
     /// For readers; `None`: the origin's.
     pub title: Option<String>,
     /// The run pauses before this step, and keeps none of the origin's breakpoints.
@@ -82,17 +88,26 @@ impl Shared {
             None => RunId(self.draw_uuid()),
         };
         let id = InputId::derive(&format!("{run}/fork"));
-        let state = self.at(request.origin, request.at).await?;
-        self.line.config().knows_resources_of(state.definition())?;
-        let fork = self.plan_fork(run, &state, &request).await?;
-        self.preview(&state, &fork, id, &request.actor).await?;
-        let checked = self.check_fork(run, &state, &fork, &request.how).await?;
+        let mut state = self.at(request.origin, request.at).await?;
+        let definition = Arc::clone(request.definition.as_ref().unwrap_or(state.definition()));
+        self.line.config().knows_resources_of(&definition)?;
+        let fork = self.plan_fork(run, &state, &definition, &request).await?;
+        state.goes_on_by(fork.definition, Arc::clone(&definition));
+        match self.preview(&state, &fork, id, &request.actor).await {
+            Err(StartError::Refused(refusal)) => {
+                return Err(self.since_when(request.origin, fork.origin.version, refusal).await.into());
+            }
+            other => other?,
+        }
+        let checked = self.check_fork(run, &state, &definition, &fork, &request.how).await?;
         if let Some(holder) = checked {
             return Ok(holder);
         }
+        self.definitions.save(&definition).await?;
         self.copy(request.origin, run, fork.origin.version).await?;
         let kind = InputKind::Fork(Box::new(fork));
-        let queued = Queued { actor: request.actor, dedup: request.dedup, ..Queued::own(id, kind) };
+        let (actor, dedup, definition) = (request.actor, request.dedup, Some(definition));
+        let queued = Queued { actor, dedup, definition, ..Queued::own(id, kind) };
         let accepted = self.ask(run, queued).await?.accepted;
         let (version, position) = (accepted.version, accepted.position);
         Ok(Started { run, version, position, repeated: !accepted.changed, held: false })
@@ -129,6 +144,7 @@ impl Shared {
         &self,
         run: RunId,
         state: &RunState,
+        definition: &Arc<Definition>,
         request: &ForkRequest,
     ) -> Result<Fork, StartError> {
         let from_step = match (request.how, &request.from_step) {
@@ -148,12 +164,25 @@ impl Shared {
                 (input, given) => *input = given.clone(),
             }
         }
-        let config = self.value_of(request.origin, state.config()).await?;
-        let definition = state.definition_hash().unwrap_or(Hash::ZERO);
+        let mut config = self.value_of(request.origin, state.config()).await?;
+        if let Some(given) = &request.config {
+            let Value::Object(given) = given else {
+                return Err(Refusal::Start("config is a map of settings documents by name".into()).into());
+            };
+            merge(&mut config, given.clone());
+        }
+        let hash = match &request.definition {
+            Some(definition) => definition.hash(),
+            None => state.definition_hash().unwrap_or(Hash::ZERO),
+        };
+        if Some(hash) != state.definition_hash() {
+            self.add_documents(run, state, definition, &input, &mut config).await?;
+        }
+        begin::check_config(&config)?;
         Ok(Fork {
             run,
             origin: Origin { run: request.origin, version: state.version(), how: request.how },
-            definition,
+            definition: hash,
             input: JsonText::new(&input),
             config: (!config.is_null()).then(|| JsonText::new(&config)),
             from_step,
@@ -161,6 +190,29 @@ impl Shared {
             entropy: self.draw_u64(),
             until_step: request.until_step.clone(),
         })
+    }
+
+    /// Settings documents that another definition names and the run does not have yet: as they are now.
+    async fn add_documents(
+        &self,
+        run: RunId,
+        state: &RunState,
+        definition: &Arc<Definition>,
+        input: &Value,
+        config: &mut Value,
+    ) -> Result<(), StartError> {
+        let mut wanted = Definition::clone(definition);
+        wanted.config.retain(|name, _| config.get(name).is_none());
+        if wanted.config.is_empty() {
+            return Ok(());
+        }
+        let new = RunState::new(Arc::new(wanted));
+        let beginning = Beginning::new(new, run, state.title(), input)?.in_folder(state.cwd());
+        let found = admission::config(&beginning, state.cwd(), self.config.blocking).await?;
+        if let Some(Value::Object(found)) = found {
+            merge(config, found);
+        }
+        Ok(())
     }
 
     async fn value_of(&self, run: RunId, kept: &Kept) -> Result<Value, StartError> {
@@ -200,10 +252,11 @@ impl Shared {
         self: &Arc<Self>,
         run: RunId,
         state: &RunState,
+        definition: &Arc<Definition>,
         fork: &Fork,
         how: &OriginKind,
     ) -> Result<Option<Started>, StartError> {
-        let new = RunState::new(Arc::clone(state.definition()));
+        let new = RunState::new(Arc::clone(definition));
         let title = fork.title.as_deref().or(state.title());
         let config = fork.config.as_ref().map_or_else(|| Value::Object(Default::default()), JsonText::value);
         let beginning = Beginning::new(new, run, title, &fork.input.value())?
@@ -294,7 +347,7 @@ impl Shared {
                 events,
                 dedup: None,
                 fence: self.config.fence,
-                note: StreamNote::default(),
+                note: COPYING,
             };
             match self.store.append(append).await {
                 Ok(_) => {}
@@ -325,5 +378,13 @@ impl Shared {
             std::io::ErrorKind::StorageFull => SubmitError::Full.into(),
             _other => failed(format!("a value of run {origin} could not be copied: {error}")),
         })
+    }
+}
+
+/// Fields that replace those of a map, which may be none yet.
+fn merge(map: &mut Value, fields: serde_json::Map<String, Value>) {
+    match map {
+        Value::Object(map) => map.extend(fields),
+        none => *none = Value::Object(fields),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::LoadError;
 use super::definitions::Definitions;
+use crate::definition::Definition;
 use crate::envelope::{Envelope, StreamId, flag};
 use crate::event::{self, RunEvent};
 use crate::id::{Position, RunId, Version};
@@ -43,17 +44,13 @@ impl Loader<'_> {
         let first = self.store.read(&stream, Version::FIRST, 1).await?;
         let first = first.first().ok_or(LoadError::NotFound(run))?;
         let definition = match decode(run, first)? {
-            RunEvent::RunStarted(started) => self
-                .definitions
-                .get(started.definition)
-                .await
-                .map_err(|source| LoadError::Definition { run, source })?,
+            RunEvent::RunStarted(started) => self.definition(run, started.definition).await?,
             other => {
                 let what = "a history begins with RunStarted".into();
                 return Err(LoadError::Illegal { run, version: Version::FIRST, name: other.name(), what });
             }
         };
-        let mut folded = match self.snapshot(&stream, until, &definition).await? {
+        let mut folded = match self.snapshot(&stream, run, until, &definition).await? {
             Some(folded) => folded,
             None => Folded {
                 state: RunState::new(definition),
@@ -72,7 +69,9 @@ impl Loader<'_> {
             let limit = room.min(PAGE);
             let page = self.store.read(&stream, folded.version.next(), limit).await?;
             for envelope in &page {
-                folded.fold(run, envelope)?;
+                let event = decode(run, envelope)?;
+                self.go_on_by(run, &mut folded.state, &event).await?;
+                folded.fold(run, envelope, &event)?;
             }
             if page.len() < limit {
                 break;
@@ -86,13 +85,33 @@ impl Loader<'_> {
         }
     }
 
+    /// Lays ready the definition by which a fork goes on, where that is another one than before.
+    pub(super) async fn go_on_by(
+        &self,
+        run: RunId,
+        state: &mut RunState,
+        event: &RunEvent,
+    ) -> Result<(), LoadError> {
+        if let RunEvent::RunForked(forked) = event
+            && state.definition_hash() != Some(forked.definition)
+        {
+            state.goes_on_by(forked.definition, self.definition(run, forked.definition).await?);
+        }
+        Ok(())
+    }
+
+    async fn definition(&self, run: RunId, hash: Hash) -> Result<Arc<Definition>, LoadError> {
+        self.definitions.get(hash).await.map_err(|source| LoadError::Definition { run, source })
+    }
+
     /// A snapshot that is of this history, of this fold, and not too new. An unusable one is passed
     /// over: losing it loses nothing.
     async fn snapshot(
         &self,
         stream: &StreamId,
+        run: RunId,
         until: Option<Version>,
-        definition: &Arc<crate::definition::Definition>,
+        definition: &Arc<Definition>,
     ) -> Result<Option<Folded>, LoadError> {
         let Some(snapshot) = self.store.load_snapshot(stream, FOLD_VERSION).await? else { return Ok(None) };
         if until.is_some_and(|until| snapshot.version > until) {
@@ -102,7 +121,12 @@ impl Loader<'_> {
         let Some(envelope) = at.first().filter(|envelope| envelope.hash == snapshot.hash) else {
             return Ok(None);
         };
-        let Ok(state) = RunState::from_snapshot(Arc::clone(definition), &snapshot.bytes) else {
+        let Ok(pinned) = RunState::definition_of(&snapshot.bytes) else { return Ok(None) };
+        let definition = match pinned {
+            Some(hash) if hash != definition.hash() => self.definition(run, hash).await?,
+            _as_started => Arc::clone(definition),
+        };
+        let Ok(state) = RunState::from_snapshot(definition, &snapshot.bytes) else {
             return Ok(None);
         };
         Ok((state.version() == snapshot.version).then_some(Folded {
@@ -119,8 +143,7 @@ impl Loader<'_> {
 }
 
 impl Folded {
-    fn fold(&mut self, run: RunId, envelope: &Envelope) -> Result<(), LoadError> {
-        let event = decode(run, envelope)?;
+    fn fold(&mut self, run: RunId, envelope: &Envelope, event: &RunEvent) -> Result<(), LoadError> {
         let version = envelope.header.version;
         let illegal = |what: String| LoadError::Illegal { run, version, name: event.name(), what };
         if version != self.version.next() {
@@ -130,7 +153,7 @@ impl Folded {
             return Err(illegal("its hash does not fit its content and its predecessor".into()));
         }
         let meta = meta(envelope);
-        catch_unwind(AssertUnwindSafe(|| self.state.apply(&event, &meta)))
+        catch_unwind(AssertUnwindSafe(|| self.state.apply(event, &meta)))
             .map_err(|panic| illegal(panic_text(panic.as_ref())))?;
         self.version = version;
         self.hash = envelope.hash;

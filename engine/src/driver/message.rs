@@ -41,7 +41,7 @@ pub(super) struct Queued {
     pub(super) kind: InputKind,
     pub(super) dedup: Option<Dedup>,
     pub(super) answer: Option<Answer>,
-    /// For a start: what the run is pinned to.
+    /// For a start or a fork: what the run is pinned to.
     pub(super) definition: Option<Arc<Definition>>,
 }
 
@@ -49,6 +49,11 @@ impl Queued {
     /// An input of the engine's own.
     pub(super) fn own(id: InputId, kind: InputKind) -> Self {
         Self { id, actor: Actor::Engine, kind, dedup: None, answer: None, definition: None }
+    }
+
+    /// What the run is pinned to that this starts; `None`: it acts on one that is there.
+    pub(super) fn starts(&self) -> Option<&Arc<Definition>> {
+        self.definition.as_ref().filter(|_| matches!(self.kind, InputKind::Start(_)))
     }
 
     /// Answers the one who waits, if anyone does.

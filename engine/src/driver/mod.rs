@@ -18,6 +18,7 @@ mod blobs;
 mod blocking;
 mod children;
 mod config;
+mod copies;
 mod definitions;
 mod desk;
 mod ends;
@@ -44,6 +45,7 @@ mod start;
 mod survivors;
 mod treasury;
 mod triggers;
+mod unfit;
 mod values;
 mod verdicts;
 
@@ -55,6 +57,7 @@ pub use engine::{Accepted, Engine, StartRequest, Started, Submission};
 pub use error::{
     DefinitionError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
 };
+pub use copies::CutCopy;
 pub use fork::ForkRequest;
 pub use halts::{HaltError, Halting};
 pub use hooks::{DeliveryRecord, Handling, HookError, Receipt};

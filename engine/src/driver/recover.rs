@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::message::Message;
 use super::shared::Shared;
-use super::{Engine, RecoverError};
+use super::{CutCopy, Engine, RecoverError};
 use crate::clock::Stopwatch;
 use crate::envelope::{StreamId, StreamKind};
 use crate::id::RunId;
@@ -95,7 +95,12 @@ impl Engine {
     async fn drive_due(&self) -> Result<Recovered, RecoverError> {
         let shared = &self.inner.shared;
         let due = shared.store.due(shared.now()).await?;
-        let runs: Vec<RunId> = due.iter().filter_map(run_of).collect();
+        let copies = shared.cut_copies().await?;
+        for CutCopy { run, events } in &copies {
+            tracing::warn!(%run, copied = events.get(), "a copy that a crash cut short is no run; repeat its request");
+        }
+        let is_run = |run: &RunId| copies.iter().all(|copy| copy.run != *run);
+        let runs: Vec<RunId> = due.iter().filter_map(run_of).filter(is_run).collect();
         // Keys are compared with their runs before those want anything more.
         let hooks = due.iter().filter(|stream| stream.kind == StreamKind::Hook).cloned().collect();
         let keys = due.into_iter().filter(|stream| stream.kind == StreamKind::Key).collect();

@@ -145,6 +145,7 @@ async fn again(
     verdicts::again(shared, run, &state_now, (version, &meta), &group.events, replayed).await?;
     let lacking = |what: String| ReplayError::Value { run, version, what };
     let blobs = blobs(shared, run, &group.events[0]).await.map_err(lacking)?;
+    shared.loader().go_on_by(run, &mut state_now, &group.events[0]).await?;
     let decided = match input_of(&group.events[0], &meta, &|blob| blobs.get(blob).cloned()) {
         Ok(input) => {
             let mut loaded = Loaded::default();

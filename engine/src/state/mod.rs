@@ -73,6 +73,8 @@ pub struct RunState {
     /// When each timer is due, earliest first: `facts.timers` the other way round.
     due: BTreeSet<(Timestamp, TimerId)>,
     touched: Vec<Touched>,
+    /// The definition that the next fork goes on by, where it is another one.
+    next: Option<(Hash, Graph)>,
 }
 
 impl PartialEq for RunState {
@@ -231,7 +233,20 @@ impl RunState {
             })
             .collect();
         let facts = Facts { steps, unended: graph.main_len(), ..Facts::default() };
-        Self { graph, facts, due: BTreeSet::new(), touched: Vec::new() }
+        Self { graph, facts, due: BTreeSet::new(), touched: Vec::new(), next: None }
+    }
+
+    /// Lays ready the definition by which a fork goes on: whoever folds a `RunForked` that names another
+    /// one than the run had, or decides such a fork, does so first.
+    pub fn goes_on_by(&mut self, hash: Hash, definition: Arc<Definition>) {
+        self.next = Some((hash, Graph::new(definition)));
+    }
+
+    /// The graph by which a fork onto a definition goes on; `None`: it is another one, and not at hand.
+    pub(crate) fn graph_of(&self, definition: Hash) -> Option<&Graph> {
+        let known = self.next.as_ref().filter(|(hash, _)| *hash == definition).map(|(_, graph)| graph);
+        let is_own = self.definition_hash() == Some(definition);
+        if is_own { Some(&self.graph) } else { known }
     }
 
     /// The pinned definition.

@@ -60,7 +60,25 @@ impl RunState {
             return Err(SnapshotError("it belongs to another definition".into()));
         }
         let due: BTreeSet<_> = facts.timers.iter().map(|(timer, at)| (*at, timer.clone())).collect();
-        Ok(Self { graph, facts, due, touched: Vec::new() })
+        Ok(Self { graph, facts, due, touched: Vec::new(), next: None })
+    }
+
+    /// The definition that a state in bytes is pinned to: where the run went on by another one, not that
+    /// which it began with. `None` before its first event.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] where the bytes are none.
+    pub fn definition_of(bytes: &[u8]) -> Result<Option<Hash>, SnapshotError> {
+        /// The first of the facts: the others need not be read.
+        #[derive(serde::Deserialize)]
+        struct Head {
+            _version: crate::id::Version,
+            _last_at: crate::time::Timestamp,
+            started: Option<super::Started>,
+        }
+        let head: Head =
+            bincode::deserialize_from(bytes).map_err(|error| SnapshotError(error.to_string()))?;
+        Ok(head.started.map(|started| started.definition))
     }
 
     /// BLAKE3 of the state's bytes: two folds agree exactly when these do.

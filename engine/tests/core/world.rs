@@ -301,7 +301,7 @@ impl World {
         let fork = Fork {
             run,
             origin: Origin { run: RUN, version: Version(until as u64), how },
-            definition: Hash::ZERO,
+            definition: self.state.definition_hash().unwrap_or(Hash::ZERO),
             input: json!({"n": 2}).into(),
             config: None,
             from_step,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::decide::Refusal;
-use everfold_engine::driver::{ForkRequest, StartError, Started, SubmitError};
+use everfold_engine::driver::{CutCopy, ForkRequest, StartError, Started, SubmitError};
 use everfold_engine::envelope::{StreamId, flag};
 use everfold_engine::event::{OriginKind, RunEvent, RunSucceeded};
 use everfold_engine::id::{RunId, Version};
@@ -23,6 +23,8 @@ fn again(origin: RunId, how: OriginKind) -> ForkRequest {
         at: None,
         from_step: None,
         input: None,
+        config: None,
+        definition: None,
         title: None,
         until_step: None,
         actor: Actor::User("grace".into()),
@@ -284,11 +286,13 @@ async fn d11_a_copy_that_was_cut_short_is_no_run_until_the_request_is_repeated()
         events,
         dedup: None,
         fence: None,
-        note: Default::default(),
+        note: everfold_engine::store::StreamNote { open: false, busy: true, wake_at: None },
     };
     rig.store.inner.append(append).await.unwrap();
     rig.crash().await;
     rig.recover().await;
+    let named = CutCopy { run, events: Version(2) };
+    assert_eq!(rig.engine.cut_copies().await.unwrap(), [named]);
     assert!(rig.engine.with_state(run, |_| ()).await.is_err(), "it is no run");
     assert!(matches!(
         rig.submit(run, InputKind::Cancel { reason: None }).await,
@@ -299,6 +303,7 @@ async fn d11_a_copy_that_was_cut_short_is_no_run_until_the_request_is_repeated()
     assert_eq!(rig.end(run).await, RunStatus::Failed);
     let repeated = rig.engine.fork(asked).await.unwrap();
     assert_eq!((repeated.run, repeated.repeated), (run, true));
+    assert_eq!(rig.engine.cut_copies().await.unwrap(), [], "it is a run now, and it has ended");
     rig.assert_replays(run).await;
 }
 

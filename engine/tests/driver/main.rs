@@ -20,6 +20,7 @@ mod lineage;
 mod notices;
 mod on_disk;
 mod order;
+mod other;
 mod recovery;
 mod slots;
 mod timers;

@@ -579,6 +579,8 @@ async fn d9_what_a_restart_goes_on_with_waits_for_its_slot() {
         at: None,
         from_step: Some("other".into()),
         input: None,
+        config: None,
+        definition: None,
         title: None,
         until_step: None,
         actor: Actor::User("ada".into()),

@@ -360,6 +360,8 @@ impl<'a> Stage<'a> {
             at: cut,
             from_step,
             input: None,
+            config: None,
+            definition: None,
             title: None,
             until_step,
             actor: Actor::User("ada".into()),

@@ -266,3 +266,51 @@ fn a_fork_goes_on_until_a_step_and_pauses_before_it() {
     let unknown = scratch.run(&["fork", &origin, "--at", "2", "--until", "d"]);
     assert_eq!(unknown.code, 3, "{unknown:?}");
 }
+
+#[test]
+fn l30_a_restart_and_a_fork_go_on_by_a_mended_file_or_are_told_what_does_not_fit() {
+    let scratch = Scratch::new();
+    let text = |second: &str, more: &str| {
+        format!(
+            "name: p
+config: {{ words: [{{ greeting: hello }}] }}
+steps:
+  - {{ id: first, command: 'echo first >> log' }}
+  - {{ id: second, {second} }}
+{more}output: '${{config.words.greeting}}'
+"
+        )
+    };
+    scratch.write("p.yaml", &text("command: 'exit 7'", ""));
+    assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 1);
+    let origin = scratch.short("@");
+    let third = "  - { id: third, needs: [second, first], command: 'echo third >> log' }\n";
+    scratch.write("mended.yaml", &text("gates: [{ file: { exists: log } }]", third));
+    let mended = ["--definition", "./mended.yaml", "--json"];
+    let restarted = scratch.run(&[&["restart", &origin, "--from", "second"][..], &mended].concat());
+    assert_eq!(restarted.code, 0, "{restarted:?}");
+    assert_eq!(restarted.json()["output"], "hello");
+    assert_eq!(std::fs::read_to_string(scratch.path("log")).unwrap(), "first\nthird\n");
+    let word = ["--config-value", "words={\"greeting\": \"moin\"}"];
+    let forked = scratch.run(&[&["fork", &origin, "--at", "2"][..], &mended, &word].concat());
+    assert_eq!(forked.json()["output"], "moin", "{forked:?}");
+    let late = scratch.run(&["fork", &origin, "--at", "6", "--definition", "./mended.yaml"]);
+    assert_eq!(late.code, 4, "{late:?}");
+    assert!(
+        late.err.contains("EF0315")
+            && late.err.contains("is of step “second”: it was command, and is without work"),
+        "{late:?}"
+    );
+    assert!(scratch.run(&["explain", "EF0315"]).out.contains("may differ freely"));
+    // A saved name is as good as a file.
+    assert_eq!(scratch.run(&["pipeline", "save", "./mended.yaml"]).code, 0);
+    let named = scratch.run(&["restart", &origin, "--from", "second", "--definition", "p"]);
+    assert_eq!(named.code, 0, "{named:?}");
+    for run in ["@", "@1", "@2"] {
+        assert_eq!(scratch.run(&["replay", run]).code, 0, "{run}");
+    }
+    let verified = scratch.run(&["store", "verify"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    let nothing = scratch.run(&["restart", &origin, "--from", "second", "--config-value", "words=hello"]);
+    assert_eq!(nothing.code, 2, "{nothing:?}");
+}

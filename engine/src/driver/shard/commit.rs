@@ -87,6 +87,9 @@ impl Cell {
                 actor: queued.actor.clone(),
                 kind: std::mem::replace(&mut queued.kind, InputKind::Advance),
             };
+            if let (InputKind::Fork(fork), Some(definition)) = (&input.kind, &queued.definition) {
+                state.goes_on_by(fork.definition, std::sync::Arc::clone(definition));
+            }
             let known = &self.known;
             let decision = catch_unwind(AssertUnwindSafe(|| decide(state, &input, known)));
             let at = input.at;

@@ -34,7 +34,7 @@ impl Shard {
         }
         let cell = match self.cells.entry(run) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => match &queued.definition {
+            Entry::Vacant(entry) => match queued.starts() {
                 // A new run: nothing to read, and the store refuses it if it is not new.
                 Some(definition) => {
                     let state = RunState::new(std::sync::Arc::clone(definition));
@@ -53,7 +53,7 @@ impl Shard {
             let reason = reason.clone();
             return queued.answer(Err(SubmitError::SetAside { run, reason }));
         }
-        if matches!(cell.phase, Phase::Stalled) && queued.definition.is_some() {
+        if matches!(cell.phase, Phase::Stalled) && queued.starts().is_some() {
             return queued.answer(Err(SubmitError::Full));
         }
         if cell.queue.len() >= self.world.shared.config.queue {

@@ -117,8 +117,8 @@ impl Cell {
     fn begin_anew(&mut self) -> bool {
         while let Some(item) = self.queue.pop_front() {
             match item {
-                Item::Input(queued) if queued.definition.is_some() => {
-                    let definition = queued.definition.clone();
+                Item::Input(queued) if queued.starts().is_some() => {
+                    let definition = queued.starts().cloned();
                     self.queue.push_front(Item::Input(queued));
                     self.state = definition.map(RunState::new);
                     (self.version, self.hash) = Default::default();

@@ -240,7 +240,7 @@ impl World {
 impl Cell {
     /// Room that is left is for what has begun.
     pub(super) fn refuse_starts(&mut self) {
-        self.refuse(|queued| queued.definition.is_some(), &SubmitError::Full);
+        self.refuse(|queued| queued.starts().is_some(), &SubmitError::Full);
     }
 
     fn refuse_looks(&mut self) {

@@ -12,6 +12,10 @@ use crate::time::Timestamp;
 impl RunState {
     pub(super) fn run_forked(&mut self, event: &RunForked, meta: &EventMeta, copied_at: Timestamp) {
         self.forget_notices();
+        let is_other = self.definition_hash() != Some(event.definition);
+        if let Some((_, next)) = self.next.take().filter(|(hash, _)| is_other && *hash == event.definition) {
+            self.change_definition(next, &event.reset);
+        }
         let version = self.facts.version;
         let workspace = self.facts.workspace.take();
         let commit = self.facts.commit.clone();

@@ -7,6 +7,7 @@ mod admission;
 mod attempt;
 mod breakpoint;
 mod cut;
+mod definition;
 mod fork;
 mod gate;
 mod items;

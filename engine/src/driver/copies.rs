@@ -1,0 +1,52 @@
+//! Copies of histories that a crash cut short: no runs, and named so that nobody wonders what they are.
+//!
+//! Law: nothing is taken away. The log only grows, and a copy is completed where its request is repeated with
+//! the same idempotency key (D11); until then it is in nobody's way, and nothing of it is started.
+
+use super::QueryError;
+use super::engine::Engine;
+use super::shared::Shared;
+use crate::envelope::flag;
+use crate::id::{RunId, Version};
+use crate::store::{ReadError, StreamNote};
+
+/// A copy that nothing has made a run of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutCopy {
+    /// The run that it would have become.
+    pub run: RunId,
+    /// Events that were copied.
+    pub events: Version,
+}
+
+/// What the store is told of a copy, so that a start finds it: there is something to be done, and no run.
+pub(super) const COPYING: StreamNote = StreamNote { open: false, busy: true, wake_at: None };
+
+impl Engine {
+    /// Copies that a crash cut short; those that are being made now are among them.
+    ///
+    /// # Errors
+    /// The store cannot say which.
+    pub async fn cut_copies(&self) -> Result<Vec<CutCopy>, QueryError> {
+        let found = self.inner.shared.cut_copies().await;
+        found.map_err(|error| QueryError::Store(error.to_string()))
+    }
+}
+
+impl Shared {
+    pub(super) async fn cut_copies(&self) -> Result<Vec<CutCopy>, ReadError> {
+        let mut found = Vec::new();
+        for stream in self.store.due(self.now()).await? {
+            let Some(run) = stream.as_run() else { continue };
+            let Some(head) = self.store.head(&stream).await?.filter(|head| head.note == COPYING) else {
+                continue;
+            };
+            // A run that has ended may have something to be done, too.
+            let last = self.store.read(&stream, head.version, 1).await?;
+            if last.first().is_some_and(|last| last.header.flags & flag::COPIED != 0) {
+                found.push(CutCopy { run, events: head.version });
+            }
+        }
+        Ok(found)
+    }
+}
