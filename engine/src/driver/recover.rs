@@ -58,6 +58,7 @@ impl Engine {
     /// [`RecoverError`]: the store cannot say what is due, or there is no such run.
     pub async fn recover(&self, which: Which) -> Result<Recovered, RecoverError> {
         let recovered = self.recover_which(which).await?;
+        self.look_at_counters().await?;
         self.end_unwanted();
         Ok(recovered)
     }

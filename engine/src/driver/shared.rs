@@ -58,6 +58,8 @@ pub(super) struct Shared {
     pub(super) holding: AtomicBool,
     /// What a former engine left at work has been looked for.
     pub(super) looked_for_survivors: AtomicBool,
+    /// Counters that keep something free were looked for.
+    pub(super) looked_at_counters: AtomicBool,
     /// The engine ends: nothing new is taken or started.
     pub(super) stopping: AtomicBool,
     aside: Mutex<BTreeMap<RunId, String>>,
@@ -125,6 +127,7 @@ impl Shared {
             shards: OnceLock::new(),
             holding: AtomicBool::new(false),
             looked_for_survivors: AtomicBool::new(false),
+            looked_at_counters: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             aside: Mutex::default(),
             config,

@@ -292,6 +292,22 @@ impl RunState {
         self.facts.ended.is_none() && (!spend.reports.is_empty() || spend.funds.values().any(is_due))
     }
 
+    /// What a counter that keeps something free for an attempt has not heard of: the version and moment of
+    /// its end, and what it used up. `None`: the attempt may still start, or is in progress.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn charge_of(&self, attempt: &AttemptId) -> Option<(Version, Spent, Timestamp)> {
+        let spend = &self.facts.spend;
+        if spend.funds.contains_key(attempt) && self.facts.ended.is_none() {
+            return None;
+        }
+        let ended = spend.reports.iter().find_map(|(version, report)| match report {
+            Report::Ended { id, spent, at, .. } if id == attempt => Some((*version, *spent, *at)),
+            _of_others => None,
+        });
+        // Heard of before, by a counter that was restored since, or never begun.
+        Some(ended.unwrap_or((Version::ZERO, Spent::default(), self.facts.last_at)))
+    }
+
     /// What the counters are to hear of.
     #[cfg(feature = "runtime")]
     pub(crate) fn report(&self, version: Version) -> Option<&Report> {

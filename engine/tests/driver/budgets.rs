@@ -1,10 +1,12 @@
 //! L31: budgets that runs share, and paid work that asks before it starts.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
+use everfold_engine::driver::Which;
 use everfold_engine::event::{RunEvent, Spent};
 use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{Position, RunId};
@@ -185,4 +187,68 @@ async fn l31_what_runs_is_stopped_and_its_run_fails_when_another_run_passes_the_
         rig.assert_replays(long).await;
         rig.assert_replays(short).await;
     }
+}
+
+/// A run that ends, and an owner that ends before the counter hears of it.
+async fn ended_unheard(rig: &mut Rig, definition: &Arc<Definition>) -> RunId {
+    let run = rig.start(definition).await;
+    rig.until(run, |event| matches!(event, RunEvent::FundsGranted(_))).await;
+    rig.store.counters_stand.store(true, Ordering::SeqCst);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    rig.crash().await;
+    assert_eq!(counter(rig).await.used().reserved_micros, 500_000);
+    run
+}
+
+#[tokio::test(start_paused = true)]
+async fn d9_what_is_reserved_for_a_run_that_ended_right_before_its_owner_is_free_for_the_next() {
+    let mut rig = Rig::new();
+    let team = json!({"id": "team", "scope": "team", "cost": "0.60 USD", "reserve": "0.50 USD"});
+    let definition = paid(team, 20, 5);
+    ended_unheard(&mut rig, &definition).await;
+    // Nobody goes on with the first run, and the second one wants what was kept free for it.
+    let second = rig.start(&definition).await;
+    assert_eq!(rig.end(second).await, RunStatus::Succeeded);
+    until_counter(&rig, |counter| counter.reserved().count() == 0).await;
+    assert_eq!(counter(&rig).await.used().spent.cost_micros, 100_000, "each use counts once");
+    assert!(!rig.names(second).await.contains(&"BudgetExceeded"), "it did not have to wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn d9_counters_are_compared_with_their_runs_at_a_start() {
+    let mut rig = Rig::new();
+    let team = json!({"id": "team", "scope": "team", "cost": "0.60 USD", "reserve": "0.50 USD"});
+    let definition = paid(team, 20, 5);
+    let first = ended_unheard(&mut rig, &definition).await;
+    let other = rig.start(&function_only()).await;
+    rig.end(other).await;
+    rig.engine.recover(Which::Only(other)).await.unwrap();
+    until_counter(&rig, |counter| counter.reserved().count() == 0).await;
+    assert_eq!(counter(&rig).await.used().spent.cost_micros, 50_000);
+    // When the run is gone on with it says so once more, and that is no news.
+    rig.recover().await;
+    rig.until(first, |event| matches!(event, RunEvent::SpendReported(_))).await;
+    assert_eq!(counter(&rig).await.used().spent.cost_micros, 50_000);
+    rig.assert_replays(first).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d9_work_that_lives_on_keeps_what_is_reserved_for_it() {
+    let mut rig = Rig::new();
+    let team = json!({"id": "team", "scope": "team", "cost": "0.60 USD", "reserve": "0.50 USD"});
+    let definition = paid(team, 400, 5);
+    let first = rig.start(&definition).await;
+    rig.until(first, |event| matches!(event, RunEvent::FundsGranted(_))).await;
+    rig.crash().await;
+    let second = rig.start(&definition).await;
+    rig.until(second, |event| matches!(event, RunEvent::BudgetExceeded(_))).await;
+    assert_eq!(counter(&rig).await.used().reserved_micros, 500_000);
+    rig.recover().await;
+    for run in [first, second] {
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    }
+}
+
+fn function_only() -> Arc<Definition> {
+    definition(json!({"name": "q", "steps": [function("a", &[], "ok", json!({}))]}))
 }

@@ -37,6 +37,8 @@ pub struct Watched {
     halt_fault: Mutex<Option<Fault>>,
     /// What the next append to a key's stream is made to do.
     key_fault: Mutex<Option<Fault>>,
+    /// Appends to counters of budgets never come to an end.
+    pub counters_stand: AtomicBool,
     pub writability: watch::Sender<Writability>,
     /// The index cannot be mended for want of room.
     pub is_unreadable: AtomicBool,
@@ -53,6 +55,7 @@ impl Watched {
             faults: Mutex::default(),
             halt_fault: Mutex::default(),
             key_fault: Mutex::default(),
+            counters_stand: AtomicBool::new(false),
             writability: watch::Sender::new(Writability::Writable),
             is_unreadable: AtomicBool::new(false),
         })
@@ -85,6 +88,9 @@ impl EventStore for Watched {
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
         Box::pin(async move {
             let stream = append.stream.clone();
+            if stream.kind == StreamKind::Budget && self.counters_stand.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             if stream.kind != StreamKind::Run {
                 let fault = match stream.kind {
                     StreamKind::Key => self.key_fault.lock().unwrap().take(),

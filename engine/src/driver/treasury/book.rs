@@ -130,8 +130,8 @@ impl Book {
             events: linked,
             dedup: None,
             fence: shared.config.fence,
-            // What a crash leaves undone the runs say again.
-            note: StreamNote { open: true, busy: false, wake_at: None },
+            // What a crash leaves undone the runs say again; those that are over are asked.
+            note: StreamNote { open: true, busy: after.reserved().next().is_some(), wake_at: None },
         };
         Ok((append, after))
     }

@@ -3,7 +3,7 @@
 //! Law: one task owns all counters and is their only writer, so what it finds is true until it has
 //! decided. An attempt starts only after something is durably kept free for it in every counter that its
 //! run shares; what it used up is charged exactly once, however often a crash makes the run say it again
-//! (S9). Runs that wait are remembered in memory alone: one that is loaded again asks again.
+//! (S9). What a former engine reserved is compared with its run before the counter is used. Runs that wait are remembered in memory alone: one that is loaded again asks again.
 
 mod book;
 mod treasurer;
@@ -23,6 +23,7 @@ use crate::envelope::{StreamId, StreamKind};
 use crate::event::BudgetTerms;
 use crate::id::{EffectId, RunId, Version};
 use crate::state::spend::Report;
+use crate::store::ReadError;
 
 /// Streams that are listed at once.
 const PAGE: usize = 1_000;
@@ -42,6 +43,8 @@ pub(super) struct Treasury {
 pub(super) enum Ask {
     /// Paid work wants to start.
     Funds { attempt: EffectId, terms: Vec<BudgetTerms> },
+    /// A counter that keeps something free since a former engine.
+    Look(StreamId),
     /// Work is over, or somebody raised a budget.
     Report { run: RunId, version: Version, report: Report, terms: Vec<BudgetTerms> },
 }
@@ -77,6 +80,21 @@ impl Treasury {
 }
 
 impl Engine {
+    /// Has the counters looked at that keep something free for work of a former engine, once in the
+    /// engine's life and beside its work.
+    ///
+    /// # Errors
+    /// The store cannot say which.
+    pub(super) async fn look_at_counters(&self) -> Result<(), ReadError> {
+        let shared = &self.inner.shared;
+        if !shared.looked_at_counters.swap(true, Ordering::AcqRel) {
+            let due = shared.store.due(shared.now()).await?;
+            let counters = due.into_iter().filter(|stream| stream.kind == StreamKind::Budget);
+            counters.for_each(|stream| shared.treasury.put(Ask::Look(stream)));
+        }
+        Ok(())
+    }
+
     /// The counters of all budgets that runs share. Costs as much as their histories are long.
     ///
     /// # Errors

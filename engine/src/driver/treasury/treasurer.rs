@@ -1,18 +1,18 @@
 //! The task of the treasury.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::super::SubmitError;
 use super::super::message::Queued;
 use super::super::shared::Shared;
+use super::super::{QueryError, SubmitError};
 use super::Ask;
 use super::book::{Book, BookError};
 use crate::budgets::{Charge, Counter, CounterInput, Raise, Request, decide, passed, stream};
-use crate::definition::OnOver;
+use crate::definition::{OnOver, Period};
 use crate::envelope::StreamId;
 use crate::event::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
 use crate::id::{EffectId, InputId, RunId, Version};
@@ -38,6 +38,8 @@ pub(in crate::driver) struct Treasurer {
     /// Answers so far: each is an input of its own, also beside those of a former engine.
     answers: u64,
     life: uuid::Uuid,
+    /// Counters that were compared with the runs that they keep something free for.
+    compared: HashSet<StreamId>,
     errands: JoinSet<()>,
 }
 
@@ -56,7 +58,8 @@ impl Drop for Treasurer {
 impl Treasurer {
     pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
         let (books, waiting, life) = (HashMap::new(), VecDeque::new(), shared.draw_uuid());
-        Self { shared, books, waiting, answers: 0, life, errands: JoinSet::new() }
+        let (compared, errands) = (HashSet::new(), JoinSet::new());
+        Self { shared, books, waiting, answers: 0, life, compared, errands }
     }
 
     /// Works until the engine ends or the store takes nothing more.
@@ -92,6 +95,10 @@ impl Treasurer {
                     self.waiting.push_back(waiting);
                 }
                 Ok(())
+            }
+            Ask::Look(stream) => {
+                self.open(&stream).await?;
+                self.look_again(&BTreeSet::from([stream])).await
             }
             Ask::Report { run, version, report, terms } => {
                 let changed = self.report(run, version, &report, &terms).await?;
@@ -262,10 +269,50 @@ impl Treasurer {
             if self.books.len() >= BOOKS_MAX {
                 self.books.clear(); // They are read again as they are needed.
             }
-            let book = Book::load(&self.shared, stream).await?;
+            let mut book = Book::load(&self.shared, stream).await?;
+            if !self.compared.contains(stream) {
+                compare(&self.shared, &mut book).await?;
+                self.compared.insert(stream.clone());
+            }
             self.books.insert(stream.clone(), book);
         }
         self.books.get_mut(stream).ok_or(BookError::Changed)
+    }
+}
+
+/// Charges what attempts have used up that are over while something is still kept free for them: an owner
+/// ended between the two, and the run need not be gone on with for it (D9). What a run still wants to start
+/// keeps its reservation, and so does what cannot be looked at now.
+async fn compare(shared: &Shared, book: &mut Book) -> Result<(), BookError> {
+    let reserved: Vec<EffectId> = book.counter.reserved().map(|(attempt, _)| attempt.clone()).collect();
+    for attempt in reserved {
+        let id = attempt.attempt.clone();
+        let charge = match shared.with_state(attempt.run, move |state| state.charge_of(&id)).await {
+            Ok(Some(charge)) => charge,
+            Ok(None) => continue,
+            // It is gone with all that it was.
+            Err(QueryError::NotFound(_)) => (Version::ZERO, Spent::default(), shared.now()),
+            Err(_not_now) => continue,
+        };
+        let (version, spent, at) = charge;
+        let charge = CounterInput::Charge(Charge { attempt, version, asked: true, spent, at });
+        let _always_taken = book.give(shared, &nobodys(), &charge).await?;
+    }
+    Ok(())
+}
+
+/// Terms that begin no period: a charge needs none, and whoever asks next begins it.
+fn nobodys() -> BudgetTerms {
+    BudgetTerms {
+        id: String::new(),
+        scope: None,
+        per: Period::Total,
+        zone: None,
+        cost_micros: None,
+        tokens: None,
+        wall_ms: None,
+        reserve_micros: 0,
+        on_over: OnOver::Pause,
     }
 }
 
