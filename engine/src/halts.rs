@@ -1,6 +1,6 @@
 //! Pauses of whole pipelines and of the engine: one stream of the engine's own, `engine/halts`.
 //!
-//! Law: pure, like the core of a run: [`Halts::apply`] neither fails nor chooses, [`Halts::decide`]
+//! Law: pure, like the core of a run: applying a fact neither fails nor chooses, [`Halts::decide`]
 //! knows no clock. What stands still here is told to each run as an input of that run, so a run's
 //! own history says why it stood still.
 //!
@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use bincode::Options as _;
 use serde::{Deserialize, Serialize};
 
+use crate::envelope::StreamId;
 use crate::event::HaltScope;
+use crate::kept::{Kept, Noted};
 use crate::time::Timestamp;
 
 /// No event of the stream is longer.
@@ -89,17 +91,6 @@ pub enum HaltRefusal {
 }
 
 impl Halts {
-    /// Folds one fact.
-    pub fn apply(&mut self, event: &HaltEvent, by: &str, at: Timestamp) {
-        match event {
-            HaltEvent::Halted(halted) => {
-                let halt = Halt { reason: halted.reason.clone(), by: by.to_owned(), since: at };
-                self.in_force.insert(halted.scope.clone(), halt);
-            }
-            HaltEvent::Released(released) => drop(self.in_force.remove(&released.scope)),
-        }
-    }
-
     /// What follows; `None` where it is so already.
     ///
     /// # Errors
@@ -144,37 +135,45 @@ impl Halts {
     }
 }
 
-impl HaltEvent {
-    /// The numbers of the kinds in stored bytes.
-    const HALTED: u16 = 20;
-    const RELEASED: u16 = 21;
-    const SCHEMA: u16 = 1;
+impl Kept for Halts {
+    type Event = HaltEvent;
 
-    /// Kind, schema and bytes.
-    ///
-    /// # Errors
-    /// The event is over its limit.
-    pub fn encode(&self) -> Result<(u16, u16, Vec<u8>), String> {
-        let (kind, bytes) = match self {
-            Self::Halted(event) => (Self::HALTED, options().serialize(event)),
-            Self::Released(event) => (Self::RELEASED, options().serialize(event)),
-        };
-        bytes.map(|bytes| (kind, Self::SCHEMA, bytes)).map_err(|error| error.to_string())
+    fn stream() -> StreamId {
+        StreamId::engine("halts")
     }
 
-    /// Reads an event of the stream.
-    ///
-    /// # Errors
-    /// A newer Everfold wrote it, or the bytes are not what was written.
-    pub fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<Self, String> {
+    fn apply(&mut self, event: &HaltEvent, noted: &Noted<'_>) {
+        match event {
+            HaltEvent::Halted(halted) => {
+                let halt = Halt { reason: halted.reason.clone(), by: noted.by.to_string(), since: noted.at };
+                self.in_force.insert(halted.scope.clone(), halt);
+            }
+            HaltEvent::Released(released) => drop(self.in_force.remove(&released.scope)),
+        }
+    }
+
+    fn encode(event: &HaltEvent) -> Result<(u16, u16, Vec<u8>), String> {
+        let (kind, bytes) = match event {
+            HaltEvent::Halted(event) => (HALTED, options().serialize(event)),
+            HaltEvent::Released(event) => (RELEASED, options().serialize(event)),
+        };
+        bytes.map(|bytes| (kind, SCHEMA, bytes)).map_err(|error| error.to_string())
+    }
+
+    fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<HaltEvent, String> {
         let event = match (kind, schema) {
-            (Self::HALTED, Self::SCHEMA) => options().deserialize(bytes).map(Self::Halted),
-            (Self::RELEASED, Self::SCHEMA) => options().deserialize(bytes).map(Self::Released),
+            (HALTED, SCHEMA) => options().deserialize(bytes).map(HaltEvent::Halted),
+            (RELEASED, SCHEMA) => options().deserialize(bytes).map(HaltEvent::Released),
             _newer => return Err(format!("kind {kind}, schema {schema} is of a newer everfold")),
         };
         event.map_err(|error| error.to_string())
     }
 }
+
+/// The numbers of the kinds in stored bytes.
+const HALTED: u16 = 20;
+const RELEASED: u16 = 21;
+const SCHEMA: u16 = 1;
 
 fn options() -> impl bincode::Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
@@ -183,10 +182,11 @@ fn options() -> impl bincode::Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actor::Actor;
 
     #[test]
     fn s9_a_pause_is_decided_folded_and_read_back_as_it_was_written() {
-        let mut halts = Halts::default();
+        let (mut halts, ada) = (Halts::default(), Actor::User("ada".into()));
         let nightly = HaltScope::Pipeline("nightly".into());
         assert_eq!(
             halts.decide(Wanted::Release, &nightly, None),
@@ -194,16 +194,16 @@ mod tests {
         );
         for scope in [nightly.clone(), HaltScope::Engine] {
             let event = halts.decide(Wanted::Halt, &scope, Some("freeze")).unwrap().unwrap();
-            let (kind, schema, bytes) = event.encode().unwrap();
-            assert_eq!(HaltEvent::decode(kind, schema, &bytes).unwrap(), event);
-            halts.apply(&event, "user:ada", Timestamp(7));
+            let (kind, schema, bytes) = Halts::encode(&event).unwrap();
+            assert_eq!(Halts::decode(kind, schema, &bytes).unwrap(), event);
+            halts.apply(&event, &Noted { by: &ada, at: Timestamp(7) });
             assert_eq!(halts.decide(Wanted::Halt, &scope, None), Ok(None), "the same again is no news");
         }
         assert_eq!(halts.of_pipeline("nightly").count(), 2);
         assert_eq!(halts.of_pipeline("other").count(), 1);
         let event = halts.decide(Wanted::Release, &HaltScope::Engine, None).unwrap().unwrap();
-        halts.apply(&event, "user:ada", Timestamp(8));
+        halts.apply(&event, &Noted { by: &ada, at: Timestamp(8) });
         assert_eq!(halts.of_pipeline("other").count(), 0);
-        assert!(HaltEvent::decode(99, 1, &[]).is_err());
+        assert!(Halts::decode(99, 1, &[]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Small streams of the engine's own that are folded as a whole: tokens, and what else people set.
+//! Small streams of the engine's own that are folded as a whole: tokens, pauses, and what else people set.
 //!
 //! Law (S9): a [`Ledger`] is its stream's only writer; a change is decided on the fold of everything
 //! before it, is durable before anybody sees it, and one is made at a time.
@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 
 use crate::actor::Actor;
-use crate::clock::{self, Clock};
+use crate::clock::{Chance, Clock};
 use crate::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use crate::id::{InputId, Position, Version};
 use crate::json::Hash;
@@ -52,10 +52,17 @@ pub struct Change {
 pub struct Ledger<K: Kept> {
     store: Arc<dyn EventStore>,
     clock: Clock,
-    /// What holds now; `None` until it is read, and after an append whose outcome is not known.
-    current: RwLock<Option<Arc<K>>>,
+    chance: Chance,
+    known: RwLock<Known<K>>,
     /// Where the stream ends; held while it is read or added to.
     end: Mutex<End>,
+}
+
+/// What was read last.
+struct Known<K> {
+    kept: Arc<K>,
+    /// It is what holds: not until it was read, and not after an append whose outcome is not known.
+    is_current: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,8 +75,9 @@ struct End {
 impl<K: Kept> Ledger<K> {
     /// A ledger that reads its stream when it is first asked.
     #[must_use]
-    pub fn new(store: Arc<dyn EventStore>, clock: Clock) -> Self {
-        Self { store, clock, current: RwLock::default(), end: Mutex::default() }
+    pub fn new(store: Arc<dyn EventStore>, clock: Clock, chance: Chance) -> Self {
+        let known = Known { kept: Arc::new(K::default()), is_current: false };
+        Self { store, clock, chance, known: RwLock::new(known), end: Mutex::default() }
     }
 
     /// What holds now.
@@ -83,12 +91,23 @@ impl<K: Kept> Ledger<K> {
         }
     }
 
-    fn known(&self) -> Option<Arc<K>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What was read last, for those who cannot wait: as if nothing were there until it was read once, and
+    /// what held before while the outcome of an append is not known.
+    pub fn last_known(&self) -> Arc<K> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).kept)
     }
 
-    fn publish(&self, kept: Option<Arc<K>>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = kept;
+    fn known(&self) -> Option<Arc<K>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.is_current.then(|| Arc::clone(&known.kept))
+    }
+
+    fn publish(&self, kept: Arc<K>) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { kept, is_current: true };
+    }
+
+    fn doubt(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).is_current = false;
     }
 
     /// Reads the stream where that was not done yet.
@@ -111,7 +130,7 @@ impl<K: Kept> Ledger<K> {
         }
         *end = read;
         let kept = Arc::new(kept);
-        self.publish(Some(Arc::clone(&kept)));
+        self.publish(Arc::clone(&kept));
         Ok(kept)
     }
 
@@ -137,7 +156,7 @@ impl<K: Kept> Ledger<K> {
             version: end.version.next(),
             recorded_at: at,
             actor: actor.clone(),
-            cause: Cause { input: InputId(clock::draw_u128().to_le_bytes()), because: end.version },
+            cause: Cause { input: InputId((self.chance)().to_le_bytes()), because: end.version },
             kind,
             schema,
             flags: 0,
@@ -157,15 +176,17 @@ impl<K: Kept> Ledger<K> {
         let appended = match self.store.append(append).await {
             Ok(appended) => appended,
             Err(error) => {
-                // It may be there all the same: what holds is read again.
-                self.publish(None);
+                // It may be there all the same: what became of it, the stream alone knows. Where that cannot be
+                // read now, whoever asks next reads it.
+                self.doubt();
+                drop(self.ensure(&mut end).await);
                 return Err(LedgerError::Append(error).into());
             }
         };
         *end = End { version: appended.last_version(), hash, position: appended.last_position() };
         let mut kept = K::clone(&kept);
         kept.apply(&event, &Noted { by: &actor, at });
-        self.publish(Some(Arc::new(kept)));
+        self.publish(Arc::new(kept));
         Ok(Change { position: end.position, changed: true })
     }
 }
@@ -178,6 +199,7 @@ fn unreadable<K: Kept>(what: String) -> LedgerError {
 mod tests {
     use super::*;
     use crate::access::{Access, AccessEvent, Role, TokenCreated};
+    use crate::clock;
     use crate::store::MemoryStore;
 
     fn created(name: &str) -> AccessEvent {
@@ -193,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn s9_changes_made_at_once_are_decided_one_after_the_other_and_read_back() {
         let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
-        let ledger = Arc::new(Ledger::<Access>::new(Arc::clone(&store), clock::system()));
+        let ledger = Arc::new(Ledger::<Access>::new(Arc::clone(&store), clock::system(), clock::chance()));
         let mut changes = tokio::task::JoinSet::new();
         for n in 0..20 {
             let ledger = Arc::clone(&ledger);
@@ -207,7 +229,7 @@ mod tests {
         }
         let changed = changes.join_all().await.into_iter().filter(|changed| *changed).count();
         assert_eq!(changed, 10);
-        let again = Ledger::<Access>::new(store, clock::system());
+        let again = Ledger::<Access>::new(store, clock::system(), clock::chance());
         assert_eq!(again.current().await.unwrap(), ledger.current().await.unwrap());
     }
 }

@@ -119,7 +119,7 @@ impl AccessDesk {
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         let clock = clock::system();
         Self {
-            ledger: Ledger::new(store, Arc::clone(&clock)),
+            ledger: Ledger::new(store, Arc::clone(&clock), everfold_engine::clock::chance()),
             clock,
             links: Mutex::default(),
             refusals: Mutex::default(),

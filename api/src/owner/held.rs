@@ -157,7 +157,11 @@ fn assemble(
     let owner = Arc::new(Owner {
         engine,
         access: AccessDesk::new(Arc::clone(&store)),
-        resets: Ledger::new(Arc::clone(&store), everfold_engine::clock::system()),
+        resets: Ledger::new(
+            Arc::clone(&store),
+            everfold_engine::clock::system(),
+            everfold_engine::clock::chance(),
+        ),
         metrics,
         readiness: Mutex::new(Readiness::Starting),
         url: OnceLock::new(),

@@ -72,7 +72,7 @@ impl Engine {
 
 impl Shared {
     async fn fork(self: Arc<Self>, request: ForkRequest) -> Result<Started, StartError> {
-        self.halts.ensure().await.map_err(|error| SubmitError::Store(error.to_string()))?;
+        self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         if let Some(dedup) = &request.dedup
             && let Some(first) = self.store.first_write(dedup.key).await.map_err(SubmitError::from)?
         {

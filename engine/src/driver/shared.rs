@@ -9,7 +9,6 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use super::definitions::Definitions;
 use super::desk::Desk;
 use super::ends::Ends;
-use super::halts::HaltBook;
 use super::hooks::HookPost;
 use super::line::Line;
 use super::live::Live;
@@ -24,8 +23,10 @@ use super::values::Values;
 use super::{Blobs, EngineConfig};
 use crate::clock;
 use crate::execution::Edge;
+use crate::halts::Halts;
 use crate::id::RunId;
 use crate::layout::Layout;
+use crate::ledger::Ledger;
 use crate::store::EventStore;
 use crate::time::Timestamp;
 
@@ -45,7 +46,7 @@ pub(super) struct Shared {
     pub(super) live: Live,
     pub(super) wakes: Wakes,
     /// Pauses of pipelines and of the engine.
-    pub(super) halts: HaltBook,
+    pub(super) halts: Ledger<Halts>,
     pub(super) ends: Ends,
     pub(super) desk: Desk,
     /// Counters of budgets that runs share.
@@ -116,7 +117,7 @@ impl Shared {
             notices: Arc::new(Semaphore::new(config.notices_max.clamp(1, Semaphore::MAX_PERMITS))),
             live: Live::default(),
             wakes: Wakes::default(),
-            halts: HaltBook::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
+            halts: Ledger::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),
             ends: Ends::default(),
             desk: Desk::default(),
             treasury: Treasury::default(),

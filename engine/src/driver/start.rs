@@ -41,7 +41,7 @@ impl Shared {
         }
         self.line.config().knows_resources_of(&request.definition)?;
         let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));
-        self.halts.ensure().await.map_err(|error| SubmitError::Store(error.to_string()))?;
+        self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         let id = match &request.dedup {
             Some(dedup) => InputId::derive(&format!("start/{}", dedup.key)),
             None => InputId::derive(&format!("{run}/start")),

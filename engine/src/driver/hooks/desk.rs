@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::super::shared::Shared;
-use super::super::triggers::{By, Ledger, LedgerError, Stopped};
+use super::super::triggers::{By, Stopped, Tail, TailError};
 use super::handle::{Handled, Work, handle, offer};
 use super::source::Source;
 use super::{Answer, Ask, HookError, Receipt};
@@ -114,7 +114,7 @@ impl HookDesk {
             };
             match done {
                 Ok(()) => {}
-                Err(LedgerError::Closed) => return,
+                Err(TailError::Closed) => return,
                 Err(error) => {
                     if !self.shared.is_stopping() {
                         tracing::error!(%error, "a source of webhooks cannot be kept; it is tried again");
@@ -128,7 +128,7 @@ impl HookDesk {
     }
 
     /// An error ends the desk: the store takes nothing more.
-    async fn answer(&mut self, ask: Ask) -> Result<(), LedgerError> {
+    async fn answer(&mut self, ask: Ask) -> Result<(), TailError> {
         match ask {
             Ask::Deliver { source, delivery, answer } => self.deliver(&source, *delivery, answer).await,
             Ask::Redeliver { source, delivery, nth, by, answer } => {
@@ -143,7 +143,7 @@ impl HookDesk {
             Ask::Look(streams) => {
                 for stream in streams {
                     match self.open(&stream.id).await {
-                        Err(LedgerError::Closed) => return Err(LedgerError::Closed),
+                        Err(TailError::Closed) => return Err(TailError::Closed),
                         Err(error) => tracing::error!(%error, "a source cannot be gone on with"),
                         Ok(busy) => busy.offers = true,
                     }
@@ -168,7 +168,7 @@ impl HookDesk {
         }
     }
 
-    async fn open(&mut self, name: &str) -> Result<&mut Busy, LedgerError> {
+    async fn open(&mut self, name: &str) -> Result<&mut Busy, TailError> {
         if !self.sources.contains_key(name) {
             let idle = |busy: &Busy| !busy.is_worked_on && !busy.source.state.is_busy();
             if self.sources.len() >= IDLE_MAX {
@@ -184,7 +184,7 @@ impl HookDesk {
             };
             self.sources.insert(name.to_owned(), busy);
         }
-        self.sources.get_mut(name).ok_or(LedgerError::Changed)
+        self.sources.get_mut(name).ok_or(TailError::Changed)
     }
 
     /// Records what is decided on a source's state, and decides again where that was an old one.
@@ -193,7 +193,7 @@ impl HookDesk {
         name: &str,
         by: &By,
         decide: impl Fn(&Source, Timestamp) -> Option<HookEvent>,
-    ) -> Result<Option<(Version, Position)>, LedgerError> {
+    ) -> Result<Option<(Version, Position)>, TailError> {
         let mut tries = 0;
         loop {
             let shared = Arc::clone(&self.shared);
@@ -201,8 +201,8 @@ impl HookDesk {
             let at = busy.source.now(&shared);
             let Some(event) = decide(&busy.source, at) else { return Ok(None) };
             match busy.source.record(&shared, by, at, &event).await {
-                Ok(position) => return Ok(Some((busy.source.ledger.version, position))),
-                Err(LedgerError::Changed) if tries < TRIES => {
+                Ok(position) => return Ok(Some((busy.source.tail.version, position))),
+                Err(TailError::Changed) if tries < TRIES => {
                     tries += 1;
                     busy.source = Source::load(&shared, name).await?;
                 }
@@ -216,7 +216,7 @@ impl HookDesk {
         name: &str,
         delivery: DeliveryReceived,
         answer: Answer,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), TailError> {
         let by = By::from(Actor::Hook(name.to_owned()));
         let recorded =
             self.record(name, &by, |source, at| source.state.receive(delivery.clone(), at).ok()).await;
@@ -245,8 +245,8 @@ impl HookDesk {
         handled: u32,
         by: &By,
         answer: Answer,
-    ) -> Result<(), LedgerError> {
-        match Ledger::first(&self.shared, by).await {
+    ) -> Result<(), TailError> {
+        match Tail::first(&self.shared, by).await {
             Err(error) => return refuse(answer, error),
             Ok(None) => {}
             Ok(Some(position)) => {
@@ -278,7 +278,7 @@ impl HookDesk {
         position: Position,
         repeated: bool,
         answer: Answer,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), TailError> {
         let shared = Arc::clone(&self.shared);
         let busy = self.open(name).await?;
         let (sender, outcome) = oneshot::channel();
@@ -295,7 +295,7 @@ impl HookDesk {
     }
 
     /// Something was done.
-    async fn worked(&mut self, worked: Worked) -> Result<(), LedgerError> {
+    async fn worked(&mut self, worked: Worked) -> Result<(), TailError> {
         let Worked { source: name, result } = worked;
         if let Some(busy) = self.sources.get_mut(&name) {
             busy.is_worked_on = false;
@@ -396,15 +396,15 @@ async fn guarded<T>(source: &str, work: impl Future<Output = Result<T, Stopped>>
 }
 
 /// Tells the one who brought something that it was not taken. An error ends the desk.
-fn refuse(answer: Answer, error: LedgerError) -> Result<(), LedgerError> {
+fn refuse(answer: Answer, error: TailError) -> Result<(), TailError> {
     let told = match &error {
-        LedgerError::Closed => HookError::ShuttingDown,
+        TailError::Closed => HookError::ShuttingDown,
         other => HookError::Store(other.to_string()),
     };
     let _gone = answer.send(Err(told));
     match error {
-        LedgerError::Closed => Err(error),
-        LedgerError::Changed | LedgerError::Store(_) => Ok(()),
+        TailError::Closed => Err(error),
+        TailError::Changed | TailError::Store(_) => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! One source at the desk: its folded stream, and the appends to it.
 
 use super::super::shared::Shared;
-use super::super::triggers::{By, Encoded, Ledger, LedgerError};
+use super::super::triggers::{By, Encoded, Tail, TailError};
 use crate::envelope::Envelope;
 use crate::hooks::{FOLD_VERSION, HookEvent, HookState, stream};
 use crate::id::Position;
@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// A source's state and where its stream ends.
 pub(super) struct Source {
     pub(super) state: HookState,
-    pub(super) ledger: Ledger,
+    pub(super) tail: Tail,
 }
 
 /// Reads an event of a source.
@@ -22,36 +22,36 @@ pub(super) fn decoded(envelope: &Envelope) -> Result<HookEvent, String> {
 
 impl Source {
     /// Folds a source's stream.
-    pub(super) async fn load(shared: &Shared, name: &str) -> Result<Self, LedgerError> {
+    pub(super) async fn load(shared: &Shared, name: &str) -> Result<Self, TailError> {
         let fold = |state: &mut HookState, envelope: &Envelope| {
             let header = &envelope.header;
             state.apply(header.version, header.recorded_at, &decoded(envelope)?);
             Ok(())
         };
-        let (ledger, state) = Ledger::load(shared, stream(name), FOLD_VERSION, fold).await?;
-        Ok(Self { state, ledger })
+        let (tail, state) = Tail::load(shared, stream(name), FOLD_VERSION, fold).await?;
+        Ok(Self { state, tail })
     }
 
     /// The time that what is decided now is recorded with.
     pub(super) fn now(&self, shared: &Shared) -> Timestamp {
-        self.ledger.now(shared)
+        self.tail.now(shared)
     }
 
-    /// Makes a fact durable. With [`LedgerError::Changed`] the source is to be loaded anew.
+    /// Makes a fact durable. With [`TailError::Changed`] the source is to be loaded anew.
     pub(super) async fn record(
         &mut self,
         shared: &Shared,
         by: &By,
         at: Timestamp,
         event: &HookEvent,
-    ) -> Result<Position, LedgerError> {
-        let (kind, schema, bytes) = event.encode().map_err(|error| LedgerError::Store(error.to_string()))?;
+    ) -> Result<Position, TailError> {
+        let (kind, schema, bytes) = event.encode().map_err(|error| TailError::Store(error.to_string()))?;
         let is_busy = self.state.is_busy_with(event);
         let note = StreamNote { open: is_busy, busy: is_busy, wake_at: None };
         let encoded = vec![Encoded { name: event.name(), kind, schema, bytes }];
-        let position = self.ledger.append(shared, by, at, encoded, note).await?;
-        self.state.apply(self.ledger.version, at, event);
-        self.ledger.keep(shared, FOLD_VERSION, &self.state, self.state.remembered()).await;
+        let position = self.tail.append(shared, by, at, encoded, note).await?;
+        self.state.apply(self.tail.version, at, event);
+        self.tail.keep(shared, FOLD_VERSION, &self.state, self.state.remembered()).await;
         Ok(position)
     }
 }

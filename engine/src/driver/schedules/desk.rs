@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::super::shared::Shared;
-use super::super::triggers::{By, Encoded, Ledger, LedgerError, Stopped};
+use super::super::triggers::{By, Encoded, Stopped, Tail, TailError};
 use super::tick::{Work, follow};
 use super::{Answer, Ask, NewSchedule, ScheduleError, ScheduleRecord, Ticked};
 use crate::actor::Actor;
@@ -49,7 +49,7 @@ pub(in crate::driver) struct ScheduleDesk {
 /// A schedule, and what is being done for it.
 struct Kept {
     state: ScheduleState,
-    ledger: Ledger,
+    tail: Tail,
     timetable: Option<Timetable>,
     /// When the next moment is due.
     next: Option<Timestamp>,
@@ -59,17 +59,17 @@ struct Kept {
 }
 
 impl Kept {
-    async fn load(shared: &Shared, name: &str) -> Result<Self, LedgerError> {
+    async fn load(shared: &Shared, name: &str) -> Result<Self, TailError> {
         let fold = |state: &mut ScheduleState, envelope: &Envelope| {
             let header = &envelope.header;
             let event = ScheduleEvent::decode(header.kind, header.schema, &envelope.payload);
             state.apply(header.version, header.recorded_at, &event.map_err(|error| error.to_string())?);
             Ok(())
         };
-        let (ledger, state) = Ledger::load(shared, stream(name), FOLD_VERSION, fold).await?;
+        let (tail, state) = Tail::load(shared, stream(name), FOLD_VERSION, fold).await?;
         let mut kept = Self {
             state,
-            ledger,
+            tail,
             timetable: None,
             next: None,
             in_work: BTreeSet::new(),
@@ -106,11 +106,11 @@ impl Kept {
         by: &By,
         at: Timestamp,
         events: &[ScheduleEvent],
-    ) -> Result<Position, LedgerError> {
+    ) -> Result<Position, TailError> {
         let mut encoded = Vec::with_capacity(events.len());
         for event in events {
             let (kind, schema, bytes) =
-                event.encode().map_err(|error| LedgerError::Store(error.to_string()))?;
+                event.encode().map_err(|error| TailError::Store(error.to_string()))?;
             encoded.push(Encoded { name: event.name(), kind, schema, bytes });
         }
         let sets = |event: &ScheduleEvent| match event {
@@ -120,13 +120,13 @@ impl Kept {
         };
         let is_there = events.iter().rev().find_map(sets).unwrap_or(self.state.set().is_some());
         let note = StreamNote { open: is_there, busy: false, wake_at: None };
-        let mut version = self.ledger.version;
-        let position = self.ledger.append(shared, by, at, encoded, note).await?;
+        let mut version = self.tail.version;
+        let position = self.tail.append(shared, by, at, encoded, note).await?;
         for event in events {
             version = version.next();
             self.state.apply(version, at, event);
         }
-        self.ledger.keep(shared, FOLD_VERSION, &self.state, 0).await;
+        self.tail.keep(shared, FOLD_VERSION, &self.state, 0).await;
         if events.iter().any(|event| sets(event).is_some()) {
             self.read_moments(name);
         } else {
@@ -164,7 +164,7 @@ impl ScheduleDesk {
             };
             match done {
                 Ok(()) => {}
-                Err(LedgerError::Closed) => return,
+                Err(TailError::Closed) => return,
                 Err(error) => {
                     if !self.shared.is_stopping() {
                         tracing::error!(%error, "schedules cannot be kept; it is tried again");
@@ -185,7 +185,7 @@ impl ScheduleDesk {
         }
     }
 
-    async fn answer(&mut self, ask: Ask) -> Result<(), LedgerError> {
+    async fn answer(&mut self, ask: Ask) -> Result<(), TailError> {
         match ask {
             Ask::Sync(answer) => {
                 self.is_synced = false;
@@ -203,7 +203,7 @@ impl ScheduleDesk {
                 return told(answer, added);
             }
             Ask::Remove(name, by, reason, answer) => {
-                if let Some(first) = Ledger::first(&self.shared, &by).await? {
+                if let Some(first) = Tail::first(&self.shared, &by).await? {
                     return told(answer, Ok(first));
                 }
                 let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
@@ -232,7 +232,7 @@ impl ScheduleDesk {
                     Ok(_) => {
                         let _gone = answer.send(());
                     }
-                    Err(Trouble::Ledger(error)) => return Err(error),
+                    Err(Trouble::Tail(error)) => return Err(error),
                     Err(Trouble::Refused(_)) => {}
                 }
             }
@@ -245,17 +245,17 @@ impl ScheduleDesk {
     }
 
     /// Every schedule there ever was.
-    async fn all(&mut self) -> Result<&mut BTreeMap<String, Kept>, LedgerError> {
+    async fn all(&mut self) -> Result<&mut BTreeMap<String, Kept>, TailError> {
         if self.schedules.is_none() {
             let shared = Arc::clone(&self.shared);
             let (mut found, mut after) = (BTreeMap::new(), None);
             loop {
                 let page = shared.store.streams(StreamKind::Schedule, after, PAGE).await;
-                let page = page.map_err(|error| LedgerError::Store(error.to_string()))?;
+                let page = page.map_err(|error| TailError::Store(error.to_string()))?;
                 for (stream, _) in &page {
                     match Kept::load(&shared, &stream.id).await {
                         Ok(kept) => drop(found.insert(stream.id.clone(), kept)),
-                        Err(LedgerError::Closed) => return Err(LedgerError::Closed),
+                        Err(TailError::Closed) => return Err(TailError::Closed),
                         // One that cannot be read keeps no other from its moments.
                         Err(error) => tracing::error!(%error, "a schedule cannot be read"),
                     }
@@ -267,7 +267,7 @@ impl ScheduleDesk {
             }
             self.schedules = Some(found);
         }
-        self.schedules.as_mut().ok_or(LedgerError::Changed)
+        self.schedules.as_mut().ok_or(TailError::Changed)
     }
 
     /// Records what is decided on a schedule's state, and decides again where that was an old one.
@@ -284,15 +284,15 @@ impl ScheduleDesk {
             if !all.contains_key(name) {
                 all.insert(name.to_owned(), Kept::load(&shared, name).await?);
             }
-            let Some(kept) = all.get_mut(name) else { return Err(LedgerError::Changed.into()) };
-            let at = kept.ledger.now(&shared);
+            let Some(kept) = all.get_mut(name) else { return Err(TailError::Changed.into()) };
+            let at = kept.tail.now(&shared);
             let events = decide(&kept.state);
             if events.is_empty() {
                 return Ok(Position::ZERO);
             }
             match kept.record(&shared, name, by, at, &events).await {
                 Ok(position) => return Ok(position),
-                Err(LedgerError::Changed) if tries < TRIES => {
+                Err(TailError::Changed) if tries < TRIES => {
                     tries += 1;
                     let fresh = Kept::load(&shared, name).await?;
                     let former = std::mem::replace(kept, fresh);
@@ -309,13 +309,13 @@ impl ScheduleDesk {
     }
 
     /// Sets and removes schedules so that they are those of the newest saved pipelines.
-    async fn sync(&mut self) -> Result<(), LedgerError> {
+    async fn sync(&mut self) -> Result<(), TailError> {
         if self.is_synced {
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
         let triggers = shared.triggers.read(&shared).await;
-        let triggers = triggers.map_err(|error| LedgerError::Store(error.to_string()))?;
+        let triggers = triggers.map_err(|error| TailError::Store(error.to_string()))?;
         let mut wanted: BTreeMap<String, ScheduleSet> = BTreeMap::new();
         for (listed, schedule) in triggers.schedules() {
             let index = u32::try_from(listed.index).unwrap_or(u32::MAX);
@@ -333,21 +333,21 @@ impl ScheduleDesk {
             let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
             self.record(&name, &Actor::Engine.into(), |_| vec![event.clone()])
                 .await
-                .map_err(Trouble::ledger)?;
+                .map_err(Trouble::tail)?;
         }
         for (name, set) in wanted {
             let decide = |state: &ScheduleState| match state.set() {
                 Some(former) if *former == set => Vec::new(),
                 _another => vec![ScheduleEvent::ScheduleSet(set.clone())],
             };
-            self.record(&name, &Actor::Engine.into(), decide).await.map_err(Trouble::ledger)?;
+            self.record(&name, &Actor::Engine.into(), decide).await.map_err(Trouble::tail)?;
         }
         self.is_synced = true;
         Ok(())
     }
 
     /// Records the moments that have come.
-    async fn look(&mut self) -> Result<(), LedgerError> {
+    async fn look(&mut self) -> Result<(), TailError> {
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
         let is_due = |(name, kept): (&String, &Kept)| {
@@ -361,7 +361,7 @@ impl ScheduleDesk {
             };
             let decide =
                 |state: &ScheduleState| look(state, &name, &timetable, Now { at: now, is_busy }).events;
-            self.record(&name, &Actor::Engine.into(), decide).await.map_err(Trouble::ledger)?;
+            self.record(&name, &Actor::Engine.into(), decide).await.map_err(Trouble::tail)?;
         }
         Ok(())
     }
@@ -383,7 +383,7 @@ impl ScheduleDesk {
         reason: Option<String>,
         by: &By,
     ) -> Result<Position, Trouble> {
-        if let Some(first) = Ledger::first(&self.shared, by).await? {
+        if let Some(first) = Tail::first(&self.shared, by).await? {
             return Ok(first);
         }
         self.origin_of(name).await?;
@@ -398,7 +398,7 @@ impl ScheduleDesk {
     }
 
     async fn trigger(&mut self, name: &str, by: &By) -> Result<Ticked, Trouble> {
-        if let Some(position) = Ledger::first(&self.shared, by).await? {
+        if let Some(position) = Tail::first(&self.shared, by).await? {
             // What it led to stands with the schedule.
             let (_settled, outcome) = oneshot::channel();
             return Ok(Ticked { position, outcome });
@@ -408,7 +408,7 @@ impl ScheduleDesk {
         let position = self.record(name, by, |_| vec![trigger(now)]).await?;
         let (sender, outcome) = oneshot::channel();
         if let Some(kept) = self.all().await?.get_mut(name) {
-            kept.awaited.insert(kept.ledger.version, sender);
+            kept.awaited.insert(kept.tail.version, sender);
         }
         Ok(Ticked { position, outcome })
     }
@@ -435,7 +435,7 @@ impl ScheduleDesk {
         name: &str,
         tick: Version,
         outcome: Result<Outcome, Stopped>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), TailError> {
         let until = self.shared.now().plus(FAILED_AGAIN);
         let kept = self.all().await?.get_mut(name);
         if let Some(kept) = kept {
@@ -450,7 +450,7 @@ impl ScheduleDesk {
             true => vec![event.clone()],
             false => Vec::new(),
         };
-        self.record(name, &Actor::Engine.into(), decide).await.map_err(Trouble::ledger)?;
+        self.record(name, &Actor::Engine.into(), decide).await.map_err(Trouble::tail)?;
         let waiting = self.all().await?.get_mut(name).and_then(|kept| kept.awaited.remove(&tick));
         if let Some(waiting) = waiting {
             let _gone = waiting.send(outcome);
@@ -460,7 +460,7 @@ impl ScheduleDesk {
 
     /// Begins to follow the moments that wait, of each schedule the oldest; those that somebody waits for
     /// at once.
-    async fn go_on(&mut self) -> Result<(), LedgerError> {
+    async fn go_on(&mut self) -> Result<(), TailError> {
         let shared = Arc::clone(&self.shared);
         if shared.is_stopping() || self.schedules.is_none() {
             return Ok(());
@@ -515,10 +515,10 @@ impl ScheduleDesk {
 }
 
 /// Whether a run has not ended.
-async fn is_open(shared: &Shared, run: Option<RunId>) -> Result<bool, LedgerError> {
+async fn is_open(shared: &Shared, run: Option<RunId>) -> Result<bool, TailError> {
     let Some(run) = run else { return Ok(false) };
     let head = shared.store.head(&StreamId::run(run)).await;
-    let head = head.map_err(|error| LedgerError::Store(error.to_string()))?;
+    let head = head.map_err(|error| TailError::Store(error.to_string()))?;
     Ok(head.is_some_and(|head| head.note.open))
 }
 
@@ -530,21 +530,21 @@ fn document(schedule: &Schedule) -> JsonText {
 /// Why something was not done.
 enum Trouble {
     Refused(ScheduleError),
-    Ledger(LedgerError),
+    Tail(TailError),
 }
 
-impl From<LedgerError> for Trouble {
-    fn from(error: LedgerError) -> Self {
-        Self::Ledger(error)
+impl From<TailError> for Trouble {
+    fn from(error: TailError) -> Self {
+        Self::Tail(error)
     }
 }
 
 impl Trouble {
     /// What is recorded by the engine itself is never refused.
-    fn ledger(self) -> LedgerError {
+    fn tail(self) -> TailError {
         match self {
-            Self::Ledger(error) => error,
-            Self::Refused(refusal) => LedgerError::Store(refusal.to_string()),
+            Self::Tail(error) => error,
+            Self::Refused(refusal) => TailError::Store(refusal.to_string()),
         }
     }
 }
@@ -554,14 +554,12 @@ fn already(what: String) -> Trouble {
 }
 
 /// Answers; an error of the stream is the desk's, too.
-fn told<T>(answer: Answer<T>, result: Result<T, Trouble>) -> Result<(), LedgerError> {
+fn told<T>(answer: Answer<T>, result: Result<T, Trouble>) -> Result<(), TailError> {
     let (told, error) = match result {
         Ok(done) => (Ok(done), None),
         Err(Trouble::Refused(refusal)) => (Err(refusal), None),
-        Err(Trouble::Ledger(LedgerError::Closed)) => {
-            (Err(ScheduleError::ShuttingDown), Some(LedgerError::Closed))
-        }
-        Err(Trouble::Ledger(error)) => (Err(ScheduleError::Store(error.to_string())), Some(error)),
+        Err(Trouble::Tail(TailError::Closed)) => (Err(ScheduleError::ShuttingDown), Some(TailError::Closed)),
+        Err(Trouble::Tail(error)) => (Err(ScheduleError::Store(error.to_string())), Some(error)),
     };
     let _gone = answer.send(told);
     error.map_or(Ok(()), Err)

@@ -67,7 +67,7 @@ impl World {
 
     /// Whether the run stands still exactly with what does; else it is told, and nothing is started.
     fn align(&mut self, cell: &mut Cell) -> bool {
-        let halts = self.shared.halts.current();
+        let halts = self.shared.halts.last_known();
         let Some(state) = cell.state.as_ref().filter(|state| state.run().is_some() && !state.is_ended())
         else {
             return true;

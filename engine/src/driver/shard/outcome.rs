@@ -7,10 +7,11 @@ use super::commit::Next;
 use super::{Shard, World};
 use crate::driver::load::Folded;
 use crate::driver::message::Queued;
-use crate::driver::{HaltError, LoadError, QueryError, SubmitError};
+use crate::driver::{LoadError, QueryError, SubmitError};
 use crate::expr::ValueRef;
 use crate::id::{AttemptId, RunId};
 use crate::json::JsonText;
+use crate::ledger::LedgerError;
 use crate::state::{FOLD_VERSION, RunState};
 use crate::store::{AppendError, Appended, Snapshot, is_disk_full};
 
@@ -144,9 +145,9 @@ impl World {
         cell.state = None;
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
         self.jobs.push(Box::pin(async move {
-            let result = match shared.halts.ensure().await {
-                Ok(()) => shared.loader().fold(run, None).await,
-                Err(HaltError::Read(error)) => Err(error.into()),
+            let result = match shared.halts.current().await {
+                Ok(_) => shared.loader().fold(run, None).await,
+                Err(LedgerError::Read(error)) => Err(error.into()),
                 Err(error) => Err(LoadError::Halts { run, what: error.to_string() }),
             };
             let result = Box::new(result);

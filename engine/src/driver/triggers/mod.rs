@@ -3,9 +3,9 @@
 mod act;
 mod book;
 mod by;
-mod ledger;
+mod tail;
 
 pub(super) use act::{Done, Errand, Mean, Stopped, act, tell_all};
 pub(super) use book::TriggerBook;
 pub use by::By;
-pub(super) use ledger::{Encoded, Ledger, LedgerError};
+pub(super) use tail::{Encoded, Tail, TailError};

@@ -21,7 +21,7 @@ const STATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Why a stream cannot be gone on with.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::driver) enum LedgerError {
+pub(in crate::driver) enum TailError {
     /// Another one wrote, or it is not known whether this one did: it is to be loaded anew.
     #[error("the stream changed meanwhile")]
     Changed,
@@ -41,9 +41,9 @@ pub(in crate::driver) struct Encoded {
     pub(in crate::driver) bytes: Vec<u8>,
 }
 
-/// Where a stream ends.
+/// The end of a stream: where it stands, and what is added there.
 #[derive(Debug, Clone)]
-pub(in crate::driver) struct Ledger {
+pub(in crate::driver) struct Tail {
     pub(in crate::driver) stream: StreamId,
     pub(in crate::driver) version: Version,
     hash: Hash,
@@ -53,44 +53,44 @@ pub(in crate::driver) struct Ledger {
     last_at: Timestamp,
 }
 
-impl Ledger {
+impl Tail {
     /// Folds a stream, from the newest state that was kept on.
     pub(in crate::driver) async fn load<S: Default + DeserializeOwned>(
         shared: &Shared,
         stream: StreamId,
         fold_version: u32,
         fold: impl Fn(&mut S, &Envelope) -> Result<(), String>,
-    ) -> Result<(Self, S), LedgerError> {
-        let mut ledger = Self {
+    ) -> Result<(Self, S), TailError> {
+        let mut tail = Self {
             stream,
             version: Version::ZERO,
             hash: Hash::ZERO,
             kept: Version::ZERO,
             last_at: Timestamp::default(),
         };
-        let failed = |stream: &StreamId, what: String| LedgerError::Store(format!("{stream}: {what}"));
-        let kept = shared.store.load_snapshot(&ledger.stream, fold_version).await;
-        let kept = kept.map_err(|error| failed(&ledger.stream, error.to_string()))?;
+        let failed = |stream: &StreamId, what: String| TailError::Store(format!("{stream}: {what}"));
+        let kept = shared.store.load_snapshot(&tail.stream, fold_version).await;
+        let kept = kept.map_err(|error| failed(&tail.stream, error.to_string()))?;
         let mut state = S::default();
         if let Some(kept) = kept {
             // One that cannot be read is not missed.
             if let Ok((at, read)) = options().deserialize::<(Timestamp, S)>(&kept.bytes) {
-                (state, ledger.last_at) = (read, at);
-                (ledger.version, ledger.hash, ledger.kept) = (kept.version, kept.hash, kept.version);
+                (state, tail.last_at) = (read, at);
+                (tail.version, tail.hash, tail.kept) = (kept.version, kept.hash, kept.version);
             }
         }
         loop {
-            let page = shared.store.read(&ledger.stream, ledger.version.next(), PAGE).await;
-            let page = page.map_err(|error| failed(&ledger.stream, error.to_string()))?;
+            let page = shared.store.read(&tail.stream, tail.version.next(), PAGE).await;
+            let page = page.map_err(|error| failed(&tail.stream, error.to_string()))?;
             for envelope in &page {
                 let version = envelope.header.version;
                 fold(&mut state, envelope)
-                    .map_err(|what| failed(&ledger.stream, format!("version {version}: {what}")))?;
-                (ledger.version, ledger.hash) = (version, envelope.hash);
-                ledger.last_at = envelope.header.recorded_at;
+                    .map_err(|what| failed(&tail.stream, format!("version {version}: {what}")))?;
+                (tail.version, tail.hash) = (version, envelope.hash);
+                tail.last_at = envelope.header.recorded_at;
             }
             if page.len() < PAGE {
-                return Ok((ledger, state));
+                return Ok((tail, state));
             }
         }
     }
@@ -121,14 +121,14 @@ impl Ledger {
     }
 
     /// Where an order went that comes once more.
-    pub(in crate::driver) async fn first(shared: &Shared, by: &By) -> Result<Option<Position>, LedgerError> {
+    pub(in crate::driver) async fn first(shared: &Shared, by: &By) -> Result<Option<Position>, TailError> {
         let Some(dedup) = &by.dedup else { return Ok(None) };
         let first = shared.store.first_write(dedup.key).await;
-        let first = first.map_err(|error| LedgerError::Store(error.to_string()))?;
+        let first = first.map_err(|error| TailError::Store(error.to_string()))?;
         Ok(first.map(|first| first.appended.last_position()))
     }
 
-    /// Makes events durable, in one append. With [`LedgerError::Changed`] the stream is to be loaded anew.
+    /// Makes events durable, in one append. With [`TailError::Changed`] the stream is to be loaded anew.
     pub(in crate::driver) async fn append(
         &mut self,
         shared: &Shared,
@@ -136,7 +136,7 @@ impl Ledger {
         at: Timestamp,
         events: Vec<Encoded>,
         note: StreamNote,
-    ) -> Result<Position, LedgerError> {
+    ) -> Result<Position, TailError> {
         let crashes = events.iter().any(|event| shared.config.crash_after.as_deref() == Some(event.name));
         let cause = Cause {
             input: InputId::derive(&format!("{}/{}", self.stream, self.version)),
@@ -182,17 +182,17 @@ impl Ledger {
                 Err(AppendError::Full) => {
                     let mut writable = shared.store.writability();
                     let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                    room.map_err(|_| LedgerError::Closed)?;
+                    room.map_err(|_| TailError::Closed)?;
                 }
                 Err(
                     AppendError::WrongExpectedVersion { .. }
                     | AppendError::WrongPreviousHash { .. }
                     | AppendError::Unknown(_),
-                ) => return Err(LedgerError::Changed),
+                ) => return Err(TailError::Changed),
                 Err(AppendError::Closed | AppendError::ReadOnly(_) | AppendError::Fenced { .. }) => {
-                    return Err(LedgerError::Closed);
+                    return Err(TailError::Closed);
                 }
-                Err(error) => return Err(LedgerError::Store(error.to_string())),
+                Err(error) => return Err(TailError::Store(error.to_string())),
             }
         }
     }
