@@ -589,6 +589,12 @@ pub struct DirectoryError(pub String);
 pub trait Directory: Send + Sync + 'static {
     /// The runs that fit.
     fn runs(&self, query: RunQuery) -> BoxFuture<'static, Result<FoundRuns, DirectoryError>>;
+
+    /// One run; `None`: there is none of that id.
+    fn run(&self, run: RunId) -> BoxFuture<'static, Result<Option<FoundRun>, DirectoryError>> {
+        let error = DirectoryError(format!("the run {run} cannot be asked for by its id here"));
+        Box::pin(std::future::ready(Err(error)))
+    }
 }
 
 /// The pipelines that come with the program.

@@ -28,6 +28,7 @@ pub mod input;
 pub mod json;
 pub mod kept;
 pub mod keys;
+pub mod notices;
 pub mod policy;
 pub mod saved;
 pub mod schedules;

@@ -10,6 +10,7 @@ use everfold_engine::store::{EventStore, ReadError};
 
 use crate::audit::{Audit, AuditView};
 use crate::inbox::{Inbox, InboxView};
+use crate::lost::{Lost, LostView};
 use crate::model::Inner;
 use crate::projection::{FoldError, Projection};
 use crate::runs::{Runs, RunsView};
@@ -24,6 +25,7 @@ pub struct Models {
     inbox: Inner<Inbox>,
     audit: Inner<Audit>,
     spend: Inner<Spend>,
+    lost: Inner<Lost>,
 }
 
 impl Models {
@@ -38,7 +40,8 @@ impl Models {
     fn on(shelf: Arc<Shelf>) -> Result<Self, FoldError> {
         let (runs, inbox) = (Inner::open(Arc::clone(&shelf), 1)?, Inner::open(Arc::clone(&shelf), 2)?);
         let (audit, spend) = (Inner::open(Arc::clone(&shelf), 3)?, Inner::open(Arc::clone(&shelf), 4)?);
-        Ok(Self { shelf, runs, inbox, audit, spend })
+        let lost = Inner::open(Arc::clone(&shelf), 5)?;
+        Ok(Self { shelf, runs, inbox, audit, spend, lost })
     }
 
     /// Folds events of the log; those at or before the position are passed over.
@@ -55,6 +58,7 @@ impl Models {
         self.inbox.fold(&facts);
         self.audit.fold(&facts);
         self.spend.fold(&facts);
+        self.lost.fold(&facts);
         Ok(())
     }
 
@@ -66,7 +70,8 @@ impl Models {
         put_away(&self.shelf, &mut self.runs)?;
         put_away(&self.shelf, &mut self.inbox)?;
         put_away(&self.shelf, &mut self.audit)?;
-        put_away(&self.shelf, &mut self.spend)
+        put_away(&self.shelf, &mut self.spend)?;
+        put_away(&self.shelf, &mut self.lost)
     }
 
     /// What a new process finds: the state of the last checkpoint.
@@ -81,13 +86,14 @@ impl Models {
     #[must_use]
     pub fn position(&self) -> Position {
         let runs = self.runs.position.min(self.inbox.position);
-        runs.min(self.audit.position).min(self.spend.position)
+        runs.min(self.audit.position).min(self.spend.position).min(self.lost.position)
     }
 
     /// Whether a model went no further, and why.
     #[must_use]
     pub fn stopped(&self) -> Option<String> {
-        let all = [&self.runs.stopped, &self.inbox.stopped, &self.audit.stopped, &self.spend.stopped];
+        let mut all = vec![&self.runs.stopped, &self.inbox.stopped, &self.audit.stopped];
+        all.extend([&self.spend.stopped, &self.lost.stopped]);
         let stopped = all.into_iter().find_map(Option::as_ref);
         stopped.map(|stopped| stopped.what.clone())
     }
@@ -108,6 +114,12 @@ impl Models {
     #[must_use]
     pub fn spend(&self) -> SpendView<'_> {
         SpendView::new(&self.spend.fold, &self.spend.tx)
+    }
+
+    /// The model `notices`.
+    #[must_use]
+    pub fn lost(&self) -> LostView<'_> {
+        LostView::new(&self.lost.tx)
     }
 
     /// The model `inbox`.

@@ -6,13 +6,14 @@ mod mail;
 mod order;
 mod secrets;
 mod serve;
+mod subscriptions;
 mod workers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::{OnLost, similar};
-use everfold_engine::driver::{EngineConfig, OrderConfig};
+use everfold_engine::driver::{EngineConfig, NoticeSubscription, OrderConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::profile;
@@ -23,6 +24,7 @@ pub use mail::{MailSettings, MailTls};
 pub use order::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
 pub use secrets::Source;
 pub use serve::{ServeSettings, TlsFiles};
+pub use subscriptions::{OneOrMore, SubscriptionSettings};
 pub use workers::{RemoteSettings, WorkerSettings};
 
 /// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
@@ -54,6 +56,10 @@ pub struct Settings {
     pub hooks: BTreeMap<String, HookSettings>,
     /// The server that mails go through.
     pub mail: Option<MailSettings>,
+    /// What subscriptions are given and nobody is shown, by name.
+    pub secrets: BTreeMap<String, Source>,
+    /// Who is told of events of all runs.
+    pub subscriptions: Vec<SubscriptionSettings>,
 }
 
 /// Commits that Everfold makes.
@@ -212,6 +218,9 @@ impl Settings {
         if let Some(mail) = &mut settings.mail {
             mail.check(folder).map_err(|message| invalid(None, format!("mail: {message}")))?;
         }
+        settings.secrets.values_mut().for_each(|source| source.settle(folder));
+        subscriptions::check(&settings.subscriptions, &settings.secrets)
+            .map_err(|message| invalid(None, message))?;
         settings.workers.check().map_err(|message| invalid(None, format!("workers.{message}")))?;
         settings.order().map_err(|message| invalid(None, message))?;
         if !settings.git.author.contains('<') {
@@ -232,6 +241,12 @@ impl Settings {
             order: self.order().unwrap_or_default(),
             ..EngineConfig::default()
         }
+    }
+
+    /// Who is told of events of all runs; commands that tell secrets run in `folder`.
+    #[must_use]
+    pub fn subscriptions(&self, folder: &Path) -> Vec<NoticeSubscription> {
+        subscriptions::of(&self.subscriptions, &self.secrets, folder)
     }
 
     fn order(&self) -> Result<OrderConfig, String> {
@@ -297,6 +312,8 @@ mod tests {
         assert!(settings.agents.contains_key("mine"));
         assert!(settings.providers.contains_key("gitea"));
         assert!(settings.hooks.contains_key("forge"));
+        assert_eq!(settings.subscriptions[0].name, "on-call");
+        assert!(settings.secrets.contains_key("SLACK"));
         assert_eq!(settings.mail.unwrap().place(), ("smtp.example.org", 587));
         assert_eq!(settings.workers.lease, "30s");
         assert!(settings.workers.functions.contains_key("deploy.canary"));

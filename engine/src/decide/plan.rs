@@ -270,6 +270,14 @@ pub struct NoticePlan {
     pub of_run: Value,
 }
 
+/// The run as expressions see it.
+#[must_use]
+pub fn of_run(state: &RunState, loaded: &Loaded) -> Value {
+    use crate::expr::Scope as _;
+    // The name is there, and needs no value that is kept elsewhere.
+    RunScope::run(state, loaded).get(&["run"]).ok().flatten().unwrap_or_default()
+}
+
 /// The plan of the notice that is listed for a channel. `None`: there is none.
 ///
 /// # Errors

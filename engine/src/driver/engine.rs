@@ -134,6 +134,7 @@ pub(super) struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.tasks().iter().for_each(JoinHandle::abort);
+        self.shared.outbox.abort();
     }
 }
 

@@ -34,6 +34,7 @@ mod live;
 mod load;
 mod members;
 mod message;
+mod outbox;
 mod pipelines;
 mod recover;
 mod replay;
@@ -66,6 +67,7 @@ pub use line::{
     Reason, Waiting,
 };
 pub use live::{LiveAttempt, LiveRun};
+pub use outbox::{NoticeError, NoticeSubscription, SubscriptionStand};
 pub use pipelines::{Saved, saved_pipeline};
 pub use recover::{Recovered, Which};
 pub use replay::{Difference, ReplayError, Replayed};

@@ -15,6 +15,7 @@ use super::live::Live;
 use super::load::Loader;
 use super::members::Members;
 use super::message::Message;
+use super::outbox::Outbox;
 use super::pipelines::Children;
 use super::schedules::SchedulePost;
 use super::treasury::Treasury;
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) line: Arc<Line>,
     /// Places for notices that are being sent.
     pub(super) notices: Arc<Semaphore>,
+    /// Subscriptions to events of all runs.
+    pub(super) outbox: Outbox,
     pub(super) live: Live,
     pub(super) wakes: Wakes,
     /// Pauses of pipelines and of the engine.
@@ -115,6 +118,7 @@ impl Shared {
             values: Values::new(Arc::clone(&store), Arc::clone(&blobs), &config),
             line: Arc::new(Line::new(&config)),
             notices: Arc::new(Semaphore::new(config.notices_max.clamp(1, Semaphore::MAX_PERMITS))),
+            outbox: Outbox::new(Arc::clone(&store), config.clock.clone()),
             live: Live::default(),
             wakes: Wakes::default(),
             halts: Ledger::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),

@@ -23,6 +23,7 @@ mod order;
 mod other;
 mod recovery;
 mod slots;
+mod subscriptions;
 mod timers;
 mod triggers;
 mod work;

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::audit::{Audit, AuditView};
 use crate::inbox::{Inbox, InboxView};
+use crate::lost::{Lost, LostView};
 use crate::model::{self, AnyModel, Generation, Inner, Model, ModelStatus, Stopped};
 use crate::projection::{FoldError, Projection};
 use crate::runs::{Runs, RunsView};
@@ -133,11 +134,13 @@ struct Models {
     inbox: Arc<Model<Inbox>>,
     audit: Arc<Model<Audit>>,
     spend: Arc<Model<Spend>>,
+    lost: Arc<Model<Lost>>,
 }
 
 impl Models {
-    fn all(&self) -> [&dyn AnyModel; 4] {
-        [self.runs.as_ref(), self.inbox.as_ref(), self.audit.as_ref(), self.spend.as_ref()]
+    fn all(&self) -> [&dyn AnyModel; 5] {
+        let Self { runs, inbox, audit, spend, lost } = self;
+        [runs.as_ref(), inbox.as_ref(), audit.as_ref(), spend.as_ref(), lost.as_ref()]
     }
 
     /// The last event that all models that go on have folded.
@@ -194,6 +197,7 @@ impl ReadSide {
             inbox: opening.model()?,
             audit: opening.model()?,
             spend: opening.model()?,
+            lost: opening.model()?,
         };
         let next_generation = AtomicU32::new(opening.next.load(Ordering::Relaxed));
         let position = models.position().unwrap_or(Position::ZERO);
@@ -278,6 +282,19 @@ impl ReadSide {
     ) -> Result<Answer<T>, AskError> {
         let model = Arc::clone(&self.shared.models.spend);
         self.ask(model, min, move |inner| ask(&SpendView::new(&inner.fold, &inner.tx))).await
+    }
+
+    /// Asks the model `notices`.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn lost_notices<T: Send + 'static>(
+        &self,
+        min: Option<Position>,
+        ask: impl FnOnce(&LostView<'_>) -> Result<T, FoldError> + Send + 'static,
+    ) -> Result<Answer<T>, AskError> {
+        let model = Arc::clone(&self.shared.models.lost);
+        self.ask(model, min, move |inner| ask(&LostView::new(&inner.tx))).await
     }
 
     async fn ask<P: Projection, T: Send + 'static>(

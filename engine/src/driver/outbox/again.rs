@@ -1,0 +1,189 @@
+//! Letters that somebody wants to be sent again: each by itself, a few at a time.
+//!
+//! A letter of a subscription says what the settings make it say now; one of a run says what the run recorded.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::teller::{Trouble, found, given_up, notice, write};
+use super::tries::{self, Outcome};
+use crate::decide::Loaded;
+use crate::decide::plan::{self, SecretPlan};
+use crate::driver::load::decode;
+use crate::driver::request;
+use crate::driver::shared::Shared;
+use crate::envelope::{Envelope, StreamId};
+use crate::event::{NoticeQueued, RunEvent};
+use crate::execution::NoticeRequest;
+use crate::id::{RunId, Version};
+use crate::json::Value;
+use crate::notices::{Letter, NoticeEvent, NoticeId, Told};
+use crate::time::Timestamp;
+
+/// Letters that are sent at once.
+const AT_ONCE: usize = 8;
+/// How long it is waited where the store cannot be read or written.
+const AFTER_TROUBLE: Duration = Duration::from_secs(5);
+/// Events that are read at once to find a notice.
+const PAGE: usize = 500;
+
+/// The task's whole life.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut busy: BTreeSet<NoticeId> = BTreeSet::new();
+    let mut sending: JoinSet<NoticeId> = JoinSet::new();
+    let mut ending = shared.outbox.ending.subscribe();
+    loop {
+        match shared.outbox.ledger.current().await {
+            Ok(notices) => {
+                let wanted =
+                    notices.letters().filter(|letter| letter.again.is_some() && !busy.contains(&letter.id));
+                for letter in
+                    wanted.take(AT_ONCE.saturating_sub(busy.len())).map(Arc::clone).collect::<Vec<_>>()
+                {
+                    busy.insert(letter.id.clone());
+                    let shared = Arc::clone(&shared);
+                    sending.spawn(async move {
+                        if let Err(trouble) = send(&shared, &letter).await {
+                            tracing::warn!(notice = %letter.id, "it was not sent again: {trouble}");
+                            let mut ending = shared.outbox.ending.subscribe();
+                            // The store may be back in a moment.
+                            let _ended =
+                                tokio::time::timeout(AFTER_TROUBLE, ending.wait_for(|ending| *ending)).await;
+                        }
+                        letter.id.clone()
+                    });
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the notices that are to be sent again cannot be read"),
+        }
+        tokio::select! {
+            biased;
+            Some(sent) = sending.join_next(), if !sending.is_empty() => {
+                // A task of these does not panic on its own: what it calls is caught.
+                if let Ok(id) = sent {
+                    busy.remove(&id);
+                }
+            }
+            _ = ending.wait_for(|ending| *ending), if sending.is_empty() => return,
+            () = shared.outbox.wanted.notified() => {}
+        }
+        if shared.outbox.is_ending() {
+            while sending.join_next().await.is_some() {}
+            return;
+        }
+    }
+}
+
+async fn send(shared: &Shared, letter: &Letter) -> Result<(), Trouble> {
+    let since = letter.again.as_ref().map_or(letter.at, |again| again.since);
+    let outcome = match of(shared, letter).await? {
+        Ok(request) => tries::all(shared, request, since, |_| {}).await,
+        Err(message) => Outcome::GivenUp { tries: 0, message },
+    };
+    let id = letter.id.clone();
+    let event = match outcome {
+        Outcome::Left => return Ok(()),
+        Outcome::Told { tries } => NoticeEvent::Told(Told { id, place: None, tries }),
+        Outcome::GivenUp { tries, message } => {
+            given_up(id, None, &letter.event, letter.tries.saturating_add(tries), &message)
+        }
+    };
+    write(shared, event).await
+}
+
+/// What is to be sent; an inner error says why there is nothing to send any more.
+async fn of(shared: &Shared, letter: &Letter) -> Result<Result<NoticeRequest, String>, Trouble> {
+    let id = &letter.id;
+    let stream = StreamId::run(id.run);
+    let events = shared.store.read(&stream, id.version, 1).await?;
+    let Some(envelope) = events.first() else {
+        return Ok(Err(format!("event {} of run {} is not there any more", id.version, id.run.short())));
+    };
+    let Some(name) = id.subscription() else { return of_run(shared, id, envelope).await };
+    let Some(subscription) = shared.outbox.subscription(name) else {
+        return Ok(Err(format!("the settings have no subscription {name} any more")));
+    };
+    let Some(run) = found(shared, id.run).await? else {
+        return Ok(Err(format!("the run {} is not there any more", id.run.short())));
+    };
+    Ok(match notice(&subscription, envelope, id.run, run) {
+        Ok(Some(request)) => Ok(request),
+        Ok(None) => Err(format!("the subscription {name} is not for this event any more")),
+        Err(message) => Err(message),
+    })
+}
+
+/// The notice that a run gave up, as it was queued.
+async fn of_run(
+    shared: &Shared,
+    id: &NoticeId,
+    envelope: &Envelope,
+) -> Result<Result<NoticeRequest, String>, Trouble> {
+    let Some((queued, _at)) = queued(shared, id).await? else {
+        return Ok(Err("the notice was never rendered: there is nothing to send".to_owned()));
+    };
+    let text = match shared.values.text(id.run, &queued.with).await {
+        Ok(text) => text,
+        Err(message) => return Ok(Err(message)),
+    };
+    let mut said = text.value();
+    let spec = plan::take_hidden(&mut said);
+    let folded = match shared.loader().fold(id.run, None).await {
+        Ok(folded) => folded,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let secrets = request::secrets(&folded.state, SecretPlan { spec, ..SecretPlan::default() });
+    let none = Loaded::default();
+    let of_run = plan::of_run(&folded.state, &none);
+    let mut event = match decode(id.run, envelope).map(|event| serde_json::to_value(&event)) {
+        Ok(Ok(event)) => event,
+        _unreadable => Value::Null,
+    };
+    if let Value::Object(fields) = &mut event {
+        fields.insert("version".to_owned(), serde_json::json!(id.version));
+        fields.insert("at".to_owned(), serde_json::json!(envelope.header.recorded_at));
+        fields.insert("actor".to_owned(), serde_json::json!(envelope.header.actor));
+    }
+    Ok(Ok(NoticeRequest {
+        run: id.run,
+        version: id.version,
+        notice: queued.notice,
+        function: queued.function,
+        with: said["with"].take(),
+        secrets,
+        sender: said["as"].as_str().map(ToOwned::to_owned),
+        event,
+        of_run,
+        attempt: 1,
+    }))
+}
+
+/// The event that queued a notice: behind the one that it tells of.
+async fn queued(shared: &Shared, id: &NoticeId) -> Result<Option<(NoticeQueued, Timestamp)>, Trouble> {
+    let (stream, mut next): (_, Version) = (StreamId::run(id.run), id.version.next());
+    loop {
+        let page = shared.store.read(&stream, next, PAGE).await?;
+        for envelope in &page {
+            if let Some(queued) = as_queued(id.run, envelope)
+                && (queued.version, queued.notice.as_str()) == (id.version, id.notice.as_str())
+            {
+                return Ok(Some((queued, envelope.header.recorded_at)));
+            }
+        }
+        let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(None) };
+        next = last.header.version.next();
+    }
+}
+
+fn as_queued(run: RunId, envelope: &Envelope) -> Option<NoticeQueued> {
+    if RunEvent::name_of(envelope.header.kind) != Some("NoticeQueued") {
+        return None;
+    }
+    match decode(run, envelope) {
+        Ok(RunEvent::NoticeQueued(queued)) => Some(queued),
+        _other => None,
+    }
+}

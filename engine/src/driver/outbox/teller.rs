@@ -1,0 +1,232 @@
+//! One subscription: follows the log from where it was, and tells.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::subscription::{NoticeSubscription, Seen};
+use super::tries::{self, Failed, Outcome, pause};
+use crate::actor::Actor;
+use crate::driver::load::decode;
+use crate::driver::shared::Shared;
+use crate::envelope::{Envelope, StreamId, flag};
+use crate::event::RunEvent;
+use crate::execution::{FoundRun, NoticeRequest};
+use crate::id::{Position, RunId, Version};
+use crate::ledger::LedgerError;
+use crate::notices::{GivenUp, MESSAGE_BYTES_MAX, NoticeEvent, NoticeId, Notices, Place, Told};
+use crate::state::RunStatus;
+use crate::store::ReadError;
+use crate::time::Timestamp;
+
+/// Events that a subscription passes by before it records how far it is: so many are looked at once more after a
+/// crash. A subscription that finds nothing in them tells nobody twice.
+const REACHED_EVERY: u64 = 1_000;
+
+/// Why a subscription cannot go on for a while.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Runs(String),
+}
+
+/// Whether it goes on.
+#[derive(PartialEq, Eq)]
+enum Goes {
+    On,
+    /// The engine ends.
+    Out,
+}
+
+pub(super) struct Teller {
+    shared: Arc<Shared>,
+    subscription: Arc<NoticeSubscription>,
+}
+
+impl Teller {
+    pub(super) fn new(shared: Arc<Shared>, subscription: Arc<NoticeSubscription>) -> Self {
+        Self { shared, subscription }
+    }
+
+    /// The task's whole life: what cannot be read or recorded now is tried again.
+    pub(super) async fn run(self) {
+        let mut ending = self.shared.outbox.ending.subscribe();
+        let mut troubles = 0;
+        while let Err(trouble) = self.follow(&mut troubles).await {
+            if matches!(trouble, Trouble::Read(ReadError::Closed)) || self.shared.outbox.is_ending() {
+                return;
+            }
+            troubles += 1;
+            let name = &self.subscription.name;
+            tracing::warn!(subscription = name, "it stands still for a moment: {trouble}");
+            self.shared.outbox.stand(name, |stand| stand.failing = Some(trouble.to_string()));
+            tokio::select! {
+                biased;
+                _ = ending.wait_for(|ending| *ending) => return,
+                () = tokio::time::sleep(pause(name, troubles)) => {}
+            }
+        }
+    }
+
+    async fn follow(&self, troubles: &mut u32) -> Result<(), Trouble> {
+        let (shared, name) = (&self.shared, &self.subscription.name);
+        let mut ending = shared.outbox.ending.subscribe();
+        let known = shared.outbox.ledger.current().await?.standing(name).map(|standing| standing.position);
+        let mut durable = match known {
+            Some(position) => position,
+            // A new one is told of what happens from here on.
+            None => {
+                let position = shared.store.last_position();
+                self.record(|place| NoticeEvent::Opened(place), position).await?;
+                position
+            }
+        };
+        let mut reached = durable;
+        let mut events = shared.store.subscribe(reached.next());
+        loop {
+            shared.outbox.stand(name, |stand| stand.position = reached);
+            let is_at_end = reached >= shared.store.last_position();
+            let batch = tokio::select! {
+                biased;
+                _ = ending.wait_for(|ending| *ending), if is_at_end => break,
+                batch = events.next() => batch?,
+            };
+            for envelope in batch {
+                if let Some((told, goes)) = self.look(&envelope).await? {
+                    if goes == Goes::Out {
+                        return Ok(());
+                    }
+                    if told {
+                        durable = envelope.position;
+                    }
+                }
+                reached = envelope.position;
+                *troubles = 0;
+            }
+            if reached.0 - durable.0 >= REACHED_EVERY {
+                self.record(|place| NoticeEvent::Reached(place), reached).await?;
+                durable = reached;
+            }
+        }
+        if reached > durable {
+            self.record(|place| NoticeEvent::Reached(place), reached).await?;
+        }
+        Ok(())
+    }
+
+    async fn record(
+        &self,
+        event: impl FnOnce(Place) -> NoticeEvent,
+        position: Position,
+    ) -> Result<(), Trouble> {
+        let place = Place { subscription: self.subscription.name.clone(), position };
+        write(&self.shared, event(place)).await
+    }
+
+    /// Tells of one event, if it is for the subscription. Gives whether that was recorded.
+    async fn look(&self, envelope: &Envelope) -> Result<Option<(bool, Goes)>, Trouble> {
+        let header = &envelope.header;
+        let Some(run) = header.stream.as_run() else { return Ok(None) };
+        let is_copied = header.flags & flag::COPIED != 0;
+        let kind = RunEvent::name_of(header.kind).filter(|kind| !is_copied && self.subscription.is_for(kind));
+        let Some(kind) = kind else { return Ok(None) };
+        let Some(of_run) = found(&self.shared, run).await? else { return Ok(None) };
+        if !self.subscription.is_for_run(&of_run) {
+            return Ok(None);
+        }
+        let name = &self.subscription.name;
+        let id = NoticeId {
+            run,
+            version: header.version,
+            notice: format!("{}{name}", crate::notices::SUBSCRIPTION),
+        };
+        let place = Place { subscription: name.clone(), position: envelope.position };
+        let outcome = match notice(&self.subscription, envelope, run, of_run) {
+            Ok(None) => return Ok(None),
+            Ok(Some(request)) => self.tell(&id, request, header.recorded_at).await,
+            Err(message) => Outcome::GivenUp { tries: 0, message },
+        };
+        let event = match outcome {
+            Outcome::Left => return Ok(Some((false, Goes::Out))),
+            Outcome::Told { tries } => NoticeEvent::Told(Told { id, place: Some(place), tries }),
+            Outcome::GivenUp { tries, message } => given_up(id, Some(place), kind, tries, &message),
+        };
+        write(&self.shared, event).await?;
+        self.shared.outbox.stand(name, |stand| {
+            *stand = super::SubscriptionStand { position: envelope.position, ..Default::default() };
+        });
+        Ok(Some((true, Goes::On)))
+    }
+
+    async fn tell(&self, id: &NoticeId, request: NoticeRequest, since: Timestamp) -> Outcome {
+        let (outbox, name) = (&self.shared.outbox, &self.subscription.name);
+        outbox.stand(name, |stand| stand.telling = Some(id.to_string()));
+        let failed = |failed: Failed<'_>| {
+            outbox.stand(name, |stand| {
+                stand.tries = failed.tries;
+                stand.next = Some(failed.next);
+                stand.failing = Some(failed.message.to_owned());
+            });
+        };
+        tries::all(&self.shared, request, since, failed).await
+    }
+}
+
+/// The notice of an event; `None` where it is not for the subscription.
+pub(super) fn notice(
+    subscription: &NoticeSubscription,
+    envelope: &Envelope,
+    run: RunId,
+    of_run: FoundRun,
+) -> Result<Option<NoticeRequest>, String> {
+    let header = &envelope.header;
+    let event = decode(run, envelope).map_err(|error| error.to_string())?;
+    let mut event = serde_json::to_value(&event).map_err(|error| error.to_string())?;
+    event["version"] = json!(header.version);
+    event["at"] = json!(header.recorded_at);
+    event["actor"] = json!(header.actor);
+    let seen = Seen { run, version: header.version, event, actor: header.actor.to_string(), of_run };
+    subscription.request(&seen).map_err(|error| error.to_string())
+}
+
+pub(super) fn given_up(
+    id: NoticeId,
+    place: Option<Place>,
+    event: &str,
+    tries: u32,
+    message: &str,
+) -> NoticeEvent {
+    let mut end = message.len().min(MESSAGE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    let (event, message) = (event.to_owned(), message[..end].to_owned());
+    NoticeEvent::GivenUp(GivenUp { id, place, event, tries, message })
+}
+
+pub(super) async fn write(shared: &Shared, event: NoticeEvent) -> Result<(), Trouble> {
+    let decide = |_: &Notices, _| Ok::<_, LedgerError>(Some(event));
+    shared.outbox.ledger.change(Actor::Engine, None, decide).await?;
+    Ok(())
+}
+
+/// What is known of a run now; without a directory, what it was started with.
+pub(super) async fn found(shared: &Shared, run: RunId) -> Result<Option<FoundRun>, Trouble> {
+    if let Some(directory) = &shared.edge.directory {
+        return directory.run(run).await.map_err(|error| Trouble::Runs(error.to_string()));
+    }
+    let first = shared.store.read(&StreamId::run(run), Version::FIRST, 1).await?;
+    let event = first.first().and_then(|first| decode(run, first).ok());
+    let Some(RunEvent::RunStarted(started)) = event else { return Ok(None) };
+    Ok(Some(FoundRun {
+        run,
+        pipeline: started.pipeline,
+        title: started.title,
+        labels: started.labels,
+        status: RunStatus::Running,
+    }))
+}
