@@ -118,7 +118,7 @@ impl Shared {
             values: Values::new(Arc::clone(&store), Arc::clone(&blobs), &config),
             line: Arc::new(Line::new(&config)),
             notices: Arc::new(Semaphore::new(config.notices_max.clamp(1, Semaphore::MAX_PERMITS))),
-            outbox: Outbox::new(Arc::clone(&store), config.clock.clone()),
+            outbox: Outbox::new(Arc::clone(&store), &config),
             live: Live::default(),
             wakes: Wakes::default(),
             halts: Ledger::new(Arc::clone(&store), config.clock.clone(), config.chance.clone()),

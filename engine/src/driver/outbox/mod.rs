@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 pub use subscription::NoticeSubscription;
 
 use self::teller::Teller;
+use super::EngineConfig;
 use super::engine::Engine;
 use crate::actor::Actor;
 use crate::execution::NoticeFailure;
@@ -77,9 +78,9 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(store: Arc<dyn EventStore>, clock: crate::clock::Clock) -> Self {
+    pub(super) fn new(store: Arc<dyn EventStore>, config: &EngineConfig) -> Self {
         Self {
-            ledger: Ledger::new(store, clock),
+            ledger: Ledger::new(store, config.clock.clone(), config.chance.clone()),
             stands: Mutex::default(),
             subscriptions: Mutex::default(),
             tasks: Mutex::default(),
