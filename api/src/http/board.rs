@@ -27,6 +27,8 @@ pub(crate) struct BoardParams {
     /// `status` or `stage`.
     group_by: Option<String>,
     /// Cards of a column.
+    /// Cards of a column.
+    #[param(minimum = 0, maximum = 500)]
     limit: Option<usize>,
     min_position: Option<u64>,
 }

@@ -133,6 +133,11 @@ pub(crate) async fn stream(
         Some(last) => last + 1,
         None => params.from.unwrap_or(1).max(1),
     };
+    let head = app.store().head(&StreamId::run(run)).await?.map_or(0, |head| head.version.get());
+    if from > head + 1 {
+        let message = format!("version {from} is beyond the end of run {}, {head}", run.short());
+        return Err(Fault::new(Code::Invalid, message).hint("begin again without Last-Event-ID and `from`"));
+    }
     let follower = Follower {
         subscription: app.store().subscribe(app.store().last_position().next()),
         run,
@@ -292,5 +297,9 @@ pub(crate) fn cursor(epoch: &str, text: &str) -> Result<u64, Fault> {
     if of != epoch {
         return Err(bad("it is of another copy of the store").hint("begin again without a cursor"));
     }
-    number.parse().map_err(|_| bad("it does not end in a number"))
+    let number = number.parse::<u64>().ok().filter(|number| *number < NUMBER_MAX);
+    number.ok_or_else(|| bad("it does not end in a number that it could have"))
 }
+
+/// No log grows so long; what lies behind a number below it is a number, too.
+const NUMBER_MAX: u64 = i64::MAX as u64;

@@ -53,6 +53,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        if !is_text(parts.uri.query().unwrap_or_default()) {
+            return Err(Fault::new(Code::Unreadable, "the query: invalid UTF-8"));
+        }
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(params)) => Ok(Self(params)),
             Err(rejection) => {
@@ -62,6 +65,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
             }
         }
     }
+}
+
+/// Whether what is escaped in a query is text: its reader would put marks in place of what is none.
+fn is_text(query: &str) -> bool {
+    let (mut bytes, mut rest) = (Vec::with_capacity(query.len()), query.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let escaped =
+            after.get(..2).filter(|_| *first == b'%').and_then(|pair| std::str::from_utf8(pair).ok());
+        match escaped.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) => (bytes.push(byte), rest = &after[2..]),
+            None => (bytes.push(*first), rest = after),
+        };
+    }
+    String::from_utf8(bytes).is_ok()
 }
 
 /// What stands in the path. What does not fit is nowhere.
@@ -159,6 +176,16 @@ pub(crate) fn once(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_escaped_in_a_query_has_to_be_text() {
+        for good in ["", "q=a%20b", "q=%C3%BC&x=%", "q=%zz", "q=%+1", "q=ü"] {
+            assert!(is_text(good), "{good}");
+        }
+        for bad in ["q=%ff", "q=%C3", "a=1&q=x%C3%28"] {
+            assert!(!is_text(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_mistyped_field_is_answered_with_the_one_that_was_meant() {

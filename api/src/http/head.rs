@@ -69,7 +69,7 @@ pub(super) async fn dressed(request: Request, next: Next) -> Response {
     if is_secret(&route) {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if method == Method::GET {
+    if method == Method::GET || method == Method::HEAD {
         response = tagged(response, known.as_ref()).await;
     }
     response

@@ -13,13 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
 use super::extract::{Body, Params, Path, Raw, once};
+use super::runs::limit;
 use super::{App, Caller};
 use crate::fault::Fault;
 use crate::owner::DeliveryView;
-
-/// Deliveries in one answer, unless it is said otherwise.
-const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -64,7 +61,7 @@ async fn page(
     source: Option<&str>,
     params: &ListParams,
 ) -> Result<Json<Page<DeliveryView>>, Fault> {
-    let items = app.deliveries(source, params.limit.unwrap_or(LIMIT).min(LIMIT_MAX)).await?;
+    let items = app.deliveries(source, limit(params.limit)?).await?;
     Ok(Json(Page { items, next_cursor: None }))
 }
 

@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::SecurityScheme;
-use utoipa::openapi::{RefOr, Response};
+use utoipa::openapi::{RefOr, Required, Response};
 
 use super::{errors, part};
 use crate::access::{Needs, needed};
@@ -155,8 +155,59 @@ fn parameters(path: &str, operation: &mut Operation) {
         RefOr::T(parameter) => serde_json::to_value(&parameter.parameter_in).is_ok_and(|it| it == "path"),
         RefOr::Ref(_) => false,
     };
-    all.extend(given.into_iter().filter(|parameter| !is_of_path(parameter)));
+    all.extend(given.into_iter().filter(|parameter| !is_of_path(parameter)).map(of_query));
     operation.parameters = (!all.is_empty()).then_some(all);
+}
+
+/// What lists and reads have in common, said once: the words and the bounds of a parameter.
+fn of_query(parameter: RefOr<Parameter>) -> RefOr<Parameter> {
+    let Ok(mut written) = serde_json::to_value(&parameter) else { return parameter };
+    let (about, bounds) = match written["name"].as_str().unwrap_or_default() {
+        "limit" => ("At most so many.", json!({ "minimum": 1, "maximum": 1000, "default": 100 })),
+        "cursor" => ("Where the list goes on: `next_cursor` of the part before.", json!({})),
+        "min_position" => (
+            "A position that the read has to know, as `Everfold-Position` told it; waits for it, then 503 with the lag.",
+            json!({}),
+        ),
+        "from" | "version" => ("", json!({ "minimum": 0 })),
+        _own => ("", json!({})),
+    };
+    if written["description"].is_null() && !about.is_empty() {
+        written["description"] = json!(about);
+    }
+    // Optional is optional: there is no way to write null.
+    if let Some(kinds) = written["schema"]["type"].as_array_mut() {
+        kinds.retain(|kind| kind != "null");
+        if let [one] = kinds.as_slice() {
+            written["schema"]["type"] = one.clone();
+        }
+    }
+    if let Some(schema) = written["schema"].as_object_mut() {
+        if schema.get("type").is_some_and(|kind| kind == "integer") {
+            // Positions have 64 bits without a sign.
+            schema.remove("format");
+        }
+        // A route with a bound of its own says it.
+        if let (false, Value::Object(bounds)) = (schema.contains_key("maximum"), bounds) {
+            schema.extend(bounds);
+        }
+    }
+    RefOr::T(part(written))
+}
+
+/// A body whose fields all may be left out may be left out itself.
+pub(super) fn may_be_empty(operation: &mut Operation, schemas: &Value) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    let Ok(written) = serde_json::to_value(&*body) else { return };
+    let of_json = &written["content"]["application/json"]["schema"];
+    let schema = match of_json["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+        Some(name) => &schemas[name],
+        None => of_json,
+    };
+    let is_needed = |schema: &Value| schema["required"].as_array().is_some_and(|names| !names.is_empty());
+    if schema["type"] == "object" && !is_needed(schema) && schema["anyOf"].is_null() {
+        body.required = Some(Required::False);
+    }
 }
 
 /// Whether a write is recognised by a key; the others are the same when they come twice.
@@ -165,6 +216,8 @@ fn takes_key(path: &str) -> bool {
     !(rest.starts_with("session")
         || rest.starts_with("engine/")
         || rest.starts_with("store/")
+        || rest.starts_with("projections/")
+        || rest.starts_with("workers/")
         || rest.ends_with("/check")
         || rest.ends_with("/drive")
         || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries" | "schedules" | "pipelines/{name}"))

@@ -69,10 +69,14 @@ fn completed(mut document: OpenApi) -> OpenApi {
     document.info.description = Some(ABOUT.to_owned());
     document.info.license = Some(License::new("MIT OR Apache-2.0"));
     document.tags = Some(TAGS.iter().map(|(name, about)| tag(name, about)).collect());
+    let schemas =
+        document.components.as_ref().and_then(|components| serde_json::to_value(&components.schemas).ok());
+    let schemas = schemas.unwrap_or_default();
     let mut taken = std::collections::BTreeSet::new();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             common::complete(path, &method, operation);
+            common::may_be_empty(operation, &schemas);
             let id = common::operation_id(path, &method);
             debug_assert!(taken.insert(id.clone()), "two operations are called {id}");
             operation.operation_id = Some(id);
