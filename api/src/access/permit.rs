@@ -90,6 +90,7 @@ pub fn needed(method: &Method, route: &str) -> Needs {
         ("runs" | "signals" | "engine" | "pipelines" | "schedules" | "hooks" | "limits", false) => {
             Needs::Operate
         }
+        ("notices" | "subscriptions", false) => Needs::Operate,
         (_, false) => Needs::Administer,
     }
 }

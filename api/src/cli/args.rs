@@ -111,6 +111,8 @@ pub(crate) enum Verb {
     Hook(HookArgs),
     /// What webhooks delivered, and what that led to
     Hooks(HooksArgs),
+    /// Notices that nobody got: list them, send them again; try a subscription
+    Notices(NoticesArgs),
     /// Schedules: list, add, remove, pause, resume, trigger
     Schedule(ScheduleArgs),
     /// Pipelines: check, save, list, show, diff, schema, graph
@@ -713,6 +715,46 @@ pub(crate) enum HooksVerb {
         /// Its id, or a beginning of it that is its alone
         #[arg(value_name = "ID", value_parser = name())]
         id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct NoticesArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<NoticesVerb>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NoticesVerb {
+    /// The subscriptions, and the notices that nobody got
+    List,
+    /// Send notices again that nobody got
+    Retry {
+        /// Which: RUN:VERSION:NOTICE
+        #[arg(value_name = "ID", value_parser = name(), required_unless_present = "all")]
+        ids: Vec<String>,
+        /// All that are listed
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
+    /// Let notices be that nobody got
+    Drop {
+        /// Which: RUN:VERSION:NOTICE
+        #[arg(value_name = "ID", value_parser = name(), required_unless_present = "all")]
+        ids: Vec<String>,
+        /// All that are listed
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
+    /// Send one notice of a subscription that says that it is a test
+    Test {
+        /// The subscription, as everfold.toml calls it
+        #[arg(value_name = "NAME", value_parser = name())]
+        name: String,
     },
 }
 

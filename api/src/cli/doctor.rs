@@ -51,7 +51,11 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
     let place = context.client.place();
     let mut findings = vec![git(), shell()];
     findings.push(disk(place.layout.root()));
-    findings.extend(settings(context));
+    let (read, about) = settings(context);
+    findings.extend(about);
+    if let Some(settings) = &read {
+        findings.extend(notices(settings, place.layout.root()).await);
+    }
     findings.push(store(context).await);
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
@@ -136,15 +140,13 @@ fn disk(folder: &Path) -> Finding {
     }
 }
 
-fn settings(context: &Context) -> Vec<Finding> {
+fn settings(context: &Context) -> (Option<Settings>, Vec<Finding>) {
     let place = context.client.place();
     let settings = match owner::settings(&place.layout, place.config.as_deref()) {
         Ok(settings) => settings,
         Err(fault) => {
-            return vec![
-                Finding::new("settings", Health::Bad, fault.message.clone())
-                    .hint(fault.hint.unwrap_or_default()),
-            ];
+            let finding = Finding::new("settings", Health::Bad, fault.message.clone());
+            return (None, vec![finding.hint(fault.hint.unwrap_or_default())]);
         }
     };
     let path = place.config.clone().unwrap_or_else(|| place.layout.settings());
@@ -152,6 +154,58 @@ fn settings(context: &Context) -> Vec<Finding> {
     let mut findings = vec![Finding::new("settings", Health::Good, found)];
     findings.extend(settings.profile_names().iter().filter_map(|name| profile(&settings, name)));
     findings.extend(settings.providers.iter().map(|(name, settings)| provider(name, settings)));
+    (Some(settings), findings)
+}
+
+/// Whether those who are told of events can be: the function is there, and so is every secret. Nobody is told.
+async fn notices(settings: &Settings, folder: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let lacking: Vec<(String, String)> =
+        futures::future::join_all(settings.secrets.iter().map(|(name, source)| {
+            let had = source.try_out(name, folder);
+            async move { had.await.err().map(|why| (name.clone(), why)) }
+        }))
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
+    for (name, source) in &settings.secrets {
+        let what = format!("secret {name}");
+        findings.push(match lacking.iter().find(|(lacking, _)| lacking == name) {
+            None => Finding::new(&what, Health::Good, format!("it is in {}", source.place())),
+            Some((_, why)) => Finding::new(&what, Health::Lacking, why.clone()),
+        });
+    }
+    if let Some(mail) = &settings.mail {
+        let (host, port) = mail.place();
+        let found = format!("{host}:{port} as {}", mail.from);
+        let password = match &mail.password {
+            Some(password) => password.try_out("mail.password", folder).await,
+            None => Ok(()),
+        };
+        findings.push(match password {
+            Ok(()) => Finding::new("mail", Health::Good, found),
+            Err(why) => Finding::new("mail", Health::Lacking, format!("{found}, but {why}")),
+        });
+    }
+    for subscription in settings.subscriptions(folder) {
+        let what = format!("subscription {}", subscription.name);
+        let found = format!("{} of {}", subscription.function, subscription.events.join(", "));
+        let secret =
+            subscription.secret_names().into_iter().find(|name| lacking.iter().any(|(it, _)| it == name));
+        let needs_mail = subscription.function == "notify.email" && settings.mail.is_none();
+        findings.push(match secret {
+            Some(name) => {
+                Finding::new(&what, Health::Lacking, format!("{found}, but the secret {name} cannot be had"))
+            }
+            None if needs_mail => {
+                Finding::new(&what, Health::Lacking, format!("{found}, but there is no mail server"))
+                    .hint("set [mail] in everfold.toml")
+            }
+            None => Finding::new(&what, Health::Good, found)
+                .hint(format!("everfold notices test {} sends one", subscription.name)),
+        });
+    }
     findings
 }
 

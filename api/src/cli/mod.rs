@@ -27,6 +27,7 @@ mod interrupt;
 mod limits;
 mod logs;
 mod next;
+mod notices;
 mod order;
 mod output;
 mod pipeline;
@@ -56,7 +57,7 @@ use everfold_engine::store::Progress;
 
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
-use args::{Cli, Verb};
+use args::{Cli, NoticesVerb, Verb};
 use context::Context;
 
 /// Runs the program with its arguments, the program's own name first.
@@ -182,6 +183,10 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Hooks(args) => match args.verb {
             Some(verb) => acted(hooks::one(context, verb).await?),
             None => looked(hooks::list(context, args).await?),
+        },
+        Verb::Notices(args) => match args.verb {
+            Some(NoticesVerb::List) | None => looked(notices::one(context, args).await?),
+            Some(_) => acted(notices::one(context, args).await?),
         },
         Verb::Schedule(args) => acted(schedule::run(context, args).await?),
         Verb::Pipeline(args) => looked(pipeline::ask(context, &args).await?),

@@ -118,6 +118,12 @@ codes! {
         "A policy is given for a gate of the step, by the gate's id. `everfold show RUN` lists a step's gates.";
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",
         "A policy is an expression over `evidence` that gives true, false, a verdict or {verdict, reason, findings}. Nothing was recorded. The message names the place.";
+    NoNotice = "EF0232", 404, 3, "no such lost notice",
+        "A notice that nobody got is named RUN:VERSION:NOTICE, with the run as people name it. `everfold notices` lists them; one that was sent again or dropped is listed no more.";
+    NoSubscription = "EF0233", 404, 3, "no such subscription",
+        "Subscriptions stand in everfold.toml, `[[subscriptions]]`, each with a name. A process that serves reads them when it starts. `everfold notices` lists them.";
+    NotTold = "EF0234", 502, 1, "the test did not arrive",
+        "The function was called and nobody could be told; the message says why. A real notice would be tried again for a day. `everfold doctor` checks the settings and secrets of each subscription.";
 
     NoBudget = "EF0241", 404, 3, "the run has no such budget",
         "The pipeline of the run names its budgets under `budget`; `everfold budget RUN` lists them. One without an `id` is called `budget`.";

@@ -3,12 +3,13 @@
 use everfold_engine::access::AccessRefusal;
 use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{
-    DefinitionError, HaltError, HookError, LoadError, PipelineError, QueryError, RecoverError, ScheduleError,
-    StartError, SubmitError,
+    DefinitionError, HaltError, HookError, LoadError, NoticeError, PipelineError, QueryError, RecoverError,
+    ScheduleError, StartError, SubmitError,
 };
 use everfold_engine::event::HaltScope;
 use everfold_engine::halts::HaltRefusal;
 use everfold_engine::ledger::LedgerError;
+use everfold_engine::notices::NoticeRefusal;
 use everfold_engine::store::{AppendError, OpenError, ReadError};
 use everfold_projections::AskError;
 
@@ -61,6 +62,20 @@ impl From<LedgerError> for Fault {
             LedgerError::Read(error) => error.into(),
             LedgerError::Append(error) => error.into(),
             unreadable => Self::new(Code::Damaged, unreadable.to_string()),
+        }
+    }
+}
+
+impl From<NoticeError> for Fault {
+    fn from(error: NoticeError) -> Self {
+        match error {
+            NoticeError::Ledger(error) => error.into(),
+            NoticeError::Refused(refusal @ NoticeRefusal::TooMany) => {
+                Self::new(Code::Busy, refusal.to_string())
+            }
+            refused => {
+                Self::new(Code::Refused, refused.to_string()).hint("`everfold notices` lists what is lost")
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ mod hooks;
 mod inbox;
 mod limits;
 mod logs;
+mod notices;
 mod order;
 mod pipelines;
 mod projections;
@@ -62,6 +63,7 @@ pub(crate) use events::{cursor, cursor_text};
 pub(crate) use extract::Once;
 pub use head::{REQUEST_ID, named};
 pub(crate) use limits::LimitsAnswer;
+pub(crate) use notices::TestAnswer;
 pub(crate) use order::SignalAnswer;
 pub use pipelines::{PipelineStep, PipelineView, VersionView};
 pub(crate) use spend::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
@@ -146,6 +148,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(hooks::of_source, hooks::deliver))
         .routes(routes!(hooks::get))
         .routes(routes!(hooks::redeliver))
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::retry))
+        .routes(routes!(notices::drop))
+        .routes(routes!(notices::subscriptions))
+        .routes(routes!(notices::test))
         .routes(routes!(schedules::list, schedules::add))
         .routes(routes!(schedules::get, schedules::remove))
         .routes(routes!(schedules::pause))

@@ -106,6 +106,7 @@ impl Owner {
     /// The pipeline or the input is not acceptable, or the store takes nothing.
     pub async fn begin(&self, begin: Begin) -> Result<Begun, Fault> {
         self.may_write()?;
+        self.attend_notices().await;
         let definition = self.definition_of(&begin.source).await?;
         if let Some(schema) = &definition.input
             && let Err(problems) = definition::input::check(schema, &begin.input)
@@ -147,6 +148,7 @@ impl Owner {
         once: Once,
     ) -> Result<Position, Fault> {
         self.may_write()?;
+        self.attend_notices().await;
         let accepted = self
             .engine
             .submit(Submission { run, kind, actor, id: Some(once.input), dedup: once.dedup })
@@ -164,6 +166,7 @@ impl Owner {
         let head = head.ok_or_else(|| Fault::new(Code::NoRun, format!("there is no run {run}")))?;
         if head.note.open || head.note.busy {
             self.may_write()?;
+            self.attend_notices().await;
             self.engine.recover(Which::Only(run)).await?;
             self.note_driven(run, detach);
         }
@@ -176,6 +179,7 @@ impl Owner {
     /// The store may not act, or cannot say what is due.
     pub async fn drive_all(&self) -> Result<usize, Fault> {
         self.may_write()?;
+        self.attend_notices().await;
         let recovered = self.engine.recover(Which::All).await?;
         let open = self.runs(None, |runs| runs.open(None)).await?;
         self.driven().extend(open);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use everfold_engine::driver::{Engine, EngineConfig};
+use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription};
 use everfold_engine::layout::Layout;
 use everfold_engine::ledger::Ledger;
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
@@ -57,6 +57,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How long in-process work may go on, and the rest of the end on top of it.
 const ENGINE_END: Duration = Duration::from_millis(4_500);
 
+/// How long the end is held up for subscriptions that were not told everything yet.
+const TELLING_END: Duration = Duration::from_secs(3);
+
 /// Opens the folder at `layout`, which is made where it is not.
 ///
 /// # Errors
@@ -89,9 +92,10 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let config = config(&settings, options.crash_after);
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
     let views = views(Place::folder(layout.projections(), &epoch), &store).await?;
-    let hooks = settings.hooks.clone();
+    let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
     let hands = hands(&layout, settings, shim, functions, &views);
-    let mut held = assemble(layout, views, metrics, Some(sled), store, epoch, hands, config, hooks);
+    let mut held =
+        assemble(layout, views, metrics, Some(sled), store, epoch, hands, config, hooks, subscriptions);
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner(), None) {
@@ -124,7 +128,7 @@ pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
     let hands = hands(&layout, Settings::default(), shim, Functions::built_in(), &views);
     let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
-    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks))
+    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks, Vec::new()))
 }
 
 /// Opens the read models beside the store.
@@ -150,6 +154,7 @@ fn assemble(
     hands: Hands,
     config: EngineConfig,
     hooks: BTreeMap<String, HookSettings>,
+    subscriptions: Vec<NoticeSubscription>,
 ) -> Held {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let Hands { edge, functions, book } = hands;
@@ -176,6 +181,8 @@ fn assemble(
         functions,
         book,
         hooks,
+        subscriptions,
+        telling: tokio::sync::OnceCell::new(),
         attended: AtomicBool::new(false),
     });
     Held { routes: http::router(Arc::clone(&owner)), owner, server: None }
@@ -242,6 +249,8 @@ impl Held {
         if !owner.engine.shutdown(ENGINE_END).await {
             tracing::warn!("not everything ended in time; it is gone on with at the next start");
         }
+        // After the runs: what they did last is told of, too.
+        owner.engine.settle_notices(TELLING_END).await;
         owner.views.close().await;
         if let Err(error) = owner.store.close().await {
             tracing::warn!(%error, "the store did not close in order; the next start checks more");

@@ -12,6 +12,7 @@ mod fork;
 mod held;
 mod hooks;
 mod measure;
+mod notices;
 mod order;
 mod pipelines;
 mod read;
@@ -27,7 +28,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use everfold_engine::breakers::Resets;
-use everfold_engine::driver::Engine;
+use everfold_engine::driver::{Engine, NoticeSubscription};
 use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
 use everfold_engine::ledger::Ledger;
@@ -37,6 +38,7 @@ use everfold_workflows::function::Functions;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::remote::Book;
 use everfold_workflows::settings::{Settings, SettingsError};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::AccessDesk;
@@ -48,6 +50,7 @@ pub(crate) use fork::Again;
 pub(crate) use held::make_folder;
 pub use held::{Held, HoldOptions, hold, imagine};
 pub use hooks::{DeliveryView, HandlingView, OutcomeView};
+pub use notices::{NoticeView, SubscriptionView};
 pub use order::{HaltView, HaltsView, Signal, Signalled, Taken};
 pub use read::{Replay, ReplayDifference};
 pub use record::{OwnerRecord, read as read_record};
@@ -80,6 +83,10 @@ pub struct Owner {
     book: Book,
     /// How sources of webhooks are read.
     hooks: BTreeMap<String, HookSettings>,
+    /// Who is told of events of all runs.
+    subscriptions: Vec<NoticeSubscription>,
+    /// They are being told.
+    telling: OnceCell<()>,
     /// The duties by the clock are kept.
     attended: AtomicBool,
 }

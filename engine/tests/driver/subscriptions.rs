@@ -69,7 +69,7 @@ async fn l32_a_subscription_is_told_of_all_runs_that_fit_it_in_the_order_of_the_
     fitting.when = Some(Expr::parse("run.pipeline == 'test' && actor != 'user:bob'").unwrap());
     let mut other = subscription("other", &["*"]);
     other.pipelines = vec!["delivery".to_owned()];
-    rig.engine.tell(vec![fitting, other]);
+    rig.engine.tell(vec![fitting, other]).await;
     stand_when(&rig, "ops", |stand| stand.position.0 > 0).await;
     let runs = [rig.start(&chain(1)).await, rig.start(&chain(2)).await];
     for run in runs {
@@ -101,7 +101,7 @@ async fn l32_a_subscription_that_fails_for_long_holds_up_nobody_and_becomes_a_le
     let rig = Rig::new();
     let mut gone = subscription("gone", &["RunSucceeded"]);
     gone.function = "gone".to_owned();
-    rig.engine.tell(vec![gone, subscription("ops", &["RunSucceeded"])]);
+    rig.engine.tell(vec![gone, subscription("ops", &["RunSucceeded"])]).await;
     stand_when(&rig, "ops", |stand| stand.position.0 > 0 || stand.telling.is_none()).await;
     notices_when(&rig, |notices| notices.standing("gone").is_some() && notices.standing("ops").is_some())
         .await;
@@ -141,7 +141,7 @@ async fn l32_a_subscription_that_fails_for_long_holds_up_nobody_and_becomes_a_le
 #[tokio::test(start_paused = true)]
 async fn l32_a_crash_loses_nothing_and_repeats_only_what_was_being_told_under_the_same_id() {
     let mut rig = Rig::new();
-    rig.engine.tell(vec![subscription("ops", &["RunSucceeded"])]);
+    rig.engine.tell(vec![subscription("ops", &["RunSucceeded"])]).await;
     notices_when(&rig, |notices| notices.standing("ops").is_some()).await;
     let first = rig.start(&chain(1)).await;
     rig.end(first).await;
@@ -155,7 +155,7 @@ async fn l32_a_crash_loses_nothing_and_repeats_only_what_was_being_told_under_th
     let third = rig.start(&chain(1)).await;
     rig.end(third).await;
     assert_eq!(heard(&rig).len(), 2, "nobody tells yet");
-    rig.engine.tell(vec![subscription("ops", &["RunSucceeded"])]);
+    rig.engine.tell(vec![subscription("ops", &["RunSucceeded"])]).await;
     notices_when(&rig, |notices| notices.standing("ops").is_some_and(|ops| ops.told == 3)).await;
     let runs: Vec<_> = heard(&rig).iter().map(|request| request.run).collect();
     assert_eq!(runs, [first, second, second, third]);
@@ -165,7 +165,7 @@ async fn l32_a_crash_loses_nothing_and_repeats_only_what_was_being_told_under_th
     rig.engine.settle_notices(Duration::from_secs(3)).await;
     let reached = rig.engine.notices().await.unwrap().standing("ops").unwrap().position;
     rig.crash().await;
-    rig.engine.tell(vec![subscription("ops", &["*"])]);
+    rig.engine.tell(vec![subscription("ops", &["*"])]).await;
     stand_when(&rig, "ops", |stand| stand.position >= reached).await;
     assert_eq!(heard(&rig).len(), 4, "a wider filter does not reach back");
 }

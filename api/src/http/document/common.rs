@@ -13,7 +13,8 @@ use crate::access::{Needs, needed};
 use crate::serve::SESSION_COOKIE;
 
 /// What stands in paths.
-const NAMES: [(&str, &str, &str); 10] = [
+const NAMES: [(&str, &str, &str); 11] = [
+    ("notice", "A lost notice, as the list calls it: `RUN:VERSION:NOTICE`.", "5e2f8a10:12:failures"),
     ("run", "An id, a short id, at least 4 digits of one, `@` for the newest, `@1` for the one before.", "@"),
     ("step", "A step, or an item of it: `STEP`, `STEP.ITEM`.", "build"),
     ("round", "The round, from 1.", "1"),
@@ -215,6 +216,7 @@ fn takes_key(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
     !(rest.starts_with("session")
         || rest.starts_with("engine/")
+        || rest.starts_with("subscriptions/")
         || rest.starts_with("store/")
         || rest.starts_with("projections/")
         || rest.starts_with("workers/")

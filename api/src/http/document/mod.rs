@@ -21,7 +21,7 @@ use crate::fault::Problem;
 pub(super) use page::{__path_file, __path_json, __path_page, file, json, page};
 
 /// The parts of the page, and what is said of each.
-const TAGS: [(&str, &str); 14] = [
+const TAGS: [(&str, &str); 15] = [
     ("runs", "Runs: the list, one of them, a new one."),
     ("steering", "What people and programs do to runs."),
     ("history", "What happened: events, former states, decisions, logs."),
@@ -30,6 +30,7 @@ const TAGS: [(&str, &str); 14] = [
     ("pipelines", "Pipelines: saved ones, built-in ones, the check of a file."),
     ("schedules", "Runs that start by the clock."),
     ("hooks", "Deliveries of webhooks."),
+    ("notices", "Who is told of what happens, and what nobody could be told of."),
     ("engine", "Slots, rates and breakers."),
     ("workers", "Work that is fetched: polls, heartbeats, reports."),
     ("store", "The log behind it all."),

@@ -113,14 +113,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
-    /// Begins to tell: each subscription from where it was, a new one of what happens from here on. Letters that
-    /// somebody wants to be sent again are. Must be called within a tokio runtime.
-    pub fn tell(&self, subscriptions: Vec<NoticeSubscription>) {
+    /// Begins to tell: each subscription from where it was, a new one of what happens from the call on. Letters that
+    /// somebody wants to be sent again are.
+    pub async fn tell(&self, subscriptions: Vec<NoticeSubscription>) {
         let outbox = &self.inner.shared.outbox;
         for subscription in subscriptions {
             let (name, subscription) = (subscription.name.clone(), Arc::new(subscription));
-            if lock(&outbox.subscriptions).insert(name, Arc::clone(&subscription)).is_none() {
+            if lock(&outbox.subscriptions).insert(name.clone(), Arc::clone(&subscription)).is_none() {
                 let teller = Teller::new(Arc::clone(&self.inner.shared), subscription);
+                // What cannot be recorded now is by the task, which tries again.
+                if let Err(trouble) = teller.open().await {
+                    tracing::warn!(subscription = name, "it does not begin yet: {trouble}");
+                }
                 lock(&outbox.tasks).push(tokio::spawn(teller.run()));
             }
         }

@@ -68,6 +68,16 @@ impl Scope for Names<'_> {
 }
 
 impl NoticeSubscription {
+    /// The secrets that its parameters hold.
+    #[must_use]
+    pub fn secret_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.with.expressions().iter().filter_map(|expr| expr.secret()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Whether it is for events of a type.
     pub(super) fn is_for(&self, event: &str) -> bool {
         let is_of_notices = matches!(event, "NoticeQueued" | "NoticeSent" | "NoticeFailed");

@@ -72,19 +72,21 @@ impl Teller {
         }
     }
 
+    /// Where it is; a new one is told of what happens from here on.
+    pub(super) async fn open(&self) -> Result<Position, Trouble> {
+        let outbox = &self.shared.outbox;
+        if let Some(standing) = outbox.ledger.current().await?.standing(&self.subscription.name) {
+            return Ok(standing.position);
+        }
+        let position = self.shared.store.last_position();
+        self.record(NoticeEvent::Opened, position).await?;
+        Ok(position)
+    }
+
     async fn follow(&self, troubles: &mut u32) -> Result<(), Trouble> {
         let (shared, name) = (&self.shared, &self.subscription.name);
         let mut ending = shared.outbox.ending.subscribe();
-        let known = shared.outbox.ledger.current().await?.standing(name).map(|standing| standing.position);
-        let mut durable = match known {
-            Some(position) => position,
-            // A new one is told of what happens from here on.
-            None => {
-                let position = shared.store.last_position();
-                self.record(|place| NoticeEvent::Opened(place), position).await?;
-                position
-            }
-        };
+        let mut durable = self.open().await?;
         let mut reached = durable;
         let mut events = shared.store.subscribe(reached.next());
         loop {
@@ -108,12 +110,12 @@ impl Teller {
                 *troubles = 0;
             }
             if reached.0 - durable.0 >= REACHED_EVERY {
-                self.record(|place| NoticeEvent::Reached(place), reached).await?;
+                self.record(NoticeEvent::Reached, reached).await?;
                 durable = reached;
             }
         }
         if reached > durable {
-            self.record(|place| NoticeEvent::Reached(place), reached).await?;
+            self.record(NoticeEvent::Reached, reached).await?;
         }
         Ok(())
     }

@@ -1,0 +1,125 @@
+//! `notices`: what nobody could be told of, who is subscribed, and sending again.
+
+use everfold_engine::clock;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::args::{NoticesArgs, NoticesVerb};
+use super::context::Context;
+use super::format::{count, cut, instant, span, table};
+use super::output::note;
+use crate::client::encode;
+use crate::fault::{Code, Fault};
+use crate::http::TestAnswer;
+use crate::owner::{NoticeView, SubscriptionView};
+
+#[derive(Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+}
+
+fn items<T: DeserializeOwned>(answer: Value) -> Result<Vec<T>, Fault> {
+    let list: List<T> = serde_json::from_value(answer)
+        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))?;
+    Ok(list.items)
+}
+
+pub(crate) async fn list(context: &Context, limit: usize) -> Result<u8, Fault> {
+    let lost: Value = context.client.get(&format!("/api/v1/notices?limit={limit}")).await?;
+    if context.json {
+        context.out.json(&lost)?;
+        return Ok(0);
+    }
+    let subscriptions = items(context.client.get("/api/v1/subscriptions").await?)?;
+    let (lost, now) = (items::<NoticeView>(lost)?, clock::now());
+    if !subscriptions.is_empty() {
+        context.out.line(table(
+            ["SUBSCRIPTION", "FUNCTION", "STATE", "TOLD", "LOST", "LAST TOLD", "NOW"],
+            subscriptions.iter().map(|one: &SubscriptionView| {
+                let last = one.last_told_at.map(|at| format!("{} ago", span(now.since(at))));
+                let next = one.next_try_at.map(|at| format!(", next try at {}", instant(at)));
+                let failing =
+                    one.failing.as_ref().map(|why| format!("{}{}", cut(why, 60), next.unwrap_or_default()));
+                let doing = failing.or_else(|| one.telling.clone());
+                let (told, given_up) = (one.told.to_string(), one.given_up.to_string());
+                [
+                    one.name.clone(),
+                    one.function.clone(),
+                    one.state.clone(),
+                    told,
+                    given_up,
+                    last.unwrap_or_default(),
+                    doing.unwrap_or_default(),
+                ]
+            }),
+        ));
+    }
+    if lost.is_empty() {
+        note("every notice reached somebody, or is on its way");
+        return Ok(0);
+    }
+    let rows = lost.iter().map(|one| {
+        [
+            one.id.clone(),
+            one.event.clone().unwrap_or_default(),
+            format!("{} ago", span(now.since(one.at))),
+            one.tries.to_string(),
+            one.status.clone(),
+            cut(&one.message, 80),
+        ]
+    });
+    context.out.line(table(["LOST", "EVENT", "GIVEN UP", "TRIES", "STATUS", "WHY"], rows));
+    if let Some(dead) = lost.iter().find(|one| one.status == "dead") {
+        context.out.line(format!("  {} notices retry {}   (or --all)", context.program, dead.id));
+        context.out.line(format!("  {} notices drop {}", context.program, dead.id));
+    }
+    Ok(0)
+}
+
+pub(crate) async fn one(context: &Context, args: NoticesArgs) -> Result<u8, Fault> {
+    match args.verb {
+        None => list(context, args.limit).await,
+        Some(NoticesVerb::List) => list(context, args.limit).await,
+        Some(NoticesVerb::Retry { ids, all }) => decide(context, ids, all, "retry").await,
+        Some(NoticesVerb::Drop { ids, all }) => decide(context, ids, all, "drop").await,
+        Some(NoticesVerb::Test { name }) => {
+            let path = format!("/api/v1/subscriptions/{}/test", encode(&name));
+            let answer: TestAnswer = context.client.post(&path, &json!({})).await?;
+            if context.json {
+                context.out.json(&answer)?;
+            } else {
+                context.out.line(format!("{name} took the test: look whether it arrived"));
+            }
+            Ok(0)
+        }
+    }
+}
+
+/// Retries or drops; with `all` whatever is dead.
+async fn decide(context: &Context, ids: Vec<String>, all: bool, verb: &str) -> Result<u8, Fault> {
+    let ids = if all {
+        let lost: Vec<NoticeView> = items(context.client.get("/api/v1/notices?limit=1000").await?)?;
+        lost.into_iter().filter(|one| one.status == "dead").map(|one| one.id).collect()
+    } else {
+        ids
+    };
+    let mut views: Vec<NoticeView> = Vec::new();
+    for id in &ids {
+        views.push(context.client.post(&format!("/api/v1/notices/{}/{verb}", encode(id)), &json!({})).await?);
+    }
+    if context.json {
+        context.out.json(&json!({ "items": views }))?;
+        return Ok(0);
+    }
+    let number = count(views.len() as u64, "notice");
+    match verb {
+        "retry" if views.is_empty() => note("there is nothing to send again"),
+        "retry" => {
+            context.out.line(format!("{number} sent again, for a day if need be"));
+            context.out.line(format!("  {} notices", context.program));
+        }
+        _drop => context.out.line(format!("{number} dropped")),
+    }
+    Ok(0)
+}

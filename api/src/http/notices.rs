@@ -1,0 +1,127 @@
+//! Notices that nobody got, and subscriptions to events of all runs.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use everfold_engine::driver::By;
+use everfold_engine::store::DedupKeep;
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Page, written};
+use super::extract::{Params, Path, once};
+use super::{App, Caller};
+use crate::fault::{Code, Fault};
+use crate::owner::{NoticeView, SubscriptionView};
+
+/// Notices in one answer, unless it is said otherwise.
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ListParams {
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `GET /notices`: the notices that nobody got, newest first: of runs, and of subscriptions.
+#[utoipa::path(
+    get,
+    path = "/notices",
+    tag = "notices",
+    params(ListParams),
+    responses((status = 200, description = "What was given up, and what is being sent again.", body = Page<NoticeView>))
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Params(params): Params<ListParams>,
+) -> Result<Json<Page<NoticeView>>, Fault> {
+    let after = params.cursor.as_deref().map(place).transpose()?;
+    let limit = params.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let (items, has_more) = app.lost_notices(after, limit).await?;
+    let last = items.last().filter(|_| has_more);
+    let next_cursor = last.map(|last| format!("{}-{}", last.at.0, last.id));
+    Ok(Json(Page { items, next_cursor }))
+}
+
+fn place(cursor: &str) -> Result<(Timestamp, String), Fault> {
+    let wrong = || Fault::new(Code::Invalid, "`cursor` is what `next_cursor` of the last answer said");
+    let (at, id) = cursor.split_once('-').ok_or_else(wrong)?;
+    Ok((Timestamp(at.parse().map_err(|_| wrong())?), id.to_owned()))
+}
+
+/// `POST /notices/{notice}/retry`: it is sent again, for a day if need be. Answered when that is durable, before it is sent.
+#[utoipa::path(
+    post,
+    path = "/notices/{notice}/retry",
+    tag = "notices",
+    responses((status = 200, description = "It is being sent again.", body = NoticeView))
+)]
+pub(crate) async fn retry(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let dedup = once(&headers, &caller, &format!("POST /notices/{id}/retry"), &[], DedupKeep::Week)?.dedup;
+    let (position, view) = app.retry_notice(&id, By { actor: caller.actor, dedup }).await?;
+    Ok(written(StatusCode::OK, position, view))
+}
+
+/// `POST /notices/{notice}/drop`: it is let be, and listed no more.
+#[utoipa::path(
+    post,
+    path = "/notices/{notice}/drop",
+    tag = "notices",
+    responses((status = 200, description = "It is dropped.", body = NoticeView))
+)]
+pub(crate) async fn drop(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let dedup = once(&headers, &caller, &format!("POST /notices/{id}/drop"), &[], DedupKeep::Week)?.dedup;
+    let (position, view) = app.drop_notice(&id, By { actor: caller.actor, dedup }).await?;
+    Ok(written(StatusCode::OK, position, view))
+}
+
+/// `GET /subscriptions`: the subscriptions of the settings, and how they stand.
+#[utoipa::path(
+    get,
+    path = "/subscriptions",
+    tag = "notices",
+    responses((status = 200, description = "In the order of the settings.", body = Page<SubscriptionView>))
+)]
+pub(crate) async fn subscriptions(State(app): State<App>) -> Result<Json<Page<SubscriptionView>>, Fault> {
+    Ok(Json(Page { items: app.subscription_views().await?, next_cursor: None }))
+}
+
+/// A test that arrived.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct TestAnswer {
+    /// The subscription.
+    pub(crate) subscription: String,
+    /// The function took it.
+    pub(crate) told: bool,
+}
+
+/// `POST /subscriptions/{name}/test`: sends one notice that says that it is a test. Nothing is recorded, and it is
+/// not tried again.
+#[utoipa::path(
+    post,
+    path = "/subscriptions/{name}/test",
+    tag = "notices",
+    responses(
+        (status = 200, description = "It arrived.", body = TestAnswer),
+        (status = 502, description = "It did not arrive; `detail` says why.", body = crate::fault::Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn test(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Fault> {
+    app.test_subscription(&name).await?;
+    let answer = TestAnswer { subscription: name, told: true };
+    Ok(written(StatusCode::OK, app.store().last_position(), answer))
+}

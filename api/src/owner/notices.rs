@@ -1,0 +1,263 @@
+//! Notices: what nobody could be told of, and who is subscribed to events of all runs.
+//!
+//! What runs gave up comes from the read models, what subscriptions gave up and what became of either since from the
+//! engine's own stream; here they are one list.
+
+use std::cmp::Reverse;
+
+use everfold_engine::driver::{By, NoticeSubscription};
+use everfold_engine::envelope::StreamId;
+use everfold_engine::event::RunEvent;
+use everfold_engine::id::{Position, RunId, Version};
+use everfold_engine::notices::{Letter, NoticeId, Notices};
+use everfold_engine::time::Timestamp;
+use everfold_projections::LostNotice;
+use serde::{Deserialize, Serialize};
+
+use super::Owner;
+use crate::fault::{Code, Fault};
+use crate::shape;
+
+/// What runs gave up is looked through so far back.
+const LOST_MAX: usize = 10_000;
+
+/// A notice that nobody got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct NoticeView {
+    /// What `retry` and `drop` take: `RUN:VERSION:NOTICE`.
+    pub id: String,
+    /// The run.
+    #[schema(value_type = shape::RunId)]
+    pub run: RunId,
+    /// The version of the event that it tells of.
+    #[schema(value_type = u64)]
+    pub version: Version,
+    /// The notice of the run's pipeline, or `subscription:NAME`.
+    pub notice: String,
+    /// The subscription that it belongs to; null: it is of the run's pipeline.
+    pub subscription: Option<String>,
+    /// The type of the event; null where it cannot be read.
+    pub event: Option<String>,
+    /// `dead`, or `retrying` where it is being sent again.
+    pub status: String,
+    /// Tries in all.
+    pub tries: u32,
+    /// Why the last one failed.
+    pub message: String,
+    /// When it was given up.
+    #[schema(value_type = shape::Time)]
+    pub at: Timestamp,
+    /// Who wants it to be sent again.
+    pub again_by: Option<String>,
+}
+
+/// A subscription, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SubscriptionView {
+    /// Its name in the settings.
+    pub name: String,
+    /// The function that tells.
+    pub function: String,
+    /// The types of events that it is for.
+    pub events: Vec<String>,
+    /// `waiting`: everything was told. `telling`: there is something. `failing`: the last try came to nothing.
+    /// `idle`: this process does not go on with runs, so it tells nobody.
+    pub state: String,
+    /// It has looked at everything up to here; null: it has never begun.
+    #[schema(value_type = Option<u64>)]
+    pub position: Option<Position>,
+    /// Events that it has not looked at.
+    pub lag: u64,
+    /// How many were told.
+    pub told: u64,
+    /// How many were given up.
+    pub given_up: u64,
+    /// When the last one was told.
+    #[schema(value_type = Option<shape::Time>)]
+    pub last_told_at: Option<Timestamp>,
+    /// What it tells of, or tries to.
+    pub telling: Option<String>,
+    /// Tries of that so far.
+    pub tries: u32,
+    /// When it is tried again.
+    #[schema(value_type = Option<shape::Time>)]
+    pub next_try_at: Option<Timestamp>,
+    /// Why the last try failed.
+    pub failing: Option<String>,
+}
+
+impl NoticeView {
+    fn of(letter: &Letter) -> Self {
+        Self {
+            id: letter.id.to_string(),
+            run: letter.id.run,
+            version: letter.id.version,
+            notice: letter.id.notice.clone(),
+            subscription: letter.id.subscription().map(str::to_owned),
+            event: Some(letter.event.clone()).filter(|event| !event.is_empty()),
+            status: if letter.again.is_some() { "retrying" } else { "dead" }.to_owned(),
+            tries: letter.tries,
+            message: letter.message.clone(),
+            at: letter.at,
+            again_by: letter.again.as_ref().map(|again| again.by.clone()),
+        }
+    }
+}
+
+fn letter(lost: LostNotice, event: String) -> Letter {
+    let LostNotice { run, version, notice, tries, message, at, .. } = lost;
+    Letter { id: NoticeId { run, version, notice }, event, tries, message, at, again: None }
+}
+
+impl Owner {
+    /// Begins to tell subscriptions, once: this process goes on with runs.
+    pub(super) async fn attend_notices(&self) {
+        self.telling.get_or_init(|| self.engine.tell(self.subscriptions.clone())).await;
+    }
+
+    /// What nobody could be told of, newest first, behind `after`.
+    ///
+    /// # Errors
+    /// The store or the read models cannot be read.
+    pub async fn lost_notices(
+        &self,
+        after: Option<(Timestamp, String)>,
+        limit: usize,
+    ) -> Result<(Vec<NoticeView>, bool), Fault> {
+        let notices = self.engine().notices().await?;
+        let of_runs = self.views.lost_notices(None, |lost| lost.newest(None, LOST_MAX)).await?.value;
+        let mut views: Vec<NoticeView> = notices.letters().map(|letter| NoticeView::of(letter)).collect();
+        views.extend(of_runs.into_iter().filter_map(|lost| unsettled(&notices, lost)));
+        let place = |view: &NoticeView| (Reverse(view.at), view.id.clone());
+        views.sort_by_key(place);
+        if let Some((at, id)) = after {
+            let place_of_last = (Reverse(at), id);
+            views.retain(|view| place(view) > place_of_last);
+        }
+        let has_more = views.len() > limit;
+        views.truncate(limit);
+        for view in views.iter_mut().filter(|view| view.event.is_none()) {
+            view.event = self.type_of(view.run, view.version).await?;
+        }
+        Ok((views, has_more))
+    }
+
+    async fn type_of(&self, run: RunId, version: Version) -> Result<Option<String>, Fault> {
+        let events = self.store.read(&StreamId::run(run), version, 1).await?;
+        let kind = events.first().and_then(|envelope| RunEvent::name_of(envelope.header.kind));
+        Ok(kind.map(str::to_owned))
+    }
+
+    async fn letter(&self, text: &str) -> Result<Letter, Fault> {
+        let unknown = |hint: &str| {
+            Fault::new(Code::NoNotice, format!("there is no lost notice “{text}”")).hint(hint.to_owned())
+        };
+        let (run, version, notice) = NoticeId::parts(text).map_err(|error| unknown(&error.to_string()))?;
+        let run = self.resolve(run).await?;
+        let id = NoticeId { run, version, notice: notice.to_owned() };
+        let notices = self.engine().notices().await?;
+        if let Some(letter) = notices.letter(&id) {
+            return Ok(Letter::clone(letter));
+        }
+        let name = id.notice.clone();
+        let found = self.views.lost_notices(None, move |lost| lost.find(run, version, &name)).await?.value;
+        let lost = found.ok_or_else(|| unknown("`everfold notices` lists them"))?;
+        let event = self.type_of(run, version).await?;
+        Ok(letter(lost, event.unwrap_or_default()))
+    }
+
+    /// Has a lost notice sent again; resolves when that is durable, before it is sent.
+    ///
+    /// # Errors
+    /// There is none of that id, it was settled, or the store takes nothing.
+    pub async fn retry_notice(&self, id: &str, by: By) -> Result<(Position, NoticeView), Fault> {
+        self.may_write()?;
+        let letter = self.letter(id).await?;
+        self.attend_notices().await;
+        let change = self.engine().retry_notice(&letter, by.actor, by.dedup).await?;
+        let notices = self.engine().notices().await?;
+        // It may be there already: then it is told as it was when that was wanted.
+        let view = notices
+            .letter(&letter.id)
+            .map_or_else(|| NoticeView::of(&letter), |letter| NoticeView::of(letter));
+        Ok((change.position, NoticeView { status: "retrying".to_owned(), ..view }))
+    }
+
+    /// Lets a lost notice be.
+    ///
+    /// # Errors
+    /// There is none of that id, or the store takes nothing.
+    pub async fn drop_notice(&self, id: &str, by: By) -> Result<(Position, NoticeView), Fault> {
+        self.may_write()?;
+        let letter = self.letter(id).await?;
+        let change = self.engine().drop_notice(&letter.id, by.actor, by.dedup).await?;
+        Ok((change.position, NoticeView { status: "dropped".to_owned(), ..NoticeView::of(&letter) }))
+    }
+
+    /// The subscriptions of the settings.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn subscription_views(&self) -> Result<Vec<SubscriptionView>, Fault> {
+        let notices = self.engine().notices().await?;
+        let stands = self.engine().subscriptions();
+        let head = self.store.last_position();
+        let view = |subscription: &NoticeSubscription| {
+            let name = subscription.name.clone();
+            let (standing, stand) = (notices.standing(&name), stands.get(&name));
+            let position = stand.map(|stand| stand.position).max(standing.map(|standing| standing.position));
+            let stand = stand.cloned();
+            let state = match &stand {
+                None => "idle",
+                Some(stand) if stand.failing.is_some() => "failing",
+                Some(stand) if stand.telling.is_some() => "telling",
+                Some(_) => "waiting",
+            };
+            let stand = stand.unwrap_or_default();
+            SubscriptionView {
+                name,
+                function: subscription.function.clone(),
+                events: subscription.events.clone(),
+                state: state.to_owned(),
+                lag: position.map_or(0, |position| head.0.saturating_sub(position.0)),
+                position,
+                told: standing.map_or(0, |standing| standing.told),
+                given_up: standing.map_or(0, |standing| standing.given_up),
+                last_told_at: standing.and_then(|standing| standing.last_told_at),
+                telling: stand.telling,
+                tries: stand.tries,
+                next_try_at: stand.next,
+                failing: stand.failing,
+            }
+        };
+        Ok(self.subscriptions.iter().map(view).collect())
+    }
+
+    /// Sends a notice that says that it is a test, once.
+    ///
+    /// # Errors
+    /// There is no such subscription, or the notice did not arrive.
+    pub async fn test_subscription(&self, name: &str) -> Result<(), Fault> {
+        let Some(subscription) = self.subscriptions.iter().find(|known| known.name == name) else {
+            let names = self.subscriptions.iter().map(|known| known.name.as_str());
+            let near = everfold_engine::definition::similar(name, names);
+            return Err(Fault::new(
+                Code::NoSubscription,
+                format!("the settings have no subscription “{name}”"),
+            )
+            .hint("[[subscriptions]] in everfold.toml; a process that serves reads them when it starts")
+            .hinted(near.map(|near| format!("did you mean “{near}”?"))));
+        };
+        let told = self.engine().test_subscription(subscription).await;
+        told.map_err(|failure| {
+            Fault::new(Code::NotTold, format!("{}: {}", subscription.function, failure.message))
+        })
+    }
+}
+
+/// A notice of a run, where nobody sent it again or dropped it since.
+fn unsettled(notices: &Notices, lost: LostNotice) -> Option<NoticeView> {
+    let letter = letter(lost, String::new());
+    let is_known = notices.is_settled(&letter.id) || notices.letter(&letter.id).is_some();
+    (!is_known).then(|| NoticeView::of(&letter))
+}
