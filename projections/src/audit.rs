@@ -239,12 +239,12 @@ impl Projection for Audit {
         Ok(())
     }
 
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+    fn settle(&mut self, tx: &mut Tx, _most: usize) -> Result<bool, FoldError> {
         self.pipelines.settle(tx)?;
         if std::mem::take(&mut self.is_count_changed) {
             tx.put(HEAD, rowcodec::encode(&self.count)?);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn unsettled(&self) -> usize {

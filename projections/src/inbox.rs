@@ -479,7 +479,7 @@ impl Projection for Inbox {
         Ok(())
     }
 
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+    fn settle(&mut self, tx: &mut Tx, _most: usize) -> Result<bool, FoldError> {
         self.runs.settle(tx)?;
         for (number, cached) in self.tasks.iter_mut().filter(|(_, cached)| cached.unsettled) {
             let bytes =
@@ -491,7 +491,7 @@ impl Projection for Inbox {
         if std::mem::take(&mut self.is_count_changed) {
             tx.put(HEAD, rowcodec::encode(&self.count)?);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn unsettled(&self) -> usize {

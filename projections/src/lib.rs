@@ -19,6 +19,7 @@ mod models;
 mod money;
 mod postings;
 mod projection;
+mod quick;
 mod readside;
 mod rowcodec;
 mod runbook;

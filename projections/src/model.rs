@@ -10,7 +10,7 @@ use everfold_engine::id::{Position, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::projection::{FoldError, Projection};
-use crate::shelf::{Changes, Shelf, ShelfError};
+use crate::shelf::{Checkpoint, Shelf, ShelfError};
 use crate::source::Facts;
 use crate::tx::Tx;
 
@@ -126,11 +126,11 @@ impl<P: Projection> Inner<P> {
     }
 
     /// What the shelf is to take to be where the model is.
-    pub(crate) fn settle(&mut self) -> Result<Option<(Changes, Position)>, FoldError> {
+    pub(crate) fn settle(&mut self) -> Result<Option<(Checkpoint, Position)>, FoldError> {
         if self.stopped.is_some() || self.position == self.checkpoint {
             return Ok(None);
         }
-        self.fold.settle(&mut self.tx)?;
+        while self.fold.settle(&mut self.tx, usize::MAX)? {}
         self.tx.put(POSITION, self.position.0.to_le_bytes().to_vec());
         Ok(Some((self.tx.drain(), self.position)))
     }
@@ -146,7 +146,7 @@ impl<P: Projection> Inner<P> {
 pub(crate) struct Model<P> {
     inner: RwLock<Inner<P>>,
     /// What the shelf did not take yet.
-    pending: Mutex<Option<(Changes, Position)>>,
+    pending: Mutex<Option<(Checkpoint, Position)>>,
     rebuilding: Mutex<Option<Position>>,
     shelf: Arc<Shelf>,
 }
@@ -189,6 +189,19 @@ impl<P: Projection> Model<P> {
 
     fn write(&self) -> RwLockWriteGuard<'_, Inner<P>> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the shelf is to take. Rows are put in small bites: readers get their turn in between, and nothing
+    /// is folded meanwhile.
+    fn settle(&self) -> Result<Option<(Checkpoint, Position)>, FoldError> {
+        loop {
+            let mut inner = self.write();
+            let idle = inner.stopped.is_some() || inner.position == inner.checkpoint;
+            let Inner { fold, tx, .. } = &mut *inner;
+            if idle || !fold.settle(tx, BITE)? {
+                return inner.settle();
+            }
+        }
     }
 
     fn rebuilding(&self) -> std::sync::MutexGuard<'_, Option<Position>> {
@@ -235,8 +248,7 @@ impl<P: Projection> AnyModel for Model<P> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         // What was not taken the last time goes first; readers find all of it in memory until then.
         if pending.is_none() {
-            let settled = self.write().settle();
-            match settled {
+            match self.settle() {
                 Ok(settled) => *pending = settled,
                 Err(error) => {
                     let mut inner = self.write();
@@ -246,8 +258,8 @@ impl<P: Projection> AnyModel for Model<P> {
                 }
             }
         }
-        if let Some((changes, at)) = &*pending {
-            self.shelf.write(changes)?;
+        if let Some((checkpoint, at)) = &*pending {
+            self.shelf.put_away(checkpoint)?;
             self.write().settled(*at);
         }
         *pending = None;
@@ -284,9 +296,9 @@ impl<P: Projection> Rebuild for Beside<'_, P> {
         inner.fold(facts);
         *self.model.rebuilding() = Some(inner.position);
         if inner.changed() >= CHANGES
-            && let Some((changes, at)) = inner.settle()?
+            && let Some((checkpoint, at)) = inner.settle()?
         {
-            self.model.shelf.write(&changes)?;
+            self.model.shelf.put_away(&checkpoint)?;
             inner.settled(at);
         }
         Ok(())
@@ -297,8 +309,8 @@ impl<P: Projection> Rebuild for Beside<'_, P> {
         else {
             return Ok(None);
         };
-        if let Some((changes, at)) = inner.settle()? {
-            self.model.shelf.write(&changes)?;
+        if let Some((checkpoint, at)) = inner.settle()? {
+            self.model.shelf.put_away(&checkpoint)?;
             inner.settled(at);
         }
         let number = u32::from_be_bytes(inner.tx.prefix());
@@ -421,9 +433,9 @@ mod tests {
             Ok(())
         }
 
-        fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+        fn settle(&mut self, tx: &mut Tx, _: usize) -> Result<bool, FoldError> {
             tx.put(b"n", vec![u8::try_from(self.0).unwrap()]);
-            Ok(())
+            Ok(false)
         }
 
         fn unsettled(&self) -> usize {

@@ -130,8 +130,8 @@ impl Models {
 }
 
 fn put_away<P: Projection>(shelf: &Shelf, inner: &mut Inner<P>) -> Result<(), FoldError> {
-    if let Some((changes, at)) = inner.settle()? {
-        shelf.write(&changes)?;
+    if let Some((checkpoint, at)) = inner.settle()? {
+        shelf.put_away(&checkpoint)?;
         inner.settled(at);
     }
     Ok(())

@@ -41,25 +41,52 @@ fn key(term: &[u8], block: u32) -> Vec<u8> {
 
 /// What is to be said of terms. Many rows share a term: its value is looked up once for all of them.
 #[derive(Default)]
-pub(crate) struct Changes(HashMap<Vec<u8>, Vec<(u32, bool)>>);
+pub(crate) struct Changes {
+    exact: HashMap<Vec<u8>, Vec<(u32, bool)>>,
+    /// Of terms that are only ever added to.
+    growing: HashMap<Vec<u8>, Vec<u32>>,
+}
+
+/// Those in front that lie in one block, and that block.
+fn of_one_block<T>(rows: &[T], number: impl Fn(&T) -> u32) -> Option<(u32, usize)> {
+    let block = number(rows.first()?) / BLOCK;
+    Some((block, rows.iter().take_while(|row| number(row) / BLOCK == block).count()))
+}
 
 impl Changes {
     /// Says whether a term is true of a row; the last word counts.
     pub(crate) fn set(&mut self, term: Vec<u8>, number: u32, on: bool) {
-        self.0.entry(term).or_default().push((number, on));
+        self.exact.entry(term).or_default().push((number, on));
+    }
+
+    /// Says that a term is true of a row, for ever. It may be in the shelf before the row is.
+    pub(crate) fn add(&mut self, term: &[u8], number: u32) {
+        match self.growing.get_mut(term) {
+            Some(rows) => rows.push(number),
+            None => drop(self.growing.insert(term.to_vec(), vec![number])),
+        }
     }
 
     /// Writes it all down.
-    pub(crate) fn flush(self, tx: &mut Tx) -> Result<(), ShelfError> {
-        for (term, rows) in self.0 {
+    pub(crate) fn flush(&mut self, tx: &mut Tx) -> Result<(), ShelfError> {
+        for (term, rows) in self.exact.drain() {
             let mut rest = rows.as_slice();
-            while let Some((number, _)) = rest.first() {
-                let block = number / BLOCK;
-                let (here, further) =
-                    rest.split_at(rest.iter().take_while(|(number, _)| number / BLOCK == block).count());
+            while let Some((block, count)) = of_one_block(rest, |(number, _)| *number) {
+                let (here, further) = rest.split_at(count);
                 let bytes = tx.entry(&key(&term, block))?;
                 for (number, on) in here {
                     set_in(bytes, (number % BLOCK) as u16, *on);
+                }
+                rest = further;
+            }
+        }
+        for (term, rows) in self.growing.drain() {
+            let mut rest = rows.as_slice();
+            while let Some((block, count)) = of_one_block(rest, |number| *number) {
+                let (here, further) = rest.split_at(count);
+                let bytes = tx.entry_ahead(&key(&term, block))?;
+                for number in here {
+                    set_in(bytes, (number % BLOCK) as u16, true);
                 }
                 rest = further;
             }

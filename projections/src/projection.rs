@@ -98,11 +98,12 @@ pub trait Projection: Sized + Send + Sync + 'static {
     /// As of [`Projection::apply`].
     fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError>;
 
-    /// Puts what is kept in memory and changed since the last time, before a checkpoint.
+    /// Puts what is kept in memory and changed since the last time, before a checkpoint; of many rows about
+    /// `most`. Says whether there are more: then it is called again, and nothing is folded before.
     ///
     /// # Errors
     /// As of [`Projection::apply`].
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError>;
+    fn settle(&mut self, tx: &mut Tx, most: usize) -> Result<bool, FoldError>;
 
     /// How many rows the next checkpoint would put.
     fn unsettled(&self) -> usize;

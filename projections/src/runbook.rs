@@ -5,13 +5,12 @@
 //!
 //! Used by models whose facts do not tell everything that their rows say.
 
-use std::collections::HashMap;
-
 use everfold_engine::id::RunId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::projection::FoldError;
+use crate::quick::QuickMap;
 use crate::rowcodec;
 use crate::tx::Tx;
 
@@ -27,7 +26,7 @@ struct Page<T> {
 
 /// Notes on runs.
 pub(crate) struct RunBook<T> {
-    pages: HashMap<RunId, Page<T>>,
+    pages: QuickMap<RunId, Page<T>>,
     /// Runs that ended and that the shelf still knows.
     gone: Vec<RunId>,
     unsettled: usize,
@@ -35,7 +34,7 @@ pub(crate) struct RunBook<T> {
 
 impl<T> Default for RunBook<T> {
     fn default() -> Self {
-        Self { pages: HashMap::new(), gone: Vec::new(), unsettled: 0 }
+        Self { pages: QuickMap::default(), gone: Vec::new(), unsettled: 0 }
     }
 }
 

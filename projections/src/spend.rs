@@ -380,8 +380,9 @@ impl Projection for Spend {
         Ok(())
     }
 
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
-        self.runs.settle(tx)
+    fn settle(&mut self, tx: &mut Tx, _most: usize) -> Result<bool, FoldError> {
+        self.runs.settle(tx)?;
+        Ok(false)
     }
 
     fn unsettled(&self) -> usize {

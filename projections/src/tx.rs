@@ -1,19 +1,22 @@
 //! What a read model reads and writes: its own keys, with what changed since the last checkpoint on top.
 //!
-//! Law: readers see what was put at once; the shelf gets it with the checkpoint's position in one batch.
+//! Law: readers see what was put at once; the shelf gets it with the checkpoint's position in one batch, or
+//! ahead of it what is the same whenever it is folded again and says nothing before the rest is there.
 //!
 //! Given to [`crate::Projection`]s by the runner.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::shelf::{Changes, Pair, Shelf, ShelfError};
+use crate::shelf::{Changes, Checkpoint, Pair, Shelf, ShelfError};
 
 struct Slot {
     /// Empty: the key is not there.
     value: Vec<u8>,
     changed: bool,
+    ahead: bool,
 }
 
 /// A read model's keys and values.
@@ -26,12 +29,21 @@ pub struct Tx {
     held: BTreeMap<Vec<u8>, Slot>,
     /// Changes that need not be read here again: whoever made them holds the value.
     through: Changes,
+    /// The same, ahead of the batch.
+    through_ahead: Vec<Pair>,
     changed: usize,
 }
 
 impl Tx {
     pub(crate) fn new(shelf: Arc<Shelf>, prefix: [u8; 4]) -> Self {
-        Self { shelf, prefix, held: BTreeMap::new(), through: Vec::new(), changed: 0 }
+        Self {
+            shelf,
+            prefix,
+            held: BTreeMap::new(),
+            through: Vec::new(),
+            through_ahead: Vec::new(),
+            changed: 0,
+        }
     }
 
     /// A read model's keys in memory alone, for tests and measurements.
@@ -68,12 +80,26 @@ impl Tx {
     /// # Errors
     /// The shelf cannot be read.
     pub fn entry(&mut self, key: &[u8]) -> Result<&mut Vec<u8>, ShelfError> {
-        let full = self.full(key);
-        if !self.held.contains_key(&full) {
-            let value = self.shelf.get(&full)?.unwrap_or_default();
-            self.held.insert(full.clone(), Slot { value, changed: false });
-        }
-        let slot = self.held.get_mut(&full).expect("it was put there just now");
+        self.slot(key, false)
+    }
+
+    /// The same for a value that goes into the shelf ahead of the checkpoint: one that only grows, by what is
+    /// looked at only where the checkpoint counts it.
+    ///
+    /// # Errors
+    /// The shelf cannot be read.
+    pub fn entry_ahead(&mut self, key: &[u8]) -> Result<&mut Vec<u8>, ShelfError> {
+        self.slot(key, true)
+    }
+
+    fn slot(&mut self, key: &[u8], ahead: bool) -> Result<&mut Vec<u8>, ShelfError> {
+        let slot = match self.held.entry(self.full(key)) {
+            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Vacant(place) => {
+                let value = self.shelf.get(place.key())?.unwrap_or_default();
+                place.insert(Slot { value, changed: false, ahead })
+            }
+        };
         if !slot.changed {
             slot.changed = true;
             self.changed += 1;
@@ -84,7 +110,8 @@ impl Tx {
     /// Replaces a value.
     pub fn put(&mut self, key: &[u8], value: Vec<u8>) {
         let full = self.full(key);
-        if self.held.insert(full, Slot { value, changed: true }).is_none_or(|slot| !slot.changed) {
+        let slot = Slot { value, changed: true, ahead: false };
+        if self.held.insert(full, slot).is_none_or(|slot| !slot.changed) {
             self.changed += 1;
         }
     }
@@ -93,6 +120,12 @@ impl Tx {
     pub fn put_through(&mut self, key: &[u8], value: Vec<u8>) {
         let full = self.full(key);
         self.through.push((full, (!value.is_empty()).then_some(value)));
+    }
+
+    /// The same, ahead of the checkpoint's batch.
+    pub fn put_through_ahead(&mut self, key: &[u8], value: Vec<u8>) {
+        let full = self.full(key);
+        self.through_ahead.push((full, value));
     }
 
     /// Up to `limit` pairs with keys from `from` and before `to`, in their order or the other way round.
@@ -138,18 +171,24 @@ impl Tx {
 
     /// How much a checkpoint would write.
     pub(crate) fn changed(&self) -> usize {
-        self.changed + self.through.len()
+        self.changed + self.through.len() + self.through_ahead.len()
     }
 
     /// Hands over what changed since the last time.
-    pub(crate) fn drain(&mut self) -> Changes {
-        let mut changes = std::mem::take(&mut self.through);
+    pub(crate) fn drain(&mut self) -> Checkpoint {
+        let mut ahead = std::mem::take(&mut self.through_ahead);
+        let mut batch = std::mem::take(&mut self.through);
         for (key, slot) in self.held.iter_mut().filter(|(_, slot)| slot.changed) {
             slot.changed = false;
-            changes.push((key.clone(), (!slot.value.is_empty()).then(|| slot.value.clone())));
+            let value = (!slot.value.is_empty()).then(|| slot.value.clone());
+            match value {
+                Some(value) if slot.ahead => ahead.push((key.clone(), value)),
+                value => batch.push((key.clone(), value)),
+            }
         }
+        ahead.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         self.changed = 0;
-        changes
+        Checkpoint { ahead, batch }
     }
 
     /// Forgets what the shelf has, where more than `keep` values are held.
@@ -157,6 +196,16 @@ impl Tx {
         if self.held.len() > keep {
             self.held.retain(|_, slot| slot.changed);
         }
+    }
+}
+
+#[cfg(test)]
+impl Tx {
+    /// What a checkpoint does.
+    pub(crate) fn write_through(&mut self) {
+        let checkpoint = self.drain();
+        self.shelf.put_away(&checkpoint).expect("it is in memory");
+        self.trim(0);
     }
 }
 
@@ -178,9 +227,7 @@ mod tests {
         for key in [1_u8, 3, 5, 7] {
             tx.put(&[key], vec![key]);
         }
-        let changes = tx.drain();
-        tx.shelf.write(&changes).unwrap();
-        tx.trim(0);
+        tx.write_through();
         tx.put(&[2], vec![20]);
         tx.put(&[5], Vec::new());
         tx.put(&[7], vec![70]);

@@ -17,7 +17,7 @@ use crate::model::{self, AnyModel};
 use crate::source::{Facts, Source};
 
 /// Changes that are worth a checkpoint, while the models keep up and while they do not.
-const CHANGES: usize = 1_000;
+const CHANGES: usize = 2_000;
 const CHANGES_BEHIND: usize = 4_000;
 /// Events behind the head that count as not keeping up.
 const BEHIND: u64 = 20_000;

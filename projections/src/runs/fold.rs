@@ -1,22 +1,24 @@
 //! The fold of `runs`: rows in memory while something happens to them, in the shelf at checkpoints.
 
-use std::collections::HashMap;
-
 use everfold_engine::event::RunEvent;
 use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::marks::Marks;
+use super::pack::{self, Packing};
 use super::record::Record;
-use super::terms;
+use super::{shorts, terms};
 use crate::postings::Changes;
 use crate::projection::{FoldError, Projection};
+use crate::quick::QuickMap;
 use crate::tx::Tx;
 use crate::{Fact, rowcodec, spine};
 
 /// Rows that stay in memory though nothing happens to them.
-const IDLE_MAX: usize = 4_096;
+const IDLE_MAX: usize = 2_048;
+/// Marks of an ended run that are put away beside its row where the row is long.
+const MARKS_BYTES_MAX: usize = 400;
 /// Ends in one value.
 pub(super) const ENDS: u32 = 1_024;
 const HEAD: &[u8] = b"H";
@@ -24,12 +26,14 @@ const HEAD: &[u8] = b"H";
 /// The read model `runs`.
 pub struct Runs {
     pub(super) head: RunsHead,
-    cached: HashMap<u32, Cached>,
-    numbers: HashMap<RunId, u32>,
+    cached: QuickMap<u32, Cached>,
+    numbers: QuickMap<RunId, u32>,
+    packing: Packing,
     /// Rows whose indexes do not follow yet.
     touched: Vec<u32>,
-    /// Rows that the next checkpoint puts.
+    /// Rows that the next checkpoint puts under their own keys.
     unsettled: Vec<u32>,
+    changes: Changes,
     is_head_changed: bool,
 }
 
@@ -42,8 +46,20 @@ pub(super) struct RunsHead {
 
 struct Cached {
     record: Record,
+    place: Place,
     touched: bool,
     unsettled: bool,
+}
+
+/// Where the shelf has a row, or will have it with the next checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nowhere.
+    New,
+    /// Under its own key.
+    Own,
+    /// Among others. It is not packed again.
+    Packed,
 }
 
 pub(super) fn record_key(number: u32) -> [u8; 5] {
@@ -106,30 +122,44 @@ pub(super) mod starts {
 }
 
 impl Runs {
-    /// A row that is in memory.
-    pub(super) fn cached(&self, number: u32) -> Option<&Record> {
-        self.cached.get(&number).map(|cached| &cached.record)
-    }
-
     /// The number of a run's row.
     pub(super) fn number_of(&self, tx: &Tx, run: RunId) -> Result<Option<u32>, FoldError> {
         if let Some(number) = self.numbers.get(&run) {
             return Ok(Some(*number));
         }
-        for number in terms::candidates(tx, run)? {
-            if self.load(tx, number)?.is_some_and(|record| record.fixed.id == run) {
+        for number in terms::candidates(tx, self.head.count, run)? {
+            if self.read(tx, number, |record| record.fixed.id == run)? == Some(true) {
                 return Ok(Some(number));
             }
         }
         Ok(None)
     }
 
-    /// A row, from memory or from the shelf.
-    pub(super) fn load(&self, tx: &Tx, number: u32) -> Result<Option<Record>, FoldError> {
-        match self.cached(number) {
-            Some(record) => Ok(Some(record.clone())),
-            None => tx.get(&record_key(number))?.map(|bytes| Record::decode(&bytes)).transpose(),
+    /// Shows a row, from memory or from the shelf.
+    pub(super) fn read<T>(
+        &self,
+        tx: &Tx,
+        number: u32,
+        read: impl FnOnce(&Record) -> T,
+    ) -> Result<Option<T>, FoldError> {
+        if let Some(cached) = self.cached.get(&number) {
+            return Ok(Some(read(&cached.record)));
         }
+        if let Some(bytes) = tx.get(&record_key(number))? {
+            return Ok(Some(read(&Record::shown_row(&bytes)?)));
+        }
+        let packed = self.packing.read(tx, number, |bytes| Record::shown_row(bytes).map(|row| read(&row)))?;
+        packed.transpose()
+    }
+
+    /// A row out of the shelf, to be folded on.
+    fn load(&self, tx: &Tx, number: u32) -> Result<Option<Cached>, FoldError> {
+        let cached = |record, place| Cached { record, place, touched: false, unsettled: false };
+        if let Some(bytes) = tx.get(&record_key(number))? {
+            return Ok(Some(cached(Record::decode(&bytes)?, Place::Own)));
+        }
+        let packed = self.packing.read(tx, number, Record::decode)?.transpose()?;
+        Ok(packed.map(|record| cached(record, Place::Packed)))
     }
 
     fn add(&mut self, record: Record, tx: &mut Tx) -> Result<(), FoldError> {
@@ -138,31 +168,48 @@ impl Runs {
         self.is_head_changed = true;
         spine::born(tx, number, record.fixed.position)?;
         starts::add(tx, number, record.fixed.started_at)?;
+        shorts::add(tx, number, record.fixed.id)?;
         self.numbers.insert(record.fixed.id, number);
-        self.cached.insert(number, Cached { record, touched: false, unsettled: false });
-        self.note(number);
+        let cached = Cached { record, place: Place::New, touched: true, unsettled: false };
+        self.cached.insert(number, cached);
+        self.touched.push(number);
         Ok(())
     }
 
-    fn note(&mut self, number: u32) {
-        let Some(cached) = self.cached.get_mut(&number) else { return };
-        if !std::mem::replace(&mut cached.touched, true) {
-            self.touched.push(number);
-        }
-        if !std::mem::replace(&mut cached.unsettled, true) {
-            self.unsettled.push(number);
-        }
-    }
-
+    /// Puts marks away for good.
     fn put_away(number: u32, marks: &Marks, tx: &mut Tx) -> Result<(), FoldError> {
         tx.put(&marks_key(number, marks.first.0), rowcodec::encode(marks)?);
         Ok(())
+    }
+
+    /// Packs a row whose run has ended, and lets go of it. Says whether it did.
+    fn pack(&mut self, number: u32, tx: &mut Tx) -> Result<bool, FoldError> {
+        let Some(cached) = self.cached.get_mut(&number) else { return Ok(false) };
+        let record = &mut cached.record;
+        if cached.place == Place::Packed || !record.shown.status.is_ended() {
+            return Ok(false);
+        }
+        let mut row = record.encode()?;
+        if row.len() > pack::ROW_BYTES_MAX && record.marks.len() > MARKS_BYTES_MAX {
+            Self::put_away(number, &std::mem::take(&mut record.marks), tx)?;
+            row = record.encode()?;
+        }
+        if row.len() > pack::ROW_BYTES_MAX {
+            return Ok(false);
+        }
+        self.packing.add(number, row);
+        if cached.place == Place::Own {
+            tx.put(&record_key(number), Vec::new());
+        }
+        self.numbers.remove(&cached.record.fixed.id);
+        self.cached.remove(&number);
+        Ok(true)
     }
 }
 
 impl Projection for Runs {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 3;
+    const SCHEMA: u32 = 4;
 
     fn open(tx: &Tx) -> Result<Self, FoldError> {
         let head = match tx.get(HEAD)? {
@@ -171,10 +218,12 @@ impl Projection for Runs {
         };
         Ok(Self {
             head,
-            cached: HashMap::new(),
-            numbers: HashMap::new(),
+            cached: QuickMap::default(),
+            numbers: QuickMap::default(),
+            packing: Packing::default(),
             touched: Vec::new(),
             unsettled: Vec::new(),
+            changes: Changes::default(),
             is_head_changed: false,
         })
     }
@@ -193,15 +242,20 @@ impl Projection for Runs {
             Some(number) => *number,
             None => {
                 let Some(number) = self.number_of(tx, fact.run)? else { return Ok(()) };
-                let Some(record) = self.load(tx, number)? else { return Ok(()) };
+                if !self.cached.contains_key(&number) {
+                    let Some(loaded) = self.load(tx, number)? else { return Ok(()) };
+                    self.cached.insert(number, loaded);
+                }
                 self.numbers.insert(fact.run, number);
-                self.cached.entry(number).or_insert(Cached { record, touched: false, unsettled: false });
                 number
             }
         };
         let Some(cached) = self.cached.get_mut(&number) else { return Ok(()) };
         let had_ended = cached.record.shown.status.is_ended();
         let full = cached.record.apply(fact)?;
+        if !std::mem::replace(&mut cached.touched, true) {
+            self.touched.push(number);
+        }
         if !had_ended && cached.record.shown.status.is_ended() {
             spine::ended(tx, number, fact.position)?;
             let ends = tx.entry(&ends_key(self.head.ended / ENDS))?;
@@ -212,39 +266,55 @@ impl Projection for Runs {
         if let Some(marks) = full {
             Self::put_away(number, &marks, tx)?;
         }
-        self.note(number);
         Ok(())
     }
 
     fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
-        let mut changes = Changes::default();
-        for number in std::mem::take(&mut self.touched) {
-            if let Some(cached) = self.cached.get_mut(&number) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for number in &touched {
+            if let Some(cached) = self.cached.get_mut(number) {
                 cached.touched = false;
-                terms::update(tx, &mut changes, number, &mut cached.record);
+                terms::update(&mut self.changes, *number, &mut cached.record);
             }
         }
-        Ok(changes.flush(tx)?)
-    }
-
-    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
-        for number in std::mem::take(&mut self.unsettled) {
-            if let Some(cached) = self.cached.get_mut(&number) {
-                cached.unsettled = false;
-                tx.put_through(&record_key(number), cached.record.encode()?);
+        self.changes.flush(tx)?;
+        for number in touched.drain(..) {
+            if !self.pack(number, tx)?
+                && let Some(cached) = self.cached.get_mut(&number)
+                && !std::mem::replace(&mut cached.unsettled, true)
+            {
+                self.unsettled.push(number);
             }
         }
-        if std::mem::take(&mut self.is_head_changed) {
-            tx.put(HEAD, rowcodec::encode(&self.head)?);
-        }
+        self.touched = touched;
         Ok(())
     }
 
+    fn settle(&mut self, tx: &mut Tx, most: usize) -> Result<bool, FoldError> {
+        let rest = self.unsettled.len().saturating_sub(most);
+        for number in self.unsettled.drain(rest..) {
+            // One that ended since is packed.
+            if let Some(cached) = self.cached.get_mut(&number) {
+                (cached.unsettled, cached.place) = (false, Place::Own);
+                tx.put_through(&record_key(number), cached.record.encode()?);
+            }
+        }
+        if rest > 0 {
+            return Ok(true);
+        }
+        self.packing.settle(tx)?;
+        if std::mem::take(&mut self.is_head_changed) {
+            tx.put(HEAD, rowcodec::encode(&self.head)?);
+        }
+        Ok(false)
+    }
+
     fn unsettled(&self) -> usize {
-        self.unsettled.len()
+        self.unsettled.len() + self.packing.waiting() / 4
     }
 
     fn trim(&mut self) {
+        self.packing.settled();
         if self.cached.len() <= IDLE_MAX {
             return;
         }

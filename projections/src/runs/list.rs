@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::fold::{self, ENDS, Runs};
 use super::marks::Marks;
 use super::record::{Fixed, RunRow, Shown};
-use super::terms;
+use super::{shorts, terms};
 use crate::postings::{BLOCK, Condition};
 use crate::projection::FoldError;
 use crate::shelf::ShelfError;
@@ -139,7 +139,7 @@ impl<'a> RunsView<'a> {
         else {
             return Ok(None);
         };
-        Ok(self.runs.load(self.tx, number)?.map(|record| record.fixed.id))
+        self.runs.read(self.tx, number, |record| record.fixed.id)
     }
 
     /// Runs whose short ids begin with these digits, newest first, at most `limit`.
@@ -147,10 +147,10 @@ impl<'a> RunsView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn with_short(&self, start: &str, limit: usize) -> Result<Vec<RunId>, FoldError> {
-        let numbers = terms::with_short(self.tx, start, limit)?;
+        let numbers = shorts::starting(self.tx, self.runs.head.count, start, limit)?;
         let mut runs = Vec::new();
         for number in numbers.into_iter().rev() {
-            runs.extend(self.runs.load(self.tx, number)?.map(|record| record.fixed.id));
+            runs.extend(self.runs.read(self.tx, number, |record| record.fixed.id)?);
         }
         Ok(runs)
     }
@@ -181,7 +181,7 @@ impl<'a> RunsView<'a> {
     fn ids(&self, numbers: Vec<u32>) -> Result<Vec<RunId>, FoldError> {
         let mut runs = Vec::with_capacity(numbers.len());
         for number in numbers {
-            runs.extend(self.runs.load(self.tx, number)?.map(|record| record.fixed.id));
+            runs.extend(self.runs.read(self.tx, number, |record| record.fixed.id)?);
         }
         Ok(runs)
     }
@@ -248,13 +248,17 @@ impl<'a> RunsView<'a> {
 
     /// A row by its number; of a past position, as it was then.
     pub(super) fn row(&self, number: u32, at: Option<Position>) -> Result<Option<RunRow>, FoldError> {
-        let Some(record) = self.runs.load(self.tx, number)? else { return Ok(None) };
-        let Some(position) = at.filter(|at| *at < record.row_since()) else { return Ok(Some(record.row())) };
-        let found = match record.marks.at(position)? {
-            Some(found) => Some(found),
-            None => self.earlier(number, position)?,
-        };
-        Ok(found.map(|(mark, shown)| record.fixed.row(&mark, shown)))
+        let row = self.runs.read(self.tx, number, |record| {
+            let Some(position) = at.filter(|at| *at < record.row_since()) else {
+                return Ok(Some(record.row()));
+            };
+            let found = match record.marks.at(position)? {
+                Some(found) => Some(found),
+                None => self.earlier(number, position)?,
+            };
+            Ok(found.map(|(mark, shown)| record.fixed.row(&mark, shown)))
+        });
+        row?.unwrap_or(Ok(None))
     }
 
     fn earlier(
@@ -404,7 +408,7 @@ impl<'a> RunsView<'a> {
         all.extend(filter.step.iter().map(|step| terms::step_is(step)));
         all.extend(filter.awaiting.iter().map(|role| terms::role_may(role)));
         for word in &filter.words {
-            all.push(terms::may_mention(self.tx, word)?);
+            all.push(terms::may_mention(self.tx, self.runs.head.count, word)?);
         }
         Ok(Condition::All(all))
     }

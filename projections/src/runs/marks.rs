@@ -52,12 +52,13 @@ impl Marks {
         }
         number(&mut self.bytes, here.0 - self.last.0);
         number(&mut self.bytes, here.1 - self.last.1);
-        let span = here.2 - self.last.2;
-        number(&mut self.bytes, ((span << 1) ^ (span >> 63)).cast_unsigned());
+        signed(&mut self.bytes, here.2 - self.last.2);
         self.bytes.push(mask);
         let bytes = &mut self.bytes;
         if mask & STATUS != 0 {
-            rowcodec::write(bytes, &(now.status, now.moved_at))?;
+            rowcodec::write(bytes, &now.status)?;
+            // It moved with this event, but for the first mark of a chunk.
+            signed(bytes, here.2 - now.moved_at.0);
         }
         if mask & STEPS != 0 {
             rowcodec::write(bytes, &now.steps)?;
@@ -84,6 +85,11 @@ impl Marks {
         Ok(())
     }
 
+    /// Bytes of its marks.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether the next mark belongs into another chunk.
     pub(super) fn is_full(&self) -> bool {
         self.bytes.len() >= CHUNK_BYTES
@@ -100,12 +106,12 @@ impl Marks {
                 break;
             }
             version += read_number(&mut bytes)?;
-            let span = read_number(&mut bytes)?;
-            at += (span >> 1).cast_signed() ^ -(span & 1).cast_signed();
+            at += read_signed(&mut bytes)?;
             let (mask, rest) = bytes.split_first().ok_or_else(cut)?;
             bytes = rest;
             if mask & STATUS != 0 {
-                (shown.status, shown.moved_at) = rowcodec::read(&mut bytes)?;
+                shown.status = rowcodec::read(&mut bytes)?;
+                shown.moved_at = Timestamp(at - read_signed(&mut bytes)?);
             }
             if mask & STEPS != 0 {
                 shown.steps = rowcodec::read(&mut bytes)?;
@@ -145,6 +151,16 @@ fn number(bytes: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     bytes.push(number as u8);
+}
+
+/// The smaller, whatever its sign, the shorter.
+fn signed(bytes: &mut Vec<u8>, span: i64) {
+    number(bytes, ((span << 1) ^ (span >> 63)).cast_unsigned());
+}
+
+fn read_signed(bytes: &mut &[u8]) -> Result<i64, FoldError> {
+    let span = read_number(bytes)?;
+    Ok((span >> 1).cast_signed() ^ -(span & 1).cast_signed())
 }
 
 fn read_number(bytes: &mut &[u8]) -> Result<u64, FoldError> {

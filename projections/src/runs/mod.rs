@@ -4,13 +4,15 @@
 //! read from the run's own marks and folded from nothing.
 //!
 //! Rows are numbered in the order in which they became visible. [`record`] is a run's row with its past,
-//! [`fold`] keeps them, [`terms`] are its indexes, [`list`] and [`board`] ask.
+//! [`fold`] keeps them, [`pack`] packs them when they have ended, [`terms`] are its indexes, [`list`] and [`board`] ask.
 
 mod board;
 mod fold;
 mod list;
 mod marks;
+mod pack;
 mod record;
+mod shorts;
 mod terms;
 
 pub use board::{Board, Card, Column, GroupBy};

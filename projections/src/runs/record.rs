@@ -111,6 +111,7 @@ pub(super) struct Record {
     updated_at: Timestamp,
     since: Position,
     activity: Activity,
+    #[serde(skip)]
     pub(super) indexed: Indexed,
     pub(super) marks: Marks,
 }
@@ -286,6 +287,12 @@ impl Record {
     }
 
     pub(super) fn decode(mut bytes: &[u8]) -> Result<Self, FoldError> {
+        let record: Self = rowcodec::read(&mut bytes)?;
+        Ok(Self { indexed: Indexed::of(&record.shown), ..record })
+    }
+
+    /// A row that was read, to be shown.
+    pub(super) fn shown_row(mut bytes: &[u8]) -> Result<Self, FoldError> {
         rowcodec::read(&mut bytes)
     }
 }

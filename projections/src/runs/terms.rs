@@ -1,17 +1,17 @@
 //! The indexes of the list: which terms are true of a run.
 //!
-//! Law: after [`update`] the exact terms are those of what the run shows. Parts of texts are only ever
-//! added: whoever searches words looks at the rows that are found.
+//! Law: after [`update`] the exact terms are those of what the run shows. What never changes of a run, and
+//! parts of texts, are only ever added: whoever searches words looks at the rows that are found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
-use serde::{Deserialize, Serialize};
 
 use super::record::{Fixed, Record, Shown};
+use super::shorts;
 use crate::postings::{self, Changes, Condition, term};
-use crate::projection::FoldError;
 use crate::shelf::ShelfError;
 use crate::tx::Tx;
 
@@ -30,30 +30,48 @@ const ANYONE: &str = "*";
 /// Parts of texts that are looked for at once.
 const TERMS_MAX: usize = 4_096;
 
-/// What the indexes say of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What the indexes say of a run: what it showed when they last followed. It is not stored, for a row is
+/// written after its indexes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Indexed {
     status: Option<RunStatus>,
     labels: BTreeMap<String, String>,
     steps: Vec<String>,
-    stage: Option<String>,
     roles: BTreeSet<String>,
 }
 
-/// Brings a run's terms up to what it shows.
-pub(super) fn update(tx: &mut Tx, terms: &mut Changes, number: u32, record: &mut Record) {
-    let (fixed, shown) = (&record.fixed, &record.shown);
-    let is_new = record.indexed.status.is_none();
-    let old = &record.indexed;
-    let stage = stage(shown);
-    let roles = roles(shown);
-    if is_new {
-        terms.set(term(PIPELINE, &fixed.pipeline), number, true);
-        terms.set(term(ID, &fixed.id.to_string()[..8]), number, true);
-        if let Some(parent) = fixed.parent {
-            terms.set(of_parent(parent), number, true);
+impl Indexed {
+    pub(super) fn of(shown: &Shown) -> Self {
+        Self {
+            status: Some(shown.status),
+            labels: shown.labels.clone(),
+            steps: shown.steps.clone(),
+            roles: roles(shown),
         }
-        tx.put(&short_key(fixed.id, number), vec![1]);
+    }
+
+    /// The column of a board of stages that the run stood in.
+    fn stage(&self) -> Option<String> {
+        stage_of(self.status?, &self.steps)
+    }
+}
+
+/// Brings a run's terms up to what it shows.
+pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
+    let (fixed, shown, old) = (&record.fixed, &record.shown, &record.indexed);
+    let is_new = old.status.is_none();
+    let is_elsewhere = old.steps != shown.steps;
+    let has_other_labels = old.labels != shown.labels;
+    let roles = if shown.awaits.is_empty() { BTreeSet::new() } else { roles(shown) };
+    if old.status == Some(shown.status) && !is_elsewhere && !has_other_labels && old.roles == roles {
+        return;
+    }
+    if is_new {
+        terms.add(&term(PIPELINE, &fixed.pipeline), number);
+        terms.add(&of_id(fixed.id), number);
+        if let Some(parent) = fixed.parent {
+            terms.add(&of_parent(parent), number);
+        }
     }
     if old.status != Some(shown.status) {
         if let Some(status) = old.status {
@@ -61,14 +79,17 @@ pub(super) fn update(tx: &mut Tx, terms: &mut Changes, number: u32, record: &mut
         }
         terms.set(term(STATUS, shown.status.as_str()), number, true);
     }
-    change(terms, STEP, number, &old.steps, &shown.steps);
-    change(terms, STAGE, number, old.stage.as_slice(), stage.as_slice());
+    let (before, stage) = (old.stage(), stage(shown));
+    if is_elsewhere {
+        change(terms, STEP, number, &old.steps, &shown.steps);
+    }
+    change(terms, STAGE, number, before.as_slice(), stage.as_slice());
     if old.roles != roles {
         let (old, new): (Vec<_>, Vec<_>) =
             (old.roles.iter().cloned().collect(), roles.iter().cloned().collect());
         change(terms, ROLE, number, &old, &new);
     }
-    if is_new || old.labels != shown.labels {
+    if is_new || has_other_labels {
         for (key, value) in &old.labels {
             if shown.labels.get(key) != Some(value) {
                 terms.set(term(LABEL, &label(key, Some(value))), number, false);
@@ -78,23 +99,17 @@ pub(super) fn update(tx: &mut Tx, terms: &mut Changes, number: u32, record: &mut
             terms.set(term(LABEL, &label(key, None)), number, true);
             terms.set(term(LABEL, &label(key, Some(value))), number, true);
         }
-        let mut grams = BTreeSet::new();
-        texts(fixed, shown).for_each(|text| grams_of(text, &mut grams));
-        for gram in grams {
-            terms.set(term(GRAM, &gram), number, true);
-        }
+        texts(fixed, shown).for_each(|text| grams_of(text, |gram| terms.add(gram, number)));
     }
-    let steps = &shown.steps;
-    let is_same = old.status == Some(shown.status) && old.labels == shown.labels;
-    if !(is_same && old.steps == *steps && old.stage == stage && old.roles == roles) {
-        record.indexed = Indexed {
-            status: Some(shown.status),
-            labels: shown.labels.clone(),
-            steps: steps.clone(),
-            stage,
-            roles,
-        };
+    let indexed = &mut record.indexed;
+    indexed.status = Some(shown.status);
+    if is_elsewhere {
+        indexed.steps.clone_from(&shown.steps);
     }
+    if has_other_labels {
+        indexed.labels.clone_from(&shown.labels);
+    }
+    indexed.roles = roles;
 }
 
 fn change(terms: &mut Changes, kind: u8, number: u32, old: &[String], new: &[String]) {
@@ -108,12 +123,16 @@ fn change(terms: &mut Changes, kind: u8, number: u32, old: &[String], new: &[Str
 
 /// The column of a board of stages that a run stands in: the first step in progress, else its status.
 pub(super) fn stage(shown: &Shown) -> Option<String> {
-    if shown.status.is_ended() {
+    stage_of(shown.status, &shown.steps)
+}
+
+fn stage_of(status: RunStatus, steps: &[String]) -> Option<String> {
+    if status.is_ended() {
         return None;
     }
-    Some(match shown.steps.first() {
+    Some(match steps.first() {
         Some(step) => format!("step:{step}"),
-        None => format!("status:{}", shown.status),
+        None => format!("status:{status}"),
     })
 }
 
@@ -133,6 +152,11 @@ fn label(key: &str, value: Option<&String>) -> String {
         Some(value) => format!("{key}\u{1}{value}"),
         None => key.to_owned(),
     }
+}
+
+/// The first eight digits of an id: of one that a clock drew, which minute it was.
+fn of_id(run: RunId) -> Vec<u8> {
+    term(ID, &format!("{:08x}", (run.0.as_u128() >> 96) as u32))
 }
 
 fn of_parent(parent: RunId) -> Vec<u8> {
@@ -175,7 +199,7 @@ pub(super) fn role_may(role: &str) -> Condition {
 }
 
 /// The rows in which a word may stand: its parts stand in their texts, or their ids begin with it.
-pub(super) fn may_mention(tx: &Tx, word: &str) -> Result<Condition, ShelfError> {
+pub(super) fn may_mention(tx: &Tx, count: u32, word: &str) -> Result<Condition, ShelfError> {
     let chars: Vec<char> = word.chars().collect();
     let mut any = Vec::new();
     if chars.len() < 3 {
@@ -188,7 +212,7 @@ pub(super) fn may_mention(tx: &Tx, word: &str) -> Result<Condition, ShelfError> 
     if is_id_start(word) {
         let ids = postings::terms_with(tx, ID, &word[..word.len().min(8)], TERMS_MAX)?;
         any.extend(ids.into_iter().map(Condition::Term));
-        any.push(Condition::Numbers(with_short(tx, word, TERMS_MAX)?));
+        any.push(Condition::Numbers(shorts::starting(tx, count, word, usize::MAX)?));
     }
     Ok(Condition::Any(any))
 }
@@ -228,50 +252,43 @@ fn starts(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Every three characters in a row, and the first one and two of each word.
-fn grams_of(text: &str, grams: &mut BTreeSet<String>) {
+/// The terms of every three characters in a row, and of the first one and two of each word.
+fn grams_of(text: &str, mut each: impl FnMut(&[u8])) {
     let text = text.to_lowercase();
-    let chars: Vec<char> = text.chars().collect();
-    grams.extend(chars.windows(3).map(|part| part.iter().collect::<String>()));
-    for start in starts(&text) {
-        grams.insert(start.chars().take(1).collect());
-        grams.insert(start.chars().take(2).collect());
-    }
-}
-
-fn short_number(run: RunId) -> u32 {
-    run.0.as_u128() as u32
-}
-
-/// The key under which a run is found by its short id.
-pub(super) fn short_key(run: RunId, number: u32) -> [u8; 9] {
-    let ([a, b, c, d], [e, f, g, h]) = (short_number(run).to_be_bytes(), number.to_be_bytes());
-    [b'n', a, b, c, d, e, f, g, h]
-}
-
-/// The rows of runs whose short ids begin with these digits, in their order.
-pub(super) fn with_short(tx: &Tx, start: &str, limit: usize) -> Result<Vec<u32>, ShelfError> {
-    let Ok(digits) = u32::from_str_radix(start, 16) else { return Ok(Vec::new()) };
-    if start.len() > 8 {
-        return Ok(Vec::new());
-    }
-    let open = 32 - 4 * start.len() as u32;
-    let low = u64::from(digits) << open;
-    let high = low + (1_u64 << open);
-    let bound = |number: u64| -> Vec<u8> {
-        match u32::try_from(number) {
-            Ok(number) => [&[b'n'][..], &number.to_be_bytes()].concat(),
-            Err(_) => vec![b'n' + 1],
-        }
+    let mut gram = |part: &str| {
+        // As `term` makes them, without a value for each.
+        let mut bytes = [0; 16];
+        let length = part.len();
+        bytes[..2].copy_from_slice(&[b't', GRAM]);
+        bytes[2..2 + length].copy_from_slice(part.as_bytes());
+        bytes[2..2 + length].iter_mut().for_each(|byte| *byte = (*byte).max(1));
+        each(&bytes[..length + 3]);
     };
-    let pairs = tx.scan(&bound(low), &bound(high), false, limit)?;
-    let number = |key: &[u8]| key.get(5..9).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-    let mut numbers: Vec<u32> = pairs.iter().filter_map(|(key, _)| number(key)).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+    // The ends of the last three characters and their beginning.
+    let mut ends = [0; 3];
+    for (at, char) in text.char_indices() {
+        let end = at + char.len_utf8();
+        let from = ends[0];
+        ends = [ends[1], ends[2], end];
+        if ends[0] > 0 {
+            gram(&text[from..end]);
+        }
+    }
+    for start in starts(&text) {
+        let mut chars = start.char_indices().skip(1).map(|(at, _)| at);
+        gram(&start[..chars.next().unwrap_or(start.len())]);
+        gram(&start[..chars.next().unwrap_or(start.len())]);
+    }
 }
 
-/// Where a run may be found, by the last four bytes of its id.
-pub(super) fn candidates(tx: &Tx, run: RunId) -> Result<Vec<u32>, FoldError> {
-    Ok(with_short(tx, &format!("{:08x}", short_number(run)), TERMS_MAX)?)
+/// Where a run may be found: the row among the first `count`, by both ends of its id.
+pub(super) fn candidates(tx: &Tx, count: u32, run: RunId) -> Result<Vec<u32>, ShelfError> {
+    let (short, mut found) = (shorts::of(run), Vec::new());
+    Condition::Term(of_id(run)).walk(tx, 0..count, true, |number| {
+        if shorts::at(tx, number)? == Some(short) {
+            found.push(number);
+        }
+        Ok(ControlFlow::<()>::Continue(()))
+    })?;
+    Ok(found)
 }

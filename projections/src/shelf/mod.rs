@@ -47,6 +47,15 @@ pub(crate) type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 /// A key with its value.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
+/// What brings the shelf to where a model is.
+#[derive(Default)]
+pub(crate) struct Checkpoint {
+    /// What is written first, key by key.
+    pub(crate) ahead: Vec<Pair>,
+    /// What goes in as a whole.
+    pub(crate) batch: Changes,
+}
+
 /// Memory for sled's pages.
 const CACHE_BYTES: u64 = 24 * 1024 * 1024;
 /// sled writes anew what is left of a segment that is half dead; see the store's own index.
@@ -145,6 +154,24 @@ impl Shelf {
                 Ok(pairs?)
             }),
         }
+    }
+
+    /// Brings the shelf up to a checkpoint. sled holds off every reader of the process while it takes a batch:
+    /// so whatever can go ahead of it does.
+    pub(crate) fn put_away(&self, checkpoint: &Checkpoint) -> Result<(), ShelfError> {
+        match self {
+            Self::Memory(map) => {
+                let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
+                map.extend(checkpoint.ahead.iter().cloned());
+            }
+            Self::Disk(disk) => disk.with(|db| {
+                for (key, value) in &checkpoint.ahead {
+                    db.insert(key, value.as_slice())?;
+                }
+                Ok(())
+            })?,
+        }
+        self.write(&checkpoint.batch)
     }
 
     /// Writes everything or nothing.

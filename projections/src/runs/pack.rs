@@ -1,0 +1,133 @@
+//! Rows of runs that have ended, eight to a value: sled takes microseconds for each key whatever is in it,
+//! and what is listed together lies together.
+//!
+//! Law: a value is written before the checkpoint that counts its rows, and outside of its batch. So a row that
+//! a checkpoint has here is not changed here: it goes under a key of its own, which is looked at first, as it
+//! does while its run goes on and where it is long. What a kill leaves behind a checkpoint is beyond its count,
+//! or stands under its own key as it was; folded again it comes out the same.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::shelf::ShelfError;
+use crate::tx::Tx;
+
+/// Rows in a value.
+const ROWS: u32 = 8;
+/// Longer rows have keys of their own: values stay far below what sled keeps in its file.
+pub(super) const ROW_BYTES_MAX: usize = 1_000;
+/// The length of each row stands in front of them.
+const LENGTHS: usize = 2 * ROWS as usize;
+
+/// Rows that are on their way into the shelf.
+#[derive(Default)]
+pub(super) struct Packing {
+    waiting: HashMap<u32, Vec<u8>>,
+    /// Given to a checkpoint that is not written yet.
+    handed: HashMap<u32, Vec<u8>>,
+}
+
+fn key(block: u32) -> [u8; 5] {
+    let [a, b, c, d] = block.to_be_bytes();
+    [b'R', a, b, c, d]
+}
+
+/// A row of a value; empty where it is not there.
+fn row_in(bytes: &[u8], row: usize) -> &[u8] {
+    let length = |row: usize| match bytes.get(row * 2..row * 2 + 2) {
+        Some(pair) => usize::from(u16::from_le_bytes([pair[0], pair[1]])),
+        None => 0,
+    };
+    let from = LENGTHS + (0..row).map(length).sum::<usize>();
+    bytes.get(from..from + length(row)).unwrap_or_default()
+}
+
+impl Packing {
+    /// Takes a row.
+    pub(super) fn add(&mut self, number: u32, row: Vec<u8>) {
+        self.waiting.insert(number, row);
+    }
+
+    /// Rows that no checkpoint was given yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Reads a row, from here or from the shelf.
+    pub(super) fn read<T>(
+        &self,
+        tx: &Tx,
+        number: u32,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, ShelfError> {
+        if let Some(row) = self.waiting.get(&number).or_else(|| self.handed.get(&number)) {
+            return Ok(Some(read(row)));
+        }
+        let Some(bytes) = tx.get(&key(number / ROWS))? else { return Ok(None) };
+        let row = row_in(&bytes, (number % ROWS) as usize);
+        Ok((!row.is_empty()).then(|| read(row)))
+    }
+
+    /// Gives everything to a checkpoint.
+    pub(super) fn settle(&mut self, tx: &mut Tx) -> Result<(), ShelfError> {
+        let mut blocks: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for number in self.waiting.keys() {
+            blocks.entry(number / ROWS).or_default().push(*number);
+        }
+        for (block, numbers) in blocks {
+            let mut value = vec![0; LENGTHS];
+            let stored = if numbers.len() == ROWS as usize { None } else { tx.get(&key(block))? };
+            for row in 0..ROWS {
+                let index = row as usize;
+                let bytes = match self.waiting.get(&(block * ROWS + row)) {
+                    Some(new) => new,
+                    None => stored.as_deref().map_or(&[][..], |stored| row_in(stored, index)),
+                };
+                let length = (bytes.len() as u16).to_le_bytes();
+                value[index * 2..index * 2 + 2].copy_from_slice(&length);
+                value.extend_from_slice(bytes);
+            }
+            tx.put_through_ahead(&key(block), value);
+        }
+        self.handed.extend(self.waiting.drain());
+        Ok(())
+    }
+
+    /// Forgets what the shelf has.
+    pub(super) fn settled(&mut self) {
+        self.handed = HashMap::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use super::*;
+
+    #[test]
+    fn rows_are_found_while_they_wait_and_among_others_that_came_later() {
+        let mut tx = Tx::in_memory();
+        let mut packing = Packing::default();
+        let row = |number: u32| vec![number as u8; 3 + number as usize];
+        let mut there: Vec<u32> = Vec::new();
+        for numbers in [&[3_u32, 0, 9][..], &[1, 2, 17], &[4, 5, 6, 7, 8]] {
+            for number in numbers {
+                packing.add(*number, row(*number));
+                there.push(*number);
+            }
+            for step in 0..3 {
+                match step {
+                    0 => {}
+                    1 => packing.settle(&mut tx).unwrap(),
+                    _ => {
+                        tx.write_through();
+                        packing.settled();
+                    }
+                }
+                for number in 0..20 {
+                    let found = packing.read(&tx, number, <[u8]>::to_vec).unwrap();
+                    assert_eq!(found, there.contains(&number).then(|| row(number)), "{number}, {step}");
+                }
+            }
+        }
+    }
+}
