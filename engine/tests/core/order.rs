@@ -503,6 +503,28 @@ fn l27_on_the_runs_level_any_attempt_puts_a_signal_off() {
     assert!(attempts(&world).contains(&"a/2/1".to_owned()));
 }
 
+/// Its large payload has to be read first; meanwhile a retry began. The signal was put off again and again,
+/// for ever: what put it off stayed on the list of what is to be done.
+#[test]
+fn l27_a_signal_whose_turn_comes_while_the_step_is_busy_again_is_put_off_once_more() {
+    let more = json!({"foreach": {"items": "${[1, 2]}"},
+        "retry": {"attempts": 3, "backoff_min": "1s", "backoff_max": "1s"},
+        "on_signal": {"again": [{"to": {"rework": "a"}}]}});
+    let mut world = run(json!([with(function("a", &[]), more)]));
+    told(&mut world, "again", json!({"text": "x".repeat(2_000)}));
+    world.fail("a.0/1/1", "no");
+    assert_eq!(names(&world.succeed("a.1/1/1", json!(1))), ["AttemptSucceeded"], "the payload is read first");
+    let (retry, _) = timer(&world, TimerKind::Retry).expect("the first item is tried again");
+    world.answer(&retry, 0);
+    assert_eq!(attempts(&world), ["a.0/1/2"]);
+    let batch = world.give(InputKind::Advance).expect("never refused");
+    assert_eq!(takers(&batch), [("step a/1/1".into(), Hearing::Deferred)]);
+    let batch = world.succeed("a.0/1/2", json!(1));
+    let batch = if batch.len() > 1 { batch } else { world.give(InputKind::Advance).expect("never refused") };
+    assert_eq!(takers(&batch), [("step a/1/1".into(), Hearing::Now)]);
+    assert!(names(&batch).contains(&"ReworkRequested"));
+}
+
 #[test]
 fn l27_a_signal_that_was_put_off_survives_a_rework_of_its_step_from_elsewhere() {
     let mut world = run(json!([

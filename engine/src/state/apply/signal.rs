@@ -35,6 +35,8 @@ impl RunState {
             (SignalTaker::Wait(id), _) => self.end_wait(id, heard.payload),
             (SignalTaker::Nobody, Hearing::Kept) => self.facts.order.kept.push_back(heard),
             (_, Hearing::Deferred) => {
+                // It is taken up again when the work ends that it is put off for.
+                self.facts.agenda.remove(&Agenda::Signal(place));
                 self.facts.order.deferred.insert((place, heard.name.clone()), heard);
             }
             (_, Hearing::Now | Hearing::Ignored | Hearing::Kept) => {}
