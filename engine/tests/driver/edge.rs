@@ -141,7 +141,7 @@ impl Drop for Guard {
     }
 }
 
-/// `{name, with}`: `ok`, `slow` (for `with.ms`), `hang`, `guarded` (hangs, too), `fail`, `panic`, `big`, `paid`; idempotent unless
+/// `{name, with}`: `ok`, `slow` (for `with.ms`), `hang`, `guarded` (hangs, too), `fail`, `panic`, `big` (after `with.ms`), `paid`; idempotent unless
 /// `with.once`.
 struct Functions(Arc<Machine>);
 
@@ -193,7 +193,12 @@ impl Executor for Functions {
                 }
                 "fail" => AttemptResult::Failed(Failure::new(FailureKind::Error, "as asked")),
                 "panic" => panic!("a bug in a function"),
-                "big" => AttemptResult::Succeeded(json!({"text": "x".repeat(100_000)})),
+                "big" => {
+                    if ms > 0 {
+                        tokio::time::sleep(Duration::from_millis(ms)).await;
+                    }
+                    AttemptResult::Succeeded(json!({"text": "x".repeat(100_000)}))
+                }
                 "length" => {
                     let text = request.input["needs"]["big"]["text"].as_str().unwrap_or_default();
                     AttemptResult::Succeeded(json!(text.len()))

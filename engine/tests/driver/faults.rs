@@ -1,5 +1,7 @@
 //! Stores that fail, histories that cannot be read, other writers.
 
+use std::sync::atomic::Ordering;
+
 use everfold_engine::actor::Actor;
 use everfold_engine::driver::{QueryError, StartError, SubmitError, Which};
 use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
@@ -102,6 +104,44 @@ async fn results_survive_appends_of_unknown_outcome() {
     let run = rig.start(&chain(4)).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!(rig.machine.begun(), 4, "nothing ran twice");
+    rig.assert_replays(run).await;
+}
+
+/// An item got its turn while the result of another step was on its way into the store, looked for that
+/// result there, did not find it, and took its run with it.
+#[tokio::test(start_paused = true)]
+async fn d2_work_whose_turn_comes_during_an_append_is_planned_on_what_is_durable() {
+    let rig = Rig::with(|config| config.functions_max = 1);
+    rig.store.delay_ms.store(50, Ordering::SeqCst);
+    let mut items = function("items", &["quick", "big"], "length", json!({}));
+    (items["join"], items["foreach"]) = (json!("any"), json!({"items": "${[1, 2, 3, 4]}"}));
+    let quick = function("quick", &[], "ok", json!({}));
+    let big = function("big", &[], "big", json!({"ms": 500}));
+    let run = rig.start(&pipeline(vec![quick, big, items])).await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(rig.engine.set_aside(), []);
+    rig.assert_replays(run).await;
+}
+
+/// A run that was set aside while an append of it was in flight was taken for sound when that ended,
+/// though it had no state any more: it answered nobody.
+#[tokio::test(start_paused = true)]
+async fn d2_a_run_is_set_aside_after_what_is_on_its_way_into_the_store() {
+    let rig = Rig::with(|config| config.values_bytes = 0);
+    let big = function("big", &[], "big", json!({"ms": 10}));
+    let run = rig.start(&pipeline(vec![big, function("next", &["big"], "length", json!({}))])).await;
+    rig.store.read_delay_ms.store(100, Ordering::SeqCst);
+    rig.store.reads_to_fail.store(1, Ordering::SeqCst);
+    rig.until(run, |event| matches!(event, RunEvent::StepSucceeded(_))).await;
+    rig.store.delay_ms.store(300, Ordering::SeqCst);
+    rig.submit(run, note("kept")).await.expect("it is kept, and told so");
+    let aside = rig.engine.set_aside();
+    assert!(aside.len() == 1 && aside[0].1.contains("went away"), "{aside:?}");
+    let looked = tokio::time::timeout(std::time::Duration::from_secs(60), rig.engine.state(run)).await;
+    assert!(matches!(looked, Ok(Err(QueryError::SetAside { .. }))), "somebody is answered");
+    rig.store.read_delay_ms.store(0, Ordering::SeqCst);
+    rig.engine.recover(Which::Only(run)).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     rig.assert_replays(run).await;
 }
 

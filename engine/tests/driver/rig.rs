@@ -22,11 +22,12 @@ use everfold_engine::time::Timestamp;
 use serde_json::json;
 
 use crate::edge::Machine;
+use crate::over::Over;
 use crate::watched::Watched;
 
 pub struct Rig {
     pub machine: Arc<Machine>,
-    pub store: Arc<Watched>,
+    pub store: Arc<Over<Watched>>,
     pub engine: Engine,
     pub config: EngineConfig,
 }
@@ -77,14 +78,14 @@ impl Rig {
         let mut config = EngineConfig { shards: 2, clock: clock.clone(), ..EngineConfig::default() };
         change(&mut config);
         let machine = Machine::new(config.clock.clone());
-        let store = Watched::new(MemoryStore::new(config.clock.clone()));
+        let store = Watched::over(MemoryStore::new(config.clock.clone()));
         let engine = open(&config, &store, &machine);
         Self { machine, store, engine, config }
     }
 
     /// The engine's process dies, and another one is started on the same machine.
     pub async fn crash(&mut self) {
-        let store = Watched::new(self.store.inner.reopen());
+        let store = Watched::over(self.store.inner.reopen());
         let engine = open(&self.config, &store, &self.machine);
         drop(std::mem::replace(&mut self.engine, engine));
         self.store = store;
@@ -166,7 +167,7 @@ fn decode(envelope: &Envelope) -> RunEvent {
     event::decode(envelope.header.kind, envelope.header.schema, &envelope.payload).unwrap()
 }
 
-fn open(config: &EngineConfig, store: &Arc<Watched>, machine: &Arc<Machine>) -> Engine {
+fn open(config: &EngineConfig, store: &Arc<Over<Watched>>, machine: &Arc<Machine>) -> Engine {
     let layout = Layout::new("/data");
     Engine::open(config.clone(), store.clone(), machine.clone(), layout, machine.edge())
 }

@@ -64,6 +64,9 @@ impl World {
         if !matches!(cell.work.get(&id), Some(Work::Fresh)) || !self.is_wanted(cell, &id) {
             return;
         }
+        if matches!(cell.phase, Phase::Appending) {
+            return self.plan_later(cell, id, None);
+        }
         let prepared = match self.plan(cell, &id) {
             Planned::Ready(prepared) => *prepared,
             Planned::Later => {
@@ -88,12 +91,21 @@ impl World {
         if !matches!(cell.work.get(&id), Some(Work::Waiting { .. })) || !self.is_wanted(cell, &id) {
             return;
         }
+        if matches!(cell.phase, Phase::Appending) {
+            return self.plan_later(cell, id, Some(grant));
+        }
         match self.plan(cell, &id) {
             Planned::Ready(prepared) => self.start(cell, id, *prepared, grant),
             // It keeps its turn meanwhile.
             Planned::Later => drop(cell.work.insert(id, Work::Planning(Some(grant)))),
             Planned::Never => {}
         }
+    }
+
+    /// The state is ahead of the store: what is planned on it could rest on events that are lost (D2).
+    fn plan_later(&mut self, cell: &mut Cell, id: AttemptId, grant: Option<Grant>) {
+        cell.work.insert(id.clone(), Work::Planning(grant));
+        cell.later.push(WantedBy::Attempt(id));
     }
 
     /// Whether the state still lists an attempt that waited. Where the state is on its way, the load
@@ -153,6 +165,9 @@ impl World {
     /// The pause of an attempt that was held back is over.
     pub(super) fn take_up_again(&mut self, cell: &mut Cell, id: AttemptId) {
         let Some(Work::HeldBack { is_recorded }) = cell.work.get(&id) else { return };
+        if matches!(cell.phase, Phase::Appending) {
+            return self.plan_later(cell, id, None);
+        }
         if *is_recorded {
             cell.work.remove(&id);
             // Where the state is on its way, the load lists it again.

@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 
 use super::commit::Chunk;
 use super::notice::{Stage, Telling};
+use super::outcome::WantedBy;
 use super::settle::Settling;
 use super::timers::TimerKey;
 use crate::decide::Loaded;
@@ -83,6 +84,10 @@ pub(super) struct Cell {
     pub(super) doubtful: HashSet<AttemptId>,
     /// Attempts that are to be planned.
     pub(super) fresh: VecDeque<AttemptId>,
+    /// What could be started while the state was ahead of the store: it is looked at when it is durable.
+    pub(super) later: Vec<WantedBy>,
+    /// Why it is to be set aside when the append in flight has ended.
+    pub(super) doom: Option<String>,
     pub(super) probes: BTreeMap<ProbeKey, Probing>,
     /// The notice of each channel whose turn it is.
     pub(super) notices: BTreeMap<String, Telling>,
@@ -197,6 +202,8 @@ impl Cell {
             work: HashMap::new(),
             doubtful: HashSet::new(),
             fresh: VecDeque::new(),
+            later: Vec::new(),
+            doom: None,
             probes: BTreeMap::new(),
             notices: BTreeMap::new(),
             preparing: false,

@@ -59,6 +59,11 @@ impl World {
                 self.dispatch_part(cell, part);
             }
         }
+        if !self.shared.is_stopping() {
+            for start in std::mem::take(&mut cell.later) {
+                self.go_on_with(cell, start);
+            }
+        }
         for waiting in cell.awaited.drain(..) {
             let _gone = waiting.send(true);
         }

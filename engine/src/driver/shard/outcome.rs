@@ -34,7 +34,7 @@ pub(super) enum AppendFailure {
     Blob(std::io::Error),
 }
 
-/// What goes on when a value is there.
+/// What goes on when a value is there, or when the state is durable.
 pub(super) enum WantedBy {
     Decision,
     Attempt(AttemptId),
@@ -57,6 +57,14 @@ impl Shard {
 
     fn appended(&mut self, run: RunId, result: Result<Appended, AppendFailure>) {
         let Some(cell) = self.cells.get_mut(&run) else { return };
+        if let Some(reason) = cell.doom.take() {
+            match &result {
+                Ok(appended) if appended.repeated => cell.repeated(appended),
+                Ok(appended) => cell.commit(appended),
+                Err(_) => cell.is_in_doubt = true,
+            }
+            return self.world.put_aside(cell, reason);
+        }
         match result {
             Ok(appended) if appended.repeated => {
                 cell.repeated(&appended);
@@ -232,7 +240,6 @@ impl World {
                     cell.work.remove(id);
                 }
                 if !error.is_full() {
-                    cell.requeue();
                     return self.set_aside(cell, error.to_string());
                 }
                 return match wanted_by {
@@ -244,18 +251,28 @@ impl World {
         match wanted_by {
             WantedBy::Decision if matches!(cell.phase, Phase::Fetching) => cell.phase = Phase::Ready,
             WantedBy::Decision => {}
+            start => self.go_on_with(cell, start),
+        }
+        self.mark(cell);
+    }
+
+    /// Starts what had to wait, where the state is durable (D2), else as soon as it is.
+    pub(super) fn go_on_with(&mut self, cell: &mut Cell, start: WantedBy) {
+        if matches!(cell.phase, Phase::Appending) {
+            return cell.later.push(start);
+        }
+        match start {
+            WantedBy::Decision => {}
             WantedBy::Attempt(id) => self.planned(cell, id),
             WantedBy::Part(part) => self.dispatch_part(cell, &part),
         }
-        self.mark(cell);
     }
 
     fn failed(&mut self, cell: &mut Cell, failure: AppendFailure) {
         let error = match failure {
             AppendFailure::Blob(error) if is_disk_full(&error) => AppendError::Full,
             AppendFailure::Blob(error) => {
-                cell.requeue();
-                return self.set_aside(cell, format!("a large value could not be kept: {error}"));
+                return self.put_aside(cell, format!("a large value could not be kept: {error}"));
             }
             AppendFailure::Store(error) => error,
         };
@@ -267,7 +284,7 @@ impl World {
                 cell.tries += 1;
                 cell.is_in_doubt = matches!(error, AppendError::Unknown(_));
                 if cell.tries > self.shared.config.tries {
-                    return self.set_aside(cell, format!("{} appends in a row failed: {error}", cell.tries));
+                    return self.put_aside(cell, format!("{} appends in a row failed: {error}", cell.tries));
                 }
                 self.load(cell);
             }
@@ -280,17 +297,25 @@ impl World {
                 cell.requeue();
                 let error = SubmitError::Store(error.to_string());
                 cell.refuse(|queued| queued.answer.is_some(), &error);
-                self.set_aside(cell, error.to_string());
+                self.put_aside(cell, error.to_string());
             }
             AppendError::TooLarge { .. } | AppendError::Malformed(_) => {
-                cell.requeue();
-                self.set_aside(cell, error.to_string());
+                self.put_aside(cell, error.to_string());
             }
         }
     }
 
-    /// Leaves a run that cannot be gone on with; what comes for it is kept up to a bound.
+    /// Leaves a run that cannot be gone on with; what comes for it is kept up to a bound. Of what is on
+    /// its way into the store it is heard first: a run has one append in flight.
     pub(super) fn set_aside(&mut self, cell: &mut Cell, reason: String) {
+        if matches!(cell.phase, Phase::Appending) {
+            cell.doom.get_or_insert(reason);
+        } else {
+            self.put_aside(cell, reason);
+        }
+    }
+
+    fn put_aside(&mut self, cell: &mut Cell, reason: String) {
         tracing::error!(run = %cell.run, reason, "run set aside");
         cell.requeue();
         let error = SubmitError::SetAside { run: cell.run, reason: reason.clone() };
