@@ -108,8 +108,8 @@ impl Projection for Lost {
         Ok(())
     }
 
-    fn settle(&mut self, _tx: &mut Tx) -> Result<(), FoldError> {
-        Ok(())
+    fn settle(&mut self, _tx: &mut Tx, _most: usize) -> Result<bool, FoldError> {
+        Ok(false)
     }
 
     fn unsettled(&self) -> usize {

@@ -149,7 +149,7 @@ impl HttpClient {
     pub fn trusting(roots: RootCertStore) -> Self {
         let tls = OnceLock::new();
         // A new cell is empty.
-        let _set = tls.set(config(roots));
+        let _set = tls.set(self::tls(roots));
         Self { tls: Arc::new(tls) }
     }
 
@@ -215,7 +215,7 @@ impl HttpClient {
         if !place.is_tls {
             return exchange(request, place, headers, stream, sent).await;
         }
-        let config = self.tls.get_or_init(|| config(native_roots()?)).clone().map_err(unreachable)?;
+        let config = self.tls.get_or_init(|| tls(native_roots()?)).clone().map_err(unreachable)?;
         let name = ServerName::try_from(place.host.clone())
             .map_err(|_| HttpError::Invalid(format!("{} is no name of a host", place.host)))?;
         let stream = TlsConnector::from(config)
@@ -325,7 +325,11 @@ fn shown(reason: String) -> String {
     reason
 }
 
-fn native_roots() -> Result<RootCertStore, String> {
+/// The authorities that this machine trusts.
+///
+/// # Errors
+/// It names none.
+pub fn native_roots() -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _ignored) = roots.add_parsable_certificates(found.certs);
@@ -338,7 +342,11 @@ fn native_roots() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-fn config(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
+/// How a client speaks TLS that trusts these authorities.
+///
+/// # Errors
+/// This build speaks no version of TLS that is safe.
+pub fn tls(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

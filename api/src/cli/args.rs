@@ -15,6 +15,18 @@ pub(crate) struct Cli {
     /// The data folder [default: $EVERFOLD_DIR, else the nearest .everfold upwards, else ./.everfold]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// Work at a server instead, with the token in EVERFOLD_TOKEN [default: $EVERFOLD_SERVER, else the context in use]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Work with the server or folder of this name; `local` is this machine [default: $EVERFOLD_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Who signed the server's certificate, as PEM [default: whom this machine trusts]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// How long a server may be away, or take for an answer [default: 1m]
+    #[arg(long, global = true, value_name = "SPAN")]
+    pub(crate) patience: Option<String>,
     /// The settings file [default: everfold.toml in the data folder]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -53,6 +65,8 @@ pub(crate) enum Verb {
     Serve(ServeArgs),
     /// Who may call from afar: create, list, revoke, link
     Token(TokenArgs),
+    /// Servers and folders that have names: list, add, use, show, remove
+    Context(ContextArgs),
     /// List runs, newest first
     Runs(RunsArgs),
     /// Where a run is, what it waits for, what failed and what to do next
@@ -258,6 +272,71 @@ pub(crate) enum TokenVerb {
         #[arg(value_name = "NAME", value_parser = name())]
         name: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContextArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<ContextVerb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContextVerb {
+    /// List them; the one in use has a star
+    List,
+    /// Name a server or a folder
+    Add(ContextAddArgs),
+    /// Work with it where nothing else is named
+    Use {
+        /// Its name; `local` is the data folder of where one is
+        #[arg(value_name = "NAME", value_parser = name())]
+        name: String,
+    },
+    /// Where it leads, and who you are there
+    Show {
+        /// Its name [default: the one in use]
+        #[arg(value_name = "NAME", value_parser = name())]
+        name: Option<String>,
+    },
+    /// Forget it
+    Remove {
+        /// Its name
+        #[arg(value_name = "NAME", value_parser = name())]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContextAddArgs {
+    /// Its name
+    #[arg(value_name = "NAME", value_parser = name())]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) token: ContextTokenArgs,
+    /// Work with it from now on where nothing else is named
+    #[arg(long = "use")]
+    pub(crate) in_use: bool,
+    /// Take the place of the one that has the name
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+/// Where the token of a context is.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct ContextTokenArgs {
+    /// The token is in this variable [default: EVERFOLD_TOKEN]
+    #[arg(long, value_name = "NAME", value_parser = name())]
+    pub(crate) token_env: Option<String>,
+    /// The token is in this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// This shell command prints the token
+    #[arg(long, value_name = "COMMAND", value_parser = name())]
+    pub(crate) token_command: Option<String>,
+    /// Read the token from standard input, and keep it among the contexts
+    #[arg(long)]
+    pub(crate) with_token: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ use super::args::BackgroundArgs;
 use super::context::Context;
 use super::interrupt::Interrupts;
 use super::output::note;
-use crate::client::{Client, Leave};
+use crate::client::{Client, Leave, Place};
 use crate::fault::{Code, Fault};
 use crate::owner;
 use crate::view::RunView;
@@ -100,11 +100,13 @@ async fn next_end(events: &mut dyn Subscription) {
 
 /// Makes sure that an owner is there that outlives this command.
 pub(crate) async fn reach(context: &Context) -> Result<(), Fault> {
-    let socket = context.client.place().layout.socket();
+    // A server is there anyway.
+    let Some(place) = context.client.place() else { return Ok(()) };
+    let socket = place.layout.socket();
     if owner::connect(&socket).await.is_ok() {
         return Ok(());
     }
-    let mut child = spawn(context, &[], context.client.place().crash_after.as_deref())?;
+    let mut child = spawn(place, &[])?;
     let since = Stopwatch::start();
     loop {
         if owner::connect(&socket).await.is_ok() {
@@ -138,10 +140,11 @@ pub(crate) async fn leave(context: &Context, leave: Leave) {
     if unfinished.is_empty() {
         return;
     }
-    match spawn(context, &unfinished, context.client.place().crash_after.as_deref()) {
+    let Some(place) = context.client.place() else { return };
+    match spawn(place, &unfinished) {
         Ok(child) => {
             // Else a next command might take the folder for its own short life before it does.
-            listens(context, child).await;
+            listens(place, child).await;
             for run in &unfinished {
                 let short = run.short();
                 note(format!("run {short} goes on in the background: {} watch {short}", context.program));
@@ -152,8 +155,8 @@ pub(crate) async fn leave(context: &Context, leave: Leave) {
 }
 
 /// Waits until a background owner listens, or has ended.
-async fn listens(context: &Context, mut child: std::process::Child) {
-    let socket = context.client.place().layout.socket();
+async fn listens(place: &Place, mut child: std::process::Child) {
+    let socket = place.layout.socket();
     let since = Stopwatch::start();
     while since.elapsed() < FIRST && matches!(child.try_wait(), Ok(None)) {
         if owner::connect(&socket).await.is_ok() {
@@ -163,8 +166,7 @@ async fn listens(context: &Context, mut child: std::process::Child) {
     }
 }
 
-fn spawn(context: &Context, runs: &[RunId], crash_after: Option<&str>) -> Result<std::process::Child, Fault> {
-    let place = context.client.place();
+fn spawn(place: &Place, runs: &[RunId]) -> Result<std::process::Child, Fault> {
     let failed =
         |error: std::io::Error| Fault::new(Code::Internal, format!("no background process: {error}"));
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
@@ -172,7 +174,7 @@ fn spawn(context: &Context, runs: &[RunId], crash_after: Option<&str>) -> Result
     if let Some(config) = &place.config {
         command.arg("--config").arg(config);
     }
-    if let Some(event) = crash_after {
+    if let Some(event) = &place.crash_after {
         command.arg("--crash-after").arg(event);
     }
     for run in runs {

@@ -14,7 +14,7 @@ const INTERRUPTED: u8 = 130;
 
 pub(crate) async fn run(context: &Context, args: BenchArgs) -> Result<u8, Fault> {
     let mut interrupts = Interrupts::listen()?;
-    let place = same_disk(context.client.place().layout.root());
+    let place = same_disk(context.place()?.layout.root());
     let scratch =
         tempfile::Builder::new().prefix(".everfold-bench-").tempdir_in(&place).map_err(|error| {
             Fault::new(Code::File, format!("no folder can be made in {}: {error}", place.display()))

@@ -6,6 +6,7 @@ use everfold_engine::layout::Layout;
 
 use super::args::{Cli, Verb};
 use super::output::Out;
+use super::target::{Target, Where};
 use crate::client::{Client, Place};
 use crate::fault::{Code, Fault};
 
@@ -16,8 +17,10 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) out: Out,
     pub(crate) json: bool,
-    /// How the next command begins: `everfold`, with the folder where it was given.
+    /// How the next command begins: `everfold`, with the folder or server where it was given.
     pub(crate) program: String,
+    /// The context's name, where the command works with one.
+    pub(crate) name: Option<String>,
 }
 
 impl Context {
@@ -34,17 +37,25 @@ impl Context {
                 | Verb::Hook(_)
         ) || matches!(&cli.verb, Verb::Pipeline(args) if super::pipeline::saves(args))
             || matches!(&cli.verb, Verb::Schedule(args) if super::schedule::adds(args));
-        let place = Place {
-            layout: Layout::new(data_folder(cli.dir.as_deref())?),
-            config: cli.config.clone(),
-            crash_after: cli.crash_after.clone(),
-            create,
+        let Where { target, context, program } = Where::of(cli)?;
+        let client = match target {
+            Target::Folder(folder) => Client::new(Place {
+                layout: Layout::new(folder),
+                config: cli.config.clone(),
+                crash_after: cli.crash_after.clone(),
+                create,
+            }),
+            Target::Server(server) => Client::at(*server),
         };
-        let program = match &cli.dir {
-            Some(dir) => format!("everfold --dir {}", quoted(&dir.display().to_string())),
-            None => "everfold".to_owned(),
-        };
-        Ok(Self { client: Client::new(place), out: Out::new(), json: cli.json, program })
+        Ok(Self { client, out: Out::new(), json: cli.json, program, name: context })
+    }
+
+    /// The folder in which the command works.
+    ///
+    /// # Errors
+    /// It works at a server. Verbs that need a folder are refused before that ([`Where::of`]).
+    pub(crate) fn place(&self) -> Result<&Place, Fault> {
+        self.client.place().ok_or_else(|| Fault::new(Code::OnFolder, "the verb works on a data folder"))
     }
 }
 

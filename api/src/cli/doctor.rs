@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::format::{count, cut, instant};
+use crate::client::Place;
 use crate::fault::{Code, Fault};
 use crate::owner::{self, HaltView};
 
@@ -48,15 +49,15 @@ impl Finding {
 }
 
 pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
-    let place = context.client.place();
+    let place = context.place()?;
     let mut findings = vec![git(), shell()];
     findings.push(disk(place.layout.root()));
-    let (read, about) = settings(context);
+    let (read, about) = settings(place);
     findings.extend(about);
     if let Some(settings) = &read {
         findings.extend(notices(settings, place.layout.root()).await);
     }
-    findings.push(store(context).await);
+    findings.push(store(context, place).await);
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
     let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
@@ -140,8 +141,7 @@ fn disk(folder: &Path) -> Finding {
     }
 }
 
-fn settings(context: &Context) -> (Option<Settings>, Vec<Finding>) {
-    let place = context.client.place();
+fn settings(place: &Place) -> (Option<Settings>, Vec<Finding>) {
     let settings = match owner::settings(&place.layout, place.config.as_deref()) {
         Ok(settings) => settings,
         Err(fault) => {
@@ -284,10 +284,10 @@ async fn left_alone(context: &Context) -> Vec<Finding> {
     .collect()
 }
 
-async fn store(context: &Context) -> Finding {
+async fn store(context: &Context, place: &Place) -> Finding {
     let info: Result<Value, Fault> = context.client.get("/api/v1/store").await;
     match info {
-        Ok(_) if !context.client.place().layout.root().exists() => {
+        Ok(_) if !place.layout.root().exists() => {
             Finding::new("store", Health::Good, "none yet; the first run makes it")
         }
         Ok(info) => {

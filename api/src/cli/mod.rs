@@ -12,6 +12,7 @@ mod board;
 mod compare;
 mod completions;
 mod context;
+mod contexts;
 mod control;
 mod demo;
 mod describe;
@@ -42,6 +43,7 @@ mod show;
 mod spend;
 mod state;
 mod store;
+mod target;
 mod token;
 mod version;
 mod wait;
@@ -57,8 +59,9 @@ use everfold_engine::store::Progress;
 
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
-use args::{Cli, NoticesVerb, Verb};
+use args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
 use context::Context;
+use target::Where;
 
 /// Runs the program with its arguments, the program's own name first.
 #[must_use]
@@ -113,13 +116,21 @@ fn log_to_stderr(verbose: bool) {
 }
 
 /// Verbs that ask nobody run without a runtime, so that they start at once.
-fn dispatch(cli: Cli) -> Result<u8, Fault> {
+fn dispatch(mut cli: Cli) -> Result<u8, Fault> {
+    // What is shown of a context is asked there.
+    if let Verb::Context(ContextArgs { verb: Some(ContextVerb::Show { name: Some(name) }) }) = &cli.verb {
+        cli.context = Some(name.clone());
+    }
     match &cli.verb {
         Verb::Version => return version::run(cli.json),
         Verb::Explain(args) => return explain::run(args, cli.json),
         Verb::Completions(args) => return completions::run(args),
-        Verb::Init(args) => return init::run(args, &cli),
-        Verb::Pipeline(args) if !pipeline::asks(args) => return pipeline::run(args, &cli),
+        Verb::Init(args) => {
+            Where::of(&cli)?;
+            return init::run(args, &cli);
+        }
+        Verb::Context(args) if !contexts::asks(args) => return contexts::run(args, &cli),
+        Verb::Pipeline(args) if !pipeline::asks(args, &cli)? => return pipeline::run(args, &cli),
         Verb::Shim { .. } => return Err(Fault::new(Code::Usage, "shim takes a folder")),
         _asks => {}
     }
@@ -153,6 +164,7 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
     Ok(match verb {
         Verb::Run(args) => looked(run::run(context, args).await?),
         Verb::Resume(args) => looked(run::resume(context, args).await?),
+        Verb::Context(_) => looked(contexts::show(context).await?),
         Verb::Runs(args) => looked(runs::run(context, args).await?),
         Verb::Show(args) => looked(show::run(context, args).await?),
         Verb::Watch(args) => looked(watch::run(context, args).await?),

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use super::args::{Cli, PipelineArgs, PipelineVerb};
 use super::compare::{Difference, differences};
-use super::context::{Context, data_folder};
+use super::context::Context;
 use super::files;
 use super::format::{cut, table};
 use super::output::{Out, note};
+use super::target::{Target, Where};
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
@@ -84,14 +85,23 @@ pub(crate) fn print_problems(problems: &[Problem]) {
     problems.iter().for_each(|problem| note(problem.render(colour)));
 }
 
-/// Whether a verb asks the owner: for names; files are looked at here.
-pub(crate) fn asks(args: &PipelineArgs) -> bool {
+/// Whether a verb asks the owner or server: for names; files are looked at here. What is built in is built
+/// into the server, where there is one.
+///
+/// # Errors
+/// Nothing says whether there is a server.
+pub(crate) fn asks(args: &PipelineArgs, cli: &Cli) -> Result<bool, Fault> {
     match &args.verb {
-        PipelineVerb::Schema => false,
+        PipelineVerb::Schema => Ok(false),
         PipelineVerb::Check { pipeline }
         | PipelineVerb::Show { pipeline, .. }
-        | PipelineVerb::Graph { pipeline, .. } => !is_path(pipeline) && builtin::find(pipeline).is_none(),
-        PipelineVerb::Save { .. } | PipelineVerb::List | PipelineVerb::Diff { .. } => true,
+        | PipelineVerb::Graph { pipeline, .. } => {
+            if is_path(pipeline) || builtin::find(pipeline).is_none() {
+                return Ok(!is_path(pipeline));
+            }
+            Ok(matches!(Where::of(cli)?.target, Target::Server(_)))
+        }
+        PipelineVerb::Save { .. } | PipelineVerb::List | PipelineVerb::Diff { .. } => Ok(true),
     }
 }
 
@@ -108,8 +118,11 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             let loaded = load(pipeline, as_json)?;
             let definition = &loaded.checked.definition;
             let view = PipelineView::of(definition, origin(&loaded), None);
-            let layout = Layout::new(data_folder(cli.dir.as_deref())?);
-            let missing = missing(definition, &layout, cli.config.as_deref())?;
+            let missing = match Where::of(cli)?.target {
+                Target::Folder(folder) => missing(definition, &Layout::new(folder), cli.config.as_deref())?,
+                // The settings are the server's.
+                Target::Server(_) => Vec::new(),
+            };
             checked(&out, &loaded.name, &view, (&loaded.checked.warnings, &missing), as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
@@ -136,8 +149,10 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
     match &args.verb {
         PipelineVerb::Check { pipeline } => {
             let view = named(context, pipeline).await?;
-            let place = context.client.place();
-            let missing = missing(&definition_of(&view)?, &place.layout, place.config.as_deref())?;
+            let missing = match context.client.place() {
+                Some(place) => missing(&definition_of(&view)?, &place.layout, place.config.as_deref())?,
+                None => Vec::new(),
+            };
             checked(out, pipeline, &view, (&[], &missing), as_json)
         }
         PipelineVerb::Show { pipeline, text } => {

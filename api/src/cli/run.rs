@@ -31,7 +31,16 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Fault> {
     body["input"] = input_of(&args, schema.as_ref())?;
     body["priority"] = json!(args.priority);
     body["labels"] = json!(pairs("--label", &args.labels)?.into_iter().collect::<BTreeMap<_, _>>());
-    body["cwd"] = json!(absolute(Path::new("."))?.display().to_string());
+    match context.client.server() {
+        None => body["cwd"] = json!(absolute(Path::new("."))?.display().to_string()),
+        Some(server) if !context.json => {
+            note(format!(
+                "commands run at {}, in its folders: files of this one are not there",
+                server.address()
+            ));
+        }
+        Some(_) => {}
+    }
     body["detach"] = json!(args.wait.detach);
     if let Some(title) = &args.title {
         body["title"] = json!(title);

@@ -20,7 +20,7 @@ use everfold_engine::actor::Actor;
 const FIRST_TOKEN: &str = "admin";
 
 pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault> {
-    let place = context.client.place();
+    let place = context.place()?;
     let mut settings = owner::settings(&place.layout, place.config.as_deref())?.serve;
     if let Some(listen) = args.listen {
         settings.listen = listen;

@@ -112,7 +112,7 @@ async fn adopt(context: &Context) -> Result<u8, Fault> {
 /// Verifies beside the owner's work, or the folder itself where it has no owner: a damaged store
 /// cannot be opened, but can be verified.
 async fn verify(context: &Context) -> Result<u8, Fault> {
-    let layout = &context.client.place().layout;
+    let layout = &context.place()?.layout;
     let is_owned = owner::connect(&layout.socket()).await.is_ok();
     let verified = if is_owned || !layout.root().exists() {
         verify_beside(context).await?
@@ -186,7 +186,7 @@ fn report(verified: &Verified) -> String {
 
 /// Says what a repair would do; does it with `--yes`.
 async fn repair(context: &Context, yes: bool, from_sled: bool) -> Result<u8, Fault> {
-    let layout = &context.client.place().layout;
+    let layout = &context.place()?.layout;
     if !layout.root().exists() {
         return Err(Fault::new(Code::File, format!("there is no folder {}", layout.root().display())));
     }

@@ -54,10 +54,7 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
                 if cancelled || interrupted == Interrupted::BySystem {
                     return Ok(interrupted_now(context, run, &mut progress));
                 }
-                let once_more = format!(
-                    "interrupted: run {0} stays as it is; go on with: {1} resume {0}   (Ctrl-C again cancels it)",
-                    run.short_id, context.program
-                );
+                let once_more = format!("interrupted: {}   (Ctrl-C again cancels it)", left(context, run));
                 progress.interrupt();
                 note(once_more);
                 let again = tokio::time::timeout(SECOND_INTERRUPT, interrupts.next()).await;
@@ -122,8 +119,22 @@ pub(crate) async fn told_everybody(context: &Context, run: &RunView) -> Result<R
 
 fn interrupted_now(context: &Context, run: &RunView, progress: &mut Progress) -> u8 {
     progress.finish();
-    note(format!("run {0} stays as it is; go on with: {1} resume {0}", run.short_id, context.program));
+    note(left(context, run));
     INTERRUPTED
+}
+
+/// What becomes of a run that is not waited for any more, and how to come back to it.
+fn left(context: &Context, run: &RunView) -> String {
+    let (short, program) = (&run.short_id, &context.program);
+    match context.client.server() {
+        None => format!("run {short} stays as it is; go on with: {program} resume {short}"),
+        Some(server) => {
+            format!(
+                "run {short} goes on at {}; come back to it with: {program} resume {short}",
+                server.address()
+            )
+        }
+    }
 }
 
 async fn tick(progress: &Progress) {

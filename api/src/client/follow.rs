@@ -13,6 +13,9 @@ use crate::view::RunView;
 /// How long a full disk is left to itself before the run is asked for again.
 const ROOM_AGAIN: Duration = Duration::from_millis(500);
 
+/// So long nothing may come from a server, which says every 15 s that it lives.
+const SILENCE: Duration = Duration::from_secs(50);
+
 /// How a run is followed.
 #[derive(Debug, Clone)]
 pub struct Follow {
@@ -102,8 +105,10 @@ impl<'a> Followed<'a> {
             self.connect().await?;
             self.has_begun = true;
         }
+        let silence = self.client.server().map_or(Duration::MAX, |_| SILENCE);
         let chunk = match &mut self.stream {
-            Some(stream) => stream.next().await,
+            // A stream that says nothing at all is broken, whatever the network thinks of it.
+            Some(stream) => tokio::time::timeout(silence, stream.next()).await.unwrap_or(None),
             None => None,
         };
         match chunk {

@@ -1,72 +1,45 @@
-//! How a command reaches the routes: through the owner's socket, or as the owner itself.
+//! How a command reaches the routes: in a data folder, through its owner's socket or as the owner
+//! itself ([`folder`]), or at a server, over TCP or TLS ([`server`]).
 //!
-//! Law: a write is repeated only with the idempotency key of its first try, so losing the owner in
-//! the middle of a request does no harm. When the owner ends, the next request finds the next owner,
-//! or makes this process the owner.
+//! Law: a write is repeated only with the idempotency key of its first try, so losing the owner or
+//! the server in the middle of a request does no harm.
 
+mod answer;
+mod folder;
 mod follow;
 mod request;
-
-use std::path::PathBuf;
-use std::time::Duration;
+mod server;
 
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::Response;
 use everfold_engine::clock::{Stopwatch, draw_u128};
 use everfold_engine::id::RunId;
-use everfold_engine::layout::Layout;
-use http_body_util::BodyExt as _;
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
-use tower::ServiceExt as _;
 
-use crate::fault::{Code, Fault, Problem};
-use crate::http::Caller;
-use crate::http::caller::{USER_HEADER, own_name};
-use crate::owner::{self, Held, HoldOptions};
+use crate::fault::{Code, Fault};
+use crate::owner::{self, Held};
 
+use answer::Broken;
+pub(crate) use answer::document;
+pub use folder::Place;
 pub use follow::{Follow, Followed, Message};
+pub(crate) use request::Ask;
 pub use request::{encode, query};
+pub(crate) use server::{Address, Server, TokenSource};
 
-/// How long a command waits for an owner that ends or begins.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long an owner may take to say that it is there.
-const HEALTH: Duration = Duration::from_secs(5);
-/// How long it may take for an answer.
-const ANSWER: Duration = Duration::from_secs(60);
-/// The largest answer that is read as one document.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Where a command works.
-#[derive(Clone)]
-pub struct Place {
-    /// The data folder.
-    pub layout: Layout,
-    /// Another settings file.
-    pub config: Option<PathBuf>,
-    /// For demonstrations and tests.
-    pub crash_after: Option<String>,
-    /// Whether the folder is made where it is not there.
-    pub create: bool,
-}
+/// The pause before an answer that broke off is asked for again.
+const AGAIN: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// A way to the routes.
-enum Link {
-    /// This process is the owner.
-    Here(Box<Held>),
-    /// Another one is.
-    There,
+enum Way {
+    Folder(Box<folder::Folder>),
+    Server(Box<Server>),
 }
 
 /// A command's way to the routes.
 pub struct Client {
-    place: Place,
-    user: String,
-    link: Mutex<Option<Link>>,
+    way: Way,
 }
 
 /// What is to become of runs that go on when a command ends that was their owner.
@@ -84,18 +57,29 @@ impl Client {
     /// A client for a folder; reaches out with the first request.
     #[must_use]
     pub fn new(place: Place) -> Self {
-        Self { place, user: own_name(), link: Mutex::new(None) }
+        Self { way: Way::Folder(Box::new(folder::Folder::new(place))) }
     }
 
-    /// Where the command works.
+    /// A client for a server; reaches out with the first request.
+    pub(crate) fn at(server: Server) -> Self {
+        Self { way: Way::Server(Box::new(server)) }
+    }
+
+    /// The folder in which the command works, where it works in one.
     #[must_use]
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn place(&self) -> Option<&Place> {
+        match &self.way {
+            Way::Folder(folder) => Some(&folder.place),
+            Way::Server(_) => None,
+        }
     }
 
-    /// Whether this process is the owner now.
-    pub async fn is_owner(&self) -> bool {
-        matches!(*self.link.lock().await, Some(Link::Here(_)))
+    /// The server at which the command works, where it works at one.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        match &self.way {
+            Way::Folder(_) => None,
+            Way::Server(server) => Some(server),
+        }
     }
 
     /// Gets one document.
@@ -103,8 +87,7 @@ impl Client {
     /// # Errors
     /// What the route says, or that no owner could be reached.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
-        let response = self.send("GET", path, None, &[]).await?;
-        document(response).await
+        self.ask(&Ask::get(path)).await
     }
 
     /// Sends a body and gets one document.
@@ -128,8 +111,7 @@ impl Client {
     /// # Errors
     /// What the route says, or that no owner could be reached.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Fault> {
-        let key = format!("{:032x}", draw_u128());
-        document(self.send("DELETE", path, None, &[("idempotency-key", key)]).await?).await
+        self.ask(&Ask { method: "DELETE", ..Ask::get(path) }.once(draw_u128())).await
     }
 
     async fn write<T: DeserializeOwned>(
@@ -139,9 +121,32 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, Fault> {
         let body = serde_json::to_vec(body).map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-        let key = format!("{:032x}", draw_u128());
-        let response = self.send(method, path, Some(body), &[("idempotency-key", key)]).await?;
-        document(response).await
+        self.ask(&Ask { method, body: Some(body), ..Ask::get(path) }.once(draw_u128())).await
+    }
+
+    /// Asks until a whole answer has come: one that breaks off is asked for again, a write with the
+    /// key of its first try.
+    async fn ask<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Fault> {
+        let since = Stopwatch::start();
+        loop {
+            let response = self.send(ask).await?;
+            let status = response.status();
+            let bytes = match answer::bytes(response.into_body()).await {
+                Ok(bytes) => bytes,
+                Err(Broken::Off(_)) if since.elapsed() < self.patience() => {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                Err(broken) => return Err(broken.into()),
+            };
+            if status.is_success() {
+                return answer::parse(&bytes).map_err(|fault| self.versed(fault));
+            }
+            let fault = answer::told(&bytes);
+            let fault = fault
+                .unwrap_or_else(|| Fault::new(Code::Internal, format!("{} answered {status}", self.who())));
+            return Err(self.versed(fault));
+        }
     }
 
     /// Opens a stream.
@@ -149,240 +154,88 @@ impl Client {
     /// # Errors
     /// What the route says, or that no owner could be reached.
     pub async fn open(&self, path: &str, headers: &[(&str, String)]) -> Result<Response<Body>, Fault> {
-        let response = self.send("GET", path, None, headers).await?;
-        if response.status().is_success() { Ok(response) } else { Err(failed(response).await) }
-    }
-
-    async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<Vec<u8>>,
-        headers: &[(&str, String)],
-    ) -> Result<Response<Body>, Fault> {
-        let since = Stopwatch::start();
-        loop {
-            self.reach().await?;
-            let mut request = Request::builder().method(method).uri(path).header(USER_HEADER, &self.user);
-            for (name, value) in headers {
-                request = request.header(*name, value);
-            }
-            if body.is_some() {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-            }
-            let request = request
-                .body(body.clone().map_or_else(Body::empty, Body::from))
-                .map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
-            match self.once(request).await? {
-                Some(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
-                    return Ok(response);
-                }
-                // The owner ends, or is gone: the next one is found, or made.
-                lost => {
-                    if let Some(response) = lost {
-                        let fault = failed(response).await;
-                        if fault.code != Code::Ending || since.elapsed() > PATIENCE {
-                            return Err(fault);
-                        }
-                    }
-                    if since.elapsed() > ANSWER + PATIENCE {
-                        return Err(self.no_answer());
-                    }
-                    self.lost().await;
-                    tokio::time::sleep(LOOK_EVERY).await;
-                }
-            }
+        let ask = Ask { headers: headers.to_vec(), ..Ask::get(path) };
+        let response = self.send(&ask).await?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.versed(answer::failed(response).await))
         }
     }
 
-    /// Sends a request over the link; `None` where the owner is gone.
-    async fn once(&self, mut request: Request<Body>) -> Result<Option<Response<Body>>, Fault> {
-        let routes = match &*self.link.lock().await {
-            Some(Link::Here(held)) => Some(held.routes()),
-            _there => None,
-        };
-        if let Some(routes) = routes {
-            request.extensions_mut().insert(Caller::local(&self.user));
-            return routes.oneshot(request).await.map(Some).map_err(|never| match never {});
-        }
-        let Ok(stream) = owner::connect(&self.place.layout.socket()).await else { return Ok(None) };
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
-        let (mut sender, connection) = match tokio::time::timeout(PATIENCE, handshake).await {
-            Ok(Ok(parts)) => parts,
-            Ok(Err(_)) => return Ok(None),
-            Err(_) => return Err(self.no_answer()),
-        };
-        tokio::spawn(async move {
-            // A broken connection shows in the answer's body.
-            let _ended = connection.await;
-        });
-        request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("everfold"));
-        match tokio::time::timeout(ANSWER, sender.send_request(request)).await {
-            Ok(Ok(response)) => Ok(Some(response.map(Body::new))),
-            Ok(Err(_)) => Ok(None),
-            Err(_) => Err(self.no_answer()),
+    async fn send(&self, ask: &Ask<'_>) -> Result<Response<Body>, Fault> {
+        match &self.way {
+            Way::Folder(folder) => folder.send(ask).await,
+            Way::Server(server) => server.send(ask).await,
         }
     }
 
-    fn no_answer(&self) -> Fault {
-        let pid = owner::read_record(&self.place.layout.owner()).map_or(0, |record| record.pid);
-        Fault::new(Code::NoAnswer, format!("the store is in use by process {pid}, which does not answer"))
-            .hint("bring that process to the front or end it; nothing is lost by that")
-    }
-
-    /// Forgets an owner that is gone.
-    async fn lost(&self) {
-        let mut link = self.link.lock().await;
-        if matches!(*link, Some(Link::There)) {
-            *link = None;
+    /// How long an answer that breaks off is asked for again.
+    fn patience(&self) -> std::time::Duration {
+        match &self.way {
+            Way::Folder(_) => folder::PATIENCE,
+            Way::Server(server) => server.patience(),
         }
     }
 
-    /// Finds the owner, or becomes it.
+    fn who(&self) -> String {
+        self.server().map_or_else(|| "the owner".to_owned(), |server| server.address().to_string())
+    }
+
+    /// The fault, with what is to be known of it where a server said it.
+    fn versed(&self, fault: Fault) -> Fault {
+        match &self.way {
+            Way::Folder(_) => fault,
+            Way::Server(server) => server.versed(fault),
+        }
+    }
+
+    /// Finds the owner or the server, or becomes the owner.
     ///
     /// # Errors
-    /// The store cannot be opened, or its owner does not answer.
+    /// The store cannot be opened, or its owner or the server does not answer.
     pub async fn reach(&self) -> Result<(), Fault> {
-        let mut link = self.link.lock().await;
-        if link.is_some() {
-            return Ok(());
-        }
-        let since = Stopwatch::start();
-        loop {
-            if let Ok(stream) = owner::connect(&self.place.layout.socket()).await {
-                match tokio::time::timeout(HEALTH, is_healthy(stream)).await {
-                    Ok(true) => {
-                        *link = Some(Link::There);
-                        return Ok(());
-                    }
-                    Ok(false) => {} // It ended in this moment: the lock tells.
-                    Err(_) => return Err(self.no_answer()),
-                }
-            }
-            if !self.place.create && !self.place.layout.root().exists() {
-                *link = Some(Link::Here(Box::new(owner::imagine(self.place.layout.clone())?)));
-                return Ok(());
-            }
-            let options = HoldOptions {
-                config: self.place.config.clone(),
-                crash_after: self.place.crash_after.clone(),
-                progress: Some(crate::cli::progress_of_store()),
-                ..HoldOptions::default()
-            };
-            match owner::hold(self.place.layout.clone(), options).await {
-                Ok(held) => {
-                    *link = Some(Link::Here(Box::new(held)));
-                    return Ok(());
-                }
-                Err(fault) if fault.code == Code::InUse && since.elapsed() < PATIENCE => {
-                    // An owner that begins does not listen yet; one that ends does not any more.
-                    tokio::time::sleep(LOOK_EVERY).await;
-                }
-                Err(fault) => return Err(fault),
-            }
+        match &self.way {
+            Way::Folder(folder) => folder.reach().await,
+            Way::Server(server) => server.meet().await.map(|_version| ()),
         }
     }
 
-    /// The runs that this process goes on with as the owner and that somebody else must go on with
-    /// after it.
-    async fn unfinished(&self, leave: Leave) -> Vec<RunId> {
-        if leave == Leave::Nothing {
-            return Vec::new();
+    /// Whether this process is the owner now.
+    pub async fn is_owner(&self) -> bool {
+        match &self.way {
+            Way::Folder(folder) => folder.is_owner().await,
+            Way::Server(_) => false,
         }
-        let link = self.link.lock().await;
-        let Some(Link::Here(held)) = &*link else { return Vec::new() };
-        let owner = held.owner();
-        let mut unfinished = Vec::new();
-        let driven = owner.driven_runs().await;
-        let detached = owner.detached_runs();
-        for run in driven {
-            let Ok(view) = owner.view(run).await else { continue };
-            let goes_on = detached.contains(&run) || (leave == Leave::Everything && view.goes_on_by_itself());
-            if goes_on && !view.status.is_ended() {
-                unfinished.push(run);
-            }
-        }
-        unfinished
     }
 
     /// The runs that this process goes on with, where it is the owner.
     pub async fn driven_runs(&self) -> Vec<RunId> {
-        match &*self.link.lock().await {
-            Some(Link::Here(held)) => held.owner().driven_runs().await,
-            _there => Vec::new(),
+        match &self.way {
+            Way::Folder(folder) => folder.driven_runs().await,
+            Way::Server(_) => Vec::new(),
         }
     }
 
     /// Ends the client; gives the folder back where this process is the owner. Gives the runs that
     /// somebody else must go on with.
     pub async fn leave(&self, leave: Leave) -> Vec<RunId> {
-        let unfinished = self.unfinished(leave).await;
-        if let Some(Link::Here(held)) = self.link.lock().await.take() {
-            held.release().await;
+        match &self.way {
+            Way::Folder(folder) => folder.leave(leave).await,
+            Way::Server(_) => Vec::new(),
         }
-        unfinished
     }
 
     /// What this process owns, where it is the owner.
     pub async fn with_owner<R>(&self, body: impl FnOnce(&owner::Owner) -> R) -> Option<R> {
-        match &*self.link.lock().await {
-            Some(Link::Here(held)) => Some(body(held.owner())),
-            _there => None,
-        }
+        self.with_held(|held| body(held.owner())).await
     }
-}
 
-impl Client {
     /// What this process holds, where it is the owner.
     pub async fn with_held<R>(&self, body: impl FnOnce(&Held) -> R) -> Option<R> {
-        match &*self.link.lock().await {
-            Some(Link::Here(held)) => Some(body(held)),
-            _there => None,
+        match &self.way {
+            Way::Folder(folder) => folder.with_held(body).await,
+            Way::Server(_) => None,
         }
     }
-}
-
-/// Whether the owner at the other end says that it is there.
-async fn is_healthy(stream: tokio::net::UnixStream) -> bool {
-    let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await
-    else {
-        return false;
-    };
-    tokio::spawn(async move {
-        let _ended = connection.await;
-    });
-    let request = Request::builder().uri("/healthz").header(header::HOST, "everfold").body(Body::empty());
-    match request {
-        Ok(request) => sender.send_request(request).await.is_ok_and(|answer| answer.status().is_success()),
-        Err(_) => false,
-    }
-}
-
-/// Reads an answer as one document.
-pub(crate) async fn document<T: DeserializeOwned>(response: Response<Body>) -> Result<T, Fault> {
-    if !response.status().is_success() {
-        return Err(failed(response).await);
-    }
-    let bytes = bytes(response).await?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))
-}
-
-async fn bytes(response: Response<Body>) -> Result<Vec<u8>, Fault> {
-    let body = http_body_util::Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-    let read = body.collect().await;
-    Ok(read
-        .map_err(|error| Fault::new(Code::NoAnswer, format!("the answer broke off: {error}")))?
-        .to_bytes()
-        .to_vec())
-}
-
-/// The fault that an answer tells.
-async fn failed(response: Response<Body>) -> Fault {
-    let status = response.status();
-    let problem = match bytes(response).await {
-        Ok(bytes) => serde_json::from_slice::<Problem>(&bytes).ok(),
-        Err(_) => None,
-    };
-    problem.map_or_else(|| Fault::new(Code::Internal, format!("the owner answered {status}")), Fault::from)
 }

@@ -1,6 +1,49 @@
-//! Paths and parameters of requests.
+//! Requests: their parts, paths and parameters.
 
 use std::fmt::Write as _;
+
+use axum::body::Body;
+use axum::http::{Request, header};
+
+use crate::fault::{Code, Fault};
+
+/// What is asked of a route; may be sent more than once.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    /// From `/api` or `/healthz` on, with its query.
+    pub(crate) path: &'a str,
+    pub(crate) headers: Vec<(&'a str, String)>,
+    /// JSON.
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+impl<'a> Ask<'a> {
+    /// A `GET`.
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self { method: "GET", path, headers: Vec::new(), body: None }
+    }
+
+    /// The same, recognised where it arrives twice.
+    pub(crate) fn once(mut self, key: u128) -> Self {
+        self.headers.push(("idempotency-key", format!("{key:032x}")));
+        self
+    }
+
+    /// The request, for `target`.
+    pub(crate) fn request(&self, target: &str) -> Result<Request<Body>, Fault> {
+        let mut request = Request::builder().method(self.method).uri(target);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        if self.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(self.body.clone().map_or_else(Body::empty, Body::from))
+            .map_err(|error| Fault::new(Code::Usage, error.to_string()))
+    }
+}
 
 /// A text as a segment of a path or a value of a query.
 #[must_use]

@@ -247,6 +247,21 @@ codes! {
         "Beyond this machine the server speaks TLS: give a certificate and its key, or say that a proxy in front does it.";
     Served = "EF0610", 409, 7, "the folder is being served",
         "A data folder has one owner. Its address stands in owner.json and in the message.";
+    ServerAway = "EF0611", 503, 7, "the server cannot be reached",
+        "There is no such host, nobody listens there, or the connection broke and did not come again within --patience. Nothing was done, or, of a write that \
+         was on its way, once: repeat the command when the server is there.";
+    NotTrusted = "EF0612", 502, 7, "the server's certificate is not trusted",
+        "Nothing was sent, the token neither. The message says what is wrong with the certificate. Of an authority that this machine does not know, \
+         --ca FILE (or `ca` of a context) names the certificate.";
+    NotEverfold = "EF0613", 502, 7, "no Everfold server answers there",
+        "Something else took the connection, or it speaks TLS where http:// was named or the other way round. `everfold serve` prints its address.";
+    OtherVersion = "EF0614", 501, 7, "the server is of another version",
+        "What one of the two does not know was asked or answered. Use the command line of the server's version; `everfold context show` tells it.";
+    OnFolder = "EF0615", 400, 2, "the verb works on a folder",
+        "It reads or writes the files of a data folder, so it runs on the machine that has them: name the folder with --dir, without --server and --context. \
+         `everfold context use local` leaves the context that is in use.";
+    NoContext = "EF0616", 404, 3, "no such context",
+        "A context names a server, or a folder, and how to get in. `everfold context list` shows them, `everfold context add NAME --server URL` adds one.";
     NotHeld = "EF0620", 409, 4, "another worker's attempt",
         "A worker speaks of an attempt by the id and the lease that `poll` gave it, with the token that polled. This one was given to another worker, \
          or to nobody. `everfold workers` shows who holds what.";

@@ -4,11 +4,13 @@
 mod answers;
 mod bad_input;
 mod codes;
+mod contexts;
 mod edge;
 mod errors;
 mod order;
 mod owners;
 mod people;
+mod remote;
 mod runs;
 mod support;
 mod texts;

@@ -64,7 +64,11 @@ impl Scratch {
             .args(args)
             .current_dir(self.folder.path())
             .env_remove("EVERFOLD_DIR")
+            .env_remove("EVERFOLD_SERVER")
+            .env_remove("EVERFOLD_CONTEXT")
+            .env_remove("EVERFOLD_TOKEN")
             .env_remove("EVERFOLD_LOG")
+            .env("XDG_CONFIG_HOME", self.path("config"))
             .env("EVERFOLD_USER", "ada")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -118,6 +122,56 @@ impl Scratch {
     pub(crate) fn await_owner(&self) {
         let socket = self.data().join("everfold.sock");
         await_that("an owner listens", || std::os::unix::net::UnixStream::connect(&socket).ok());
+    }
+}
+
+/// What `serve` said when it began.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    pub(crate) url: String,
+    pub(crate) token: String,
+}
+
+impl Served {
+    /// The flags of the same place, for a server that begins anew.
+    pub(crate) fn listen(&self) -> String {
+        self.url.rsplit('/').next().unwrap().to_owned()
+    }
+}
+
+impl Scratch {
+    /// Serves the folder, with flags beside `--listen`. The first server of a folder has a token.
+    pub(crate) fn serve(&self, flags: &[&str]) -> (Running, Served) {
+        let mut args = vec!["serve", "--json"];
+        args.extend(flags);
+        if !flags.contains(&"--listen") {
+            args.extend(["--listen", "127.0.0.1:0"]);
+        }
+        let mut child = self.command(&args).stderr(Stdio::inherit()).spawn().unwrap();
+        let said = serde_json::Deserializer::from_reader(child.stdout.as_mut().unwrap())
+            .into_iter::<Value>()
+            .next()
+            .unwrap()
+            .unwrap();
+        let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+        (Running(Some(child)), Served { url: text("url"), token: text("token") })
+    }
+
+    /// The program, at a server.
+    pub(crate) fn far(&self, served: &Served, args: &[&str]) -> Command {
+        let mut command = self.command(&["--server", &served.url]);
+        command.args(args).env("EVERFOLD_TOKEN", &served.token);
+        command
+    }
+
+    /// Runs the program at a server to its end.
+    pub(crate) fn run_far(&self, served: &Served, args: &[&str]) -> Done {
+        self.far(served, args).output().unwrap().into()
+    }
+
+    /// Starts the program at a server and goes on.
+    pub(crate) fn start_far(&self, served: &Served, args: &[&str]) -> Running {
+        Running(Some(self.far(served, args).spawn().unwrap()))
     }
 }
 

@@ -1,0 +1,86 @@
+//! Reading answers: whole documents, and the faults that problem documents tell.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Response;
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+
+use crate::fault::{Code, Fault, Problem};
+
+/// The largest answer that is read as one document.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long nothing of a document may come.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Reads an answer as one document.
+pub(crate) async fn document<T: DeserializeOwned>(response: Response<Body>) -> Result<T, Fault> {
+    if !response.status().is_success() {
+        return Err(failed(response).await);
+    }
+    let bytes = bytes(response.into_body()).await?;
+    parse(&bytes)
+}
+
+/// The document that a whole answer holds.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))
+}
+
+/// An answer that is not whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// The other end is gone, or silent for too long.
+    #[error("the answer broke off: {0}")]
+    Off(String),
+    /// It would be the same again.
+    #[error("the answer is larger than {} MiB; ask for less of it", ANSWER_BYTES_MAX / 1024 / 1024)]
+    TooLarge,
+}
+
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        let code = match broken {
+            Broken::Off(_) => Code::NoAnswer,
+            Broken::TooLarge => Code::TooLarge,
+        };
+        Self::new(code, broken.to_string())
+    }
+}
+
+/// The whole body.
+pub(super) async fn bytes(mut body: Body) -> Result<Vec<u8>, Broken> {
+    let mut bytes = Vec::new();
+    loop {
+        let frame = tokio::time::timeout(SILENCE, body.frame()).await;
+        let frame = frame.map_err(|_| Broken::Off(format!("nothing came for {} s", SILENCE.as_secs())))?;
+        let Some(frame) = frame else { return Ok(bytes) };
+        let frame = frame.map_err(|error| Broken::Off(crate::fault::chain(&error)))?;
+        let data = frame.into_data().unwrap_or_default();
+        if bytes.len() + data.len() > ANSWER_BYTES_MAX {
+            return Err(Broken::TooLarge);
+        }
+        bytes.extend_from_slice(&data);
+    }
+}
+
+/// The fault that an answer tells.
+pub(super) async fn failed(response: Response<Body>) -> Fault {
+    let (status, wait) = (response.status(), retry_after(&response));
+    let told = bytes(response.into_body()).await.ok().and_then(|bytes| told(&bytes));
+    let fault = told.unwrap_or_else(|| Fault::new(Code::Internal, format!("the owner answered {status}")));
+    Fault { retry_after: wait, ..fault }
+}
+
+/// The fault that the body of an answer tells, where it is a problem document.
+pub(super) fn told(body: &[u8]) -> Option<Fault> {
+    serde_json::from_slice::<Problem>(body).ok().map(Fault::from)
+}
+
+/// When the next request is welcome.
+pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
+    let value = response.headers().get(axum::http::header::RETRY_AFTER)?;
+    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}

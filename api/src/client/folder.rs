@@ -1,0 +1,243 @@
+//! The way to the routes of a data folder: through its owner's socket, or as the owner itself.
+//!
+//! Law: when the owner ends, the next request finds the next owner, or makes this process the owner.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, header};
+use everfold_engine::clock::Stopwatch;
+use everfold_engine::id::RunId;
+use everfold_engine::layout::Layout;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Mutex;
+use tower::ServiceExt as _;
+
+use super::answer::failed;
+use super::{Ask, Leave};
+use crate::fault::{Code, Fault};
+use crate::http::Caller;
+use crate::http::caller::{USER_HEADER, own_name};
+use crate::owner::{self, Held, HoldOptions};
+
+/// How long a command waits for an owner that ends or begins.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long an owner may take to say that it is there.
+const HEALTH: Duration = Duration::from_secs(5);
+/// How long it may take for an answer.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Where a command works.
+#[derive(Clone)]
+pub struct Place {
+    /// The data folder.
+    pub layout: Layout,
+    /// Another settings file.
+    pub config: Option<PathBuf>,
+    /// For demonstrations and tests.
+    pub crash_after: Option<String>,
+    /// Whether the folder is made where it is not there.
+    pub create: bool,
+}
+
+/// A way to the routes.
+enum Link {
+    /// This process is the owner.
+    Here(Box<Held>),
+    /// Another one is.
+    There,
+}
+
+/// A data folder, and whoever owns it.
+pub(super) struct Folder {
+    pub(super) place: Place,
+    user: String,
+    link: Mutex<Option<Link>>,
+}
+
+impl Folder {
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, user: own_name(), link: Mutex::new(None) }
+    }
+
+    pub(super) async fn is_owner(&self) -> bool {
+        matches!(*self.link.lock().await, Some(Link::Here(_)))
+    }
+
+    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response<Body>, Fault> {
+        let since = Stopwatch::start();
+        loop {
+            self.reach().await?;
+            let mut request = ask.request(ask.path)?;
+            if let Ok(user) = header::HeaderValue::from_str(&self.user) {
+                request.headers_mut().insert(USER_HEADER, user);
+            }
+            match self.once(request).await? {
+                Some(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
+                    return Ok(response);
+                }
+                // The owner ends, or is gone: the next one is found, or made.
+                lost => {
+                    if let Some(response) = lost {
+                        let fault = failed(response).await;
+                        if fault.code != Code::Ending || since.elapsed() > PATIENCE {
+                            return Err(fault);
+                        }
+                    }
+                    if since.elapsed() > ANSWER + PATIENCE {
+                        return Err(self.no_answer());
+                    }
+                    self.lost().await;
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+    }
+
+    /// Sends a request over the link; `None` where the owner is gone.
+    async fn once(&self, mut request: Request<Body>) -> Result<Option<Response<Body>>, Fault> {
+        let routes = match &*self.link.lock().await {
+            Some(Link::Here(held)) => Some(held.routes()),
+            _there => None,
+        };
+        if let Some(routes) = routes {
+            request.extensions_mut().insert(Caller::local(&self.user));
+            return routes.oneshot(request).await.map(Some).map_err(|never| match never {});
+        }
+        let Ok(stream) = owner::connect(&self.place.layout.socket()).await else { return Ok(None) };
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+        let (mut sender, connection) = match tokio::time::timeout(PATIENCE, handshake).await {
+            Ok(Ok(parts)) => parts,
+            Ok(Err(_)) => return Ok(None),
+            Err(_) => return Err(self.no_answer()),
+        };
+        tokio::spawn(async move {
+            // A broken connection shows in the answer's body.
+            let _ended = connection.await;
+        });
+        request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("everfold"));
+        match tokio::time::timeout(ANSWER, sender.send_request(request)).await {
+            Ok(Ok(response)) => Ok(Some(response.map(Body::new))),
+            Ok(Err(_)) => Ok(None),
+            Err(_) => Err(self.no_answer()),
+        }
+    }
+
+    fn no_answer(&self) -> Fault {
+        let pid = owner::read_record(&self.place.layout.owner()).map_or(0, |record| record.pid);
+        Fault::new(Code::NoAnswer, format!("the store is in use by process {pid}, which does not answer"))
+            .hint("bring that process to the front or end it; nothing is lost by that")
+    }
+
+    /// Forgets an owner that is gone.
+    async fn lost(&self) {
+        let mut link = self.link.lock().await;
+        if matches!(*link, Some(Link::There)) {
+            *link = None;
+        }
+    }
+
+    pub(super) async fn reach(&self) -> Result<(), Fault> {
+        let mut link = self.link.lock().await;
+        if link.is_some() {
+            return Ok(());
+        }
+        let since = Stopwatch::start();
+        loop {
+            if let Ok(stream) = owner::connect(&self.place.layout.socket()).await {
+                match tokio::time::timeout(HEALTH, is_healthy(stream)).await {
+                    Ok(true) => {
+                        *link = Some(Link::There);
+                        return Ok(());
+                    }
+                    Ok(false) => {} // It ended in this moment: the lock tells.
+                    Err(_) => return Err(self.no_answer()),
+                }
+            }
+            if !self.place.create && !self.place.layout.root().exists() {
+                *link = Some(Link::Here(Box::new(owner::imagine(self.place.layout.clone())?)));
+                return Ok(());
+            }
+            let options = HoldOptions {
+                config: self.place.config.clone(),
+                crash_after: self.place.crash_after.clone(),
+                progress: Some(crate::cli::progress_of_store()),
+                ..HoldOptions::default()
+            };
+            match owner::hold(self.place.layout.clone(), options).await {
+                Ok(held) => {
+                    *link = Some(Link::Here(Box::new(held)));
+                    return Ok(());
+                }
+                Err(fault) if fault.code == Code::InUse && since.elapsed() < PATIENCE => {
+                    // An owner that begins does not listen yet; one that ends does not any more.
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// The runs that this process goes on with as the owner and that somebody else must go on with
+    /// after it.
+    async fn unfinished(&self, leave: Leave) -> Vec<RunId> {
+        if leave == Leave::Nothing {
+            return Vec::new();
+        }
+        let link = self.link.lock().await;
+        let Some(Link::Here(held)) = &*link else { return Vec::new() };
+        let owner = held.owner();
+        let mut unfinished = Vec::new();
+        let driven = owner.driven_runs().await;
+        let detached = owner.detached_runs();
+        for run in driven {
+            let Ok(view) = owner.view(run).await else { continue };
+            let goes_on = detached.contains(&run) || (leave == Leave::Everything && view.goes_on_by_itself());
+            if goes_on && !view.status.is_ended() {
+                unfinished.push(run);
+            }
+        }
+        unfinished
+    }
+
+    pub(super) async fn driven_runs(&self) -> Vec<RunId> {
+        match &*self.link.lock().await {
+            Some(Link::Here(held)) => held.owner().driven_runs().await,
+            _there => Vec::new(),
+        }
+    }
+
+    pub(super) async fn leave(&self, leave: Leave) -> Vec<RunId> {
+        let unfinished = self.unfinished(leave).await;
+        if let Some(Link::Here(held)) = self.link.lock().await.take() {
+            held.release().await;
+        }
+        unfinished
+    }
+
+    pub(super) async fn with_held<R>(&self, body: impl FnOnce(&Held) -> R) -> Option<R> {
+        match &*self.link.lock().await {
+            Some(Link::Here(held)) => Some(body(held)),
+            _there => None,
+        }
+    }
+}
+
+/// Whether the owner at the other end says that it is there.
+async fn is_healthy(stream: tokio::net::UnixStream) -> bool {
+    let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await
+    else {
+        return false;
+    };
+    tokio::spawn(async move {
+        let _ended = connection.await;
+    });
+    let request = Request::builder().uri("/healthz").header(header::HOST, "everfold").body(Body::empty());
+    match request {
+        Ok(request) => sender.send_request(request).await.is_ok_and(|answer| answer.status().is_success()),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,170 @@
+//! Connections to a server, and what is to be said where there is none.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
+
+use super::{Address, Lost, Server, trust};
+use crate::fault::{Code, Fault, chain};
+
+/// How long it may take to be connected.
+const CONNECT: Duration = Duration::from_secs(10);
+/// A silent connection is probed after so long, so often, and so many times: who sleeps or whose cable is out
+/// does not wait for ever.
+const PROBE: (Duration, Duration, u32) = (Duration::from_secs(20), Duration::from_secs(10), 3);
+
+/// How TLS is spoken; made with the first connection.
+pub(super) struct Tls {
+    ca: Option<PathBuf>,
+    config: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Tls {
+    pub(super) fn new(ca: Option<PathBuf>) -> Self {
+        Self { ca, config: OnceCell::new() }
+    }
+}
+
+impl Server {
+    pub(super) async fn connect(&self) -> Result<SendRequest<Body>, Lost> {
+        let address = &self.address;
+        let patience = CONNECT.min(self.patience);
+        let late = |_elapsed| {
+            let what = format!("{address} did not take a connection within {} s", patience.as_secs().max(1));
+            Lost::Away(
+                Fault::new(Code::ServerAway, what).hint("a firewall, or a machine that is down, does that"),
+            )
+        };
+        let connecting = TcpStream::connect((address.host.as_str(), address.port));
+        let stream = tokio::time::timeout(patience, connecting).await.map_err(late)?;
+        let stream = stream.map_err(|error| not_connected(address, &error))?;
+        let _small_writes_go_at_once = stream.set_nodelay(true);
+        probe(&stream);
+        if !address.is_tls {
+            return self.speak(stream).await;
+        }
+        let config = self.tls.config.get_or_try_init(async || trust::config(self.tls.ca.as_deref()));
+        let config = config.await.map_err(Lost::Never)?.clone();
+        let name = ServerName::try_from(address.host.clone()).map_err(|_| {
+            Lost::Never(Fault::new(Code::Usage, format!("{} is no name of a host", address.host)))
+        })?;
+        let shaking = TlsConnector::from(config).connect(name, stream);
+        let stream = tokio::time::timeout(patience, shaking).await.map_err(late)?;
+        self.speak(stream.map_err(|error| not_trusted(address, &error))?).await
+    }
+
+    async fn speak<S>(&self, stream: S) -> Result<SendRequest<Body>, Lost>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = handshake.map_err(|error| Lost::Away(self.away(&error)))?;
+        tokio::spawn(async move {
+            // A broken connection shows in the answer.
+            let _ended = connection.await;
+        });
+        Ok(sender)
+    }
+
+    /// What took the connection and does not answer as a server would.
+    pub(super) fn unknown(&self, error: &(dyn std::error::Error + 'static)) -> Fault {
+        let address = &self.address;
+        let what = format!("{address} took the connection and does not answer as a server: {}", chain(error));
+        let hint = if address.is_tls {
+            "name the address that `everfold serve` printed".to_owned()
+        } else {
+            format!("if it speaks TLS: {}", address.other_scheme())
+        };
+        Fault::new(Code::NotEverfold, what).hint(hint)
+    }
+}
+
+/// Why a connection was lost, in a few words.
+pub(super) fn reason(error: &hyper::Error) -> String {
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        return "it was closed before the answer was whole".to_owned();
+    }
+    chain(error)
+}
+
+/// Has the system look now and then whether the other end lives. It works without, too.
+fn probe(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    let (idle, every, times) = PROBE;
+    let _asked = sockopt::set_socket_keepalive(stream, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(stream, idle))
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, every))
+        .and_then(|()| sockopt::set_tcp_keepcnt(stream, times));
+}
+
+fn not_connected(address: &Address, error: &io::Error) -> Lost {
+    let text = error.to_string();
+    let is_unknown = text.contains("failed to lookup address") || text.contains("Name or service not known");
+    if is_unknown {
+        return Lost::Away(
+            Fault::new(Code::ServerAway, format!("there is no host {}", address.host))
+                .hint("look at how it is spelled, and whether this machine is in its network"),
+        );
+    }
+    let fault = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            Fault::new(Code::ServerAway, format!("nobody listens at {address}"))
+                .hint("`everfold serve` prints where it listens")
+        }
+        _ => Fault::new(Code::ServerAway, format!("{address} cannot be reached: {error}"))
+            .hint("look whether this machine is in its network"),
+    };
+    Lost::Away(fault)
+}
+
+/// What is wrong with the other end's TLS.
+fn not_trusted(address: &Address, error: &io::Error) -> Lost {
+    let host = &address.host;
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(tls) = tls else {
+        let what = format!("the connection to {address} was lost while TLS began: {error}");
+        return Lost::Away(Fault::new(Code::ServerAway, what));
+    };
+    let (what, hint) = match tls {
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            CertificateError::UnknownIssuer => (
+                format!("nobody that this machine trusts signed the certificate of {address}"),
+                "--ca FILE names the authority that did, as PEM".to_owned(),
+            ),
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
+                format!("the certificate of {address} is over: {tls}"),
+                "have it renewed at the server; `everfold serve` reads it when it starts".to_owned(),
+            ),
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
+                format!("the certificate of {address} does not hold yet: {tls}"),
+                "look at this machine's clock".to_owned(),
+            ),
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
+                format!("the certificate of {address} is of another name than {host}: {tls}"),
+                "name the server as its certificate does".to_owned(),
+            ),
+            _other => (
+                format!("the certificate of {address} cannot be trusted: {tls}"),
+                "--ca FILE names its authority, as PEM".to_owned(),
+            ),
+        },
+        rustls::Error::InvalidMessage(_) => {
+            let what = format!("{address} does not speak TLS");
+            let hint = format!("if it is on this machine: {}", address.other_scheme());
+            return Lost::Never(Fault::new(Code::NotEverfold, what).hint(hint));
+        }
+        other => (format!("TLS with {address} failed: {other}"), "it speaks TLS 1.2 and 1.3".to_owned()),
+    };
+    Lost::Never(Fault::new(Code::NotTrusted, what).hint(hint))
+}
