@@ -3,6 +3,7 @@
 //! Law: it holds places, not evidence: what was decided, on what and by whom is read from the event itself,
 //! so it cannot differ from it. Decisions of copied histories are their origins'.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use everfold_engine::event::RunEvent;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fact;
 use crate::decision::is_decision;
+use crate::look::{Keys as _, Look};
 use crate::postings::{self, Condition, term};
 use crate::projection::{FoldError, Projection};
 use crate::rowcodec;
@@ -72,13 +74,17 @@ pub struct Audit {
 
 /// The read model `audit`, to be asked.
 pub struct AuditView<'a> {
-    audit: &'a Audit,
-    tx: &'a Tx,
+    look: Look<'a>,
+    count: u32,
 }
 
 fn block_key(block: u32) -> [u8; 5] {
     let [a, b, c, d] = block.to_be_bytes();
     [b'd', a, b, c, d]
+}
+
+fn count(head: Option<Cow<'_, [u8]>>) -> Result<u32, FoldError> {
+    head.map_or(Ok(0), |bytes| rowcodec::read(&mut &*bytes))
 }
 
 fn of_run(run: RunId) -> Vec<u8> {
@@ -95,8 +101,9 @@ fn word(verdict: Verdict) -> &'static str {
 }
 
 impl<'a> AuditView<'a> {
-    pub(crate) fn new(audit: &'a Audit, tx: &'a Tx) -> Self {
-        Self { audit, tx }
+    pub(crate) fn new(look: Look<'a>) -> Result<Self, FoldError> {
+        let count = count(look.get(HEAD)?)?;
+        Ok(Self { look, count })
     }
 
     /// Verdicts of gates, newest first, at most `limit` from `cursor` on.
@@ -122,7 +129,7 @@ impl<'a> AuditView<'a> {
         let last = u32::try_from(cursor.unwrap_or(u64::MAX)).unwrap_or(u32::MAX).saturating_add(1);
         let until = match filter.until {
             Some(until) => self.known_by(until)?,
-            None => self.audit.count,
+            None => self.count,
         };
         let first = filter.since.map_or(Ok(0), |since| self.known_by(since))?;
         self.page(&Condition::All(all), first..until.min(last), true, limit)
@@ -134,7 +141,7 @@ impl<'a> AuditView<'a> {
     /// The read model cannot be read.
     pub fn of_run(&self, run: RunId) -> Result<Vec<DecisionPlace>, FoldError> {
         let condition = Condition::Term(of_run(run));
-        Ok(self.page(&condition, 0..self.audit.count, false, usize::MAX)?.items)
+        Ok(self.page(&condition, 0..self.count, false, usize::MAX)?.items)
     }
 
     fn page(
@@ -145,7 +152,7 @@ impl<'a> AuditView<'a> {
         limit: usize,
     ) -> Result<DecisionPage, FoldError> {
         let (mut found, mut next) = (Vec::new(), None);
-        condition.walk(self.tx, numbers, newest, |number| {
+        condition.walk(&self.look, numbers, newest, |number| {
             if found.len() == limit {
                 next = Some(u64::from(number));
                 return Ok(ControlFlow::Break(()));
@@ -165,7 +172,7 @@ impl<'a> AuditView<'a> {
     }
 
     fn block(&self, block: u32) -> Result<Vec<DecisionPlace>, FoldError> {
-        let bytes = self.tx.get(&block_key(block))?.unwrap_or_default();
+        let bytes = self.look.get(&block_key(block))?.unwrap_or_default();
         let (mut bytes, mut places) = (&*bytes, Vec::new());
         while !bytes.is_empty() {
             places.push(rowcodec::read(&mut bytes)?);
@@ -175,7 +182,7 @@ impl<'a> AuditView<'a> {
 
     /// How many decisions were known at a position.
     fn known_by(&self, at: Position) -> Result<u32, FoldError> {
-        let (mut from, mut to) = (0, self.audit.count.div_ceil(BLOCK));
+        let (mut from, mut to) = (0, self.count.div_ceil(BLOCK));
         while from < to {
             let middle = u32::midpoint(from, to);
             let first = self.block(middle)?.first().map_or(Position(u64::MAX), |place| place.position);
@@ -192,11 +199,7 @@ impl Projection for Audit {
     const SCHEMA: u32 = 3;
 
     fn open(tx: &Tx) -> Result<Self, FoldError> {
-        let count = match tx.get(HEAD)? {
-            Some(bytes) => rowcodec::read(&mut &*bytes)?,
-            None => 0,
-        };
-        Ok(Self { count, ..Self::default() })
+        Ok(Self { count: count(tx.get(HEAD)?)?, ..Self::default() })
     }
 
     fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
@@ -235,16 +238,15 @@ impl Projection for Audit {
         Ok(())
     }
 
-    fn publish(&mut self, _tx: &mut Tx) -> Result<(), FoldError> {
-        Ok(())
-    }
-
-    fn settle(&mut self, tx: &mut Tx, _most: usize) -> Result<bool, FoldError> {
-        self.pipelines.settle(tx)?;
+    fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
         if std::mem::take(&mut self.is_count_changed) {
             tx.put(HEAD, rowcodec::encode(&self.count)?);
         }
-        Ok(false)
+        Ok(())
+    }
+
+    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+        self.pipelines.settle(tx)
     }
 
     fn unsettled(&self) -> usize {

@@ -4,6 +4,7 @@
 //! Law: a task is numbered when it is asked and keeps every form that it had, so that what was open at a
 //! position is found without folding anything.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
@@ -12,6 +13,7 @@ use everfold_engine::id::{Attempt, AttemptId, Position, RunId, StepPath};
 use everfold_engine::json::{Hash, JsonText, Payload, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::look::{Keys as _, Look};
 use crate::postings::{self, Condition, term};
 use crate::projection::{FoldError, Projection};
 use crate::runbook::RunBook;
@@ -48,7 +50,8 @@ struct Kept {
 
 struct Cached {
     value: Kept,
-    unsettled: bool,
+    /// Readers were not shown it as it is.
+    unseen: bool,
 }
 
 /// The read model `inbox`.
@@ -58,8 +61,8 @@ pub struct Inbox {
     runs: RunBook<Known>,
     tasks: HashMap<u32, Cached>,
     is_count_changed: bool,
-    /// Tasks that the next checkpoint puts.
-    unsettled: usize,
+    /// Tasks that readers were not shown as they are.
+    unseen: Vec<u32>,
 }
 
 fn task_key(number: u32) -> [u8; 5] {
@@ -84,8 +87,8 @@ impl Kept {
 
 /// A read model `inbox`, to be asked.
 pub struct InboxView<'a> {
-    inbox: &'a Inbox,
-    tx: &'a Tx,
+    look: Look<'a>,
+    count: u32,
 }
 
 /// Part of the open tasks.
@@ -98,8 +101,9 @@ pub struct TaskPage {
 }
 
 impl<'a> InboxView<'a> {
-    pub(crate) fn new(inbox: &'a Inbox, tx: &'a Tx) -> Self {
-        Self { inbox, tx }
+    pub(crate) fn new(look: Look<'a>) -> Result<Self, FoldError> {
+        let count = count(look.get(HEAD)?)?;
+        Ok(Self { look, count })
     }
 
     /// The open tasks, oldest first, at most `limit` from `cursor` on; with a role only what that role may
@@ -121,11 +125,11 @@ impl<'a> InboxView<'a> {
                 let of = |role| Condition::Term(term(ROLE, role));
                 all.push(Condition::Term(term(OPEN, "")));
                 all.extend(role.map(|role| Condition::Any(vec![of(role), of(ANYONE)])));
-                self.inbox.count
+                self.count
             }
             Some(position) => {
-                all.push(Condition::Numbers(spine::living_at(self.tx, self.inbox.count, position)?));
-                self.inbox.count
+                all.push(Condition::Numbers(spine::living_at(&self.look, self.count, position)?));
+                self.count
             }
         };
         all.extend(run.map(|run| Condition::Term(of_run(run))));
@@ -133,7 +137,10 @@ impl<'a> InboxView<'a> {
         let mut page = TaskPage { items: Vec::new(), next: None };
         let mut failed = None;
         let mut each = |number: u32| -> Result<ControlFlow<()>, FoldError> {
-            let Some(kept) = self.inbox.task(self.tx, number)? else { return Ok(ControlFlow::Continue(())) };
+            let Some(bytes) = self.look.get(&task_key(number))? else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            let kept = Kept::decode(&bytes)?;
             let task = kept.at(at.unwrap_or(Position(u64::MAX)));
             let Some(task) = task.filter(|task| role.is_none_or(|role| task.is_for(role))) else {
                 return Ok(ControlFlow::Continue(()));
@@ -145,7 +152,7 @@ impl<'a> InboxView<'a> {
             page.items.push(task.clone());
             Ok(ControlFlow::Continue(()))
         };
-        Condition::All(all).walk(self.tx, first..count, false, |number| {
+        Condition::All(all).walk(&self.look, first..count, false, |number| {
             Ok(each(number).unwrap_or_else(|error| {
                 failed = Some(error);
                 ControlFlow::Break(())
@@ -162,7 +169,7 @@ impl<'a> InboxView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn open_count(&self) -> Result<u64, FoldError> {
-        Ok(Condition::Term(term(OPEN, "")).count(self.tx, self.inbox.count)?)
+        Ok(Condition::Term(term(OPEN, "")).count(&self.look, self.count)?)
     }
 
     /// What a run asks, oldest first.
@@ -211,8 +218,8 @@ impl Inbox {
         self.index(&task, number, true, tx)?;
         postings::set(tx, &of_run(fact.run), number, true)?;
         let value = Kept { forms: vec![(fact.position, task)] };
-        self.tasks.insert(number, Cached { value, unsettled: true });
-        self.unsettled += 1;
+        self.tasks.insert(number, Cached { value, unseen: true });
+        self.unseen.push(number);
         Ok(())
     }
 
@@ -253,14 +260,14 @@ impl Inbox {
         }
         let mut task = task.clone();
         change(&mut task);
-        let cached = self.tasks.entry(number).or_insert(Cached { value: kept, unsettled: false });
+        let cached = self.tasks.entry(number).or_insert(Cached { value: kept, unseen: false });
         let forms = &mut cached.value.forms;
         match forms.last_mut() {
             Some((since, last)) if *since == fact.position => *last = task,
             _earlier => forms.push((fact.position, task)),
         }
-        if !std::mem::replace(&mut cached.unsettled, true) {
-            self.unsettled += 1;
+        if !std::mem::replace(&mut cached.unseen, true) {
+            self.unseen.push(number);
         }
         Ok(())
     }
@@ -464,46 +471,45 @@ impl Projection for Inbox {
     const SCHEMA: u32 = 4;
 
     fn open(tx: &Tx) -> Result<Self, FoldError> {
-        let count = match tx.get(HEAD)? {
-            Some(bytes) => rowcodec::read(&mut &*bytes)?,
-            None => 0,
-        };
-        Ok(Self { count, ..Self::default() })
+        Ok(Self { count: count(tx.get(HEAD)?)?, ..Self::default() })
     }
 
     fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
         self.fold(fact, tx)
     }
 
-    fn publish(&mut self, _tx: &mut Tx) -> Result<(), FoldError> {
-        Ok(())
-    }
-
-    fn settle(&mut self, tx: &mut Tx, _most: usize) -> Result<bool, FoldError> {
-        self.runs.settle(tx)?;
-        for (number, cached) in self.tasks.iter_mut().filter(|(_, cached)| cached.unsettled) {
+    fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+        for number in self.unseen.drain(..) {
+            let Some(cached) = self.tasks.get_mut(&number) else { continue };
             let bytes =
                 serde_json::to_vec(&cached.value).map_err(|error| FoldError::Row(error.to_string()))?;
-            tx.put_through(&task_key(*number), bytes);
-            cached.unsettled = false;
+            tx.put(&task_key(number), bytes);
+            cached.unseen = false;
         }
-        self.unsettled = 0;
         if std::mem::take(&mut self.is_count_changed) {
             tx.put(HEAD, rowcodec::encode(&self.count)?);
         }
-        Ok(false)
+        Ok(())
+    }
+
+    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+        self.runs.settle(tx)
     }
 
     fn unsettled(&self) -> usize {
-        self.unsettled + self.runs.unsettled()
+        self.runs.unsettled()
     }
 
     fn trim(&mut self) {
         self.runs.trim();
         if self.tasks.len() > IDLE_MAX {
-            self.tasks.retain(|_, cached| cached.unsettled);
+            self.tasks.retain(|_, cached| cached.unseen);
         }
     }
+}
+
+fn count(head: Option<Cow<'_, [u8]>>) -> Result<u32, FoldError> {
+    head.map_or(Ok(0), |bytes| rowcodec::read(&mut &*bytes))
 }
 
 fn is_part(path: &StepPath, of: &StepPath) -> bool {

@@ -14,6 +14,7 @@ mod audit;
 mod decision;
 mod inbox;
 mod lost;
+mod look;
 mod model;
 mod models;
 mod money;

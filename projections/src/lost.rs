@@ -9,6 +9,7 @@ use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Fact;
+use crate::look::{Keys as _, Look};
 use crate::projection::{FoldError, Projection};
 use crate::rowcodec;
 use crate::tx::Tx;
@@ -40,7 +41,7 @@ pub struct LostNotice {
 pub struct Lost;
 
 /// The read model `notices`, to be asked.
-pub struct LostView<'a>(&'a Tx);
+pub struct LostView<'a>(Look<'a>);
 
 fn by_position(position: Position) -> Vec<u8> {
     [&[BY_POSITION][..], &position.0.to_be_bytes()].concat()
@@ -51,8 +52,8 @@ fn by_name(run: RunId, version: Version, notice: &str) -> Vec<u8> {
 }
 
 impl<'a> LostView<'a> {
-    pub(crate) fn new(tx: &'a Tx) -> Self {
-        Self(tx)
+    pub(crate) fn new(look: Look<'a>) -> Self {
+        Self(look)
     }
 
     /// What was given up before a position, newest first.
@@ -108,8 +109,8 @@ impl Projection for Lost {
         Ok(())
     }
 
-    fn settle(&mut self, _tx: &mut Tx, _most: usize) -> Result<bool, FoldError> {
-        Ok(false)
+    fn settle(&mut self, _tx: &mut Tx) -> Result<(), FoldError> {
+        Ok(())
     }
 
     fn unsettled(&self) -> usize {

@@ -1,23 +1,22 @@
 //! One read model at work: its fold, its keys, how far it is.
 //!
-//! Law: what is in the shelf is what the checkpoint's position says, and no more. A fact that a model
-//! cannot fold stops that model alone, and names run and position.
+//! Law: what is in the shelf is what the checkpoint's position says, and no more. Readers see what was shown
+//! last and wait for no fold. A fact that a model cannot fold stops that model alone, and names run and position.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everfold_engine::id::{Position, RunId};
 use serde::{Deserialize, Serialize};
 
+use crate::look::Seen;
 use crate::projection::{FoldError, Projection};
 use crate::shelf::{Checkpoint, Shelf, ShelfError};
 use crate::source::Facts;
 use crate::tx::Tx;
 
 /// Values that stay in memory though they do not change.
-const HELD_MAX: usize = 16_384;
-/// Facts that are folded while readers wait.
-const BITE: usize = 512;
+const HELD_MAX: usize = 4_096;
 /// Where the position stands among a model's keys.
 const POSITION: &[u8] = b"!";
 
@@ -70,55 +69,48 @@ pub(crate) struct Inner<P> {
 impl<P: Projection> Inner<P> {
     /// Goes on from what is there under a generation's keys.
     pub(crate) fn open(shelf: Arc<Shelf>, generation: u32) -> Result<Self, FoldError> {
-        let tx = Tx::new(shelf, generation.to_be_bytes());
-        let position = match tx.get(POSITION)? {
+        let prefix = generation.to_be_bytes();
+        let position = match shelf.get(&[&prefix[..], POSITION].concat())? {
             Some(bytes) => {
-                let bytes = bytes.as_ref().try_into();
+                let bytes = bytes.as_slice().try_into();
                 Position(u64::from_le_bytes(bytes.map_err(|_| FoldError::Row("no position".to_owned()))?))
             }
             None => Position::ZERO,
         };
+        let tx = Tx::new(shelf, prefix, position);
         let fold = P::open(&tx)?;
         Ok(Self { fold, tx, position, checkpoint: position, stopped: None })
     }
 
-    /// Folds what is behind the position.
+    /// Folds what is behind the position, and shows it.
     pub(crate) fn fold(&mut self, facts: &Facts) {
-        self.fold_some(facts, usize::MAX);
-    }
-
-    /// Folds so many facts of those behind the position. Says whether there are more.
-    fn fold_some(&mut self, facts: &Facts, most: usize) -> bool {
         if self.stopped.is_some() || facts.last <= self.position {
-            return false;
+            return;
         }
         if facts.first > self.position.next() {
             let what = format!("the events before {} were not shown to it", facts.first);
             tracing::error!(model = P::NAME, what, "a read model stopped");
             self.stopped = Some(Stopped { run: None, position: self.position, what });
-            return false;
+            return;
         }
-        let (mut at, mut run, mut count) = (self.position, None, 0);
+        let (mut at, mut run) = (self.position, None);
         let folded = catch_unwind(AssertUnwindSafe(|| {
-            for fact in facts.after(self.position).take(most) {
+            for fact in facts.after(self.position) {
                 (at, run) = (fact.position, Some(fact.run));
-                count += 1;
                 self.fold.apply(&fact, &mut self.tx)?;
             }
             self.fold.publish(&mut self.tx)
         }));
         let what = match folded {
             Ok(Ok(())) => {
-                let is_all = count < most;
-                self.position = if is_all { facts.last } else { at };
-                return !is_all;
+                self.position = facts.last;
+                return self.tx.publish(facts.last);
             }
             Ok(Err(error)) => error.to_string(),
             Err(_panic) => "a panic within Everfold".to_owned(),
         };
         tracing::error!(model = P::NAME, position = at.0, run = ?run, what, "a read model stopped");
         self.stopped = Some(Stopped { run, position: at, what });
-        false
     }
 
     fn changed(&self) -> usize {
@@ -130,24 +122,35 @@ impl<P: Projection> Inner<P> {
         if self.stopped.is_some() || self.position == self.checkpoint {
             return Ok(None);
         }
-        while self.fold.settle(&mut self.tx, usize::MAX)? {}
-        self.tx.put(POSITION, self.position.0.to_le_bytes().to_vec());
+        self.fold.settle(&mut self.tx)?;
+        let position = crate::shelf::Value::new(self.position.0.to_le_bytes().to_vec());
+        self.tx.put_through(POSITION, position);
         Ok(Some((self.tx.drain(), self.position)))
     }
 
     pub(crate) fn settled(&mut self, at: Position) {
         self.checkpoint = at;
         self.fold.trim();
-        self.tx.trim(HELD_MAX);
+        self.tx.settled(at == self.position, HELD_MAX);
     }
+}
+
+/// What can be told of a model without waiting for its fold.
+struct Told {
+    seen: Arc<Seen>,
+    generation: u32,
+    checkpoint: Position,
+    stopped: Option<Stopped>,
+    rebuilding: Option<Position>,
 }
 
 /// A read model that is kept up, and perhaps another one being built to take its place.
 pub(crate) struct Model<P> {
-    inner: RwLock<Inner<P>>,
+    /// Locked by the threads that fold, never by readers.
+    inner: Mutex<Inner<P>>,
+    told: Mutex<Told>,
     /// What the shelf did not take yet.
     pending: Mutex<Option<(Checkpoint, Position)>>,
-    rebuilding: Mutex<Option<Position>>,
     shelf: Arc<Shelf>,
 }
 
@@ -180,32 +183,27 @@ pub(crate) trait Rebuild {
 
 impl<P: Projection> Model<P> {
     pub(crate) fn new(shelf: Arc<Shelf>, inner: Inner<P>) -> Self {
-        Self { inner: RwLock::new(inner), pending: Mutex::default(), rebuilding: Mutex::default(), shelf }
+        let told = Told {
+            seen: Arc::clone(inner.tx.seen()),
+            generation: u32::from_be_bytes(inner.tx.prefix()),
+            checkpoint: inner.checkpoint,
+            stopped: inner.stopped.clone(),
+            rebuilding: None,
+        };
+        Self { inner: Mutex::new(inner), told: Mutex::new(told), pending: Mutex::default(), shelf }
     }
 
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Inner<P>> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner<P>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Inner<P>> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the shelf is to take. Rows are put in small bites: readers get their turn in between, and nothing
-    /// is folded meanwhile.
-    fn settle(&self) -> Result<Option<(Checkpoint, Position)>, FoldError> {
-        loop {
-            let mut inner = self.write();
-            let idle = inner.stopped.is_some() || inner.position == inner.checkpoint;
-            let Inner { fold, tx, .. } = &mut *inner;
-            if idle || !fold.settle(tx, BITE)? {
-                return inner.settle();
-            }
-        }
-    }
-
-    fn rebuilding(&self) -> std::sync::MutexGuard<'_, Option<Position>> {
-        self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What readers see.
+    pub(crate) fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.told().seen)
     }
 }
 
@@ -215,69 +213,75 @@ impl<P: Projection> AnyModel for Model<P> {
     }
 
     fn position(&self) -> Position {
-        self.read().position
+        self.seen().look().position()
     }
 
     fn stopped(&self) -> Option<Stopped> {
-        self.read().stopped.clone()
+        self.told().stopped.clone()
     }
 
     fn status(&self, head: Position) -> ModelStatus {
-        let inner = self.read();
+        let position = self.position();
+        let told = self.told();
         ModelStatus {
             name: P::NAME,
             schema: P::SCHEMA,
-            position: inner.position,
-            lag: head.0.saturating_sub(inner.position.0),
-            checkpoint: inner.checkpoint,
-            stopped: inner.stopped.clone(),
-            rebuilding: *self.rebuilding(),
+            position,
+            lag: head.0.saturating_sub(position.0),
+            checkpoint: told.checkpoint,
+            stopped: told.stopped.clone(),
+            rebuilding: told.rebuilding,
         }
     }
 
     fn fold(&self, facts: &Facts) {
-        // In small bites: readers get their turn in between.
-        while self.write().fold_some(facts, BITE) {}
+        let mut inner = self.inner();
+        inner.fold(facts);
+        if inner.stopped.is_some() {
+            self.told().stopped.clone_from(&inner.stopped);
+        }
     }
 
     fn changed(&self) -> usize {
-        self.read().changed()
+        self.inner().changed()
     }
 
     fn checkpoint(&self) -> Result<(), FoldError> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner();
         // What was not taken the last time goes first; readers find all of it in memory until then.
         if pending.is_none() {
-            match self.settle() {
+            match inner.settle() {
                 Ok(settled) => *pending = settled,
                 Err(error) => {
-                    let mut inner = self.write();
                     let (position, what) = (inner.position, error.to_string());
                     inner.stopped = Some(Stopped { run: None, position, what });
+                    self.told().stopped.clone_from(&inner.stopped);
                     return Err(error);
                 }
             }
         }
         if let Some((checkpoint, at)) = &*pending {
             self.shelf.put_away(checkpoint)?;
-            self.write().settled(*at);
+            inner.settled(*at);
+            self.told().checkpoint = *at;
         }
         *pending = None;
         Ok(())
     }
 
     fn begin_rebuild(&self, generation: u32) -> Option<Box<dyn Rebuild + '_>> {
-        let mut rebuilding = self.rebuilding();
-        if rebuilding.is_some() {
+        let mut told = self.told();
+        if told.rebuilding.is_some() {
             return None;
         }
         let inner = Inner::open(Arc::clone(&self.shelf), generation).ok()?;
-        *rebuilding = Some(Position::ZERO);
+        told.rebuilding = Some(Position::ZERO);
         Some(Box::new(Beside { model: self, inner: Some(inner) }))
     }
 
     fn generation(&self) -> Generation {
-        Generation { number: u32::from_be_bytes(self.read().tx.prefix()), schema: P::SCHEMA }
+        Generation { number: self.told().generation, schema: P::SCHEMA }
     }
 }
 
@@ -294,7 +298,7 @@ impl<P: Projection> Rebuild for Beside<'_, P> {
     fn fold(&mut self, facts: &Facts) -> Result<(), FoldError> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
         inner.fold(facts);
-        *self.model.rebuilding() = Some(inner.position);
+        self.model.told().rebuilding = Some(inner.position);
         if inner.changed() >= CHANGES
             && let Some((checkpoint, at)) = inner.settle()?
         {
@@ -315,11 +319,15 @@ impl<P: Projection> Rebuild for Beside<'_, P> {
         }
         let number = u32::from_be_bytes(inner.tx.prefix());
         let mut pending = self.model.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut live = self.model.write();
+        let mut live = self.model.inner();
         save_generation(&self.model.shelf, P::NAME, Generation { number, schema: P::SCHEMA })?;
         // What the other one had left to write is of no use any more.
         *pending = None;
-        let former = u32::from_be_bytes(live.tx.prefix());
+        let mut told = self.model.told();
+        told.seen = Arc::clone(inner.tx.seen());
+        (told.checkpoint, told.stopped) = (inner.checkpoint, None);
+        let former = std::mem::replace(&mut told.generation, number);
+        drop(told);
         *live = inner;
         Ok(Some(former))
     }
@@ -335,7 +343,7 @@ impl<P: Projection> Rebuild for Beside<'_, P> {
 
 impl<P: Projection> Drop for Beside<'_, P> {
     fn drop(&mut self) {
-        *self.model.rebuilding() = None;
+        self.model.told().rebuilding = None;
     }
 }
 
@@ -360,7 +368,7 @@ pub(crate) fn next_generation(shelf: &Shelf) -> Result<u32, ShelfError> {
 
 pub(crate) fn save_generation(shelf: &Shelf, name: &str, generation: Generation) -> Result<(), ShelfError> {
     let bytes = serde_json::to_vec(&generation).map_err(|error| ShelfError::new(error.to_string()))?;
-    shelf.write(&vec![(generation_key(name), Some(bytes))])
+    shelf.write(vec![(generation_key(name), Some(bytes))])
 }
 
 /// The generations that have keys and that no model has.
@@ -390,7 +398,7 @@ pub(crate) fn remove_generation(shelf: &Shelf, number: u32) -> Result<usize, She
             return Ok(removed);
         }
         removed += keys.len();
-        shelf.write(&keys.into_iter().map(|(key, _)| (key, None)).collect())?;
+        shelf.write(keys.into_iter().map(|(key, _)| (key, None)).collect())?;
     }
 }
 
@@ -433,9 +441,9 @@ mod tests {
             Ok(())
         }
 
-        fn settle(&mut self, tx: &mut Tx, _: usize) -> Result<bool, FoldError> {
+        fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
             tx.put(b"n", vec![u8::try_from(self.0).unwrap()]);
-            Ok(false)
+            Ok(())
         }
 
         fn unsettled(&self) -> usize {
@@ -492,7 +500,7 @@ mod tests {
         assert_eq!((stopped.run, stopped.position), (Some(RunId(uuid())), Position(4)));
         failing.checkpoint().unwrap();
         assert_eq!(model::<Notes<true>>(&shelf, 1).position(), Position(2));
-        assert_eq!(model::<Notes<true>>(&shelf, 1).read().fold.0, 2);
+        assert_eq!(model::<Notes<true>>(&shelf, 1).inner().fold.0, 2);
         let panicking = model::<Notes<false>>(&shelf, 2);
         panicking.fold(&facts(&["a", "panic"]));
         assert_eq!(panicking.stopped().unwrap().position, Position(2));

@@ -99,33 +99,39 @@ impl Models {
     }
 
     /// The model `runs`.
-    #[must_use]
-    pub fn runs(&self) -> RunsView<'_> {
-        RunsView::new(&self.runs.fold, &self.runs.tx)
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn runs(&self) -> Result<RunsView<'_>, FoldError> {
+        RunsView::new(self.runs.tx.seen().look())
     }
 
     /// The model `audit`.
-    #[must_use]
-    pub fn audit(&self) -> AuditView<'_> {
-        AuditView::new(&self.audit.fold, &self.audit.tx)
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn audit(&self) -> Result<AuditView<'_>, FoldError> {
+        AuditView::new(self.audit.tx.seen().look())
     }
 
     /// The model `spend`.
     #[must_use]
     pub fn spend(&self) -> SpendView<'_> {
-        SpendView::new(&self.spend.fold, &self.spend.tx)
+        SpendView::new(self.spend.tx.seen().look())
     }
 
     /// The model `notices`.
     #[must_use]
     pub fn lost(&self) -> LostView<'_> {
-        LostView::new(&self.lost.tx)
+        LostView::new(self.lost.tx.seen().look())
     }
 
     /// The model `inbox`.
-    #[must_use]
-    pub fn inbox(&self) -> InboxView<'_> {
-        InboxView::new(&self.inbox.fold, &self.inbox.tx)
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn inbox(&self) -> Result<InboxView<'_>, FoldError> {
+        InboxView::new(self.inbox.tx.seen().look())
     }
 }
 

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use crate::look::{Keys, Look};
 use crate::shelf::ShelfError;
 use crate::tx::Tx;
 
@@ -134,7 +135,7 @@ fn set_in(bytes: &mut Vec<u8>, low: u16, on: bool) {
     }
 }
 
-fn load(tx: &Tx, term: &[u8], block: u32) -> Result<Bits, ShelfError> {
+fn load(tx: &dyn Keys, term: &[u8], block: u32) -> Result<Bits, ShelfError> {
     let mut bits = NONE;
     let Some(bytes) = tx.get(&key(term, block))? else { return Ok(bits) };
     if bytes.len() == BITMAP_BYTES {
@@ -151,7 +152,12 @@ fn load(tx: &Tx, term: &[u8], block: u32) -> Result<Bits, ShelfError> {
 }
 
 /// The terms of a kind that begin with a text, at most `limit`.
-pub(crate) fn terms_with(tx: &Tx, kind: u8, start: &str, limit: usize) -> Result<Vec<Vec<u8>>, ShelfError> {
+pub(crate) fn terms_with(
+    tx: &Look<'_>,
+    kind: u8,
+    start: &str,
+    limit: usize,
+) -> Result<Vec<Vec<u8>>, ShelfError> {
     let whole = term(kind, start);
     let mut from = whole[..whole.len() - 1].to_vec();
     let mut to = from.clone();
@@ -183,7 +189,7 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    fn bits(&self, tx: &Tx, block: u32) -> Result<Bits, ShelfError> {
+    fn bits(&self, tx: &dyn Keys, block: u32) -> Result<Bits, ShelfError> {
         match self {
             Self::Term(term) => load(tx, term, block),
             Self::Any(any) => any.iter().try_fold(NONE, |mut bits, condition| {
@@ -211,7 +217,7 @@ impl Condition {
     /// stop.
     pub(crate) fn walk<B>(
         &self,
-        tx: &Tx,
+        tx: &dyn Keys,
         numbers: std::ops::Range<u32>,
         newest: bool,
         mut each: impl FnMut(u32) -> Result<ControlFlow<B>, ShelfError>,
@@ -255,7 +261,7 @@ impl Condition {
     }
 
     /// How many rows fit with numbers below `end`.
-    pub(crate) fn count(&self, tx: &Tx, end: u32) -> Result<u64, ShelfError> {
+    pub(crate) fn count(&self, tx: &dyn Keys, end: u32) -> Result<u64, ShelfError> {
         let mut total = 0;
         for block in 0..end.div_ceil(BLOCK) {
             let mut bits = self.bits(tx, block)?;
@@ -316,6 +322,7 @@ mod tests {
         for number in 0..10_000 {
             set(&mut tx, &even, number, false).unwrap();
         }
-        assert_eq!(terms_with(&tx, b'x', "", 10).unwrap().len(), 1);
+        tx.publish(everfold_engine::id::Position(1));
+        assert_eq!(terms_with(&tx.seen().look(), b'x', "", 10).unwrap().len(), 1);
     }
 }

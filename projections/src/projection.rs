@@ -92,18 +92,17 @@ pub trait Projection: Sized + Send + Sync + 'static {
     /// The model stops here until it is built again; the others go on.
     fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError>;
 
-    /// Makes what was folded visible: indexes follow the rows.
+    /// Puts all that was folded into the [`Tx`], to be shown: indexes follow the rows.
     ///
     /// # Errors
     /// As of [`Projection::apply`].
     fn publish(&mut self, tx: &mut Tx) -> Result<(), FoldError>;
 
-    /// Puts what is kept in memory and changed since the last time, before a checkpoint; of many rows about
-    /// `most`. Says whether there are more: then it is called again, and nothing is folded before.
+    /// Puts what readers need not see and what changed since the last time, before a checkpoint.
     ///
     /// # Errors
     /// As of [`Projection::apply`].
-    fn settle(&mut self, tx: &mut Tx, most: usize) -> Result<bool, FoldError>;
+    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError>;
 
     /// How many rows the next checkpoint would put.
     fn unsettled(&self) -> usize;

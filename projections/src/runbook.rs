@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::projection::FoldError;
 use crate::quick::QuickMap;
 use crate::rowcodec;
+use crate::shelf::Value;
 use crate::tx::Tx;
 
 /// Runs that stay in memory though nothing happens to them.
@@ -90,10 +91,10 @@ impl<T: Serialize + DeserializeOwned> RunBook<T> {
     /// Puts what changed, before a checkpoint.
     pub(crate) fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
         for run in std::mem::take(&mut self.gone) {
-            tx.put_through(&key(run), Vec::new());
+            tx.put_through(&key(run), Value::default());
         }
         for (run, page) in self.pages.iter_mut().filter(|(_, page)| page.unsettled) {
-            tx.put_through(&key(*run), rowcodec::encode(&page.value)?);
+            tx.put_through(&key(*run), Value::new(rowcodec::encode(&page.value)?));
             (page.unsettled, page.stored) = (false, true);
         }
         self.unsettled = 0;

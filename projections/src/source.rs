@@ -15,7 +15,7 @@ use crate::{Copied, Fact};
 /// Events of a copied history that are read at once.
 const CHUNK: usize = 1_000;
 /// Facts that are shown to the models at once, where so many are there: indexes follow once for all.
-const ENOUGH: usize = 4_096;
+const ENOUGH: usize = 1_024;
 
 /// An event that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

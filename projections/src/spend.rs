@@ -12,6 +12,7 @@ use everfold_engine::json::Payload;
 use serde::{Deserialize, Serialize};
 
 use crate::Fact;
+use crate::look::Look;
 use crate::projection::{FoldError, Projection};
 use crate::rowcodec;
 use crate::runbook::RunBook;
@@ -126,7 +127,7 @@ pub struct Spend {
 
 /// The read model `spend`, to be asked.
 pub struct SpendView<'a> {
-    tx: &'a Tx,
+    look: Look<'a>,
 }
 
 fn code(by: SpendBy) -> u8 {
@@ -161,8 +162,8 @@ fn former_key(line: &[u8], first: Position) -> Vec<u8> {
 }
 
 impl<'a> SpendView<'a> {
-    pub(crate) fn new(_spend: &'a Spend, tx: &'a Tx) -> Self {
-        Self { tx }
+    pub(crate) fn new(look: Look<'a>) -> Self {
+        Self { look }
     }
 
     /// What was used up, in groups: days in their order, all others by cost, the largest first.
@@ -221,7 +222,7 @@ impl<'a> SpendView<'a> {
         let mut to = from.clone();
         to.push(0xff);
         loop {
-            let pairs = self.tx.scan(&from, &to, false, CHUNK)?;
+            let pairs = self.look.scan(&from, &to, false, CHUNK)?;
             let is_last = pairs.len() < CHUNK;
             for (key, value) in &pairs {
                 let parts = &mut key[2..].splitn(3, |byte| *byte == 0);
@@ -257,7 +258,7 @@ impl<'a> SpendView<'a> {
             return Ok(Some(sum));
         }
         let (from, to) = (former_key(key, Position(0)), former_key(key, Position(at.0.saturating_add(1))));
-        match self.tx.scan(&from, &to, true, 1)?.pop() {
+        match self.look.scan(&from, &to, true, 1)?.pop() {
             Some((_, bytes)) => Ok(of(&rowcodec::read(&mut bytes.as_slice())?)),
             None => Ok(None),
         }
@@ -380,9 +381,8 @@ impl Projection for Spend {
         Ok(())
     }
 
-    fn settle(&mut self, tx: &mut Tx, _most: usize) -> Result<bool, FoldError> {
-        self.runs.settle(tx)?;
-        Ok(false)
+    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+        self.runs.settle(tx)
     }
 
     fn unsettled(&self) -> usize {

@@ -7,6 +7,7 @@
 
 use everfold_engine::id::Position;
 
+use crate::look::Keys;
 use crate::shelf::ShelfError;
 use crate::tx::Tx;
 
@@ -63,7 +64,7 @@ fn last_end(tx: &mut Tx, block: u32, last: u64) -> Result<(), ShelfError> {
 }
 
 /// How many of the first `count` rows were born at a position or before.
-pub(crate) fn born_by(tx: &Tx, count: u32, at: Position) -> Result<u32, ShelfError> {
+pub(crate) fn born_by(tx: &dyn Keys, count: u32, at: Position) -> Result<u32, ShelfError> {
     let first_of = |block: u32| -> Result<u64, ShelfError> {
         Ok(tx.get(&block_key(block))?.map_or(u64::MAX, |bytes| number_at(&bytes, 0)))
     };
@@ -79,7 +80,7 @@ pub(crate) fn born_by(tx: &Tx, count: u32, at: Position) -> Result<u32, ShelfErr
 }
 
 /// The rows among the first `count` that were there at a position, in the order of their births.
-pub(crate) fn living_at(tx: &Tx, count: u32, at: Position) -> Result<Vec<u32>, ShelfError> {
+pub(crate) fn living_at(tx: &dyn Keys, count: u32, at: Position) -> Result<Vec<u32>, ShelfError> {
     let born = born_by(tx, count, at)?;
     let mut living = Vec::new();
     for group in 0..born.div_ceil(BLOCK * GROUP) {

@@ -1,7 +1,8 @@
-//! What a read model reads and writes: its own keys, with what changed since the last checkpoint on top.
+//! What a read model writes: its own keys, with what changed since the last checkpoint on top.
 //!
-//! Law: readers see what was put at once; the shelf gets it with the checkpoint's position in one batch, or
-//! ahead of it what is the same whenever it is folded again and says nothing before the rest is there.
+//! Law: the fold works on values of its own. What it made of some facts is shown to readers at once, and the
+//! shelf gets it with the checkpoint's position in one batch, or ahead of it what is the same whenever it is
+//! folded again and says nothing before the rest is there.
 //!
 //! Given to [`crate::Projection`]s by the runner.
 
@@ -10,12 +11,18 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::shelf::{Changes, Checkpoint, Pair, Shelf, ShelfError};
+use everfold_engine::id::Position;
+
+use crate::look::{Keys, News, Seen};
+use crate::shelf::{Checkpoint, Shelf, ShelfError, Value};
 
 struct Slot {
     /// Empty: the key is not there.
-    value: Vec<u8>,
+    value: Value,
+    /// The next checkpoint puts it.
     changed: bool,
+    /// Readers do not see it yet.
+    unseen: bool,
     ahead: bool,
 }
 
@@ -24,36 +31,59 @@ struct Slot {
 /// An empty value is none: such a key is not there.
 pub struct Tx {
     shelf: Arc<Shelf>,
+    seen: Arc<Seen>,
     /// In front of every key; each generation of a model has its own.
     prefix: [u8; 4],
     held: BTreeMap<Vec<u8>, Slot>,
-    /// Changes that need not be read here again: whoever made them holds the value.
-    through: Changes,
+    /// Keys whose values readers do not see yet.
+    unseen: Vec<Vec<u8>>,
+    /// Values that are shown and not held.
+    news: News,
+    /// Values for the next checkpoint that are not held: whoever made them keeps what they say.
+    through: Vec<(Vec<u8>, Value)>,
     /// The same, ahead of the batch.
-    through_ahead: Vec<Pair>,
+    through_ahead: Vec<(Vec<u8>, Value)>,
     changed: usize,
 }
 
+impl Keys for Tx {
+    fn get(&self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ShelfError> {
+        let full = self.full(key);
+        match self.held.get(&full) {
+            Some(slot) => Ok((!slot.value.is_empty()).then_some(Cow::Borrowed(slot.value.as_slice()))),
+            None => Ok(self.shelf.get(&full)?.map(Cow::Owned)),
+        }
+    }
+}
+
 impl Tx {
-    pub(crate) fn new(shelf: Arc<Shelf>, prefix: [u8; 4]) -> Self {
+    pub(crate) fn new(shelf: Arc<Shelf>, prefix: [u8; 4], position: Position) -> Self {
         Self {
+            seen: Arc::new(Seen::new(Arc::clone(&shelf), prefix, position)),
             shelf,
             prefix,
             held: BTreeMap::new(),
+            unseen: Vec::new(),
+            news: Vec::new(),
             through: Vec::new(),
             through_ahead: Vec::new(),
             changed: 0,
         }
     }
 
-    /// A read model's keys in memory alone, for tests and measurements.
-    #[must_use]
-    pub fn in_memory() -> Self {
-        Self::new(Arc::new(Shelf::memory()), [0; 4])
+    /// Keys in memory alone.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        Self::new(Arc::new(Shelf::memory()), [0; 4], Position::ZERO)
     }
 
     pub(crate) fn prefix(&self) -> [u8; 4] {
         self.prefix
+    }
+
+    /// What readers see of it.
+    pub(crate) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
     }
 
     fn full(&self, key: &[u8]) -> Vec<u8> {
@@ -68,11 +98,7 @@ impl Tx {
     /// # Errors
     /// The shelf cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ShelfError> {
-        let full = self.full(key);
-        match self.held.get(&full) {
-            Some(slot) => Ok((!slot.value.is_empty()).then_some(Cow::Borrowed(slot.value.as_slice()))),
-            None => Ok(self.shelf.get(&full)?.map(Cow::Owned)),
-        }
+        Keys::get(self, key)
     }
 
     /// A value to be changed in place; empty where there is none.
@@ -94,79 +120,61 @@ impl Tx {
 
     fn slot(&mut self, key: &[u8], ahead: bool) -> Result<&mut Vec<u8>, ShelfError> {
         let slot = match self.held.entry(self.full(key)) {
-            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Occupied(slot) => {
+                if !slot.get().unseen {
+                    self.unseen.push(slot.key().clone());
+                }
+                slot.into_mut()
+            }
             Entry::Vacant(place) => {
-                let value = self.shelf.get(place.key())?.unwrap_or_default();
-                place.insert(Slot { value, changed: false, ahead })
+                let value = Arc::new(self.shelf.get(place.key())?.unwrap_or_default());
+                self.unseen.push(place.key().clone());
+                place.insert(Slot { value, changed: false, unseen: true, ahead })
             }
         };
-        if !slot.changed {
-            slot.changed = true;
+        slot.unseen = true;
+        if !std::mem::replace(&mut slot.changed, true) {
             self.changed += 1;
         }
-        Ok(&mut slot.value)
+        // Once for what readers were shown.
+        Ok(Arc::make_mut(&mut slot.value))
     }
 
     /// Replaces a value.
     pub fn put(&mut self, key: &[u8], value: Vec<u8>) {
         let full = self.full(key);
-        let slot = Slot { value, changed: true, ahead: false };
+        self.unseen.push(full.clone());
+        let slot = Slot { value: Arc::new(value), changed: true, unseen: true, ahead: false };
         if self.held.insert(full, slot).is_none_or(|slot| !slot.changed) {
             self.changed += 1;
         }
     }
 
-    /// Replaces a value that the caller keeps in memory until the next checkpoint is written.
-    pub fn put_through(&mut self, key: &[u8], value: Vec<u8>) {
-        let full = self.full(key);
-        self.through.push((full, (!value.is_empty()).then_some(value)));
+    /// Shows a value that the fold has in another form and that goes into the shelf later.
+    pub(crate) fn show(&mut self, key: &[u8], value: Value) {
+        self.news.push((self.full(key), value));
+    }
+
+    /// Gives the next checkpoint a value that the caller keeps until that is written.
+    pub(crate) fn put_through(&mut self, key: &[u8], value: Value) {
+        self.through.push((self.full(key), value));
     }
 
     /// The same, ahead of the checkpoint's batch.
-    pub fn put_through_ahead(&mut self, key: &[u8], value: Vec<u8>) {
-        let full = self.full(key);
-        self.through_ahead.push((full, value));
+    pub(crate) fn put_through_ahead(&mut self, key: &[u8], value: Vec<u8>) {
+        self.through_ahead.push((self.full(key), Arc::new(value)));
     }
 
-    /// Up to `limit` pairs with keys from `from` and before `to`, in their order or the other way round.
-    ///
-    /// # Errors
-    /// The shelf cannot be read.
-    pub fn scan(&self, from: &[u8], to: &[u8], reverse: bool, limit: usize) -> Result<Vec<Pair>, ShelfError> {
-        let (mut from, mut to) = (self.full(from), self.full(to));
-        let mut found: Vec<Pair> = Vec::new();
-        while found.len() < limit && from < to {
-            let wanted = limit - found.len();
-            let stored = self.shelf.scan(&from, &to, reverse, wanted)?;
-            let is_last = stored.len() < wanted;
-            // What is held counts up to where the stored ones reach.
-            let (low, high) = match stored.last() {
-                Some((key, _)) if !is_last && reverse => (key.clone(), to.clone()),
-                Some((key, _)) if !is_last => (from.clone(), after(key)),
-                _ => (from.clone(), to.clone()),
-            };
-            let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
-            for (key, slot) in self.held.range(low.clone()..high.clone()) {
-                if slot.value.is_empty() {
-                    merged.remove(key);
-                } else {
-                    merged.insert(key.clone(), slot.value.clone());
-                }
-            }
-            let pairs = merged.into_iter().map(|(key, value)| (key[4..].to_vec(), value));
-            if reverse {
-                found.extend(pairs.rev());
-                to = low;
-            } else {
-                found.extend(pairs);
-                from = high;
-            }
-            if is_last {
-                break;
+    /// Shows readers everything, as of a position.
+    pub(crate) fn publish(&mut self, position: Position) {
+        for key in self.unseen.drain(..) {
+            if let Some(slot) = self.held.get_mut(&key)
+                && std::mem::take(&mut slot.unseen)
+            {
+                self.news.push((key, Arc::clone(&slot.value)));
             }
         }
-        found.truncate(limit);
-        Ok(found)
+        self.seen.show(std::mem::take(&mut self.news), position);
     }
 
     /// How much a checkpoint would write.
@@ -180,21 +188,22 @@ impl Tx {
         let mut batch = std::mem::take(&mut self.through);
         for (key, slot) in self.held.iter_mut().filter(|(_, slot)| slot.changed) {
             slot.changed = false;
-            let value = (!slot.value.is_empty()).then(|| slot.value.clone());
-            match value {
-                Some(value) if slot.ahead => ahead.push((key.clone(), value)),
-                value => batch.push((key.clone(), value)),
-            }
+            let part = if slot.ahead && !slot.value.is_empty() { &mut ahead } else { &mut batch };
+            part.push((key.clone(), Arc::clone(&slot.value)));
         }
         ahead.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         self.changed = 0;
         Checkpoint { ahead, batch }
     }
 
-    /// Forgets what the shelf has, where more than `keep` values are held.
-    pub(crate) fn trim(&mut self, keep: usize) {
+    /// Forgets what the shelf has, where more than `keep` values are held; readers find all there, unless
+    /// something was folded since.
+    pub(crate) fn settled(&mut self, is_all: bool, keep: usize) {
+        if is_all {
+            self.seen.settled();
+        }
         if self.held.len() > keep {
-            self.held.retain(|_, slot| slot.changed);
+            self.held.retain(|_, slot| slot.changed || slot.unseen);
         }
     }
 }
@@ -205,40 +214,6 @@ impl Tx {
     pub(crate) fn write_through(&mut self) {
         let checkpoint = self.drain();
         self.shelf.put_away(&checkpoint).expect("it is in memory");
-        self.trim(0);
-    }
-}
-
-/// The first key behind all that begin with this one's bytes and nothing more.
-fn after(key: &[u8]) -> Vec<u8> {
-    let mut next = key.to_vec();
-    next.push(0);
-    next
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-    use super::*;
-
-    #[test]
-    fn a_scan_sees_the_stored_and_the_changed_in_one_order() {
-        let mut tx = Tx::in_memory();
-        for key in [1_u8, 3, 5, 7] {
-            tx.put(&[key], vec![key]);
-        }
-        tx.write_through();
-        tx.put(&[2], vec![20]);
-        tx.put(&[5], Vec::new());
-        tx.put(&[7], vec![70]);
-        let keys = |reverse, limit| -> Vec<u8> {
-            tx.scan(&[0], &[9], reverse, limit).unwrap().iter().map(|(key, _)| key[0]).collect()
-        };
-        assert_eq!(keys(false, 10), [1, 2, 3, 7]);
-        assert_eq!(keys(true, 10), [7, 3, 2, 1]);
-        assert_eq!(keys(false, 2), [1, 2]);
-        assert_eq!(keys(true, 2), [7, 3]);
-        assert_eq!(keys(true, 1), [7]);
-        assert_eq!(keys(false, 3), [1, 2, 3]);
+        self.settled(true, 0);
     }
 }

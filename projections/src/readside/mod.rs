@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::audit::{Audit, AuditView};
 use crate::inbox::{Inbox, InboxView};
 use crate::lost::{Lost, LostView};
+use crate::look::Look;
 use crate::model::{self, AnyModel, Generation, Inner, Model, ModelStatus, Stopped};
 use crate::projection::{FoldError, Projection};
 use crate::runs::{Runs, RunsView};
@@ -36,7 +37,7 @@ pub use directory::RunDirectory;
 use threads::{fold, follow, rebuild};
 
 /// Reads of the log that wait to be folded.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 /// How long an asker waits for what was durable when it asked; after that it is given what there is.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an asker waits for a position that it names.
@@ -242,7 +243,7 @@ impl ReadSide {
         ask: impl FnOnce(&RunsView<'_>) -> Result<T, FoldError> + Send + 'static,
     ) -> Result<Answer<T>, AskError> {
         let model = Arc::clone(&self.shared.models.runs);
-        self.ask(model, min, move |inner| ask(&RunsView::new(&inner.fold, &inner.tx))).await
+        self.ask(model, min, move |look| ask(&RunsView::new(look)?)).await
     }
 
     /// Asks the model `inbox`.
@@ -255,7 +256,7 @@ impl ReadSide {
         ask: impl FnOnce(&InboxView<'_>) -> Result<T, FoldError> + Send + 'static,
     ) -> Result<Answer<T>, AskError> {
         let model = Arc::clone(&self.shared.models.inbox);
-        self.ask(model, min, move |inner| ask(&InboxView::new(&inner.fold, &inner.tx))).await
+        self.ask(model, min, move |look| ask(&InboxView::new(look)?)).await
     }
 
     /// Asks the model `audit`.
@@ -268,7 +269,7 @@ impl ReadSide {
         ask: impl FnOnce(&AuditView<'_>) -> Result<T, FoldError> + Send + 'static,
     ) -> Result<Answer<T>, AskError> {
         let model = Arc::clone(&self.shared.models.audit);
-        self.ask(model, min, move |inner| ask(&AuditView::new(&inner.fold, &inner.tx))).await
+        self.ask(model, min, move |look| ask(&AuditView::new(look)?)).await
     }
 
     /// Asks the model `spend`.
@@ -281,7 +282,7 @@ impl ReadSide {
         ask: impl FnOnce(&SpendView<'_>) -> Result<T, FoldError> + Send + 'static,
     ) -> Result<Answer<T>, AskError> {
         let model = Arc::clone(&self.shared.models.spend);
-        self.ask(model, min, move |inner| ask(&SpendView::new(&inner.fold, &inner.tx))).await
+        self.ask(model, min, move |look| ask(&SpendView::new(look))).await
     }
 
     /// Asks the model `notices`.
@@ -294,14 +295,14 @@ impl ReadSide {
         ask: impl FnOnce(&LostView<'_>) -> Result<T, FoldError> + Send + 'static,
     ) -> Result<Answer<T>, AskError> {
         let model = Arc::clone(&self.shared.models.lost);
-        self.ask(model, min, move |inner| ask(&LostView::new(&inner.tx))).await
+        self.ask(model, min, move |look| ask(&LostView::new(look))).await
     }
 
     async fn ask<P: Projection, T: Send + 'static>(
         &self,
         model: Arc<Model<P>>,
         min: Option<Position>,
-        ask: impl FnOnce(&Inner<P>) -> Result<T, FoldError> + Send + 'static,
+        ask: impl FnOnce(Look<'_>) -> Result<T, FoldError> + Send + 'static,
     ) -> Result<Answer<T>, AskError> {
         let name = P::NAME;
         if let Some(stopped) = model.stopped() {
@@ -309,11 +310,13 @@ impl ReadSide {
         }
         self.wait(min).await?;
         let asked = tokio::task::spawn_blocking(move || {
-            let inner = model.read();
-            match &inner.stopped {
-                Some(stopped) => Err(AskError::Stopped { name, stopped: stopped.clone() }),
-                None => ask(&inner)
-                    .map(|value| Answer { value, position: inner.position })
+            let seen = model.seen();
+            let look = seen.look();
+            let position = look.position();
+            match model.stopped() {
+                Some(stopped) => Err(AskError::Stopped { name, stopped }),
+                None => ask(look)
+                    .map(|value| Answer { value, position })
                     .map_err(|source| AskError::Fold { name, source }),
             }
         });

@@ -161,7 +161,7 @@ impl RunsView<'_> {
                 .filter(|status| !status.is_ended())
                 .map(|status| (column_of(status), terms::status_is(status)))
                 .collect(),
-            GroupBy::Stage => terms::stages(self.tx)?
+            GroupBy::Stage => terms::stages(&self.look)?
                 .into_iter()
                 .map(|stage| (stage.clone(), terms::stage_is(&stage)))
                 .collect(),
@@ -196,9 +196,9 @@ impl RunsView<'_> {
         moment: &Moment,
         cards: usize,
     ) -> Result<(), FoldError> {
-        column.count += condition.count(self.tx, moment.count)?;
+        column.count += condition.count(&self.look, moment.count)?;
         let mut newest = Vec::new();
-        condition.walk(self.tx, 0..moment.count, true, |number| {
+        condition.walk(&self.look, 0..moment.count, true, |number| {
             if newest.len() == cards {
                 return Ok(ControlFlow::Break(()));
             }

@@ -9,9 +9,11 @@ use super::marks::Marks;
 use super::pack::{self, Packing};
 use super::record::Record;
 use super::{shorts, terms};
+use crate::look::{Keys, Look};
 use crate::postings::Changes;
 use crate::projection::{FoldError, Projection};
 use crate::quick::QuickMap;
+use crate::shelf::Value;
 use crate::tx::Tx;
 use crate::{Fact, rowcodec, spine};
 
@@ -25,7 +27,7 @@ const HEAD: &[u8] = b"H";
 
 /// The read model `runs`.
 pub struct Runs {
-    pub(super) head: RunsHead,
+    head: RunsHead,
     cached: QuickMap<u32, Cached>,
     numbers: QuickMap<RunId, u32>,
     packing: Packing,
@@ -46,6 +48,8 @@ pub(super) struct RunsHead {
 
 struct Cached {
     record: Record,
+    /// As it was shown last.
+    row: Value,
     place: Place,
     touched: bool,
     unsettled: bool,
@@ -109,7 +113,11 @@ pub(super) mod starts {
     }
 
     /// The first row that may have started after a time.
-    pub(in crate::runs) fn first_after(tx: &Tx, count: u32, after: Timestamp) -> Result<u32, ShelfError> {
+    pub(in crate::runs) fn first_after(
+        tx: &dyn Keys,
+        count: u32,
+        after: Timestamp,
+    ) -> Result<u32, ShelfError> {
         for group in 0..count.div_ceil(BLOCK * GROUP) {
             let bytes = tx.get(&key(group))?.unwrap_or_default();
             let found = bytes.chunks_exact(8).position(|slot| latest(slot) > after.0);
@@ -123,42 +131,26 @@ pub(super) mod starts {
 
 impl Runs {
     /// The number of a run's row.
-    pub(super) fn number_of(&self, tx: &Tx, run: RunId) -> Result<Option<u32>, FoldError> {
-        if let Some(number) = self.numbers.get(&run) {
-            return Ok(Some(*number));
+    fn number_of(&self, tx: &Tx, run: RunId) -> Result<Option<u32>, FoldError> {
+        match self.numbers.get(&run) {
+            Some(number) => Ok(Some(*number)),
+            None => find(run, self.head.count, tx, |number| Ok(self.load(tx, number)?.map(|it| it.record))),
         }
-        for number in terms::candidates(tx, self.head.count, run)? {
-            if self.read(tx, number, |record| record.fixed.id == run)? == Some(true) {
-                return Ok(Some(number));
-            }
-        }
-        Ok(None)
     }
 
-    /// Shows a row, from memory or from the shelf.
-    pub(super) fn read<T>(
-        &self,
-        tx: &Tx,
-        number: u32,
-        read: impl FnOnce(&Record) -> T,
-    ) -> Result<Option<T>, FoldError> {
-        if let Some(cached) = self.cached.get(&number) {
-            return Ok(Some(read(&cached.record)));
-        }
-        if let Some(bytes) = tx.get(&record_key(number))? {
-            return Ok(Some(read(&Record::shown_row(&bytes)?)));
-        }
-        let packed = self.packing.read(tx, number, |bytes| Record::shown_row(bytes).map(|row| read(&row)))?;
-        packed.transpose()
-    }
-
-    /// A row out of the shelf, to be folded on.
+    /// A row that is not in memory, to be folded on.
     fn load(&self, tx: &Tx, number: u32) -> Result<Option<Cached>, FoldError> {
-        let cached = |record, place| Cached { record, place, touched: false, unsettled: false };
+        let cached = |record, place| {
+            let row = Value::default();
+            Cached { record, row, place, touched: false, unsettled: false }
+        };
+        if let Some(row) = self.packing.get(number) {
+            return Ok(Some(cached(Record::decode(row)?, Place::Packed)));
+        }
         if let Some(bytes) = tx.get(&record_key(number))? {
             return Ok(Some(cached(Record::decode(&bytes)?, Place::Own)));
         }
-        let packed = self.packing.read(tx, number, Record::decode)?.transpose()?;
+        let packed = pack::read(tx, number, Record::decode)?.transpose()?;
         Ok(packed.map(|record| cached(record, Place::Packed)))
     }
 
@@ -170,7 +162,8 @@ impl Runs {
         starts::add(tx, number, record.fixed.started_at)?;
         shorts::add(tx, number, record.fixed.id)?;
         self.numbers.insert(record.fixed.id, number);
-        let cached = Cached { record, place: Place::New, touched: true, unsettled: false };
+        let row = Value::default();
+        let cached = Cached { record, row, place: Place::New, touched: true, unsettled: false };
         self.cached.insert(number, cached);
         self.touched.push(number);
         Ok(())
@@ -182,29 +175,70 @@ impl Runs {
         Ok(())
     }
 
-    /// Packs a row whose run has ended, and lets go of it. Says whether it did.
-    fn pack(&mut self, number: u32, tx: &mut Tx) -> Result<bool, FoldError> {
-        let Some(cached) = self.cached.get_mut(&number) else { return Ok(false) };
+    /// Shows a row as it is now. One whose run has ended is packed, and let go of.
+    fn show(&mut self, number: u32, tx: &mut Tx) -> Result<(), FoldError> {
+        let Some(cached) = self.cached.get_mut(&number) else { return Ok(()) };
         let record = &mut cached.record;
-        if cached.place == Place::Packed || !record.shown.status.is_ended() {
-            return Ok(false);
-        }
         let mut row = record.encode()?;
-        if row.len() > pack::ROW_BYTES_MAX && record.marks.len() > MARKS_BYTES_MAX {
+        let mut is_packed = cached.place != Place::Packed && record.shown.status.is_ended();
+        if is_packed && row.len() > pack::ROW_BYTES_MAX && record.marks.len() > MARKS_BYTES_MAX {
             Self::put_away(number, &std::mem::take(&mut record.marks), tx)?;
             row = record.encode()?;
         }
-        if row.len() > pack::ROW_BYTES_MAX {
-            return Ok(false);
+        is_packed &= row.len() <= pack::ROW_BYTES_MAX;
+        let row = Value::new(row);
+        tx.show(&record_key(number), Value::clone(&row));
+        if !is_packed {
+            cached.row = row;
+            if !std::mem::replace(&mut cached.unsettled, true) {
+                self.unsettled.push(number);
+            }
+            return Ok(());
         }
         self.packing.add(number, row);
         if cached.place == Place::Own {
-            tx.put(&record_key(number), Vec::new());
+            tx.put_through(&record_key(number), Value::default());
         }
         self.numbers.remove(&cached.record.fixed.id);
         self.cached.remove(&number);
-        Ok(true)
+        Ok(())
     }
+}
+
+/// The row of a run among the first `count`.
+fn find(
+    run: RunId,
+    count: u32,
+    keys: &dyn Keys,
+    row: impl Fn(u32) -> Result<Option<Record>, FoldError>,
+) -> Result<Option<u32>, FoldError> {
+    for number in terms::candidates(keys, count, run)? {
+        if row(number)?.is_some_and(|record| record.fixed.id == run) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+/// How many rows readers see.
+pub(super) fn head(look: &Look<'_>) -> Result<RunsHead, FoldError> {
+    match look.get(HEAD)? {
+        Some(bytes) => rowcodec::read(&mut &*bytes),
+        None => Ok(RunsHead::default()),
+    }
+}
+
+/// Reads a row.
+pub(super) fn read(look: &Look<'_>, number: u32) -> Result<Option<Record>, FoldError> {
+    match look.get(&record_key(number))? {
+        Some(bytes) => Record::shown_row(&bytes).map(Some),
+        None => pack::read(look, number, Record::shown_row)?.transpose(),
+    }
+}
+
+/// The number of a run's row.
+pub(super) fn number_of(look: &Look<'_>, count: u32, run: RunId) -> Result<Option<u32>, FoldError> {
+    find(run, count, look, |number| read(look, number))
 }
 
 impl Projection for Runs {
@@ -279,34 +313,24 @@ impl Projection for Runs {
         }
         self.changes.flush(tx)?;
         for number in touched.drain(..) {
-            if !self.pack(number, tx)?
-                && let Some(cached) = self.cached.get_mut(&number)
-                && !std::mem::replace(&mut cached.unsettled, true)
-            {
-                self.unsettled.push(number);
-            }
+            self.show(number, tx)?;
         }
         self.touched = touched;
-        Ok(())
-    }
-
-    fn settle(&mut self, tx: &mut Tx, most: usize) -> Result<bool, FoldError> {
-        let rest = self.unsettled.len().saturating_sub(most);
-        for number in self.unsettled.drain(rest..) {
-            // One that ended since is packed.
-            if let Some(cached) = self.cached.get_mut(&number) {
-                (cached.unsettled, cached.place) = (false, Place::Own);
-                tx.put_through(&record_key(number), cached.record.encode()?);
-            }
-        }
-        if rest > 0 {
-            return Ok(true);
-        }
-        self.packing.settle(tx)?;
         if std::mem::take(&mut self.is_head_changed) {
             tx.put(HEAD, rowcodec::encode(&self.head)?);
         }
-        Ok(false)
+        Ok(())
+    }
+
+    fn settle(&mut self, tx: &mut Tx) -> Result<(), FoldError> {
+        for number in self.unsettled.drain(..) {
+            // One that ended since is packed.
+            if let Some(cached) = self.cached.get_mut(&number) {
+                (cached.unsettled, cached.place) = (false, Place::Own);
+                tx.put_through(&record_key(number), std::mem::take(&mut cached.row));
+            }
+        }
+        Ok(self.packing.settle(tx)?)
     }
 
     fn unsettled(&self) -> usize {

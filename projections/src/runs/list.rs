@@ -9,14 +9,14 @@ use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use serde::Serialize;
 
-use super::fold::{self, ENDS, Runs};
+use super::fold::{self, ENDS, RunsHead};
 use super::marks::Marks;
 use super::record::{Fixed, RunRow, Shown};
 use super::{shorts, terms};
+use crate::look::{Keys as _, Look};
 use crate::postings::{BLOCK, Condition};
 use crate::projection::FoldError;
 use crate::shelf::ShelfError;
-use crate::tx::Tx;
 use crate::{rowcodec, spine};
 
 /// Every status, in the order of boards.
@@ -87,8 +87,8 @@ pub struct RunCounts {
 
 /// The read model `runs`, to be asked.
 pub struct RunsView<'a> {
-    pub(super) runs: &'a Runs,
-    pub(super) tx: &'a Tx,
+    pub(super) look: Look<'a>,
+    head: RunsHead,
 }
 
 /// The rows that were to be seen at a moment.
@@ -102,20 +102,21 @@ pub(super) struct Moment {
 }
 
 impl<'a> RunsView<'a> {
-    pub(crate) fn new(runs: &'a Runs, tx: &'a Tx) -> Self {
-        Self { runs, tx }
+    pub(crate) fn new(look: Look<'a>) -> Result<Self, FoldError> {
+        let head = fold::head(&look)?;
+        Ok(Self { look, head })
     }
 
     /// How many runs there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.runs.head.count as usize
+        self.head.count as usize
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.head.count == 0
+        self.head.count == 0
     }
 
     /// One run; of a past position, as it was then.
@@ -123,7 +124,7 @@ impl<'a> RunsView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn get(&self, run: RunId, at: Option<Position>) -> Result<Option<RunRow>, FoldError> {
-        match self.runs.number_of(self.tx, run)? {
+        match fold::number_of(&self.look, self.head.count, run)? {
             Some(number) => self.row(number, at),
             None => Ok(None),
         }
@@ -134,12 +135,11 @@ impl<'a> RunsView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn newest_but(&self, back: usize) -> Result<Option<RunId>, FoldError> {
-        let Some(number) =
-            u32::try_from(back).ok().and_then(|back| self.runs.head.count.checked_sub(back + 1))
+        let Some(number) = u32::try_from(back).ok().and_then(|back| self.head.count.checked_sub(back + 1))
         else {
             return Ok(None);
         };
-        self.runs.read(self.tx, number, |record| record.fixed.id)
+        self.id(number)
     }
 
     /// Runs whose short ids begin with these digits, newest first, at most `limit`.
@@ -147,10 +147,10 @@ impl<'a> RunsView<'a> {
     /// # Errors
     /// The read model cannot be read.
     pub fn with_short(&self, start: &str, limit: usize) -> Result<Vec<RunId>, FoldError> {
-        let numbers = shorts::starting(self.tx, self.runs.head.count, start, limit)?;
+        let numbers = shorts::starting(&self.look, self.head.count, start, limit)?;
         let mut runs = Vec::new();
         for number in numbers.into_iter().rev() {
-            runs.extend(self.runs.read(self.tx, number, |record| record.fixed.id)?);
+            runs.extend(self.id(number)?);
         }
         Ok(runs)
     }
@@ -174,14 +174,18 @@ impl<'a> RunsView<'a> {
             each(number);
             Ok(ControlFlow::<()>::Continue(()))
         };
-        condition.walk(self.tx, 0..self.runs.head.count, false, go_on)?;
+        condition.walk(&self.look, 0..self.head.count, false, go_on)?;
         Ok(())
+    }
+
+    fn id(&self, number: u32) -> Result<Option<RunId>, FoldError> {
+        Ok(fold::read(&self.look, number)?.map(|record| record.fixed.id))
     }
 
     fn ids(&self, numbers: Vec<u32>) -> Result<Vec<RunId>, FoldError> {
         let mut runs = Vec::with_capacity(numbers.len());
         for number in numbers {
-            runs.extend(self.runs.read(self.tx, number, |record| record.fixed.id)?);
+            runs.extend(self.id(number)?);
         }
         Ok(runs)
     }
@@ -197,7 +201,7 @@ impl<'a> RunsView<'a> {
             labels: query.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
             ..RunFilter::default()
         };
-        let total = self.condition(&filter, true)?.count(self.tx, self.runs.head.count)?;
+        let total = self.condition(&filter, true)?.count(&self.look, self.head.count)?;
         let rows = if query.limit == 0 {
             Vec::new()
         } else {
@@ -230,35 +234,33 @@ impl<'a> RunsView<'a> {
             return Ok(0);
         }
         let condition = Condition::All(vec![terms::status_is(status), Condition::Not(moment.living.clone())]);
-        Ok(condition.count(self.tx, moment.count)?)
+        Ok(condition.count(&self.look, moment.count)?)
     }
 
     /// What was to be seen at a moment.
     pub(super) fn moment(&self, at: Option<Position>) -> Result<Moment, FoldError> {
-        let count = self.runs.head.count;
+        let count = self.head.count;
         Ok(match at {
             None => Moment { at, count, living: Vec::new() },
             Some(position) => Moment {
                 at,
-                count: spine::born_by(self.tx, count, position)?,
-                living: spine::living_at(self.tx, count, position)?,
+                count: spine::born_by(&self.look, count, position)?,
+                living: spine::living_at(&self.look, count, position)?,
             },
         })
     }
 
     /// A row by its number; of a past position, as it was then.
     pub(super) fn row(&self, number: u32, at: Option<Position>) -> Result<Option<RunRow>, FoldError> {
-        let row = self.runs.read(self.tx, number, |record| {
-            let Some(position) = at.filter(|at| *at < record.row_since()) else {
-                return Ok(Some(record.row()));
-            };
-            let found = match record.marks.at(position)? {
-                Some(found) => Some(found),
-                None => self.earlier(number, position)?,
-            };
-            Ok(found.map(|(mark, shown)| record.fixed.row(&mark, shown)))
-        });
-        row?.unwrap_or(Ok(None))
+        let Some(record) = fold::read(&self.look, number)? else { return Ok(None) };
+        let Some(position) = at.filter(|at| *at < record.row_since()) else {
+            return Ok(Some(record.into_row()));
+        };
+        let found = match record.marks.at(position)? {
+            Some(found) => Some(found),
+            None => self.earlier(number, position)?,
+        };
+        Ok(found.map(|(mark, shown)| record.fixed.into_row(&mark, shown)))
     }
 
     fn earlier(
@@ -267,7 +269,7 @@ impl<'a> RunsView<'a> {
         position: Position,
     ) -> Result<Option<(super::marks::Mark, Shown)>, FoldError> {
         let (from, to) = (fold::marks_key(number, 0), fold::marks_key(number, position.0.saturating_add(1)));
-        let Some((_, bytes)) = self.tx.scan(&from, &to, true, 1)?.pop() else { return Ok(None) };
+        let Some((_, bytes)) = self.look.scan(&from, &to, true, 1)?.pop() else { return Ok(None) };
         rowcodec::read::<Marks>(&mut bytes.as_slice())?.at(position)
     }
 
@@ -298,7 +300,7 @@ impl<'a> RunsView<'a> {
             settled
         };
         let first = match filter.started_after {
-            Some(after) => fold::starts::first_after(self.tx, moment.count, after)?,
+            Some(after) => fold::starts::first_after(&self.look, moment.count, after)?,
             None => 0,
         };
         let mut page = Collected { items: Vec::new(), limit, next: None };
@@ -322,7 +324,7 @@ impl<'a> RunsView<'a> {
                     Some(place) => first.max(place)..moment.count,
                     None => first..moment.count,
                 };
-                condition.walk(self.tx, numbers, newest, |number| {
+                condition.walk(&self.look, numbers, newest, |number| {
                     Ok(each(number, u64::from(number)).unwrap_or_else(|error| {
                         failed = Some(error);
                         ControlFlow::Break(())
@@ -351,7 +353,7 @@ impl<'a> RunsView<'a> {
         mut each: impl FnMut(u32, u64) -> Result<ControlFlow<()>, FoldError>,
     ) -> Result<(), FoldError> {
         let last_first = order == RunOrder::EndedLast;
-        let total = u64::from(self.runs.head.ended);
+        let total = u64::from(self.head.ended);
         let (from, to) = match cursor {
             Some(cursor) if last_first => (0, total.min(cursor.saturating_add(1))),
             Some(cursor) => (cursor.min(total), total),
@@ -365,7 +367,7 @@ impl<'a> RunsView<'a> {
             place = if last_first { place - 1 } else { place + 1 };
             let block = (here / u64::from(ENDS)) as u32;
             if ends.0 != Some(block) {
-                let bytes = self.tx.get(&fold::ends_key(block))?.unwrap_or_default().into_owned();
+                let bytes = self.look.get(&fold::ends_key(block))?.unwrap_or_default().into_owned();
                 ends = (Some(block), bytes);
             }
             let offset = (here % u64::from(ENDS)) as usize * 4;
@@ -388,7 +390,7 @@ impl<'a> RunsView<'a> {
     fn of_block(&self, condition: &Condition, block: u32) -> Result<Vec<u32>, ShelfError> {
         let mut numbers = Vec::new();
         let range = block * BLOCK..block.saturating_add(1).saturating_mul(BLOCK);
-        condition.walk(self.tx, range, false, |number| {
+        condition.walk(&self.look, range, false, |number| {
             numbers.push(number);
             Ok(ControlFlow::<()>::Continue(()))
         })?;
@@ -408,7 +410,7 @@ impl<'a> RunsView<'a> {
         all.extend(filter.step.iter().map(|step| terms::step_is(step)));
         all.extend(filter.awaiting.iter().map(|role| terms::role_may(role)));
         for word in &filter.words {
-            all.push(terms::may_mention(self.tx, self.runs.head.count, word)?);
+            all.push(terms::may_mention(&self.look, self.head.count, word)?);
         }
         Ok(Condition::All(all))
     }

@@ -6,9 +6,11 @@
 //! does while its run goes on and where it is long. What a kill leaves behind a checkpoint is beyond its count,
 //! or stands under its own key as it was; folded again it comes out the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use crate::shelf::ShelfError;
+use crate::look::Keys;
+use crate::quick::QuickMap;
+use crate::shelf::{ShelfError, Value};
 use crate::tx::Tx;
 
 /// Rows in a value.
@@ -21,9 +23,9 @@ const LENGTHS: usize = 2 * ROWS as usize;
 /// Rows that are on their way into the shelf.
 #[derive(Default)]
 pub(super) struct Packing {
-    waiting: HashMap<u32, Vec<u8>>,
+    waiting: QuickMap<u32, Value>,
     /// Given to a checkpoint that is not written yet.
-    handed: HashMap<u32, Vec<u8>>,
+    handed: QuickMap<u32, Value>,
 }
 
 fn key(block: u32) -> [u8; 5] {
@@ -43,7 +45,7 @@ fn row_in(bytes: &[u8], row: usize) -> &[u8] {
 
 impl Packing {
     /// Takes a row.
-    pub(super) fn add(&mut self, number: u32, row: Vec<u8>) {
+    pub(super) fn add(&mut self, number: u32, row: Value) {
         self.waiting.insert(number, row);
     }
 
@@ -52,19 +54,10 @@ impl Packing {
         self.waiting.len()
     }
 
-    /// Reads a row, from here or from the shelf.
-    pub(super) fn read<T>(
-        &self,
-        tx: &Tx,
-        number: u32,
-        read: impl FnOnce(&[u8]) -> T,
-    ) -> Result<Option<T>, ShelfError> {
-        if let Some(row) = self.waiting.get(&number).or_else(|| self.handed.get(&number)) {
-            return Ok(Some(read(row)));
-        }
-        let Some(bytes) = tx.get(&key(number / ROWS))? else { return Ok(None) };
-        let row = row_in(&bytes, (number % ROWS) as usize);
-        Ok((!row.is_empty()).then(|| read(row)))
+    /// A row that the shelf does not have yet.
+    pub(super) fn get(&self, number: u32) -> Option<&[u8]> {
+        let row = self.waiting.get(&number).or_else(|| self.handed.get(&number));
+        row.map(|row| row.as_slice())
     }
 
     /// Gives everything to a checkpoint.
@@ -79,7 +72,7 @@ impl Packing {
             for row in 0..ROWS {
                 let index = row as usize;
                 let bytes = match self.waiting.get(&(block * ROWS + row)) {
-                    Some(new) => new,
+                    Some(new) => new.as_slice(),
                     None => stored.as_deref().map_or(&[][..], |stored| row_in(stored, index)),
                 };
                 let length = (bytes.len() as u16).to_le_bytes();
@@ -94,8 +87,19 @@ impl Packing {
 
     /// Forgets what the shelf has.
     pub(super) fn settled(&mut self) {
-        self.handed = HashMap::new();
+        self.handed = QuickMap::default();
     }
+}
+
+/// Reads a row that the shelf has packed.
+pub(super) fn read<T>(
+    keys: &dyn Keys,
+    number: u32,
+    read: impl FnOnce(&[u8]) -> T,
+) -> Result<Option<T>, ShelfError> {
+    let Some(bytes) = keys.get(&key(number / ROWS))? else { return Ok(None) };
+    let row = row_in(&bytes, (number % ROWS) as usize);
+    Ok((!row.is_empty()).then(|| read(row)))
 }
 
 #[cfg(test)]
@@ -111,7 +115,7 @@ mod tests {
         let mut there: Vec<u32> = Vec::new();
         for numbers in [&[3_u32, 0, 9][..], &[1, 2, 17], &[4, 5, 6, 7, 8]] {
             for number in numbers {
-                packing.add(*number, row(*number));
+                packing.add(*number, std::sync::Arc::new(row(*number)));
                 there.push(*number);
             }
             for step in 0..3 {
@@ -124,7 +128,8 @@ mod tests {
                     }
                 }
                 for number in 0..20 {
-                    let found = packing.read(&tx, number, <[u8]>::to_vec).unwrap();
+                    let waits = packing.get(number).map(<[u8]>::to_vec);
+                    let found = waits.or(super::read(&tx, number, <[u8]>::to_vec).unwrap());
                     assert_eq!(found, there.contains(&number).then(|| row(number)), "{number}, {step}");
                 }
             }

@@ -277,9 +277,9 @@ impl Record {
     }
 
     /// The row as it is.
-    pub(super) fn row(&self) -> RunRow {
+    pub(super) fn into_row(self) -> RunRow {
         let mark = Mark { position: self.since, version: self.version, at: self.updated_at };
-        self.fixed.row(&mark, self.shown.clone())
+        self.fixed.into_row(&mark, self.shown)
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, FoldError> {
@@ -298,13 +298,13 @@ impl Record {
 }
 
 impl Fixed {
-    pub(super) fn row(&self, mark: &Mark, shown: Shown) -> RunRow {
+    pub(super) fn into_row(self, mark: &Mark, shown: Shown) -> RunRow {
         RunRow {
             id: self.id,
             short_id: self.id.short(),
-            pipeline: self.pipeline.clone(),
-            title: self.title.clone(),
-            started_by: self.started_by.clone(),
+            pipeline: self.pipeline,
+            title: self.title,
+            started_by: self.started_by,
             started_at: self.started_at,
             shown,
             updated_at: mark.at,
@@ -312,7 +312,7 @@ impl Fixed {
             position: self.position,
             since: mark.position,
             parent: self.parent,
-            origin: self.origin.clone(),
+            origin: self.origin,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use everfold_engine::id::RunId;
 
+use crate::look::Keys;
 use crate::shelf::ShelfError;
 use crate::tx::Tx;
 
@@ -33,7 +34,7 @@ pub(super) fn add(tx: &mut Tx, number: u32, run: RunId) -> Result<(), ShelfError
 }
 
 /// The short id of a row.
-pub(super) fn at(tx: &Tx, number: u32) -> Result<Option<u32>, ShelfError> {
+pub(super) fn at(tx: &dyn Keys, number: u32) -> Result<Option<u32>, ShelfError> {
     let bytes = tx.get(&key(number / BLOCK))?.unwrap_or_default();
     let place = (number % BLOCK) as usize * BYTES;
     let short = bytes.get(place..place + BYTES).and_then(|bytes| bytes.try_into().ok());
@@ -42,7 +43,7 @@ pub(super) fn at(tx: &Tx, number: u32) -> Result<Option<u32>, ShelfError> {
 
 /// The newest of the first `count` rows whose short ids begin with these digits, at most `limit`, in the
 /// order of their numbers.
-pub(super) fn starting(tx: &Tx, count: u32, start: &str, limit: usize) -> Result<Vec<u32>, ShelfError> {
+pub(super) fn starting(tx: &dyn Keys, count: u32, start: &str, limit: usize) -> Result<Vec<u32>, ShelfError> {
     let Ok(digits) = u32::from_str_radix(start, 16) else { return Ok(Vec::new()) };
     if start.len() > 8 {
         return Ok(Vec::new());

@@ -11,9 +11,9 @@ use everfold_engine::state::RunStatus;
 
 use super::record::{Fixed, Record, Shown};
 use super::shorts;
+use crate::look::{Keys, Look};
 use crate::postings::{self, Changes, Condition, term};
 use crate::shelf::ShelfError;
-use crate::tx::Tx;
 
 const STATUS: u8 = b's';
 const PIPELINE: u8 = b'p';
@@ -188,7 +188,7 @@ pub(super) fn stage_is(stage: &str) -> Condition {
 }
 
 /// The stages that runs stand in now.
-pub(super) fn stages(tx: &Tx) -> Result<Vec<String>, ShelfError> {
+pub(super) fn stages(tx: &Look<'_>) -> Result<Vec<String>, ShelfError> {
     let terms = postings::terms_with(tx, STAGE, "", TERMS_MAX)?;
     Ok(terms.into_iter().map(|term| String::from_utf8_lossy(&term[2..term.len() - 1]).into_owned()).collect())
 }
@@ -199,7 +199,7 @@ pub(super) fn role_may(role: &str) -> Condition {
 }
 
 /// The rows in which a word may stand: its parts stand in their texts, or their ids begin with it.
-pub(super) fn may_mention(tx: &Tx, count: u32, word: &str) -> Result<Condition, ShelfError> {
+pub(super) fn may_mention(tx: &Look<'_>, count: u32, word: &str) -> Result<Condition, ShelfError> {
     let chars: Vec<char> = word.chars().collect();
     let mut any = Vec::new();
     if chars.len() < 3 {
@@ -282,7 +282,7 @@ fn grams_of(text: &str, mut each: impl FnMut(&[u8])) {
 }
 
 /// Where a run may be found: the row among the first `count`, by both ends of its id.
-pub(super) fn candidates(tx: &Tx, count: u32, run: RunId) -> Result<Vec<u32>, ShelfError> {
+pub(super) fn candidates(tx: &dyn Keys, count: u32, run: RunId) -> Result<Vec<u32>, ShelfError> {
     let (short, mut found) = (shorts::of(run), Vec::new());
     Condition::Term(of_id(run)).walk(tx, 0..count, true, |number| {
         if shorts::at(tx, number)? == Some(short) {

@@ -3,7 +3,7 @@
 //! Law: what is here proves nothing. It may be thrown away at any moment and is folded again from the log.
 //! A batch is in as a whole or not at all. No panic of sled's leaves this module; nothing else names sled.
 //!
-//! Called by [`crate::tx`] and, to open and close it, by the read side.
+//! Called by [`crate::tx`] and [`crate::look`] and, to open and close it, by the read side.
 
 mod mark;
 
@@ -12,7 +12,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 pub(crate) use mark::Mark;
@@ -47,17 +47,20 @@ pub(crate) type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 /// A key with its value.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
+/// A value that readers and the fold share.
+pub(crate) type Value = Arc<Vec<u8>>;
+
 /// What brings the shelf to where a model is.
 #[derive(Default)]
 pub(crate) struct Checkpoint {
     /// What is written first, key by key.
-    pub(crate) ahead: Vec<Pair>,
-    /// What goes in as a whole.
-    pub(crate) batch: Changes,
+    pub(crate) ahead: Vec<(Vec<u8>, Value)>,
+    /// What goes in as a whole; an empty value: gone.
+    pub(crate) batch: Vec<(Vec<u8>, Value)>,
 }
 
 /// Memory for sled's pages.
-const CACHE_BYTES: u64 = 24 * 1024 * 1024;
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// sled writes anew what is left of a segment that is half dead; see the store's own index.
 const SEGMENT_BYTES: usize = 1024 * 1024;
 /// How long an opener waits for the last handle of an earlier owner in this process to go.
@@ -162,7 +165,7 @@ impl Shelf {
         match self {
             Self::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
-                map.extend(checkpoint.ahead.iter().cloned());
+                map.extend(checkpoint.ahead.iter().map(|(key, value)| (key.clone(), value.to_vec())));
             }
             Self::Disk(disk) => disk.with(|db| {
                 for (key, value) in &checkpoint.ahead {
@@ -171,18 +174,24 @@ impl Shelf {
                 Ok(())
             })?,
         }
-        self.write(&checkpoint.batch)
+        let change = |(key, value): &'_ (Vec<u8>, Value)| (key.clone(), Arc::clone(value));
+        self.change(checkpoint.batch.iter().map(change))
     }
 
     /// Writes everything or nothing.
-    pub(crate) fn write(&self, changes: &Changes) -> Result<(), ShelfError> {
+    pub(crate) fn write(&self, changes: Changes) -> Result<(), ShelfError> {
+        self.change(changes.into_iter().map(|(key, value)| (key, Arc::new(value.unwrap_or_default()))))
+    }
+
+    fn change(&self, changes: impl Iterator<Item = (Vec<u8>, Value)>) -> Result<(), ShelfError> {
         match self {
             Self::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
                 for (key, value) in changes {
-                    match value {
-                        Some(value) => drop(map.insert(key.clone(), value.clone())),
-                        None => drop(map.remove(key)),
+                    if value.is_empty() {
+                        map.remove(&key);
+                    } else {
+                        map.insert(key, value.to_vec());
                     }
                 }
                 Ok(())
@@ -190,9 +199,10 @@ impl Shelf {
             Self::Disk(disk) => disk.with(|db| {
                 let mut batch = sled::Batch::default();
                 for (key, value) in changes {
-                    match value {
-                        Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-                        None => batch.remove(key.as_slice()),
+                    if value.is_empty() {
+                        batch.remove(key);
+                    } else {
+                        batch.insert(key, value.as_slice());
                     }
                 }
                 Ok(db.apply_batch(batch)?)

@@ -115,7 +115,7 @@ fn fits(filter: &RunFilter, row: &RunRow) -> bool {
 fn pages(models: &Models, filter: &RunFilter, order: RunOrder, at: Option<Position>) -> Vec<RunRow> {
     let (mut rows, mut cursor) = (Vec::new(), None);
     loop {
-        let page = models.runs().list(filter, order, cursor, 3, at).unwrap();
+        let page = models.runs().unwrap().list(filter, order, cursor, 3, at).unwrap();
         assert!(page.items.len() == 3 || page.next.is_none());
         rows.extend(page.items);
         cursor = page.next;
@@ -135,9 +135,12 @@ fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
         }
     }
     for group_by in [GroupBy::Status, GroupBy::Stage] {
-        answers.push((format!("board {group_by:?}"), json!(models.runs().board(group_by, at, 2).unwrap())));
+        answers.push((
+            format!("board {group_by:?}"),
+            json!(models.runs().unwrap().board(group_by, at, 2).unwrap()),
+        ));
     }
-    answers.push(("counts".into(), json!(models.runs().counts(at).unwrap())));
+    answers.push(("counts".into(), json!(models.runs().unwrap().counts(at).unwrap())));
     for filter in [
         GateFilter::default(),
         GateFilter { verdict: Some(Verdict::Fail), gate: Some("checked".into()), ..GateFilter::default() },
@@ -150,7 +153,7 @@ fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
         let filter = GateFilter { until: at, ..filter };
         let (mut places, mut cursor) = (Vec::new(), None);
         loop {
-            let page = models.audit().gates(&filter, cursor, 2).unwrap();
+            let page = models.audit().unwrap().gates(&filter, cursor, 2).unwrap();
             places.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
@@ -171,7 +174,7 @@ fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
     for role in [None, Some("product")] {
         let (mut tasks, mut cursor) = (Vec::new(), None);
         loop {
-            let page = models.inbox().list(role, None, cursor, 2, at).unwrap();
+            let page = models.inbox().unwrap().list(role, None, cursor, 2, at).unwrap();
             tasks.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
@@ -199,7 +202,7 @@ proptest! {
             lived.step(which, how);
             let events: Vec<_> = lived.events.iter().cloned().map(Arc::new).collect();
             apply(&mut models, &events);
-            let row = models.runs().get(lived.run, None).unwrap().unwrap();
+            let row = models.runs().unwrap().get(lived.run, None).unwrap().unwrap();
             let trace: Vec<&str> = lived
                 .events
                 .iter()
@@ -226,7 +229,7 @@ proptest! {
                 }
             }
             wanted.sort();
-            let asked = models.inbox().list(None, None, None, 1_000, None).unwrap().items;
+            let asked = models.inbox().unwrap().list(None, None, None, 1_000, None).unwrap().items;
             // Of what budgets hold the first is shown, whatever comes next.
             let asked = asked.into_iter().filter(|task| !matches!(task.kind, TaskKind::Budget { .. }));
             let mut asked: Vec<String> = asked.map(|task| task.id).collect();
@@ -318,13 +321,13 @@ fn lists_are_newest_first_and_cut_by_a_cursor() {
         .collect();
     let models = folded(&log);
     let list = |cursor, limit| {
-        models.runs().list(&RunFilter::default(), RunOrder::Newest, cursor, limit, None).unwrap()
+        models.runs().unwrap().list(&RunFilter::default(), RunOrder::Newest, cursor, limit, None).unwrap()
     };
     let positions = |rows: &[RunRow]| rows.iter().map(|row| row.position.get()).collect::<Vec<_>>();
     assert_eq!((positions(&list(None, 10).items), list(None, 10).next), (vec![5, 4, 3, 2, 1], None));
     let first = list(None, 2);
     assert_eq!(positions(&first.items), [5, 4]);
     assert_eq!(positions(&list(first.next, 2).items), [3, 2]);
-    assert_eq!(models.runs().newest_but(1).unwrap(), Some(Lived::begin(3).run));
-    assert_eq!(models.runs().with_short("dead", 10).unwrap().len(), 5);
+    assert_eq!(models.runs().unwrap().newest_but(1).unwrap(), Some(Lived::begin(3).run));
+    assert_eq!(models.runs().unwrap().with_short("dead", 10).unwrap().len(), 5);
 }
