@@ -175,6 +175,9 @@ pub struct AttemptEnd {
     pub told: Told,
     /// It ended with a question to people, `{text, options, items}`; the result does not count.
     pub ask: Option<Value>,
+    /// What it called upon asks to be left alone for so long (`Retry-After`). Not recorded: who waits for the
+    /// same services is held back meanwhile.
+    pub again_after: Option<Duration>,
 }
 
 impl AttemptEnd {
@@ -189,6 +192,7 @@ impl AttemptEnd {
             ended_at,
             told: Told::default(),
             ask: None,
+            again_after: None,
         }
     }
 }
@@ -374,6 +378,24 @@ pub struct ProbeFailure {
     pub message: String,
     /// Asking again cannot help (a path out of the workspace, a malformed parameter).
     pub permanent: bool,
+    /// What was asked is not there, or not as it should be: breakers count it.
+    pub is_outage: bool,
+    /// What was asked wants to be left alone for so long.
+    pub again_after: Option<Duration>,
+}
+
+impl ProbeFailure {
+    /// Asking again may help.
+    #[must_use]
+    pub fn passing(message: impl Into<String>) -> Self {
+        Self { message: message.into(), permanent: false, is_outage: false, again_after: None }
+    }
+
+    /// Asking again cannot help.
+    #[must_use]
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self { permanent: true, ..Self::passing(message) }
+    }
 }
 
 /// Collects one kind of evidence.
@@ -381,6 +403,12 @@ pub trait Prober: Send + Sync + 'static {
     /// Collects the evidence: small JSON with its `source`, and everything of the parameters that
     /// the default policy needs ([`crate::policy`]).
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>>;
+
+    /// What the probe calls upon; rates and breakers are kept by it.
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        let _ = spec;
+        Vec::new()
+    }
 
     /// Asks a probe to end that nobody wants to know any more; what it answers is not heard. What must
     /// not be forgotten when the engine ends meanwhile is done before the future is polled.

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use everfold_engine::time::Timestamp;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -88,6 +89,17 @@ impl HttpAnswer {
     /// It is none, or was cut.
     pub fn json(&self) -> Result<serde_json::Value, serde_json::Error> {
         serde_json::from_slice(&self.body)
+    }
+
+    /// How long the other side wants to be left alone: `Retry-After`, in seconds or as a date.
+    #[must_use]
+    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        let said = self.headers.get("retry-after")?.trim();
+        if let Ok(seconds) = said.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let at = jiff::fmt::rfc2822::parse(said).ok()?.timestamp().as_millisecond();
+        Some(Timestamp(at).since(now))
     }
 
     /// The body as text; what is no UTF-8 is replaced.

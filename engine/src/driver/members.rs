@@ -15,7 +15,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 
 use super::load::panic_text;
 use crate::decide::plan::take_hidden;
-use crate::execution::{ProbeFailure, ProbeRequest, Prober};
+use crate::execution::{ProbeFailure, ProbeRequest, Prober, Service};
 use crate::json::Value;
 
 /// Members of one gate that are asked at once.
@@ -100,6 +100,18 @@ impl Prober for Members {
         .boxed()
     }
 
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        let members = spec["members"].as_array().into_iter().flatten();
+        let of = |member: &Value| match (member.get("spec"), member["kind"].as_str()) {
+            (Some(own), _) if own.get("members").is_some() && self.is_list(member) => self.services(own),
+            (Some(own), Some(kind)) => {
+                self.probers.get(kind).map(|prober| prober.services(own)).unwrap_or_default()
+            }
+            _known => Vec::new(),
+        };
+        members.flat_map(of).collect()
+    }
+
     fn cancel(&self, request: ProbeRequest) -> BoxFuture<'static, ()> {
         let asked = self.asked(&request).into_iter();
         // Each is asked here and now: the engine may end before anything of it is polled.
@@ -112,13 +124,13 @@ impl Prober for Members {
 async fn ask(asked: Asked) -> (Vec<usize>, Result<Value, ProbeFailure>) {
     let Some(prober) = asked.prober else {
         let message = format!("there is no probe of kind {}", asked.kind);
-        return (asked.place, Err(ProbeFailure { message, permanent: true }));
+        return (asked.place, Err(ProbeFailure::permanent(message)));
     };
     let request = asked.request;
     let probe = AssertUnwindSafe(async move { prober.probe(request).await });
     let answer = probe.catch_unwind().await.unwrap_or_else(|panic| {
         let message = format!("the probe {}", panic_text(panic.as_ref()));
-        Err(ProbeFailure { message, permanent: false })
+        Err(ProbeFailure::passing(message))
     });
     (asked.place, answer)
 }
@@ -134,7 +146,7 @@ fn fill(list: &mut Value, place: &[usize], answer: Result<Value, ProbeFailure>) 
     fields.remove("spec");
     match answer {
         Ok(evidence) => drop(fields.insert("evidence".to_owned(), evidence)),
-        Err(ProbeFailure { message, permanent }) => {
+        Err(ProbeFailure { message, permanent, .. }) => {
             fields.insert("message".to_owned(), message.into());
             if permanent {
                 fields.insert("permanent".to_owned(), true.into());
@@ -167,7 +179,7 @@ mod tests {
         fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
             let folder = request.folder.file_name().map(|name| name.to_string_lossy().into_owned());
             std::future::ready(match request.spec["say"].as_str() {
-                Some("no") => Err(ProbeFailure { message: "not now".into(), permanent: false }),
+                Some("no") => Err(ProbeFailure::passing("not now")),
                 Some("panic") => panic!("a bug in a probe"),
                 _ => Ok(json!({"said": request.spec["say"], "in": folder})),
             })

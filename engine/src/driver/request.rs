@@ -1,7 +1,7 @@
 //! From the core's plans to what executors, probers and workspaces are asked.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::execution::{
     Workdir, WorkspaceRequest,
 };
 use crate::expr::EvalError;
-use crate::id::EffectId;
+use crate::id::{EffectId, RunId};
 use crate::json::Value;
 use crate::layout::Layout;
 use crate::state::RunState;
@@ -105,10 +105,15 @@ fn fresh(document: &Value) -> Option<Fresh> {
     Some(Fresh { commit: document["commit"].as_str().map(str::to_owned), at })
 }
 
-/// What is asked for a workspace. Paths are relative to where the run was started.
+/// What is asked for a workspace. Paths are relative to where the run was started, or to its own folder.
 /// `None`: it is another run's, and nothing is to be made.
-pub(super) fn workspace(state: &RunState, plan: WorkspacePlan) -> Option<WorkspaceRequest> {
-    let from = Path::new(state.cwd().unwrap_or("/"));
+pub(super) fn workspace(
+    state: &RunState,
+    layout: &Layout,
+    run: RunId,
+    plan: WorkspacePlan,
+) -> Option<WorkspaceRequest> {
+    let from = state.cwd().map_or_else(|| layout.scratch(run), PathBuf::from);
     match plan {
         WorkspacePlan::Parent => None,
         WorkspacePlan::Dir(dir) => Some(WorkspaceRequest::Dir(from.join(dir))),

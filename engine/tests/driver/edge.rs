@@ -141,7 +141,8 @@ impl Drop for Guard {
     }
 }
 
-/// `{name, with}`: `ok`, `slow` (for `with.ms`), `hang`, `guarded` (hangs, too), `fail`, `panic`, `big` (after `with.ms`), `paid`; idempotent unless
+/// `{name, with}`: `ok`, `slow` (for `with.ms`), `busy` (asks to be left alone for `with.ms`), `hang`, `guarded` (hangs, too), `fail`, `panic`,
+/// `big` (after `with.ms`), `paid`; idempotent unless
 /// `with.once`.
 struct Functions(Arc<Machine>);
 
@@ -173,7 +174,7 @@ impl Executor for Functions {
             machine.begin(&request.id);
             observer.line("working");
             let ms = request.spec["with"]["ms"].as_u64().unwrap_or(0);
-            let mut usage = Vec::new();
+            let (mut usage, mut again_after) = (Vec::new(), None);
             let result = match request.spec["name"].as_str().unwrap_or_default() {
                 "slow" => {
                     tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -190,6 +191,11 @@ impl Executor for Functions {
                         true => AttemptResult::Failed(Failure::new(FailureKind::Timeout, "no answer")),
                         false => AttemptResult::Succeeded(json!({"ok": true})),
                     }
+                }
+                "busy" if machine.is_down.load(Ordering::SeqCst) => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    again_after = Some(Duration::from_millis(ms));
+                    AttemptResult::Failed(Failure::new(FailureKind::Error, "too many requests"))
                 }
                 "fail" => AttemptResult::Failed(Failure::new(FailureKind::Error, "as asked")),
                 "panic" => panic!("a bug in a function"),
@@ -219,7 +225,7 @@ impl Executor for Functions {
                 _ => AttemptResult::Succeeded(json!({"ok": true})),
             };
             machine.end(&request.id);
-            AttemptEnd { usage, ..end(result, (machine.clock)()) }
+            AttemptEnd { usage, again_after, ..end(result, (machine.clock)()) }
         })
     }
 
@@ -344,7 +350,7 @@ impl Executor for Processes {
     }
 }
 
-/// Exit 0 from the `argv[1]`th probe on.
+/// Exit 0 from the `argv[1]`th probe on; `busy` asks to be left alone for `argv[2]` before that.
 struct Probes(Arc<Machine>);
 
 impl Prober for Probes {
@@ -357,6 +363,14 @@ impl Prober for Probes {
         *count += 1;
         let is_fine = *count as u64 >= number(1).unwrap_or(1);
         let pause = Duration::from_millis(number(2).unwrap_or(0));
+        if text(0) == "busy" {
+            if is_fine {
+                return Box::pin(std::future::ready(Ok(json!({"argv": argv, "exit": 0, "output": ""}))));
+            }
+            let busy = ProbeFailure::passing("too many requests");
+            let busy = ProbeFailure { is_outage: true, again_after: Some(pause), ..busy };
+            return Box::pin(std::future::ready(Err(busy)));
+        }
         Box::pin(async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -364,9 +378,13 @@ impl Prober for Probes {
             if is_fine {
                 Ok(json!({"argv": argv, "exit": 0, "output": "", "source": {"argv": argv, "exit": 0}}))
             } else {
-                Err(ProbeFailure { message: "the network is down".into(), permanent: false })
+                Err(ProbeFailure::passing("the network is down"))
             }
         })
+    }
+
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        spec["argv"][0].as_str().map(|name| Service::new("provider", name)).into_iter().collect()
     }
 }
 

@@ -117,3 +117,28 @@ async fn l18_a_recheck_asks_anew_while_the_former_probe_still_ends() {
     assert_eq!(rig.machine.probes.lock().unwrap().values().sum::<usize>(), 2, "each once");
     assert_verdicts_hold(&rig, run).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn l14_the_gates_of_a_step_are_probed_in_order_each_after_the_former_passed() {
+    let rig = Rig::new();
+    let gates: Vec<Value> = [("first", 2, 10), ("second", 1, 5_000), ("third", 1, 1)]
+        .map(|(name, passes_at, ms)| {
+            json!({"id": name, "probe": asked(name, passes_at, ms), "poll": {"every": "1s", "max": 3}})
+        })
+        .into();
+    let run = rig.start(&pipeline(vec![json!({"id": "check", "gates": gates})])).await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let history = rig.history(run).await;
+    let order: Vec<String> = history
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::ProbeScheduled(probe) => Some(format!("{}?", probe.gate)),
+            RunEvent::GateEvaluated(verdict) => Some(format!("{}!", verdict.gate)),
+            _other => None,
+        })
+        .collect();
+    assert_eq!(order, ["first?", "first!", "second?", "second!", "third?", "third!"]);
+    let failed = history.iter().filter(|event| matches!(event, RunEvent::ProbeFailed(_))).count();
+    assert_eq!(failed, 1, "the first had no evidence at first");
+    assert_verdicts_hold(&rig, run).await;
+}

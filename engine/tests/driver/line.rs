@@ -293,3 +293,69 @@ async fn ten_thousand_who_wait_all_have_their_turn() {
     assert_eq!((rig.machine.peak(), rig.machine.begun()), (50, 10_000));
     assert!(rig.engine.line().places.iter().all(|pool| pool.in_use == 0 && pool.waiting == 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_says_how_long_it_wants_to_be_left_alone_is_left_alone_by_every_step_and_run() {
+    let rig = Rig::new();
+    rig.machine.is_down.store(true, Ordering::SeqCst);
+    let busy = || {
+        let retry = json!({"attempts": 3, "backoff_min": "1ms", "backoff_max": "1ms"});
+        pipeline(vec![more(function("ask", &[], "busy", json!({"ms": 600_000})), &[("retry", retry)])])
+    };
+    let before = (rig.config.clock)();
+    let first = rig.start(&busy()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = rig.start(&busy()).await;
+    tokio::time::sleep(Duration::from_secs(590)).await;
+    assert_eq!(rig.machine.begun(), 1, "the others wait instead of using up their tries");
+    let (waiting, _) = rig.engine.waiting(second, 1);
+    assert!(
+        matches!(&waiting[0].reasons[..], [Reason::Breaker { service, .. }] if service == "function.busy")
+    );
+    rig.machine.is_down.store(false, Ordering::SeqCst);
+    for run in [first, second] {
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        rig.assert_replays(run).await;
+    }
+    let took = (rig.config.clock)().since(before);
+    assert!(took >= Duration::from_secs(600) && took < Duration::from_secs(602), "{took:?}");
+    assert_eq!(rig.machine.begun(), 3);
+    assert!(rig.engine.line().breakers.is_empty(), "there is none before that service");
+}
+
+fn gated(every: &str, passes_at: &str, ms: &str) -> Arc<Definition> {
+    let probe = json!({"task": {"kind": "command", "spec": {"argv": ["busy", passes_at, ms]}}});
+    let poll = json!({"every": every, "for": "2h"});
+    pipeline(vec![json!({"id": "check", "gates": [{"id": "g", "probe": probe, "poll": poll}]})])
+}
+
+#[tokio::test(start_paused = true)]
+async fn l16_a_probe_leaves_a_service_alone_that_asks_for_it() {
+    let rig = Rig::new();
+    let before = (rig.config.clock)();
+    let run = rig.start(&gated("1s", "3", "300000")).await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let took = (rig.config.clock)().since(before);
+    assert!(took >= Duration::from_secs(600) && took < Duration::from_secs(603), "{took:?}");
+    let polls = rig.names(run).await.iter().filter(|name| **name == "ProbeFailed").count();
+    assert_eq!(polls, 2, "a poll that was not sent does not count");
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l16_probes_wait_before_an_open_breaker_of_their_service() {
+    let rig = Rig::with(|config| {
+        let (pause, pause_max) = (Duration::from_secs(60), Duration::from_secs(600));
+        let policy = BreakerPolicy { failures: 2, pause, pause_max };
+        config.order.breakers = [(Service::new("provider", "busy"), policy)].into();
+    });
+    let before = (rig.config.clock)();
+    let run = rig.start(&gated("1s", "3", "0")).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(rig.engine.line().breakers[0].state, BreakerStand::Open);
+    assert_eq!(rig.engine.line().breakers[0].waiting, 1);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let took = (rig.config.clock)().since(before);
+    assert!(took >= Duration::from_secs(61) && took < Duration::from_secs(64), "{took:?}");
+    assert_eq!(rig.engine.line().breakers[0].state, BreakerStand::Closed);
+}

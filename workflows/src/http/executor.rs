@@ -5,9 +5,10 @@
 //! answer never came is lost, and a person decides. Each attempt of a round carries the same key.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use everfold_engine::clock;
 use everfold_engine::definition::OnLost;
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Service, Traits,
@@ -104,16 +105,27 @@ impl Executor for HttpExecutor {
         };
         let client = self.client.clone();
         let work = Work { id: request.id, timeout: Some(limit), what: "the request", stop: Stop::default() };
-        self.running.run(work, observer, async move {
+        let wish = Arc::new(OnceLock::new());
+        let heard = Arc::clone(&wish);
+        let done = self.running.run(work, observer, async move {
             let what = format!("{} {}", asked.method, place(&asked.url));
             match client.send(asked).await {
-                Ok(answer) => judged(&what, &spec, answer),
+                Ok(answer) => {
+                    if matches!(answer.status, 429 | 503)
+                        && let Some(span) = answer.retry_after(clock::now())
+                    {
+                        // It is the only answer.
+                        let _first = heard.set(span);
+                    }
+                    judged(&what, &spec, answer)
+                }
                 Err(error) if error.may_have_arrived() && !idempotent => {
                     AttemptResult::Lost { reason: format!("{what} was sent, but {error}") }
                 }
                 Err(error) => AttemptResult::Failed(unanswered(&what, &error)),
             }
-        })
+        });
+        done.map(move |end| AttemptEnd { again_after: wish.get().copied(), ..end }).boxed()
     }
 
     fn reattach(

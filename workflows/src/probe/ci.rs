@@ -1,16 +1,17 @@
 //! Evidence of a commit's checks at the service that hosts the repository.
 
 use everfold_engine::clock;
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober, Service};
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::hosted::{self, Question};
 use super::mergeable::pull_meant;
 use super::{never, not_now};
-use crate::provider::{Check, CheckState, ProviderError, Providers, is_plain};
+use crate::provider::{Check, CheckState, ProviderError, Providers, Target, is_plain};
 
 /// More are counted and not listed; those that are bad or open come first.
 const LISTED_MAX: usize = 100;
@@ -44,29 +45,26 @@ impl CiProber {
     }
 }
 
-impl Prober for CiProber {
-    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
-        let providers = self.providers.clone();
-        async move {
-            let limit = request.timeout;
-            match tokio::time::timeout(limit, probe(&providers, request)).await {
-                Ok(found) => found,
-                Err(_) => Err(not_now(format!(
-                    "the checks did not come within {}",
-                    everfold_engine::duration::format(limit)
-                ))),
-            }
-        }
-        .boxed()
+impl Question for Spec {
+    const NAME: &'static str = "ci";
+    const WHAT: &'static str = "the checks";
+
+    fn place(&self) -> (&str, Option<&str>) {
+        (&self.provider, self.repository.as_deref())
     }
 }
 
-async fn probe(providers: &Providers, request: ProbeRequest) -> Result<Value, ProbeFailure> {
-    let spec: Spec =
-        serde_json::from_value(request.spec.clone()).map_err(|error| never(format!("`ci`: {error}")))?;
-    let target =
-        providers.target(Some(&spec.provider), spec.repository.as_deref(), &request.workdir.path).await;
-    let target = target.map_err(ProviderError::no_evidence)?;
+impl Prober for CiProber {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        hosted::asked(self.providers.clone(), request, checks).boxed()
+    }
+
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        hosted::services(spec)
+    }
+}
+
+async fn checks(target: Target, spec: Spec) -> Result<Value, ProbeFailure> {
     let mut evidence = json!({
         "provider": target.name,
         "repository": target.repository,

@@ -1,14 +1,14 @@
 //! Evidence of a pull request: whether it can be merged without conflicts.
 
 use everfold_engine::clock;
-use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
+use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober, Service};
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{never, not_now};
+use super::hosted::{self, Question};
 use crate::provider::{ProviderError, Providers, Pull, PullState, Target, pull_number};
 
 #[derive(Debug, Deserialize)]
@@ -34,29 +34,26 @@ impl MergeableProber {
     }
 }
 
-impl Prober for MergeableProber {
-    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
-        let providers = self.providers.clone();
-        async move {
-            let limit = request.timeout;
-            match tokio::time::timeout(limit, probe(&providers, request)).await {
-                Ok(found) => found,
-                Err(_) => Err(not_now(format!(
-                    "the pull request did not come within {}",
-                    everfold_engine::duration::format(limit)
-                ))),
-            }
-        }
-        .boxed()
+impl Question for Spec {
+    const NAME: &'static str = "mergeable";
+    const WHAT: &'static str = "the pull request";
+
+    fn place(&self) -> (&str, Option<&str>) {
+        (&self.provider, self.repository.as_deref())
     }
 }
 
-async fn probe(providers: &Providers, request: ProbeRequest) -> Result<Value, ProbeFailure> {
-    let spec: Spec = serde_json::from_value(request.spec.clone())
-        .map_err(|error| never(format!("`mergeable`: {error}")))?;
-    let target =
-        providers.target(Some(&spec.provider), spec.repository.as_deref(), &request.workdir.path).await;
-    let target = target.map_err(ProviderError::no_evidence)?;
+impl Prober for MergeableProber {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
+        hosted::asked(self.providers.clone(), request, pull).boxed()
+    }
+
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        hosted::services(spec)
+    }
+}
+
+async fn pull(target: Target, spec: Spec) -> Result<Value, ProbeFailure> {
     let source =
         json!({"provider": target.name, "repository": target.repository, "fetched_at": clock::now()});
     let mut evidence = match pull_meant(&target, &spec.pr).await.map_err(ProviderError::no_evidence)? {

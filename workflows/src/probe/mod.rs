@@ -11,6 +11,7 @@ mod file;
 mod fresh;
 mod frontmatter;
 mod function;
+mod hosted;
 mod http;
 mod junit;
 mod mergeable;
@@ -33,10 +34,10 @@ pub use runs::RunsProber;
 
 /// Evidence that asking again will not bring.
 fn never(message: impl Into<String>) -> ProbeFailure {
-    ProbeFailure { message: message.into(), permanent: true }
+    ProbeFailure::permanent(message)
 }
 
 /// Evidence that may come another time.
 fn not_now(message: impl Into<String>) -> ProbeFailure {
-    ProbeFailure { message: message.into(), permanent: false }
+    ProbeFailure::passing(message)
 }

@@ -98,6 +98,7 @@ impl From<StoredEnd> for AttemptEnd {
             ended_at: Timestamp(stored.ended_at),
             told: stored.told,
             ask: stored.ask.map(|ask| ask.value()),
+            again_after: None,
         }
     }
 }

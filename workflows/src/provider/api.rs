@@ -222,12 +222,12 @@ fn is_limited(answer: &HttpAnswer) -> bool {
     }
 }
 
-/// How long to wait: `Retry-After` in seconds, or until the time at which the limit is lifted.
+/// How long to wait: `Retry-After`, or until the time at which the limit is lifted.
 fn after(answer: &HttpAnswer) -> Option<Duration> {
-    let number = |name: &str| answer.headers.get(name)?.trim().parse::<u64>().ok();
-    if let Some(seconds) = number("retry-after") {
-        return Some(Duration::from_secs(seconds));
+    if let Some(span) = answer.retry_after(clock::now()) {
+        return Some(span);
     }
+    let number = |name: &str| answer.headers.get(name)?.trim().parse::<u64>().ok();
     let reset = number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"))?;
     let now_s = u64::try_from(clock::now().0 / 1_000).ok()?;
     Some(Duration::from_secs(reset.saturating_sub(now_s)))

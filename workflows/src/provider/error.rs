@@ -114,7 +114,20 @@ impl ProviderError {
 
     /// What a prober answers.
     pub(crate) fn no_evidence(self) -> ProbeFailure {
-        ProbeFailure { message: self.to_string(), permanent: self.is_permanent() }
+        let is_outage = match &self {
+            Self::Limited { .. } | Self::Broken { .. } => true,
+            Self::Http { source, .. } => !matches!(source, HttpError::Invalid(_)),
+            Self::Settings { .. }
+            | Self::Unauthorised { .. }
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::Foreign { .. } => false,
+        };
+        let again_after = match &self {
+            Self::Limited { after, .. } => *after,
+            _says_nothing => None,
+        };
+        ProbeFailure { message: self.to_string(), permanent: self.is_permanent(), is_outage, again_after }
     }
 
     fn hint(&self) -> &'static str {

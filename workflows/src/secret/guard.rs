@@ -130,6 +130,10 @@ impl Prober for GuardedProber {
         probed(request, move |request, _| inner.probe(request)).boxed()
     }
 
+    fn services(&self, spec: &Value) -> Vec<Service> {
+        self.0.services(spec)
+    }
+
     fn cancel(&self, request: ProbeRequest) -> BoxFuture<'static, ()> {
         self.0.cancel(request)
     }
@@ -145,9 +149,8 @@ where
     if request.secrets.is_empty() {
         return probe(request, Mask::default()).await;
     }
-    let values = look_up(&request.secrets).await.map_err(|failure| ProbeFailure {
-        message: format!("{}; {}", failure.message, failure.hint()),
-        permanent: false,
+    let values = look_up(&request.secrets).await.map_err(|failure| {
+        ProbeFailure::passing(format!("{}; {}", failure.message, failure.hint()))
     })?;
     let mask = values.mask();
     values.fill(&mut request.spec, &request.secrets.spec);

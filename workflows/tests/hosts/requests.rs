@@ -184,3 +184,24 @@ async fn a_body_beyond_the_bound_is_cut_and_said_to_be() {
     assert_eq!((output["body"].as_str().map(str::len), &output["truncated"]), (Some(1 << 20), &json!(true)));
     assert_eq!(fake.count(Method::GET, "/"), 1);
 }
+
+#[tokio::test]
+async fn how_long_the_other_side_wants_to_be_left_alone_is_heard_of_a_limit_and_a_fault() {
+    let home = Home::new();
+    let fake = Fake::serve(|asked| {
+        let status = asked.path.trim_start_matches('/').parse().unwrap();
+        Answer::status(status, "later".into()).with("retry-after", "120")
+    })
+    .await;
+    for (status, wish) in [(429, Some(120)), (503, Some(120)), (500, None), (404, None)] {
+        let end = send(home.request(json!({"url": format!("{}/{status}", fake.url)}))).await;
+        assert_eq!(failure(&end).code.as_deref(), Some(format!("HTTP_{status}").as_str()));
+        assert_eq!(end.again_after, wish.map(Duration::from_secs), "{status}");
+    }
+    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(300);
+    let date = jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
+    let fake = Fake::serve(move |_| Answer::status(503, "later".into()).with("retry-after", &date)).await;
+    let end = send(home.request(json!({"url": fake.url}))).await;
+    let span = end.again_after.unwrap();
+    assert!((Duration::from_secs(290)..=Duration::from_secs(300)).contains(&span), "{span:?}");
+}

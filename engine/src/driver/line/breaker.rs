@@ -7,6 +7,9 @@
 //!   success closes the breaker; its outage opens it again for twice as long, up to a longest pause.
 //! - An attempt that goes on for longer than the pause did keeps nobody waiting: another one goes through.
 //! - What began before the breaker opened neither closes it nor lengthens the pause.
+//! - A service that says how long it wants to be left alone (`Retry-After`) is, whether or not it has a breaker:
+//!   nobody is sent there before. Then one goes through; its end, of whatever kind, lets the others follow where
+//!   the service has no breaker of its own.
 //! - Nothing of it is durable: a new engine begins with closed breakers.
 
 use std::collections::BTreeMap;
@@ -16,6 +19,12 @@ use super::rate::NAMES_MAX;
 use super::settings::{BreakerPolicy, policy_of};
 use crate::execution::Service;
 use crate::time::Timestamp;
+
+/// The longest that a service is left alone because it says so.
+pub(in crate::driver) const LEFT_ALONE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// The policy before a service that has none: it opens only when the service asks for it.
+const NONE: BreakerPolicy = BreakerPolicy { failures: 0, pause: Duration::ZERO, pause_max: Duration::ZERO };
 
 /// What the end of an attempt says of the services that it called upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,10 +86,10 @@ impl Breakers {
 
     /// The breaker before a service, if there is one.
     pub(super) fn breaker_of(&mut self, service: &Service) -> Option<Service> {
-        let (policy, is_own) = policy_of(&self.policies, service)?;
-        if policy.failures == 0 {
-            return None;
-        }
+        let policy = policy_of(&self.policies, service).filter(|(policy, _)| policy.failures > 0);
+        let Some((policy, is_own)) = policy else {
+            return self.breakers.contains_key(service).then(|| service.clone());
+        };
         let is_known = is_own || self.breakers.contains_key(service);
         let key = if is_known || self.breakers.len() < NAMES_MAX {
             service.clone()
@@ -100,6 +109,33 @@ impl Breakers {
         }
     }
 
+    /// A service wants to be left alone for so long.
+    pub(super) fn leave_alone(&mut self, service: &Service, span: Duration, why: &str, now: Timestamp) {
+        if span.is_zero() {
+            return;
+        }
+        let span = span.min(LEFT_ALONE_MAX);
+        let key = self.breaker_of(service).unwrap_or_else(|| service.clone());
+        if !self.breakers.contains_key(&key) && self.breakers.len() >= NAMES_MAX {
+            return;
+        }
+        let none = Breaker { policy: NONE, stand: Stand::Closed, failures: 0, last: None };
+        let breaker = self.breakers.entry(key).or_insert(none);
+        breaker.last = Some((now, why.to_owned()));
+        let until = now.plus(span);
+        breaker.stand = match breaker.stand {
+            Stand::Closed => {
+                let pause = span.max(breaker.policy.pause.min(breaker.policy.pause_max));
+                Stand::Open { since: now, pause, next: until, trial: None }
+            }
+            Stand::Open { since, pause, next, trial } => {
+                // Where only the service's word counts, the one that went through has said it again.
+                let trial = trial.filter(|_| breaker.policy.failures > 0);
+                Stand::Open { since, pause: pause.max(span), next: next.max(until), trial }
+            }
+        };
+    }
+
     /// An attempt goes through.
     pub(super) fn pass(&mut self, service: &Service, attempt: u64, now: Timestamp) {
         if let Some(Breaker { stand: Stand::Open { pause, next, trial, .. }, .. }) =
@@ -114,6 +150,12 @@ impl Breakers {
     pub(super) fn ended(&mut self, service: &Service, attempt: u64, outcome: &Outcome, now: Timestamp) {
         let Some(breaker) = self.breakers.get_mut(service) else { return };
         let is_trial = matches!(breaker.stand, Stand::Open { trial, .. } if trial == Some(attempt));
+        if breaker.policy.failures == 0 {
+            if is_trial {
+                self.breakers.remove(service);
+            }
+            return;
+        }
         match (outcome, breaker.stand) {
             (Outcome::Answered, Stand::Closed) => breaker.failures = 0,
             (Outcome::Answered, Stand::Open { .. }) if is_trial => {
@@ -131,7 +173,11 @@ impl Breakers {
                     }
                     Stand::Open { .. } => return,
                 };
-                breaker.stand = Stand::Open { since, pause, next: now.plus(pause), trial: None };
+                let asked = match stand {
+                    Stand::Open { next, .. } => next,
+                    Stand::Closed => now,
+                };
+                breaker.stand = Stand::Open { since, pause, next: asked.max(now.plus(pause)), trial: None };
             }
             (Outcome::Unknown, Stand::Open { since, pause, .. }) if is_trial => {
                 // It said nothing, so the next one goes through at once.
@@ -144,6 +190,7 @@ impl Breakers {
     /// Closes a breaker; false where there is none of that name.
     pub(super) fn reset(&mut self, service: &Service) -> bool {
         match self.breakers.get_mut(service) {
+            Some(breaker) if breaker.policy.failures == 0 => self.breakers.remove(service).is_some(),
             Some(breaker) => {
                 (breaker.stand, breaker.failures) = (Stand::Closed, 0);
                 true
@@ -274,5 +321,36 @@ mod tests {
         assert!(bench.breakers.reset(&bench.service));
         assert_eq!(bench.next(), None);
         assert!(!bench.breakers.reset(&Service::new("agent", "nobody")));
+    }
+
+    #[test]
+    fn a_service_that_says_how_long_is_left_alone_for_so_long_with_or_without_a_breaker() {
+        let (service, mut breakers) = (Service::new("http", "example.org"), Breakers::default());
+        assert_eq!(breakers.breaker_of(&service), None);
+        breakers.leave_alone(&service, Duration::from_millis(50), "429", Timestamp(0));
+        assert_eq!(breakers.breaker_of(&service), Some(service.clone()));
+        assert_eq!(breakers.next(&service), Some(Timestamp(50)));
+        breakers.ended(&service, 1, &Outcome::Answered, Timestamp(10));
+        assert_eq!(breakers.next(&service), Some(Timestamp(50)), "it began before");
+        breakers.pass(&service, 2, Timestamp(50));
+        assert_eq!(breakers.next(&service), Some(Timestamp(100)), "one at first");
+        breakers.leave_alone(&service, Duration::from_millis(70), "429", Timestamp(60));
+        breakers.ended(&service, 2, &Outcome::Outage("429".into()), Timestamp(60));
+        assert_eq!(breakers.next(&service), Some(Timestamp(130)), "it said so again");
+        breakers.pass(&service, 3, Timestamp(130));
+        breakers.ended(&service, 3, &Outcome::Outage("500".into()), Timestamp(131));
+        assert_eq!(
+            (breakers.next(&service), breakers.all().count()),
+            (None, 0),
+            "nothing more is known of it"
+        );
+        breakers.leave_alone(&service, Duration::from_secs(1_000_000), "429", Timestamp(0));
+        assert_eq!(breakers.next(&service), Some(Timestamp(0).plus(LEFT_ALONE_MAX)));
+        let mut bench = Bench::new(2);
+        bench.breakers.leave_alone(&bench.service.clone(), Duration::from_millis(500), "429", Timestamp(0));
+        assert_eq!(bench.next(), Some(500));
+        bench.pass(7, 500);
+        bench.outage(7, 501);
+        assert_eq!(bench.next(), Some(1_000), "it is never asked earlier than it said");
     }
 }

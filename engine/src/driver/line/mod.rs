@@ -18,6 +18,7 @@ mod view;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
+use std::time::Duration;
 
 use futures::task::AtomicWaker;
 use tokio::sync::oneshot;
@@ -240,11 +241,17 @@ impl Line {
         let about = About { id: id.clone(), gate: Some(gate), since: (self.clock)() };
         match self.join(needs, standing, about, Waiter::Probe { id, served: sender }) {
             Asked::Served(grant) => grant,
-            Asked::Waits(_ticket) => match served.await {
-                Ok(grant) => grant,
-                // The line is never closed while somebody holds it.
-                Err(_closed) => std::future::pending().await,
-            },
+            Asked::Waits(_ticket) => {
+                // A probe joins the line beside the shards: one of them is to see when time alone serves it.
+                if let Some(shard) = self.boxes.first() {
+                    shard.waker.wake();
+                }
+                match served.await {
+                    Ok(grant) => grant,
+                    // The line is never closed while somebody holds it.
+                    Err(_closed) => std::future::pending().await,
+                }
+            }
         }
     }
 
@@ -379,6 +386,15 @@ impl Line {
         };
         let granted = |letter: Letter| (letter.id, self.grant(letter.number, letter.needs, letter.group));
         letters.into_iter().map(granted).collect()
+    }
+
+    /// Services want to be left alone for so long. To be said before the grant of who heard it ends.
+    pub(super) fn leave_alone(&self, services: &[Service], span: Duration, why: &str) {
+        let now = (self.clock)();
+        let mut book = self.book();
+        for service in services {
+            book.order.breakers.leave_alone(service, span, why, now);
+        }
     }
 
     /// Closes a breaker; false where there is none of that name.

@@ -15,7 +15,7 @@ use crate::decide::plan;
 use crate::definition::{Save, WorkspaceSpec};
 use crate::driver::QueryError;
 use crate::driver::limits::Class;
-use crate::driver::line::Standing;
+use crate::driver::line::{Outcome, Standing};
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
 use crate::driver::request;
@@ -45,7 +45,7 @@ impl World {
             return;
         }
         let effect = EffectId { run: cell.run, attempt: id.clone() };
-        let refused = |message: String| ProbeFailure { message, permanent: true };
+        let refused = |message: String| ProbeFailure::permanent(message);
         let Some(state) = &cell.state else { return };
         let planned = loop {
             let planned = catch_unwind(AssertUnwindSafe(|| {
@@ -84,19 +84,26 @@ impl World {
         let stop = Some((Arc::clone(&prober), request.clone()));
         cell.probes.insert((id.clone(), gate.clone(), probe_no), Probing { stop });
         let (run, line) = (cell.run, Arc::clone(&self.shared.line));
-        let needs = line.needs(Class::Probe, &[], &[]);
+        let services = catch_unwind(AssertUnwindSafe(|| prober.services(&request.spec))).unwrap_or_default();
+        let needs = line.needs(Class::Probe, &[], &services);
+        let said_to = Arc::clone(&line);
         let turn = line.probe(effect, gate.clone(), needs, Standing { priority, group: self.group(cell) });
         self.works.spawn(async move {
-            let _grant = turn.await;
+            let mut grant = turn.await;
+            grant.begin();
             let watch = Stopwatch::start();
             let probe = AssertUnwindSafe(async move { prober.probe(request).await });
             let result: Probed = match probe.catch_unwind().await {
                 Ok(result) => result.map(|evidence| JsonText::new(&evidence)),
                 Err(panic) => {
                     let message = format!("the probe {}", panic_text(panic.as_ref()));
-                    Err(ProbeFailure { message, permanent: false })
+                    Err(ProbeFailure::passing(message))
                 }
             };
+            if let Err(ProbeFailure { message, again_after: Some(span), .. }) = &result {
+                said_to.leave_alone(&services, *span, message);
+            }
+            grant.end(outcome(&result));
             let took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
             WorkDone::Probe { run, id, gate, probe_no, result, took_ms }
         });
@@ -138,7 +145,7 @@ impl World {
             about,
             match result {
                 Ok(evidence) => InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms },
-                Err(ProbeFailure { message, permanent }) => {
+                Err(ProbeFailure { message, permanent, .. }) => {
                     InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms }
                 }
             },
@@ -173,7 +180,7 @@ impl World {
                 return self.prepared(cell, Err(failure));
             }
         };
-        let Some(request) = request::workspace(state, plan) else {
+        let Some(request) = request::workspace(state, &self.shared.layout, cell.run, plan) else {
             let parent = state.parent().map(|parent| parent.run);
             cell.preparing = true;
             let (run, shared) = (cell.run, Arc::clone(&self.shared));
@@ -219,6 +226,15 @@ impl World {
         };
         cell.push(Queued::own(about, kind));
         self.mark(cell);
+    }
+}
+
+/// What the end of a probe says of what it called upon.
+fn outcome(result: &Probed) -> Outcome {
+    match result {
+        Err(failure) if failure.is_outage => Outcome::Outage(failure.message.clone()),
+        Err(failure) if !failure.permanent => Outcome::Unknown,
+        Ok(_) | Err(_) => Outcome::Answered,
     }
 }
 

@@ -81,17 +81,27 @@ pub(super) struct Ended {
     ended_at: Timestamp,
     told: Told,
     ask: Option<JsonText>,
+    again_after: Option<Duration>,
 }
 
 impl Ended {
     /// A failure that is not the work's own.
     pub(super) fn failed(failure: Failure, ended_at: Timestamp) -> Self {
         let (result, commit, artefacts, usage) = (Ok(Err(failure)), None, Vec::new(), Vec::new());
-        Self { result, commit, artefacts, usage, ended_at, told: Told::default(), ask: None }
+        let (told, ask, again_after) = (Told::default(), None, None);
+        Self { result, commit, artefacts, usage, ended_at, told, ask, again_after }
     }
 
     pub(super) fn cancelled(ended_at: Timestamp) -> Self {
         Self::failed(cancelled(), ended_at)
+    }
+
+    /// How long what the work called upon wants to be left alone, and its words.
+    fn wish(&self) -> Option<(Duration, &str)> {
+        match &self.result {
+            Ok(Err(failure)) => self.again_after.map(|span| (span, failure.message.as_str())),
+            _not_failed => None,
+        }
     }
 
     /// What the end says of what the work called upon.
@@ -125,7 +135,7 @@ pub(super) async fn attempt_end(
         Ok(end) => end,
         Err(panic) => return Ok(Ended::failed(bug(panic.as_ref()), now())),
     };
-    let AttemptEnd { result, commit, artefacts, usage, ended_at, told, ask } = end;
+    let AttemptEnd { result, commit, artefacts, usage, ended_at, told, ask, again_after } = end;
     let result = match result {
         AttemptResult::Succeeded(output) => Ok(Ok(JsonText::new(&output))),
         AttemptResult::Failed(failure) => Ok(Err(failure)),
@@ -133,7 +143,7 @@ pub(super) async fn attempt_end(
         AttemptResult::NoRoom { reason } => return Err(reason),
     };
     let ask = ask.as_ref().map(JsonText::new);
-    Ok(Ended { result, commit, artefacts, usage, ended_at, told, ask })
+    Ok(Ended { result, commit, artefacts, usage, ended_at, told, ask, again_after })
 }
 
 /// The failure of work whose executor panicked.
@@ -172,6 +182,10 @@ impl World {
         if running.stopping && ended.result.is_err() {
             // It was to end, and nothing of it is left: that is no loss.
             ended.result = Ended::cancelled(ended.ended_at).result;
+        }
+        if let Some((span, why)) = ended.wish() {
+            let services = running.executor.services(&running.request.spec);
+            self.shared.line.leave_alone(&services, span, why);
         }
         if let Some(grant) = running.grant.take() {
             grant.end(ended.outcome(running.executor.as_ref()));
