@@ -14,5 +14,6 @@ mod outbox;
 mod people;
 mod rules;
 mod runs;
+mod sentences;
 mod spend;
 mod world;

@@ -312,3 +312,21 @@ async fn l25_whenever_the_engine_dies_during_a_cancel_nothing_of_a_child_is_left
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn l1_a_run_in_progress_keeps_the_definition_that_it_began_with() {
+    let mut rig = Rig::new();
+    save(&rig, json!({"name": "deploy", "steps": [command("ship", &[], 500)], "output": "first"})).await;
+    let reference = "deploy".parse().unwrap();
+    let first = rig.engine.pipeline(&reference).await.unwrap();
+    let run = rig.start(&first).await;
+    save(&rig, json!({"name": "deploy", "steps": [command("ship", &[], 1)], "output": "second"})).await;
+    rig.crash().await;
+    rig.recover().await;
+    rig.end(run).await;
+    assert_eq!(output(&rig, run).await, json!("first"));
+    let newest = rig.engine.pipeline(&reference).await.unwrap();
+    let next = rig.start(&newest).await;
+    rig.end(next).await;
+    assert_eq!(output(&rig, next).await, json!("second"));
+}

@@ -335,3 +335,54 @@ async fn l30_whenever_the_engine_dies_a_restart_takes_the_place_of_its_origin_on
         rig.assert_replays(run).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn l30_what_goes_on_from_a_history_passes_admit_and_takes_a_slot() {
+    let rig = Rig::new();
+    let admit =
+        json!({"gates": [{"id": "wanted", "probe": {"expression": "input.ok"}, "code": "NOT_WANTED"}]});
+    let document = json!({"name": "p", "admit": admit, "steps": [command("a", &[], 50)],
+        "concurrency": [{"key": "repo", "limit": 1, "on_limit": "reject"}]});
+    let origin = rig.engine.start(request(&definition(document), json!({"ok": true}))).await.unwrap().run;
+    rig.end(origin).await;
+    let before = rig.store.inner.last_position();
+    for how in [restart(origin, "a"), ForkRequest { at: Some(Version(2)), ..again(origin, OriginKind::Fork) }]
+    {
+        let unwanted = ForkRequest { input: Some(json!({"ok": false})), ..how };
+        let refused = rig.engine.fork(unwanted).await;
+        let Err(StartError::Refused(Refusal::NotAdmitted { code, .. })) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(code.as_deref(), Some("NOT_WANTED"));
+    }
+    assert_eq!(rig.store.inner.last_position(), before, "a refusal stores nothing");
+    let first = rig.engine.fork(restart(origin, "a")).await.unwrap().run;
+    let second = rig.engine.fork(restart(origin, "a")).await;
+    assert!(matches!(second, Err(StartError::Refused(Refusal::NoSlot { .. }))), "{second:?}");
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l30_copied_facts_cause_no_notice() {
+    let rig = Rig::new();
+    let document = json!({"name": "p", "steps": [command("a", &[], 5), command("b", &["a"], 5)],
+        "notify": [{"id": "told", "events": ["StepSucceeded"], "function": "tell"}]});
+    let origin = rig.start(&definition(document)).await;
+    rig.end(origin).await;
+    let run = rig.engine.fork(restart(origin, "b")).await.unwrap().run;
+    rig.end(run).await;
+    let own = rig.envelopes(run).await;
+    let queued: Vec<u64> = own
+        .iter()
+        .filter(|envelope| envelope.header.flags & flag::COPIED == 0)
+        .filter_map(|envelope| {
+            let header = &envelope.header;
+            match everfold_engine::event::decode(header.kind, header.schema, &envelope.payload).unwrap() {
+                RunEvent::NoticeQueued(queued) => Some(queued.version.0),
+                _other => None,
+            }
+        })
+        .collect();
+    let forked = own.iter().position(|envelope| envelope.header.flags & flag::COPIED == 0).unwrap() as u64;
+    assert!(queued.len() == 1 && queued[0] > forked, "only of what it did itself: {queued:?}");
+}
