@@ -3,12 +3,15 @@
 //! Law: an event that cannot be read is named and passed over; its run is set aside by the engine, and the
 //! others go on.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use everfold_engine::envelope::{Envelope, StreamId};
-use everfold_engine::event::{self, RunEvent};
+use everfold_engine::event::{self, RetryScheduled, RunEvent, ScheduledWork};
 use everfold_engine::id::{Position, RunId, Version};
-use everfold_engine::store::{EventStore, ReadError, Subscription};
+use everfold_engine::json::{JsonText, Payload, Value};
+use everfold_engine::store::{BlobStore, EventStore, ReadError, Subscription};
+use serde_json::json;
 
 use crate::{Copied, Fact};
 
@@ -114,12 +117,14 @@ async fn copied(
 pub(crate) struct Source {
     store: Arc<dyn EventStore>,
     subscription: Box<dyn Subscription>,
+    values: Option<BlobStore>,
 }
 
 impl Source {
-    pub(crate) fn from(store: Arc<dyn EventStore>, first: Position) -> Self {
+    /// `values` is the data folder where values lie that are too large for an event.
+    pub(crate) fn from(store: Arc<dyn EventStore>, first: Position, values: Option<&Path>) -> Self {
         let subscription = store.subscribe(first);
-        Self { store, subscription }
+        Self { store, subscription, values: values.map(BlobStore::new) }
     }
 
     /// The next facts; waits for them, and takes what is there of more.
@@ -131,6 +136,77 @@ impl Source {
             facts.read.extend(more.read);
             facts.unreadable.extend(more.unreadable);
         }
+        if let Some(values) = &self.values {
+            facts.read.iter_mut().for_each(|read| name_role(read.run, &mut read.event, values));
+            for read in &mut facts.read {
+                let copied = read.copied.iter_mut();
+                copied.for_each(|copied| name_role(read.run, &mut copied.event, values));
+            }
+        }
         Ok(facts)
+    }
+}
+
+/// Puts the role of an agent, which is all that models want of its task, where the task is kept outside of its
+/// event. One that is not there any more has none.
+fn name_role(run: RunId, event: &mut RunEvent, values: &BlobStore) {
+    let task = match event {
+        RunEvent::StepScheduled(event) => match &mut event.work {
+            ScheduledWork::Task(task) => task,
+            _others => return,
+        },
+        RunEvent::RetryScheduled(RetryScheduled { task: Some(task), .. }) => task,
+        _others => return,
+    };
+    let Payload::Blob(blob) = &task.task else { return };
+    if task.kind != "agent" {
+        return;
+    }
+    let read = values.get_blocking(run, &blob.hash).ok();
+    let document = read.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    if let Some(role) = document.as_ref().and_then(|document| document["spec"]["role"].as_str()) {
+        task.task = Payload::Inline(JsonText::new(&json!({ "spec": { "role": role } })));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use everfold_engine::event::{ScheduledTask, StepScheduled};
+    use everfold_engine::json::BlobRef;
+
+    use super::*;
+
+    fn scheduled(kind: &str, blob: BlobRef) -> RunEvent {
+        let task = Payload::Blob(blob);
+        let work =
+            ScheduledWork::Task(ScheduledTask { kind: kind.to_owned(), task, timeout_ms: None, grace_ms: 0 });
+        RunEvent::StepScheduled(StepScheduled { id: "a/1/1".parse().unwrap(), work })
+    }
+
+    fn role(event: &RunEvent) -> Option<String> {
+        let RunEvent::StepScheduled(StepScheduled { work: ScheduledWork::Task(task), .. }) = event else {
+            return None;
+        };
+        match &task.task {
+            Payload::Inline(text) => text.value()["spec"]["role"].as_str().map(str::to_owned),
+            Payload::Blob(_) => None,
+        }
+    }
+
+    #[test]
+    fn the_role_of_a_task_that_is_kept_outside_of_its_event_is_read_where_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let (values, run) = (BlobStore::new(folder.path()), RunId(uuid::Uuid::from_u128(7)));
+        let task = json!({"spec": {"role": "reviewer", "prompt": "x".repeat(50_000)}, "env": {}});
+        let blob = values.put_blocking(run, task.to_string().as_bytes()).unwrap();
+        let mut event = scheduled("agent", blob);
+        name_role(run, &mut event, &values);
+        assert_eq!(role(&event).as_deref(), Some("reviewer"));
+        let mut other = scheduled("command", blob);
+        name_role(run, &mut other, &values);
+        assert_eq!(other, scheduled("command", blob), "nobody asks for it");
+        let mut gone = scheduled("agent", blob);
+        name_role(RunId(uuid::Uuid::from_u128(8)), &mut gone, &values);
+        assert_eq!(gone, scheduled("agent", blob), "a value that is not there has no role");
     }
 }

@@ -335,7 +335,7 @@ impl Spend {
         task: &ScheduledTask,
         tx: &mut Tx,
     ) -> Result<(), FoldError> {
-        // A document that is too large for the event has its role in a blob; it counts for no role.
+        // Where the document is kept outside of the event, the source has put the role here, if it is there.
         let Payload::Inline(document) = &task.task else { return Ok(()) };
         if task.kind == "agent"
             && let Some(role) = document.value()["spec"]["role"].as_str()

@@ -91,7 +91,8 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let epoch = report.epoch.clone();
     let config = config(&settings, options.crash_after);
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
-    let views = views(Place::folder(layout.projections(), &epoch), &store).await?;
+    let place = Place::folder(layout.projections(), &epoch).with_values(layout.root().to_owned());
+    let views = views(place, &store).await?;
     let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
     let hands = hands(&layout, settings, shim, functions, &views);
     let mut held =

@@ -52,20 +52,28 @@ pub struct Place {
     pub epoch: String,
     /// The kernel's name for this boot.
     pub boot: String,
+    /// The data folder, where values lie that are too large for an event; `None`: they count as unknown.
+    pub values: Option<PathBuf>,
 }
 
 impl Place {
     /// Read models that are gone with the process.
     #[must_use]
     pub fn memory() -> Self {
-        Self { folder: None, epoch: String::new(), boot: String::new() }
+        Self { folder: None, epoch: String::new(), boot: String::new(), values: None }
     }
 
     /// Read models in a folder.
     #[must_use]
     pub fn folder(folder: PathBuf, epoch: &str) -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Self { folder: Some(folder), epoch: epoch.to_owned(), boot: boot.trim().to_owned() }
+        Self { folder: Some(folder), epoch: epoch.to_owned(), boot: boot.trim().to_owned(), values: None }
+    }
+
+    /// Reads what is too large for an event from this data folder.
+    #[must_use]
+    pub fn with_values(self, data_folder: PathBuf) -> Self {
+        Self { values: Some(data_folder), ..self }
     }
 }
 

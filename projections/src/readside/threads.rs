@@ -37,7 +37,7 @@ pub(super) async fn follow(
     facts: &SyncSender<Facts>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut source = Source::from(Arc::clone(&shared.store), first);
+    let mut source = Source::from(Arc::clone(&shared.store), first, shared.place.values.as_deref());
     loop {
         let next = tokio::select! {
             biased;
@@ -130,7 +130,7 @@ pub(super) async fn rebuild(shared: &Shared, model: usize, mut stopping: watch::
     let number = shared.next_generation.fetch_add(1, Ordering::Relaxed);
     let models = shared.models.all();
     let Some(mut beside) = models[model].begin_rebuild(number) else { return };
-    let mut source = Source::from(Arc::clone(&shared.store), Position::FIRST);
+    let mut source = Source::from(Arc::clone(&shared.store), Position::FIRST, shared.place.values.as_deref());
     let outcome = loop {
         if let Some(stopped) = beside.stopped() {
             break Err(stopped.what);

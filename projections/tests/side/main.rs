@@ -20,7 +20,7 @@ fn store() -> Arc<dyn EventStore> {
 }
 
 fn place(folder: &Path, epoch: &str, boot: &str) -> Place {
-    Place { folder: Some(folder.to_owned()), epoch: epoch.to_owned(), boot: boot.to_owned() }
+    Place { folder: Some(folder.to_owned()), epoch: epoch.to_owned(), boot: boot.to_owned(), values: None }
 }
 
 fn open(place: Place, store: &Arc<dyn EventStore>) -> ReadSide {
