@@ -258,3 +258,30 @@ fn a_process_that_leaves_its_parent_holds_nothing_up() {
     let is_over = stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "));
     assert!(is_over, "what the step started ends with it");
 }
+
+#[test]
+fn l24_a_foreach_over_a_million_items_fails_its_step_and_says_how_many_there_may_be() {
+    let scratch = Scratch::new();
+    let numbers = vec!["7"; 1_000_000].join(",");
+    scratch.write("million.json", &format!("{{\"list\": [{numbers}]}}"));
+    let step = "  - id: a\n    foreach: { in: '${input.list}' }\n    function: everfold.noop\n";
+    scratch.write("wide.yaml", &format!("name: wide\nsteps:\n{step}"));
+    let done = scratch.run(&["run", "./wide.yaml", "--input-file", "million.json"]);
+    assert_eq!(done.code, 1, "{}", done.err);
+    assert!(done.err.contains("1000000 items") && done.err.contains("100000"), "{}", done.err);
+    assert!(done.err.lines().count() < 40, "and no more than that is printed");
+    assert_eq!(scratch.run(&["replay", "@"]).code, 0);
+}
+
+#[test]
+fn l28_a_payload_of_5_mb_is_refused_with_its_size_and_leaves_nothing() {
+    let scratch = Scratch::new();
+    scratch.write("small.json", "{}");
+    assert_eq!(scratch.run(&["hook", "deliver", "tracker", "small.json", "--id", "1"]).code, 0);
+    scratch.write("large.json", &format!("{{\"text\": \"{}\"}}", "x".repeat(5_000_000)));
+    let refused = scratch.run(&["hook", "deliver", "tracker", "large.json", "--id", "2"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(refused.err.contains("EF0209"), "{}", refused.err);
+    let known = scratch.run(&["hooks", "tracker", "--json"]);
+    assert!(known.out.contains("\"1\"") && !known.out.contains("\"2\""), "{}", known.out);
+}

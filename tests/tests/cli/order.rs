@@ -92,3 +92,32 @@ fn l26_a_signal_is_addressed_by_run_by_key_or_by_labels() {
     let both = scratch.run(&["signal", "--key", "card/red", "--label", "team=blue", "go"]);
     assert_eq!(both.code, 2, "{both:?}");
 }
+
+#[test]
+fn a_run_that_a_trigger_starts_works_in_a_folder_of_its_own() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "intake.yaml",
+        "name: intake
+triggers:
+  - { hook: tracker, start: { input: {} } }
+steps:
+  - id: a
+    command: pwd; echo hi > here.txt
+  - id: b
+    gates: [{ id: there, file: { exists: here.txt } }]
+",
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./intake.yaml"]).code, 0);
+    scratch.write("event.json", "{}");
+    for id in ["1", "2"] {
+        assert_eq!(scratch.run(&["hook", "deliver", "tracker", "event.json", "--id", id]).code, 0);
+        assert_eq!(scratch.run(&["resume", "@"]).code, 0);
+        let run = scratch.run(&["show", "@", "--json"]).json()["id"].as_str().unwrap().to_owned();
+        let folder = scratch.data().join("scratch").join(&run);
+        assert!(folder.join("here.txt").is_file(), "{run}");
+        let printed = scratch.run(&["logs", "@", "a"]).out;
+        assert_eq!(printed.trim(), folder.canonicalize().unwrap().display().to_string());
+    }
+    assert!(!scratch.path("here.txt").exists(), "not where somebody happened to type");
+}
