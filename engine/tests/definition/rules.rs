@@ -313,3 +313,17 @@ fn a_held_rework_and_a_question_bound_a_loop() {
         assert_eq!(codes(&steps(line)), expected, "{line}");
     }
 }
+
+#[test]
+fn l26_a_signal_that_decides_may_say_its_comment_and_no_other_route_but_a_rework() {
+    let asks = |route: &str| {
+        let ask = "{id: a, approval: {title: t, on_changes: {rework: a}}, on_signal: {s: ROUTE}}";
+        codes(&steps(&format!("  - {}", ask.replace("ROUTE", route))))
+    };
+    for route in ["approve", "reject", "changes"] {
+        assert_eq!(asks(&format!("{{{route}: true, findings: '${{signal.why}}'}}")), []);
+        assert_eq!(asks(&format!("{{{route}: true, hold: true}}")), [Code::Combination]);
+    }
+    assert_eq!(asks("{ignore: true, findings: x}"), [Code::Combination]);
+    assert_eq!(asks("{fail: {code: X}, findings: x}"), [Code::Combination]);
+}

@@ -158,9 +158,12 @@ impl Reader<'_> {
             self.report(Code::Combination, span, "`busy` belongs to a route of `on_signal`");
         }
         let busy = busy.unwrap_or_default();
+        let findings = keys.get("findings").and_then(|node| self.text_template(node, "`findings`", place));
         let Some(rework) = rework else {
+            // Of a signal that decides a task they are the comment.
+            let is_vote = matches!(to, RouteTo::Approve | RouteTo::Reject | RouteTo::Changes);
             for modifier in ["max", "then", "findings", "hold", "if_unchanged"] {
-                if keys.get(modifier).is_some() {
+                if keys.get(modifier).is_some() && !(is_vote && modifier == "findings") {
                     let span = keys.key_span(modifier);
                     self.report(
                         Code::Combination,
@@ -169,7 +172,8 @@ impl Reader<'_> {
                     );
                 }
             }
-            return Some(Route { when, busy, ..Route::to(to) });
+            let findings = findings.filter(|_| is_vote);
+            return Some(Route { when, busy, findings, ..Route::to(to) });
         };
         let hold = keys.get("hold").and_then(|node| self.bool(node, "`hold`")).unwrap_or_default();
         self.reworks[rework].hold = hold;
@@ -191,7 +195,6 @@ impl Reader<'_> {
             }
             Some(Box::new(route))
         });
-        let findings = keys.get("findings").and_then(|node| self.text_template(node, "`findings`", place));
         Some(Route { when, to, max, then, findings, hold, if_unchanged, busy })
     }
 
