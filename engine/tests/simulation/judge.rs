@@ -71,10 +71,12 @@ pub async fn judge(stage: &Stage<'_>) -> Result<(usize, usize, Pairs, Hash), Str
         runs += 1;
         one(stage, run, &history, &models, &mut pairs).await.map_err(|what| format!("run {run}: {what}"))?;
     }
-    if models.runs().len() != runs {
-        return Err(format!("projections: {} runs are shown, {runs} there are", models.runs().len()));
+    let shown = models.runs().map_err(|error| of_models(&error))?.len();
+    if shown != runs {
+        return Err(format!("projections: {shown} runs are shown, {runs} there are"));
     }
-    let asked = models.inbox().list(None, None, None, 1, None).map_err(|error| of_models(&error))?;
+    let asked = models.inbox().and_then(|inbox| inbox.list(None, None, None, 1, None));
+    let asked = asked.map_err(|error| of_models(&error))?;
     if let Some(task) = asked.items.first() {
         return Err(format!("projections: every run has ended, and somebody is asked {task:?}"));
     }
@@ -142,7 +144,8 @@ async fn one(
     if !left.iter().all(|effect| matches!(effect, Effect::Notice { .. })) {
         return Err(format!("an ended run wants {left:?}"));
     }
-    let row = models.runs().get(run, None).map_err(|error| format!("projections: {error}"))?;
+    let row = models.runs().and_then(|runs| runs.get(run, None));
+    let row = row.map_err(|error| format!("projections: {error}"))?;
     let Some(row) = row else { return Err("projections: it is not shown".into()) };
     let row = row.shown;
     if row.status != live.status() || row.labels != *live.labels() {
