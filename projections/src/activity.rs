@@ -341,7 +341,17 @@ impl Activity {
     /// Says whether that is news.
     pub(crate) fn show_steps(&self, shown: &mut Vec<String>) -> bool {
         let open = self.attempts.keys().chain(self.probing.keys()).chain(self.asking.keys());
-        let mut names: Vec<&str> = open.chain(&self.blocked).map(|path| path.step.as_str()).collect();
+        let mut open = open.chain(&self.blocked).map(|path| path.step.as_str());
+        // Most of the time there is one, or none.
+        let (first, second) = (open.next(), open.next());
+        if second.is_none() {
+            let is_news = shown.iter().map(String::as_str).ne(first);
+            if is_news {
+                *shown = first.map(str::to_owned).into_iter().collect();
+            }
+            return is_news;
+        }
+        let mut names: Vec<&str> = first.into_iter().chain(second).chain(open).collect();
         names.sort_unstable();
         names.dedup();
         let is_news = shown.iter().map(String::as_str).ne(names.iter().copied());

@@ -74,6 +74,19 @@ impl Models {
         put_away(&self.shelf, &mut self.lost)
     }
 
+    /// What a kill in the middle of a checkpoint leaves: what goes ahead of its batch, and no batch. They can
+    /// only be [reopened](Self::reopened) then.
+    ///
+    /// # Errors
+    /// A row cannot be written.
+    pub fn torn_checkpoint(&mut self) -> Result<(), FoldError> {
+        let parts = [self.runs.settle()?, self.inbox.settle()?, self.audit.settle()?, self.spend.settle()?];
+        for (checkpoint, _) in parts.iter().flatten() {
+            self.shelf.put_ahead(checkpoint)?;
+        }
+        Ok(())
+    }
+
     /// What a new process finds: the state of the last checkpoint.
     ///
     /// # Errors

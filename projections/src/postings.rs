@@ -189,7 +189,8 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    fn bits(&self, tx: &dyn Keys, block: u32) -> Result<Bits, ShelfError> {
+    /// The rows of a block that fit.
+    pub(crate) fn bits(&self, tx: &dyn Keys, block: u32) -> Result<Bits, ShelfError> {
         match self {
             Self::Term(term) => load(tx, term, block),
             Self::Any(any) => any.iter().try_fold(NONE, |mut bits, condition| {

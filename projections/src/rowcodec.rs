@@ -15,7 +15,9 @@ fn options() -> impl bincode::Options {
 
 /// Writes a value behind what is there.
 pub(crate) fn write(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), FoldError> {
-    options().serialize_into(bytes, value).map_err(|error| FoldError::Row(error.to_string()))
+    // With a limit it would be gone through twice.
+    let options = bincode::DefaultOptions::new();
+    options.serialize_into(bytes, value).map_err(|error| FoldError::Row(error.to_string()))
 }
 
 /// A value as bytes.
@@ -28,4 +30,38 @@ pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, FoldError> {
 /// Reads a value, and moves behind it.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, FoldError> {
     options().deserialize_from(bytes).map_err(|error| FoldError::Row(error.to_string()))
+}
+
+/// Bytes in one piece, where a list of them would be written one by one.
+pub(crate) mod raw {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_byte_buf(Raw)
+    }
+
+    struct Raw;
+
+    impl Visitor<'_> for Raw {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+    }
 }

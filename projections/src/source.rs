@@ -63,9 +63,16 @@ impl Facts {
         let (first, last) = (position(events.first()), position(events.last()));
         let mut facts = Self { first, last, ..Self::default() };
         facts.read.reserve(events.len());
+        // The events of an append stand together; their stream is read once.
+        let mut before: Option<(Arc<Envelope>, Option<RunId>)> = None;
         for envelope in events {
-            let Some(run) = envelope.header.stream.as_run() else { continue };
             let header = &envelope.header;
+            let run = match &before {
+                Some((before, run)) if before.header.stream == header.stream => *run,
+                _another => header.stream.as_run(),
+            };
+            before = Some((Arc::clone(&envelope), run));
+            let Some(run) = run else { continue };
             if header.flags & everfold_engine::envelope::flag::COPIED != 0 {
                 continue;
             }

@@ -274,6 +274,7 @@ impl Projection for Runs {
         }
         let number = match self.numbers.get(&fact.run) {
             Some(number) => *number,
+            // Looked for in the shelf.
             None => {
                 let Some(number) = self.number_of(tx, fact.run)? else { return Ok(()) };
                 if !self.cached.contains_key(&number) {

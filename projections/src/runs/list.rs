@@ -1,6 +1,7 @@
 //! What is asked of `runs`: one, lists, counts; now or at a past position.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 
 use everfold_engine::execution::RunQuery;
@@ -14,8 +15,9 @@ use super::marks::Marks;
 use super::record::{Fixed, RunRow, Shown};
 use super::{shorts, terms};
 use crate::look::{Keys as _, Look};
-use crate::postings::{BLOCK, Condition};
+use crate::postings::{BLOCK, Bits, Condition};
 use crate::projection::FoldError;
+use crate::quick::QuickMap;
 use crate::shelf::ShelfError;
 use crate::{rowcodec, spine};
 
@@ -332,7 +334,7 @@ impl<'a> RunsView<'a> {
                 })?;
             }
             RunOrder::EndedLast | RunOrder::EndedFirst => {
-                self.walk_ends(&condition, &moment, order, cursor, |number, place| {
+                self.walk_ends(condition, &moment, order, cursor, |number, place| {
                     if number < first { Ok(ControlFlow::Continue(())) } else { each(number, place) }
                 })?;
             }
@@ -346,12 +348,15 @@ impl<'a> RunsView<'a> {
     /// Shows the ended runs in the order of their ends.
     fn walk_ends(
         &self,
-        condition: &Condition,
+        condition: Condition,
         moment: &Moment,
         order: RunOrder,
         cursor: Option<u64>,
         mut each: impl FnMut(u32, u64) -> Result<ControlFlow<()>, FoldError>,
     ) -> Result<(), FoldError> {
+        let ended = STATUSES.into_iter().filter(|status| status.is_ended()).map(terms::status_is);
+        let lived = Condition::Not(moment.living.clone());
+        let condition = Condition::All(vec![condition, lived, Condition::Any(ended.collect())]);
         let last_first = order == RunOrder::EndedLast;
         let total = u64::from(self.head.ended);
         let (from, to) = match cursor {
@@ -359,10 +364,12 @@ impl<'a> RunsView<'a> {
             Some(cursor) => (cursor.min(total), total),
             None => (0, total),
         };
-        let mut known: HashMap<u32, Vec<u32>> = HashMap::new();
+        // Which rows fit, by their blocks, and how many of them are still to come at most.
+        let mut fitting: QuickMap<u32, Bits> = QuickMap::default();
+        let mut left = condition.count(&self.look, moment.count)?;
         let mut ends: (Option<u32>, Vec<u8>) = (None, Vec::new());
         let mut place = if last_first { to } else { from };
-        while if last_first { place > from } else { place < to } {
+        while left > 0 && if last_first { place > from } else { place < to } {
             let here = if last_first { place - 1 } else { place };
             place = if last_first { place - 1 } else { place + 1 };
             let block = (here / u64::from(ENDS)) as u32;
@@ -373,28 +380,23 @@ impl<'a> RunsView<'a> {
             let offset = (here % u64::from(ENDS)) as usize * 4;
             let bytes = ends.1.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok());
             let number = u32::from_le_bytes(bytes.ok_or_else(|| FoldError::Row("an end is missing".into()))?);
-            if number >= moment.count || moment.living.binary_search(&number).is_ok() {
+            if number >= moment.count {
                 continue;
             }
-            if let std::collections::hash_map::Entry::Vacant(e) = known.entry(number / BLOCK) {
-                e.insert(self.of_block(condition, number / BLOCK)?);
+            let bits = match fitting.entry(number / BLOCK) {
+                Entry::Occupied(bits) => bits.into_mut(),
+                Entry::Vacant(place) => place.insert(condition.bits(&self.look, number / BLOCK)?),
+            };
+            let low = (number % BLOCK) as usize;
+            if bits[low / 64] >> (low % 64) & 1 == 0 {
+                continue;
             }
-            let fits = known.get(&(number / BLOCK)).is_some_and(|fits| fits.binary_search(&number).is_ok());
-            if fits && each(number, here)?.is_break() {
+            left -= 1;
+            if each(number, here)?.is_break() {
                 break;
             }
         }
         Ok(())
-    }
-
-    fn of_block(&self, condition: &Condition, block: u32) -> Result<Vec<u32>, ShelfError> {
-        let mut numbers = Vec::new();
-        let range = block * BLOCK..block.saturating_add(1).saturating_mul(BLOCK);
-        condition.walk(&self.look, range, false, |number| {
-            numbers.push(number);
-            Ok(ControlFlow::<()>::Continue(()))
-        })?;
-        Ok(numbers)
     }
 
     /// The rows that may fit, by the indexes. What a run shows while it lives counts only `now`.

@@ -29,6 +29,7 @@ const CHUNK_BYTES: usize = 3_500;
 /// A chunk of marks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Marks {
+    #[serde(with = "rowcodec::raw")]
     bytes: Vec<u8>,
     pub(super) first: Position,
     last: (u64, u64, i64),

@@ -162,20 +162,26 @@ impl Shelf {
     /// Brings the shelf up to a checkpoint. sled holds off every reader of the process while it takes a batch:
     /// so whatever can go ahead of it does.
     pub(crate) fn put_away(&self, checkpoint: &Checkpoint) -> Result<(), ShelfError> {
+        self.put_ahead(checkpoint)?;
+        let change = |(key, value): &'_ (Vec<u8>, Value)| (key.clone(), Arc::clone(value));
+        self.change(checkpoint.batch.iter().map(change))
+    }
+
+    /// Writes what goes ahead of a checkpoint's batch.
+    pub(crate) fn put_ahead(&self, checkpoint: &Checkpoint) -> Result<(), ShelfError> {
         match self {
             Self::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
                 map.extend(checkpoint.ahead.iter().map(|(key, value)| (key.clone(), value.to_vec())));
+                Ok(())
             }
             Self::Disk(disk) => disk.with(|db| {
                 for (key, value) in &checkpoint.ahead {
                     db.insert(key, value.as_slice())?;
                 }
                 Ok(())
-            })?,
+            }),
         }
-        let change = |(key, value): &'_ (Vec<u8>, Value)| (key.clone(), Arc::clone(value));
-        self.change(checkpoint.batch.iter().map(change))
     }
 
     /// Writes everything or nothing.

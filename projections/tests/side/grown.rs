@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use everfold_engine::event::{NoteAdded, RunEvent, RunStarted, encode};
+use everfold_engine::event::{NoteAdded, RunEvent, RunStarted, RunSucceeded, encode};
 use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::json::{Hash, JsonText, Payload};
 use everfold_engine::store::{Append, EventStore, StreamNote};
@@ -15,7 +15,7 @@ pub fn run(number: u64) -> RunId {
     format!("0198c1f0-0000-7000-8000-{number:012x}").parse().unwrap()
 }
 
-/// Appends a start and a note of so many runs.
+/// Appends a start and a note of so many runs; every third one ends instead.
 pub async fn grow(store: &Arc<dyn EventStore>, runs: std::ops::Range<u64>) {
     for number in runs {
         let started = RunEvent::from(RunStarted {
@@ -32,9 +32,13 @@ pub async fn grow(store: &Arc<dyn EventStore>, runs: std::ops::Range<u64>) {
             priority: 0,
             admission: Vec::new(),
         });
+        let then: RunEvent = match number % 3 {
+            0 => RunSucceeded { output: Payload::Inline(JsonText::null()) }.into(),
+            _ => NoteAdded { text: "x".into() }.into(),
+        };
         let mut previous = Hash::ZERO;
         let mut events = Vec::new();
-        for (event, version) in [started, NoteAdded { text: "x".into() }.into()].iter().zip(1..) {
+        for (event, version) in [started, then].iter().zip(1..) {
             let (schema, payload) = encode(event).unwrap();
             let header = EventHeader {
                 stream: StreamId::run(run(number)),

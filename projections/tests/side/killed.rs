@@ -92,8 +92,9 @@ async fn everything(side: &ReadSide, store: &Arc<dyn EventStore>) -> String {
     let asked = side.runs(None, move |runs| {
         let past = Position(last.0 / 3);
         let list = |filter, at| runs.list(filter, RunOrder::Newest, None, 1_000_000, at);
+        let ends = runs.list(&RunFilter::default(), RunOrder::EndedFirst, None, 1_000_000, None)?;
         Ok(format!(
-            "{:?} {:?} {:?} {:?} {:?}",
+            "{ends:?} {:?} {:?} {:?} {:?} {:?}",
             runs.counts(None)?,
             list(&RunFilter::default(), None)?,
             list(&words, None)?,
