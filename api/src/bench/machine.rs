@@ -10,6 +10,8 @@ pub(super) struct Usage {
     pub(super) written: u64,
     /// The most memory so far, in bytes.
     pub(super) peak_memory: u64,
+    /// Memory now, in bytes.
+    pub(super) memory: u64,
 }
 
 impl Usage {
@@ -18,6 +20,7 @@ impl Usage {
             cpu: self.cpu.saturating_sub(before.cpu),
             written: self.written.saturating_sub(before.written),
             peak_memory: self.peak_memory,
+            memory: self.memory.saturating_sub(before.memory),
         }
     }
 }
@@ -25,7 +28,7 @@ impl Usage {
 /// Reads `/proc/self`; zeros where there is none.
 pub(super) fn usage() -> std::io::Result<Usage> {
     if !std::path::Path::new("/proc/self/stat").exists() {
-        return Ok(Usage { cpu: Duration::ZERO, written: 0, peak_memory: 0 });
+        return Ok(Usage { cpu: Duration::ZERO, written: 0, peak_memory: 0, memory: 0 });
     }
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // The name may hold spaces and brackets; the fields begin behind its last one.
@@ -36,7 +39,8 @@ pub(super) fn usage() -> std::io::Result<Usage> {
     let cpu = Duration::from_secs_f64((ticks(11) + ticks(12)) as f64 / per_second as f64);
     let written = field("/proc/self/io", "wchar:")?;
     let peak_memory = field("/proc/self/status", "VmHWM:")? * 1024;
-    Ok(Usage { cpu, written, peak_memory })
+    let memory = field("/proc/self/status", "VmRSS:")? * 1024;
+    Ok(Usage { cpu, written, peak_memory, memory })
 }
 
 fn field(path: &str, name: &str) -> std::io::Result<u64> {

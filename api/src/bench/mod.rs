@@ -140,11 +140,16 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<Report
     report.add("scan of the whole log", scan.per_second, "events/s").with("events", scan.events as f64);
     say("the read models, folded from the log");
     let shelf = folder.join("many-views");
+    let before = machine::usage()?;
     let folded = views::folded(&bench.store, &shelf).await?;
+    let spent = machine::usage()?.since(before);
     let reopened = views::reopened(&bench.store, &shelf).await?;
     report
         .add("fold of all read models", folded, "events/s")
         .with("of_the_scan", folded / scan.per_second)
+        .with("cpu_us_per_event", spent.cpu.as_secs_f64() * 1e6 / scan.events as f64)
+        .with("memory_grown_mb", spent.memory as f64 / 1e6)
+        .with("bytes_written_per_event", spent.written as f64 / scan.events as f64)
         .with("reopened_ms", reopened.as_secs_f64() * 1e3);
     bench.close().await?;
 
