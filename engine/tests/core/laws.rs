@@ -1,17 +1,17 @@
 //! The laws, over generated pipelines and sequences of answers.
 
 use everfold_engine::actor::Actor;
-use everfold_engine::definition::Vote;
 use everfold_engine::effect::Effect;
-use everfold_engine::event::{HaltScope, Measure, OriginKind, RunEvent, Spent, UnblockDecision};
-use everfold_engine::id::{StepId, StepPath};
+use everfold_engine::event::{HaltScope, OriginKind, RunEvent};
+use everfold_engine::id::StepId;
 use everfold_engine::input::InputKind;
 use everfold_engine::state::{Awaited, PausedBy};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::generate::pipelines;
-use super::world::{World, definition, fitting};
+use super::hands;
+use super::world::{World, definition};
 
 /// One thing that may happen: which effect is answered and how, or what a person does.
 #[derive(Debug, Clone)]
@@ -27,16 +27,6 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
     prop::collection::vec(turn, 1..60)
 }
 
-fn unblock(luck: u8) -> UnblockDecision {
-    match luck % 5 {
-        0 => UnblockDecision::Retry,
-        1 => UnblockDecision::Recheck,
-        2 => UnblockDecision::Proceed,
-        3 => UnblockDecision::Skip,
-        _ => UnblockDecision::Fail,
-    }
-}
-
 fn person(world: &mut World, turn: &Turn) {
     let kind = match turn.person {
         0..3 => InputKind::Cancel { reason: None },
@@ -46,34 +36,24 @@ fn person(world: &mut World, turn: &Turn) {
         14..18 => InputKind::Release { scope: scope(turn.luck) },
         18..20 => InputKind::Note { text: "seen".into() },
         20..24 => InputKind::Breakpoints { steps: vec![format!("s{}", turn.luck % 7).as_str().into()] },
-        24..27 => InputKind::CancelStep { path: path(world, turn.luck), reason: Some("enough".into()) },
+        24..27 => {
+            let path = hands::path(&world.state, turn.luck);
+            InputKind::CancelStep { path, reason: Some("enough".into()) }
+        }
         27..40 => {
             let actor = if turn.luck.is_multiple_of(2) {
                 Actor::Hook("ci".into())
             } else {
                 Actor::User("ada".into())
             };
-            drop(world.give_as(actor, signal(["go", "stop", "ci"][usize::from(turn.luck % 3)], turn.luck)));
+            drop(world.give_as(actor, hands::any_signal(turn.luck)));
             return;
         }
-        40..45 => return recheck(world, turn),
+        40..45 => hands::recheck(&world.state, turn.pick, turn.luck),
         45..50 => return late(world, turn),
         _ => return answer_people(world, turn.luck, turn.pick),
     };
     drop(world.by("ada", kind));
-}
-
-/// An operator has a step's gates judged again; refusals are fine, and change nothing.
-fn recheck(world: &mut World, turn: &Turn) {
-    let steps: Vec<_> = world.state.steps().map(|(step, _)| step.id.clone()).collect();
-    let step = turn.pick.get(&steps);
-    let policies = match turn.luck % 3 {
-        0 => [("g0".to_owned(), "evidence != null".to_owned())].into(),
-        1 => [("g0".to_owned(), "no such name".to_owned())].into(),
-        _ => std::collections::BTreeMap::new(),
-    };
-    let path = everfold_engine::id::StepPath::step(step);
-    drop(world.by("ada", InputKind::Recheck { path, policies, reason: None }));
 }
 
 /// A probe answers, perhaps of a round that was reset, perhaps once more.
@@ -96,24 +76,6 @@ fn scope(luck: u8) -> HaltScope {
     if luck.is_multiple_of(2) { HaltScope::Engine } else { HaltScope::Pipeline("generated".into()) }
 }
 
-fn signal(name: &str, luck: u8) -> InputKind {
-    let payload = match luck % 4 {
-        0 => json!({"ok": true, "round": 1}),
-        1 => json!({"ok": false, "text": "x".repeat(2_000)}),
-        2 => json!("words"),
-        _ => json!(null),
-    };
-    let delivery = luck.is_multiple_of(5).then(|| format!("d{luck}"));
-    InputKind::Signal { name: name.into(), payload: payload.into(), delivery }
-}
-
-/// A step, or one of its items.
-fn path(world: &World, luck: u8) -> StepPath {
-    let steps: Vec<StepId> = world.state.steps().map(|(step, _)| step.id.clone()).collect();
-    let step = &steps[usize::from(luck) % steps.len()];
-    if luck.is_multiple_of(3) { StepPath::item(step, u32::from(luck % 4)) } else { StepPath::step(step) }
-}
-
 /// What lifts the run's pause: its own first.
 fn resume(world: &World) -> InputKind {
     let is_own = world.state.pauses().any(|pause| !matches!(pause.by, PausedBy::Halt(_)));
@@ -121,17 +83,6 @@ fn resume(world: &World) -> InputKind {
         Some(scope) if !is_own => InputKind::Release { scope: scope.clone() },
         _own => InputKind::Resume { reason: None },
     }
-}
-
-/// What gives a budget room again.
-fn raise(world: &World, budget: &str) -> InputKind {
-    let held = world.state.budgets(world.now).find(|view| view.terms.id == budget).expect("it is there");
-    let add = match held.over.expect("it has no room") {
-        Measure::Cost => Spent { cost_micros: 2_000_000, ..Spent::default() },
-        Measure::Tokens => Spent { tokens: 1_000, ..Spent::default() },
-        Measure::Wall => Spent { wall_ms: 60_000, ..Spent::default() },
-    };
-    InputKind::RaiseBudget { budget: Some(budget.to_owned()), add, reason: Some("go on".into()) }
 }
 
 /// Does what one of those who are awaited might do; refusals are fine, and change nothing.
@@ -145,49 +96,12 @@ fn answer_people(world: &mut World, luck: u8, pick: prop::sample::Index) {
     if awaited.is_empty() {
         return;
     }
-    let kind = match pick.get(&awaited) {
-        Awaited::Approval { id, .. } => {
-            let vote = match luck % 5 {
-                0 => Vote::Reject,
-                1 => Vote::Changes,
-                _ => Vote::Approve,
-            };
-            let edited = (luck % 7 == 3).then(|| json!({"n": luck}).into());
-            InputKind::Vote {
-                id: id.clone(),
-                vote,
-                comment: Some("so".into()),
-                roles: vec![],
-                comments: Vec::new(),
-                edited,
-            }
-        }
-        Awaited::Question { id, .. } => {
-            let terms =
-                world.state.asking_unit(id).and_then(|unit| unit.question()).expect("there").terms.clone();
-            let (id, roles) = (id.clone(), vec![]);
-            match luck % 4 {
-                0 => InputKind::SaveAnswer { id, answer: json!({"text": "y".repeat(1_500)}).into(), roles },
-                1 => InputKind::SaveAnswer {
-                    id,
-                    answer: json!({"choice": luck, "items": {"1": 1}}).into(),
-                    roles,
-                },
-                _ => InputKind::Answer { id, answer: fitting(&terms), roles },
-            }
-        }
-        Awaited::Unblock { path, .. } => InputKind::Unblock {
-            path: Some(path.clone()),
-            decision: unblock(luck),
-            output: None,
-            reason: Some("because".into()),
-            policies: Default::default(),
-        },
-        Awaited::Signal { name, .. } => signal(&name.clone(), luck),
-        Awaited::Resume => resume(world),
-        Awaited::Budget { budget, .. } => raise(world, budget),
-        Awaited::Timer { .. } => return,
+    let awaited = pick.get(&awaited);
+    let kind = match awaited {
+        Awaited::Resume => Some(resume(world)),
+        other => hands::answer(&world.state, other, luck, world.now),
     };
+    let Some(kind) = kind else { return };
     drop(world.by(["ada", "bob"][usize::from(luck % 2)], kind));
 }
 
@@ -222,55 +136,17 @@ fn bring_to_end(world: &mut World) {
             };
             world.answer(&effect, luck);
         } else {
-            match world.state.awaited().into_iter().next() {
-                Some(Awaited::Approval { id, .. }) => {
-                    // A quorum wants several people.
-                    let voter = ["ada", "bob", "cyd"][turn % 3];
-                    let vote = InputKind::Vote {
-                        id,
-                        vote: Vote::Approve,
-                        comment: None,
-                        roles: vec![],
-                        comments: Vec::new(),
-                        edited: None,
-                    };
-                    world.by(voter, vote).expect("an open approval takes a vote");
+            let awaited = world.state.awaited().into_iter().next();
+            let awaited = awaited.unwrap_or_else(|| panic!("nothing to do: {:?}", world.names()));
+            let (by, kind) = match &awaited {
+                Awaited::Resume => ("ada", resume(world)),
+                Awaited::Budget { budget, .. } => {
+                    let raise = hands::raise(&world.state, budget, world.now);
+                    ("ada", raise.expect("a budget that holds work can be raised"))
                 }
-                Some(Awaited::Question { id, .. }) => {
-                    let terms = world
-                        .state
-                        .asking_unit(&id)
-                        .and_then(|unit| unit.question())
-                        .expect("there")
-                        .terms
-                        .clone();
-                    let answer = InputKind::Answer { id, answer: fitting(&terms), roles: vec![] };
-                    world.by("ada", answer).expect("an open question takes an answer that fits");
-                }
-                Some(Awaited::Unblock { path, .. }) => {
-                    let decision = UnblockDecision::Fail;
-                    let kind = InputKind::Unblock {
-                        path: Some(path),
-                        decision,
-                        output: None,
-                        reason: None,
-                        policies: Default::default(),
-                    };
-                    world.by("ada", kind).expect("a blocked step can be failed");
-                }
-                Some(Awaited::Signal { name, .. }) => {
-                    world.by("ada", signal(&name, 4)).expect("a run that goes on takes a signal");
-                }
-                Some(Awaited::Resume) => {
-                    let kind = resume(world);
-                    world.by("ada", kind).expect("a paused run resumes");
-                }
-                Some(Awaited::Budget { budget, .. }) => {
-                    let kind = raise(world, &budget);
-                    world.by("ada", kind).expect("a budget that holds work can be raised");
-                }
-                Some(Awaited::Timer { .. }) | None => panic!("nothing to do: {:?}", world.names()),
-            }
+                other => hands::help(&world.state, other, turn).expect("somebody can help"),
+            };
+            world.by(by, kind).expect("who is awaited is heard");
         }
     }
     panic!("the run does not end: {:?}", &world.names()[world.names().len().saturating_sub(60)..]);

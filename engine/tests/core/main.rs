@@ -6,6 +6,7 @@ mod fan_out;
 mod gates;
 mod generate;
 mod golden;
+mod hands;
 mod histories;
 mod laws;
 mod names;

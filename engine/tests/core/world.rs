@@ -663,21 +663,6 @@ fn ask(luck: u8) -> JsonText {
     }
 }
 
-/// An answer that any question of the tests takes.
-pub fn fitting(terms: &event::QuestionTerms) -> JsonText {
-    let mut answer = json!({"text": "because"});
-    if let Some(option) = terms.options.first() {
-        answer["choice"] = json!(option);
-    }
-    for item in
-        terms.items.as_ref().map(JsonText::value).iter().flat_map(|items| items.as_array().expect("there"))
-    {
-        let option = item["options"].as_array().expect("there").first().cloned();
-        answer["items"][item["id"].as_str().expect("there")] = option.unwrap_or(json!("yes"));
-    }
-    answer.into()
-}
-
 fn fallback(luck: u8) -> OnLost {
     match luck % 3 {
         0 => OnLost::Retry,

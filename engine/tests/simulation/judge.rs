@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use everfold_engine::budgets::room;
 use everfold_engine::effect::{Effect, effects};
 use everfold_engine::envelope::{Envelope, StreamId, flag};
 use everfold_engine::event::{self, RunEvent};
@@ -11,8 +12,9 @@ use everfold_engine::state::{EventMeta, RunState};
 use everfold_engine::store::{EventStore as _, MemoryStore};
 use everfold_projections::Models;
 
+use super::outside::Outside;
 use super::pairs::Pairs;
-use super::play::Stage;
+use super::play::{Played, Stage};
 
 /// A run's events with what surrounds them.
 pub async fn history(store: &MemoryStore, run: RunId) -> Result<Vec<(Envelope, RunEvent)>, String> {
@@ -51,8 +53,8 @@ pub async fn log(store: &MemoryStore) -> String {
     log.iter().map(|envelope| line(envelope)).collect()
 }
 
-/// Judges all runs; gives their number, that of events, the pairs, and the log's fingerprint.
-pub async fn judge(stage: &Stage<'_>) -> Result<(usize, usize, Pairs, Hash), String> {
+/// Judges all that was recorded; gives what there is of it.
+pub async fn judge(stage: &Stage<'_>) -> Result<Played, String> {
     let mut pairs = Pairs::default();
     let log = stage.store.inner.read_all(Position::FIRST, usize::MAX).await.unwrap();
     let of_models = |what: &dyn std::fmt::Display| format!("projections: {what}");
@@ -61,6 +63,9 @@ pub async fn judge(stage: &Stage<'_>) -> Result<(usize, usize, Pairs, Hash), Str
     if let Some(stopped) = models.stopped() {
         return Err(of_models(&stopped));
     }
+    let outside = Outside::of(&log);
+    let count = outside.count();
+    outside.judge(&log)?;
     let mut runs = 0;
     for run in stage.runs().await {
         let history = history(&stage.store.inner, run).await?;
@@ -85,7 +90,8 @@ pub async fn judge(stage: &Stage<'_>) -> Result<(usize, usize, Pairs, Hash), Str
         let Envelope { header, position, committed_at, hash, .. } = &**envelope;
         text.push_str(&format!("{} {position} {committed_at:?} {hash}\n", header.stream));
     }
-    Ok((runs, log.len(), pairs, Hash::of(text.as_bytes())))
+    let fingerprint = Some(Hash::of(text.as_bytes()));
+    Ok(Played { fingerprint, runs, events: log.len(), outside: count, pairs, ..Played::default() })
 }
 
 async fn one(
@@ -118,16 +124,13 @@ async fn one(
         if header.flags & flag::COPIED == 0 {
             pairs.note(&folded, event);
         }
-        if let RunEvent::FundsGranted(_) = event {
-            for budget in folded.budgets(header.recorded_at) {
-                let limit = budget.terms.cost_micros.filter(|_| budget.terms.scope.is_none());
-                let (used, raised) = (&budget.used.spent, &budget.used.raised);
-                if limit.is_some_and(|limit| used.cost_micros >= limit.saturating_add(raised.cost_micros)) {
-                    let (id, version) = (&budget.terms.id, header.version);
-                    return Err(format!(
-                        "budgets: version {version} gives money of {id}, where none is left"
-                    ));
-                }
+        if let RunEvent::FundsGranted(granted) = event
+            && !granted.exempt
+        {
+            let own = folded.budgets(header.recorded_at).filter(|budget| budget.terms.scope.is_none());
+            if let Some(full) = own.into_iter().find(|budget| room(budget.terms, &budget.used).is_err()) {
+                let (id, version) = (&full.terms.id, header.version);
+                return Err(format!("budgets: version {version} gives money of {id}, where none is left"));
             }
         }
         let (at, actor, input) = (header.recorded_at, header.actor.clone(), cause.input);

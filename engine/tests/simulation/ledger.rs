@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use everfold_engine::definition::Definition;
+use everfold_engine::budgets::{Counter, CounterEvent, room};
+use everfold_engine::definition::{Definition, Step, Work};
 use everfold_engine::envelope::{NewEvent, StreamId, StreamKind};
-use everfold_engine::event::{self, RunEvent, WantedSlot};
+use everfold_engine::event::{self, BudgetTerms, RunEvent, WantedSlot};
 use everfold_engine::execution::{NoticeRequest, ProbeRequest};
 use everfold_engine::id::{AttemptId, EffectId, RunId, StepId, StepPath, Version};
 use everfold_engine::json::Hash;
@@ -25,16 +26,27 @@ pub enum Place {
 /// A resource of which there is one.
 pub const LAMP: &str = "lamp";
 
-/// The steps that hold it, by the definitions' hashes.
-pub type Lamps = BTreeMap<Hash, BTreeSet<StepId>>;
+/// What the steps of a definition must have before their work begins.
+#[derive(Default)]
+pub struct Needs {
+    /// They hold the lamp.
+    lamp: BTreeSet<StepId>,
+    /// They are paid work under a budget.
+    funds: BTreeSet<StepId>,
+}
 
-/// See [`Lamps`].
-pub fn lamps(definitions: impl Iterator<Item = Arc<Definition>>) -> Lamps {
-    let steps = |definition: &Definition| {
-        let steps = definition.steps.iter().filter(|step| step.resources.iter().any(|name| name == LAMP));
-        steps.map(|step| step.id.clone()).collect()
-    };
-    definitions.map(|definition| (definition.hash(), steps(&definition))).collect()
+impl Needs {
+    /// Of the steps of a definition.
+    pub fn of(definition: &Definition) -> Self {
+        let steps = |has: &dyn Fn(&Step) -> bool| {
+            definition.steps.iter().filter(|step| has(step)).map(|step| step.id.clone()).collect()
+        };
+        let is_agent = |step: &Step| matches!(&step.work, Some(Work::Task(task)) if task.kind == "agent");
+        Self {
+            lamp: steps(&|step| step.resources.iter().any(|name| name == LAMP)),
+            funds: steps(&|step| !definition.budgets.is_empty() && is_agent(step)),
+        }
+    }
 }
 
 type Notice = (RunId, Version, String);
@@ -51,6 +63,9 @@ struct Known {
     forked: HashSet<RunId>,
     queued: BTreeMap<RunId, Vec<WantedSlot>>,
     keys: BTreeMap<StreamId, KeyState>,
+    granted: HashSet<EffectId>,
+    counters: BTreeMap<StreamId, Counter>,
+    charged: HashSet<(RunId, Version, StreamId)>,
     notices: HashSet<Notice>,
     told: BTreeMap<Notice, Timestamp>,
     in_flight_max: BTreeMap<(RunId, String), u32>,
@@ -66,12 +81,13 @@ struct Known {
 pub struct Ledger {
     known: Mutex<Known>,
     bounds: Bounds,
-    lamps: Lamps,
+    /// By the definitions' hashes.
+    needs: BTreeMap<Hash, Needs>,
 }
 
 impl Ledger {
-    pub fn new(bounds: Bounds, lamps: Lamps) -> Arc<Self> {
-        Arc::new(Self { known: Mutex::default(), bounds, lamps })
+    pub fn new(bounds: Bounds, needs: BTreeMap<Hash, Needs>) -> Arc<Self> {
+        Arc::new(Self { known: Mutex::default(), bounds, needs })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -93,6 +109,7 @@ impl Ledger {
         match (stream.kind, stream.as_run()) {
             (StreamKind::Run, Some(run)) => events.iter().for_each(|event| known.of_run(run, event)),
             (StreamKind::Key, _) => events.iter().for_each(|event| known.of_key(stream, event)),
+            (StreamKind::Budget, _) => events.iter().for_each(|event| known.of_counter(stream, event)),
             _other => {}
         }
     }
@@ -139,10 +156,15 @@ impl Ledger {
         if busy > limit {
             known.violate(format!("limits: {busy} of {limit} at work {place:?} with {}", name(id)));
         }
+        let needs = |id: &EffectId| known.definitions.get(&id.run).and_then(|hash| self.needs.get(hash));
+        let step = &id.attempt.path.step;
+        if needs(id).is_some_and(|needs| needs.funds.contains(step)) && !known.granted.contains(id) {
+            known.violate(format!("budgets: {} begins, and no funds were granted", name(id)));
+        }
+        let needs = |id: &EffectId| known.definitions.get(&id.run).and_then(|hash| self.needs.get(hash));
         let has_lamp = |id: &&EffectId| {
-            let definition = known.definitions.get(&id.run).and_then(|hash| self.lamps.get(hash));
             !known.uncounted.contains(*id)
-                && definition.is_some_and(|steps| steps.contains(&id.attempt.path.step))
+                && needs(id).is_some_and(|needs| needs.lamp.contains(&id.attempt.path.step))
         };
         if has_lamp(&id) {
             let holders: Vec<_> = known.at_work.values().flatten().filter(has_lamp).map(name).collect();
@@ -215,6 +237,13 @@ impl Ledger {
             known.keys.iter().filter(|(_, key)| key.living().next().is_some() || !key.queue().is_empty());
         busy.map(|(stream, _)| stream.to_string()).collect()
     }
+
+    /// Counters that keep something free.
+    pub fn busy_counters(&self) -> Vec<String> {
+        let known = self.known();
+        let busy = known.counters.iter().filter(|(_, counter)| counter.reserved().next().is_some());
+        busy.map(|(stream, _)| stream.to_string()).collect()
+    }
 }
 
 /// A probe in progress.
@@ -270,6 +299,9 @@ impl Known {
                 note(&mut self.judged, (effect(&event.id), event.gate.clone(), event.probe_no));
             }
             RunEvent::RunQueued(event) if !is_copied => drop(self.queued.insert(run, event.slots.clone())),
+            RunEvent::FundsGranted(event) => {
+                note(&mut self.granted, effect(&event.id));
+            }
             RunEvent::NoticeQueued(event) => {
                 note(&mut self.notices, (run, event.version, event.notice.clone()))
             }
@@ -314,6 +346,32 @@ impl Known {
             self.violations.push(what);
         }
         key.apply(&event);
+    }
+
+    fn of_counter(&mut self, stream: &StreamId, event: &NewEvent) {
+        let header = &event.header;
+        let event = match CounterEvent::decode(header.kind, header.schema, &event.payload) {
+            Ok(event) => event,
+            Err(error) => return self.violate(format!("unreadable: {error}")),
+        };
+        let counter = self.counters.entry(stream.clone()).or_default();
+        let violation = match &event {
+            CounterEvent::FundsReserved(reserved) => {
+                let is_full = |terms: &BudgetTerms| room(terms, &counter.used()).is_err();
+                let what = || format!("{} gets what {stream} has not", name(&reserved.attempt));
+                reserved.terms.as_ref().is_some_and(is_full).then(what)
+            }
+            CounterEvent::SpendCharged(charged) => {
+                let key = (charged.attempt.run, charged.version, stream.clone());
+                let what = || format!("{} is charged to {stream} twice", name(&charged.attempt));
+                (!self.charged.insert(key)).then(what)
+            }
+            CounterEvent::LimitRaised(_) | CounterEvent::CounterPeriodBegan(_) => None,
+        };
+        counter.apply(&event);
+        if let Some(what) = violation {
+            self.violate(format!("budgets: {what}"));
+        }
     }
 
     fn check_items(&mut self, id: &EffectId) {

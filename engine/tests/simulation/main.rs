@@ -9,9 +9,14 @@
 
 #[path = "../core/generate.rs"]
 mod generate;
+#[path = "../core/hands.rs"]
+mod hands;
 mod judge;
 mod ledger;
 mod machine;
+mod outside;
+#[path = "../driver/over.rs"]
+mod over;
 mod pairs;
 mod people;
 mod plan;

@@ -101,7 +101,8 @@ fn never_of_run((status, event): Pair) -> Option<&'static str> {
             "StepScheduled" | "StepSucceeded" | "StepSkipped" | "RetryScheduled" | "BreakpointHit",
         ) => Some("it follows from a fact, and what follows from one makes the run a running one"),
         ("queued", "RunQueued") => Some("a run is queued once, and a fork of a queued run is none before"),
-        ("running" | "waiting" | "blocked", "RunAdmitted") => Some("only a queued run is admitted"),
+        // One whose end is certain while it is queued is a running one, and may get its slots even so.
+        ("waiting" | "blocked", "RunAdmitted") => Some("only a queued run is admitted"),
         ("waiting" | "blocked", "AttemptStarted" | "AttemptSucceeded" | "AttemptAsked" | "AttemptLost") => {
             Some("an attempt in progress makes the run a running one")
         }

@@ -1,18 +1,16 @@
 //! What people, hooks and late reports do to a run, and how all of them help it to its end.
 
 use everfold_engine::actor::Actor;
-use everfold_engine::definition::Vote;
 use everfold_engine::driver::{Submission, SubmitError};
-use everfold_engine::event::{HaltScope, QuestionTerms, RunEvent, Spent, UnblockDecision};
+use everfold_engine::event::{HaltScope, RunEvent, Spent};
 use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::id::{InputId, RunId, StepId, StepPath};
+use everfold_engine::id::{InputId, RunId};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::JsonText;
 use everfold_engine::state::{Awaited, PausedBy, RunState};
 use everfold_engine::time::Timestamp;
-use proptest::sample::Index;
 use serde_json::json;
 
+use super::hands;
 use super::plan::Act;
 
 /// What somebody does, perhaps sensibly.
@@ -23,48 +21,23 @@ pub fn act(state: &RunState, history: &[RunEvent], act: &Act, at: Timestamp) -> 
         3..6 => InputKind::Pause { reason: None },
         6..10 => resume(state)?,
         10..12 => InputKind::Note { text: "seen".into() },
-        12..15 => InputKind::Breakpoints { steps: vec![path(state, act.luck).step] },
-        15..18 => InputKind::CancelStep { path: path(state, act.luck), reason: Some("enough".into()) },
+        12..15 => InputKind::Breakpoints { steps: vec![hands::path(state, act.luck).step] },
+        15..18 => {
+            let path = hands::path(state, act.luck);
+            InputKind::CancelStep { path, reason: Some("enough".into()) }
+        }
         18..27 => {
-            let signal = signal(["go", "stop", "ci"][usize::from(act.luck % 3)], act.luck);
+            let signal = hands::any_signal(act.luck);
             return Some((if act.luck.is_multiple_of(2) { Actor::Hook("ci".into()) } else { ada }, signal));
         }
-        27..30 => recheck(state, act),
+        27..30 => hands::recheck(state, act.pick, act.luck),
         30..37 => return late(history, act, at).map(|kind| (Actor::Engine, kind)),
         _answers => {
-            let kind = answer(state, act.luck, act.pick)?;
+            let kind = answer(state, act, at)?;
             return Some((Actor::User(["ada", "bob"][usize::from(act.luck % 2)].into()), kind));
         }
     };
     Some((ada, kind))
-}
-
-/// A step, or one of its items.
-fn path(state: &RunState, luck: u8) -> StepPath {
-    let steps: Vec<StepId> = state.steps().map(|(step, _)| step.id.clone()).collect();
-    let step = &steps[usize::from(luck) % steps.len()];
-    if luck.is_multiple_of(3) { StepPath::item(step, u32::from(luck % 4)) } else { StepPath::step(step) }
-}
-
-fn signal(name: &str, luck: u8) -> InputKind {
-    let payload = match luck % 4 {
-        0 => json!({"ok": true, "round": 1}),
-        1 => json!({"ok": false, "text": "x".repeat(2_000)}),
-        2 => json!("words"),
-        _ => json!(null),
-    };
-    let delivery = luck.is_multiple_of(5).then(|| format!("d{luck}"));
-    InputKind::Signal { name: name.into(), payload: payload.into(), delivery }
-}
-
-fn recheck(state: &RunState, act: &Act) -> InputKind {
-    let steps: Vec<_> = state.steps().map(|(step, _)| step.id.clone()).collect();
-    let policies = match act.luck % 3 {
-        0 => [("g0".to_owned(), "evidence != null".to_owned())].into(),
-        1 => [("g0".to_owned(), "no such name".to_owned())].into(),
-        _ => std::collections::BTreeMap::new(),
-    };
-    InputKind::Recheck { path: StepPath::step(act.pick.get(&steps)), policies, reason: None }
 }
 
 /// A report that comes once more, with another result: the first one is history.
@@ -107,91 +80,34 @@ fn resume(state: &RunState) -> Option<InputKind> {
     is_own.then_some(InputKind::Resume { reason: Some("go on".into()) })
 }
 
-fn unblock(luck: u8) -> UnblockDecision {
-    match luck % 5 {
-        0 => UnblockDecision::Retry,
-        1 => UnblockDecision::Recheck,
-        2 => UnblockDecision::Proceed,
-        3 => UnblockDecision::Skip,
-        _ => UnblockDecision::Fail,
-    }
-}
-
-fn answer(state: &RunState, luck: u8, pick: Index) -> Option<InputKind> {
+fn answer(state: &RunState, act: &Act, at: Timestamp) -> Option<InputKind> {
     let mut awaited = state.awaited();
     awaited.retain(|awaited| !matches!(awaited, Awaited::Timer { .. }));
     if awaited.is_empty() {
         return None;
     }
-    Some(match pick.get(&awaited) {
-        Awaited::Approval { id, .. } => {
-            let vote = match luck % 5 {
-                0 => Vote::Reject,
-                1 => Vote::Changes,
-                _ => Vote::Approve,
-            };
-            let edited = (luck % 7 == 3).then(|| json!({"n": luck}).into());
-            let (comment, roles) = (Some("so".into()), vec![]);
-            InputKind::Vote { id: id.clone(), vote, comment, roles, comments: Vec::new(), edited }
-        }
-        Awaited::Question { id, .. } => {
-            let terms = state.asking_unit(id)?.question()?.terms.clone();
-            let (id, roles) = (id.clone(), vec![]);
-            match luck % 4 {
-                0 => InputKind::SaveAnswer { id, answer: json!({"text": "y".repeat(1_500)}).into(), roles },
-                1 => InputKind::SaveAnswer { id, answer: json!({"choice": luck}).into(), roles },
-                _ => InputKind::Answer { id, answer: fitting(&terms), roles },
-            }
-        }
-        Awaited::Unblock { path, .. } => decide(path, unblock(luck)),
-        Awaited::Signal { name, .. } => signal(name, luck),
-        Awaited::Resume => resume(state)?,
-        // Budgets are lifted by their own inputs.
-        Awaited::Budget { .. } | Awaited::Timer { .. } => return None,
-    })
-}
-
-fn decide(path: &StepPath, decision: UnblockDecision) -> InputKind {
-    InputKind::Unblock {
-        path: Some(path.clone()),
-        decision,
-        output: None,
-        reason: Some("because".into()),
-        policies: Default::default(),
+    match act.pick.get(&awaited) {
+        Awaited::Resume => resume(state),
+        other => hands::answer(state, other, act.luck, at),
     }
 }
 
-/// What brings a run that stands still nearer to its end, and who does it; `turn` picks another voter
-/// each time, because a quorum wants several.
+/// What brings a run that stands still nearer to its end, and who does it.
 pub fn help(state: &RunState, turn: usize) -> Option<Help> {
-    let voter = Actor::User(["ada", "bob", "cyd"][turn % 3].into());
     let mut awaited = state.awaited();
     awaited.retain(|awaited| !matches!(awaited, Awaited::Timer { .. }));
-    let kind = match awaited.first()? {
-        Awaited::Approval { id, .. } => InputKind::Vote {
-            id: id.clone(),
-            vote: Vote::Approve,
-            comment: None,
-            roles: vec![],
-            comments: Vec::new(),
-            edited: None,
-        },
-        Awaited::Question { id, .. } => {
-            let terms = state.asking_unit(id)?.question()?.terms.clone();
-            InputKind::Answer { id: id.clone(), answer: fitting(&terms), roles: vec![] }
-        }
-        Awaited::Unblock { path, .. } => decide(path, UnblockDecision::Fail),
-        Awaited::Signal { name, .. } => signal(name, 4),
+    let (by, kind) = match awaited.first()? {
         Awaited::Resume => match resume(state) {
-            Some(kind) => kind,
+            Some(kind) => ("ada", kind),
             None => return state.halts().next().cloned().map(Help::Release),
         },
         Awaited::Budget { budget, .. } => {
-            InputKind::RaiseBudget { budget: Some(budget.clone()), add: more_of(state, budget), reason: None }
+            let (budget, add) = (Some(budget.clone()), more_of(state, budget));
+            ("ada", InputKind::RaiseBudget { budget, add, reason: None })
         }
-        Awaited::Timer { .. } => return None,
+        other => hands::help(state, other, turn)?,
     };
-    Some(Help::Input(voter, kind))
+    Some(Help::Input(Actor::User(by.into()), kind))
 }
 
 /// Much more of everything that a budget limits; by more than that it cannot be raised.
@@ -211,21 +127,6 @@ pub enum Help {
     Input(Actor, InputKind),
     /// What is paused is more than this run.
     Release(HaltScope),
-}
-
-/// An answer that any question of the pipelines takes.
-fn fitting(terms: &QuestionTerms) -> JsonText {
-    let mut answer = json!({"text": "because"});
-    if let Some(option) = terms.options.first() {
-        answer["choice"] = json!(option);
-    }
-    for item in
-        terms.items.as_ref().map(JsonText::value).iter().flat_map(|items| items.as_array().expect("there"))
-    {
-        let option = item["options"].as_array().expect("there").first().cloned();
-        answer["items"][item["id"].as_str().expect("there")] = option.unwrap_or(json!("yes"));
-    }
-    answer.into()
 }
 
 /// A submission that is recognised when it is repeated.

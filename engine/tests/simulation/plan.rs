@@ -22,6 +22,8 @@ pub struct Plan {
     pub luck: u64,
     /// How the engine is bounded.
     pub bounds: Bounds,
+    /// What the store does to the reads of that number.
+    pub reads: Vec<ReadFault>,
 }
 
 /// A pipeline, and how its runs compete.
@@ -67,6 +69,26 @@ pub enum FaultKind {
     Slow,
 }
 
+/// What becomes of one read.
+#[derive(Debug, Clone)]
+pub struct ReadFault {
+    /// So many reads after the former fault.
+    pub after: u8,
+    pub kind: ReadFaultKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFaultKind {
+    /// It fails, the next one does not.
+    Fails,
+    /// Nothing can be read for a while.
+    Away,
+    /// The disk is so full that nothing can be read for a while.
+    Full,
+    /// It takes long.
+    Slow,
+}
+
 #[derive(Debug, Clone)]
 pub struct Bounds {
     pub shards: usize,
@@ -86,6 +108,16 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => Just(FaultKind::Slow),
     ];
     (0_u8..16, kind).prop_map(|(after, kind)| Fault { after, kind })
+}
+
+fn read_fault() -> impl Strategy<Value = ReadFault> {
+    let kind = prop_oneof![
+        4 => Just(ReadFaultKind::Fails),
+        1 => Just(ReadFaultKind::Away),
+        1 => Just(ReadFaultKind::Full),
+        3 => Just(ReadFaultKind::Slow),
+    ];
+    (any::<u8>(), kind).prop_map(|(after, kind)| ReadFault { after, kind })
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -111,12 +143,13 @@ fn plans() -> impl Strategy<Value = Plan> {
         pipelines(),
         any::<u64>(),
         bounds,
+        prop::collection::vec(read_fault(), 0..4),
     )
-        .prop_map(|(faults, script, mut pipelines, mut child, luck, bounds)| {
+        .prop_map(|(faults, script, mut pipelines, mut child, luck, bounds, reads)| {
             pipelines.iter_mut().for_each(Piece::compete);
             childless(&mut child);
             child["name"] = json!("other");
-            Plan { pipelines, child, script, faults, luck, bounds }
+            Plan { pipelines, child, script, faults, luck, bounds, reads }
         })
 }
 
@@ -133,10 +166,54 @@ impl Piece {
             4..8 => {
                 self.document["key"] = json!({"value": "one", "on_taken": on_taken, "release": if self.order < 6 { "ended" } else { "unsuccessful" }});
             }
+            8..14 => self.listen(),
             _alone => {}
         }
     }
+
+    /// What starts it or tells its runs something from outside: deliveries and moments.
+    fn listen(&mut self) {
+        let by_hook = json!({"hook": SOURCE});
+        let own_key = json!({"value": "issue-${input.n}"});
+        self.document["name"] = json!(LISTENING);
+        let triggers = match self.order {
+            8 => json!([{"on": by_hook, "start": {"input": {"n": "${event.body.n}"}}}]),
+            9 => {
+                self.document["key"] = own_key;
+                let start = json!({"input": {"n": "${event.body.n}"}, "title": "issue ${event.body.n}"});
+                json!([{"on": by_hook, "start": start, "signal": "go", "payload": "${event.body}"}])
+            }
+            10 => json!([
+                {"on": by_hook, "signal": "go", "to": {"key": "one"}, "park": true},
+                {"on": by_hook, "when": "event.body.n == 2", "signal": "ci", "to": {"key": "issue-1"}, "park": true},
+            ]),
+            11 => {
+                json!([{"on": {"schedule": {"every": "3m", "catch_up": "all", "overlap": "queue"}}, "start": {}}])
+            }
+            12 => {
+                json!([{"on": {"schedule": {"every": "2m", "catch_up": "one"}}, "start": {"input": {"n": "${event.at}"}}}])
+            }
+            _ => {
+                self.document["key"] = own_key;
+                json!([
+                    {"on": {"schedule": {"every": "5m", "overlap": "allow"}}, "signal": "stop", "to": {"key": "issue-1"}},
+                    {"on": by_hook, "when": "event.body.n == 1", "start": {"input": {"n": 1}}},
+                ])
+            }
+        };
+        self.document["triggers"] = triggers;
+    }
+
+    /// Whether anything from outside starts it.
+    pub fn listens(&self) -> bool {
+        self.document.get("triggers").is_some()
+    }
 }
+
+/// Where deliveries come from.
+pub const SOURCE: &str = "forge";
+/// The pipelines that listen to them.
+pub const LISTENING: &str = "listening";
 
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -149,6 +226,9 @@ impl std::fmt::Display for Plan {
         }
         for fault in &self.faults {
             writeln!(f, "fault    {fault:?}")?;
+        }
+        for read in &self.reads {
+            writeln!(f, "fault    {read:?}")?;
         }
         write!(f, "bounds   {:?}, luck {}", self.bounds, self.luck)
     }

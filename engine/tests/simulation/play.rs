@@ -8,13 +8,14 @@ use everfold_engine::actor::Actor;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{
     Blocking, BreakerPolicy, Engine, EngineConfig, ForkRequest, HaltError, OrderConfig, RatePolicy,
-    StartError, StartRequest, SubmitError, Which,
+    RecoverError, StartError, StartRequest, SubmitError, Which,
 };
+use everfold_engine::effect::{Effect, effects};
 use everfold_engine::envelope::{Envelope, StreamKind, flag};
 use everfold_engine::event::{HaltScope, OriginKind, RunEvent};
 use everfold_engine::execution::Service;
 use everfold_engine::halts::Wanted;
-use everfold_engine::id::{RunId, Version};
+use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::json::{Hash, JsonText};
 use everfold_engine::layout::Layout;
 use everfold_engine::state::RunState;
@@ -23,13 +24,17 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::judge;
-use super::ledger::{LAMP, Ledger, lamps};
+use super::ledger::{LAMP, Ledger, Needs};
 use super::machine::{Luck, Machine, virtual_clock};
+use super::outside::{self, Outside};
+use super::over::Over;
 use super::pairs::Pairs;
 use super::people::{self, Help};
-use super::plan::{Act, Plan};
+use super::plan::{Act, Piece, Plan};
 use super::store::{Fate, Faulty};
 
+/// The longest that somebody waits for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Runs that a script starts at most.
 const RUNS_MAX: usize = 5;
 /// Turns in which everybody helps.
@@ -45,7 +50,31 @@ pub struct Played {
     pub runs: usize,
     pub events: usize,
     pub crashes: usize,
+    /// Deliveries and moments.
+    pub outside: usize,
+    pub failed_reads: u64,
     pub pairs: Pairs,
+}
+
+impl Played {
+    pub fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.events += other.events;
+        self.crashes += other.crashes;
+        self.outside += other.outside;
+        self.failed_reads += other.failed_reads;
+        self.pairs.add(&other.pairs);
+    }
+}
+
+impl std::fmt::Display for Played {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { runs, events, crashes, outside, failed_reads, .. } = self;
+        write!(
+            f,
+            "{runs} runs, {events} events, {crashes} crashes, {outside} deliveries and moments, {failed_reads} failed reads"
+        )
+    }
 }
 
 /// A law that did not hold.
@@ -54,6 +83,17 @@ pub struct Failed {
     pub what: String,
     /// One line per event.
     pub log: String,
+}
+
+/// What came of asking the engine: it is done or refused, or may be asked again, and why. An error is a
+/// law that does not hold.
+pub type Asked = Result<Result<(), String>, String>;
+
+pub const DONE: Asked = Ok(Ok(()));
+
+/// See [`Asked`].
+pub fn again(error: impl std::fmt::Display) -> Asked {
+    Ok(Err(error.to_string()))
 }
 
 /// Plays a plan in a runtime of its own.
@@ -80,7 +120,7 @@ pub struct Stage<'a> {
     pub machine: Arc<Machine>,
     pub ledger: Arc<Ledger>,
     fate: Arc<Fate>,
-    pub store: Arc<Faulty>,
+    pub store: Arc<Over<Faulty>>,
     config: EngineConfig,
     pub engine: Engine,
     /// What people do without waiting for an answer.
@@ -94,7 +134,7 @@ fn definition(document: &serde_json::Value) -> Arc<Definition> {
     Arc::new(serde_json::from_value(document.clone()).expect("a canonical document"))
 }
 
-fn open(config: &EngineConfig, store: &Arc<Faulty>, machine: &Arc<Machine>) -> Engine {
+fn open(config: &EngineConfig, store: &Arc<Over<Faulty>>, machine: &Arc<Machine>) -> Engine {
     Engine::open(config.clone(), store.clone(), machine.clone(), Layout::new("/sim/data"), machine.edge())
 }
 
@@ -113,7 +153,8 @@ fn order(luck: u64) -> OrderConfig {
     order
 }
 
-fn once(about: &str) -> Option<Dedup> {
+/// What makes an order recognisable when it comes again.
+pub fn once(about: &str) -> Option<Dedup> {
     Some(Dedup { key: Hash::of(about.as_bytes()), body: Hash::of(b"body"), keep: DedupKeep::Week })
 }
 
@@ -138,10 +179,11 @@ impl<'a> Stage<'a> {
             ..EngineConfig::default()
         };
         let documents = plan.pipelines.iter().map(|piece| &piece.document).chain([&plan.child]);
-        let ledger = Ledger::new(bounds.clone(), lamps(documents.map(definition)));
+        let needs = documents.map(definition).map(|definition| (definition.hash(), Needs::of(&definition)));
+        let ledger = Ledger::new(bounds.clone(), needs.collect());
         let machine = Machine::new(ledger.clone(), clock.clone(), plan.luck, definition(&plan.child));
-        let fate = Fate::new(&plan.faults, plan.luck);
-        let store = Faulty::new(Arc::new(MemoryStore::new(clock)), fate.clone(), ledger.clone());
+        let fate = Fate::new(&plan.faults, &plan.reads, plan.luck);
+        let store = Faulty::over(Arc::new(MemoryStore::new(clock)), fate.clone(), ledger.clone());
         let engine = open(&config, &store, &machine);
         Self {
             plan,
@@ -161,6 +203,7 @@ impl<'a> Stage<'a> {
 
     async fn play(&mut self) -> Result<Played, String> {
         self.recover().await?;
+        self.save().await?;
         for (at, act) in self.plan.script.iter().enumerate() {
             self.pause(act).await?;
             self.act(at, act).await?;
@@ -168,10 +211,12 @@ impl<'a> Stage<'a> {
         }
         self.machine.be_calm();
         self.fate.be_calm();
+        self.until_taken(outside::stop_schedules).await?;
         self.bring_to_end().await?;
-        let (runs, events, pairs, fingerprint) = judge::judge(self).await?;
+        let mut played = judge::judge(self).await?;
         self.check()?;
-        Ok(Played { fingerprint: Some(fingerprint), runs, events, crashes: self.crashes, pairs })
+        (played.crashes, played.failed_reads) = (self.crashes, self.fate.failed_reads());
+        Ok(played)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -191,6 +236,7 @@ impl<'a> Stage<'a> {
             biased;
             () = store.dies.notified() => None,
             done = doing => Some(done),
+            () = tokio::time::sleep(ANSWER_MAX) => return Err("answers: somebody asks the engine, and is never answered".into()),
         };
         drop(store);
         if done.is_none() {
@@ -206,7 +252,7 @@ impl<'a> Stage<'a> {
             self.store.kill();
             self.ledger.died();
             let store =
-                Faulty::new(Arc::new(self.store.inner.reopen()), self.fate.clone(), self.ledger.clone());
+                Faulty::over(Arc::new(self.store.inner.reopen()), self.fate.clone(), self.ledger.clone());
             let former = std::mem::replace(&mut self.store, store);
             self.errands.shutdown().await;
             drop(std::mem::replace(&mut self.engine, open(&self.config, &self.store, &self.machine)));
@@ -230,13 +276,21 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// As `serve` does when it begins.
+    /// As `serve` does when it begins; one that cannot read its store ends, and is begun again.
     async fn recover(&mut self) -> Result<(), String> {
         let engine = self.engine.clone();
         match self.while_it_lives(async move { engine.recover(Which::All).await }).await? {
-            Some(Err(error)) => Err(format!("recovery: {error}")),
-            Some(Ok(_)) | None => Ok(()),
+            Some(Err(RecoverError::Store(_))) => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                return self.crash(false).await;
+            }
+            Some(Err(error)) => return Err(format!("recovery: {error}")),
+            Some(Ok(_)) if self.listens() => {
+                self.errands.spawn(outside::look_at_clock(self.engine.clone()));
+            }
+            Some(Ok(_)) | None => {}
         }
+        Ok(())
     }
 
     async fn pause(&mut self, act: &Act) -> Result<(), String> {
@@ -270,6 +324,13 @@ impl<'a> Stage<'a> {
             }
             50..58 => self.halt(act).await,
             58..70 => self.fork(at, act).await,
+            70..104 if self.listens() => self.deliver(act).await,
+            104..114 if self.listens() => {
+                self.until_taken(|engine| outside::redeliver(engine, at, act.clone())).await
+            }
+            114..130 if self.listens() => {
+                self.until_taken(|engine| outside::schedule(engine, at, act.clone())).await
+            }
             _ => self.person(at, act).await,
         }
     }
@@ -288,9 +349,13 @@ impl<'a> Stage<'a> {
             let request = request.clone();
             async move {
                 match engine.start(request).await {
-                    Ok(_) | Err(StartError::Refused(_)) => Ok(true),
-                    Err(StartError::Submit(error)) if people::may_repeat(&error) => Ok(false),
-                    Err(StartError::Definition(_)) => Ok(false),
+                    Ok(_) | Err(StartError::Refused(_)) => DONE,
+                    Err(StartError::Submit(error)) if people::may_repeat(&error) => again(error),
+                    // Whether it was kept cannot be read; a repeated one is recognised.
+                    Err(
+                        error
+                        @ (StartError::Submit(SubmitError::SetAside { .. }) | StartError::Definition(_)),
+                    ) => again(error),
                     Err(error) => Err(format!("start: {error}")),
                 }
             }
@@ -301,17 +366,58 @@ impl<'a> Stage<'a> {
     /// Repeats what may be repeated until it is taken or refused, over crashes too.
     async fn until_taken<F>(&mut self, ask: impl Fn(Engine) -> F) -> Result<(), String>
     where
-        F: Future<Output = Result<bool, String>>,
+        F: Future<Output = Asked>,
     {
+        let mut why = "the engine dies each time".to_owned();
         for _ in 0..40 {
             let asking = ask(self.engine.clone());
             match self.while_it_lives(asking).await? {
-                Some(taken) if taken.clone()? => return Ok(()),
-                Some(_later) => drop(self.while_it_lives(tokio::time::sleep(Duration::from_secs(1))).await?),
                 None => {}
+                Some(asked) => match asked? {
+                    Ok(()) => return Ok(()),
+                    Err(later) => {
+                        why = later;
+                        self.see_to_set_aside().await?;
+                        self.while_it_lives(tokio::time::sleep(Duration::from_secs(1))).await?;
+                    }
+                },
             }
         }
-        Err("what is repeated is never taken".into())
+        Err(format!("starvation: what is repeated is never taken: {why}"))
+    }
+
+    /// Whether anything from outside starts runs.
+    fn listens(&self) -> bool {
+        self.plan.pipelines.iter().any(Piece::listens)
+    }
+
+    /// The pipelines that listen are saved, in their order.
+    async fn save(&mut self) -> Result<(), String> {
+        let listening =
+            self.plan.pipelines.iter().zip(&self.definitions).filter(|(piece, _)| piece.listens());
+        let listening: Vec<_> = listening.map(|(_, definition)| definition.clone()).collect();
+        for definition in listening {
+            self.until_taken(|engine| {
+                let definition = definition.clone();
+                async move {
+                    let saved = engine.save_pipeline(&definition, None, Actor::User("ada".into())).await;
+                    saved.map_or_else(again, |_| DONE)
+                }
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Something is brought, perhaps by somebody who does not wait for the answer.
+    async fn deliver(&mut self, act: &Act) -> Result<(), String> {
+        let delivery = outside::delivery(act.luck);
+        if act.luck.is_multiple_of(2) {
+            let engine = self.engine.clone();
+            self.errands.spawn(async move { drop(outside::deliver(engine, delivery).await) });
+            return Ok(());
+        }
+        self.until_taken(|engine| outside::deliver(engine, delivery.clone())).await
     }
 
     async fn halt(&mut self, act: &Act) -> Result<(), String> {
@@ -328,8 +434,8 @@ impl<'a> Stage<'a> {
             let scope = scope.clone();
             async move {
                 match engine.halt(wanted, scope, None, Actor::User("ada".into())).await {
-                    Ok(_) | Err(HaltError::Refused(_)) => Ok(true),
-                    Err(_) => Ok(false),
+                    Ok(_) | Err(HaltError::Refused(_)) => DONE,
+                    Err(error) => again(error),
                 }
             }
         })
@@ -371,11 +477,10 @@ impl<'a> Stage<'a> {
             let request = request.clone();
             async move {
                 match engine.fork(request).await {
-                    Ok(_) | Err(StartError::Refused(_)) => Ok(true),
-                    Err(StartError::Submit(error)) if people::may_repeat(&error) => Ok(false),
-                    Err(StartError::Submit(SubmitError::NotFound(_) | SubmitError::SetAside { .. })) => {
-                        Ok(true)
-                    }
+                    Ok(_) | Err(StartError::Refused(_)) => DONE,
+                    Err(StartError::Submit(error)) if people::may_repeat(&error) => again(error),
+                    Err(StartError::Submit(SubmitError::NotFound(_) | SubmitError::SetAside { .. })) => DONE,
+                    Err(error @ StartError::Definition(_)) => again(error),
                     Err(error) => Err(format!("fork: {error}")),
                 }
             }
@@ -390,6 +495,7 @@ impl<'a> Stage<'a> {
         }
         let run = *act.pick.get(&runs);
         let Some(Ok(state)) = self.look(run).await? else { return Ok(()) };
+        names_what_it_awaits(run, &state)?;
         let history = judge::history(&self.store.inner, run).await?;
         // What reports an origin's work knows nothing of those who went on with its history.
         let is_own = |envelope: &Envelope| envelope.header.flags & flag::COPIED == 0;
@@ -412,11 +518,21 @@ impl<'a> Stage<'a> {
             _ => {
                 self.until_taken(|engine| {
                     let submission = submission.clone();
-                    async move { Ok(!matches!(engine.submit(submission).await, Err(error) if people::may_repeat(&error))) }
+                    async move {
+                        match engine.submit(submission).await {
+                            Err(error) if people::may_repeat(&error) => again(error),
+                            _taken_or_refused => DONE,
+                        }
+                    }
                 })
                 .await
             }
         }
+    }
+
+    /// What came from outside, and what was made of it.
+    async fn outside(&self) -> Outside {
+        Outside::of(&self.store.inner.read_all(Position::FIRST, usize::MAX).await.unwrap())
     }
 
     /// The runs there are, in the order of their ids.
@@ -440,17 +556,14 @@ impl<'a> Stage<'a> {
             self.check()?;
             let mut is_any_open = false;
             let mut has_helped = false;
-            for (run, _) in self.engine.set_aside() {
-                // Somebody has seen to it.
-                let engine = self.engine.clone();
-                self.while_it_lives(async move { drop(engine.recover(Which::Only(run)).await) }).await?;
-            }
+            self.see_to_set_aside().await?;
             for run in self.runs().await {
                 let Some(Ok(state)) = self.look(run).await? else { continue };
                 if state.is_ended() {
                     continue;
                 }
                 is_any_open = true;
+                names_what_it_awaits(run, &state)?;
                 match people::help(&state, turn) {
                     None => {}
                     Some(Help::Release(scope)) => {
@@ -466,7 +579,11 @@ impl<'a> Stage<'a> {
                     }
                 }
             }
-            if !is_any_open && self.machine.living().is_empty() && self.ledger.busy_keys().is_empty() {
+            let is_quiet = !is_any_open
+                && self.machine.living().is_empty()
+                && self.ledger.busy_keys().is_empty()
+                && self.ledger.busy_counters().is_empty();
+            if is_quiet && (!self.listens() || self.outside().await.unhandled().is_empty()) {
                 self.while_it_lives(tokio::time::sleep(Duration::from_secs(5))).await?;
                 if self.machine.living().is_empty() && self.store.last_position() == position {
                     return Ok(());
@@ -488,6 +605,15 @@ impl<'a> Stage<'a> {
         Err(format!("after {TURNS_MAX} turns: {}", self.stuck().await))
     }
 
+    /// Somebody sees to the runs that are set aside.
+    async fn see_to_set_aside(&mut self) -> Result<(), String> {
+        for (run, _) in self.engine.set_aside() {
+            let engine = self.engine.clone();
+            self.while_it_lives(async move { drop(engine.recover(Which::Only(run)).await) }).await?;
+        }
+        Ok(())
+    }
+
     async fn stuck(&mut self) -> String {
         let mut told = vec!["starvation: the world is quiet, and not everything has ended".to_owned()];
         for run in self.runs().await {
@@ -495,7 +621,7 @@ impl<'a> Stage<'a> {
                 Ok(Some(Ok(state))) if state.is_ended() => {}
                 Ok(Some(Ok(state))) => {
                     let awaited = state.awaited();
-                    let effects = everfold_engine::effect::effects(&state);
+                    let effects = effects(&state);
                     told.push(format!("{run} is {}, awaits {awaited:?}, wants {effects:?}", state.status()));
                 }
                 Ok(Some(Err(error))) => told.push(format!("{run}: {error}")),
@@ -505,7 +631,19 @@ impl<'a> Stage<'a> {
         }
         told.push(format!("at work: {:?}", self.ledger.at_work()));
         told.push(format!("keys in use: {:?}", self.ledger.busy_keys()));
+        told.push(format!("counters that keep something free: {:?}", self.ledger.busy_counters()));
+        told.push(format!("not handled: {:?}", self.outside().await.unhandled()));
         told.push(format!("set aside: {:?}", self.engine.set_aside()));
         told.join("\n  ")
+    }
+}
+
+/// Whoever looks at a run that has not ended sees what goes on in it, or what it awaits.
+fn names_what_it_awaits(run: RunId, state: &RunState) -> Result<(), String> {
+    let is_telling = |effect: &Effect| matches!(effect, Effect::Notice { .. } | Effect::SpendReport { .. });
+    let goes_on = || effects(state).iter().any(|effect| !is_telling(effect));
+    match state.is_ended() || !state.awaited().is_empty() || goes_on() {
+        true => Ok(()),
+        false => Err(format!("silence: {run} is {}, and says nothing of what it awaits", state.status())),
     }
 }

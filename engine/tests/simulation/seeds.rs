@@ -5,13 +5,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::pairs::Pairs;
 use super::plan::{Plan, of_seed};
 use super::play::{Failed, Played, play};
 use super::shrink::smallest;
 
 /// Seeds that the ordinary test command plays.
 const SEEDS: u64 = 500;
+/// So many meet every pair that can be.
+const ENOUGH: u64 = 10_000;
 /// How long a failing plan is made smaller.
 const SPAN: Duration = Duration::from_secs(40);
 
@@ -54,7 +55,7 @@ fn every_law_holds_whatever_happens() {
     if let Some(seed) = number("EVERFOLD_SEED") {
         let done = played(&of_seed(seed));
         match done {
-            Ok(played) => println!("seed {seed}: {} runs, {} events", played.runs, played.events),
+            Ok(played) => println!("seed {seed}: {played}"),
             Err(what) => {
                 eprintln!("{}", story(seed, what));
                 panic!("seed {seed} fails");
@@ -66,7 +67,7 @@ fn every_law_holds_whatever_happens() {
     let first = number("EVERFOLD_FIRST_SEED").unwrap_or(0);
     let next = AtomicU64::new(first);
     let failed: Mutex<Vec<(u64, Failed)>> = Mutex::default();
-    let sum: Mutex<(u64, u64, u64, Pairs)> = Mutex::default();
+    let sum: Mutex<Played> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -77,22 +78,16 @@ fn every_law_holds_whatever_happens() {
                         return;
                     }
                     match played(&of_seed(seed)) {
-                        Ok(played) => {
-                            let mut sum = sum.lock().unwrap();
-                            sum.0 += played.runs as u64;
-                            sum.1 += played.events as u64;
-                            sum.2 += played.crashes as u64;
-                            sum.3.add(&played.pairs);
-                        }
+                        Ok(played) => sum.lock().unwrap().add(&played),
                         Err(what) => failed.lock().unwrap().push((seed, what)),
                     }
                 }
             });
         }
     });
-    let (runs, events, crashes, pairs) = sum.into_inner().unwrap();
-    println!("{seeds} seeds: {runs} runs, {events} events, {crashes} crashes");
-    let impossible = pairs.impossible();
+    let sum = sum.into_inner().unwrap();
+    println!("{seeds} seeds: {sum}");
+    let impossible = sum.pairs.impossible();
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);
     for (seed, what) in &failed {
@@ -103,8 +98,12 @@ fn every_law_holds_whatever_happens() {
         panic!("seed {seed} fails");
     }
     assert!(impossible.is_empty(), "hit, and impossible by the table: {impossible:#?}");
-    let (of_runs, of_steps) = pairs.missing();
+    let (of_runs, of_steps) = sum.pairs.missing();
     println!("runs that never met: {of_runs:#?}\nsteps that never met: {of_steps:#?}");
+    if seeds >= ENOUGH {
+        let missing: Vec<_> = of_runs.iter().chain(&of_steps).collect();
+        assert!(missing.is_empty(), "never met, and not explained: {missing:#?}");
+    }
 }
 
 #[test]

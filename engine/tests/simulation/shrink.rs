@@ -19,7 +19,7 @@ pub fn smallest(
     let mut best = (plan, failed);
     loop {
         let before = format!("{}", best.0);
-        for way in [fewer_acts, fewer_faults, fewer_pipelines, smaller_pipelines] {
+        for way in [fewer_acts, fewer_faults, fewer_reads, fewer_pipelines, smaller_pipelines] {
             // Each smaller plan is tried on the best one so far, from the largest step to the smallest.
             let mut at = 0;
             loop {
@@ -63,6 +63,10 @@ fn fewer_acts(plan: &Plan, at: usize) -> Option<Plan> {
 
 fn fewer_faults(plan: &Plan, at: usize) -> Option<Plan> {
     Some(Plan { faults: fewer(&plan.faults, at)?, ..plan.clone() })
+}
+
+fn fewer_reads(plan: &Plan, at: usize) -> Option<Plan> {
+    Some(Plan { reads: fewer(&plan.reads, at)?, ..plan.clone() })
 }
 
 fn fewer_pipelines(plan: &Plan, at: usize) -> Option<Plan> {

@@ -1,4 +1,5 @@
-//! A store whose appends are late, fail, are kept without a word, or are the last thing an engine does.
+//! A store whose appends are late, fail, are kept without a word, or are the last thing an engine does,
+//! and which cannot always be read.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -6,49 +7,91 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use everfold_engine::envelope::{Envelope, StreamId, StreamKind};
-use everfold_engine::id::{Position, Version};
-use everfold_engine::json::Hash;
+use everfold_engine::envelope::StreamId;
+use everfold_engine::id::Version;
 use everfold_engine::store::{
-    Append, AppendError, Appended, EventStore, FirstWrite, Head, MemoryStore, ReadError, Snapshot,
-    Subscription, Writability,
+    Append, AppendError, Appended, EventStore as _, MemoryStore, ReadError, Writability,
 };
-use everfold_engine::time::Timestamp;
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::ledger::Ledger;
 use super::machine::Luck;
-use super::plan::{Fault, FaultKind};
+use super::over::{Asked, Between, Fault as Strike, Over, strike};
+use super::plan::{Fault, FaultKind, ReadFault, ReadFaultKind};
 
-/// What outlives engines: which append this is, and what is to happen to it.
+/// What outlives engines: which append and which read this is, and what is to happen to it.
 pub struct Fate {
     faults: Mutex<BTreeMap<u64, FaultKind>>,
     appends: AtomicU64,
+    read_faults: Mutex<BTreeMap<u64, ReadFaultKind>>,
+    reads: AtomicU64,
+    /// Until then nothing can be read; whether for want of room.
+    unreadable: Mutex<Option<(Instant, bool)>>,
+    failed: AtomicU64,
     seed: u64,
     calm: AtomicBool,
 }
 
 impl Fate {
-    pub fn new(faults: &[Fault], seed: u64) -> Arc<Self> {
-        let mut at = 0;
+    pub fn new(faults: &[Fault], reads: &[ReadFault], seed: u64) -> Arc<Self> {
+        let (mut append, mut read) = (0, 0);
         let faults = faults.iter().map(|fault| {
-            at += 1 + u64::from(fault.after);
-            (at, fault.kind)
+            append += 1 + u64::from(fault.after);
+            (append, fault.kind)
         });
-        let faults = Mutex::new(faults.collect());
-        Arc::new(Self { faults, appends: AtomicU64::new(0), seed, calm: AtomicBool::new(false) })
+        let read_faults = reads.iter().map(|fault| {
+            read += 1 + u64::from(fault.after);
+            (read, fault.kind)
+        });
+        Arc::new(Self {
+            faults: Mutex::new(faults.collect()),
+            appends: AtomicU64::new(0),
+            read_faults: Mutex::new(read_faults.collect()),
+            reads: AtomicU64::new(0),
+            unreadable: Mutex::default(),
+            failed: AtomicU64::new(0),
+            seed,
+            calm: AtomicBool::new(false),
+        })
     }
 
     pub fn be_calm(&self) {
         self.calm.store(true, Ordering::SeqCst);
     }
 
+    fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::SeqCst)
+    }
+
+    /// How many reads failed.
+    pub fn failed_reads(&self) -> u64 {
+        self.failed.load(Ordering::SeqCst)
+    }
+
     fn next(&self) -> (u64, Option<FaultKind>) {
         let at = self.appends.fetch_add(1, Ordering::SeqCst) + 1;
         let fault = self.faults.lock().unwrap().remove(&at);
-        (at, fault.filter(|_| !self.calm.load(Ordering::SeqCst)))
+        (at, fault.filter(|_| !self.is_calm()))
     }
+
+    fn next_read(&self) -> (u64, Option<ReadFaultKind>) {
+        let at = self.reads.fetch_add(1, Ordering::SeqCst) + 1;
+        let fault = self.read_faults.lock().unwrap().remove(&at);
+        (at, fault.filter(|_| !self.is_calm()))
+    }
+
+    /// Why nothing can be read at this moment.
+    fn unreadable(&self) -> Option<ReadError> {
+        let (until, is_full) = (*self.unreadable.lock().unwrap())?;
+        let lasts = !self.is_calm() && Instant::now() < until;
+        lasts.then(|| if is_full { ReadError::Full } else { away() })
+    }
+}
+
+fn away() -> ReadError {
+    ReadError::Index("the disk went away".into())
 }
 
 /// The store as one engine has it.
@@ -56,7 +99,6 @@ pub struct Faulty {
     pub inner: Arc<MemoryStore>,
     fate: Arc<Fate>,
     ledger: Arc<Ledger>,
-    in_flight: Mutex<BTreeMap<StreamId, usize>>,
     writability: Arc<watch::Sender<Writability>>,
     /// The engine's process is dead: nothing that it still does is done.
     dead: AtomicBool,
@@ -65,12 +107,11 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    pub fn new(inner: Arc<MemoryStore>, fate: Arc<Fate>, ledger: Arc<Ledger>) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn over(inner: Arc<MemoryStore>, fate: Arc<Fate>, ledger: Arc<Ledger>) -> Arc<Over<Self>> {
+        Over::new(Self {
             inner,
             fate,
             ledger,
-            in_flight: Mutex::default(),
             writability: Arc::new(watch::Sender::new(Writability::Writable)),
             dead: AtomicBool::new(false),
             dies: Notify::new(),
@@ -100,6 +141,16 @@ impl Faulty {
         pending().await
     }
 
+    /// There is no room for so long.
+    fn fill(&self, span: Duration) {
+        self.writability.send_replace(Writability::Full);
+        let writability = Arc::clone(&self.writability);
+        tokio::spawn(async move {
+            tokio::time::sleep(span).await;
+            writability.send_replace(Writability::Writable);
+        });
+    }
+
     async fn with_fate(&self, append: Append) -> Result<Appended, AppendError> {
         let (at, fault) = self.fate.next();
         let mut luck = Luck::of(self.fate.seed, &format!("append {at}"));
@@ -114,20 +165,11 @@ impl Faulty {
                 tokio::time::sleep(Duration::from_millis(200 + luck.below(9_000))).await;
                 self.keep(append).await
             }
-            Some(FaultKind::Kept) => {
-                self.keep(append).await?;
-                Err(AppendError::Unknown("the acknowledgement was lost".into()))
-            }
-            Some(FaultKind::Dropped) => Err(AppendError::Unknown("the disk went away".into())),
+            Some(FaultKind::Kept) => strike(Strike::Kept, self.keep(append)).await,
+            Some(FaultKind::Dropped) => strike(Strike::Dropped, self.keep(append)).await,
             Some(FaultKind::Full) => {
-                self.writability.send_replace(Writability::Full);
-                let writability = Arc::clone(&self.writability);
-                let span = Duration::from_millis(luck.below(20_000));
-                tokio::spawn(async move {
-                    tokio::time::sleep(span).await;
-                    writability.send_replace(Writability::Writable);
-                });
-                Err(AppendError::Full)
+                self.fill(Duration::from_millis(luck.below(20_000)));
+                strike(Strike::Full, self.keep(append)).await
             }
             Some(FaultKind::DiesBefore) => self.die().await,
             Some(FaultKind::DiesAfter) => {
@@ -137,98 +179,56 @@ impl Faulty {
             }
         }
     }
+
+    async fn read_with_fate(&self, yields: bool) -> Result<(), ReadError> {
+        let read = self.try_to_read(yields).await;
+        self.fate.failed.fetch_add(u64::from(read.is_err()), Ordering::SeqCst);
+        read
+    }
+
+    async fn try_to_read(&self, yields: bool) -> Result<(), ReadError> {
+        let (at, fault) = self.fate.next_read();
+        if yields {
+            tokio::task::yield_now().await;
+        }
+        let mut luck = Luck::of(self.fate.seed, &format!("read {at}"));
+        let mut last = |is_full| {
+            let span = Duration::from_millis(luck.below(8_000));
+            *self.fate.unreadable.lock().unwrap() = Some((Instant::now() + span, is_full));
+            span
+        };
+        match fault {
+            None => {}
+            Some(ReadFaultKind::Fails) => return Err(away()),
+            Some(ReadFaultKind::Away) => drop(last(false)),
+            Some(ReadFaultKind::Full) => {
+                let span = last(true);
+                self.fill(span);
+            }
+            Some(ReadFaultKind::Slow) => tokio::time::sleep(Duration::from_millis(luck.below(4_000))).await,
+        }
+        self.fate.unreadable().map_or(Ok(()), Err)
+    }
 }
 
-impl EventStore for Faulty {
+impl Between for Faulty {
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
+    }
+
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        Box::pin(async move {
-            let stream = append.stream.clone();
-            if stream.kind == StreamKind::Run {
-                let mut in_flight = self.in_flight.lock().unwrap();
-                let count = in_flight.entry(stream.clone()).or_default();
-                *count += 1;
-                if *count > 1 {
-                    self.ledger.report(format!("D2: two appends of {stream} in flight"));
-                }
-            }
-            let result = self.with_fate(append).await;
-            self.in_flight.lock().unwrap().remove(&stream);
-            result
-        })
+        Box::pin(self.with_fate(append))
     }
 
-    fn read<'a>(
-        &'a self,
-        stream: &'a StreamId,
-        from: Version,
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<Envelope>, ReadError>> {
-        Box::pin(async move {
-            if from.0 % 3 == 1 {
-                tokio::task::yield_now().await;
-            }
-            self.inner.read(stream, from, limit).await
-        })
-    }
-
-    fn read_all(&self, from: Position, limit: usize) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
-        self.inner.read_all(from, limit)
-    }
-
-    fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>> {
-        self.inner.head(stream)
-    }
-
-    fn first_write(&self, key: Hash) -> BoxFuture<'_, Result<Option<FirstWrite>, ReadError>> {
-        self.inner.first_write(key)
-    }
-
-    fn streams(
-        &self,
-        kind: StreamKind,
-        after: Option<String>,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<(StreamId, Head)>, ReadError>> {
-        self.inner.streams(kind, after, limit)
-    }
-
-    fn due(&self, until: Timestamp) -> BoxFuture<'_, Result<Vec<StreamId>, ReadError>> {
-        self.inner.due(until)
-    }
-
-    fn next_wake(&self) -> BoxFuture<'_, Result<Option<Timestamp>, ReadError>> {
-        self.inner.next_wake()
-    }
-
-    fn last_position(&self) -> Position {
-        self.inner.last_position()
-    }
-
-    fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
-        self.inner.subscribe(from)
-    }
-
-    fn save_snapshot<'a>(
-        &'a self,
-        stream: &'a StreamId,
-        snapshot: Snapshot,
-    ) -> BoxFuture<'a, Result<(), ReadError>> {
-        self.inner.save_snapshot(stream, snapshot)
-    }
-
-    fn load_snapshot<'a>(
-        &'a self,
-        stream: &'a StreamId,
-        fold_version: u32,
-    ) -> BoxFuture<'a, Result<Option<Snapshot>, ReadError>> {
-        self.inner.load_snapshot(stream, fold_version)
+    fn read(&self, asked: Asked, from: Version) -> BoxFuture<'_, Result<(), ReadError>> {
+        Box::pin(self.read_with_fate(asked == Asked::Events && from.0 % 3 == 1))
     }
 
     fn writability(&self) -> watch::Receiver<Writability> {
         self.writability.subscribe()
     }
 
-    fn close(&self) -> BoxFuture<'_, Result<(), AppendError>> {
-        self.inner.close()
+    fn two_in_flight(&self, stream: &StreamId) {
+        self.ledger.report(format!("D2: two appends of {stream} in flight"));
     }
 }
