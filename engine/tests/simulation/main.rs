@@ -24,3 +24,4 @@ mod play;
 mod seeds;
 mod shrink;
 mod store;
+mod why;

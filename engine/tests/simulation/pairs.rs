@@ -1,10 +1,13 @@
-//! Which events met which statuses: what the simulation really reaches, and what no history can hold.
+//! Which events met which statuses: what the simulation really reaches, beside what no history can hold
+//! ([`super::why`]).
 
 use std::collections::BTreeMap;
 
 use everfold_engine::event::RunEvent;
 use everfold_engine::id::StepId;
 use everfold_engine::state::RunState;
+
+use super::why::{never_of_run, never_of_step, rare_of_run, rare_of_step};
 
 /// The statuses of a run, `none` before its first event.
 pub const RUN: [&str; 9] =
@@ -56,6 +59,20 @@ impl Pairs {
         of_runs.chain(of_steps).map(|(pair, why)| format!("{pair:?} was hit, and yet: {why}")).collect()
     }
 
+    /// Pairs that may be, were never hit, and are not explained.
+    pub fn unexplained(&self) -> Vec<String> {
+        let open = |statuses: &[&'static str], known: &Counts, why: [fn(Pair) -> Option<&'static str>; 2]| {
+            let events = RunEvent::KINDS.iter().map(|(_, event)| *event);
+            let pairs = events.flat_map(|event| statuses.iter().map(move |status| (*status, event)));
+            let is_open =
+                |pair: &Pair| !known.contains_key(pair) && why.iter().all(|why| why(*pair).is_none());
+            pairs.filter(is_open).map(|pair| format!("{pair:?}")).collect::<Vec<_>>()
+        };
+        let of_runs = open(&RUN, &self.of_runs, [never_of_run, rare_of_run]);
+        let of_steps = open(&STEP, &self.of_steps, [never_of_step, rare_of_step]);
+        of_runs.into_iter().chain(of_steps.into_iter().map(|pair| format!("of a step: {pair}"))).collect()
+    }
+
     /// Pairs that may be, and were never hit.
     pub fn missing(&self) -> (Vec<String>, Vec<String>) {
         let missing = |statuses: &[&'static str], known: &Counts, never: fn(Pair) -> Option<&'static str>| {
@@ -73,96 +90,11 @@ impl Pairs {
     }
 }
 
-type Pair = (&'static str, &'static str);
-
-/// Why no history holds this event on a run of this status; `None`: it may.
-fn never_of_run((status, event): Pair) -> Option<&'static str> {
-    let is_over = matches!(status, "succeeded" | "failed" | "cancelled");
-    match (status, event) {
-        ("none", "RunStarted") => None,
-        ("none", _) => Some("a history begins with RunStarted"),
-        (_, "RunStarted") => Some("a run starts once"),
-        // The outbox outlives the run; a history goes on as another run's; work that was stopped late is told of.
-        (_, "NoticeQueued" | "NoticeSent" | "NoticeFailed" | "RunForked" | "NoteAdded" | "SpendReported")
-            if is_over =>
-        {
-            None
-        }
-        ("cancelled" | "failed" | "succeeded", "RunQueued") => Some("only the start and a fork queue a run"),
-        _ if is_over => Some("L30: ended runs never change"),
-        (_, "WorktreeReset") => Some(NO_GIT),
-        (_, "WorkspaceShared") => Some("no plan has a workspace of its parent's; the driver's tests have"),
-        ("queued", event) if OF_WORK.contains(&event) => Some("D9: nothing of a queued run is at work"),
-        ("queued" | "waiting" | "blocked", "RunSucceeded" | "RunFailed" | "RunCancelled") => {
-            Some("a run whose end is certain, and not recorded yet, is a running one")
-        }
-        (
-            "waiting" | "blocked",
-            "StepScheduled" | "StepSucceeded" | "StepSkipped" | "RetryScheduled" | "BreakpointHit",
-        ) => Some("it follows from a fact, and what follows from one makes the run a running one"),
-        ("queued", "RunQueued") => Some("a run is queued once, and a fork of a queued run is none before"),
-        // One whose end is certain while it is queued is a running one, and may get its slots even so.
-        ("waiting" | "blocked", "RunAdmitted") => Some("only a queued run is admitted"),
-        ("waiting" | "blocked", "AttemptStarted" | "AttemptSucceeded" | "AttemptAsked" | "AttemptLost") => {
-            Some("an attempt in progress makes the run a running one")
-        }
-        ("waiting" | "blocked", "ChildStarted" | "ChildFinished") => {
-            Some("an attempt in progress makes the run a running one")
-        }
-        _ => None,
-    }
-}
-
-const NO_GIT: &str = "this machine has no worktrees of git; the tests of workspaces have";
-
-/// The events of work that has begun, or begins.
-const OF_WORK: [&str; 12] = [
-    "StepScheduled",
-    "ItemsExpanded",
-    "AttemptStarted",
-    "AttemptSucceeded",
-    "AttemptLost",
-    "AttemptAsked",
-    "ChildStarted",
-    "ChildFinished",
-    "ApprovalRequested",
-    "QuestionAsked",
-    "TimerFired",
-    "BreakpointHit",
-];
-
-/// Why no history holds this event on a step of this status; `None`: it may.
-fn never_of_step((status, event): Pair) -> Option<&'static str> {
-    const OF_RUN: &str = "an event of the run, not of one step";
-    if !OF_STEPS.contains(&event) {
-        return Some(OF_RUN);
-    }
-    let is_over = matches!(status, "succeeded" | "failed" | "skipped" | "cancelled");
-    match (status, event) {
-        (
-            "pending",
-            "StepSucceeded" | "ApprovalDecided" | "QuestionAnswered" | "VoteCast" | "AnswerSaved",
-        ) => Some("nothing of it has begun"),
-        ("pending", "ApprovalRequested" | "QuestionAsked" | "ItemsExpanded" | "ProbeScheduled") => {
-            Some("StepScheduled comes first")
-        }
-        (_, "StepSucceeded" | "StepBlocked" | "StepFailed" | "StepSkipped" | "StepCancelled") if is_over => {
-            Some("a round ends once")
-        }
-        (_, "StepScheduled" | "RetryScheduled") if is_over => {
-            Some("a rework or a fork takes it back first, and then it is pending")
-        }
-        ("gating", "StepScheduled") => Some("its work is done, or there is none"),
-        (_, "ItemsExpanded" | "ApprovalRequested" | "QuestionAsked") if is_over => Some("its round is over"),
-        (_, "ApprovalDecided" | "QuestionAnswered" | "VoteCast" | "AnswerSaved") if is_over => {
-            Some("its task is withdrawn")
-        }
-        _ => None,
-    }
-}
+/// A status and an event.
+pub type Pair = (&'static str, &'static str);
 
 /// The events that are about one step.
-const OF_STEPS: [&str; 27] = [
+pub const OF_STEPS: [&str; 27] = [
     "StepScheduled",
     "ItemsExpanded",
     "AttemptStarted",
