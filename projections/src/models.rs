@@ -81,7 +81,7 @@ impl Models {
     /// A row cannot be written.
     pub fn torn_checkpoint(&mut self) -> Result<(), FoldError> {
         let parts = [self.runs.settle()?, self.inbox.settle()?, self.audit.settle()?, self.spend.settle()?];
-        for (checkpoint, _) in parts.iter().flatten() {
+        for (checkpoint, _) in parts.iter().chain([&self.lost.settle()?]).flatten() {
             self.shelf.put_ahead(checkpoint)?;
         }
         Ok(())
