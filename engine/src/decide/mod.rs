@@ -39,6 +39,7 @@ mod work;
 pub use admission::{ADMIT, admission_id};
 pub use fit::Misfit;
 pub use people::TEXT_BYTES_MAX;
+pub use recheck::check_policy;
 pub use refusal::Refusal;
 pub use rejudge::rejudge;
 pub use signal::SIGNAL_BYTES_MAX;

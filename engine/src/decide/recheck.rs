@@ -50,10 +50,23 @@ pub(super) fn check_policies(
         let wrong = |message: String| Refusal::BadPolicy { gate: gate.clone(), message };
         let expression = Expr::parse(policy).map_err(|error| wrong(error.to_string()))?;
         for reference in expression.references() {
-            check_name(state, &reference.path()).map_err(wrong)?;
+            check_name(&reference.path()).map_err(wrong)?;
+            check_step(state, &reference.path()).map_err(wrong)?;
         }
     }
     Ok(())
+}
+
+/// Refuses a text that no evidence could be judged by, whatever the run: in words.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_policy(policy: &str) -> Result<(), String> {
+    if policy.starts_with("default:") {
+        return Ok(());
+    }
+    let expression = Expr::parse(policy).map_err(|error| error.to_string())?;
+    expression.references().iter().try_for_each(|reference| check_name(&reference.path()))
 }
 
 /// Names that a policy may use.
@@ -74,11 +87,17 @@ const NAMES: [&str; 14] = [
     "index",
 ];
 
-fn check_name(state: &RunState, path: &[&str]) -> Result<(), String> {
+fn check_step(state: &RunState, path: &[&str]) -> Result<(), String> {
     match path {
         ["steps", step, ..] if state.graph.find(&(*step).into()).is_none() => {
             Err(format!("there is no step “{step}”"))
         }
+        _known => Ok(()),
+    }
+}
+
+fn check_name(path: &[&str]) -> Result<(), String> {
+    match path {
         [name, ..] if !NAMES.contains(name) => {
             Err(format!("there is no name “{name}”; a policy mostly looks at `evidence`"))
         }

@@ -317,6 +317,20 @@ impl Engine {
         super::replay::replay_with(&self.inner.shared, run).await
     }
 
+    /// Gives recorded verdicts of a run again, by another policy: a CEL text, or `default:KIND`. `versions` are in
+    /// ascending order; nothing is recorded.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the history cannot be read.
+    pub async fn rejudged(
+        &self,
+        run: RunId,
+        versions: &[Version],
+        policy: &str,
+    ) -> Result<Vec<super::Rejudged>, LoadError> {
+        super::backtest::by_policy(&self.inner.shared, run, versions, policy).await
+    }
+
     /// Ends the engine: nothing new is taken or started; in-process work gets its grace, supervised
     /// work lives on; what is on its way becomes durable. True when everything ended within
     /// `deadline`. The store stays open.

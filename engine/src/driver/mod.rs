@@ -14,6 +14,7 @@
 mod absent;
 mod admission;
 mod ask;
+mod backtest;
 mod blobs;
 mod blocking;
 mod children;
@@ -50,15 +51,16 @@ mod unfit;
 mod values;
 mod verdicts;
 
+pub use backtest::{Outcome, Rejudged};
 pub use blobs::Blobs;
 pub use blocking::Blocking;
 pub use config::EngineConfig;
+pub use copies::CutCopy;
 pub use definitions::saved_definition;
 pub use engine::{Accepted, Engine, StartRequest, Started, Submission};
 pub use error::{
     DefinitionError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
 };
-pub use copies::CutCopy;
 pub use fork::ForkRequest;
 pub use halts::{HaltError, Halting};
 pub use hooks::{DeliveryRecord, Handling, HookError, Receipt};
