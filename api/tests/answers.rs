@@ -110,6 +110,13 @@ async fn head_and_options_answer_sensibly() {
     let api = Api::new();
     let (status, _, body) = read(api.send("HEAD", "/api/v1/runs", &[], Body::empty()).await).await;
     assert_eq!((status, body.len()), (200, 0));
+    // The tag is that of the answer to `GET`, and whoever has it is told so.
+    let (_, of_get, _) = read(api.send("GET", "/api/v1/runs", &[], Body::empty()).await).await;
+    let (_, of_head, _) = read(api.send("HEAD", "/api/v1/runs", &[], Body::empty()).await).await;
+    assert_eq!(of_get["etag"], of_head["etag"]);
+    let known = [("if-none-match", of_get["etag"].to_str().unwrap())];
+    let (status, _, body) = read(api.send("HEAD", "/api/v1/runs", &known, Body::empty()).await).await;
+    assert_eq!((status, body.len()), (304, 0));
     let (status, headers, _) = read(api.send("OPTIONS", "/api/v1/runs", &[], Body::empty()).await).await;
     assert_eq!((status, headers["allow"].to_str().unwrap()), (204, "GET,HEAD,POST"));
     let (status, headers, _) = read(api.send("PATCH", "/api/v1/runs", &[], Body::empty()).await).await;
@@ -169,6 +176,9 @@ async fn what_cannot_be_read_is_refused_as_a_problem_that_says_what_was_meant() 
         ("GET", "/api/v1/runs/%ff".into(), &[], Vec::new(), 400, "EF0210", None),
         ("GET", "/api/v1/runs/@/attempts/a/x/1/log".into(), &[], Vec::new(), 400, "EF0210", None),
         ("GET", format!("/api/v1/runs/{run}/events?cursor=-"), &[], Vec::new(), 422, "EF0211", None),
+        ("GET", "/api/v1/runs?q=%ff".into(), &[], Vec::new(), 400, "EF0210", None),
+        ("GET", "/api/v1/hooks?limit=1001".into(), &[], Vec::new(), 422, "EF0211", None),
+        ("GET", format!("/api/v1/runs/{run}/events/stream?from=999"), &[], Vec::new(), 422, "EF0211", None),
         ("GET", "/api/other.js".into(), &[], Vec::new(), 404, "EF0207", None),
     ];
     for (method, path, headers, body, status, code, hint) in cases {
@@ -179,6 +189,15 @@ async fn what_cannot_be_read_is_refused_as_a_problem_that_says_what_was_meant() 
         if hint.is_some() {
             assert_eq!(problem["hint"].as_str(), hint, "{method} {path}: {problem}");
         }
+    }
+    // A place at the end of all numbers is none.
+    let (_, _, health) = read(api.send("GET", "/healthz", &[], Body::empty()).await).await;
+    let health: Value = serde_json::from_slice(&health).unwrap();
+    let id = format!("{}-{}", health["epoch"].as_str().unwrap(), u64::MAX);
+    for path in ["/api/v1/stream".to_owned(), format!("/api/v1/runs/{run}/events/stream")] {
+        let (status, _, _) =
+            read(api.send("GET", &path, &[("last-event-id", &id)], Body::empty()).await).await;
+        assert_eq!(status, 422, "{path}");
     }
     let vendor = [("content-type", "application/vnd.x+json")];
     let note = api

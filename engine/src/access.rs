@@ -308,7 +308,11 @@ impl Access {
         Ok((self.valid(&session.token, now)?, session.expires_at))
     }
 
-    fn valid(&self, name: &str, now: Timestamp) -> Result<&Token, NotLetIn> {
+    /// The token of a name, where it is good.
+    ///
+    /// # Errors
+    /// [`NotLetIn`].
+    pub fn valid(&self, name: &str, now: Timestamp) -> Result<&Token, NotLetIn> {
         let token = self.tokens.get(name).ok_or(NotLetIn::Unknown)?;
         if token.revoked_at.is_some() {
             return Err(NotLetIn::Revoked(name.to_owned()));

@@ -15,6 +15,8 @@ use everfold_engine::ledger::{Ledger, LedgerError};
 use everfold_engine::store::{Dedup, EventStore};
 use everfold_engine::time::Timestamp;
 
+use tokio::sync::watch;
+
 use super::Secret;
 use crate::http::Caller;
 
@@ -22,6 +24,8 @@ use crate::http::Caller;
 const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
 /// How long a login link works.
 const LINK: Duration = Duration::from_secs(15 * 60);
+/// When it is looked again where tokens cannot be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Login links that wait at once.
 const LINKS_MAX: usize = 100;
 /// Refusals of one caller on one route are recorded at most so often; the rest is counted.
@@ -111,6 +115,8 @@ pub struct AccessDesk {
     clock: Clock,
     links: Mutex<HashMap<Hash, Link>>,
     refusals: Mutex<HashMap<(String, String), Refusals>>,
+    /// Somebody may have been shut out.
+    shut: watch::Sender<()>,
 }
 
 impl AccessDesk {
@@ -123,6 +129,7 @@ impl AccessDesk {
             clock,
             links: Mutex::default(),
             refusals: Mutex::default(),
+            shut: watch::Sender::new(()),
         }
     }
 
@@ -174,7 +181,38 @@ impl AccessDesk {
             .ledger
             .change(actor, dedup, |access, _| Ok::<_, AccessError>(access.revoke(name, reason)?))
             .await?;
+        self.shut.send_replace(());
         Ok(change.position)
+    }
+
+    /// Waits until a caller is not let in any more, and says why; for ever with those who came without a token.
+    pub async fn shut_out(&self, caller: &Caller, session: Option<&Secret>) -> String {
+        let (Actor::Token(name) | Actor::Worker(name)) = &caller.actor else {
+            return std::future::pending().await;
+        };
+        let mut shut = self.shut.subscribe();
+        loop {
+            shut.borrow_and_update();
+            let now = (self.clock)();
+            let until = match self.access().await {
+                Ok(access) => match good_until(&access, name, session, now) {
+                    Ok(until) => until,
+                    Err(why) => return why.to_string(),
+                },
+                // It cannot be known at this moment; requests are refused for the same reason.
+                Err(_unreadable) => Some(now.plus(LOOK_AGAIN)),
+            };
+            let over = async {
+                match until {
+                    Some(until) => tokio::time::sleep(until.since(now)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = shut.changed() => if changed.is_err() { return "the server ends".to_owned() },
+                () = over => {}
+            }
+        }
     }
 
     /// Whoever holds this token.
@@ -249,6 +287,7 @@ impl AccessDesk {
         let hash = secret.hash();
         let change =
             self.ledger.change(actor, None, |access, _| Ok::<_, AccessError>(access.close(hash))).await?;
+        self.shut.send_replace(());
         Ok(change.position)
     }
 
@@ -278,6 +317,18 @@ impl AccessDesk {
             tracing::warn!(%error, actor = %caller.actor, "a refused call could not be recorded");
         }
     }
+}
+
+/// Until when a token is good, and the session by which its holder came; `None`: for ever.
+fn good_until(
+    access: &Access,
+    name: &str,
+    session: Option<&Secret>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, NotLetIn> {
+    let of_session = session.map(|secret| access.session_of(&secret.hash(), now)).transpose()?;
+    let token = access.valid(name, now)?;
+    Ok(token.expires_at.into_iter().chain(of_session.map(|(_, expires_at)| expires_at)).min())
 }
 
 /// The caller that a token stands for.

@@ -111,7 +111,7 @@ codes! {
     WrongType = "EF0227", 415, 2, "the body is of another type",
         "Bodies are JSON: send `Content-Type: application/json`.";
     TooSlow = "EF0228", 408, 2, "the request did not come in time",
-        "A body must have come within 30 seconds.";
+        "A body must have come within `serve.body_seconds`, 30 unless set.";
     TooLong = "EF0229", 503, 7, "the answer takes too long",
         "An answer must begin within two minutes. A write may have been recorded: repeat it with the same idempotency key, and the answer tells.";
     NoGate = "EF0230", 404, 3, "no such gate",
@@ -262,6 +262,8 @@ codes! {
          `everfold context use local` leaves the context that is in use.";
     NoContext = "EF0616", 404, 3, "no such context",
         "A context names a server, or a folder, and how to get in. `everfold context list` shows them, `everfold context add NAME --server URL` adds one.";
+    TooMany = "EF0617", 503, 7, "too many connections",
+        "Every connection that may be open is busy with a request or a stream. Come again a little later; `serve.connections` in everfold.toml sets how many there may be. Connections on which nothing is asked make room by themselves.";
     NotHeld = "EF0620", 409, 4, "another worker's attempt",
         "A worker speaks of an attempt by the id and the lease that `poll` gave it, with the token that polled. This one was given to another worker, \
          or to nobody. `everfold workers` shows who holds what.";

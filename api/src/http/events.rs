@@ -28,6 +28,7 @@ use super::answer::Page;
 use super::extract::{Params, Path};
 use super::runs::limit;
 use super::sse::{self, IDLE, Source};
+use super::standing::Standing;
 use super::{App, export};
 use crate::fault::{Code, Fault};
 use crate::shape;
@@ -126,6 +127,7 @@ pub(crate) async fn stream(
     State(app): State<App>,
     Path(run): Path<String>,
     Params(params): Params<StreamParams>,
+    standing: Standing,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -153,7 +155,7 @@ pub(crate) async fn stream(
         ended: false,
         app: app.clone(),
     };
-    Ok(sse::answer(app, follower))
+    Ok(sse::answer(app, standing, follower))
 }
 
 /// The number in `Last-Event-ID`, where a reader goes on.
@@ -204,7 +206,7 @@ impl Source for Follower {
         .boxed()
     }
 
-    fn last_id(&self) -> String {
+    fn first_id(&self) -> String {
         self.app.cursor_text(self.next.get().saturating_sub(1))
     }
 }

@@ -102,16 +102,21 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 /// A body as it came, whatever it is.
 pub(crate) struct Raw(pub(crate) Bytes);
 
-/// How long a body may take.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a body may take; in the extensions of requests that come from afar.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyWithin(pub Duration);
+
+/// How long others may take.
+const BODY_WITHIN: BodyWithin = BodyWithin(Duration::from_secs(30));
 
 impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Fault;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
-        let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
+        let BodyWithin(within) = request.extensions().get().copied().unwrap_or(BODY_WITHIN);
+        let read = tokio::time::timeout(within, Bytes::from_request(request, state)).await;
         let late = |_| {
-            let seconds = BODY_WITHIN.as_secs();
+            let seconds = within.as_secs();
             Fault::new(Code::TooSlow, format!("the body had not come after {seconds} s"))
         };
         let bytes = read.map_err(late)?.map_err(|rejection| match rejection.status().as_u16() {

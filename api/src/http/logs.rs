@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::App;
 use super::extract::{Params, Path};
+use super::standing::Standing;
 use crate::fault::{Code, Fault};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -52,6 +53,7 @@ pub(crate) async fn log(
     State(app): State<App>,
     Path((run, step, round, attempt)): Path<(String, String, u32, u32)>,
     Params(params): Params<LogParams>,
+    standing: Standing,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
     let path: StepPath =
@@ -67,7 +69,7 @@ pub(crate) async fn log(
         Some(lines) => LogReader::from_tail(&file, lines).map_err(unreadable(&file))?,
         None => LogReader::from_start(&file),
     };
-    let follower = Follower { app, id, reader, params, ready: VecDeque::new(), over: false };
+    let follower = Follower { app, id, reader, params, standing, ready: VecDeque::new(), over: false };
     let kind = match follower.params.format {
         Format::Text => "text/plain; charset=utf-8",
         Format::Json => "application/jsonl",
@@ -90,6 +92,7 @@ struct Follower {
     reader: LogReader,
     params: LogParams,
     ready: VecDeque<LogLine>,
+    standing: Standing,
     /// The attempt ended, and what was there then is read once more.
     over: bool,
 }
@@ -105,6 +108,7 @@ impl Follower {
                     if !self.over {
                         tokio::select! {
                             () = tokio::time::sleep(LOOK_EVERY) => {}
+                            _why = self.standing.over(&self.app) => return Some(Err(std::io::ErrorKind::PermissionDenied.into())),
                             () = self.app.closing() => return Some(Err(std::io::ErrorKind::ConnectionAborted.into())),
                         }
                     }

@@ -2,7 +2,8 @@
 //!
 //! Law: a reader who is slow is left behind, never waited for: a bounded number of chunks waits for
 //! it; when they have waited too long the stream ends with an event that says where to go on. An idle
-//! stream says now and then that it lives. Every stream ends when the owner does.
+//! stream says now and then that it lives. Every stream ends when the owner does, and when its reader is
+//! not let in any more.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::App;
+use super::standing::Standing;
 
 /// How often an idle stream says that it lives.
 pub(super) const IDLE: Duration = Duration::from_secs(15);
@@ -27,8 +29,8 @@ pub(super) trait Source: Send + 'static {
     /// The next chunk; `None` at the end. Resolves at the latest after [`IDLE`], then with [`idle`].
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>>;
 
-    /// Where a reader goes on who has taken everything so far.
-    fn last_id(&self) -> String;
+    /// Where a reader goes on who has taken nothing yet.
+    fn first_id(&self) -> String;
 }
 
 /// One event.
@@ -43,9 +45,9 @@ pub(super) fn idle() -> Bytes {
 }
 
 /// The answer that a source feeds.
-pub(super) fn answer(app: App, source: impl Source) -> Response {
+pub(super) fn answer(app: App, standing: Standing, source: impl Source) -> Response {
     let (chunks, taken) = mpsc::channel(WAITING_MAX);
-    tokio::spawn(feed(app, source, chunks));
+    tokio::spawn(feed(app, standing, source, chunks));
     let body = Body::from_stream(futures::stream::unfold(taken, |mut taken| async move {
         let chunk: Bytes = taken.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(chunk), taken))
@@ -59,29 +61,98 @@ pub(super) fn answer(app: App, source: impl Source) -> Response {
     (head, body).into_response()
 }
 
-async fn feed(app: App, mut source: impl Source, chunks: mpsc::Sender<Bytes>) {
+async fn feed(app: App, standing: Standing, source: impl Source, chunks: mpsc::Sender<Bytes>) {
     // Room for the last word is kept from the start.
     let Ok(last_word) = chunks.clone().reserve_owned().await else { return };
-    loop {
-        let chunk = tokio::select! {
-            chunk = source.next() => chunk,
-            () = app.closing() => {
-                let end = json!({ "reason": "the server ends", "last_event_id": source.last_id() });
-                let _gone = last_word.send(event(None, "end", &end));
-                return;
+    let mut last_id = source.first_id();
+    let reason = tokio::select! {
+        biased;
+        reason = standing.over(&app) => reason,
+        () = app.closing() => "the server ends".to_owned(),
+        () = chunks.closed() => return,
+        slow = hand_over(source, &chunks, &mut last_id, PATIENCE) => match slow {
+            Some(reason) => reason,
+            None => return,
+        },
+    };
+    let _gone = last_word.send(event(None, "end", &json!({ "reason": reason, "last_event_id": last_id })));
+}
+
+/// Hands over chunk by chunk and keeps the id of the last one that has one; says why it ends before the source does.
+async fn hand_over(
+    mut source: impl Source,
+    chunks: &mpsc::Sender<Bytes>,
+    last_id: &mut String,
+    patience: Duration,
+) -> Option<String> {
+    while let Some(chunk) = source.next().await {
+        let id = id_of(&chunk);
+        match chunks.send_timeout(chunk, patience).await {
+            Ok(()) => {
+                if let Some(id) = id {
+                    *last_id = id;
+                }
             }
-            () = chunks.closed() => return,
-        };
-        let Some(chunk) = chunk else { return };
-        match chunks.send_timeout(chunk, PATIENCE).await {
-            Ok(()) => {}
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => return,
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => return None,
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                let why = format!("the reader took nothing for {} s", PATIENCE.as_secs());
-                let _gone =
-                    last_word.send(event(None, "end", &json!({ "reason": why, "last_event_id": null })));
-                return;
+                return Some(format!("the reader took nothing for {} s", patience.as_secs()));
             }
         }
+    }
+    None
+}
+
+/// The id that an event was given.
+fn id_of(chunk: &Bytes) -> Option<String> {
+    let line = chunk.strip_prefix(b"id: ")?.split(|byte| *byte == b'\n').next()?;
+    Some(String::from_utf8_lossy(line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    /// Events without end.
+    struct Numbers(u64);
+
+    impl Source for Numbers {
+        fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
+            self.0 += 1;
+            let next = if self.0 % 2 == 0 {
+                idle()
+            } else {
+                event(Some(&format!("e-{}", self.0)), "event", &json!({}))
+            };
+            async move { Some(next) }.boxed()
+        }
+
+        fn first_id(&self) -> String {
+            "e-0".to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_left_behind_and_told_where_to_go_on() {
+        let (chunks, mut taken) = mpsc::channel(4);
+        let mut last_id = Numbers(0).first_id();
+        let why = hand_over(Numbers(0), &chunks, &mut last_id, Duration::from_millis(10)).await;
+        assert_eq!(why.as_deref(), Some("the reader took nothing for 0 s"));
+        // What was handed over ends with the event that is named, so that nothing is missed behind it.
+        assert_eq!(last_id, "e-3");
+        let mut seen = Vec::new();
+        while let Ok(chunk) = taken.try_recv() {
+            seen.extend(id_of(&chunk));
+        }
+        assert_eq!(seen, ["e-1", "e-3"]);
+    }
+
+    #[tokio::test]
+    async fn who_is_gone_is_not_waited_for() {
+        let (chunks, taken) = mpsc::channel(4);
+        drop(taken);
+        let mut last_id = String::new();
+        assert_eq!(hand_over(Numbers(0), &chunks, &mut last_id, PATIENCE).await, None);
     }
 }

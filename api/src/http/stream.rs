@@ -20,6 +20,7 @@ use super::App;
 use super::events::{last_event_id, shown};
 use super::extract::Params;
 use super::sse::{self, IDLE, Source};
+use super::standing::Standing;
 use crate::fault::{Code, Fault};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -47,6 +48,7 @@ pub(crate) struct StreamParams {
 pub(crate) async fn all(
     State(app): State<App>,
     Params(params): Params<StreamParams>,
+    standing: Standing,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let now = app.store().last_position().get();
@@ -80,14 +82,15 @@ pub(crate) async fn all(
     let ready = sse::event(Some(&id), "ready", &json!({ "position": from - 1, "epoch": app.epoch() }));
     let filter = Filter { app: app.clone(), run, types, pipeline: params.pipeline };
     let source =
-        Everything { filter, subscription, last: Position(from - 1), waiting: VecDeque::from([ready]) };
-    Ok(sse::answer(app, source))
+        Everything { filter, subscription, before: Position(from - 1), waiting: VecDeque::from([ready]) };
+    Ok(sse::answer(app, standing, source))
 }
 
 struct Everything {
     filter: Filter,
     subscription: Box<dyn Subscription>,
-    last: Position,
+    /// Behind this position it begins.
+    before: Position,
     waiting: VecDeque<Bytes>,
 }
 
@@ -129,7 +132,6 @@ impl Source for Everything {
                     Err(_idle) => return Some(sse::idle()),
                 };
                 for event in &batch {
-                    self.last = event.position;
                     if self.filter.wants(event).await {
                         let id = self.filter.app.cursor_text(event.position.get());
                         self.waiting.push_back(sse::event(Some(&id), "event", &shown(event)));
@@ -140,7 +142,7 @@ impl Source for Everything {
         .boxed()
     }
 
-    fn last_id(&self) -> String {
-        self.filter.app.cursor_text(self.last.get())
+    fn first_id(&self) -> String {
+        self.filter.app.cursor_text(self.before.get())
     }
 }

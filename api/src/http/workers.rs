@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::answer::written;
 use super::extract::{Body, Path};
+use super::standing::Standing;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{Owner, WorkersAnswer};
@@ -146,6 +147,7 @@ pub(crate) async fn list(State(app): State<App>) -> Json<WorkersAnswer> {
 pub(crate) async fn poll(
     State(app): State<App>,
     caller: Caller,
+    standing: Standing,
     body: Body<PollBody>,
 ) -> Result<Json<PollAnswer>, Fault> {
     let PollBody { mut kinds, capacity, wait } = body.value;
@@ -169,6 +171,7 @@ pub(crate) async fn poll(
     let attempts = tokio::select! {
         biased;
         () = app.closing() => Vec::new(),
+        why = standing.over(&app) => return Err(Fault::new(Code::NotKnown, why)),
         polled = app.book().poll(&worker, poll) => polled.map_err(refused)?,
     };
     Ok(Json(PollAnswer { attempts }))

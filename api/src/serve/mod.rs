@@ -4,6 +4,7 @@
 //! speaks TLS. Who calls is known from a token or a session alone; the rest of a request is not believed.
 
 mod authenticate;
+mod connections;
 mod cookie;
 mod place;
 mod rate;
@@ -12,22 +13,23 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::middleware;
+use axum::{Extension, Router};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use everfold_workflows::settings::{ServeSettings, TlsFiles};
 use hyper_util::rt::TokioTimer;
 use tokio::task::JoinHandle;
 
+use connections::{Connections, Door};
+
 use crate::fault::{Code, Fault};
+use crate::http::BodyWithin;
 use crate::owner::Owner;
 
 pub use cookie::{SESSION_COOKIE, session_cookie, session_of};
 pub use place::Place;
 
-/// How long a client may take for the head of a request; idle connections end with it.
-const HEAD: Duration = Duration::from_secs(30);
 /// How long requests that are being answered may go on when the server ends.
 const FINISH: Duration = Duration::from_secs(10);
 
@@ -57,19 +59,24 @@ impl Server {
         let gate = authenticate::Gate::new(owner, settings, url.starts_with("https:"));
         let routes = routes.layer(middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in));
         let routes = routes.layer(middleware::from_fn(crate::http::named));
+        let routes = routes.layer(Extension(BodyWithin(Duration::from_secs(settings.body_seconds.max(1)))));
+        let head = Duration::from_secs(settings.head_seconds.max(1));
+        let door = Door(Connections::new(settings.connections as usize, settings.tls.is_none()));
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
         let serving = match &settings.tls {
             None => {
-                let mut server = axum_server::from_tcp(listener).map_err(cannot)?.handle(handle.clone());
-                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+                let server = axum_server::from_tcp(listener).map_err(cannot)?.acceptor(door);
+                // Where the version is guessed from the first bytes, none at all are waited for without end.
+                let mut server = server.http1_only().handle(handle.clone());
+                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(head);
                 tokio::spawn(server.serve(service))
             }
             Some(files) => {
                 let tls = certificate(files).await?;
                 let server = axum_server::from_tcp_rustls(listener, tls).map_err(cannot)?;
-                let mut server = server.handle(handle.clone());
-                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+                let mut server = server.map(|tls| tls.acceptor(door)).http1_only().handle(handle.clone());
+                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(head);
                 tokio::spawn(server.serve(service))
             }
         };

@@ -21,6 +21,12 @@ pub struct ServeSettings {
     pub rate: u32,
     /// How many may come at once.
     pub burst: u32,
+    /// Connections that may be open at once.
+    pub connections: u32,
+    /// Seconds that the head of a request may take; an idle connection ends after them.
+    pub head_seconds: u64,
+    /// Seconds that the body of a request may take.
+    pub body_seconds: u64,
     /// Seconds between `/readyz` saying that it ends and the end of listening.
     pub drain_seconds: u64,
 }
@@ -44,6 +50,9 @@ impl Default for ServeSettings {
             url: None,
             rate: 500,
             burst: 1_000,
+            connections: 4_096,
+            head_seconds: 30,
+            body_seconds: 30,
             drain_seconds: 0,
         }
     }

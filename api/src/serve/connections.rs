@@ -1,0 +1,326 @@
+//! How many connections are open at once, and who makes room.
+//!
+//! Law: there are never more than a bound. Who holds a connection on which nothing is asked makes room for who
+//! comes, the one that has been idle the longest first; where all are busy, a newcomer is told so and goes. So
+//! idle connections, however many, keep nobody out.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{Request, Response};
+use axum_server::accept::Accept;
+use futures::future::BoxFuture;
+use futures::task::AtomicWaker;
+use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tower::Service;
+
+use crate::fault::{Code, Fault};
+use crate::http::PROBLEM_TYPE;
+
+/// File handles that connections leave to the rest of the process.
+const HANDLES_LEFT: u64 = 512;
+/// Newcomers who are told at once that there is no room; others are just hung up on.
+const TOLD_MAX: usize = 64;
+/// How long telling may take.
+const TELL_WITHIN: Duration = Duration::from_secs(2);
+
+/// The open connections of a server.
+pub(super) struct Connections {
+    max: usize,
+    /// Whether the peer understands a plain answer.
+    is_plain: bool,
+    open: Mutex<Open>,
+    telling: Arc<Semaphore>,
+    /// Grows whenever a connection becomes idle.
+    turn: AtomicU64,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    by_number: BTreeMap<u64, Arc<Connection>>,
+}
+
+struct Connection {
+    /// Requests that are being answered, up to the last byte of the answer.
+    busy: AtomicUsize,
+    /// The turn at which it became idle.
+    idle_since: AtomicU64,
+    /// It makes room for another.
+    is_over: AtomicBool,
+    reading: AtomicWaker,
+}
+
+impl Connections {
+    /// At most `wanted`, and fewer where the process may not open so many files.
+    pub(super) fn new(wanted: usize, is_plain: bool) -> Arc<Self> {
+        let handles = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let bound = handles.map_or(u64::MAX, |handles| handles.saturating_sub(HANDLES_LEFT).max(handles / 2));
+        let max = wanted.min(usize::try_from(bound).unwrap_or(usize::MAX)).max(1);
+        if max < wanted {
+            tracing::warn!("{max} connections at once, not {wanted}: the limit of open files allows no more");
+        }
+        let telling = Arc::new(Semaphore::new(TOLD_MAX));
+        Arc::new(Self { max, is_plain, open: Mutex::default(), telling, turn: AtomicU64::new(0) })
+    }
+
+    /// Room for one more; `None`: all others are busy.
+    fn enter(self: &Arc<Self>) -> Option<Ticket> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.by_number.len() >= self.max {
+            let idle = open.by_number.iter().filter(|(_, one)| one.busy.load(Ordering::Acquire) == 0);
+            let number =
+                idle.min_by_key(|(_, one)| one.idle_since.load(Ordering::Relaxed)).map(|(n, _)| *n)?;
+            let one = open.by_number.remove(&number)?;
+            one.is_over.store(true, Ordering::Release);
+            one.reading.wake();
+        }
+        let number = open.next;
+        open.next += 1;
+        let connection = Arc::new(Connection {
+            busy: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(self.turn.fetch_add(1, Ordering::Relaxed)),
+            is_over: AtomicBool::new(false),
+            reading: AtomicWaker::new(),
+        });
+        open.by_number.insert(number, Arc::clone(&connection));
+        Some(Ticket { connections: Arc::clone(self), number, connection })
+    }
+
+    fn leave(&self, number: u64) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).by_number.remove(&number);
+    }
+}
+
+/// A place among the open connections; given back when it is dropped.
+struct Ticket {
+    connections: Arc<Connections>,
+    number: u64,
+    connection: Arc<Connection>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.connections.leave(self.number);
+    }
+}
+
+/// Takes connections in.
+#[derive(Clone)]
+pub(super) struct Door(pub(super) Arc<Connections>);
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Door {
+    type Stream = Held;
+    type Service = Counted<S>;
+    type Future = BoxFuture<'static, io::Result<(Held, Counted<S>)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let connections = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Some(ticket) = connections.enter() else {
+                if connections.is_plain
+                    && let Ok(_one_of_few) = connections.telling.try_acquire()
+                {
+                    let _gone = tokio::time::timeout(TELL_WITHIN, tell(stream, connections.max)).await;
+                }
+                return Err(io::Error::other("there are too many connections"));
+            };
+            let of = Busy { connections, connection: Arc::clone(&ticket.connection) };
+            Ok((Held { stream, ticket }, Counted { service, of }))
+        })
+    }
+}
+
+/// Says that there is no room, and waits until it is read.
+async fn tell(mut stream: TcpStream, max: usize) -> io::Result<()> {
+    let problem = Fault::new(Code::TooMany, format!("all {max} connections are busy"))
+        .hint("`serve.connections` in everfold.toml sets how many there may be")
+        .problem();
+    let body = serde_json::to_vec(&problem)?;
+    let head = format!(
+        "HTTP/1.1 {} Service Unavailable\r\ncontent-type: {PROBLEM_TYPE}\r\ncontent-length: {}\r\n\
+         retry-after: 1\r\nconnection: close\r\n\r\n",
+        Code::TooMany.status(),
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.shutdown().await?;
+    // What is left unread would take the answer back.
+    let mut asked = [0; 4096];
+    for _ in 0..16 {
+        if stream.read(&mut asked).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A connection that ends when it is to make room.
+pub(super) struct Held {
+    stream: TcpStream,
+    ticket: Ticket,
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.ticket.connection.reading.register(context.waker());
+        if self.ticket.connection.is_over.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[derive(Clone)]
+struct Busy {
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+}
+
+/// One request that is being answered.
+struct Answering(Busy);
+
+impl Answering {
+    fn new(of: Busy) -> Self {
+        of.connection.busy.fetch_add(1, Ordering::AcqRel);
+        Self(of)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let Busy { connections, connection } = &self.0;
+        let turn = connections.turn.fetch_add(1, Ordering::Relaxed);
+        connection.idle_since.store(turn, Ordering::Relaxed);
+        connection.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Answers requests, and knows while it does.
+#[derive(Clone)]
+pub(super) struct Counted<S> {
+    service: S,
+    of: Busy,
+}
+
+impl<S, I, B> Service<Request<I>> for Counted<S>
+where
+    S: Service<Request<I>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<I>) -> Self::Future {
+        let answering = Answering::new(self.of.clone());
+        let answer = self.service.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| Body::new(Whole { body: Body::new(body), _answering: answering })))
+        })
+    }
+}
+
+/// An answer's body: its connection is busy up to the last byte.
+struct Whole {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Whole {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_idle_the_longest_makes_room_and_who_is_busy_stays() {
+        let connections = Connections::new(2, true);
+        let (first, second) = (connections.enter().unwrap(), connections.enter().unwrap());
+        let busy = |ticket: &Ticket| {
+            Answering::new(Busy { connections: connections.clone(), connection: ticket.connection.clone() })
+        };
+        let is_over = |ticket: &Ticket| ticket.connection.is_over.load(Ordering::Acquire);
+        // The first answered something of late.
+        drop(busy(&first));
+        let third = connections.enter().unwrap();
+        assert!(is_over(&second) && !is_over(&first));
+        let (_one, _other) = (busy(&first), busy(&third));
+        assert!(connections.enter().is_none(), "all are busy");
+        drop(third);
+        assert!(connections.enter().is_some());
+        // One that made room gives back no other's place.
+        drop(second);
+        assert_eq!(connections.open.lock().unwrap().by_number.len(), 1);
+    }
+}
