@@ -38,7 +38,7 @@ secret = { file = "$work/secret" }
 summary = "Deploys to one machine in a hundred."
 TOML
 run() { "$everfold" --dir "$work/data" "$@"; }
-run --config "$work/everfold.toml" serve --json --listen 127.0.0.1:0 > serve.json 2> serve.log &
+"$everfold" --dir "$work/data" --config "$work/everfold.toml" serve --json --listen 127.0.0.1:0 > serve.json 2> serve.log &
 server=$!
 for _ in $(seq 100); do [ -s data/owner.json ] && grep -q '"url":"http' <(tr -d ' ' < data/owner.json) && break; sleep 0.1; done
 of_json() { python3 -c "import json,sys; print(json.load(sys.stdin)$1)"; }
