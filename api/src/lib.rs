@@ -9,6 +9,7 @@ pub mod access;
 pub mod bench;
 mod cli;
 mod client;
+mod compare;
 pub mod embed;
 pub mod fault;
 pub mod graph;

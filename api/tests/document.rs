@@ -267,6 +267,9 @@ async fn real_answers_have_the_shapes_of_the_document() {
     let run = api.well(post.clone(), "/api/v1/runs", &[], "", start).await["id"].as_str().unwrap().to_owned();
     tokio::time::timeout(Duration::from_secs(20), api.until(&run, "waiting")).await.unwrap();
     let at = [("run", run.as_str()), ("step", "a"), ("name", "steps")];
+    let new = json!({ "gate": "right", "policy": "evidence.value == false" });
+    let tested = api.well(post.clone(), "/api/v1/audit/backtest", &[], "", new).await;
+    assert_eq!(tested["changed"], 1, "{tested}");
     api.well(post.clone(), "/api/v1/runs/{run}/notes", &at, "", json!({ "text": "well" })).await;
     api.well(put.clone(), "/api/v1/runs/{run}/breakpoints", &at, "", json!({ "steps": ["b"] })).await;
     api.well(post.clone(), "/api/v1/runs/{run}/pause", &at, "", json!({ "reason": "lunch" })).await;

@@ -79,6 +79,10 @@ pub(crate) enum Verb {
     Events(EventsArgs),
     /// A run as it was at any moment
     State(StateArgs),
+    /// What changed between two moments of a run, or is different in another run
+    Diff(DiffArgs),
+    /// Decisions: a new policy over recorded verdicts
+    Audit(AuditArgs),
     /// Runs in columns, now or at any moment
     Board(BoardArgs),
     /// How many runs there are in each status
@@ -489,6 +493,44 @@ pub(crate) struct StateArgs {
     /// A version, or a time in RFC 3339 [default: now]
     #[arg(long, value_name = "VERSION|TIME")]
     pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: String,
+    /// Two versions of it, as 5..12 (one may be left out), or another run
+    #[arg(value_name = "A..B|RUN", value_parser = name())]
+    pub(crate) other: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) verb: AuditVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Give recorded verdicts of a gate again by another policy, on the evidence of then; nothing is recorded
+    Backtest(BacktestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// The gate, by its id
+    #[arg(value_name = "GATE", value_parser = name())]
+    pub(crate) gate: String,
+    /// The policy: CEL over `evidence`, as in a pipeline
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) policy: String,
+    /// Only verdicts from this time on, in RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,16 +6,17 @@
 
 mod again;
 mod args;
+mod audit;
 mod background;
 mod bench;
 mod board;
-mod compare;
 mod completions;
 mod context;
 mod contexts;
 mod control;
 mod demo;
 mod describe;
+mod diff;
 mod doctor;
 mod events;
 mod explain;
@@ -171,6 +172,8 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Logs(args) => looked(logs::run(context, args).await?),
         Verb::Events(args) => looked(events::run(context, args).await?),
         Verb::State(args) => looked(state::run(context, args).await?),
+        Verb::Diff(args) => looked(diff::run(context, args).await?),
+        Verb::Audit(args) => looked(audit::run(context, args).await?),
         Verb::Board(args) => looked(board::run(context, args).await?),
         Verb::Stats(args) => looked(board::stats(context, args).await?),
         Verb::Projections(args) => looked(projections::run(context, args).await?),

@@ -10,13 +10,13 @@ use everfold_workflows::builtin;
 use serde_json::{Value, json};
 
 use super::args::{Cli, PipelineArgs, PipelineVerb};
-use super::compare::{Difference, differences};
 use super::context::Context;
 use super::files;
 use super::format::{cut, table};
 use super::output::{Out, note};
 use super::target::{Target, Where};
 use crate::client::encode;
+use crate::compare::{Difference, differences};
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
 use crate::owner;

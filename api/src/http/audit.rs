@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use everfold_engine::envelope::StreamId;
-use everfold_engine::id::RunId;
+use everfold_engine::id::{Position, RunId};
 use everfold_engine::policy::Verdict;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{Decision, DecisionPlace, GateFilter, decision_of};
@@ -56,15 +56,7 @@ pub(crate) async fn gates(
     State(app): State<App>,
     Params(params): Params<GatesParams>,
 ) -> Result<Response, Fault> {
-    let since = match &params.since {
-        Some(text) => {
-            let since: Timestamp = text.parse().map_err(|error| {
-                Fault::new(Code::Invalid, format!("since is no time in RFC 3339: {error}"))
-            })?;
-            Some(app.position_at(Timestamp(since.0.saturating_sub(1))).await?)
-        }
-        None => None,
-    };
+    let since = since(&app, params.since.as_deref()).await?;
     let filter = GateFilter {
         verdict: params.verdict.as_deref().map(verdict).transpose()?,
         gate: params.gate,
@@ -87,6 +79,15 @@ pub(crate) async fn gates(
     }
     let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
     Ok(read(answer.position, Page { items, next_cursor }))
+}
+
+/// The position behind which verdicts were given from a time on.
+pub(super) async fn since(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
+    let Some(text) = asked else { return Ok(None) };
+    let since: Timestamp = text
+        .parse()
+        .map_err(|error| Fault::new(Code::Invalid, format!("since is no time in RFC 3339: {error}")))?;
+    app.position_at(Timestamp(since.0.saturating_sub(1))).await.map(Some)
 }
 
 fn verdict(word: &str) -> Result<Verdict, Fault> {

@@ -90,7 +90,7 @@ fn id_of(headers: &HeaderMap) -> HeaderValue {
 
 /// Routes that read much before they answer.
 fn takes_its_time(route: &str) -> bool {
-    matches!(route, "/api/v1/store/verify" | "/api/v1/runs/{run}/replay")
+    matches!(route, "/api/v1/store/verify" | "/api/v1/runs/{run}/replay" | "/api/v1/audit/backtest")
 }
 
 /// Routes whose answers nobody keeps.

@@ -10,9 +10,11 @@ mod access;
 mod again;
 mod answer;
 mod audit;
+mod backtest;
 mod board;
 pub mod caller;
 mod control;
+mod diff;
 mod document;
 mod events;
 mod export;
@@ -58,9 +60,10 @@ use crate::owner::Owner;
 
 pub use access::Session;
 pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
+pub(crate) use backtest::{BacktestAnswer, Changed};
 pub use caller::Caller;
 pub use document::document;
-pub(crate) use events::{cursor, cursor_text};
+pub(crate) use events::{cursor, cursor_text, shown};
 pub use extract::BodyWithin;
 pub(crate) use extract::Once;
 pub use head::{REQUEST_ID, named};
@@ -128,6 +131,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(export::all))
         .routes(routes!(events::stream))
         .routes(routes!(state::at))
+        .routes(routes!(diff::diff))
         .routes(routes!(state::definition))
         .routes(routes!(state::timeline))
         .routes(routes!(audit::of_run))
@@ -135,6 +139,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(logs::log))
         .routes(routes!(stream::all))
         .routes(routes!(audit::gates))
+        .routes(routes!(backtest::backtest))
         .routes(routes!(board::board))
         .routes(routes!(board::stats))
         .routes(routes!(projections::list))

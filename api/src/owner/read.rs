@@ -280,7 +280,11 @@ impl Owner {
         Ok(view)
     }
 
-    async fn loaded(&self, run: RunId, reference: Option<ValueRef>) -> Result<Option<Value>, Fault> {
+    pub(super) async fn loaded(
+        &self,
+        run: RunId,
+        reference: Option<ValueRef>,
+    ) -> Result<Option<Value>, Fault> {
         match reference {
             Some(reference) if reference.size_bytes <= SHOWN_BYTES_MAX => {
                 Ok(Some(self.engine.value(run, reference).await?.value()))

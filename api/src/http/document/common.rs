@@ -221,6 +221,7 @@ fn takes_key(path: &str) -> bool {
         || rest.starts_with("projections/")
         || rest.starts_with("workers/")
         || rest.ends_with("/check")
+        || rest.ends_with("/backtest")
         || rest.ends_with("/drive")
         || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries" | "schedules" | "pipelines/{name}"))
 }

@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 /// One difference.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub(crate) struct Difference {
     /// Where: `steps.build.work.task.kind`.
     pub(crate) path: String,
     /// What was there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<Value>,
     /// What is there now.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<Value>,
 }
 
