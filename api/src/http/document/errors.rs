@@ -10,7 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
 
 /// Each status of errors with what it means.
-const STATUSES: [(u16, &str, &str); 13] = [
+const STATUSES: [(u16, &str, &str); 14] = [
     (400, "Unreadable", "It cannot be read."),
     (401, "NotLetIn", "Nobody is known who asks."),
     (403, "NotPermitted", "The role may not do that."),
@@ -22,6 +22,7 @@ const STATUSES: [(u16, &str, &str); 13] = [
     (422, "Invalid", "A field or parameter is unknown or has a wrong value."),
     (429, "TooFast", "Too many requests; `Retry-After` says when the next is welcome."),
     (500, "Internal", "A mistake of Everfold, or a file that cannot be read."),
+    (502, "NotTold", "Another service did not take what it was sent."),
     (503, "Unavailable", "The engine ends, is busy, or its store cannot be used."),
     (507, "Full", "The disk is full; nothing was changed."),
 ];
