@@ -1,13 +1,12 @@
 //! `logs`: what the work of a step wrote, and nothing else.
 
 use everfold_engine::state::StepStatus;
-use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::args::LogsArgs;
 use super::context::Context;
 use super::output::note;
-use crate::client::{Follow, Followed, Message, encode, query};
+use crate::client::{Follow, Followed, Lines, Message, encode, query};
 use crate::fault::{Code, Fault};
 use crate::view::{RunView, StepView};
 
@@ -25,42 +24,23 @@ pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<u8, Fault> 
         ("format", Some(format.to_owned())),
     ]);
     let path = format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log{params}", view.id, encode(&step));
-    print(context, &path, args.tail.is_none()).await?;
+    print(context, path).await?;
     Ok(0)
 }
 
-/// Prints a log. Where the owner ends meanwhile, the next one, or this command itself, is asked for the
-/// rest; of a part whose beginning may have moved, that is left to whoever asked.
-async fn print(context: &Context, path: &str, is_whole: bool) -> Result<(), Fault> {
-    let mut printed = 0;
-    loop {
-        let response = context.client.open(path, &[]).await?;
-        let mut chunks = response.into_body().into_data_stream();
-        let mut to_skip = printed;
-        let is_broken = loop {
-            match chunks.next().await {
-                None => break false,
-                Some(Err(_gone)) => break true,
-                Some(Ok(chunk)) => {
-                    let new = &chunk[to_skip.min(chunk.len())..];
-                    to_skip -= chunk.len() - new.len();
-                    printed += new.len();
-                    context.out.bytes(new);
-                    if context.out.is_closed() {
-                        return Ok(());
-                    }
-                }
-            }
-        };
-        if !is_broken {
-            return Ok(());
+/// Prints a log. Where the owner or the server ends meanwhile, the next one is asked for the rest.
+async fn print(context: &Context, path: String) -> Result<(), Fault> {
+    let mut lines = Lines::new(&context.client, path);
+    while let Some(line) = lines.next().await? {
+        match &line {
+            Value::String(text) => context.out.bytes(text.as_bytes()),
+            record => context.out.line(record.to_string()),
         }
-        if !is_whole && printed > 0 {
-            return Err(
-                Fault::new(Code::Ending, "the owner of the folder ended").hint("repeat the command to go on")
-            );
+        if context.out.is_closed() {
+            break;
         }
     }
+    Ok(())
 }
 
 /// The attempt that is meant.

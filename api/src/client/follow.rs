@@ -6,6 +6,7 @@ use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use serde_json::Value;
 
+use super::sse::Events;
 use super::{Client, encode};
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
@@ -14,7 +15,7 @@ use crate::view::RunView;
 const ROOM_AGAIN: Duration = Duration::from_millis(500);
 
 /// So long nothing may come from a server, which says every 15 s that it lives.
-const SILENCE: Duration = Duration::from_secs(50);
+pub(super) const SILENCE: Duration = Duration::from_secs(50);
 
 /// How a run is followed.
 #[derive(Debug, Clone)]
@@ -46,8 +47,7 @@ pub struct Followed<'a> {
     follow: Follow,
     last_id: Option<String>,
     stream: Option<BodyDataStream>,
-    text: Vec<u8>,
-    /// The newest state that came.
+    events: Events,
     ended: bool,
     /// It was connected once.
     has_begun: bool,
@@ -64,7 +64,7 @@ impl<'a> Followed<'a> {
             follow,
             last_id: None,
             stream: None,
-            text: Vec::new(),
+            events: Events::default(),
             ended: false,
             has_begun: false,
             is_waiting: false,
@@ -91,7 +91,7 @@ impl<'a> Followed<'a> {
                         tracing::warn!("{fault}; waiting for it");
                     }
                     self.stream = None;
-                    self.text.clear();
+                    self.events.clear();
                     tokio::time::sleep(ROOM_AGAIN).await;
                 }
                 Err(fault) => return Err(fault),
@@ -114,12 +114,12 @@ impl<'a> Followed<'a> {
         match chunk {
             Some(Ok(bytes)) => {
                 self.is_waiting = false;
-                self.text.extend_from_slice(&bytes);
+                self.events.push(&bytes);
             }
             // The run is over, or the owner is gone: the next connection tells.
             Some(Err(_)) | None => {
                 self.stream = None;
-                self.text.clear();
+                self.events.clear();
                 let path = format!("/api/v1/runs/{}", encode(&self.follow.run));
                 let view: RunView = self.client.get(&path).await?;
                 self.ended = view.status.is_ended() && self.seen() >= view.version.get();
@@ -155,22 +155,16 @@ impl<'a> Followed<'a> {
     /// Takes one whole message out of what came.
     fn take_message(&mut self) -> Option<Message> {
         loop {
-            let end = self.text.windows(2).position(|pair| pair == b"\n\n")?;
-            let block: Vec<u8> = self.text.drain(..end + 2).collect();
-            let block = String::from_utf8_lossy(&block);
-            let field = |name: &str| {
-                block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
-            };
-            let Some(data) = field("data") else { continue };
-            match field("event").as_deref() {
-                Some("event") => {
-                    self.last_id = field("id").or(self.last_id.take());
-                    if let Ok(event) = serde_json::from_str(&data) {
+            let event = self.events.take()?;
+            match event.name.as_str() {
+                "event" => {
+                    self.last_id = event.id.or(self.last_id.take());
+                    if let Ok(event) = serde_json::from_str(&event.data) {
                         return Some(Message::Event(Box::new(event)));
                     }
                 }
-                Some("state") => {
-                    if let Ok(view) = serde_json::from_str(&data) {
+                "state" => {
+                    if let Ok(view) = serde_json::from_str(&event.data) {
                         return Some(Message::State(Box::new(view)));
                     }
                 }

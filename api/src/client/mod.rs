@@ -7,8 +7,10 @@
 mod answer;
 mod folder;
 mod follow;
+mod lines;
 mod request;
 mod server;
+mod sse;
 
 use axum::body::Body;
 use axum::http::Response;
@@ -24,6 +26,7 @@ use answer::Broken;
 pub(crate) use answer::document;
 pub use folder::Place;
 pub use follow::{Follow, Followed, Message};
+pub(crate) use lines::Lines;
 pub(crate) use request::Ask;
 pub use request::{encode, query};
 pub(crate) use server::{Address, Server, TokenSource};

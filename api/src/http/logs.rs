@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use everfold_engine::clock::Stopwatch;
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
 use everfold_engine::time::Timestamp;
 use everfold_workflows::shim::log::{LogLine, LogReader, Source};
 use everfold_workflows::shim::protocol;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::App;
+use super::events::last_event_id;
 use super::extract::{Params, Path};
+use super::sse;
 use super::standing::Standing;
 use crate::fault::{Code, Fault};
 
@@ -47,13 +52,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     path = "/runs/{run}/attempts/{step}/{round}/{attempt}/log",
     tag = "history",
     params(LogParams),
-    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{at, source, text, complete}` a line.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"))))
+    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, with an id to go on from by `Last-Event-ID`, and `over` at the end.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (String = "text/event-stream"))))
 )]
 pub(crate) async fn log(
     State(app): State<App>,
     Path((run, step, round, attempt)): Path<(String, String, u32, u32)>,
     Params(params): Params<LogParams>,
     standing: Standing,
+    headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
     let path: StepPath =
@@ -65,10 +71,23 @@ pub(crate) async fn log(
         return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
             .hint(format!("`everfold show {}` shows rounds and attempts", run.short())));
     }
+    let is_stream = headers.get(header::ACCEPT).is_some_and(|kinds| kinds == sse::KIND);
     let reader = match params.tail {
+        _ if let Some(place) = last_event_id(&app, &headers)?.filter(|_| is_stream) => {
+            LogReader::from_place(&file, place)
+        }
         Some(lines) => LogReader::from_tail(&file, lines).map_err(unreadable(&file))?,
         None => LogReader::from_start(&file),
     };
+    if is_stream {
+        let told = Stopwatch::start();
+        let place = reader.place();
+        return Ok(sse::answer(
+            app.clone(),
+            standing,
+            Streamed { app, id, reader, params, told, place, over: Over::No },
+        ));
+    }
     let follower = Follower { app, id, reader, params, standing, ready: VecDeque::new(), over: false };
     let kind = match follower.params.format {
         Format::Text => "text/plain; charset=utf-8",
@@ -121,6 +140,83 @@ impl Follower {
                 return Some(Ok(Bytes::from(text)));
             }
         }
+    }
+}
+
+/// How far a stream is with the end of its attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    No,
+    /// It ended; what was there then is read once more.
+    Ended,
+    /// All is sent, and was said to be.
+    Told,
+}
+
+/// A log as server-sent events: a `line` for each, its id the place behind it, and `over` at the end.
+struct Streamed {
+    app: App,
+    id: EffectId,
+    reader: LogReader,
+    params: LogParams,
+    /// Since something was sent.
+    told: Stopwatch,
+    place: u64,
+    over: Over,
+}
+
+impl sse::Source for Streamed {
+    fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
+        async move {
+            loop {
+                // What cannot be read ends the stream without its last word: the reader asks again and is told why.
+                let lines = self.reader.read_placed().ok()?;
+                self.place = self.reader.place();
+                let text: Vec<u8> = lines.iter().flat_map(|(place, line)| self.event(*place, line)).collect();
+                if !text.is_empty() {
+                    self.told = Stopwatch::start();
+                    return Some(Bytes::from(text));
+                }
+                if !lines.is_empty() {
+                    continue;
+                }
+                match self.over {
+                    Over::Told => return None,
+                    Over::No if self.params.follow => {
+                        if !self.app.is_in_progress(&self.id).await.unwrap_or(false) {
+                            self.over = Over::Ended;
+                            continue;
+                        }
+                        tokio::time::sleep(LOOK_EVERY).await;
+                        if self.told.elapsed() > sse::IDLE {
+                            self.told = Stopwatch::start();
+                            return Some(sse::idle());
+                        }
+                    }
+                    Over::No | Over::Ended => {
+                        self.over = Over::Told;
+                        return Some(sse::event(Some(&self.last_id()), "over", &json!({})));
+                    }
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn last_id(&self) -> String {
+        self.app.cursor_text(self.place)
+    }
+}
+
+impl Streamed {
+    fn event(&self, place: u64, line: &LogLine) -> Bytes {
+        let shown = shown(line, self.params.format);
+        let data = match self.params.format {
+            _ if shown.is_empty() => return Bytes::new(),
+            Format::Text => json!(shown),
+            Format::Json => serde_json::from_str(&shown).unwrap_or_default(),
+        };
+        sse::event(Some(&self.app.cursor_text(place)), "line", &data)
     }
 }
 

@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 use super::App;
 use super::standing::Standing;
 
+/// What streams are.
+pub(super) const KIND: &str = "text/event-stream";
 /// How often an idle stream says that it lives.
 pub(super) const IDLE: Duration = Duration::from_secs(15);
 /// Chunks that wait for a reader.
@@ -53,7 +55,7 @@ pub(super) fn answer(app: App, standing: Standing, source: impl Source) -> Respo
         Some((Ok::<_, std::convert::Infallible>(chunk), taken))
     }));
     let head = [
-        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CONTENT_TYPE, KIND),
         (header::CACHE_CONTROL, "no-store"),
         // Proxies that gather answers would hold events back.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),

@@ -277,6 +277,12 @@ impl LogReader {
         Self { file: None, path: path.to_owned(), offset: 0 }
     }
 
+    /// From behind a record, as [`LogReader::read_placed`] said where it ends.
+    #[must_use]
+    pub fn from_place(path: &Path, place: u64) -> Self {
+        Self { offset: place, ..Self::from_start(path) }
+    }
+
     /// From the last `lines` lines on.
     ///
     /// # Errors
@@ -295,6 +301,14 @@ impl LogReader {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&mut self) -> std::io::Result<Vec<LogLine>> {
+        Ok(self.read_placed()?.into_iter().map(|(_, line)| line).collect())
+    }
+
+    /// What [`LogReader::read`] gives, each with the place behind it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_placed(&mut self) -> std::io::Result<Vec<(u64, LogLine)>> {
         if !self.open()? {
             return Ok(Vec::new());
         }
@@ -303,8 +317,20 @@ impl LogReader {
         file.seek(SeekFrom::Start(self.offset))?;
         file.take(READ_BYTES_MAX).read_to_end(&mut bytes)?;
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let mut place = self.offset;
         self.offset += end as u64;
-        Ok(bytes[..end].split(|byte| *byte == b'\n').filter_map(parse).collect())
+        let records = bytes[..end].split_inclusive(|byte| *byte == b'\n');
+        let placed = records.filter_map(|record| {
+            place += record.len() as u64;
+            Some((place, parse(record.strip_suffix(b"\n").unwrap_or(record))?))
+        });
+        Ok(placed.collect())
+    }
+
+    /// The place behind what was read.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        self.offset
     }
 
     /// Leaves out old records where more than `max_bytes` are unread; goes on with the last few.

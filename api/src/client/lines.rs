@@ -1,0 +1,70 @@
+//! Following a log: its lines as they are written, over any number of owners.
+
+use std::time::Duration;
+
+use axum::body::BodyDataStream;
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use super::Client;
+use super::follow::SILENCE;
+use super::sse::Events;
+use crate::fault::Fault;
+
+/// The pause before a stream that broke is asked for again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// A log that is followed.
+pub(crate) struct Lines<'a> {
+    client: &'a Client,
+    path: String,
+    last_id: Option<String>,
+    stream: Option<BodyDataStream>,
+    events: Events,
+}
+
+impl<'a> Lines<'a> {
+    /// Follows the log at a path; connects with the first line.
+    pub(crate) fn new(client: &'a Client, path: String) -> Self {
+        Self { client, path, last_id: None, stream: None, events: Events::default() }
+    }
+
+    /// The next line; none at the end.
+    ///
+    /// # Errors
+    /// There is no such log, or nobody can be reached.
+    pub(crate) async fn next(&mut self) -> Result<Option<Value>, Fault> {
+        loop {
+            while let Some(event) = self.events.take() {
+                match event.name.as_str() {
+                    "over" => return Ok(None),
+                    "line" => {
+                        self.last_id = event.id;
+                        return Ok(Some(serde_json::from_str(&event.data).unwrap_or_default()));
+                    }
+                    _end => {}
+                }
+            }
+            let silence = self.client.server().map_or(Duration::MAX, |_| SILENCE);
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
+                None => self.stream.insert(self.open().await?),
+            };
+            match tokio::time::timeout(silence, stream.next()).await {
+                Ok(Some(Ok(bytes))) => self.events.push(&bytes),
+                // Without its last word it is not over: the next owner has the rest.
+                _broken => {
+                    self.stream = None;
+                    self.events.clear();
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<BodyDataStream, Fault> {
+        let mut headers = vec![("accept", "text/event-stream".to_owned())];
+        headers.extend(self.last_id.iter().map(|id| ("last-event-id", id.clone())));
+        Ok(self.client.open(&self.path, &headers).await?.into_body().into_data_stream())
+    }
+}
