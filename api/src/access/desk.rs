@@ -241,7 +241,11 @@ impl AccessDesk {
     pub async fn link(&self, token: &str) -> Result<MadeLink, AccessError> {
         let (access, now) = (self.access().await?, (self.clock)());
         // Decided as for a session, which it becomes.
-        access.open(token, Hash::ZERO, now.plus(LINK), now)?;
+        access.open(token, Hash::ZERO, now.plus(LINK), now).map_err(|why| match why {
+            // Not the caller is unknown, but whom they name.
+            NotLetIn::Unknown => AccessRefusal::NoToken(token.to_owned()).into(),
+            other => AccessError::from(other),
+        })?;
         let (code, expires_at) = (Secret::draw(), now.plus(LINK));
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|_, link| link.expires_at > now);

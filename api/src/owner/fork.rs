@@ -56,6 +56,14 @@ impl Owner {
         once: Once,
     ) -> Result<Begun, Fault> {
         self.may_write()?;
+        if let Some(wanted) = asked.at {
+            let last = self.engine().with_state(origin, |state| state.version()).await?;
+            if last < wanted {
+                let what = format!("run {} is at version {last}, not yet at {wanted}", origin.short());
+                return Err(Fault::new(Code::NotYet, what)
+                    .hint(format!("`everfold events {}` shows them", origin.short())));
+            }
+        }
         let definition = match &asked.source {
             Some(source) => Some(self.definition_of(source).await?),
             None => None,
