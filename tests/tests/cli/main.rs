@@ -1,6 +1,7 @@
 //! The command line, seen from outside: the real program, real folders, real processes.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod alike;
 mod answers;
 mod bad_input;
 mod codes;

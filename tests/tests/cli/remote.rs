@@ -255,6 +255,36 @@ fn whoever_watches_a_server_that_is_killed_sees_everything_once_and_the_end() {
 }
 
 #[test]
+fn a_token_that_ends_under_a_watch_ends_it_unless_there_is_a_new_one() {
+    let scratch = Scratch::new();
+    let (mut server, served) = scratch.serve(&[]);
+    let go = begun(&scratch, &served);
+    let create = |name: &str| {
+        let made = scratch.run_far(&served, &["token", "create", name, "--role", "viewer"]);
+        assert_eq!(made.code, 0, "{made:?}");
+        made.out
+    };
+    for name in ["kept", "renewed"] {
+        scratch.write(name, &create(name));
+        let add = ["context", "add", name, "--server", &served.url, "--token-file", name];
+        assert_eq!(scratch.run(&add).code, 0);
+    }
+    let kept = scratch.start(&["--context", "kept", "watch", "@"]);
+    let renewed = scratch.start(&["--context", "renewed", "watch", "@"]);
+    std::thread::sleep(Duration::from_millis(300));
+    for name in ["kept", "renewed"] {
+        assert_eq!(scratch.run_far(&served, &["token", "revoke", name]).code, 0);
+    }
+    scratch.write("renewed", &create("new"));
+    server.kill();
+    let _server = scratch.serve(&["--listen", &served.listen()]);
+    let done = kept.end();
+    assert!(done.code == 4 && done.err.contains("EF0601") && done.err.contains("kept"), "{done:?}");
+    std::fs::write(go, "").unwrap();
+    assert_eq!(renewed.end().code, 0);
+}
+
+#[test]
 fn a_server_that_does_not_come_again_is_given_up_when_patience_ends() {
     let scratch = Scratch::new();
     let (mut server, served) = scratch.serve(&[]);
