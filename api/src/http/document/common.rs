@@ -220,6 +220,7 @@ fn takes_key(path: &str) -> bool {
         || rest.starts_with("store/")
         || rest.starts_with("projections/")
         || rest.starts_with("workers/")
+        || rest.starts_with("subscriptions/")
         || rest.ends_with("/check")
         || rest.ends_with("/backtest")
         || rest.ends_with("/drive")

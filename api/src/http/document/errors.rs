@@ -78,6 +78,12 @@ fn is_answered(code: Code) -> bool {
             | Code::InTheClear
             | Code::Served
             | Code::NoMethod
+            | Code::ServerAway
+            | Code::NotTrusted
+            | Code::NotEverfold
+            | Code::OtherVersion
+            | Code::OnFolder
+            | Code::NoContext
     )
 }
 
