@@ -116,6 +116,9 @@ pub(crate) async fn backtest(
     body: Body<BacktestBody>,
 ) -> Result<Json<BacktestAnswer>, Fault> {
     let asked = body.value;
+    if asked.gate.is_empty() {
+        return Err(Fault::new(Code::Invalid, "gate is empty"));
+    }
     check_policy(&asked.policy).map_err(|what| {
         Fault::new(Code::Invalid, format!("policy: {what}"))
             .hint("a policy gives true or false, a verdict, or {verdict, reason}: `evidence.exit == 0`")

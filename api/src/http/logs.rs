@@ -195,7 +195,7 @@ impl sse::Source for Streamed {
                     }
                     Over::No | Over::Ended => {
                         self.over = Over::Told;
-                        return Some(sse::event(Some(&self.last_id()), "over", &json!({})));
+                        return Some(sse::event(Some(&self.first_id()), "over", &json!({})));
                     }
                 }
             }
@@ -203,7 +203,7 @@ impl sse::Source for Streamed {
         .boxed()
     }
 
-    fn last_id(&self) -> String {
+    fn first_id(&self) -> String {
         self.app.cursor_text(self.place)
     }
 }

@@ -11,13 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Page, written};
 use super::extract::{Params, Path, once};
+use super::runs::limit;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{NoticeView, SubscriptionView};
-
-/// Notices in one answer, unless it is said otherwise.
-const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -40,7 +37,7 @@ pub(crate) async fn list(
     Params(params): Params<ListParams>,
 ) -> Result<Json<Page<NoticeView>>, Fault> {
     let after = params.cursor.as_deref().map(place).transpose()?;
-    let limit = params.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
+    let limit = limit(params.limit)?;
     let (items, has_more) = app.lost_notices(after, limit).await?;
     let last = items.last().filter(|_| has_more);
     let next_cursor = last.map(|last| format!("{}-{}", last.at.0, last.id));

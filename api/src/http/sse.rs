@@ -31,7 +31,7 @@ pub(super) trait Source: Send + 'static {
     /// The next chunk; `None` at the end. Resolves at the latest after [`IDLE`], then with [`idle`].
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>>;
 
-    /// Where a reader goes on who has taken nothing yet.
+    /// Where a reader goes on who has taken nothing yet; asked before the first chunk.
     fn first_id(&self) -> String;
 }
 
@@ -104,10 +104,10 @@ async fn hand_over(
     None
 }
 
-/// The id that an event was given.
+/// The id of the last event in a chunk.
 fn id_of(chunk: &Bytes) -> Option<String> {
-    let line = chunk.strip_prefix(b"id: ")?.split(|byte| *byte == b'\n').next()?;
-    Some(String::from_utf8_lossy(line).into_owned())
+    let id = chunk.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"id: "))?;
+    Some(String::from_utf8_lossy(id).into_owned())
 }
 
 #[cfg(test)]
@@ -148,6 +148,9 @@ mod tests {
             seen.extend(id_of(&chunk));
         }
         assert_eq!(seen, ["e-1", "e-3"]);
+        let several =
+            [event(Some("e-4"), "line", &json!({})), event(Some("e-5"), "line", &json!("id: x"))].concat();
+        assert_eq!(id_of(&Bytes::from(several)).as_deref(), Some("e-5"));
     }
 
     #[tokio::test]
