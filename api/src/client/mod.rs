@@ -134,6 +134,7 @@ impl Client {
         loop {
             let response = self.send(ask).await?;
             let status = response.status();
+            let is_repeated = response.extensions().get::<server::Repeated>().is_some();
             let bytes = match answer::bytes(response.into_body()).await {
                 Ok(bytes) => bytes,
                 Err(Broken::Off(_)) if since.elapsed() < self.patience() => {
@@ -148,7 +149,14 @@ impl Client {
             let fault = answer::told(&bytes);
             let fault = fault
                 .unwrap_or_else(|| Fault::new(Code::Internal, format!("{} answered {status}", self.who())));
-            return Err(self.versed(fault));
+            let fault = self.versed(fault);
+            return Err(match fault.code.exit() {
+                // What is so already is refused by some; that must not be taken for a failure of the first try.
+                2 | 4 if is_repeated => fault.hint(
+                    "the first try lost its connection, and may have done this already: look before you try again",
+                ),
+                _plain => fault,
+            });
         }
     }
 

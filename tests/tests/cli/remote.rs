@@ -212,6 +212,46 @@ fn s10_a_write_whose_server_dies_before_it_answers_is_done_once() {
     assert_eq!(lines(&scratch.path("trace")), ["a"]);
 }
 
+#[test]
+fn s10_a_refusal_of_a_second_try_says_that_the_first_one_may_have_done_it() {
+    let scratch = Scratch::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (told, keys) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut tries = 0;
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut head) {
+                let text = String::from_utf8_lossy(&head[..count]).into_owned();
+                let key = text.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
+                let (status, body) = match key {
+                    None => ("200 OK", r#"{"version": "0.1.0", "epoch": "e"}"#),
+                    Some(key) => {
+                        told.send(key.to_owned()).unwrap();
+                        tries += 1;
+                        if tries == 1 {
+                            // It has come, and the answer never goes.
+                            break;
+                        }
+                        (
+                            "422 Unprocessable Content",
+                            r#"{"type": "t", "title": "t", "status": 422, "detail": "the name was given before", "code": "EF0605"}"#,
+                        )
+                    }
+                };
+                let _gone =
+                    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            }
+        }
+    });
+    let done = at(&scratch, &url, &["token", "create", "ci", "--role", "viewer"]);
+    assert!(done.code == 2 && done.err.contains("the first try lost its connection"), "{done:?}");
+    let (first, second) = (keys.recv().unwrap(), keys.recv().unwrap());
+    assert_eq!(first, second, "the same write");
+}
+
 /// Begins a run that writes now and then until it is let go on.
 fn begun(scratch: &Scratch, served: &Served) -> PathBuf {
     let go = scratch.path("go");

@@ -56,6 +56,10 @@ enum Lost {
     Never(Fault),
 }
 
+/// Marks the answer to a write whose first try may have been done, without anybody hearing of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Repeated;
+
 impl Server {
     pub(crate) fn new(address: Address, tokens: TokenSource, ca: Option<PathBuf>) -> Self {
         Self {
@@ -91,8 +95,15 @@ impl Server {
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response<Body>, Fault> {
         let since = Stopwatch::start();
         let (mut pause, mut is_told, mut is_renewed) = (PAUSES.0, false, false);
+        let mut may_have_arrived = false;
         loop {
             let (fault, wait) = match self.once(ask).await {
+                Ok(mut response)
+                    if may_have_arrived && ask.method != "GET" && !is_passing(response.status()) =>
+                {
+                    response.extensions_mut().insert(Repeated);
+                    return Ok(response);
+                }
                 Ok(response) if response.status() == StatusCode::UNAUTHORIZED && !is_renewed => {
                     is_renewed = true;
                     if !self.renew().await? {
@@ -107,7 +118,10 @@ impl Server {
                 Ok(response) => return Ok(response),
                 Err(Lost::Never(fault)) => return Err(fault),
                 Err(Lost::Away(fault)) if !self.met.initialized() => return Err(fault),
-                Err(Lost::Away(fault)) => (fault, Duration::ZERO),
+                Err(Lost::Away(fault)) => {
+                    may_have_arrived = true;
+                    (fault, Duration::ZERO)
+                }
             };
             let wait = wait.max(pause);
             if since.elapsed() + wait > self.patience {
