@@ -3,7 +3,7 @@
 use everfold_engine::definition::input;
 use serde_json::{Value, json};
 
-use super::args::{ForkArgs, RestartArgs, RetryArgs, WaitArgs};
+use super::args::{AnewArgs, ForkArgs, RestartArgs, RetryArgs, WaitArgs};
 use super::background;
 use super::context::Context;
 use super::run::{follow, pairs};
@@ -18,16 +18,14 @@ pub(crate) async fn retry(context: &Context, args: RetryArgs) -> Result<u8, Faul
 }
 
 pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<u8, Fault> {
-    let input = changed(context, &args.run, args.definition.as_deref(), &args.input).await?;
-    let mut body = json!({ "from_step": args.from, "input": input, "title": args.title });
-    anew(context, &mut body, args.definition.as_deref(), &args.config_value)?;
+    let mut body = anew(context, &args.run, &args.anew).await?;
+    body["from_step"] = json!(args.from);
     again(context, &args.run, "restart", body, &args.wait).await
 }
 
 pub(crate) async fn fork(context: &Context, args: ForkArgs) -> Result<u8, Fault> {
-    let input = changed(context, &args.run, args.definition.as_deref(), &args.input).await?;
-    let mut body = json!({ "input": input, "title": args.title, "until_step": args.until });
-    anew(context, &mut body, args.definition.as_deref(), &args.config_value)?;
+    let mut body = anew(context, &args.run, &args.anew).await?;
+    body["until_step"] = json!(args.until);
     match args.at.parse::<u64>() {
         Ok(version) => body["version"] = json!(version),
         Err(_time) => body["at"] = json!(args.at),
@@ -35,13 +33,12 @@ pub(crate) async fn fork(context: &Context, args: ForkArgs) -> Result<u8, Fault>
     again(context, &args.run, "fork", body, &args.wait).await
 }
 
-/// Adds another definition, and other settings documents, to what is asked.
-fn anew(
-    context: &Context,
-    body: &mut Value,
-    definition: Option<&str>,
-    config: &[String],
-) -> Result<(), Fault> {
+/// What is asked to be another thing: input, title, definition, settings documents.
+async fn anew(context: &Context, run: &str, args: &AnewArgs) -> Result<Value, Fault> {
+    let AnewArgs { input, definition, config_value, title } = args;
+    let definition = definition.as_deref();
+    let input = changed(context, run, definition, input).await?;
+    let mut body = json!({ "input": input, "title": title });
     match definition {
         Some(path) if pipeline::is_path(path) => {
             let loaded = pipeline::load(path, context.json)?;
@@ -55,7 +52,7 @@ fn anew(
         Some(name) => body["pipeline"] = json!(name),
         None => {}
     }
-    for (name, text) in pairs("--config-value", config)? {
+    for (name, text) in pairs("--config-value", config_value)? {
         let text = match text.strip_prefix('@') {
             Some(path) => files::text(std::path::Path::new(path))?,
             None => text,
@@ -66,7 +63,7 @@ fn anew(
         })?;
         body["config"][name] = value;
     }
-    Ok(())
+    Ok(body)
 }
 
 /// The fields that `-i` gives, typed by the schema of the pipeline that is gone on by; null without any.

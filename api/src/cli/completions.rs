@@ -39,7 +39,9 @@ mod tests {
         let mut text = Vec::new();
         generate(shells::Bash, &mut offered(&command()), "everfold", &mut text);
         let text = String::from_utf8(text).unwrap();
-        assert!(text.contains("--config") && text.contains("unblock"));
+        for offered in ["--config", "unblock", "--server", "--context", "--patience", "--token-command"] {
+            assert!(text.contains(offered), "{offered}");
+        }
         for hidden in ["background", "shim", "--crash-after"] {
             assert!(!text.contains(hidden), "{hidden}");
         }

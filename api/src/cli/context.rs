@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use everfold_engine::layout::Layout;
+use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::args::{Cli, Verb};
 use super::output::Out;
+use super::show::what_next;
 use super::target::{Target, Where};
 use crate::client::{Client, Place};
 use crate::fault::{Code, Fault};
+use crate::view::RunView;
 
 /// The folder's name.
 pub(crate) const FOLDER: &str = ".everfold";
@@ -50,6 +55,14 @@ impl Context {
         Ok(Self { client, out: Out::new(), json: cli.json, program, name: context })
     }
 
+    /// Says behind an answer what to type next, where anything is left to do.
+    pub(crate) fn say_next(&self, view: &RunView) {
+        let next = what_next(view, &self.program);
+        if !next.is_empty() {
+            self.out.line(next.join("\n"));
+        }
+    }
+
     /// The folder in which the command works.
     ///
     /// # Errors
@@ -57,6 +70,15 @@ impl Context {
     pub(crate) fn place(&self) -> Result<&Place, Fault> {
         self.client.place().ok_or_else(|| Fault::new(Code::OnFolder, "the verb works on a data folder"))
     }
+}
+
+/// The items of a list's answer.
+///
+/// # Errors
+/// They are not what this version knows.
+pub(crate) fn items<T: DeserializeOwned>(page: &Value) -> Result<Vec<T>, Fault> {
+    Vec::deserialize(&page["items"])
+        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))
 }
 
 /// The data folder: as given, else `$EVERFOLD_DIR`, else the nearest `.everfold` upwards, else

@@ -6,7 +6,6 @@ use super::args::{CancelArgs, PauseArgs, RecheckArgs, UnblockArgs};
 use super::context::Context;
 use super::format::does;
 use super::order::halt;
-use super::show::what_next;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
@@ -74,9 +73,6 @@ async fn act(context: &Context, run: &str, verb: &str, body: Value, done: &str) 
         return Ok(0);
     }
     context.out.line(format!("the {done}; run {} {}", view.short_id, does(view.status)));
-    let next = what_next(&view, &context.program);
-    if !next.is_empty() {
-        context.out.line(next.join("\n"));
-    }
+    context.say_next(&view);
     Ok(0)
 }

@@ -8,7 +8,7 @@ use everfold_engine::clock;
 use serde_json::{Value, json};
 
 use super::args::{HookArgs, HookVerb, HooksArgs, HooksVerb};
-use super::context::Context;
+use super::context::{Context, items};
 use super::format::{cut, instant, span, table};
 use super::output::note;
 use crate::client::encode;
@@ -65,8 +65,7 @@ pub(crate) async fn list(context: &Context, args: HooksArgs) -> Result<u8, Fault
         context.out.json(&answer)?;
         return Ok(0);
     }
-    let items: Vec<DeliveryView> = serde_json::from_value(answer["items"].clone())
-        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))?;
+    let items: Vec<DeliveryView> = items(&answer)?;
     if items.is_empty() {
         note("nothing was delivered");
         note(format!("  {} hook deliver SOURCE FILE", context.program));

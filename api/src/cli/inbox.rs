@@ -9,7 +9,6 @@ use super::context::{Context, quoted};
 use super::format::{cut, does, span, table};
 use super::next::answer_words;
 use super::output::note;
-use super::show::what_next;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::view::{AwaitView, RunView};
@@ -106,7 +105,7 @@ pub(crate) async fn decide(context: &Context, args: DecideArgs, decision: &str) 
         return Ok(0);
     }
     context.out.line(decided(&view, &args.task, decision));
-    context.out.raw(&(what_next(&view, &context.program).join("\n") + "\n"));
+    context.say_next(&view);
     Ok(0)
 }
 
@@ -174,6 +173,6 @@ pub(crate) async fn answer(context: &Context, args: AnswerArgs) -> Result<u8, Fa
     }
     let word = if args.save { "saved" } else { "answered" };
     context.out.line(format!("{word}; run {} {}", view.short_id, does(view.status)));
-    context.out.raw(&(what_next(&view, &context.program).join("\n") + "\n"));
+    context.say_next(&view);
     Ok(0)
 }

@@ -1,29 +1,16 @@
 //! `notices`: what nobody could be told of, who is subscribed, and sending again.
 
 use everfold_engine::clock;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::args::{NoticesArgs, NoticesVerb};
-use super::context::Context;
+use super::context::{Context, items};
 use super::format::{count, cut, instant, span, table};
 use super::output::note;
 use crate::client::encode;
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::http::TestAnswer;
 use crate::owner::{NoticeView, SubscriptionView};
-
-#[derive(Deserialize)]
-struct List<T> {
-    items: Vec<T>,
-}
-
-fn items<T: DeserializeOwned>(answer: Value) -> Result<Vec<T>, Fault> {
-    let list: List<T> = serde_json::from_value(answer)
-        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))?;
-    Ok(list.items)
-}
 
 pub(crate) async fn list(context: &Context, limit: usize) -> Result<u8, Fault> {
     let lost: Value = context.client.get(&format!("/api/v1/notices?limit={limit}")).await?;
@@ -31,8 +18,8 @@ pub(crate) async fn list(context: &Context, limit: usize) -> Result<u8, Fault> {
         context.out.json(&lost)?;
         return Ok(0);
     }
-    let subscriptions = items(context.client.get("/api/v1/subscriptions").await?)?;
-    let (lost, now) = (items::<NoticeView>(lost)?, clock::now());
+    let subscriptions = items(&context.client.get("/api/v1/subscriptions").await?)?;
+    let (lost, now) = (items::<NoticeView>(&lost)?, clock::now());
     if !subscriptions.is_empty() {
         context.out.line(table(
             ["SUBSCRIPTION", "FUNCTION", "STATE", "TOLD", "LOST", "LAST TOLD", "NOW"],
@@ -99,7 +86,7 @@ pub(crate) async fn one(context: &Context, args: NoticesArgs) -> Result<u8, Faul
 /// Retries or drops; with `all` whatever is dead.
 async fn decide(context: &Context, ids: Vec<String>, all: bool, verb: &str) -> Result<u8, Fault> {
     let ids = if all {
-        let lost: Vec<NoticeView> = items(context.client.get("/api/v1/notices?limit=1000").await?)?;
+        let lost: Vec<NoticeView> = items(&context.client.get("/api/v1/notices?limit=1000").await?)?;
         lost.into_iter().filter(|one| one.status == "dead").map(|one| one.id).collect()
     } else {
         ids

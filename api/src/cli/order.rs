@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::clock;
 use everfold_engine::event::{Hearing, SignalTaker};
 use serde_json::{Value, json};
 
 use super::args::{BreakpointsArgs, RunRef, SignalArgs};
 use super::context::Context;
 use super::format::does;
-use super::show::{past, what_next};
+use super::show::past;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::http::SignalAnswer;
@@ -36,10 +35,7 @@ pub(crate) async fn signal(context: &Context, args: SignalArgs) -> Result<u8, Fa
         }
         context.out.line(heard(&answer.taken, answer.repeated));
         context.out.line(format!("run {} {}", answer.run.short_id, does(answer.run.status)));
-        let next = what_next(&answer.run, &context.program);
-        if !next.is_empty() {
-            context.out.line(next.join("\n"));
-        }
+        context.say_next(&answer.run);
         return Ok(0);
     }
     match &args.key {
@@ -123,15 +119,11 @@ pub(crate) async fn debug(context: &Context, args: RunRef) -> Result<u8, Fault> 
         context.out.json(&view)?;
         return Ok(0);
     }
-    let _now = clock::now();
     context.out.raw(&past(&view));
     let list = |steps: &[String]| if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
     context.out.line(format!("\nbreakpoints {}", list(&view.breakpoints)));
     context.out.line(format!("next steps  {}", list(&view.next_steps)));
-    let next = what_next(&view, &context.program);
-    if !next.is_empty() {
-        context.out.line(next.join("\n"));
-    }
+    context.say_next(&view);
     Ok(0)
 }
 

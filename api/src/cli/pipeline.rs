@@ -10,7 +10,7 @@ use everfold_workflows::builtin;
 use serde_json::{Value, json};
 
 use super::args::{Cli, PipelineArgs, PipelineVerb};
-use super::context::Context;
+use super::context::{Context, items};
 use super::files;
 use super::format::{cut, table};
 use super::output::{Out, note};
@@ -236,8 +236,7 @@ async fn list(context: &Context) -> Result<u8, Fault> {
         context.out.json(&page)?;
         return Ok(0);
     }
-    let views: Vec<PipelineView> = serde_json::from_value(page["items"].clone())
-        .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+    let views: Vec<PipelineView> = items(&page)?;
     let rows = views.iter().map(|view| {
         [
             view.name.clone(),

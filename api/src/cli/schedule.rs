@@ -5,13 +5,13 @@ use everfold_engine::definition::input;
 use serde_json::{Map, Value, json};
 
 use super::args::{ScheduleAddArgs, ScheduleArgs, ScheduleVerb};
-use super::context::Context;
+use super::context::{Context, items};
 use super::format::{cut, instant, span, table};
 use super::hooks::words;
 use super::output::note;
 use super::run::pairs;
 use crate::client::{encode, query};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::http::PipelineView;
 use crate::owner::ScheduleView;
 
@@ -100,8 +100,7 @@ async fn list(context: &Context) -> Result<u8, Fault> {
         context.out.json(&answer)?;
         return Ok(0);
     }
-    let items: Vec<ScheduleView> = serde_json::from_value(answer["items"].clone())
-        .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))?;
+    let items: Vec<ScheduleView> = items(&answer)?;
     if items.is_empty() {
         note("no schedules");
         note(format!("  {} schedule add NAME PIPELINE --every 15m", context.program));

@@ -31,13 +31,7 @@ pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
 
 /// The whole answer as a text.
 pub(crate) fn text(view: &RunView, now: Timestamp, program: &str) -> String {
-    let mut lines = head(view, now);
-    lines.push(String::new());
-    lines.extend(steps(view, now));
-    lines.extend(waits(view, now));
-    if let Some(failure) = &view.failure {
-        lines.extend(failed(failure));
-    }
+    let mut lines = told_at(view, now);
     if !view.output.is_null() {
         lines.extend([
             String::new(),
@@ -332,7 +326,11 @@ pub(crate) fn what_next(view: &RunView, program: &str) -> Vec<String> {
 
 /// A former state as a text: what it was like then, without anything to do about it.
 pub(crate) fn past(view: &RunView) -> String {
-    let now = view.updated_at;
+    told_at(view, view.updated_at).join("\n") + "\n"
+}
+
+/// What a run was like at a moment: its head, its steps, whom it waited for, and how it failed.
+fn told_at(view: &RunView, now: Timestamp) -> Vec<String> {
     let mut lines = head(view, now);
     lines.push(String::new());
     lines.extend(steps(view, now));
@@ -340,5 +338,5 @@ pub(crate) fn past(view: &RunView) -> String {
     if let Some(failure) = &view.failure {
         lines.extend(failed(failure));
     }
-    lines.join("\n") + "\n"
+    lines
 }

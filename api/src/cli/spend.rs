@@ -6,7 +6,6 @@ use super::args::{BudgetArgs, SpendArgs};
 use super::context::Context;
 use super::format::{cut, does, instant, table};
 use super::output::note;
-use super::show::what_next;
 use crate::client::{encode, query};
 use crate::fault::Fault;
 use crate::http::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
@@ -36,10 +35,7 @@ pub(crate) async fn budget(context: &Context, args: BudgetArgs) -> Result<u8, Fa
     }
     context.out.line(budgets(&view.budget));
     context.out.line(format!("run {} {}", view.short_id, does(view.status)));
-    let next = what_next(&view, &context.program);
-    if !next.is_empty() {
-        context.out.line(next.join("\n"));
-    }
+    context.say_next(&view);
     Ok(0)
 }
 

@@ -82,7 +82,9 @@ async fn info(context: &Context) -> Result<u8, Fault> {
     for copy in info["cut_copies"].as_array().into_iter().flatten() {
         let run = copy["run"].as_str().unwrap_or_default();
         let events = count(copy["events"].as_u64().unwrap_or(0), "event");
-        context.out.line(format!("cut copy      {run}: {events} of a history that a crash cut short; no run"));
+        context
+            .out
+            .line(format!("cut copy      {run}: {events} of a history that a crash cut short; no run"));
     }
     Ok(0)
 }

@@ -1,0 +1,122 @@
+//! What begins runs and goes on with them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::name;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A file (with a / or ending in .yaml), or a name: NAME, NAME@N, NAME@HASH
+    #[arg(value_name = "PIPELINE", value_parser = name())]
+    pub(crate) pipeline: String,
+    /// A value of the input; text where the schema says so, else JSON if it parses as JSON
+    #[arg(short, long = "input", value_name = "KEY=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// A file with the input as a JSON object; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input_file: Option<PathBuf>,
+    /// A title for lists
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// A label, for filters
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// Recognises a repeated start: the same key starts one run only
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    /// Higher goes first where runs wait for a slot, and where their attempts wait
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) priority: i32,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Return once the start is durable; the run goes on in the background
+    #[arg(long, conflicts_with = "no_wait")]
+    pub(crate) detach: bool,
+    /// Return with 6 when only people or timers are awaited
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Go on with every other unfinished run, too
+    #[arg(long)]
+    pub(crate) resume_all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+    /// Lift the pause of a pipeline instead
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "all"])]
+    pub(crate) pipeline: Option<String>,
+    /// Lift the pause of the whole engine instead
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@")]
+    pub(crate) run: String,
+    /// The step [default: the one that is blocked, or that failed]
+    #[arg(value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// What is another thing in a run that goes on from a former one.
+#[derive(Debug, Args)]
+pub(crate) struct AnewArgs {
+    /// Another value of the input
+    #[arg(short, long = "input", value_name = "KEY=VALUE")]
+    pub(crate) input: Vec<String>,
+    /// Go on by this pipeline instead of the one that the run is pinned to: a file, or a name
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) definition: Option<String>,
+    /// Another value of a settings document: JSON, or @FILE
+    #[arg(long, value_name = "NAME=JSON")]
+    pub(crate) config_value: Vec<String>,
+    /// A title for lists
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestartArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The step that begins anew, with all that depends on it
+    #[arg(long, value_name = "STEP")]
+    pub(crate) from: String,
+    #[command(flatten)]
+    pub(crate) anew: AnewArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForkArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The moment: a version, or a time in RFC 3339
+    #[arg(long, value_name = "VERSION|TIME")]
+    pub(crate) at: String,
+    /// Pause before this step, as at a breakpoint
+    #[arg(long, value_name = "STEP")]
+    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) anew: AnewArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}

@@ -1,0 +1,84 @@
+//! The data folder, and the program itself.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    pub(crate) verb: StoreVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreVerb {
+    /// Check every event, index entry, blob and snapshot
+    Verify,
+    /// What is kept where, and how far
+    Info,
+    /// Say what a repair would do, and do it with --yes
+    Repair {
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+        /// Restore from the index what the hash chain proves
+        #[arg(long)]
+        from_sled: bool,
+    },
+    /// Let a copied or moved folder act
+    Adopt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Write an example pipeline, too
+    #[arg(long)]
+    pub(crate) example: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Wait until you approve the brief yourself, in another terminal
+    #[arg(long)]
+    pub(crate) manual: bool,
+    /// Where to play it: a new or empty folder [default: a new one among the temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// How long one piece of an agent's work takes, in seconds
+    #[arg(long, hide = true, value_name = "SECONDS", default_value_t = 1.0)]
+    pub(crate) pace: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Take longer and measure more
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The code, as EF0201 [default: list all]
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Zsh,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackgroundArgs {
+    /// Go on with this run
+    #[arg(long = "resume", value_name = "RUN")]
+    pub(crate) runs: Vec<String>,
+}

@@ -1,0 +1,47 @@
+//! What people are asked, and say.
+
+use clap::Args;
+
+use super::name;
+
+#[derive(Debug, Args)]
+pub(crate) struct InboxArgs {
+    /// Only what this role may do
+    #[arg(long)]
+    pub(crate) role: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecideArgs {
+    /// The task's id, as `inbox` lists it; or a run with one open approval
+    #[arg(value_name = "TASK", value_parser = name())]
+    pub(crate) task: String,
+    /// A comment
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+    /// A remark on a file that is shown, or on a line of it
+    #[arg(long = "remark", value_name = "PATH[:LINE]=TEXT")]
+    pub(crate) remarks: Vec<String>,
+    /// With `approve`: what takes the place of the value that may be edited, as JSON, or as text where that is none
+    #[arg(long, value_name = "JSON")]
+    pub(crate) value: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// The task's id, as `inbox` lists it; or a run with one open question
+    #[arg(value_name = "TASK", value_parser = name())]
+    pub(crate) task: String,
+    /// The answer; one of the options where it is one
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// One of the options
+    #[arg(long, value_name = "OPTION")]
+    pub(crate) choice: Option<String>,
+    /// The answer to one item; once for each
+    #[arg(long = "item", value_name = "ID=TEXT")]
+    pub(crate) items: Vec<String>,
+    /// Keep this part of the answer; the question stays open
+    #[arg(long)]
+    pub(crate) save: bool,
+}

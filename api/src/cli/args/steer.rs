@@ -1,0 +1,186 @@
+//! What steers runs and the engine.
+
+use clap::{Args, Subcommand};
+
+use super::name;
+
+#[derive(Debug, Args)]
+pub(crate) struct LimitsArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<LimitsVerb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitsVerb {
+    /// Close a breaker, so that what waits for it starts at once
+    Reset {
+        /// The breaker, such as agent.claude
+        #[arg(value_name = "BREAKER", value_parser = name())]
+        breaker: String,
+        /// Why; recorded with your name
+        #[arg(short, long)]
+        message: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnblockArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: String,
+    /// The step, or STEP.ITEM [default: the only blocked one]
+    #[arg(value_name = "STEP", value_parser = name())]
+    pub(crate) step: Option<String>,
+    /// What follows: the work or the route once more; its gates judged again; on as if it had succeeded;
+    /// on without it; or the run's failure
+    #[arg(long, value_name = "retry|recheck|proceed|skip|fail")]
+    pub(crate) decision: String,
+    /// The output that `proceed` gives the step, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) output: Option<String>,
+    /// With `recheck`: judge this gate by an expression of your own, this once; repeatable
+    #[arg(long, value_name = "GATE=EXPR")]
+    pub(crate) policy: Vec<String>,
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecheckArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The step
+    #[arg(value_name = "STEP")]
+    pub(crate) step: String,
+    /// Judge this gate by an expression of your own, this once; repeatable
+    #[arg(long, value_name = "GATE=EXPR")]
+    pub(crate) policy: Vec<String>,
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: String,
+    /// Only this step, or STEP.ITEM
+    #[arg(value_name = "STEP")]
+    pub(crate) step: Option<String>,
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present_any = ["pipeline", "all"])]
+    pub(crate) run: Option<String>,
+    /// Every run of this pipeline, those to come included
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "all"])]
+    pub(crate) pipeline: Option<String>,
+    /// Every run
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) all: bool,
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "everfold signal RUN NAME [JSON]\n       everfold signal --label KEY=VALUE NAME [JSON]"
+)]
+pub(crate) struct SignalArgs {
+    /// The run, the name of the signal, and what it says: JSON, or a text
+    #[arg(value_name = "RUN NAME [JSON]", num_args = 1..=3, required = true)]
+    pub(crate) words: Vec<String>,
+    /// To the run that has this key, instead of a named one
+    #[arg(long, value_name = "KEY", conflicts_with = "labels")]
+    pub(crate) key: Option<String>,
+    /// To every unended run with all these labels, instead of one run
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// The delivery it comes with: the same one again is no news
+    #[arg(long, value_name = "ID")]
+    pub(crate) delivery: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BreakpointsArgs {
+    /// The run
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: String,
+    /// The steps; those that had one before lose it [default: show them]
+    #[arg(value_name = "STEP", conflicts_with = "clear")]
+    pub(crate) steps: Vec<String>,
+    /// Take all away
+    #[arg(long)]
+    pub(crate) clear: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct NoticesArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<NoticesVerb>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NoticesVerb {
+    /// The subscriptions, and the notices that nobody got
+    List,
+    /// Send notices again that nobody got
+    Retry {
+        /// Which: RUN:VERSION:NOTICE
+        #[arg(value_name = "ID", value_parser = name(), required_unless_present = "all")]
+        ids: Vec<String>,
+        /// All that are listed
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
+    /// Let notices be that nobody got
+    Drop {
+        /// Which: RUN:VERSION:NOTICE
+        #[arg(value_name = "ID", value_parser = name(), required_unless_present = "all")]
+        ids: Vec<String>,
+        /// All that are listed
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
+    /// Send one notice of a subscription that says that it is a test
+    Test {
+        /// The subscription, as everfold.toml calls it
+        #[arg(value_name = "NAME", value_parser = name())]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BudgetArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+    /// Which budget, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) budget: Option<String>,
+    /// More money, in US dollars: 2.00
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) add: Option<String>,
+    /// More tokens
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens: Option<u64>,
+    /// More time: 30m, 2h
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wall: Option<String>,
+    /// Why
+    #[arg(short = 'm', long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
