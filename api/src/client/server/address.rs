@@ -54,8 +54,8 @@ impl Address {
             return Err(bad(&format!("“{text}”: the URL of a server has no ? and no #")));
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let is_port_bad = authority.as_str().ends_with(':')
-            || (authority.port().is_some() && authority.port_u16().is_none());
+        let behind_host = authority.as_str().rsplit(']').next().unwrap_or_default();
+        let is_port_bad = behind_host.contains(':') && authority.port_u16().is_none();
         if is_port_bad {
             return Err(bad(&format!("“{text}” names no port that there could be")));
         }

@@ -78,6 +78,7 @@ fn is_answered(code: Code) -> bool {
             | Code::InTheClear
             | Code::Served
             | Code::NoMethod
+            // What a command line says of a server, or of its own arguments.
             | Code::ServerAway
             | Code::NotTrusted
             | Code::NotEverfold
