@@ -312,10 +312,10 @@ fn a_token_that_ends_under_a_watch_ends_it_unless_there_is_a_new_one() {
     let kept = scratch.start(&["--context", "kept", "watch", "@"]);
     let renewed = scratch.start(&["--context", "renewed", "watch", "@"]);
     std::thread::sleep(Duration::from_millis(300));
+    scratch.write("renewed", &create("new"));
     for name in ["kept", "renewed"] {
         assert_eq!(scratch.run_far(&served, &["token", "revoke", name]).code, 0);
     }
-    scratch.write("renewed", &create("new"));
     server.kill();
     let _server = scratch.serve(&["--listen", &served.listen()]);
     let done = kept.end();
