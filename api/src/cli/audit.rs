@@ -31,7 +31,7 @@ async fn backtest(context: &Context, args: BacktestArgs) -> Result<u8, Fault> {
     let mut all = part(None).await?;
     while let Some(cursor) = all.next_cursor.clone() {
         if let (false, Some(back_to)) = (context.json, all.back_to) {
-            note(&format!("{} verdicts, back to {}", all.verdicts, instant(back_to)));
+            note(format!("{} verdicts, back to {}", all.verdicts, instant(back_to)));
         }
         all.and(part(Some(&cursor)).await?);
     }
