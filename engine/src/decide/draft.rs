@@ -23,6 +23,8 @@ pub(super) enum Interrupt {
 pub(super) struct Draft<'a> {
     pub(super) state: &'a mut RunState,
     pub(super) loaded: &'a Loaded,
+    /// What of it would be loaded for the input's fact alone: what notices may mention.
+    pub(super) alone: &'a Loaded,
     pub(super) meta: EventMeta,
     batch: Batch,
     bytes: usize,
@@ -35,12 +37,18 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(state: &'a mut RunState, input: &Input, loaded: &'a Loaded) -> Self {
+    pub(super) fn new(state: &'a mut RunState, input: &Input, loaded: &'a Loaded, alone: &'a Loaded) -> Self {
         let meta =
             EventMeta { at: input.at.max(state.last_at()), actor: input.actor.clone(), input: input.id };
         let values = (!state.definition().notify.is_empty()).then(|| loaded.clone());
         let (batch, wanted) = (Batch::default(), Vec::new());
-        Self { state, loaded, meta, batch, bytes: 0, fact: None, wanted, values }
+        Self { state, loaded, alone, meta, batch, bytes: 0, fact: None, wanted, values }
+    }
+
+    /// From here on it is decided as by the fact alone that comes: what else was loaded is not at hand.
+    pub(super) fn go_on_alone(&mut self) {
+        self.loaded = self.alone;
+        self.values = self.values.is_some().then(|| self.alone.clone());
     }
 
     /// Records a fact: it is true from here on.

@@ -112,7 +112,11 @@ pub fn decide(state: &mut RunState, input: &Input, loaded: &Loaded) -> Result<De
     if !wanted.is_empty() {
         return Ok(Decision::Needs(wanted));
     }
-    let mut draft = Draft::new(state, input, loaded);
+    let alone = match &input.kind {
+        InputKind::ProbeFinished { .. } => notice::asked_for(state, loaded),
+        _its_fact_is_the_input => Loaded::NONE,
+    };
+    let mut draft = Draft::new(state, input, loaded, &alone);
     let outcome = match accept(&mut draft, &input.kind)? {
         Ok(()) => follow(&mut draft),
         Err(interrupt) => Err(interrupt),

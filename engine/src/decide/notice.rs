@@ -77,6 +77,19 @@ pub(super) fn wants(state: &RunState, loaded: &Loaded) -> Vec<ValueRef> {
     wanted.into_iter().collect()
 }
 
+/// What of the loaded values notices asked for: all that is loaded for an input that asks for nothing.
+pub(super) fn asked_for(state: &RunState, loaded: &Loaded) -> Loaded {
+    let mut found = Loaded::NONE;
+    loop {
+        let known = wants(state, &found).into_iter().filter_map(|value| Some((value, loaded.get(&value)?)));
+        let known: Vec<_> = known.collect();
+        if known.is_empty() {
+            return found;
+        }
+        known.into_iter().for_each(|(value, text)| found.insert(&value, text.clone()));
+    }
+}
+
 fn references(notice: &Notice) -> impl Iterator<Item = &Reference> {
     let when = notice.when.iter().flat_map(|when| when.references());
     let texts = [&notice.with, &notice.sender, &notice.channel].into_iter().flatten();

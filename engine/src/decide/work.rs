@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::LABELS_BYTES_MAX;
 use super::draft::{Draft, Interrupt, settled};
 use super::gate;
-use super::{LABELS_BYTES_MAX, Loaded};
 use crate::definition::{OnLost, Task, Work};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ChildStopped,
@@ -179,9 +179,6 @@ fn probing(state: &RunState, id: &AttemptId, gate: &str, probe_no: u32) -> Optio
         .then_some(key.step)
 }
 
-/// No values at all.
-static NOTHING: Loaded = Loaded::NONE;
-
 pub(super) fn probe_finished(
     draft: &mut Draft<'_>,
     id: &AttemptId,
@@ -205,9 +202,9 @@ pub(super) fn probe_finished(
         Err(_no_verdict) if is_late => {}
         Err(failure) => {
             let (id, gate, message) = (id.clone(), gate.id.clone(), failure.message);
-            draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms });
             // What the judging asked for is not in this fact: decided by it alone, the rest would wait.
-            draft.loaded = &NOTHING;
+            draft.go_on_alone();
+            draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms });
         }
     }
     Ok(())

@@ -193,11 +193,16 @@ async fn wake(shared: Arc<Shared>, shards: Vec<mpsc::WeakSender<Message>>) {
         }
         let watch = Stopwatch::start();
         if next.is_some_and(|at| at <= shared.now()) {
+            let parked = shared.wakes.earliest().filter(|at| *at <= shared.now());
             shared.wakes.clear(shared.now());
             let due = match shared.store.due(shared.now()).await {
                 Ok(due) => due,
                 Err(ReadError::Closed) => return,
-                Err(_) => Vec::new(), // Said above when it is asked again.
+                Err(_) => {
+                    // Said above when it is asked again. Busy runs stand on no other list of moments.
+                    parked.into_iter().for_each(|at| shared.wakes.parked(at));
+                    Vec::new()
+                }
             };
             for run in due.iter().filter_map(run_of) {
                 if !tell(&shards, run).await {

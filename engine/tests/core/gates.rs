@@ -307,6 +307,27 @@ fn l15_a_member_without_evidence_is_pending_and_never_passes() {
     assert_eq!(names(&batch), ["ProbeFailed", "StepBlocked"], "it will never have any");
 }
 
+/// A notice mentions the large output that the judging asked for, too. Decided again by its fact alone, the
+/// input led further than it had been recorded to.
+#[test]
+fn h5_a_verdict_that_there_cannot_be_leads_as_far_as_its_fact_alone() {
+    let of = json!([member("unit", json!({})), member("e2e", json!({}))]);
+    let document = json!({
+        "name": "p",
+        "notify": [{"id": "all", "events": ["*"], "function": "f", "with": "${steps.a.output}"}],
+        "steps": [{"id": "a", "work": {"task": {"kind": "function", "spec": {"name": "f"}}},
+            "gates": [{"id": "g", "probe": {"all": of}}]}],
+    });
+    let mut world = World::start(definition(document), json!({}));
+    world.succeed("a/1/1", json!("x".repeat(2_000)));
+    if world.effects().contains(&Effect::Advance) {
+        world.give(InputKind::Advance).expect("never refused");
+    }
+    let silent = json!({"id": "e2e", "kind": "command", "message": "no network", "permanent": true});
+    let batch = world.probe("a/1/1", "g", 1, json!({"members": [answer("unit", 0), silent]}));
+    assert_eq!(names(&batch), ["ProbeFailed", "StepBlocked", "NoticeQueued", "NoticeQueued"]);
+}
+
 #[test]
 fn l15_findings_come_from_the_members_that_failed_and_a_policy_may_look_at_all_of_them() {
     let inner = json!({"id": "inner", "probe": {"all": [member("b", json!({})), member("c", json!({}))]}});

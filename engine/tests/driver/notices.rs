@@ -174,3 +174,22 @@ async fn l32_a_newer_notice_goes_when_the_try_of_the_one_that_it_replaced_has_en
     assert_eq!(names.iter().filter(|name| **name == "NoticeSent").count(), 1, "{names:?}");
     rig.assert_replays(run).await;
 }
+
+/// The store could not say what is due when a notice was to be tried again. The run had left memory, and
+/// nobody came back to it.
+#[tokio::test(start_paused = true)]
+async fn l32_a_notice_that_pauses_is_told_though_the_store_cannot_say_what_is_due() {
+    let rig = Rig::with(|config| config.states = 0);
+    rig.recover().await;
+    rig.machine.ears.failing.store(1, Ordering::SeqCst);
+    let notify = json!([notice("n", &["RunStarted"], "c")]);
+    let steps = json!([{"id": "w", "work": {"wait": {"for": "3h"}}}]);
+    let run = rig.start(&definition(json!({"name": "p", "notify": notify, "steps": steps}))).await;
+    while rig.machine.ears.heard.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    rig.store.looks_to_fail.store(1, Ordering::SeqCst);
+    tokio::time::timeout(Duration::from_secs(3_600), rig.until(run, is_told)).await.expect("it is told");
+    assert_eq!(rig.store.looks_to_fail.load(Ordering::SeqCst), 0, "it failed meanwhile");
+}

@@ -363,3 +363,28 @@ async fn t_a_schedule_is_added_paused_resumed_triggered_and_removed_by_hand() {
     let of_pipeline = rig.engine.remove_schedule("nightly:1", None, ada()).await;
     assert!(matches!(of_pipeline, Err(ScheduleError::OfPipeline { .. })), "{of_pipeline:?}");
 }
+
+/// What it does was forgotten with it, and the moment waited for ever.
+#[tokio::test(start_paused = true)]
+async fn t_a_moment_that_has_come_is_followed_though_its_schedule_is_removed_meanwhile() {
+    for crashes in [false, true] {
+        let mut rig = Rig::new();
+        save(&rig, &pipeline("p", 10, json!({}))).await;
+        let ada = || Actor::User("ada".into());
+        let schedule: Schedule = serde_json::from_value(json!({"every": "1h"})).unwrap();
+        let origin = ScheduleOrigin::Added { pipeline: "p".into(), input: JsonText::null(), title: None };
+        rig.engine.add_schedule(NewSchedule { name: "tick".into(), schedule, origin }, ada()).await.unwrap();
+        // The moment is durable, and cannot be followed at first.
+        rig.store.reads_to_fail.store(1, std::sync::atomic::Ordering::SeqCst);
+        rig.engine.trigger_schedule("tick", ada()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        rig.engine.remove_schedule("tick", None, ada()).await.unwrap();
+        assert_eq!(runs(&rig).await, 0);
+        if crashes {
+            rig.crash().await;
+            rig.recover().await;
+        }
+        pass(&rig, 10).await;
+        assert_eq!(runs(&rig).await, 1, "{crashes}");
+    }
+}

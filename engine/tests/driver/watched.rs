@@ -26,6 +26,8 @@ pub struct Watched {
     pub read_delay_ms: AtomicU64,
     /// So many reads fail.
     pub reads_to_fail: AtomicUsize,
+    /// So many looks at something else than events fail.
+    pub looks_to_fail: AtomicUsize,
     /// What appends to runs' streams are made to do.
     pub faults: Mutex<VecDeque<Fault>>,
     /// What the next append to the stream of pauses is made to do.
@@ -48,6 +50,7 @@ impl Watched {
             reads: AtomicUsize::new(0),
             read_delay_ms: AtomicU64::new(0),
             reads_to_fail: AtomicUsize::new(0),
+            looks_to_fail: AtomicUsize::new(0),
             faults: Mutex::default(),
             halt_fault: Mutex::default(),
             key_fault: Mutex::default(),
@@ -116,11 +119,13 @@ impl Between for Watched {
     }
 
     fn read(&self, asked: Asked, _from: Version) -> BoxFuture<'_, Result<(), ReadError>> {
+        let less = |left: usize| left.checked_sub(1);
         if asked == Asked::Other {
-            return Box::pin(ready(Ok(())));
+            let fails = self.looks_to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+            let away = || ReadError::Index("it went away".into());
+            return Box::pin(ready(if fails { Err(away()) } else { Ok(()) }));
         }
         self.reads.fetch_add(1, Ordering::SeqCst);
-        let less = |left: usize| left.checked_sub(1);
         let fails = self.reads_to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
         let result = match (self.is_unreadable.load(Ordering::SeqCst), fails) {
             (true, _) => Err(ReadError::Full),

@@ -49,6 +49,8 @@ pub(in crate::driver) struct ScheduleDesk {
 /// A schedule, and what is being done for it.
 struct Kept {
     state: ScheduleState,
+    /// What it does; of one that was removed, what its moments that wait said before.
+    origin: Option<ScheduleOrigin>,
     tail: Tail,
     timetable: Option<Timetable>,
     /// When the next moment is due.
@@ -66,9 +68,14 @@ impl Kept {
             state.apply(header.version, header.recorded_at, &event.map_err(|error| error.to_string())?);
             Ok(())
         };
-        let (tail, state) = Tail::load(shared, stream(name), FOLD_VERSION, fold).await?;
+        let (tail, state): (_, ScheduleState) = Tail::load(shared, stream(name), FOLD_VERSION, fold).await?;
+        let origin = match state.origin() {
+            None if !state.waiting().is_empty() => last_origin(shared, name).await?,
+            known => known.cloned(),
+        };
         let mut kept = Self {
             state,
+            origin,
             tail,
             timetable: None,
             next: None,
@@ -125,6 +132,9 @@ impl Kept {
         for event in events {
             version = version.next();
             self.state.apply(version, at, event);
+            if let Some(origin) = self.state.origin() {
+                self.origin = Some(origin.clone());
+            }
         }
         self.tail.keep(shared, FOLD_VERSION, &self.state, 0).await;
         if events.iter().any(|event| sets(event).is_some()) {
@@ -487,7 +497,7 @@ impl ScheduleDesk {
                 found.push((*version, *tick));
             }
             // A schedule that was removed does what its moments said before.
-            let Some(origin) = kept.state.origin().cloned() else { continue };
+            let Some(origin) = kept.origin.clone() else { continue };
             for (version, tick) in found {
                 kept.in_work.insert(version);
                 let meant = kept.state.meant(version).cloned();
@@ -520,6 +530,27 @@ async fn is_open(shared: &Shared, run: Option<RunId>) -> Result<bool, TailError>
     let head = shared.store.head(&StreamId::run(run)).await;
     let head = head.map_err(|error| TailError::Store(error.to_string()))?;
     Ok(head.is_some_and(|head| head.note.open))
+}
+
+/// What a schedule did that was removed.
+async fn last_origin(shared: &Shared, name: &str) -> Result<Option<ScheduleOrigin>, TailError> {
+    let unreadable = |error: &dyn std::fmt::Display| TailError::Store(error.to_string());
+    let (mut found, mut next) = (None, Version::FIRST);
+    loop {
+        let page = shared.store.read(&stream(name), next, PAGE).await.map_err(|error| unreadable(&error))?;
+        for envelope in &page {
+            let header = &envelope.header;
+            match ScheduleEvent::decode(header.kind, header.schema, &envelope.payload) {
+                Ok(ScheduleEvent::ScheduleSet(set)) => found = Some(set.origin),
+                Ok(_others) => {}
+                Err(error) => return Err(unreadable(&error)),
+            }
+            next = header.version.next();
+        }
+        if page.len() < PAGE {
+            return Ok(found);
+        }
+    }
 }
 
 /// A schedule as its stream holds it.
