@@ -11,7 +11,7 @@ use everfold_engine::event::{
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{RunId, StepId};
 use everfold_engine::input::{InputKind, SharedFrom};
-use everfold_engine::json::JsonText;
+use everfold_engine::json::{Hash, JsonText};
 use everfold_engine::time::Timestamp;
 use everfold_engine::trace::Workspace;
 use serde_json::{Value, json};
@@ -191,7 +191,9 @@ pub fn control() -> World {
     origin.succeed("child/1/1", json!({"run": "x"}));
     let from = Some(StepId::new("child"));
     let until = origin.history.len();
-    let mut world = origin.forked(until, OriginKind::Fork, from).expect("it can be forked");
+    // When this history was kept, the forks of these tests named no definition.
+    let forked = origin.forked_by(until, OriginKind::Fork, from, Hash::ZERO);
+    let mut world = forked.expect("it can be forked");
     let attempt = world.effects().into_iter().find_map(|effect| match effect {
         Effect::Attempt { id, .. } => Some(id.to_string()),
         _other => None,

@@ -289,6 +289,17 @@ impl World {
 
     /// Another run that goes on from this one's history up to a version; `None`: that is refused.
     pub fn forked(&self, until: usize, how: OriginKind, from_step: Option<StepId>) -> Option<Self> {
+        self.forked_by(until, how, from_step, self.state.definition_hash().unwrap_or(Hash::ZERO))
+    }
+
+    /// The same, by its definition under this hash.
+    pub fn forked_by(
+        &self,
+        until: usize,
+        how: OriginKind,
+        from_step: Option<StepId>,
+        hash: Hash,
+    ) -> Option<Self> {
         let mut other = Self::new(self.state.definition().clone());
         (other.now, other.inputs, other.blobs) = (self.now, self.inputs + 1, self.blobs.clone());
         for (meta, event) in &self.history[..until] {
@@ -297,11 +308,14 @@ impl World {
             other.history.push((meta.clone(), event.clone()));
         }
         other.now = other.now.plus(std::time::Duration::from_secs(3_600));
+        if self.state.definition_hash() != Some(hash) {
+            other.state.goes_on_by(hash, self.state.definition().clone());
+        }
         let run = RunId(uuid::Uuid::from_u128(RUN.0.as_u128() + 1));
         let fork = Fork {
             run,
             origin: Origin { run: RUN, version: Version(until as u64), how },
-            definition: self.state.definition_hash().unwrap_or(Hash::ZERO),
+            definition: hash,
             input: json!({"n": 2}).into(),
             config: None,
             from_step,

@@ -409,7 +409,9 @@ impl Prober for Probes {
                 tokio::time::sleep(luck.span() / 4).await;
             }
             match luck.below(10) {
-                0 | 1 => Err(ProbeFailure { permanent: luck.is_one_of(3), ..ProbeFailure::passing("unreadable") }),
+                0 | 1 => {
+                    Err(ProbeFailure { permanent: luck.is_one_of(3), ..ProbeFailure::passing("unreadable") })
+                }
                 2 => panic!("a bug in a probe"),
                 3..6 => Ok(evidence(1, luck.below(3_000))),
                 _ => Ok(evidence(0, luck.below(3_000))),
