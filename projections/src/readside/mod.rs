@@ -24,8 +24,8 @@ use tokio::sync::watch;
 
 use crate::audit::{Audit, AuditView};
 use crate::inbox::{Inbox, InboxView};
-use crate::lost::{Lost, LostView};
 use crate::look::Look;
+use crate::lost::{Lost, LostView};
 use crate::model::{self, AnyModel, Generation, Inner, Model, ModelStatus, Stopped};
 use crate::projection::{FoldError, Projection};
 use crate::runs::{Runs, RunsView};
