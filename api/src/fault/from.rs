@@ -155,7 +155,7 @@ impl From<Refusal> for Fault {
             Refusal::BadSignal(_) => Code::Invalid,
             Refusal::TooLarge { .. } | Refusal::TooMany { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
-            Refusal::Unfit { .. } => Code::Unfit,
+            Refusal::Unfit { .. } | Refusal::OtherPipeline { .. } => Code::Unfit,
             Refusal::NotJudged(_) => Code::NotJudged,
             Refusal::UnknownGate { .. } => Code::NoGate,
             Refusal::BadPolicy { .. } => Code::BadPolicy,
@@ -197,9 +197,11 @@ impl From<Refusal> for Fault {
                 fault.hint(format!("everfold show {short}, or everfold cancel {short}"))
             }
             Refusal::Unfit { misfits, .. } => {
-                let said = misfits
-                    .iter()
-                    .map(|it| serde_json::json!({ "step": it.step, "gate": it.gate, "message": it.why }));
+                // Of one alone the message says all.
+                let all = misfits.iter().filter(|_| misfits.len() > 1);
+                let said = all.map(
+                    |it| serde_json::json!({ "step": it.step, "gate": it.gate, "message": it.to_string() }),
+                );
                 fault
                     .errors(said.collect())
                     .hint("fork at an earlier moment, or restart from an earlier step")

@@ -26,8 +26,8 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     let next = state.graph_of(fork.definition).cloned();
     let next = next.ok_or_else(|| Refusal::Start("the definition is not at hand".into()))?;
     if next.definition.name != state.definition().name {
-        let (is, was) = (&next.definition.name, &state.definition().name);
-        return Err(Refusal::Start(format!("the definition is that of “{is}”, the run is one of “{was}”")));
+        let (is, was) = (next.definition.name.clone(), state.definition().name.clone());
+        return Err(Refusal::OtherPipeline { is, was });
     }
     let reset = reset(state, &next, fork)?;
     let misfits = misfits(state, &next, &reset);

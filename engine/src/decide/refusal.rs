@@ -215,6 +215,14 @@ pub enum Refusal {
     /// A signal has no usable name.
     #[error("“{0}” is no name of a signal: it has 1 to 128 bytes and no control characters")]
     BadSignal(String),
+    /// The definition that a fork is to go on by is that of another pipeline.
+    #[error("the definition is that of “{is}”, the run is one of “{was}”")]
+    OtherPipeline {
+        /// Whose definition was given.
+        is: String,
+        /// The run's pipeline.
+        was: String,
+    },
     /// What has begun has no place in the definition that a fork is to go on by.
     #[error("the history does not fit the definition: {}", unfit(.misfits, .first.as_ref()))]
     Unfit {
@@ -284,6 +292,7 @@ impl Refusal {
             Self::BadRaise { .. } => "bad_raise",
             Self::OverBudget(_) => "over_budget",
             Self::BadSignal(_) => "bad_signal",
+            Self::OtherPipeline { .. } => "other_pipeline",
             Self::Unfit { .. } => "unfit",
             Self::TooLarge { .. } => "too_large",
             Self::TooMany { .. } => "too_many",

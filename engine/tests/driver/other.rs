@@ -148,7 +148,7 @@ async fn l30_a_definition_that_the_history_does_not_fit_is_refused_by_the_first_
     let other_name = definition(json!({"name": "q", "steps": [a, gated, late]}));
     let answer =
         rig.engine.fork(ForkRequest { at: Some(last), ..onto(origin, OriginKind::Fork, &other_name) }).await;
-    assert!(matches!(answer, Err(StartError::Refused(Refusal::Start(_)))), "{answer:?}");
+    assert!(matches!(answer, Err(StartError::Refused(Refusal::OtherPipeline { .. }))), "{answer:?}");
     assert_eq!(rig.store.inner.last_position(), before, "what is refused stores nothing");
     // What has not begun may be anything.
     let free = command("late", &["a"], 1);
