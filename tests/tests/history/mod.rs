@@ -19,7 +19,8 @@ pub(crate) fn told(lines: &str, hidden: &[(&str, &str)]) -> String {
         let envelope: Value = serde_json::from_str(line).unwrap();
         let mut event = envelope["event"].clone();
         let name = event["type"].as_str().unwrap().to_owned();
-        if matches!(name.as_str(), "AttemptStarted" | "ChildStarted") {
+        // What a counter says of what it was told comes when it comes, also after the end.
+        if matches!(name.as_str(), "AttemptStarted" | "ChildStarted" | "SpendReported") {
             continue;
         }
         let place = place(&event);
@@ -93,6 +94,7 @@ fn cleaned(value: &Value, hidden: &[(&str, &str)]) -> Option<Value> {
         "blob",
         "child",
         "admission",
+        "wall_ms",
     ];
     match value {
         Value::Null => None,
@@ -100,8 +102,10 @@ fn cleaned(value: &Value, hidden: &[(&str, &str)]) -> Option<Value> {
             if let Some(attempt) = attempt_id(fields) {
                 return Some(Value::String(attempt));
             }
+            let is_reading = fields.contains_key("reserved_micros");
             let kept = fields.iter().filter(|(name, _)| {
-                !LEFT_OUT.contains(&name.as_str()) && !name.ends_with("_at") && !name.ends_with("_us")
+                let is_moment = name.ends_with("_at") || (is_reading && *name == "until");
+                !LEFT_OUT.contains(&name.as_str()) && !is_moment && !name.ends_with("_us")
             });
             let kept: Map<String, Value> =
                 kept.filter_map(|(name, value)| Some((name.clone(), cleaned(value, hidden)?))).collect();
