@@ -4,16 +4,17 @@ use crate::definition::Work;
 use crate::event::{OriginKind, RunForked, TimerKind};
 use crate::id::{Attempt, Round};
 use crate::state::{
-    Agenda, EdgeFacts, EventMeta, Forked, Kept, Key, LateProbes, Phase, Queue, RunState, Stage, StepState,
-    Unit, UsageTotal,
+    Agenda, EdgeFacts, EventMeta, Forked, Graph, Kept, Key, LateProbes, Phase, Queue, RunState, Stage,
+    StepState, Unit, UsageTotal,
 };
 use crate::time::Timestamp;
 
 impl RunState {
     pub(super) fn run_forked(&mut self, event: &RunForked, meta: &EventMeta, copied_at: Timestamp) {
         self.forget_notices();
-        let is_other = self.definition_hash() != Some(event.definition);
-        if let Some((_, next)) = self.next.take().filter(|(hash, _)| is_other && *hash == event.definition) {
+        let named = self.next.take().filter(|(hash, _)| *hash == event.definition).map(|(_, next)| next);
+        let is_other = |next: &Graph| next.definition.hash() != self.graph.definition.hash();
+        if let Some(next) = named.filter(is_other) {
             self.change_definition(next, &event.reset);
         }
         let version = self.facts.version;
