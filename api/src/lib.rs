@@ -14,6 +14,7 @@ pub mod embed;
 pub mod fault;
 pub mod graph;
 pub mod http;
+mod log;
 pub mod metrics;
 pub mod owner;
 pub mod serve;

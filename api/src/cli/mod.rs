@@ -15,7 +15,7 @@ mod context;
 mod contexts;
 mod control;
 mod demo;
-mod describe;
+pub(crate) mod describe;
 mod diff;
 mod doctor;
 mod events;
@@ -78,7 +78,7 @@ pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),
     };
-    log_to_stderr(cli.verbose);
+    crate::log::begin(cli.log, cli.verbose);
     let json = cli.json;
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),
@@ -99,21 +99,6 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     let text = text.replacen("error:", &format!("error[{}]:", Code::Usage), 1);
     anstream::eprint!("{text}");
     ExitCode::from(Code::Usage.exit())
-}
-
-fn log_to_stderr(verbose: bool) {
-    use tracing_subscriber::EnvFilter;
-    let default = if verbose { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_env("EVERFOLD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .without_time()
-        .finish();
-    // A second call in one process keeps the first one's.
-    let _kept = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// Verbs that ask nobody run without a runtime, so that they start at once.

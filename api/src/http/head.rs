@@ -54,7 +54,8 @@ pub(super) async fn dressed(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
-    let span = tracing::info_span!("request", id, %method, route);
+    // Of the level of errors, so that every filter lets it through.
+    let span = tracing::error_span!("request", request = id, %method, route);
     let answered = async {
         if takes_its_time(&route) {
             return next.run(request).await;
@@ -65,7 +66,12 @@ pub(super) async fn dressed(request: Request, next: Next) -> Response {
             Fault::new(Code::TooLong, what).hint("repeat it with the same Idempotency-Key").into_response()
         })
     };
-    let mut response = answered.instrument(span).await;
+    let watch = everfold_engine::clock::Stopwatch::start();
+    let mut response = answered.instrument(span.clone()).await;
+    span.in_scope(|| {
+        let took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(status = response.status().as_u16(), took_ms, "answered");
+    });
     if is_secret(&route) {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

@@ -206,7 +206,7 @@ async fn guarded(State(app): State<App>, request: Request, next: Next) -> Respon
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_panic) => {
-            tracing::error!(%method, %uri, "a request ended in a panic");
+            tracing::error!(%method, path = uri.path(), "a request ended in a panic");
             Fault::new(Code::Internal, format!("{method} {} failed within Everfold", uri.path()))
                 .into_response()
         }

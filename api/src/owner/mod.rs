@@ -135,10 +135,11 @@ impl Owner {
         &self.metrics
     }
 
-    /// Counts what is recorded from here on.
+    /// Counts what is recorded from here on, and says it where the log is to.
     pub fn measure(&self) {
         let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
         tokio::spawn(metrics::follow(store, metrics, self.closing.clone()));
+        tokio::spawn(crate::log::follow(Arc::clone(&self.store), self.closing.clone()));
     }
 
     /// Whether it can be relied on.

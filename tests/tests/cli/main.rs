@@ -8,6 +8,7 @@ mod codes;
 mod contexts;
 mod edge;
 mod errors;
+mod lines;
 mod order;
 mod owners;
 mod people;

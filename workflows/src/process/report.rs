@@ -178,7 +178,9 @@ pub(crate) async fn report(
         let progress = plan.progress;
         let renewed = past.iter().find(|turn| turn.next.kind == TurnKind::Session);
         let note = renewed.map(|turn| turn.next.remark.clone()).or(plan.remark.clone());
+        let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
+            let _of_the_attempt = span.entered();
             let mut end = read(&request, &record, &interpret, &processes, &hint, progress);
             if !before.is_empty() {
                 end.usage = turns::sum(before.into_iter().chain(end.usage));

@@ -22,6 +22,8 @@ pub(crate) use pipeline::*;
 pub(crate) use place::*;
 pub(crate) use steer::*;
 
+use crate::log::Form;
+
 /// A durable workflow engine: pipelines of commands, agents and people that survive anything.
 #[derive(Debug, Parser)]
 #[command(name = "everfold", bin_name = "everfold", version, max_term_width = 110)]
@@ -51,6 +53,10 @@ pub(crate) struct Cli {
     /// Print the answer as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// How the engine's lines on stderr look: text, or json
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub(crate) log: Form,
     /// Say more about what the engine does
     #[arg(long, global = true, hide = true)]
     pub(crate) verbose: bool,

@@ -71,7 +71,7 @@ pub(super) async fn all(
     loop {
         tries += 1;
         let request = NoticeRequest { attempt: tries, ..request.clone() };
-        let dedup = request.dedup();
+        let (dedup, run, name) = (request.dedup(), request.run, request.notice.clone());
         let failure = match once(shared, request).await {
             Ok(()) => return Outcome::Told { tries },
             Err(failure) => failure,
@@ -84,7 +84,14 @@ pub(super) async fn all(
             return Outcome::GivenUp { tries, message: format!("{}; given up after 24 h", failure.message) };
         }
         let pause = pause(&dedup, tries).max(failure.after.unwrap_or_default().min(ASKED_MAX));
-        tracing::warn!(notice = dedup, tries, ?pause, "a notice was not sent: {}", failure.message);
+        tracing::warn!(
+            run = run.short(),
+            notice = name,
+            tries,
+            ?pause,
+            "a notice was not sent: {}",
+            failure.message
+        );
         failed(Failed { tries, next: now.plus(pause), message: &failure.message });
         tokio::select! {
             biased;

@@ -10,10 +10,12 @@ use std::task::{Context, Poll, Waker};
 
 use futures::FutureExt as _;
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::World;
 use super::cell::{Cell, Phase, Prepared, Running, Work};
 use super::outcome::WantedBy;
+use super::span;
 use super::told::Observer;
 use super::work::{Ended, WorkDone, attempt_end, bug, cancelled, started_input};
 use crate::decide::plan;
@@ -299,32 +301,41 @@ impl World {
         let (run, attempt, blocking) = (cell.run, id.clone(), self.shared.config.blocking);
         let now = self.shared.config.clock.clone();
         let (kept, gone) = oneshot::channel::<()>();
-        let task = self.works.spawn(async move {
-            let _at_work = kept;
-            if let Some(copying) = copying
-                && let Err(failure) = copying.await
-            {
-                return match failure.code.as_deref() {
-                    Some(NO_ROOM_CODE) => WorkDone::HeldBack { run, id: attempt, reason: failure.message },
-                    _ => {
-                        WorkDone::Attempt { run, id: attempt, ended: Box::new(Ended::failed(failure, now())) }
-                    }
+        let span = span::of_attempt(run, &attempt);
+        let task = self.works.spawn(
+            async move {
+                let _at_work = kept;
+                if let Some(copying) = copying
+                    && let Err(failure) = copying.await
+                {
+                    return match failure.code.as_deref() {
+                        Some(NO_ROOM_CODE) => {
+                            WorkDone::HeldBack { run, id: attempt, reason: failure.message }
+                        }
+                        _ => WorkDone::Attempt {
+                            run,
+                            id: attempt,
+                            ended: Box::new(Ended::failed(failure, now())),
+                        },
+                    };
+                }
+                let ended = match (at_once, folder) {
+                    (Some(reason), _) => Err(reason),
+                    (None, None) => work.await,
+                    (None, Some(folder)) => match blocking.run(move || std::fs::create_dir_all(folder)).await
+                    {
+                        Ok(Err(error)) if is_disk_full(&error) => Err(error.to_string()),
+                        // The executor reports a folder that is still missing.
+                        _made_or_missing => work.await,
+                    },
                 };
+                match ended {
+                    Ok(ended) => WorkDone::Attempt { run, id: attempt, ended: Box::new(ended) },
+                    Err(reason) => WorkDone::HeldBack { run, id: attempt, reason },
+                }
             }
-            let ended = match (at_once, folder) {
-                (Some(reason), _) => Err(reason),
-                (None, None) => work.await,
-                (None, Some(folder)) => match blocking.run(move || std::fs::create_dir_all(folder)).await {
-                    Ok(Err(error)) if is_disk_full(&error) => Err(error.to_string()),
-                    // The executor reports a folder that is still missing.
-                    _made_or_missing => work.await,
-                },
-            };
-            match ended {
-                Ok(ended) => WorkDone::Attempt { run, id: attempt, ended: Box::new(ended) },
-                Err(reason) => WorkDone::HeldBack { run, id: attempt, reason },
-            }
-        });
+            .instrument(span),
+        );
         let running = Running {
             executor,
             request,
@@ -401,10 +412,14 @@ impl World {
         let (run, attempt) = (cell.run, id.clone());
         let (ending, asked) = (Arc::clone(&executor), request.clone());
         let stopped = AssertUnwindSafe(async move { ending.cancel(asked).await }).catch_unwind();
-        let task = self.works.spawn(async move {
-            let _done_or_panicked = stopped.await;
-            WorkDone::Stopped { run, id: attempt }
-        });
+        let span = span::of_attempt(run, &attempt);
+        let task = self.works.spawn(
+            async move {
+                let _done_or_panicked = stopped.await;
+                WorkDone::Stopped { run, id: attempt }
+            }
+            .instrument(span),
+        );
         let running = Running {
             executor,
             request,
@@ -428,21 +443,25 @@ impl World {
         let (executor, request) = (Arc::clone(&running.executor), running.request.clone());
         let cancelled = AssertUnwindSafe(async move { executor.cancel(request).await }).catch_unwind();
         let (run, id) = (cell.run, id.clone());
-        self.works.spawn(async move {
-            if is_supervised {
-                // Nothing may start in its place while anything of it is left.
-                let _done_or_panicked = cancelled.await;
-            } else {
-                let _too_late = tokio::time::timeout(grace, cancelled).await;
+        let span = span::of_attempt(run, &id);
+        self.works.spawn(
+            async move {
+                if is_supervised {
+                    // Nothing may start in its place while anything of it is left.
+                    let _done_or_panicked = cancelled.await;
+                } else {
+                    let _too_late = tokio::time::timeout(grace, cancelled).await;
+                }
+                tokio::time::sleep(STOPPED_GRACE).await;
+                if let Some(gone) = gone {
+                    // Its end is not told while it still does something, unless it never lets go.
+                    task.abort();
+                    let _gone_or_stubborn = tokio::time::timeout(STOPPED_GRACE, gone).await;
+                }
+                WorkDone::Stopped { run, id }
             }
-            tokio::time::sleep(STOPPED_GRACE).await;
-            if let Some(gone) = gone {
-                // Its end is not told while it still does something, unless it never lets go.
-                task.abort();
-                let _gone_or_stubborn = tokio::time::timeout(STOPPED_GRACE, gone).await;
-            }
-            WorkDone::Stopped { run, id }
-        });
+            .instrument(span),
+        );
     }
 }
 

@@ -18,6 +18,7 @@ mod probe;
 mod rings;
 mod room;
 mod settle;
+mod span;
 mod timers;
 mod told;
 mod work;

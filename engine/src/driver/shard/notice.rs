@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::World;
 use super::cell::{Cell, Phase};
 use super::outcome::WantedBy;
+use super::span;
 use super::timers::{Due, TimerKey};
 use super::work::WorkDone;
 use crate::decide::plan::{self, NoticePlan, SecretPlan};
@@ -133,18 +135,24 @@ impl World {
         let tries = telling.tries;
         cell.notices.insert(channel.clone(), telling);
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
-        self.works.spawn(async move {
-            let _place = Arc::clone(&shared.notices).acquire_owned().await;
-            let sent = AssertUnwindSafe(tell(&shared, run, plan, secrets, tries)).catch_unwind();
-            let result = match tokio::time::timeout(TRY_MAX, sent).await {
-                Ok(Ok(result)) => result,
-                Ok(Err(panic)) => {
-                    Err(NoticeFailure::passing(format!("the function {}", panic_text(panic.as_ref()))))
-                }
-                Err(_) => Err(NoticeFailure::passing(format!("no answer within {} s", TRY_MAX.as_secs()))),
-            };
-            WorkDone::Notice { run, channel, result }
-        });
+        let span = span::of_notice(run, version, notice);
+        self.works.spawn(
+            async move {
+                let _place = Arc::clone(&shared.notices).acquire_owned().await;
+                let sent = AssertUnwindSafe(tell(&shared, run, plan, secrets, tries)).catch_unwind();
+                let result = match tokio::time::timeout(TRY_MAX, sent).await {
+                    Ok(Ok(result)) => result,
+                    Ok(Err(panic)) => {
+                        Err(NoticeFailure::passing(format!("the function {}", panic_text(panic.as_ref()))))
+                    }
+                    Err(_) => {
+                        Err(NoticeFailure::passing(format!("no answer within {} s", TRY_MAX.as_secs())))
+                    }
+                };
+                WorkDone::Notice { run, channel, result }
+            }
+            .instrument(span),
+        );
     }
 
     /// A try ended.
@@ -163,8 +171,13 @@ impl World {
                 let pause = pause(&format!("{}/{version}/{}", cell.run, telling.notice), tries, age)
                     .max(failure.after.unwrap_or_default().min(ASKED_MAX));
                 tracing::warn!(
-                    run = %cell.run, notice = telling.notice, %version, tries, ?pause,
-                    "a notice was not sent: {}", failure.message
+                    run = cell.run.short(),
+                    notice = telling.notice,
+                    version = version.0,
+                    tries,
+                    ?pause,
+                    "a notice was not sent: {}",
+                    failure.message
                 );
                 let key = self.timers.add(now.plus(pause), cell.run, Due::Notice(channel.clone()));
                 telling.stage = Stage::Pausing(key);

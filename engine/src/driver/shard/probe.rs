@@ -4,11 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use tracing::Instrument as _;
 
 use super::World;
 use super::attempt::unknown;
 use super::cell::{Cell, Probing};
 use super::outcome::{Done, WantedBy};
+use super::span;
 use super::work::{Made, Probed, WorkDone};
 use crate::clock::Stopwatch;
 use crate::decide::plan;
@@ -88,25 +90,29 @@ impl World {
         let needs = line.needs(Class::Probe, &[], &services);
         let said_to = Arc::clone(&line);
         let turn = line.probe(effect, gate.clone(), needs, Standing { priority, group: self.group(cell) });
-        self.works.spawn(async move {
-            let mut grant = turn.await;
-            grant.begin();
-            let watch = Stopwatch::start();
-            let probe = AssertUnwindSafe(async move { prober.probe(request).await });
-            let result: Probed = match probe.catch_unwind().await {
-                Ok(result) => result.map(|evidence| JsonText::new(&evidence)),
-                Err(panic) => {
-                    let message = format!("the probe {}", panic_text(panic.as_ref()));
-                    Err(ProbeFailure::passing(message))
+        let span = span::of_probe(run, &id, &gate);
+        self.works.spawn(
+            async move {
+                let mut grant = turn.await;
+                grant.begin();
+                let watch = Stopwatch::start();
+                let probe = AssertUnwindSafe(async move { prober.probe(request).await });
+                let result: Probed = match probe.catch_unwind().await {
+                    Ok(result) => result.map(|evidence| JsonText::new(&evidence)),
+                    Err(panic) => {
+                        let message = format!("the probe {}", panic_text(panic.as_ref()));
+                        Err(ProbeFailure::passing(message))
+                    }
+                };
+                if let Err(ProbeFailure { message, again_after: Some(span), .. }) = &result {
+                    said_to.leave_alone(&services, *span, message);
                 }
-            };
-            if let Err(ProbeFailure { message, again_after: Some(span), .. }) = &result {
-                said_to.leave_alone(&services, *span, message);
+                grant.end(outcome(&result));
+                let took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+                WorkDone::Probe { run, id, gate, probe_no, result, took_ms }
             }
-            grant.end(outcome(&result));
-            let took_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
-            WorkDone::Probe { run, id, gate, probe_no, result, took_ms }
-        });
+            .instrument(span),
+        );
     }
 
     /// Ends the probes of a part whose answers nobody waits for any more: the run was cancelled, a
@@ -198,13 +204,20 @@ impl World {
         };
         cell.preparing = true;
         let (run, workspaces) = (cell.run, Arc::clone(workspaces));
-        self.works.spawn(async move {
-            let prepared = AssertUnwindSafe(async move { workspaces.prepare(run, request).await });
-            let result = prepared.catch_unwind().await.unwrap_or_else(|panic| {
-                Err(Failure::new(FailureKind::Spawn, format!("the workspace {}", panic_text(panic.as_ref()))))
-            });
-            WorkDone::Workspace { run, result: Box::new(result.map(Made::Own)) }
-        });
+        let span = span::of_run(run);
+        self.works.spawn(
+            async move {
+                let prepared = AssertUnwindSafe(async move { workspaces.prepare(run, request).await });
+                let result = prepared.catch_unwind().await.unwrap_or_else(|panic| {
+                    Err(Failure::new(
+                        FailureKind::Spawn,
+                        format!("the workspace {}", panic_text(panic.as_ref())),
+                    ))
+                });
+                WorkDone::Workspace { run, result: Box::new(result.map(Made::Own)) }
+            }
+            .instrument(span),
+        );
     }
 
     /// The workspace is there, or cannot be had.
