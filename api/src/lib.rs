@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod owner;
 pub mod serve;
 mod shape;
+mod traces;
 pub mod view;
 
 pub use cli::main_with_args;

@@ -261,6 +261,9 @@ pub(crate) async fn create(
         priority: asked.priority,
     };
     let Begun { run, position, held } = app.begin(begin).await?;
+    if !held {
+        app.traces().started_by(run, &headers);
+    }
     let view = RunView { held, ..app.view(run).await? };
     let place = format!("/api/v1/runs/{run}");
     let status = if held { StatusCode::OK } else { StatusCode::CREATED };

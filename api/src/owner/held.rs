@@ -29,6 +29,7 @@ use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
 use crate::http;
 use crate::metrics::{Metrics, StoreMetrics};
+use crate::traces::Traces;
 
 /// How a folder is taken.
 #[derive(Clone, Default)]
@@ -183,6 +184,7 @@ fn assemble(
         book,
         hooks,
         subscriptions,
+        traces: Traces::default(),
         telling: tokio::sync::OnceCell::new(),
         attended: AtomicBool::new(false),
     });
@@ -252,6 +254,7 @@ impl Held {
         }
         // After the runs: what they did last is told of, too.
         owner.engine.settle_notices(TELLING_END).await;
+        owner.traces.end().await;
         owner.views.close().await;
         if let Err(error) = owner.store.close().await {
             tracing::warn!(%error, "the store did not close in order; the next start checks more");

@@ -45,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
 use crate::metrics::{self, Metrics};
+use crate::traces::Traces;
 
 pub use begin::{Begin, Begun, Source, built_in, parsed};
 pub(crate) use fork::Again;
@@ -87,6 +88,8 @@ pub struct Owner {
     hooks: BTreeMap<String, HookSettings>,
     /// Who is told of events of all runs.
     subscriptions: Vec<NoticeSubscription>,
+    /// Runs as traces.
+    traces: Traces,
     /// They are being told.
     telling: OnceCell<()>,
     /// The duties by the clock are kept.
@@ -123,6 +126,11 @@ impl Readiness {
 }
 
 impl Owner {
+    /// Runs as traces.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
     /// Tokens and sessions.
     #[must_use]
     pub fn access(&self) -> &AccessDesk {

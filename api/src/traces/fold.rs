@@ -1,0 +1,258 @@
+//! A run's events as spans: the run, its steps by round, attempts, gates.
+//!
+//! Law: a fold. Spans are given when they end; what is open is known by when it began.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::actor::Actor;
+use everfold_engine::event::{RunEvent, ScheduledWork};
+use everfold_engine::failure::Failure;
+use everfold_engine::id::{AttemptId, Round, RunId, StepPath};
+use everfold_engine::policy::Verdict;
+use everfold_engine::time::Timestamp;
+use serde_json::json;
+
+use super::span::{Remote, Span, Status};
+
+const RUN: &str = "run";
+
+/// The open spans of a run.
+#[derive(Debug)]
+pub(super) struct RunTrace {
+    run: RunId,
+    pipeline: String,
+    title: Option<String>,
+    started: Option<Timestamp>,
+    by: Option<String>,
+    /// The run or request that led to it.
+    links: Vec<Remote>,
+    steps: BTreeMap<(StepPath, Round), Timestamp>,
+    attempts: BTreeMap<AttemptId, Attempt>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    scheduled: Timestamp,
+    started: Option<Timestamp>,
+    kind: Option<String>,
+}
+
+fn of_step(path: &StepPath, round: Round) -> String {
+    format!("step/{path}/{round}")
+}
+
+fn of_attempt(id: &AttemptId) -> String {
+    format!("attempt/{id}")
+}
+
+impl RunTrace {
+    pub(super) fn new(run: RunId) -> Self {
+        Self {
+            run,
+            pipeline: String::new(),
+            title: None,
+            started: None,
+            by: None,
+            links: Vec::new(),
+            steps: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+        }
+    }
+
+    /// An event of the history that a fork or restart took over: another run's, but for what the run is called.
+    pub(super) fn take_over(&mut self, event: &RunEvent) -> Vec<Span> {
+        if let RunEvent::RunStarted(started) = event {
+            self.pipeline.clone_from(&started.pipeline);
+            self.title.clone_from(&started.title);
+        }
+        Vec::new()
+    }
+
+    /// An event; gives the spans that end with it.
+    pub(super) fn apply(&mut self, event: &RunEvent, at: Timestamp, actor: &Actor) -> Vec<Span> {
+        match event {
+            RunEvent::RunStarted(event) => {
+                self.pipeline.clone_from(&event.pipeline);
+                self.title.clone_from(&event.title);
+                if let Some(parent) = &event.parent {
+                    self.links.push(Remote::of(parent.run, &of_attempt(&parent.id)));
+                }
+                self.begin(at, actor)
+            }
+            RunEvent::RunForked(event) => {
+                self.links.push(Remote::of(event.origin.run, RUN));
+                self.begin(at, actor)
+            }
+            RunEvent::StepScheduled(event) => {
+                self.steps.entry((event.id.path.clone(), event.id.round)).or_insert(at);
+                if let ScheduledWork::Task(task) = &event.work {
+                    self.open(&event.id, at, Some(task.kind.clone()));
+                }
+                Vec::new()
+            }
+            RunEvent::RetryScheduled(event) => {
+                self.steps.entry((event.id.path.clone(), event.id.round)).or_insert(at);
+                let kind = event.task.as_ref().map(|task| task.kind.clone());
+                self.open(&event.id, event.at.max(at), kind);
+                Vec::new()
+            }
+            RunEvent::AttemptStarted(event) => {
+                if let Some(attempt) = self.attempts.get_mut(&event.id) {
+                    attempt.started = Some(at);
+                }
+                Vec::new()
+            }
+            RunEvent::AttemptSucceeded(event) => self.attempt(&event.id, event.ended_at, Status::Ok, None),
+            RunEvent::AttemptAsked(event) => self.attempt(&event.id, event.ended_at, Status::Ok, None),
+            RunEvent::AttemptFailed(event) => {
+                self.attempt(&event.id, event.ended_at, error(&event.failure), Some(&event.failure))
+            }
+            RunEvent::AttemptLost(event) => {
+                self.attempt(&event.id, at, Status::Error(format!("lost: {}", event.reason)), None)
+            }
+            RunEvent::GateEvaluated(event) => {
+                let verdict = match event.verdict {
+                    Verdict::Pass => "pass",
+                    Verdict::Fail => "fail",
+                    Verdict::Pending => "pending",
+                    Verdict::Skipped => "skipped",
+                };
+                let status = match event.verdict {
+                    Verdict::Pass => Status::Ok,
+                    Verdict::Fail => Status::Error(event.reason.clone()),
+                    Verdict::Pending | Verdict::Skipped => Status::Unset,
+                };
+                let span = self.gate(&event.id, &event.gate, event.probe_no, event.took_ms, at, status);
+                vec![span.with("everfold.verdict", verdict).with("everfold.reason", event.reason.clone())]
+            }
+            RunEvent::ProbeFailed(event) => {
+                let status = Status::Error(format!("no evidence: {}", event.message));
+                vec![self.gate(&event.id, &event.gate, event.probe_no, event.took_ms, at, status)]
+            }
+            RunEvent::StepSucceeded(event) => {
+                self.step(&event.path, event.round, at, "succeeded", Status::Ok)
+            }
+            RunEvent::StepSkipped(event) => self.step(&event.path, event.round, at, "skipped", Status::Unset),
+            RunEvent::StepFailed(event) => {
+                let status = if event.tolerated { Status::Unset } else { error(&event.failure) };
+                self.step(&event.path, event.round, at, "failed", status)
+            }
+            RunEvent::StepCancelled(event) => {
+                self.step(&event.path, event.round, at, "cancelled", Status::Unset)
+            }
+            RunEvent::ReworkRequested(event) => {
+                let is_reset = |(path, _): &(StepPath, Round)| event.reset.contains(&path.step);
+                let reset: Vec<_> = self.steps.keys().filter(|step| is_reset(step)).cloned().collect();
+                let spans = reset
+                    .iter()
+                    .flat_map(|(path, round)| self.step(path, *round, at, "reset", Status::Unset));
+                spans.collect()
+            }
+            RunEvent::RunSucceeded(_) => self.end(at, "succeeded", Status::Ok),
+            RunEvent::RunFailed(event) => self.end(at, "failed", error(&event.failure)),
+            RunEvent::RunCancelled(_) => self.end(at, "cancelled", Status::Unset),
+            _other => Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, at: Timestamp, actor: &Actor) -> Vec<Span> {
+        self.started = Some(at);
+        self.by = Some(actor.to_string());
+        let name = format!("start {}", self.pipeline);
+        let mut span = self.described(Span::new(self.run, "start", Some(RUN), name, at, at));
+        span.run = Some(self.run);
+        span.is_begin = true;
+        vec![span]
+    }
+
+    fn described(&self, mut span: Span) -> Span {
+        self.links.iter().for_each(|link| span.link(link));
+        span.with("everfold.pipeline", self.pipeline.clone())
+            .with("everfold.run.title", json!(self.title))
+            .with("everfold.actor", json!(self.by))
+    }
+
+    fn open(&mut self, id: &AttemptId, scheduled: Timestamp, kind: Option<String>) {
+        self.attempts.insert(id.clone(), Attempt { scheduled, started: None, kind });
+    }
+
+    fn attempt(
+        &mut self,
+        id: &AttemptId,
+        at: Timestamp,
+        status: Status,
+        failure: Option<&Failure>,
+    ) -> Vec<Span> {
+        let Some(Attempt { scheduled, started, kind }) = self.attempts.remove(id) else { return Vec::new() };
+        let parent = of_step(&id.path, id.round);
+        let name = format!("{} {}.{}", id.path, id.round, id.attempt);
+        let mut span =
+            Span::new(self.run, &of_attempt(id), Some(&parent), name, started.unwrap_or(scheduled), at)
+                .with("everfold.step", id.path.to_string())
+                .with("everfold.round", id.round.0)
+                .with("everfold.attempt", id.attempt.0)
+                .with("everfold.kind", json!(kind))
+                .with("everfold.exit_code", json!(failure.and_then(|failure| failure.exit_code)));
+        span.status = status;
+        vec![span]
+    }
+
+    fn gate(
+        &self,
+        id: &AttemptId,
+        gate: &str,
+        probe_no: u32,
+        took_ms: u64,
+        at: Timestamp,
+        status: Status,
+    ) -> Span {
+        let what = format!("gate/{id}/{gate}/{probe_no}");
+        let parent = of_step(&id.path, id.round);
+        let took = i64::try_from(took_ms).unwrap_or_default();
+        let mut span =
+            Span::new(self.run, &what, Some(&parent), format!("gate {gate}"), Timestamp(at.0 - took), at)
+                .with("everfold.step", id.path.to_string())
+                .with("everfold.round", id.round.0)
+                .with("everfold.gate", gate)
+                .with("everfold.probe_no", probe_no);
+        span.status = status;
+        span
+    }
+
+    fn step(
+        &mut self,
+        path: &StepPath,
+        round: Round,
+        at: Timestamp,
+        how: &'static str,
+        status: Status,
+    ) -> Vec<Span> {
+        // What never began is not in the trace.
+        let Some(began) = self.steps.remove(&(path.clone(), round)) else { return Vec::new() };
+        let mut span = Span::new(self.run, &of_step(path, round), Some(RUN), path.to_string(), began, at)
+            .with("everfold.step", path.to_string())
+            .with("everfold.round", round.0)
+            .with("everfold.status", how);
+        span.status = status;
+        vec![span]
+    }
+
+    fn end(&mut self, at: Timestamp, how: &'static str, status: Status) -> Vec<Span> {
+        let open: Vec<_> = self.steps.keys().cloned().collect();
+        let mut spans: Vec<Span> = open
+            .iter()
+            .flat_map(|(path, round)| self.step(path, *round, at, "ended", Status::Unset))
+            .collect();
+        let name = format!("run {}", self.pipeline);
+        let root = Span::new(self.run, RUN, None, name, self.started.unwrap_or(at), at);
+        let mut root = self.described(root).with("everfold.status", how);
+        root.status = status;
+        root.run = Some(self.run);
+        spans.push(root);
+        spans
+    }
+}
+
+fn error(failure: &Failure) -> Status {
+    Status::Error(format!("{}: {}", failure.kind.as_str(), failure.message))
+}

@@ -1,0 +1,160 @@
+//! What a collector gets, over its real protocol: OTLP/HTTP with JSON bodies.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use everfold_engine::id::RunId;
+use everfold_engine::layout::Layout;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::follow::{Requests, Tracing};
+use super::send::Collector;
+use super::span::{Remote, span_id};
+use crate::owner::{Begin, Held, Source, imagine};
+
+/// A collector that is away for the first requests.
+#[derive(Clone, Default)]
+struct Fake {
+    spans: Arc<Mutex<Vec<Value>>>,
+    refusals: Arc<Mutex<u32>>,
+    resources: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Fake {
+    async fn start(&self) -> Collector {
+        async fn take(State(fake): State<Fake>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
+            let mut refusals = fake.refusals.lock().unwrap();
+            if *refusals > 0 {
+                *refusals -= 1;
+                return (StatusCode::SERVICE_UNAVAILABLE, String::new());
+            }
+            assert_eq!(headers["content-type"], "application/json");
+            assert_eq!(headers["x-key"], "k");
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            for resource in body["resourceSpans"].as_array().unwrap() {
+                fake.resources.lock().unwrap().push(resource["resource"].clone());
+                for scope in resource["scopeSpans"].as_array().unwrap() {
+                    fake.spans.lock().unwrap().extend(scope["spans"].as_array().unwrap().iter().cloned());
+                }
+            }
+            (StatusCode::OK, "{}".to_owned())
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let routes = Router::new().route("/v1/traces", post(take)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Collector::new(url, [("x-key".to_owned(), "k".to_owned())].into())
+    }
+
+    /// The spans, once there is one of this name.
+    async fn until(&self, name: &str) -> Vec<Value> {
+        for _ in 0..1_000 {
+            let spans = self.spans.lock().unwrap().clone();
+            if spans.iter().any(|span| span["name"] == name) {
+                return spans;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no span {name}: {:?}", self.spans.lock().unwrap());
+    }
+}
+
+fn attribute<'a>(span: &'a Value, name: &str) -> &'a Value {
+    let all = span["attributes"].as_array().unwrap();
+    all.iter().find(|one| one["key"] == name).map_or(&Value::Null, |one| &one["value"])
+}
+
+fn named<'a>(spans: &'a [Value], name: &str) -> &'a Value {
+    spans.iter().find(|span| span["name"] == name).unwrap_or_else(|| panic!("{name}: {spans:#?}"))
+}
+
+const PIPELINE: &str = "name: p
+steps:
+  - id: fetch
+    function: everfold.echo
+    with: { ok: true }
+    gates: [{ id: fine, expression: 'steps.fetch.output.ok' }]
+  - id: broken
+    function: everfold.sleep
+    with: { for: soon }
+";
+
+async fn begin(held: &Held) -> RunId {
+    let begin = Begin {
+        source: Source::Text { text: PIPELINE.to_owned(), file: None, files: Default::default() },
+        input: json!({}),
+        title: Some("t".to_owned()),
+        labels: Default::default(),
+        cwd: None,
+        actor: everfold_engine::actor::Actor::User("ada".to_owned()),
+        dedup: None,
+        detach: false,
+        priority: 0,
+    };
+    held.owner().begin(begin).await.unwrap().run
+}
+
+#[tokio::test]
+async fn a_run_is_one_trace_with_a_span_per_step_attempt_and_gate_linked_to_its_request() {
+    let fake = Fake::default();
+    *fake.refusals.lock().unwrap() = 1;
+    let collector = fake.start().await;
+    let held = imagine(Layout::new("/nowhere")).unwrap();
+    let requests = Arc::new(Requests::default());
+    let tracing = Tracing::begin(Arc::clone(held.owner().store()), Arc::clone(&requests), collector);
+    let run = begin(&held).await;
+    requests.note(run, Remote::read("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap());
+    let spans = fake.until("run p").await;
+    let trace = run.0.simple().to_string();
+    assert!(spans.iter().all(|span| span["traceId"] == json!(trace)), "{spans:#?}");
+    let (root, fetch, attempt) = (named(&spans, "run p"), named(&spans, "fetch"), named(&spans, "fetch 1.1"));
+    assert_eq!((&root["parentSpanId"], &root["status"]["code"]), (&Value::Null, &json!(2)));
+    assert_eq!(fetch["parentSpanId"], root["spanId"]);
+    assert_eq!(attempt["parentSpanId"], fetch["spanId"]);
+    assert_eq!(named(&spans, "gate fine")["parentSpanId"], fetch["spanId"]);
+    assert_eq!(attribute(named(&spans, "gate fine"), "everfold.verdict")["stringValue"], "pass");
+    assert_eq!(attribute(attempt, "everfold.attempt")["intValue"], "1");
+    assert_eq!(named(&spans, "broken")["status"]["code"], 2);
+    let link = json!([{"traceId": "4bf92f3577b34da6a3ce929d0e0e4736", "spanId": "00f067aa0ba902b7"}]);
+    assert_eq!(
+        (&named(&spans, "start p")["links"], attribute(root, "everfold.actor")),
+        (&link, &json!({"stringValue": "user:ada"}))
+    );
+    for span in &spans {
+        let nanos = |name: &str| span[name].as_str().unwrap().parse::<u64>().unwrap();
+        assert!(nanos("startTimeUnixNano") <= nanos("endTimeUnixNano"), "{span}");
+        assert_eq!(span["spanId"].as_str().unwrap().len(), 16);
+    }
+    let resource = fake.resources.lock().unwrap()[0].clone();
+    assert_eq!(attribute(&resource, "service.name")["stringValue"], "everfold");
+    tracing.end().await;
+    held.release().await;
+}
+
+#[tokio::test]
+async fn another_engine_goes_on_with_the_same_trace_and_what_goes_again_is_the_same_span() {
+    let held = imagine(Layout::new("/nowhere")).unwrap();
+    let run = begin(&held).await;
+    // Nobody sent anything while the run was there: the next engine does, from the log.
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let fake = Fake::default();
+        let collector = fake.start().await;
+        let tracing = Tracing::begin(Arc::clone(held.owner().store()), Arc::default(), collector);
+        let spans = fake.until("run p").await;
+        assert_eq!(named(&spans, "run p")["spanId"], span_id(run, "run"));
+        let mut all: Vec<String> = spans.iter().map(|span| span["spanId"].to_string()).collect();
+        all.sort();
+        ids.push(all);
+        tracing.end().await;
+    }
+    assert_eq!(ids[0], ids[1]);
+    held.release().await;
+}
