@@ -46,6 +46,8 @@ pub struct Change {
     pub position: Position,
     /// Something was recorded; false where it was so already.
     pub changed: bool,
+    /// It was recorded before, under the same key.
+    pub repeated: bool,
 }
 
 /// The fold of a stream, kept up to date, and the way to change it.
@@ -134,11 +136,12 @@ impl<K: Kept> Ledger<K> {
         Ok(kept)
     }
 
-    /// Decides on what holds now, and records what follows; nothing where `decide` gives none.
+    /// Decides on what holds now, and records what follows; nothing where `decide` gives none, or where it was
+    /// recorded before under the same `dedup` (S10): then the first answer is given once more.
     ///
     /// # Errors
     /// What `decide` refused with, or [`LedgerError`]: the store did not take it.
-    pub async fn change<R: From<LedgerError>>(
+    pub async fn change<R: From<LedgerError> + Send>(
         &self,
         actor: Actor,
         dedup: Option<Dedup>,
@@ -147,8 +150,16 @@ impl<K: Kept> Ledger<K> {
         let mut end = self.end.lock().await;
         let kept = self.ensure(&mut end).await?;
         let at = (self.clock)();
-        let Some(event) = decide(&kept, at)? else {
-            return Ok(Change { position: end.position, changed: false });
+        let event = match decide(&kept, at) {
+            Ok(Some(event)) => event,
+            // What was done once is answered as it was then, though nothing is left to do, or it would be refused now.
+            nothing => {
+                if let Some(position) = self.first(dedup).await? {
+                    return Ok(Change { position, changed: true, repeated: true });
+                }
+                nothing?;
+                return Ok(Change { position: end.position, changed: false, repeated: false });
+            }
         };
         let (kind, schema, payload) = K::encode(&event).map_err(unreadable::<K>)?;
         let header = EventHeader {
@@ -183,11 +194,25 @@ impl<K: Kept> Ledger<K> {
                 return Err(LedgerError::Append(error).into());
             }
         };
+        if appended.repeated {
+            // What it led to then is folded already, and may be over by now.
+            return Ok(Change { position: appended.last_position(), changed: true, repeated: true });
+        }
         *end = End { version: appended.last_version(), hash, position: appended.last_position() };
         let mut kept = K::clone(&kept);
         kept.apply(&event, &Noted { by: &actor, at });
         self.publish(Arc::new(kept));
-        Ok(Change { position: end.position, changed: true })
+        Ok(Change { position: end.position, changed: true, repeated: false })
+    }
+
+    /// Where the change went that was made under a key, if one was.
+    async fn first(&self, dedup: Option<Dedup>) -> Result<Option<Position>, LedgerError> {
+        let Some(dedup) = dedup else { return Ok(None) };
+        match self.store.first_write(dedup.key).await? {
+            None => Ok(None),
+            Some(first) if first.body != dedup.body => Err(LedgerError::Append(AppendError::DedupConflict)),
+            Some(first) => Ok(Some(first.appended.last_position())),
+        }
     }
 }
 
@@ -200,7 +225,9 @@ mod tests {
     use super::*;
     use crate::access::{Access, AccessEvent, Role, TokenCreated};
     use crate::clock;
-    use crate::store::MemoryStore;
+    use crate::event::HaltScope;
+    use crate::halts::{Halts, Wanted};
+    use crate::store::{DedupKeep, MemoryStore};
 
     fn created(name: &str) -> AccessEvent {
         AccessEvent::TokenCreated(TokenCreated {
@@ -231,5 +258,29 @@ mod tests {
         assert_eq!(changed, 10);
         let again = Ledger::<Access>::new(store, clock::system(), clock::chance());
         assert_eq!(again.current().await.unwrap(), ledger.current().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn s10_what_is_asked_again_under_its_key_gets_its_answer_and_undoes_nothing_that_came_after() {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
+        let ledger = Ledger::<Halts>::new(Arc::clone(&store), clock::system(), clock::chance());
+        let order = async |wanted, body: Option<&[u8]>| {
+            let dedup =
+                body.map(|body| Dedup { key: Hash::of(b"k"), body: Hash::of(body), keep: DedupKeep::Week });
+            let decide = |halts: &Halts, _| {
+                Ok::<_, LedgerError>(halts.decide(wanted, &HaltScope::Engine, None).unwrap())
+            };
+            ledger.change(Actor::Engine, dedup, decide).await
+        };
+        let first = order(Wanted::Halt, Some(b"{}")).await.unwrap();
+        let again = Change { repeated: true, ..first };
+        assert_eq!(order(Wanted::Halt, Some(b"{}")).await.unwrap(), again, "at once");
+        let other = order(Wanted::Halt, Some(b"")).await;
+        assert!(matches!(other, Err(LedgerError::Append(AppendError::DedupConflict))), "another body");
+        order(Wanted::Release, None).await.unwrap();
+        assert_eq!(order(Wanted::Halt, Some(b"{}")).await.unwrap(), again, "after it was over");
+        assert_eq!(ledger.current().await.unwrap().all().count(), 0, "it stays over");
+        assert_eq!(store.last_position().get(), 2);
+        assert!(order(Wanted::Halt, None).await.unwrap().changed, "and others go on from where it stands");
     }
 }

@@ -153,7 +153,7 @@ impl AccessDesk {
     ) -> Result<Made, AccessError> {
         let secret = Secret::draw();
         let hash = secret.hash();
-        let mut expires_at = None;
+        let (name, mut expires_at) = (wish.name.clone(), None);
         let change = self
             .ledger
             .change(actor, dedup, |access, now| {
@@ -163,6 +163,10 @@ impl AccessDesk {
                 Ok::<_, AccessError>(Some(access.create(created, now)?))
             })
             .await?;
+        if change.repeated {
+            // The text of the one that was made then is known to nobody here.
+            return Err(AccessRefusal::NameTaken(name).into());
+        }
         Ok(Made { secret, expires_at, position: change.position })
     }
 

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use everfold_engine::driver::By;
 use everfold_engine::event::HaltScope;
 use everfold_engine::halts::Wanted;
 use everfold_engine::id::StepId;
@@ -175,8 +176,13 @@ pub(crate) async fn engine(State(app): State<App>) -> Result<Json<EngineAnswer>,
     request_body = HaltBody,
     responses((status = 200, description = "Every unended run was told.", body = crate::owner::HaltsView))
 )]
-pub(crate) async fn pause(app: State<App>, caller: Caller, body: Body<HaltBody>) -> Result<Response, Fault> {
-    halt(app, caller, Wanted::Halt, body.value).await
+pub(crate) async fn pause(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body<HaltBody>,
+) -> Result<Response, Fault> {
+    halt(app, caller, &headers, Wanted::Halt, body).await
 }
 
 /// `POST /engine/resume`: they go on.
@@ -187,18 +193,29 @@ pub(crate) async fn pause(app: State<App>, caller: Caller, body: Body<HaltBody>)
     request_body = HaltBody,
     responses((status = 200, description = "Every unended run was told.", body = crate::owner::HaltsView))
 )]
-pub(crate) async fn resume(app: State<App>, caller: Caller, body: Body<HaltBody>) -> Result<Response, Fault> {
-    halt(app, caller, Wanted::Release, body.value).await
+pub(crate) async fn resume(
+    app: State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body<HaltBody>,
+) -> Result<Response, Fault> {
+    halt(app, caller, &headers, Wanted::Release, body).await
 }
 
-/// Saying it twice changes nothing, so these writes need no key.
 async fn halt(
     State(app): State<App>,
     caller: Caller,
+    headers: &HeaderMap,
     wanted: Wanted,
-    asked: HaltBody,
+    Body { value: asked, bytes }: Body<HaltBody>,
 ) -> Result<Response, Fault> {
+    let about = match wanted {
+        Wanted::Halt => "POST /engine/pause",
+        Wanted::Release => "POST /engine/resume",
+    };
+    let dedup = once(headers, &caller, about, &bytes, DedupKeep::Week)?.dedup;
+    let by = By { actor: caller.actor, dedup };
     let scope = asked.pipeline.map_or(HaltScope::Engine, HaltScope::Pipeline);
-    let (position, view) = app.halt(wanted, scope, asked.reason.as_deref(), caller.actor).await?;
+    let (position, view) = app.halt(wanted, scope, asked.reason.as_deref(), by).await?;
     Ok(written(StatusCode::OK, position, view))
 }

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::definition::{self, Checked};
+use everfold_engine::driver::By;
+use everfold_engine::store::DedupKeep;
 use everfold_engine::time::Timestamp;
 use everfold_workflows::builtin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::{Page, written};
-use super::extract::{Body, Path};
+use super::extract::{Body, Path, once};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner;
@@ -198,9 +200,13 @@ pub(crate) async fn versions(
 pub(crate) async fn save(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
     body: Body<CheckBody>,
 ) -> Result<Response, Fault> {
+    let about = format!("PUT /pipelines/{name}");
+    let dedup = once(&headers, &caller, &about, &body.bytes, DedupKeep::Week)?.dedup;
+    let by = By { actor: caller.actor, dedup };
     let asked = body.value;
     let text = text_of(asked.definition)?;
     let named = owner::parsed(&text, asked.file.as_deref(), &asked.files)?.definition.name;
@@ -208,8 +214,7 @@ pub(crate) async fn save(
         let message = format!("the path says “{name}”, the pipeline calls itself “{named}”");
         return Err(Fault::new(Code::Invalid, message));
     }
-    let (definition, saved) =
-        app.save_pipeline(&text, asked.file.as_deref(), &asked.files, caller.actor).await?;
+    let (definition, saved) = app.save_pipeline(&text, asked.file.as_deref(), &asked.files, by).await?;
     let status = if saved.repeated { StatusCode::OK } else { StatusCode::CREATED };
     let view =
         PipelineView { version: Some(saved.version.n), ..PipelineView::of(&definition, "saved", Some(text)) };

@@ -64,11 +64,14 @@ pub(crate) struct AddBody {
 pub(crate) async fn add(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     body: Body<AddBody>,
 ) -> Result<Response, Fault> {
+    let dedup = once(&headers, &caller, "POST /schedules", &body.bytes, DedupKeep::Week)?.dedup;
+    let by = By { actor: caller.actor, dedup };
     let AddBody { name, pipeline, schedule, input, title } = body.value;
     let add = Add { name, pipeline, schedule, input: input.unwrap_or_else(|| json!({})), title };
-    let (position, view) = app.add_schedule(add, caller.actor.into()).await?;
+    let (position, view) = app.add_schedule(add, by).await?;
     Ok(written(StatusCode::CREATED, position, view))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::driver::Submission;
+use everfold_engine::driver::{By, Submission};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalTaker};
 use everfold_engine::halts::Wanted;
@@ -219,10 +219,10 @@ impl Owner {
         wanted: Wanted,
         scope: HaltScope,
         reason: Option<&str>,
-        actor: Actor,
+        by: By,
     ) -> Result<(Position, HaltsView), Fault> {
         self.may_write()?;
-        let halting = self.engine().halt(wanted, scope, reason, actor).await?;
+        let halting = self.engine().halt(wanted, scope, reason, by).await?;
         let paused = self.halts().await?;
         Ok((halting.position, HaltsView { paused, changed: halting.changed, runs: halting.runs }))
     }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use everfold_engine::actor::Actor;
 use everfold_engine::definition::{Definition, similar};
-use everfold_engine::driver::{PipelineError, Saved};
+use everfold_engine::driver::{By, PipelineError, Saved};
 use everfold_engine::envelope::Envelope;
 use everfold_engine::saved::{PipelineRef, PipelineSaved};
 use everfold_workflows::builtin;
@@ -52,11 +51,11 @@ impl Owner {
         text: &str,
         file: Option<&str>,
         files: &BTreeMap<String, String>,
-        actor: Actor,
+        by: By,
     ) -> Result<(Arc<Definition>, Saved), Fault> {
         self.may_write()?;
         let definition = Arc::new(super::parsed(text, file, files)?.definition);
-        let saved = self.engine().save_pipeline(&definition, Some(text.to_owned()), actor).await?;
+        let saved = self.engine().save_pipeline(&definition, Some(text.to_owned()), by).await?;
         Ok((definition, saved))
     }
 

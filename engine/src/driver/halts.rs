@@ -10,8 +10,7 @@ use futures::StreamExt as _;
 use tokio::sync::oneshot;
 
 use super::message::Message;
-use super::{Engine, SubmitError};
-use crate::actor::Actor;
+use super::{By, Engine, SubmitError};
 use crate::envelope::StreamKind;
 use crate::event::HaltScope;
 use crate::halts::{HaltRefusal, Halts, Wanted};
@@ -82,10 +81,11 @@ impl Engine {
         wanted: Wanted,
         scope: HaltScope,
         reason: Option<&str>,
-        actor: Actor,
+        by: impl Into<By>,
     ) -> Result<Halting, HaltError> {
+        let By { actor, dedup } = by.into();
         let decide = |halts: &Halts, _at| halts.decide(wanted, &scope, reason).map_err(HaltError::from);
-        let Change { position, changed } = self.inner.shared.halts.change(actor, None, decide).await?;
+        let Change { position, changed, .. } = self.inner.shared.halts.change(actor, dedup, decide).await?;
         // Also where nothing changed: an engine that ended in the middle has not told them all.
         let runs = self.tell_runs(wanted).await?;
         Ok(Halting { position, changed, runs })

@@ -9,8 +9,7 @@ use lru::LruCache;
 use super::definitions::{PIPELINE_SAVED, engine_event, options};
 use super::engine::Engine;
 use super::shared::Shared;
-use super::{DefinitionError, PipelineError};
-use crate::actor::Actor;
+use super::{By, DefinitionError, PipelineError};
 use crate::definition::{self, Definition};
 use crate::envelope::{Envelope, StreamKind};
 use crate::id::{Position, Version};
@@ -72,7 +71,8 @@ pub fn saved_pipeline(event: &Envelope) -> Result<PipelineSaved, String> {
 }
 
 impl Engine {
-    /// Saves a definition as the newest version of its name.
+    /// Saves a definition as the newest version of its name. What was saved before under the same key (S10) is
+    /// answered as it was then, also where another version is the newest by now.
     ///
     /// # Errors
     /// [`PipelineError`]: the store takes nothing, the definition is too large, the name no name.
@@ -80,9 +80,9 @@ impl Engine {
         &self,
         definition: &Arc<Definition>,
         text: Option<String>,
-        actor: Actor,
+        by: impl Into<By>,
     ) -> Result<Saved, PipelineError> {
-        let saved = self.inner.shared.save_pipeline(definition, text, actor).await?;
+        let saved = self.inner.shared.save_pipeline(definition, text, by.into()).await?;
         self.inner.shared.triggers.turn();
         // The moments of its schedules count from here on.
         self.inner.shared.schedules.sync().await;
@@ -179,14 +179,28 @@ impl Shared {
         &self,
         definition: &Arc<Definition>,
         text: Option<String>,
-        actor: Actor,
+        By { actor, dedup }: By,
     ) -> Result<Saved, PipelineError> {
         let name = definition.name.as_str();
         name.parse::<PipelineRef>()?;
         let hash = self.definitions.save(definition).await?;
+        // One after the other, so that nobody who saves is outrun for ever.
+        let _turn = self.saving.lock().await;
         let mut tries = 0;
         loop {
             let former = self.saved_versions(name).await?;
+            if let Some(dedup) = &dedup
+                && let Some(first) = self.store.first_write(dedup.key).await?
+            {
+                if first.body != dedup.body {
+                    return Err(DefinitionError::from(AppendError::DedupConflict).into());
+                }
+                let position = first.appended.last_position();
+                let version = former.iter().find(|(_, envelope)| envelope.position == position);
+                let (event, _) = version.ok_or_else(|| PipelineError::NotFound(name.to_owned()))?;
+                let version = SavedVersion { n: event.n, hash: event.hash };
+                return Ok(Saved { version, position, repeated: false });
+            }
             let mut saved = SavedPipeline::default();
             former.iter().for_each(|(event, _)| saved.apply(event));
             let newest = former.last().map(|(_, envelope)| envelope);
@@ -210,7 +224,7 @@ impl Shared {
                 expected,
                 previous,
                 events: vec![event],
-                dedup: None,
+                dedup,
                 fence: self.config.fence,
                 note: StreamNote::default(),
             };

@@ -55,6 +55,8 @@ pub(super) struct Shared {
     /// Counters of budgets that runs share.
     pub(super) treasury: Treasury,
     pub(super) children: Children,
+    /// Versions of pipelines are saved one after the other, so that nobody who saves is outrun for ever.
+    pub(super) saving: tokio::sync::Mutex<()>,
     pub(super) triggers: TriggerBook,
     pub(super) hooks: HookPost,
     pub(super) schedules: SchedulePost,
@@ -126,6 +128,7 @@ impl Shared {
             desk: Desk::default(),
             treasury: Treasury::default(),
             children: Children::default(),
+            saving: tokio::sync::Mutex::default(),
             triggers: TriggerBook::default(),
             hooks: HookPost::default(),
             schedules: SchedulePost::default(),

@@ -377,6 +377,9 @@ impl ScheduleDesk {
     }
 
     async fn add(&mut self, new: NewSchedule, by: &By) -> Result<Position, Trouble> {
+        if let Some(first) = Tail::first(&self.shared, by).await? {
+            return Ok(first);
+        }
         let set = ScheduleSet { schedule: document(&new.schedule), origin: new.origin };
         let former = self.all().await?.get(&new.name).and_then(|kept| kept.state.set().cloned());
         match former {
