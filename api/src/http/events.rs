@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use super::answer::Page;
 use super::extract::{Params, Path};
 use super::runs::limit;
-use super::sse::{self, IDLE, Source};
+use super::sse::{self, Source};
 use super::standing::Standing;
 use super::{App, export};
 use crate::fault::{Code, Fault};
@@ -242,10 +242,6 @@ impl Follower {
             }
             () = tokio::time::sleep(LINE_EVERY), if self.live && self.in_line => {
                 self.send_state().await;
-                return Some(());
-            }
-            () = tokio::time::sleep(IDLE) => {
-                self.ready.push_back(sse::idle());
                 return Some(());
             }
         };

@@ -7,7 +7,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use everfold_engine::clock::Stopwatch;
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
 use everfold_engine::time::Timestamp;
 use everfold_workflows::shim::log::{LogLine, LogReader, Source};
@@ -80,12 +79,11 @@ pub(crate) async fn log(
         None => LogReader::from_start(&file),
     };
     if is_stream {
-        let told = Stopwatch::start();
         let place = reader.place();
         return Ok(sse::answer(
             app.clone(),
             standing,
-            Streamed { app, id, reader, params, told, place, over: Over::No },
+            Streamed { app, id, reader, params, place, over: Over::No },
         ));
     }
     let follower = Follower { app, id, reader, params, standing, ready: VecDeque::new(), over: false };
@@ -159,8 +157,7 @@ struct Streamed {
     id: EffectId,
     reader: LogReader,
     params: LogParams,
-    /// Since something was sent.
-    told: Stopwatch,
+    /// Behind what was sent.
     place: u64,
     over: Over,
 }
@@ -174,7 +171,6 @@ impl sse::Source for Streamed {
                 self.place = self.reader.place();
                 let text: Vec<u8> = lines.iter().flat_map(|(place, line)| self.event(*place, line)).collect();
                 if !text.is_empty() {
-                    self.told = Stopwatch::start();
                     return Some(Bytes::from(text));
                 }
                 if !lines.is_empty() {
@@ -188,10 +184,6 @@ impl sse::Source for Streamed {
                             continue;
                         }
                         tokio::time::sleep(LOOK_EVERY).await;
-                        if self.told.elapsed() > sse::IDLE {
-                            self.told = Stopwatch::start();
-                            return Some(sse::idle());
-                        }
                     }
                     Over::No | Over::Ended => {
                         self.over = Over::Told;

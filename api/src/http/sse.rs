@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures::future::BoxFuture;
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -28,11 +29,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What feeds a stream.
 pub(super) trait Source: Send + 'static {
-    /// The next chunk; `None` at the end. Resolves at the latest after [`IDLE`], then with [`idle`].
+    /// The next chunk; `None` at the end.
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>>;
 
     /// Where a reader goes on who has taken nothing yet; asked before the first chunk.
     fn first_id(&self) -> String;
+}
+
+/// A stream that is counted as long as it is fed.
+struct Open(Gauge);
+
+impl Open {
+    fn new(streams: &Gauge) -> Self {
+        streams.inc();
+        Self(streams.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// One event.
@@ -49,7 +66,11 @@ pub(super) fn idle() -> Bytes {
 /// The answer that a source feeds.
 pub(super) fn answer(app: App, standing: Standing, source: impl Source) -> Response {
     let (chunks, taken) = mpsc::channel(WAITING_MAX);
-    tokio::spawn(feed(app, standing, source, chunks));
+    let open = Open::new(&app.metrics().streams);
+    tokio::spawn(async move {
+        feed(app, standing, source, chunks).await;
+        drop(open);
+    });
     let body = Body::from_stream(futures::stream::unfold(taken, |mut taken| async move {
         let chunk: Bytes = taken.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(chunk), taken))
@@ -87,7 +108,7 @@ async fn hand_over(
     last_id: &mut String,
     patience: Duration,
 ) -> Option<String> {
-    while let Some(chunk) = source.next().await {
+    while let Some(chunk) = next(&mut source, chunks).await {
         let id = id_of(&chunk);
         match chunks.send_timeout(chunk, patience).await {
             Ok(()) => {
@@ -104,7 +125,20 @@ async fn hand_over(
     None
 }
 
-/// The id of the last event in a chunk.
+/// The source's next chunk; while it has none the reader hears that the stream lives, also where the source is
+/// busy with what the reader does not want to hear.
+async fn next(source: &mut impl Source, chunks: &mpsc::Sender<Bytes>) -> Option<Bytes> {
+    let mut next = source.next();
+    loop {
+        tokio::select! {
+            chunk = &mut next => return chunk,
+            // Where no room is left the reader has signs of life enough.
+            () = tokio::time::sleep(IDLE) => drop(chunks.try_send(idle())),
+        }
+    }
+}
+
+/// The id of the last event of a chunk that has one.
 fn id_of(chunk: &Bytes) -> Option<String> {
     let id = chunk.rsplit(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"id: "))?;
     Some(String::from_utf8_lossy(id).into_owned())
@@ -151,6 +185,48 @@ mod tests {
         let several =
             [event(Some("e-4"), "line", &json!({})), event(Some("e-5"), "line", &json!("id: x"))].concat();
         assert_eq!(id_of(&Bytes::from(several)).as_deref(), Some("e-5"));
+    }
+
+    #[test]
+    fn a_chunk_of_several_events_is_gone_on_from_behind_the_last() {
+        let one = event(Some("e-1"), "line", &json!("id: e-7"));
+        let both =
+            Bytes::from([&one[..], &event(Some("e-2"), "line", &json!("b"))[..], &idle()[..]].concat());
+        assert_eq!((id_of(&one).as_deref(), id_of(&both).as_deref()), (Some("e-1"), Some("e-2")));
+        assert_eq!(id_of(&idle()), None);
+    }
+
+    /// Busy for ever with what nobody wants to hear.
+    struct Busy;
+
+    impl Source for Busy {
+        fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
+            async {
+                loop {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+            .boxed()
+        }
+
+        fn first_id(&self) -> String {
+            "e-0".to_owned()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_says_that_it_lives_also_where_all_that_happens_is_left_out() {
+        let (chunks, mut taken) = mpsc::channel(4);
+        let mut last_id = Busy.first_id();
+        let fed = hand_over(Busy, &chunks, &mut last_id, PATIENCE);
+        assert!(tokio::time::timeout(IDLE * 3 + Duration::from_secs(1), fed).await.is_err());
+        drop(chunks);
+        let mut signs = 0;
+        while let Some(chunk) = taken.recv().await {
+            assert_eq!(chunk, idle());
+            signs += 1;
+        }
+        assert_eq!((signs, last_id.as_str()), (3, "e-0"));
     }
 
     #[tokio::test]

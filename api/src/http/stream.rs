@@ -19,7 +19,7 @@ use serde_json::json;
 use super::App;
 use super::events::{last_event_id, shown};
 use super::extract::Params;
-use super::sse::{self, IDLE, Source};
+use super::sse::{self, Source};
 use super::standing::Standing;
 use crate::fault::{Code, Fault};
 
@@ -127,10 +127,7 @@ impl Source for Everything {
                 if let Some(chunk) = self.waiting.pop_front() {
                     return Some(chunk);
                 }
-                let batch = match tokio::time::timeout(IDLE, self.subscription.next()).await {
-                    Ok(batch) => batch.ok()?,
-                    Err(_idle) => return Some(sse::idle()),
-                };
+                let batch = self.subscription.next().await.ok()?;
                 for event in &batch {
                     if self.filter.wants(event).await {
                         let id = self.filter.app.cursor_text(event.position.get());

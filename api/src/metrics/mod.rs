@@ -45,6 +45,7 @@ pub struct Metrics {
     pub(crate) gate: Labelled<Histogram>,
     pub(crate) requests: Labelled<Counter>,
     pub(crate) request: Labelled<Histogram>,
+    pub(crate) streams: Gauge,
     pub(crate) appends: Labelled<Histogram>,
     pub(crate) flush: Histogram,
     pub(crate) batch: Histogram,
@@ -92,6 +93,7 @@ impl Default for Metrics {
             gate: Family::new_with_constructor(slow),
             requests: Family::default(),
             request: Family::new_with_constructor(fast),
+            streams: Gauge::default(),
             appends: Family::new_with_constructor(fast),
             flush: fast(),
             batch: Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0]),
@@ -115,6 +117,8 @@ impl Default for Metrics {
             seconds.clone(),
             metrics.request.clone(),
         );
+        let streams = "Streams of server-sent events that are fed";
+        registry.register("streams_open", streams, metrics.streams.clone());
         let append = "From an append's arrival to its answer, which is durable, by result";
         registry.register_with_unit(
             "store_append_duration",

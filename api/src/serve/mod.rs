@@ -19,6 +19,7 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use everfold_workflows::settings::{ServeSettings, TlsFiles};
 use hyper_util::rt::TokioTimer;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::task::JoinHandle;
 
 use connections::{Connections, Door};
@@ -32,6 +33,8 @@ pub use place::Place;
 
 /// How long requests that are being answered may go on when the server ends.
 const FINISH: Duration = Duration::from_secs(10);
+/// How long a reader may take nothing of what is written to it before its connection is cut.
+const TAKES_NOTHING: Duration = Duration::from_secs(120);
 
 /// A server that listens.
 pub struct Server {
@@ -54,6 +57,10 @@ impl Server {
         };
         let listener = TcpListener::bind(place.address).map_err(cannot)?;
         listener.set_nonblocking(true).map_err(cannot)?;
+        // Connections have it from the listener. Without it one whose reader takes nothing, or is gone without a
+        // word, would be kept for ever with what is to be written to it.
+        set_tcp_user_timeout(&listener, TAKES_NOTHING.as_millis() as u32)
+            .map_err(|error| cannot(error.into()))?;
         let address = listener.local_addr().map_err(cannot)?;
         let url = place.url(address);
         let gate = authenticate::Gate::new(owner, settings, url.starts_with("https:"));
