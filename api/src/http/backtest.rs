@@ -156,9 +156,7 @@ pub(crate) async fn backtest(
             answer.count(run, rejudged);
         }
     }
-    answer
-        .items
-        .sort_by(|one, other| (other.at, other.run, other.version).cmp(&(one.at, one.run, one.version)));
+    answer.items.sort_by_key(|verdict| std::cmp::Reverse((verdict.at, verdict.run, verdict.version)));
     Ok(Json(answer))
 }
 

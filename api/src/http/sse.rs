@@ -156,7 +156,7 @@ mod tests {
     impl Source for Numbers {
         fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
             self.0 += 1;
-            let next = if self.0 % 2 == 0 {
+            let next = if self.0.is_multiple_of(2) {
                 idle()
             } else {
                 event(Some(&format!("e-{}", self.0)), "event", &json!({}))

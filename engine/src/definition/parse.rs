@@ -55,9 +55,7 @@ pub(super) fn parse_within(
     problems.sort(name);
     let errors = problems.0.iter().any(|problem| problem.severity == Severity::Error);
     match definition {
-        Some(definition) if !errors => {
-            Ok(Checked { definition, warnings: problems.0 })
-        }
+        Some(definition) if !errors => Ok(Checked { definition, warnings: problems.0 }),
         _ => {
             if !errors {
                 // A refusal without a reason would be a mistake of ours; better a vague one.

@@ -149,9 +149,9 @@ where
     if request.secrets.is_empty() {
         return probe(request, Mask::default()).await;
     }
-    let values = look_up(&request.secrets).await.map_err(|failure| {
-        ProbeFailure::passing(format!("{}; {}", failure.message, failure.hint()))
-    })?;
+    let values = look_up(&request.secrets)
+        .await
+        .map_err(|failure| ProbeFailure::passing(format!("{}; {}", failure.message, failure.hint())))?;
     let mask = values.mask();
     values.fill(&mut request.spec, &request.secrets.spec);
     match probe(request, mask.clone()).await {
