@@ -557,3 +557,37 @@ async fn a_new_policy_is_tried_on_recorded_verdicts_before_it_is_turned_on() {
     }
     assert_eq!(api.held.owner().store().last_position(), before, "nothing was recorded");
 }
+
+#[tokio::test]
+async fn deliveries_are_paged_by_a_cursor_while_more_come() {
+    let api = Api::new();
+    let deliver = async |source: &str, id: &str| {
+        let path = format!("/api/v1/hooks/{source}/deliveries");
+        let (status, answer) = api.post(&path, json!({ "body": "{}", "id": id })).await;
+        assert_eq!(status, 201, "{answer}");
+    };
+    for (source, id) in [("forge", "f1"), ("depot", "d1"), ("forge", "f2"), ("depot", "d2"), ("forge", "f3")]
+    {
+        deliver(source, id).await;
+    }
+    let walked = async |path: &str| {
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        for page in 0..5 {
+            let (status, answer) = api.get(&format!("{path}?limit=2{cursor}")).await;
+            assert_eq!(status, 200, "{answer}");
+            ids.extend(
+                answer["items"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()),
+            );
+            match answer["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return ids,
+            }
+            deliver("forge", &format!("late-{path}-{page}").replace('/', "-")).await;
+        }
+        ids
+    };
+    assert_eq!(walked("/api/v1/hooks").await, ["f3", "d2", "f2", "d1", "f1"]);
+    assert_eq!(walked("/api/v1/hooks/depot/deliveries").await, ["d2", "d1"]);
+    let (status, answer) = api.get("/api/v1/hooks?cursor=forge").await;
+    assert_eq!((status, answer["code"].as_str()), (422, Some("EF0211")), "{answer}");
+}

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::driver::By;
+use everfold_engine::id::Position;
 use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ use crate::owner::DeliveryView;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ListParams {
     limit: Option<usize>,
+    /// Where to go on: `next_cursor` of the answer before.
+    cursor: Option<String>,
 }
 
 /// `GET /hooks`: the newest deliveries of all sources.
@@ -61,8 +64,9 @@ async fn page(
     source: Option<&str>,
     params: &ListParams,
 ) -> Result<Json<Page<DeliveryView>>, Fault> {
-    let items = app.deliveries(source, limit(params.limit)?).await?;
-    Ok(Json(Page { items, next_cursor: None }))
+    let before = params.cursor.as_deref().map(|text| app.cursor(text)).transpose()?.map(Position);
+    let (items, next) = app.deliveries(source, before, limit(params.limit)?).await?;
+    Ok(Json(Page { items, next_cursor: next.map(|next| app.cursor_text(next.0)) }))
 }
 
 fn named(source: &str) -> Option<&str> {

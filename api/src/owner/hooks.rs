@@ -223,11 +223,16 @@ impl Owner {
         Ok((position, DeliveryView { repeated, ..DeliveryView::of(&record) }))
     }
 
-    /// The newest deliveries of a source, or of all, the newest first.
+    /// Deliveries of a source, or of all, the newest first, and where to go on behind them.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn deliveries(&self, source: Option<&str>, limit: usize) -> Result<Vec<DeliveryView>, Fault> {
+    pub async fn deliveries(
+        &self,
+        source: Option<&str>,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<(Vec<DeliveryView>, Option<Position>), Fault> {
         let sources = match source {
             Some(source) if !is_source(source) => {
                 return Err(Fault::new(Code::Invalid, format!("“{source}” is no name of a source")));
@@ -237,11 +242,13 @@ impl Owner {
         };
         let mut found = Vec::new();
         for source in sources {
-            found.extend(self.engine().deliveries(&source, limit).await?);
+            found.extend(self.engine().deliveries(&source, before, limit + 1).await?);
         }
         found.sort_by_key(|record| std::cmp::Reverse(record.position));
+        let has_more = found.len() > limit;
         found.truncate(limit);
-        Ok(found.iter().map(DeliveryView::of).collect())
+        let next = found.last().filter(|_| has_more).map(|record| record.position);
+        Ok((found.iter().map(DeliveryView::of).collect(), next))
     }
 
     /// One delivery, with what triggers see of it.

@@ -235,7 +235,7 @@ async fn l28_a_crash_between_the_delivery_and_its_outcome_does_nothing_twice() {
         started(&outcome(&rig, "d2", json!({"n": 2, "kind": "open"})).await);
         assert_eq!(signals(&rig, first).await.len(), 1, "{steps}");
         assert_eq!(runs(&rig).await, 2, "{steps}");
-        assert_eq!(rig.engine.deliveries("forge", 100).await.unwrap().len(), 3, "{steps}");
+        assert_eq!(rig.engine.deliveries("forge", None, 100).await.unwrap().len(), 3, "{steps}");
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn deliver(engine: Engine, delivery: DeliveryReceived) -> Asked {
 /// Has one of the deliveries handled once more.
 pub async fn redeliver(engine: Engine, at: usize, act: Act) -> Asked {
     let by = By { actor: Actor::User("ada".into()), dedup: once(&format!("redeliver {at}")) };
-    let known = match engine.deliveries(SOURCE, 100).await {
+    let known = match engine.deliveries(SOURCE, None, 100).await {
         Ok(known) if known.is_empty() => return DONE,
         Ok(known) => known,
         Err(error) => return again(error),

@@ -187,17 +187,26 @@ impl Engine {
         }
     }
 
-    /// The newest deliveries of a source, the newest first.
+    /// Deliveries of a source, the newest first: those that came before a place in the store, or all.
+    ///
+    /// What came later is read, too, as it may tell what they led to.
     ///
     /// # Errors
     /// [`HookError::Store`]
-    pub async fn deliveries(&self, source: &str, limit: usize) -> Result<Vec<DeliveryRecord>, HookError> {
+    pub async fn deliveries(
+        &self,
+        source: &str,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRecord>, HookError> {
         let mut found = Vec::new();
         if limit == 0 {
             return Ok(found);
         }
         scan(&self.inner.shared, source, Version::FIRST, |record, _| {
-            found.push(record);
+            if before.is_none_or(|before| record.position < before) {
+                found.push(record);
+            }
             found.len() < limit
         })
         .await?;

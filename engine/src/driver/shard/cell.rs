@@ -180,8 +180,8 @@ pub(super) struct Running {
 }
 
 impl Cell {
-    pub(super) fn new(run: RunId, phase: Phase, state: Option<RunState>) -> Self {
-        Self {
+    pub(super) fn new(run: RunId, phase: Phase, state: Option<RunState>) -> Box<Self> {
+        Box::new(Self {
             run,
             stream: StreamId::run(run),
             phase,
@@ -221,7 +221,7 @@ impl Cell {
             bytes: 0,
             since: SinceSnapshot::default(),
             is_dirty: false,
-        }
+        })
     }
 
     /// Takes over a loaded history.
@@ -246,6 +246,21 @@ impl Cell {
         self.unlisted = true;
         self.advancing = false;
         self.aligning = false;
+    }
+
+    /// Gives back the room that only a run at work needs, once it has ended.
+    ///
+    /// Answers with about how many bytes it holds now.
+    pub(super) fn rest(&mut self) -> u64 {
+        if self.state.as_ref().is_some_and(RunState::is_ended) {
+            self.queue.shrink_to_fit();
+            self.outbox.shrink_to_fit();
+            self.fresh.shrink_to_fit();
+            self.work.shrink_to_fit();
+            self.asked.shrink_to_fit();
+            self.doubtful.shrink_to_fit();
+        }
+        self.bytes + std::mem::size_of::<Self>() as u64
     }
 
     /// Queues an input of the engine's own.

@@ -61,7 +61,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// One shard.
 pub(super) struct Shard {
-    cells: HashMap<RunId, Cell>,
+    /// Boxed: a table has room for twice as many as it holds, and a cell is large.
+    cells: HashMap<RunId, Box<Cell>>,
     world: World,
     inbox: mpsc::Receiver<Message>,
     messages: Vec<Message>,
@@ -270,7 +271,7 @@ impl Shard {
         let has_timers = !cell.timers.is_empty() || !cell.notices.is_empty();
         let is_resting = !cell.is_pinned() && (!has_timers || self.world.may_park());
         if is_resting {
-            self.world.idle.rest(run, cell.bytes + 512);
+            self.world.idle.rest(run, cell.rest());
         } else {
             self.world.idle.rouse(&run);
         }
@@ -299,6 +300,6 @@ impl Shard {
         if self.is_given_up {
             return !self.cells.values().any(|cell| matches!(cell.phase, Phase::Appending));
         }
-        self.world.jobs.is_empty() && !self.cells.values().any(Cell::has_in_process_work)
+        self.world.jobs.is_empty() && !self.cells.values().any(|cell| cell.has_in_process_work())
     }
 }
