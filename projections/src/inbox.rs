@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
-use everfold_engine::event::{BudgetExceeded, RunEvent, SignalTaker, TimerKind};
+use everfold_engine::event::{BudgetExceeded, RunEvent, SignalTaker, StopReason, TimerKind};
 use everfold_engine::id::{Attempt, AttemptId, Position, RunId, StepPath};
 use everfold_engine::json::{Hash, JsonText, Payload, Value};
 use serde::{Deserialize, Serialize};
@@ -456,6 +456,12 @@ impl Inbox {
                 // Its budgets are its own, and empty.
                 let held = self.held(fact, tx)?;
                 self.withdraw(fact, tx, |path, blocked| !blocked && held.contains(path))
+            }
+            // The run is to end: nobody is asked any more, though what executes is still being stopped.
+            RunEvent::StopRequested(event)
+                if matches!(event.reason, StopReason::Cancel | StopReason::RunEnded) =>
+            {
+                self.withdraw(fact, tx, |_, _| true)
             }
             RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
                 self.withdraw(fact, tx, |_, _| true)?;

@@ -404,7 +404,9 @@ impl RunState {
         if facts.paused {
             awaited.push(Awaited::Resume);
         }
-        for key in &facts.asking {
+        // What a run that is about to end asked is withdrawn, though attempts of it are still being stopped.
+        let is_live = |key: &&Key| self.is_live(key.step);
+        for key in facts.asking.iter().filter(is_live) {
             let Some(unit) = self.unit_at(*key) else { continue };
             let id = self.attempt_id(*key);
             if let Some(question) = unit.question() {
@@ -413,12 +415,12 @@ impl RunState {
                 awaited.push(Awaited::Approval { id, roles: approval.terms.roles.clone() });
             }
         }
-        for key in &facts.blocked {
+        for key in facts.blocked.iter().filter(is_live) {
             if let Some(reason) = self.block_reason(&self.path(*key)) {
                 awaited.push(Awaited::Unblock { path: self.path(*key), reason: reason.clone() });
             }
         }
-        for key in &facts.order.waiting {
+        for key in facts.order.waiting.iter().filter(is_live) {
             if let Some(Work::Wait(wait)) = &self.graph.step(key.step).work {
                 let (path, name) = (self.path(*key), wait.signal.clone().unwrap_or_default());
                 awaited.push(Awaited::Signal { path, name });
@@ -432,7 +434,11 @@ impl RunState {
             }));
         }
         if !facts.paused {
-            let timers = self.facts.timers.iter().filter(|(timer, _)| timer.kind != TimerKind::Budget);
+            let is_meant = |timer: &TimerId| {
+                let step = self.graph.find(&timer.id.path.step);
+                timer.kind != TimerKind::Budget && step.is_none_or(|step| self.is_live(step))
+            };
+            let timers = self.facts.timers.iter().filter(|(timer, _)| is_meant(timer));
             awaited.extend(timers.map(|(timer, at)| Awaited::Timer {
                 path: timer.id.path.clone(),
                 at: *at,

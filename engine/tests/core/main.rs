@@ -17,4 +17,5 @@ mod rules;
 mod runs;
 mod sentences;
 mod spend;
+mod tasks;
 mod world;

@@ -236,3 +236,41 @@ fn l32_no_more_than_a_thousand_are_outstanding() {
     assert!(failures[0].starts_with("too many"), "{failures:?}");
     assert_eq!(world.state.notices_outstanding(), NOTICES_MAX, "the newest of `last` took its older's place");
 }
+
+#[test]
+fn l32_a_notice_is_known_by_its_version_and_id_so_each_event_has_its_own() {
+    let mut world = run(json!([
+        notice("x", &["StepSucceeded"], json!({"with": "${event.version}"})),
+        notice("y", &["StepSucceeded"], json!({"with": "${event.version}"})),
+    ]));
+    let mut keys = Vec::new();
+    for step in ["a/1/1", "b/1/1"] {
+        for event in world.succeed(step, json!(1)) {
+            if let RunEvent::NoticeQueued(queued) = event {
+                assert_eq!(
+                    serde_json::to_value(&queued.with).expect("JSON")["with"],
+                    json!(queued.version.0),
+                    "it tells of the event that it is known by"
+                );
+                keys.push((queued.version, queued.notice));
+            }
+        }
+    }
+    let all = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!((all, keys.len()), (4, 4), "{keys:?}");
+    // What was sent of one event says nothing of another.
+    told_first(&mut world, None);
+    assert_eq!(world.state.notices_outstanding(), 3);
+}
+
+#[test]
+fn l32_without_changes_only_the_same_is_told_again() {
+    let mut world = run(json!([notice("notes", &["NoteAdded"], json!({"with": "the same"}))]));
+    for _ in 0..2 {
+        let batch = world.by("ada", InputKind::Note { text: "n".into() }).unwrap();
+        assert!(names(&batch).contains(&"NoticeQueued"));
+    }
+    assert_eq!(world.state.notices_outstanding(), 2, "and without collapse each goes");
+}

@@ -449,3 +449,61 @@ fn l31_a_counter_begins_its_periods_by_the_time_of_what_it_is_asked() {
     let used = daily.0.used();
     assert_eq!((used.spent, used.raised, used.reserved_micros), (Spent::default(), Spent::default(), 0));
 }
+
+#[test]
+fn l31_pause_lets_running_work_end_and_several_budgets_count_side_by_side() {
+    let two = json!([
+        {"id": "money", "cost": "1 USD"},
+        {"id": "words", "tokens": 1_000_000},
+    ]);
+    let mut world = world(two, json!([agent("a", &[]), agent("b", &[]), agent("c", &["a", "b"])]));
+    world.want_funds("a/1/1");
+    world.want_funds("b/1/1");
+    world.use_up(&id("a/1/1"), 3_000_000);
+    world.succeed("a/1/1", json!(1));
+    assert_eq!(world.effects(), [attempt("b/1/1")], "what runs goes on");
+    assert!(!world.names().contains(&"StopRequested"));
+    assert_eq!(world.state.status(), RunStatus::Running);
+    world.use_up(&id("b/1/1"), 200_000);
+    assert!(names(&world.succeed("b/1/1", json!(1))).contains(&"StepSucceeded"));
+    assert_eq!(names(&world.want_funds("c/1/1")), ["FundsRequested", "BudgetExceeded"]);
+    assert_eq!(world.state.status(), RunStatus::Paused);
+    let over: Vec<_> = world.state.budgets(world.now).filter_map(|budget| budget.over).collect();
+    assert_eq!(over, [Measure::Cost], "of two, the one that is used up holds it");
+    // The other one is not what is wanted.
+    assert_eq!(raise(&mut world, Some("words"), Spent { tokens: 5, ..Spent::default() })[0], "BudgetRaised");
+    assert_eq!(world.state.status(), RunStatus::Paused);
+    assert_eq!(raise(&mut world, Some("money"), money(3.0)), ["BudgetRaised", "FundsGranted"]);
+    world.check_fold();
+}
+
+#[test]
+fn l31_tokens_are_a_limit_like_money() {
+    let mut world = world(
+        json!([{"id": "words", "tokens": 150}]),
+        json!([agent("a", &[]), agent("b", &["a"]), agent("c", &["b"])]),
+    );
+    // Each uses 110.
+    spend(&mut world, "a/1/1", 0.0);
+    spend(&mut world, "b/1/1", 0.0);
+    assert_eq!(names(&world.want_funds("c/1/1")), ["FundsRequested", "BudgetExceeded"]);
+    let view = world.state.budgets(world.now).next().unwrap();
+    assert_eq!((view.over, view.used.spent.tokens), (Some(Measure::Tokens), 220));
+    let add = Spent { tokens: 100, ..Spent::default() };
+    assert_eq!(raise(&mut world, None, add), ["BudgetRaised", "FundsGranted"]);
+    world.check_fold();
+}
+
+#[test]
+fn l31_a_scope_is_a_text_that_is_rendered_once_at_the_start() {
+    let scope = |scope: &str, world: &World| {
+        let terms: Vec<_> = world.state.shared_budgets().filter_map(|terms| terms.scope.clone()).collect();
+        assert_eq!(terms, [scope]);
+    };
+    let team = json!([{"id": "team", "scope": "team-${input.n}-${run.pipeline}", "cost": "1 USD"}]);
+    scope("team-1-p", &world(team, json!([agent("a", &[])])));
+    // Without one it is this run alone, and nobody else is asked.
+    let mut own = world(json!([{"id": "own", "cost": "1 USD"}]), json!([agent("a", &[])]));
+    assert_eq!(own.state.shared_budgets().count(), 0);
+    assert_eq!(names(&own.want_funds("a/1/1")), ["FundsRequested", "FundsGranted"]);
+}
