@@ -66,7 +66,10 @@ impl Engine {
     async fn recover_which(&self, which: Which) -> Result<Recovered, RecoverError> {
         match which {
             Which::Only(run) => match self.inner.shared.drive(run, true).await? {
-                true => Ok(Recovered { runs: 1 }),
+                true => {
+                    self.inner.shared.hooks.attend();
+                    Ok(Recovered { runs: 1 })
+                }
                 false => Err(RecoverError::NotFound(run)),
             },
             Which::All => self.recover_all().await,

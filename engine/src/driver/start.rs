@@ -83,6 +83,8 @@ impl Shared {
         }
         if matches!(asked, Err(SubmitError::Refused(_))) {
             self.forget(run).await;
+        } else {
+            self.hooks.attend();
         }
         match asked {
             // The core has seen this very start before.

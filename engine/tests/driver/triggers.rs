@@ -7,9 +7,10 @@ use std::time::Duration;
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::{Definition, Schedule};
 use everfold_engine::driver::{DeliveryRecord, HookError, NewSchedule, Receipt, ScheduleError};
+use everfold_engine::envelope::StreamKind;
 use everfold_engine::event::RunEvent;
 use everfold_engine::hooks::{BODY_BYTES_MAX, DeliveryReceived};
-use everfold_engine::id::RunId;
+use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::{JsonText, Value};
 use everfold_engine::schedules::ScheduleOrigin;
 use everfold_engine::state::RunStatus;
@@ -84,7 +85,6 @@ async fn signals(rig: &Rig, run: RunId) -> Vec<(String, Option<String>)> {
 }
 
 async fn runs(rig: &Rig) -> usize {
-    use everfold_engine::envelope::StreamKind;
     use everfold_engine::store::EventStore as _;
     rig.store.inner.streams(StreamKind::Run, None, 1_000).await.unwrap().len()
 }
@@ -387,4 +387,117 @@ async fn t_a_moment_that_has_come_is_followed_though_its_schedule_is_removed_mea
         pass(&rig, 10).await;
         assert_eq!(runs(&rig).await, 1, "{crashes}");
     }
+}
+
+/// The owner died right behind the start of a run, before it could say so. The trigger that wanted it was
+/// saved away, and the moment was settled as if nothing had been started.
+#[tokio::test(start_paused = true)]
+async fn t_a_moment_whose_run_began_before_a_crash_started_it_though_its_trigger_is_saved_away() {
+    let mut rig = Rig::new();
+    save(&rig, &every(json!({"every": "10s"}))).await;
+    // The run is durable, and nobody hears of it.
+    rig.store.fail_next(crate::watched::Fault::Kept);
+    while runs(&rig).await == 0 {
+        pass(&rig, 1).await;
+    }
+    rig.crash().await;
+    save(&rig, &pipeline("nightly", 10, json!({}))).await;
+    rig.recover().await;
+    pass(&rig, 10).await;
+    assert_eq!(runs(&rig).await, 1);
+    assert_eq!(settled(&rig).await, [Outcome::Started { run: only_run(&rig).await }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l28_a_delivery_whose_run_began_before_a_crash_started_it_whatever_its_trigger_says_since() {
+    let mut rig = Rig::new();
+    save(&rig, &intake(1_000)).await;
+    outcome(&rig, "d0", json!({"kind": "noise"})).await;
+    rig.store.fail_next(crate::watched::Fault::Kept);
+    deliver(&rig, "d1", json!({"n": 1, "kind": "open"})).await;
+    while runs(&rig).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    rig.crash().await;
+    let never = json!({"on": {"hook": "forge"}, "when": "false", "start": {"input": {"n": 1}}});
+    save(&rig, &pipeline("intake", 1_000, json!({"triggers": [never]}))).await;
+    rig.recover().await;
+    while record(&rig, "d1").await.handled.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let outcomes = record(&rig, "d1").await.outcomes();
+    assert_eq!(outcomes[0].outcome, Outcome::Started { run: only_run(&rig).await });
+}
+
+/// The one run there is.
+async fn only_run(rig: &Rig) -> RunId {
+    use everfold_engine::store::EventStore as _;
+    let streams = rig.store.inner.streams(StreamKind::Run, None, 2).await.unwrap();
+    assert_eq!(streams.len(), 1);
+    streams[0].0.id.parse().unwrap()
+}
+
+/// What the moments of the only schedule led to.
+async fn settled(rig: &Rig) -> Vec<Outcome> {
+    use everfold_engine::schedules::ScheduleEvent;
+    use everfold_engine::store::EventStore as _;
+    let streams = rig.store.inner.streams(StreamKind::Schedule, None, 2).await.unwrap();
+    let read = rig.store.inner.read(&streams[0].0, Version::FIRST, 1_000).await.unwrap();
+    let events = read.iter().map(|envelope| {
+        ScheduleEvent::decode(envelope.header.kind, envelope.header.schema, &envelope.payload).unwrap()
+    });
+    let outcomes = events.filter_map(|event| match event {
+        ScheduleEvent::TickSettled(event) => Some(event.outcome),
+        _other => None,
+    });
+    outcomes.collect()
+}
+
+fn parks() -> Arc<Definition> {
+    let trigger = json!({
+        "on": {"hook": "forge"}, "signal": "ci", "to": {"key": "issue-${event.body.n}"}, "park": true,
+    });
+    pipeline("p", 5_000, json!({"key": {"value": "issue-${input.n}"}, "triggers": [trigger]}))
+}
+
+/// A source could not be read at the start, and what waited in it waited for the next delivery or start.
+#[tokio::test(start_paused = true)]
+async fn l28_a_source_that_cannot_be_read_at_a_start_is_looked_at_again_by_itself() {
+    let mut rig = Rig::new();
+    save(&rig, &intake(1_000)).await;
+    outcome(&rig, "d0", json!({"kind": "noise"})).await;
+    // It is durable, and cannot be handled at first.
+    rig.store.reads_to_fail.store(1, std::sync::atomic::Ordering::SeqCst);
+    deliver(&rig, "d1", json!({"n": 1, "kind": "open"})).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.crash().await;
+    assert_eq!(runs(&rig).await, 0);
+    rig.store.reads_to_fail.store(2, std::sync::atomic::Ordering::SeqCst);
+    rig.recover().await;
+    let begins = async {
+        while runs(&rig).await == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), begins).await.expect("its run begins");
+    assert_eq!(rig.store.reads_to_fail.load(std::sync::atomic::Ordering::SeqCst), 0, "it failed meanwhile");
+}
+
+/// An owner that serves nobody and gets no delivery offered nothing.
+#[tokio::test(start_paused = true)]
+async fn l28_a_parked_signal_reaches_a_run_of_an_owner_that_does_nothing_else() {
+    let mut rig = Rig::new();
+    save(&rig, &parks()).await;
+    assert_eq!(outcome(&rig, "d1", json!({"n": 7})).await.word(), "parked");
+    rig.crash().await;
+    // Nothing is recovered: one run is started in the foreground.
+    let run = rig.engine.start(crate::rig::request(&parks(), json!({"n": 7}))).await.unwrap().run;
+    rig.until(run, |event| matches!(event, RunEvent::SignalReceived(_))).await;
+    assert_eq!(signals(&rig, run).await, [("ci".into(), Some("forge/d1".into()))]);
+    // One that goes on with a single run does so, too.
+    assert_eq!(outcome(&rig, "d2", json!({"n": 8})).await.word(), "parked");
+    let other = rig.engine.start(crate::rig::request(&parks(), json!({"n": 8}))).await.unwrap().run;
+    rig.crash().await;
+    rig.engine.recover(everfold_engine::driver::Which::Only(other)).await.unwrap();
+    rig.until(other, |event| matches!(event, RunEvent::SignalReceived(_))).await;
 }

@@ -1,6 +1,6 @@
 //! The task at the desk of hooks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,14 @@ use crate::envelope::{Envelope, StreamKind};
 use crate::event::RunEvent;
 use crate::hooks::{DeliveryReceived, HookEvent, MeantBy, ParkedId, TriggerOutcome};
 use crate::id::{Position, Version};
-use crate::store::Subscription;
+use crate::store::{ReadError, Subscription};
 use crate::time::Timestamp;
 use crate::triggers::Outcome;
 
 /// Sources that are kept though nothing is to be done for them.
 const IDLE_MAX: usize = 64;
+/// Streams that are listed at once.
+const PAGE: usize = 1_000;
 /// How often a source is decided on again whose stream is not what it was thought to be.
 const TRIES: u32 = 5;
 /// The pause between two offers of what waits.
@@ -42,6 +44,10 @@ pub(in crate::driver) struct HookDesk {
     changes: Option<Box<dyn Subscription>>,
     /// When what waits is to be offered again.
     offer_at: Option<Timestamp>,
+    /// Sources that something is to be done for and that could not be read; whether all of it is.
+    unread: BTreeMap<String, bool>,
+    /// Signals that wait are to be found.
+    attends: bool,
 }
 
 /// A source, and what is being done for it.
@@ -50,6 +56,8 @@ struct Busy {
     is_worked_on: bool,
     /// It could not be worked on: not before.
     rests_until: Option<Timestamp>,
+    /// Its deliveries are handled here, too; else only what waits is offered.
+    handles: bool,
     /// Who waits for a handling.
     awaited: HashMap<(Version, u32), Vec<oneshot::Sender<Vec<TriggerOutcome>>>>,
     /// What waits is to be offered.
@@ -71,7 +79,16 @@ enum Outcomes {
 impl HookDesk {
     pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
         let asks = shared.hooks.take();
-        Self { shared, asks, sources: HashMap::new(), works: JoinSet::new(), changes: None, offer_at: None }
+        Self {
+            shared,
+            asks,
+            sources: HashMap::new(),
+            works: JoinSet::new(),
+            changes: None,
+            offer_at: None,
+            unread: BTreeMap::new(),
+            attends: false,
+        }
     }
 
     /// Works until the engine ends or the store takes nothing more.
@@ -98,7 +115,7 @@ impl HookDesk {
                 () = rest => {
                     self.offer_at = None;
                     self.sources.values_mut().for_each(|busy| busy.offers = true);
-                    Ok(())
+                    self.look_again().await
                 }
                 events = next_change(&mut self.changes) => {
                     match events {
@@ -120,7 +137,13 @@ impl HookDesk {
                         tracing::error!(%error, "a source of webhooks cannot be kept; it is tried again");
                     }
                     // What is kept is read anew: it may not be what is stored.
+                    let undone = self
+                        .sources
+                        .iter()
+                        .filter(|(_, busy)| !busy.is_worked_on && busy.source.state.is_busy());
+                    self.unread.extend(undone.map(|(name, busy)| (name.clone(), busy.handles)));
                     self.sources.retain(|_, busy| busy.is_worked_on);
+                    self.rest();
                 }
             }
             self.go_on();
@@ -142,13 +165,13 @@ impl HookDesk {
             }
             Ask::Look(streams) => {
                 for stream in streams {
-                    match self.open(&stream.id).await {
-                        Err(TailError::Closed) => return Err(TailError::Closed),
-                        Err(error) => tracing::error!(%error, "a source cannot be gone on with"),
-                        Ok(busy) => busy.offers = true,
-                    }
+                    self.look(&stream.id, true).await?;
                 }
                 Ok(())
+            }
+            Ask::Attend => {
+                self.attends = true;
+                self.attend().await
             }
             Ask::Tick => {
                 let now = self.shared.now();
@@ -168,6 +191,65 @@ impl HookDesk {
         }
     }
 
+    /// Goes on with a source; one that cannot be read is looked at again. `handles`: deliveries, too.
+    async fn look(&mut self, name: &str, handles: bool) -> Result<(), TailError> {
+        match self.open(name).await {
+            Err(TailError::Closed) => Err(TailError::Closed),
+            Err(error) => {
+                tracing::error!(%error, "a source cannot be gone on with; it is tried again");
+                *self.unread.entry(name.to_owned()).or_default() |= handles;
+                self.rest();
+                Ok(())
+            }
+            Ok(busy) => {
+                busy.offers = true;
+                busy.handles |= handles;
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks at what could not be read.
+    async fn look_again(&mut self) -> Result<(), TailError> {
+        for (name, handles) in std::mem::take(&mut self.unread) {
+            self.look(&name, handles).await?;
+        }
+        if self.attends { self.attend().await } else { Ok(()) }
+    }
+
+    /// Finds the sources in which signals wait.
+    async fn attend(&mut self) -> Result<(), TailError> {
+        let mut after = None;
+        loop {
+            let page = self.shared.store.streams(StreamKind::Hook, after, PAGE).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(ReadError::Closed) => return Err(TailError::Closed),
+                Err(error) => {
+                    tracing::error!(%error, "signals that wait cannot be found; it is tried again");
+                    self.rest();
+                    return Ok(());
+                }
+            };
+            for (stream, head) in &page {
+                if head.note.busy {
+                    self.look(&stream.id, false).await?;
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                _last_page => break,
+            }
+        }
+        self.attends = false;
+        Ok(())
+    }
+
+    /// What could not be done is tried again in a while.
+    fn rest(&mut self) {
+        self.offer_at.get_or_insert(self.shared.now().plus(FAILED_AGAIN));
+    }
+
     async fn open(&mut self, name: &str) -> Result<&mut Busy, TailError> {
         if !self.sources.contains_key(name) {
             let idle = |busy: &Busy| !busy.is_worked_on && !busy.source.state.is_busy();
@@ -179,6 +261,7 @@ impl HookDesk {
                 source,
                 is_worked_on: false,
                 rests_until: None,
+                handles: false,
                 awaited: HashMap::new(),
                 offers: false,
             };
@@ -281,6 +364,7 @@ impl HookDesk {
     ) -> Result<(), TailError> {
         let shared = Arc::clone(&self.shared);
         let busy = self.open(name).await?;
+        busy.handles = true;
         let (sender, outcome) = oneshot::channel();
         let mut position = position;
         if busy.source.state.unhandled().contains_key(&delivery) {
@@ -334,7 +418,10 @@ impl HookDesk {
                     self.record(&name, &Actor::Engine.into(), decide).await?;
                 }
                 if self.sources.values().all(|busy| busy.source.state.parked().is_empty()) {
-                    (self.changes, self.offer_at) = (None, None);
+                    self.changes = None;
+                    if self.unread.is_empty() && !self.attends {
+                        self.offer_at = None;
+                    }
                 }
             }
         }
@@ -363,7 +450,8 @@ impl HookDesk {
                 continue;
             }
             let (shared, source, state) = (Arc::clone(&self.shared), name.clone(), &busy.source.state);
-            if let Some((delivery, nth)) = state.unhandled().first_key_value().map(|(at, nth)| (*at, *nth)) {
+            let unhandled = state.unhandled().first_key_value().filter(|_| busy.handles);
+            if let Some((delivery, nth)) = unhandled.map(|(at, nth)| (*at, *nth)) {
                 busy.is_worked_on = true;
                 let meant = state.meant_for(delivery);
                 self.works.spawn(async move {

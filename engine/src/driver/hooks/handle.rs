@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::shared::Shared;
-use super::super::triggers::{Done, Errand, Mean, Stopped, act, tell_all};
+use super::super::triggers::{Done, Errand, Mean, Stopped, act, started_before, tell_all};
 use super::source::decoded;
 use super::{Ask, HookError};
 use crate::actor::Actor;
@@ -87,38 +87,50 @@ pub(super) async fn handle(shared: &Arc<Shared>, work: &Work) -> Result<Handled,
     for listed in triggers.of_hook(source) {
         let trigger = u32::try_from(listed.index).unwrap_or(u32::MAX);
         let pipeline = listed.pipeline.to_owned();
-        let outcome = match wish(listed.trigger, &occasion) {
-            Err(error) => Outcome::Refused { code: "expression".to_owned(), message: error.to_string() },
-            Ok(None) => Outcome::Ignored { why: "its `when` does not hold".to_owned() },
-            Ok(Some(wish)) => {
-                let by =
-                    MeantBy::Trigger { delivery: work.delivery, nth, pipeline: pipeline.clone(), trigger };
-                let meant = work.meant.iter().find(|(meant, _)| *meant == by).map(|(_, runs)| runs.clone());
-                let errand = Errand {
-                    definition: Arc::clone(listed.definition),
-                    wish,
-                    event: occasion.event.clone(),
-                    about: format!("{about}/{pipeline}/{trigger}"),
-                    delivery: called(source, &event.id, nth),
-                    actor: Actor::Hook(source.to_owned()),
-                    meant,
-                    mean: mean(shared, source, by),
-                };
-                match act(shared, errand).await? {
-                    Done::Led(outcome) => outcome,
-                    Done::Nobody { signal, to } if signal.park => {
-                        let is_event = signal.payload == occasion.event;
-                        parked.push(ParkedSignal {
-                            pipeline: pipeline.clone(),
-                            trigger,
-                            signal: signal.name.clone(),
-                            to: to.clone(),
-                            payload: (!is_event).then(|| JsonText::new(&signal.payload)),
-                        });
-                        Outcome::Parked { signal: signal.name, to }
-                    }
-                    Done::Nobody { to, .. } => {
-                        Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
+        let about = format!("{about}/{pipeline}/{trigger}");
+        let (delivery, actor) = (called(source, &event.id, nth), Actor::Hook(source.to_owned()));
+        // Its run may have begun right before an engine ended, and its trigger be another one since.
+        let outcome = if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
+            Outcome::Started { run }
+        } else {
+            match wish(listed.trigger, &occasion) {
+                Err(error) => Outcome::Refused { code: "expression".to_owned(), message: error.to_string() },
+                Ok(None) => Outcome::Ignored { why: "its `when` does not hold".to_owned() },
+                Ok(Some(wish)) => {
+                    let by = MeantBy::Trigger {
+                        delivery: work.delivery,
+                        nth,
+                        pipeline: pipeline.clone(),
+                        trigger,
+                    };
+                    let meant =
+                        work.meant.iter().find(|(meant, _)| *meant == by).map(|(_, runs)| runs.clone());
+                    let errand = Errand {
+                        definition: Arc::clone(listed.definition),
+                        wish,
+                        event: occasion.event.clone(),
+                        about,
+                        delivery,
+                        actor,
+                        meant,
+                        mean: mean(shared, source, by),
+                    };
+                    match act(shared, errand).await? {
+                        Done::Led(outcome) => outcome,
+                        Done::Nobody { signal, to } if signal.park => {
+                            let is_event = signal.payload == occasion.event;
+                            parked.push(ParkedSignal {
+                                pipeline: pipeline.clone(),
+                                trigger,
+                                signal: signal.name.clone(),
+                                to: to.clone(),
+                                payload: (!is_event).then(|| JsonText::new(&signal.payload)),
+                            });
+                            Outcome::Parked { signal: signal.name, to }
+                        }
+                        Done::Nobody { to, .. } => {
+                            Outcome::Ignored { why: format!("nobody hears it: no unended run has {to}") }
+                        }
                     }
                 }
             }

@@ -9,6 +9,8 @@ mod handle;
 mod list;
 mod source;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) use desk::HookDesk;
@@ -90,6 +92,8 @@ enum Ask {
     Mean { source: String, by: MeantBy, runs: Vec<RunId>, answer: oneshot::Sender<()> },
     /// A former engine left something undone in these.
     Look(Vec<StreamId>),
+    /// A run goes on here: signals that wait may be meant for it.
+    Attend,
     /// Time has passed: what waited for too long is given up.
     Tick,
 }
@@ -97,13 +101,15 @@ enum Ask {
 /// The way to the desk.
 pub(super) struct HookPost {
     asks: mpsc::Sender<Ask>,
+    /// Signals that wait are looked after.
+    is_attended: AtomicBool,
     desk: std::sync::Mutex<Option<mpsc::Receiver<Ask>>>,
 }
 
 impl Default for HookPost {
     fn default() -> Self {
         let (asks, desk) = mpsc::channel(WAITING_MAX);
-        Self { asks, desk: std::sync::Mutex::new(Some(desk)) }
+        Self { asks, is_attended: AtomicBool::new(false), desk: std::sync::Mutex::new(Some(desk)) }
     }
 }
 
@@ -111,6 +117,14 @@ impl HookPost {
     /// The receiving end, once.
     fn take(&self) -> Option<mpsc::Receiver<Ask>> {
         self.desk.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    /// A run goes on here, also where nobody serves: what waits for it is offered, from now on.
+    pub(super) fn attend(&self) {
+        if !self.is_attended.swap(true, Ordering::AcqRel) && self.asks.try_send(Ask::Attend).is_err() {
+            // The desk is busy, or gone: the next run that goes on asks again.
+            self.is_attended.store(false, Ordering::Release);
+        }
     }
 
     /// A former engine left something undone in these sources.

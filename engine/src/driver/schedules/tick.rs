@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::PipelineError;
 use super::super::shared::Shared;
-use super::super::triggers::{Done, Errand, Mean, Stopped, act};
+use super::super::triggers::{Done, Errand, Mean, Stopped, act, started_before};
 use super::Ask;
 use crate::actor::Actor;
 use crate::definition::TriggerSource;
@@ -57,6 +57,12 @@ pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, 
         "headers": {}, "body": null,
     });
     let actor = Actor::Schedule(name.clone());
+    let about = format!("schedule/{name}/{version}/{hash}");
+    let delivery = format!("{name}/{}", tick.at);
+    // Its run may have begun right before an engine ended, and its trigger be another one since.
+    if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
+        return Ok(Outcome::Started { run });
+    }
     let (definition, wish) = match origin {
         ScheduleOrigin::Added { pipeline, input, title } => {
             let refused = |code: &str, message: String| Outcome::Refused { code: code.to_owned(), message };
@@ -96,16 +102,8 @@ pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, 
             }
         }
     };
-    let errand = Errand {
-        definition,
-        wish,
-        event,
-        about: format!("schedule/{name}/{version}/{hash}"),
-        delivery: format!("{name}/{}", tick.at),
-        actor,
-        meant,
-        mean: mean(shared, &name, version),
-    };
+    let errand =
+        Errand { definition, wish, event, about, delivery, actor, meant, mean: mean(shared, &name, version) };
     Ok(match act(shared, errand).await? {
         Done::Led(outcome) => outcome,
         Done::Nobody { to, .. } => {

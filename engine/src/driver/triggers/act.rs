@@ -104,7 +104,7 @@ enum Told {
 pub(in crate::driver) async fn act(shared: &Arc<Shared>, errand: Errand) -> Result<Done, Stopped> {
     let Errand { definition, wish, event, about, delivery, actor, meant, mean } = errand;
     let on_behalf = Sender { shared, about: &about, delivery: &delivery, actor: &actor };
-    let run = RunId(Uuid::new_v5(&NAMESPACE, about.as_bytes()));
+    let run = run_of(&about);
     if let (Some(runs), Some(signal)) = (meant, &wish.signal) {
         return on_behalf.tell_all(runs, signal).await.map(Done::Led);
     }
@@ -155,6 +155,22 @@ pub(in crate::driver) async fn act(shared: &Arc<Shared>, errand: Errand) -> Resu
             on_behalf.tell_all(vec![holder], &signal).await.map(Done::Led)
         }
     }
+}
+
+/// The run that an occasion starts, if it does.
+fn run_of(about: &str) -> RunId {
+    RunId(Uuid::new_v5(&NAMESPACE, about.as_bytes()))
+}
+
+/// The run that an occasion started before an engine ended, whatever its trigger says since.
+pub(in crate::driver) async fn started_before(
+    shared: &Arc<Shared>,
+    about: &str,
+    delivery: &str,
+    actor: &Actor,
+) -> Result<Option<RunId>, Stopped> {
+    let run = run_of(about);
+    Ok(Sender { shared, about, delivery, actor }.exists(run).await?.then_some(run))
 }
 
 /// Sends a signal that waited; `None` where nobody hears it now.

@@ -5,7 +5,7 @@ mod book;
 mod by;
 mod tail;
 
-pub(super) use act::{Done, Errand, Mean, Stopped, act, tell_all};
+pub(super) use act::{Done, Errand, Mean, Stopped, act, started_before, tell_all};
 pub(super) use book::TriggerBook;
 pub use by::By;
 pub(super) use tail::{Encoded, Tail, TailError};
