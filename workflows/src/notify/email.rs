@@ -12,10 +12,11 @@ use everfold_engine::json::{Hash, Value};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::{AsyncSmtpTransport, Error};
 use lettre::{AsyncTransport as _, Tokio1Executor};
 use serde_json::json;
+use tokio_rustls::rustls::{self, CertificateError};
 
 use super::message::Message;
 use super::parameters::{invalid, known, optional};
@@ -23,6 +24,7 @@ use crate::function::Call;
 use crate::secret;
 use crate::settings::{MailSettings, MailTls};
 
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Receivers of one mail.
 const RECEIVERS_MAX: usize = 50;
@@ -63,11 +65,9 @@ impl Mailer {
         settings: &MailSettings,
     ) -> Result<AsyncSmtpTransport<Tokio1Executor>, Failure> {
         let (host, port) = settings.place();
-        let broken = |error: Error| Failure::new(FailureKind::Error, format!("no TLS for {host}: {error}"));
-        let tls = || TlsParameters::new(host.to_owned()).map_err(broken);
         let tls = match settings.tls {
-            MailTls::Starttls => Tls::Required(tls()?),
-            MailTls::Implicit => Tls::Wrapper(tls()?),
+            MailTls::Starttls => Tls::Required(trust(settings).await?),
+            MailTls::Implicit => Tls::Wrapper(trust(settings).await?),
             MailTls::None => Tls::None,
         };
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
@@ -80,6 +80,26 @@ impl Mailer {
         }
         Ok(builder.build())
     }
+}
+
+/// Whose certificates are believed: those of this machine's authorities, and of the one that the settings name.
+async fn trust(settings: &MailSettings) -> Result<TlsParameters, Failure> {
+    let broken = |why: String| {
+        Failure::new(FailureKind::Error, format!("mail.ca: {why}"))
+            .with_hint("it names the certificate of the authority that signed the mail server's, as PEM")
+    };
+    let mut tls = TlsParameters::builder(settings.place().0.to_owned());
+    if let Some(file) = &settings.ca {
+        let pem =
+            tokio::fs::read(file).await.map_err(|error| broken(format!("{}: {error}", file.display())))?;
+        if !pem.windows(PEM_BEGIN.len()).any(|part| part == PEM_BEGIN) {
+            return Err(broken(format!("{} holds no certificate", file.display())));
+        }
+        let authority = Certificate::from_pem(&pem);
+        tls = tls
+            .add_root_certificate(authority.map_err(|error| broken(format!("{}: {error}", file.display())))?);
+    }
+    tls.build_rustls().map_err(|error| broken(error.to_string()))
 }
 
 /// The mail itself.
@@ -140,18 +160,103 @@ fn failed(settings: &MailSettings, error: &Error) -> Failure {
         let code = code.to_string().parse::<u16>().unwrap_or_default();
         OF_THE_CALLER.contains(&code)
     });
+    let message = |what: String| format!("the mail server {host}:{port} {what}");
+    if let Some((what, hint)) = of_tls(settings, error) {
+        return Failure::new(FailureKind::Error, message(what)).with_hint(hint);
+    }
     let said = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    let what = match error.status() {
+    let message = message(match error.status() {
         Some(code) => format!("answered {code}{said}"),
         None if error.is_timeout() => "did not answer in time".to_owned(),
-        None if error.is_tls() => format!("could not be spoken to over TLS{said}"),
         None => format!("could not be spoken to{said}"),
-    };
-    let message = format!("the mail server {host}:{port} {what}");
+    });
     match error.is_permanent() && !of_the_caller {
         true => invalid(message),
         false if of_the_caller => Failure::new(FailureKind::Error, message)
             .with_hint("set mail.user and mail.password in everfold.toml; `everfold doctor` checks them"),
+        false if error.is_timeout() && settings.tls == MailTls::Starttls => Failure::new(
+            FailureKind::Error,
+            message,
+        )
+        .with_hint(
+            "a server that expects TLS from the first byte on says nothing before: mail.tls = \"implicit\"",
+        ),
         false => Failure::new(FailureKind::Error, message),
     }
 }
+
+/// What is wrong with the other end's TLS, and what can be done. Nothing of it is the mail's fault: it may go when the
+/// settings, or the server, were put right.
+fn of_tls(settings: &MailSettings, error: &Error) -> Option<(String, String)> {
+    let (host, _) = settings.place();
+    if error.is_client() && settings.tls == MailTls::Starttls && is_about_starttls(error) {
+        let hint = "nothing was sent; mail.tls = \"implicit\" where it speaks TLS from the first byte on, \"none\" \
+                    for one on this machine that has none";
+        return Some(("offers no STARTTLS".to_owned(), hint.to_owned()));
+    }
+    let Some(tls) = tls_error(error) else {
+        let said = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        return error.is_tls().then(|| {
+            (format!("could not be spoken to over TLS{said}"), "it speaks TLS 1.2 and 1.3".to_owned())
+        });
+    };
+    let rustls::Error::InvalidCertificate(bad) = tls else {
+        let is_plain = matches!(tls, rustls::Error::InvalidMessage(_)) && settings.tls == MailTls::Implicit;
+        return Some(match is_plain {
+            true => {
+                ("does not begin with TLS".to_owned(), "mail.tls = \"starttls\", with port 587".to_owned())
+            }
+            false => (
+                format!("could not be spoken to over TLS: {tls}"),
+                "it is spoken to by TLS 1.2 or 1.3".to_owned(),
+            ),
+        });
+    };
+    let (what, hint) = match bad {
+        CertificateError::UnknownIssuer => (
+            "shows a certificate that nobody whom this machine trusts has signed".to_owned(),
+            "nothing was sent; mail.ca = \"FILE\" in everfold.toml names the authority that did, as PEM"
+                .to_owned(),
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
+            format!("shows a certificate of another name than {host}: {tls}"),
+            "nothing was sent; mail.server names the server as its certificate does".to_owned(),
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
+            format!("shows a certificate that is over: {tls}"),
+            "nothing was sent; it is renewed at the mail server".to_owned(),
+        ),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
+            format!("shows a certificate that does not hold yet: {tls}"),
+            "nothing was sent; look at this machine's clock".to_owned(),
+        ),
+        _other => (
+            format!("shows a certificate that cannot be trusted: {tls}"),
+            "nothing was sent; mail.ca = \"FILE\" in everfold.toml names its authority, as PEM".to_owned(),
+        ),
+    };
+    Some((what, hint))
+}
+
+fn is_about_starttls(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("STARTTLS"))
+}
+
+/// The fault of TLS that an error of the connection goes back to.
+fn tls_error(error: &Error) -> Option<&rustls::Error> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(one) = cause {
+        if let Some(tls) = one.downcast_ref() {
+            return Some(tls);
+        }
+        let inner = one.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Some(tls);
+        }
+        cause = one.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

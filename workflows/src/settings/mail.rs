@@ -1,6 +1,6 @@
 //! The server that mails go through: `[mail]`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -15,6 +15,9 @@ pub struct MailSettings {
     /// How the way there is kept secret.
     #[serde(default)]
     pub tls: MailTls,
+    /// Whose certificates are trusted besides those that this machine trusts, as PEM; relative to the settings.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
     /// Who they are from: `NAME <ADDRESS>` or `ADDRESS`.
     pub from: String,
     /// Who logs in.
@@ -78,6 +81,12 @@ impl MailSettings {
             return Err(
                 "a password is never sent without TLS: set tls = \"starttls\" or \"implicit\"".to_owned()
             );
+        }
+        if self.ca.is_some() && self.tls == MailTls::None {
+            return Err("ca is for TLS: set tls = \"starttls\" or \"implicit\"".to_owned());
+        }
+        if let Some(ca) = &mut self.ca {
+            *ca = folder.join(&*ca);
         }
         if let Some(password) = &mut self.password {
             password.settle(folder);
