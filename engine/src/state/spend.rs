@@ -259,6 +259,12 @@ impl RunState {
         self.facts.spend.funds.get(id).is_some_and(|fund| fund.stage != FundStage::Granted)
     }
 
+    /// Whether an attempt waits for funds that the counters refused it: they answer when they have room.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn is_refused_funds(&self, id: &AttemptId) -> bool {
+        self.facts.spend.funds.get(id).is_some_and(|fund| fund.stage == FundStage::Refused)
+    }
+
     /// The budgets that the run shares with others.
     pub fn shared_budgets(&self) -> impl Iterator<Item = &BudgetTerms> {
         self.facts.spend.budgets.iter().filter(|budget| budget.is_shared()).map(|budget| &budget.terms)

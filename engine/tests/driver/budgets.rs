@@ -252,3 +252,29 @@ async fn d9_work_that_lives_on_keeps_what_is_reserved_for_it() {
 fn function_only() -> Arc<Definition> {
     definition(json!({"name": "q", "steps": [function("a", &[], "ok", json!({}))]}))
 }
+
+#[tokio::test(start_paused = true)]
+async fn l31_a_run_that_was_refused_and_leaves_memory_is_not_loaded_again_to_be_told_the_same() {
+    let rig = Rig::with(|config| config.states = 0);
+    // Runs with timers leave memory where somebody wakes them.
+    rig.recover().await;
+    let daily = json!({"id": "daily", "scope": "all", "per": "day", "cost": "0.40 USD"});
+    let definition = paid(daily, 5, 40);
+    let first = rig.start(&definition).await;
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    until_counter(&rig, |counter| counter.used().spent.cost_micros == 400_000).await;
+    let second = rig.start(&definition).await;
+    rig.until(second, |event| matches!(event, RunEvent::BudgetExceeded(_))).await;
+    // No sleep: where it is loaded over and over, no virtual time passes.
+    let many_turns = async || {
+        for _ in 0..2_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    many_turns().await;
+    let reads = rig.store.reads.load(Ordering::SeqCst);
+    many_turns().await;
+    assert_eq!(rig.store.reads.load(Ordering::SeqCst), reads, "it waits, and nobody reads it");
+    assert_eq!(rig.end(second).await, RunStatus::Succeeded, "the next day");
+    rig.assert_replays(second).await;
+}

@@ -27,9 +27,9 @@ impl World {
         if cell.asked.insert(id.clone(), since) == Some(since) {
             return;
         }
-        let terms = state.shared_budgets().cloned().collect();
+        let (terms, was_refused) = (state.shared_budgets().cloned().collect(), state.is_refused_funds(&id));
         let attempt = EffectId { run: cell.run, attempt: id };
-        self.shared.treasury.put(Ask::Funds { attempt, terms });
+        self.shared.treasury.put(Ask::Funds { attempt, terms, was_refused });
     }
 
     /// The state lists something that the counters are to hear of.

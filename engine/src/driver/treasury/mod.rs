@@ -3,7 +3,8 @@
 //! Law: one task owns all counters and is their only writer, so what it finds is true until it has
 //! decided. An attempt starts only after something is durably kept free for it in every counter that its
 //! run shares; what it used up is charged exactly once, however often a crash makes the run say it again
-//! (S9). What a former engine reserved is compared with its run before the counter is used. Runs that wait are remembered in memory alone: one that is loaded again asks again.
+//! (S9). What a former engine reserved is compared with its run before the counter is used. Runs that wait
+//! are remembered in memory alone: one that is loaded again asks again, and is told what it does not know.
 
 mod book;
 mod treasurer;
@@ -41,8 +42,8 @@ pub(super) struct Treasury {
 /// What the treasurer is asked or told; `terms` are those of the run's shared budgets.
 #[derive(Clone)]
 pub(super) enum Ask {
-    /// Paid work wants to start.
-    Funds { attempt: EffectId, terms: Vec<BudgetTerms> },
+    /// Paid work wants to start; whether its run knows that there was no room for it.
+    Funds { attempt: EffectId, terms: Vec<BudgetTerms>, was_refused: bool },
     /// A counter that keeps something free since a former engine.
     Look(StreamId),
     /// Work is over, or somebody raised a budget.

@@ -67,6 +67,7 @@ impl Treasurer {
         let shared = Arc::clone(&self.shared);
         loop {
             let ask = tokio::select! {
+                biased;
                 ask = shared.treasury.next() => ask,
                 Some(_done) = self.errands.join_next() => continue,
             };
@@ -86,11 +87,15 @@ impl Treasurer {
 
     async fn answer(&mut self, ask: Ask) -> Result<(), BookError> {
         match ask {
-            Ask::Funds { attempt, terms } => {
+            Ask::Funds { attempt, terms, was_refused } => {
                 self.waiting.retain(|waiting| waiting.attempt != attempt);
                 let waiting = Waiting { attempt, terms };
                 let refused = self.try_reserve(&waiting).await?;
-                self.tell_funds(&waiting, refused.clone());
+                // A run that left memory is loaded to be told, and asks again when it is loaded: what it knows
+                // it is not told.
+                if refused.is_none() || !was_refused {
+                    self.tell_funds(&waiting, refused.clone());
+                }
                 if refused.is_some() {
                     self.waiting.push_back(waiting);
                 }
