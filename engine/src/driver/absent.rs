@@ -4,15 +4,17 @@
 //! same, and goes on to use what it was given.
 //!
 //! Law: before anything is given a resource, the living work of all runs is counted, and it counts until it
-//! ends or is re-attached.
+//! ends or is re-attached. Of a run that cannot be read nobody knows what its living work holds: until it can
+//! be, or that work has ended, no resource is given.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::QueryError;
 use super::engine::shard_of;
 use super::message::Message;
 use super::shared::Shared;
@@ -39,16 +41,29 @@ pub(super) async fn count(
     shards: Vec<mpsc::WeakSender<Message>>,
     survivors: Arc<dyn Survivors>,
 ) {
-    let living: HashSet<PathBuf> = survivors.living(shared.layout.all_attempts()).await.into_iter().collect();
-    let runs: HashSet<RunId> = living.iter().filter_map(|folder| run_of(folder)).collect();
     let mut counted: BTreeMap<EffectId, PathBuf> = BTreeMap::new();
-    for run in runs {
-        let Some(work) = work_of(&shared, &shards, run).await else { continue };
-        for Absent { id, folder, resources, group } in work {
-            if is_in(&living, &folder) && shared.line.count(&id, &resources, group) {
-                counted.insert(id, folder);
+    let mut looked_at: BTreeSet<RunId> = BTreeSet::new();
+    let mut is_told = false;
+    loop {
+        let living = living(&shared, &*survivors).await;
+        let runs: BTreeSet<RunId> = living.iter().filter_map(|folder| run_of(folder)).collect();
+        for run in &runs {
+            if looked_at.contains(run) {
+                continue;
+            }
+            let Some(work) = work_of(&shared, &shards, *run).await else { continue };
+            looked_at.insert(*run);
+            for Absent { id, folder, resources, group } in work {
+                if is_in(&living, &folder) && shared.line.count(&id, &resources, group) {
+                    counted.insert(id, folder);
+                }
             }
         }
+        let Some(unknown) = runs.difference(&looked_at).next() else { break };
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(run = %unknown, "no resource is given: what the run's living work holds cannot be read");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     shared.line.keep_resources(false);
     while !counted.is_empty() {
@@ -57,8 +72,7 @@ pub(super) async fn count(
         if counted.is_empty() {
             return;
         }
-        let living: HashSet<PathBuf> =
-            survivors.living(shared.layout.all_attempts()).await.into_iter().collect();
+        let living = living(&shared, &*survivors).await;
         counted.retain(|id, folder| {
             let lives = is_in(&living, folder);
             if !lives {
@@ -67,6 +81,11 @@ pub(super) async fn count(
             lives
         });
     }
+}
+
+/// The folders of all work that lives.
+async fn living(shared: &Shared, survivors: &dyn Survivors) -> HashSet<PathBuf> {
+    survivors.living(shared.layout.all_attempts()).await.into_iter().collect()
 }
 
 /// Folders are compared by run and name: one may be written through a link.
@@ -79,7 +98,8 @@ fn run_of(folder: &Path) -> Option<RunId> {
     folder.parent()?.file_name()?.to_str()?.parse().ok()
 }
 
-/// The attempts of a run that need resources; that one began may not be recorded yet.
+/// The attempts of a run that need resources; that one began may not be recorded yet. `None` where the run
+/// cannot be read now.
 async fn work_of(
     shared: &Arc<Shared>,
     shards: &[mpsc::WeakSender<Message>],
@@ -87,11 +107,13 @@ async fn work_of(
 ) -> Option<Vec<Absent>> {
     let (sender, seen) = oneshot::channel();
     let (layout, fair_by) = (shared.layout.clone(), shared.line.config().fair_by.clone());
-    let look = Box::new(move |state: Result<&RunState, _>| {
-        let work = state.ok().map(|state| {
-            let group = fair_by.group(run, state);
-            work_in(&layout, run, state, &group)
-        });
+    let look = Box::new(move |state: Result<&RunState, QueryError>| {
+        let work = match state {
+            Ok(state) => Some(work_in(&layout, run, state, &fair_by.group(run, state))),
+            // What is left in the folders of no run holds nothing.
+            Err(QueryError::NotFound(_)) => Some(Vec::new()),
+            Err(_not_now) => None,
+        };
         let _gone = sender.send(work);
     });
     let shard = shards[shard_of(run, shards.len())].upgrade()?;

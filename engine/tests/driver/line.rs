@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{
-    BreakerPolicy, BreakerStand, FairBy, RatePolicy, Reason, StartError, StartRequest,
+    BreakerPolicy, BreakerStand, FairBy, RatePolicy, Reason, StartError, StartRequest, Which,
 };
 use everfold_engine::event::RunEvent;
 use everfold_engine::execution::Service;
 use everfold_engine::id::RunId;
 use everfold_engine::input::InputKind;
+use everfold_engine::layout::Layout;
 use everfold_engine::state::RunStatus;
 use serde_json::{Value, json};
 
@@ -34,6 +35,14 @@ fn with_gpus(count: usize) -> Rig {
 
 async fn began(rig: &Rig, run: RunId) {
     rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+}
+
+/// The work that began last is found alive at the next start.
+fn lives_on(rig: &Rig) {
+    let layout = Layout::new("/data");
+    let folder = layout.attempt(rig.machine.order.lock().unwrap().last().unwrap());
+    let name = folder.strip_prefix(layout.all_attempts()).unwrap().to_str().unwrap().to_owned();
+    rig.machine.left.lock().unwrap().push(name);
 }
 
 /// The order in which the attempts of these runs began.
@@ -258,6 +267,40 @@ async fn d9_what_lives_on_holds_its_slot_again_before_anything_new_starts() {
         }
         assert_eq!((rig.machine.peak(), rig.machine.begun()), (1, 4), "after {pause} ms");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d9_no_resource_is_given_while_a_run_cannot_be_read_whose_work_lives_on() {
+    let mut rig = with_gpus(1);
+    let first = rig.start(&on_gpu(60_000)).await;
+    began(&rig, first).await;
+    lives_on(&rig);
+    rig.crash_into(|store| store.reads_to_fail.store(1, Ordering::SeqCst)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(rig.engine.set_aside().len(), 1, "whoever looked could not read it");
+    let second = rig.start(&on_gpu(10)).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(rig.machine.begun(), 1, "what the first one's work holds is not known");
+    rig.engine.recover(Which::Only(first)).await.unwrap();
+    for run in [first, second] {
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        rig.assert_replays(run).await;
+    }
+    assert_eq!((rig.machine.peak(), rig.machine.begun()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn d9_the_work_of_a_run_that_cannot_be_read_holds_resources_until_its_end() {
+    let mut rig = with_gpus(1);
+    let first = rig.start(&on_gpu(60_000)).await;
+    began(&rig, first).await;
+    lives_on(&rig);
+    rig.crash_into(|store| store.reads_to_fail.store(1, Ordering::SeqCst)).await;
+    let second = rig.start(&on_gpu(10)).await;
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert_eq!((rig.machine.begun(), rig.engine.set_aside().len()), (1, 1));
+    rig.machine.left.lock().unwrap().clear();
+    assert_eq!(rig.end(second).await, RunStatus::Succeeded, "nothing lives any more that may hold it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,7 +85,13 @@ impl Rig {
 
     /// The engine's process dies, and another one is started on the same machine.
     pub async fn crash(&mut self) {
+        self.crash_into(|_| {}).await;
+    }
+
+    /// The same, with a store that is not as it was.
+    pub async fn crash_into(&mut self, change: impl FnOnce(&Watched)) {
         let store = Watched::over(self.store.inner.reopen());
+        change(&store);
         let engine = open(&self.config, &store, &self.machine);
         drop(std::mem::replace(&mut self.engine, engine));
         self.store = store;
