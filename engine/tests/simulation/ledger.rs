@@ -154,7 +154,12 @@ impl Ledger {
             Place::InProcess => self.bounds.functions,
         };
         if busy > limit {
-            known.violate(format!("limits: {busy} of {limit} at work {place:?} with {}", name(id)));
+            let all = &known.at_work[&place];
+            let counted: Vec<_> = all.iter().filter(|id| !known.uncounted.contains(id)).map(name).collect();
+            known.violate(format!(
+                "limits: {busy} of {limit} at work {place:?} with {}: {counted:?}",
+                name(id)
+            ));
         }
         let needs = |id: &EffectId| known.definitions.get(&id.run).and_then(|hash| self.needs.get(hash));
         let step = &id.attempt.path.step;
@@ -315,6 +320,9 @@ impl Known {
                 // Probes of what begins anew have numbers of their own again.
                 self.judged.retain(|(id, ..)| id.run != run);
                 self.ended.retain(|id| id.run != run || !forked.reset.contains(&id.attempt.path.step));
+                // That its origin's work began, with whose money, says nothing of its own of the same name.
+                self.recorded.retain(|id| id.run != run);
+                self.granted.retain(|id| id.run != run);
             }
             RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
                 self.over.insert(run);

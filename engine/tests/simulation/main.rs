@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "virtual time comes from the paused runtime")]
 
+mod endless;
 #[path = "../core/generate.rs"]
 mod generate;
 #[path = "../core/hands.rs"]

@@ -105,7 +105,13 @@ pub fn play(plan: &Plan) -> Result<Played, Failed> {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let played = runtime.block_on(async {
         let mut stage = Stage::new(plan);
-        match stage.play().await {
+        let fate = stage.fate.clone();
+        let played = tokio::select! {
+            biased;
+            what = fate.endless.found() => Err(what),
+            played = stage.play() => played,
+        };
+        match played {
             Ok(played) => Ok(played),
             Err(what) => Err(Failed { what, log: judge::log(&stage.store.inner).await }),
         }

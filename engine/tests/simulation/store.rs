@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::endless::Endless;
 use super::ledger::Ledger;
 use super::machine::Luck;
 use super::over::{Asked, Between, Fault as Strike, Over, strike};
@@ -32,6 +33,8 @@ pub struct Fate {
     failed: AtomicU64,
     seed: u64,
     calm: AtomicBool,
+    /// What is asked beyond any bound is never answered.
+    pub endless: Endless,
 }
 
 impl Fate {
@@ -54,6 +57,7 @@ impl Fate {
             failed: AtomicU64::new(0),
             seed,
             calm: AtomicBool::new(false),
+            endless: Endless::default(),
         })
     }
 
@@ -152,6 +156,7 @@ impl Faulty {
     }
 
     async fn with_fate(&self, append: Append) -> Result<Appended, AppendError> {
+        self.fate.endless.count(|| format!("append to {}", append.stream)).await;
         let (at, fault) = self.fate.next();
         let mut luck = Luck::of(self.fate.seed, &format!("append {at}"));
         match luck.below(4) {
@@ -187,6 +192,7 @@ impl Faulty {
     }
 
     async fn try_to_read(&self, yields: bool) -> Result<(), ReadError> {
+        self.fate.endless.count(|| "read".into()).await;
         let (at, fault) = self.fate.next_read();
         if yields {
             tokio::task::yield_now().await;
