@@ -329,7 +329,7 @@ mod tests {
         Shared::new(EngineConfig::default(), store, blobs, layout, Edge::default())
     }
 
-    fn started(shared: &Shared) -> Cell {
+    fn started(shared: &Shared) -> Box<Cell> {
         let document = json!({"name": "p", "steps": [{"id": "pause", "work": {"wait": {"for": "1h"}}}]});
         let definition = Arc::new(serde_json::from_value(document).unwrap());
         let run = RunId(uuid::Uuid::from_u128(1));
