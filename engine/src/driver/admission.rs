@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Blocking;
 use super::shared::Shared;
+use super::{Blocking, QueryError};
 use crate::clock::Stopwatch;
 use crate::decide::begin::{self, Admission, AdmissionProbe, Beginning, Document, EVIDENCE_BYTES_MAX};
 use crate::decide::plan::take_hidden;
@@ -176,7 +176,13 @@ impl Shared {
     }
 
     /// The evidence on which a run that holds its slots is judged once more. `None` where it waits no more.
-    pub(super) async fn admission_from_queue(&self, run: RunId) -> Option<Vec<AdmissionEvidence>> {
+    ///
+    /// # Errors
+    /// [`QueryError`]: the run, or what it was started with, cannot be looked at now.
+    pub(super) async fn admission_from_queue(
+        &self,
+        run: RunId,
+    ) -> Result<Option<Vec<AdmissionEvidence>>, QueryError> {
         let look = |state: &RunState| {
             state.is_queued().then(|| {
                 let definition = std::sync::Arc::clone(state.definition());
@@ -185,17 +191,23 @@ impl Shared {
                 (definition, values, about, state.labels().clone())
             })
         };
-        let (definition, (input, config), (title, cwd), labels) =
-            self.with_state(run, look).await.ok().flatten()?;
+        let Some((definition, (input, config), (title, cwd), labels)) = self.with_state(run, look).await?
+        else {
+            return Ok(None);
+        };
         if definition.admit.is_empty() {
-            return Some(Vec::new());
+            return Ok(Some(Vec::new()));
         }
-        let input = self.kept(run, input).await?;
-        let config = self.kept(run, config).await?;
+        let unread = || QueryError::Store("what the run was started with cannot be read".to_owned());
+        let input = self.kept(run, input).await.ok_or_else(unread)?;
+        let config = self.kept(run, config).await.ok_or_else(unread)?;
         let config = if config.is_null() { Value::Object(serde_json::Map::new()) } else { config };
-        let beginning = Beginning::new(RunState::new(definition), run, title.as_deref(), &input).ok()?;
+        // It began with these; that they do not fit now is for whoever looks at the run.
+        let Ok(beginning) = Beginning::new(RunState::new(definition), run, title.as_deref(), &input) else {
+            return Ok(None);
+        };
         let beginning = beginning.in_folder(cwd.as_deref()).with_config(config).with_labels(&labels);
-        Some(self.admission(run, &beginning, cwd.as_deref(), Round(2)).await.0)
+        Ok(Some(self.admission(run, &beginning, cwd.as_deref(), Round(2)).await.0))
     }
 
     pub(super) async fn kept(&self, run: RunId, kept: Kept) -> Option<Value> {

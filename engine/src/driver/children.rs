@@ -20,6 +20,7 @@ use super::{PipelineError, QueryError, StartError, StartRequest, Submission, Sub
 use crate::actor::Actor;
 use crate::decide::{Loaded, plan};
 use crate::definition::{Definition, OnLost};
+use crate::envelope::StreamId;
 use crate::event::{Parent, StopReason};
 use crate::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Traits};
 use crate::failure::{Failure, FailureKind};
@@ -37,6 +38,8 @@ const DOORS: usize = 64;
 pub(super) const DEPTH_MAX: u32 = 16;
 /// The pause before something is asked again that was refused as busy.
 const AGAIN: Duration = Duration::from_millis(200);
+/// The pause before a run is looked at again that is set aside, or a store that failed is asked again.
+const FAILED_AGAIN: Duration = Duration::from_secs(5);
 
 /// Starts child runs and waits for their ends.
 pub(super) struct ChildRuns(Arc<Inner>);
@@ -158,7 +161,7 @@ async fn child(
     let attempt = request.id.attempt.clone();
     let is_stopping = move |state: &RunState| state.stopping(&attempt).is_some();
     // One that is to end with its parent is waited for, however it began.
-    if !wanted.waits && !matches!(shared.with_state(request.id.run, is_stopping).await, Ok(true)) {
+    if !wanted.waits && !look_until_seen(shared, request.id.run, is_stopping).await.ok_or(Stop::Gone)? {
         return Ok((serde_json::json!({ "run": id }), None, shared.now()));
     }
     loop {
@@ -166,8 +169,16 @@ async fn child(
         let ended = shared.ends.of(id);
         match shared.with_state(id, End::of).await {
             Ok(Some(end)) => return end.into_result(shared, id, &wanted.pipeline).await,
-            // Where it is set aside, somebody must see to it; it is visible in its own right.
-            Ok(None) | Err(QueryError::SetAside { .. }) => {}
+            Ok(None) => {}
+            // Somebody must see to it; it is visible in its own right. It may be over when it is seen to.
+            Err(QueryError::SetAside { .. }) => {
+                tokio::select! {
+                    biased;
+                    ended = ended => ended.map_err(|_| Stop::Gone)?,
+                    () = tokio::time::sleep(FAILED_AGAIN) => {}
+                }
+                continue;
+            }
             Err(QueryError::ShuttingDown) => return Err(Stop::Gone),
             Err(QueryError::NotFound(_) | QueryError::Store(_) | QueryError::Full(_)) => {
                 tokio::time::sleep(AGAIN).await;
@@ -190,12 +201,25 @@ async fn begin(
     let failed = |failure: Failure| Stop::Failed(failure, None, shared.now());
     loop {
         let door = inner.door(id).await;
-        match shared.drive(id, false).await {
-            Ok(true) => return Ok(id),
-            Ok(false) => {}
-            Err(_ending) => return Err(Stop::Gone),
+        match is_there(shared, id).await? {
+            Some(true) => return Ok(id),
+            Some(false) => {}
+            None => {
+                drop(door);
+                tokio::time::sleep(FAILED_AGAIN).await;
+                continue;
+            }
         }
-        let about = About::parent(shared, &request.id).await.ok_or(Stop::Gone)?;
+        let look = About::look(&request.id);
+        let about = match shared.with_state(request.id.run, look).await {
+            Ok(about) => about,
+            Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return Err(Stop::Gone),
+            Err(QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_)) => {
+                drop(door);
+                tokio::time::sleep(FAILED_AGAIN).await;
+                continue;
+            }
+        };
         if about.stopping.is_some() {
             return Err(failed(super::shard::stopped()));
         }
@@ -240,7 +264,42 @@ async fn begin(
                 drop(door);
                 tokio::time::sleep(AGAIN).await;
             }
+            // Whether it began cannot be told now; its id makes a second start none.
+            Err(StartError::Submit(SubmitError::Store(_) | SubmitError::SetAside { .. })) => {
+                drop(door);
+                tokio::time::sleep(FAILED_AGAIN).await;
+            }
             Err(error) => return Err(failed(refused(&wanted.pipeline, &error))),
+        }
+    }
+}
+
+/// Whether the child was started; then it is gone on with. `None`: that cannot be told now. One that cannot
+/// be read is set aside whether it is there or not.
+async fn is_there(shared: &Shared, id: RunId) -> Result<Option<bool>, Stop> {
+    if !shared.drive(id, true).await.map_err(|_ending| Stop::Gone)? {
+        return Ok(Some(false));
+    }
+    match shared.store.head(&StreamId::run(id)).await {
+        Ok(Some(_)) => Ok(Some(true)),
+        Ok(None) | Err(_) => Ok(None),
+    }
+}
+
+/// What a look at a run finds, however often it has to look; `None` where the engine ends, or there is no
+/// such run.
+async fn look_until_seen<R: Send + 'static>(
+    shared: &Shared,
+    run: RunId,
+    look: impl Fn(&RunState) -> R + Clone + Send + 'static,
+) -> Option<R> {
+    loop {
+        match shared.with_state(run, look.clone()).await {
+            Ok(seen) => return Some(seen),
+            Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return None,
+            Err(QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_)) => {
+                tokio::time::sleep(FAILED_AGAIN).await;
+            }
         }
     }
 }
@@ -299,10 +358,10 @@ struct About {
 }
 
 impl About {
-    /// `None` where the engine ends.
-    async fn parent(shared: &Shared, id: &EffectId) -> Option<Self> {
+    /// A look at the parent, for the attempt that is to be the child.
+    fn look(id: &EffectId) -> impl Fn(&RunState) -> Self + Clone + Send + use<> {
         let attempt = id.attempt.clone();
-        let look = move |state: &RunState| Self {
+        move |state: &RunState| Self {
             definition: Arc::clone(state.definition()),
             cwd: state.cwd().map(str::to_owned),
             // That of its step, too, as far as that is known without reading a large value.
@@ -312,8 +371,7 @@ impl About {
             },
             stopping: state.stopping(&attempt),
             parent: state.parent().map(|parent| parent.run),
-        };
-        shared.with_state(id.run, look).await.ok()
+        }
     }
 }
 
@@ -394,9 +452,8 @@ impl End {
 /// Cancels the child and waits for its end, unless it is to be left.
 async fn cancel(inner: &Inner, shared: &Arc<Shared>, request: &AttemptRequest) {
     let id = request.id.run.child(&request.id.attempt);
-    // A start that is on its way comes first, so that there is something to cancel.
-    let door = inner.door(id).await;
-    let Some(about) = About::parent(shared, &request.id).await else { return };
+    let look = About::look(&request.id);
+    let Some(about) = look_until_seen(shared, request.id.run, look).await else { return };
     let ends_with_run =
         matches!(about.stopping, Some(StopReason::Cancel | StopReason::RunEnded | StopReason::Parent) | None);
     if ends_with_run && Wanted::of(&request.spec).leaves {
@@ -412,15 +469,21 @@ async fn cancel(inner: &Inner, shared: &Arc<Shared>, request: &AttemptRequest) {
         dedup: None,
     };
     loop {
-        match shared.submit(submission.clone()).await {
+        // A start that is on its way comes first, so that there is something to cancel.
+        let door = inner.door(id).await;
+        let cancelled = shared.submit(submission.clone()).await;
+        drop(door);
+        match cancelled {
             Ok(_) => break,
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
-            // It never began, it is over, or it cannot be gone on with: nothing more can be done.
+            Err(SubmitError::Full | SubmitError::Store(_) | SubmitError::SetAside { .. }) => {
+                tokio::time::sleep(FAILED_AGAIN).await;
+            }
+            // It never began, or it is over: nothing more can be done.
             Err(_over_or_never_begun) => return,
         }
     }
-    drop(door);
-    if matches!(shared.with_state(id, RunState::is_ended).await, Ok(false)) {
+    if look_until_seen(shared, id, RunState::is_ended).await == Some(false) {
         let _gone = ended.await;
     }
 }

@@ -204,6 +204,23 @@ impl LoadError {
             | Self::Halts { .. } => false,
         }
     }
+
+    /// Whether reading it again may help: it is not the history that is wrong.
+    pub(crate) fn is_passing(&self) -> bool {
+        let is_passing = |error: &ReadError| {
+            matches!(error, ReadError::Full | ReadError::Io { .. } | ReadError::Index(_) | ReadError::Closed)
+        };
+        match self {
+            Self::Store(error) => is_passing(error),
+            Self::Definition { source: DefinitionError::Read(error), .. } => is_passing(error),
+            Self::NotFound(_)
+            | Self::NotYet { .. }
+            | Self::Event { .. }
+            | Self::Illegal { .. }
+            | Self::Definition { .. }
+            | Self::Halts { .. } => false,
+        }
+    }
 }
 
 /// Why a pinned definition could not be kept or read.

@@ -278,7 +278,7 @@ impl Shared {
             let asked = SlotKind::Identity { release, on_taken: OnTaken::Reject };
             let mut asked_for = identity.clone();
             asked_for.kind = asked;
-            let found = claim.check(vec![asked_for], Vec::new()).await.ok_or(SubmitError::ShuttingDown)?;
+            let found = claim.check(vec![asked_for], Vec::new()).await?;
             match (found, on_taken) {
                 (Found::Taken(slot, holder), OnTaken::Reject) if holder != origin => {
                     return Err(Refusal::KeyTaken { key: slot.key, holder }.into());
@@ -294,7 +294,7 @@ impl Shared {
         let frees_its_own = *how != OriginKind::Fork && !state.is_ended();
         let slots = beginning.slots()?;
         if !slots.is_empty() && !frees_its_own {
-            let found = claim.check(slots, Vec::new()).await.ok_or(SubmitError::ShuttingDown)?;
+            let found = claim.check(slots, Vec::new()).await?;
             if let Found::Full(slot) = found {
                 let limit = match slot.kind {
                     SlotKind::Concurrency { limit, .. } => limit,

@@ -174,7 +174,7 @@ impl Shared {
         slots: Vec<WantedSlot>,
         ancestors: &[RunId],
     ) -> Result<Option<Started>, StartError> {
-        let found = claim.check(slots, ancestors.to_vec()).await.ok_or(SubmitError::ShuttingDown)?;
+        let found = claim.check(slots, ancestors.to_vec()).await?;
         let holder = match found {
             Found::Open => return Ok(None),
             Found::Full(slot) => {

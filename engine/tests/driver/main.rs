@@ -27,4 +27,5 @@ mod slots;
 mod subscriptions;
 mod timers;
 mod triggers;
+mod unread;
 mod work;

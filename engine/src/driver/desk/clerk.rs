@@ -14,7 +14,6 @@ use super::super::{QueryError, SubmitError};
 use super::key::{DeskError, Key};
 use super::{Ask, Found};
 use crate::actor::Actor;
-use crate::decide::Refusal;
 use crate::envelope::StreamId;
 use crate::event::WantedSlot;
 use crate::id::{InputId, Position, RunId, Version};
@@ -41,6 +40,13 @@ pub(in crate::driver) struct Clerk {
     aside: HashMap<RunId, BTreeSet<StreamId>>,
     /// Starts that wait to see what becomes of another one.
     held_up: Vec<HeldUp>,
+    /// Runs that were granted a slot, or want one, and are to be served. Who stands here is forgotten by
+    /// no error: no event tells of a grant a second time.
+    granted: VecDeque<RunId>,
+    /// Keys whose last append has an unknown outcome, with the runs that held a slot before it.
+    unsure: HashMap<StreamId, BTreeSet<RunId>>,
+    /// Whoever could not be served is served again before long.
+    catches_up: bool,
     errands: JoinSet<()>,
 }
 
@@ -49,7 +55,7 @@ struct HeldUp {
     run: RunId,
     slots: Vec<WantedSlot>,
     ancestors: Vec<RunId>,
-    answer: oneshot::Sender<Found>,
+    answer: oneshot::Sender<Result<Found, String>>,
 }
 
 /// What a run waits for.
@@ -83,6 +89,9 @@ impl Clerk {
             wants: HashMap::new(),
             aside: HashMap::new(),
             held_up: Vec::new(),
+            granted: VecDeque::new(),
+            unsure: HashMap::new(),
+            catches_up: false,
             errands: JoinSet::new(),
         }
     }
@@ -103,13 +112,27 @@ impl Clerk {
                 }
                 tracing::error!(%error, "a slot could not be given out or taken back; it is tried again");
                 if let Some(again) = again {
-                    let shared = Arc::clone(&shared);
-                    self.errands.spawn(async move {
-                        tokio::time::sleep(FAILED_AGAIN).await;
-                        shared.desk.put(again);
-                    });
+                    self.later(again);
+                }
+                if !self.granted.is_empty() || !self.unsure.is_empty() {
+                    self.catch_up_later();
                 }
             }
+        }
+    }
+
+    /// Asks itself after a pause.
+    fn later(&mut self, ask: Ask) {
+        let shared = Arc::clone(&self.shared);
+        self.errands.spawn(async move {
+            tokio::time::sleep(FAILED_AGAIN).await;
+            shared.desk.put(ask);
+        });
+    }
+
+    fn catch_up_later(&mut self) {
+        if !std::mem::replace(&mut self.catches_up, true) {
+            self.later(Ask::CatchUp);
         }
     }
 
@@ -117,15 +140,34 @@ impl Clerk {
         match ask {
             Ask::Check { run, slots, ancestors, answer } => self.check(run, slots, ancestors, answer).await,
             Ask::PutBack(run) => self.put_back(run).await,
+            Ask::CatchUp => {
+                self.catches_up = false;
+                let mut failed = None;
+                for stream in self.unsure.keys().cloned().collect::<BTreeSet<StreamId>>() {
+                    failed = self.open(&stream).await.err().or(failed);
+                    self.tidy(&stream);
+                }
+                self.serve().await?;
+                failed.map_or(Ok(()), Err)
+            }
             Ask::Want { run, slots, priority, after: Some(origin), parent }
                 if self.over(origin).await?.is_none() =>
             {
                 self.send_away(origin, run);
                 let shared = Arc::clone(&self.shared);
                 self.errands.spawn(async move {
-                    let ended = shared.ends.of(origin);
-                    if matches!(shared.with_state(origin, RunState::is_ended).await, Ok(false)) {
-                        let _gone = ended.await;
+                    loop {
+                        let ended = shared.ends.of(origin);
+                        match shared.with_state(origin, RunState::is_ended).await {
+                            Ok(false) => drop(ended.await),
+                            Err(QueryError::Store(_) | QueryError::Full(_)) => {
+                                tokio::time::sleep(AGAIN).await;
+                                continue;
+                            }
+                            // Over, or nobody can say when it will be.
+                            Ok(true) | Err(_) => {}
+                        }
+                        break;
                     }
                     shared.desk.put(Ask::Want { run, slots, priority, after: None, parent });
                 });
@@ -141,28 +183,27 @@ impl Clerk {
                 let ancestors = ancestors(&self.shared, run, parent).await;
                 let ancestors = ancestors.map_err(|error| DeskError::Store(error.to_string()))?;
                 self.wants.insert(run, Want { slots: in_order(&slots), priority, began, ancestors });
-                self.serve(VecDeque::from([run])).await?;
+                self.grant([run]);
+                self.serve().await?;
                 self.put_back(run).await
             }
             Ask::Ended { run, slots, reason } => {
                 self.wants.remove(&run);
-                let mut granted = VecDeque::new();
                 for (stream, _) in in_order(&slots) {
-                    granted.extend(self.give(&stream, &KeyInput::Release(run, reason), run).await?);
+                    self.give(&stream, &KeyInput::Release(run, reason), Some(run)).await?;
                 }
-                self.serve(granted).await
+                self.serve().await
             }
             Ask::Look(streams, answer) => {
-                let (mut granted, mut waiting) = (VecDeque::new(), HashSet::new());
+                let mut waiting = HashSet::new();
                 for stream in streams {
-                    granted.extend(self.open(&stream).await?);
-                    granted.extend(self.give_aside(&stream, &KeyInput::Look, None).await?);
+                    self.give(&stream, &KeyInput::Look, None).await?;
                     waiting.extend(self.keys.get(&stream).into_iter().flat_map(|key| key.state.queue()));
                 }
                 if let Some(answer) = answer {
                     let _gone = answer.send(waiting);
                 }
-                self.serve(granted).await
+                self.serve().await
             }
         }
     }
@@ -180,23 +221,30 @@ impl Clerk {
         run: RunId,
         slots: Vec<WantedSlot>,
         ancestors: Vec<RunId>,
-        answer: oneshot::Sender<Found>,
+        answer: oneshot::Sender<Result<Found, String>>,
     ) -> Result<(), DeskError> {
         let mut free = Vec::new();
         for (stream, slot) in in_order(&slots) {
-            match self.look(run, &stream, &slot, &ancestors).await? {
-                (Look::Fine, is_free) => free.extend(is_free.then_some(stream)),
-                (Look::Refused(found), _) => {
-                    let _gone = answer.send(found);
+            let (look, is_free) = match self.look(run, &stream, &slot, &ancestors).await {
+                Ok(looked) => looked,
+                Err(error) => {
+                    let _gone = answer.send(Err(error.to_string()));
+                    return Err(error);
+                }
+            };
+            match look {
+                Look::Fine => free.extend(is_free.then_some(stream)),
+                Look::Refused(found) => {
+                    let _gone = answer.send(Ok(found));
                     return Ok(());
                 }
-                (Look::HeldUp, _) => {
+                Look::HeldUp => {
                     self.held_up.push(HeldUp { run, slots, ancestors, answer });
                     return Ok(());
                 }
             }
         }
-        if answer.send(Found::Open).is_ok() && !free.is_empty() {
+        if answer.send(Ok(Found::Open)).is_ok() && !free.is_empty() {
             self.aside.entry(run).or_default().extend(free);
         }
         Ok(())
@@ -209,8 +257,8 @@ impl Clerk {
         slot: &WantedSlot,
         ancestors: &[RunId],
     ) -> Result<(Look, bool), DeskError> {
-        let granted = self.open(stream).await?;
-        self.serve(granted.into()).await?;
+        self.open(stream).await?;
+        self.serve().await?;
         self.open(stream).await?;
         let aside = self.aside_of(stream, Some(run));
         let Some(key) = self.keys.get(stream) else { return Ok((Look::Fine, false)) };
@@ -235,101 +283,112 @@ impl Clerk {
         self.aside.iter().filter(has).count()
     }
 
-    /// What was set aside for a run is to be had again.
+    /// What was set aside for a run is to be had again. What fails holds up none of the others.
     async fn put_back(&mut self, run: RunId) -> Result<(), DeskError> {
-        if let Some(streams) = self.aside.remove(&run) {
-            let mut granted = VecDeque::new();
-            for stream in streams {
-                granted.extend(self.give_aside(&stream, &KeyInput::Look, None).await?);
+        let mut failed = None;
+        for stream in self.aside.remove(&run).into_iter().flatten() {
+            if let Err(error) = self.give(&stream, &KeyInput::Look, None).await {
+                self.later(Ask::Look(vec![stream], None));
+                failed = Some(error);
             }
-            self.serve(granted).await?;
         }
+        self.serve().await?;
         for HeldUp { run, slots, ancestors, answer } in std::mem::take(&mut self.held_up) {
-            self.check(run, slots, ancestors, answer).await?;
+            if let Err(error) = self.check(run, slots, ancestors, answer).await {
+                failed = Some(error);
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    /// Gets runs what they want, as far as it is to be had.
-    async fn serve(&mut self, mut runs: VecDeque<RunId>) -> Result<(), DeskError> {
-        while let Some(run) = runs.pop_front() {
-            let Some(want) = self.wants.get(&run).cloned() else {
-                // It is not loaded: once it is, it wants its slots again, and finds that it has this one.
-                self.wake(run);
-                continue;
-            };
-            let mut holds_all = true;
-            for (stream, slot) in &want.slots {
-                let demand = Demand {
-                    run,
-                    slot: slot.clone(),
-                    priority: want.priority,
-                    began: want.began,
-                    ancestors: want.ancestors.clone(),
-                };
-                runs.extend(
-                    self.give(stream, &KeyInput::Request(demand), run)
-                        .await?
-                        .into_iter()
-                        .filter(|it| *it != run),
-                );
-                let Some(key) = self.keys.get(stream) else { continue };
-                if !key.state.holds(run) {
-                    let victims = key.state.waits(run).map(|it| it.victims.clone()).unwrap_or_default();
-                    victims.into_iter().for_each(|victim| self.send_away(victim, run));
-                    holds_all = false;
-                    break;
+    /// Notes who is to be served.
+    fn grant(&mut self, runs: impl IntoIterator<Item = RunId>) {
+        for run in runs {
+            if !self.granted.contains(&run) {
+                self.granted.push_back(run);
+            }
+        }
+    }
+
+    /// Gets runs what they want, as far as it is to be had. Whoever cannot be served now is served later,
+    /// and holds up nobody else.
+    async fn serve(&mut self) -> Result<(), DeskError> {
+        let mut failed = Vec::new();
+        while let Some(run) = self.granted.pop_front() {
+            match self.serve_one(run).await {
+                Ok(()) => {}
+                Err(DeskError::Closed) => return Err(DeskError::Closed),
+                Err(error) => {
+                    tracing::error!(%run, %error, "a run could not be given its slots; it is tried again");
+                    failed.push(run);
                 }
             }
-            if holds_all {
-                self.wants.remove(&run);
-                let shared = Arc::clone(&self.shared);
-                self.errands.spawn(async move { admit(&shared, run).await });
-            }
+        }
+        if !failed.is_empty() {
+            self.grant(failed);
+            self.catch_up_later();
         }
         Ok(())
     }
 
-    /// Decides on a key; gives the runs that were granted a slot.
+    async fn serve_one(&mut self, run: RunId) -> Result<(), DeskError> {
+        let Some(want) = self.wants.get(&run).cloned() else {
+            // It is not loaded: once it is, it wants its slots again, and finds that it has this one.
+            self.wake(run);
+            return Ok(());
+        };
+        for (stream, slot) in &want.slots {
+            let demand = Demand {
+                run,
+                slot: slot.clone(),
+                priority: want.priority,
+                began: want.began,
+                ancestors: want.ancestors.clone(),
+            };
+            self.give(stream, &KeyInput::Request(demand), Some(run)).await?;
+            self.granted.retain(|granted| *granted != run);
+            let Some(key) = self.keys.get(stream) else { continue };
+            if !key.state.holds(run) {
+                let victims = key.state.waits(run).map(|it| it.victims.clone()).unwrap_or_default();
+                victims.into_iter().for_each(|victim| self.send_away(victim, run));
+                return Ok(());
+            }
+        }
+        self.wants.remove(&run);
+        let shared = Arc::clone(&self.shared);
+        self.errands.spawn(async move { admit(&shared, run).await });
+        Ok(())
+    }
+
+    /// Decides on a key, for a run; notes who was granted a slot.
     async fn give(
         &mut self,
         stream: &StreamId,
         input: &KeyInput,
-        by: RunId,
-    ) -> Result<Vec<RunId>, DeskError> {
-        let mut granted = self.open(stream).await?;
-        granted.extend(self.give_aside(stream, input, Some(by)).await?);
-        Ok(granted)
-    }
-
-    async fn give_aside(
-        &mut self,
-        stream: &StreamId,
-        input: &KeyInput,
         by: Option<RunId>,
-    ) -> Result<Vec<RunId>, DeskError> {
+    ) -> Result<(), DeskError> {
         let aside = self.aside_of(stream, by);
-        let (mut tries, mut served, mut before) = (0, Vec::new(), None::<BTreeSet<RunId>>);
+        let mut tries = 0;
         loop {
-            served.extend(self.open(stream).await?);
-            let Some(key) = self.keys.get_mut(stream) else { return Ok(served) };
-            if let Some(before) = before.take() {
-                // What was kept without a word gave slots out, too.
-                served.extend(present(&key.state).filter(|run| !before.contains(run)));
-            }
+            self.open(stream).await?;
+            let Some(key) = self.keys.get_mut(stream) else { return Ok(()) };
             match key.give(&self.shared, input, aside).await {
                 Ok(events) => {
                     let by_request = matches!(input, KeyInput::Request(_));
                     if !by_request {
                         self.tidy(stream);
                     }
-                    served.extend(granted(&events));
-                    return Ok(served);
+                    self.grant(granted(&events));
+                    return Ok(());
                 }
-                Err(DeskError::Changed) if tries < TRIES => {
-                    tries += 1;
-                    before = Some(present(&key.state).collect());
+                Err(DeskError::Changed) => {
+                    let before = present(&key.state).collect();
+                    self.unsure.entry(stream.clone()).or_insert(before);
                     self.keys.remove(stream);
+                    if tries >= TRIES {
+                        return Err(DeskError::Changed);
+                    }
+                    tries += 1;
                 }
                 Err(error) => return Err(error),
             }
@@ -344,40 +403,40 @@ impl Clerk {
     }
 
     /// Loads a key where it is not, and compares it with the runs: those that are over, or never were,
-    /// hold nothing. Gives the runs that were granted a slot by that.
-    async fn open(&mut self, stream: &StreamId) -> Result<Vec<RunId>, DeskError> {
-        if self.keys.contains_key(stream) {
-            return Ok(Vec::new());
-        }
-        let (mut tries, mut found) = (0, Vec::new());
-        loop {
+    /// hold nothing. Notes who was granted a slot by that.
+    async fn open(&mut self, stream: &StreamId) -> Result<(), DeskError> {
+        let mut tries = 0;
+        while !self.keys.contains_key(stream) {
             let mut key = Key::load(&self.shared, stream).await?;
-            let before: BTreeSet<RunId> = present(&key.state).collect();
-            match self.compare(&mut key, &mut found).await {
-                Ok(()) => {
-                    found.retain(|run| key.state.holds(*run));
-                    self.keys.insert(stream.clone(), key);
-                    return Ok(found);
-                }
+            let now: BTreeSet<RunId> = present(&key.state).collect();
+            if let Some(before) = self.unsure.remove(stream) {
                 // What was kept without a word gave slots out, too.
-                Err(DeskError::Changed) if tries < TRIES => {
+                self.grant(now.iter().copied().filter(|run| !before.contains(run)));
+            }
+            match self.compare(&mut key).await {
+                Ok(()) => drop(self.keys.insert(stream.clone(), key)),
+                Err(DeskError::Changed) => {
+                    self.unsure.insert(stream.clone(), now);
+                    if tries >= TRIES {
+                        return Err(DeskError::Changed);
+                    }
                     tries += 1;
-                    let now = Key::load(&self.shared, stream).await?;
-                    found.extend(present(&now.state).filter(|run| !before.contains(run)));
                 }
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// Takes a key's slots from runs that are over, or never were; notes to whom they go.
-    async fn compare(&self, key: &mut Key, found: &mut Vec<RunId>) -> Result<(), DeskError> {
+    async fn compare(&mut self, key: &mut Key) -> Result<(), DeskError> {
         let aside = self.aside_of(key.stream(), None);
         // Guests first: whose host is over with them need not hold a slot for a moment.
         let known = key.state.guests().chain(key.state.living()).chain(key.state.queue());
         for run in known.collect::<Vec<RunId>>() {
             if let Some(reason) = self.over(run).await? {
-                found.extend(granted(&key.give(&self.shared, &KeyInput::Release(run, reason), aside).await?));
+                let events = key.give(&self.shared, &KeyInput::Release(run, reason), aside).await?;
+                self.grant(granted(&events));
             }
         }
         Ok(())
@@ -391,6 +450,8 @@ impl Clerk {
             Some(head) if head.note.open => Ok(None),
             Some(_ended) => match self.shared.loader().fold(run, None).await {
                 Ok(folded) => Ok(reason_of(folded.state.status())),
+                // Nobody tells of its end a second time.
+                Err(error) if error.is_passing() => Err(DeskError::Store(error.to_string())),
                 // It cannot be read, so it cannot go on either; whoever repairs it tells.
                 Err(_unreadable) => Ok(None),
             },
@@ -446,9 +507,17 @@ pub(in crate::driver) fn reason_of(status: RunStatus) -> Option<ReleaseReason> {
 
 /// Tells a run that it holds everything; its gates are judged once more.
 async fn admit(shared: &Shared, run: RunId) {
-    let Some(admission) = shared.admission_from_queue(run).await else { return };
     loop {
-        let kind = InputKind::Admitted { admission: admission.clone() };
+        let admission = match shared.admission_from_queue(run).await {
+            Ok(Some(admission)) => admission,
+            Err(QueryError::Store(_) | QueryError::Full(_)) => {
+                tokio::time::sleep(FAILED_AGAIN).await;
+                continue;
+            }
+            // It waits no more, or wants its slots again when it is there again.
+            Ok(None) | Err(_) => return,
+        };
+        let kind = InputKind::Admitted { admission };
         let id = InputId::derive(&format!("{run}/admitted"));
         match shared.ask(run, Queued::own(id, kind)).await {
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
@@ -458,7 +527,7 @@ async fn admit(shared: &Shared, run: RunId) {
                     return;
                 }
             }
-            // Taken, or for the next engine.
+            // Taken, or for when it is there again.
             Ok(_) | Err(_) => return,
         }
     }
@@ -473,14 +542,22 @@ async fn cancel(shared: &Shared, victim: RunId, by: RunId) {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
-            Ok(true) | Err(_) => return,
+            // Once somebody has seen to it, it is to make room still.
+            Err(QueryError::SetAside { .. }) => {
+                tokio::time::sleep(FAILED_AGAIN).await;
+                continue;
+            }
+            Ok(true) | Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return,
         }
         let id = InputId::derive(&format!("{victim}/replaced/{by}"));
         let kind = InputKind::Cancel { reason: Some("replaced".to_owned()) };
         let queued = Queued { actor: Actor::Run(by.to_string()), ..Queued::own(id, kind) };
         match shared.ask(victim, queued).await {
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
-            Err(SubmitError::Refused(Refusal::Ended(_))) | Ok(_) | Err(_) => return,
+            Err(SubmitError::Full | SubmitError::SetAside { .. }) => {
+                tokio::time::sleep(FAILED_AGAIN).await;
+            }
+            Ok(_) | Err(_) => return,
         }
     }
 }

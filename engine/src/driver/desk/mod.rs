@@ -16,9 +16,9 @@ use tokio::sync::{Notify, oneshot};
 
 pub(super) use clerk::{Clerk, reason_of};
 
-use super::QueryError;
 use super::engine::Engine;
 use super::shared::Shared;
+use super::{QueryError, SubmitError};
 use crate::definition::{OnTaken, Release};
 use crate::envelope::StreamId;
 use crate::event::{Parent, SlotKind, WantedSlot};
@@ -39,7 +39,12 @@ pub(super) struct Desk {
 pub(super) enum Ask {
     /// A start that has recorded nothing yet wants to know whether these are to be had; those that are
     /// free are set aside for it.
-    Check { run: RunId, slots: Vec<WantedSlot>, ancestors: Vec<RunId>, answer: oneshot::Sender<Found> },
+    Check {
+        run: RunId,
+        slots: Vec<WantedSlot>,
+        ancestors: Vec<RunId>,
+        answer: oneshot::Sender<Result<Found, String>>,
+    },
     /// What was set aside for a start is not needed any more.
     PutBack(RunId),
     /// A run that is recorded waits for its slots, and for the end of the run whose place it takes.
@@ -48,6 +53,8 @@ pub(super) enum Ask {
     Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
     /// Keys that a former engine left in use; the runs that wait for one of them and get nothing now.
     Look(Vec<StreamId>, Option<oneshot::Sender<HashSet<RunId>>>),
+    /// Whoever could not be served is to be served.
+    CatchUp,
 }
 
 impl Ask {
@@ -65,7 +72,7 @@ impl Ask {
                 Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })
             }
             Self::Look(streams, _) => Some(Self::Look(streams.clone(), None)),
-            Self::Check { .. } | Self::PutBack(_) => None,
+            Self::Check { .. } | Self::PutBack(_) | Self::CatchUp => None,
         }
     }
 }
@@ -180,11 +187,18 @@ impl SetAside {
         Self { shared, run }
     }
 
-    /// Asks for slots, and sets the free ones aside. `None` where the desk is gone.
-    pub(super) async fn check(&self, slots: Vec<WantedSlot>, ancestors: Vec<RunId>) -> Option<Found> {
+    /// Asks for slots, and sets the free ones aside.
+    ///
+    /// # Errors
+    /// [`SubmitError::Store`]: a key cannot be read; [`SubmitError::ShuttingDown`]: the desk is gone.
+    pub(super) async fn check(
+        &self,
+        slots: Vec<WantedSlot>,
+        ancestors: Vec<RunId>,
+    ) -> Result<Found, SubmitError> {
         let (answer, found) = oneshot::channel();
         self.shared.desk.put(Ask::Check { run: self.run, slots, ancestors, answer });
-        found.await.ok()
+        found.await.map_err(|_| SubmitError::ShuttingDown)?.map_err(SubmitError::Store)
     }
 }
 

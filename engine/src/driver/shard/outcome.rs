@@ -108,6 +108,7 @@ impl Shard {
                 }
             }
             Err(LoadError::NotFound(_)) => {
+                self.world.shared.aside().remove(&run);
                 if !cell.begin_anew() {
                     self.world.idle.rouse(&run);
                     self.cells.remove(&run);
@@ -321,6 +322,10 @@ impl World {
         let error = SubmitError::SetAside { run: cell.run, reason: reason.clone() };
         cell.refuse(|queued| queued.answer.is_some(), &error);
         self.shared.aside().insert(cell.run, reason.clone());
+        // What the desk and the treasury answer now is not heard: once it is there again it asks again.
+        cell.wanting = false;
+        cell.asked.clear();
+        cell.reported.clear();
         for waiting in cell.awaited.drain(..) {
             let _gone = waiting.send(true);
         }

@@ -40,6 +40,8 @@ pub(in crate::driver) struct Treasurer {
     life: uuid::Uuid,
     /// Counters that were compared with the runs that they keep something free for.
     compared: HashSet<StreamId>,
+    /// Counters that are compared again before long: a run could not be looked at.
+    half_compared: HashSet<StreamId>,
     errands: JoinSet<()>,
 }
 
@@ -58,8 +60,8 @@ impl Drop for Treasurer {
 impl Treasurer {
     pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
         let (books, waiting, life) = (HashMap::new(), VecDeque::new(), shared.draw_uuid());
-        let (compared, errands) = (HashSet::new(), JoinSet::new());
-        Self { shared, books, waiting, answers: 0, life, compared, errands }
+        let (compared, half_compared, errands) = (HashSet::new(), HashSet::new(), JoinSet::new());
+        Self { shared, books, waiting, answers: 0, life, compared, half_compared, errands }
     }
 
     /// Works until the engine ends or the store takes nothing more.
@@ -76,13 +78,18 @@ impl Treasurer {
                     return;
                 }
                 tracing::error!(%error, "a budget could not be counted; it is tried again");
-                let shared = Arc::clone(&shared);
-                self.errands.spawn(async move {
-                    tokio::time::sleep(FAILED_AGAIN).await;
-                    shared.treasury.put(ask);
-                });
+                self.later(ask);
             }
         }
+    }
+
+    /// Asks itself after a pause.
+    fn later(&mut self, ask: Ask) {
+        let shared = Arc::clone(&self.shared);
+        self.errands.spawn(async move {
+            tokio::time::sleep(FAILED_AGAIN).await;
+            shared.treasury.put(ask);
+        });
     }
 
     async fn answer(&mut self, ask: Ask) -> Result<(), BookError> {
@@ -102,6 +109,9 @@ impl Treasurer {
                 Ok(())
             }
             Ask::Look(stream) => {
+                if self.half_compared.remove(&stream) {
+                    self.books.remove(&stream);
+                }
                 self.open(&stream).await?;
                 self.look_again(&BTreeSet::from([stream])).await
             }
@@ -276,8 +286,11 @@ impl Treasurer {
             }
             let mut book = Book::load(&self.shared, stream).await?;
             if !self.compared.contains(stream) {
-                compare(&self.shared, &mut book).await?;
-                self.compared.insert(stream.clone());
+                if compare(&self.shared, &mut book).await? {
+                    self.compared.insert(stream.clone());
+                } else if self.half_compared.insert(stream.clone()) {
+                    self.later(Ask::Look(stream.clone()));
+                }
             }
             self.books.insert(stream.clone(), book);
         }
@@ -287,8 +300,9 @@ impl Treasurer {
 
 /// Charges what attempts have used up that are over while something is still kept free for them: an owner
 /// ended between the two, and the run need not be gone on with for it (D9). What a run still wants to start
-/// keeps its reservation, and so does what cannot be looked at now.
-async fn compare(shared: &Shared, book: &mut Book) -> Result<(), BookError> {
+/// keeps its reservation, and so does what cannot be looked at now; false where there is such.
+async fn compare(shared: &Shared, book: &mut Book) -> Result<bool, BookError> {
+    let mut is_whole = true;
     let reserved: Vec<EffectId> = book.counter.reserved().map(|(attempt, _)| attempt.clone()).collect();
     for attempt in reserved {
         let id = attempt.attempt.clone();
@@ -297,13 +311,16 @@ async fn compare(shared: &Shared, book: &mut Book) -> Result<(), BookError> {
             Ok(None) => continue,
             // It is gone with all that it was.
             Err(QueryError::NotFound(_)) => (Version::ZERO, Spent::default(), shared.now()),
-            Err(_not_now) => continue,
+            Err(_not_now) => {
+                is_whole = false;
+                continue;
+            }
         };
         let (version, spent, at) = charge;
         let charge = CounterInput::Charge(Charge { attempt, version, asked: true, spent, at });
         let _always_taken = book.give(shared, &nobodys(), &charge).await?;
     }
-    Ok(())
+    Ok(is_whole)
 }
 
 /// Terms that begin no period: a charge needs none, and whoever asks next begins it.

@@ -1,0 +1,106 @@
+//! A store that cannot be read for a moment: nothing that was on its way is forgotten.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use everfold_engine::driver::Which;
+use everfold_engine::envelope::StreamKind;
+use everfold_engine::id::{RunId, Version};
+use everfold_engine::keys::{KeyEvent, KeyState};
+use everfold_engine::state::RunStatus;
+use everfold_engine::store::EventStore as _;
+use serde_json::json;
+
+use crate::rig::{Rig, command, definition, is_end, pipeline};
+
+/// Somebody sees to what is set aside, until the runs are over and no key is taken.
+async fn see_through(rig: &Rig, runs: &[RunId], about: &str) {
+    for _ in 0..1_000 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for (run, _) in rig.engine.set_aside() {
+            let _whether_it_is_there = rig.engine.recover(Which::Only(run)).await;
+        }
+        let mut is_over = are_free(rig).await;
+        for run in runs {
+            is_over &= rig.history(*run).await.iter().any(is_end);
+        }
+        if is_over {
+            return;
+        }
+    }
+    for run in runs {
+        eprintln!("{run}: {:?}", rig.names(*run).await);
+    }
+    panic!("{about}: somebody waits for ever");
+}
+
+async fn are_free(rig: &Rig) -> bool {
+    for (stream, _) in rig.store.inner.streams(StreamKind::Key, None, 1_000).await.unwrap() {
+        let mut state = KeyState::default();
+        for event in rig.store.inner.read(&stream, Version::FIRST, 10_000).await.unwrap() {
+            state.apply(&KeyEvent::decode(event.header.kind, event.header.schema, &event.payload).unwrap());
+        }
+        if !state.is_free() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whoever was granted a slot while something else could not be read was never told, and a run whose end
+/// could not be read kept its slots.
+#[tokio::test(start_paused = true)]
+async fn d9_whatever_cannot_be_read_no_slot_is_lost_and_nobody_waits_for_ever() {
+    let document = json!({
+        "name": "p",
+        "key": {"value": "one", "on_taken": "replace"},
+        "concurrency": [{"key": "hall", "limit": 1, "on_limit": "queue"}],
+        "steps": [command("work", &[], 50)],
+    });
+    let keyed = definition(document.clone());
+    let mut plain = document;
+    plain.as_object_mut().unwrap().remove("key");
+    let plain = definition(plain);
+    for (failing, looks) in (1..12).flat_map(|failing| [(failing, false), (failing, true)]) {
+        for dies in [false, true] {
+            let mut rig = Rig::with(|config| config.states = 0);
+            let mut runs = vec![rig.start(&plain).await, rig.start(&plain).await, rig.start(&keyed).await];
+            tokio::time::sleep(Duration::from_millis(49)).await;
+            if dies {
+                rig.crash().await;
+            }
+            let reads = if looks { &rig.store.looks_to_fail } else { &rig.store.reads_to_fail };
+            reads.store(failing, Ordering::SeqCst);
+            while dies && rig.engine.recover(Which::All).await.is_err() {}
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let reads = if looks { &rig.store.looks_to_fail } else { &rig.store.reads_to_fail };
+            reads.store(0, Ordering::SeqCst);
+            runs.push(rig.start(&keyed).await);
+            see_through(&rig, &runs, &format!("{failing} reads, looks: {looks}, dies: {dies}")).await;
+        }
+    }
+}
+
+/// An attempt took a child for started that could not be read, and was not there.
+#[tokio::test(start_paused = true)]
+async fn l25_a_child_begins_whatever_could_not_be_read_before() {
+    let child = json!({"name": "child", "steps": [command("work", &[], 10)]});
+    let spec = json!({"pipeline": "child"});
+    let parent =
+        pipeline(vec![json!({"id": "call", "needs": [], "work": {"task": {"kind": "run", "spec": spec}}})]);
+    for (failing, looks) in (1..8).flat_map(|failing| [(failing, false), (failing, true)]) {
+        let rig = Rig::with(|config| config.states = 0);
+        let saved = rig
+            .engine
+            .save_pipeline(&definition(child.clone()), None, everfold_engine::actor::Actor::Engine)
+            .await;
+        saved.unwrap();
+        let run = rig.start(&parent).await;
+        let reads = if looks { &rig.store.looks_to_fail } else { &rig.store.reads_to_fail };
+        reads.store(failing, Ordering::SeqCst);
+        see_through(&rig, &[run], &format!("{failing} reads, looks: {looks}")).await;
+        let started = rig.names(run).await.contains(&"ChildStarted");
+        let status = rig.status(run).await;
+        assert!(!started || status == RunStatus::Succeeded, "{failing} reads, looks: {looks}: {status}");
+    }
+}
