@@ -137,6 +137,11 @@ impl RunState {
         self.touched.push(crate::effect::Touched::Channel(channel));
     }
 
+    /// Whether any part waits to be looked at.
+    pub(crate) fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     /// The effect of a channel: its first notice.
     pub(crate) fn channel_effects(&self, channel: &str) -> Vec<Effect> {
         let first = self.facts.outbox.first(channel).map(|first| Effect::Notice {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use everfold_engine::definition::Definition;
@@ -26,6 +26,8 @@ pub struct Ears {
     pub failing: AtomicUsize,
     /// Nothing is ever answered.
     pub is_mute: AtomicBool,
+    /// How long it takes to tell.
+    pub delay_ms: AtomicU64,
 }
 
 impl Ears {
@@ -45,12 +47,15 @@ impl Notifier for Ears {
         }
         let is_failing =
             self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        std::future::ready(match (is_gone, is_failing) {
+        let result = match (is_gone, is_failing) {
             (true, _) => Err(NoticeFailure::permanent("there is no function gone")),
             (_, true) => Err(NoticeFailure::passing("nobody there")),
             _ => Ok(()),
-        })
-        .boxed()
+        };
+        match self.delay_ms.load(Ordering::SeqCst) {
+            0 => std::future::ready(result).boxed(),
+            ms => tokio::time::sleep(Duration::from_millis(ms)).map(|()| result).boxed(),
+        }
     }
 }
 
@@ -172,6 +177,26 @@ async fn l32_a_newer_notice_goes_when_the_try_of_the_one_that_it_replaced_has_en
     let names = rig.names(run).await;
     assert_eq!(names.iter().filter(|name| **name == "NoticeFailed").count(), 1, "{names:?}");
     assert_eq!(names.iter().filter(|name| **name == "NoticeSent").count(), 1, "{names:?}");
+    rig.assert_replays(run).await;
+}
+
+/// That a notice was told is no event where a newer one had taken its place meanwhile; the newer one waited for
+/// the next start.
+#[tokio::test(start_paused = true)]
+async fn l32_a_newer_notice_goes_when_the_one_that_it_replaced_was_told_after_all() {
+    let rig = Rig::new();
+    rig.machine.ears.delay_ms.store(100, Ordering::SeqCst);
+    let mut newest = notice("last", &["NoteAdded"], "c");
+    newest["collapse"] = json!(true);
+    let steps = json!([{"id": "pause", "work": {"wait": {"for": "1h"}}}]);
+    let run = rig.start(&definition(json!({"name": "p", "notify": [newest], "steps": steps}))).await;
+    for text in ["one", "two"] {
+        rig.submit(run, InputKind::Note { text: text.into() }).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let names = rig.names(run).await;
+    assert_eq!(rig.machine.ears.heard.lock().unwrap().len(), 2, "{names:?}");
+    assert_eq!(names.last(), Some(&"NoticeSent"), "{names:?}");
     rig.assert_replays(run).await;
 }
 

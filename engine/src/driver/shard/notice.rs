@@ -73,9 +73,18 @@ impl Telling {
 }
 
 impl Cell {
-    /// The end of a notice is decided, durably: the next one of its channel may go.
+    /// The end of a notice is decided, durably: the next one of its channel may go, also where that end is no
+    /// event because a newer one had taken its place.
     pub(super) fn settle_notice(&mut self, version: Version, notice: &str) {
-        self.notices.retain(|_, telling| !(telling.stage == Stage::Reported && telling.is(version, notice)));
+        let is_it = |telling: &Telling| telling.stage == Stage::Reported && telling.is(version, notice);
+        let settled = self.notices.iter().filter(|(_, telling)| is_it(telling));
+        let settled: Vec<String> = settled.map(|(channel, _)| channel.clone()).collect();
+        for channel in settled {
+            self.notices.remove(&channel);
+            if let Some(state) = &mut self.state {
+                state.touch_channel(channel);
+            }
+        }
     }
 }
 

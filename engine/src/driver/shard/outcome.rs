@@ -172,6 +172,10 @@ impl World {
                 if cell.fetching == 0 {
                     cell.loaded = crate::decide::Loaded::default();
                 }
+                // What is no event may give others their turn.
+                if cell.state.as_ref().is_some_and(RunState::is_touched) {
+                    self.dispatch(cell);
+                }
             }
             Next::Append => self.send(cell),
             Next::Fetch(wanted) => {
