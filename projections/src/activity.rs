@@ -55,6 +55,8 @@ pub(crate) struct Activity {
     stopping: BTreeMap<AttemptId, bool>,
     /// Those of them whose step, or item, ends whatever they say.
     cut: BTreeSet<AttemptId>,
+    /// Those that were asked to end when it was certain how the run ends: nothing cuts them any more.
+    last: BTreeSet<AttemptId>,
     asking: BTreeMap<StepPath, Asked>,
     blocked: BTreeSet<StepPath>,
     queued: bool,
@@ -100,11 +102,11 @@ impl Activity {
                 TimerKind::Expiry => {
                     self.asking.remove(&event.timer.id.path);
                 }
-                TimerKind::Wait
-                | TimerKind::Timeout
-                | TimerKind::Deadline
-                | TimerKind::Reminder
-                | TimerKind::Signal => {}
+                TimerKind::Deadline => {
+                    let timer = &event.timer.id;
+                    self.cut_stopping(|id| id.path.step == timer.path.step && id.round == timer.round);
+                }
+                TimerKind::Wait | TimerKind::Timeout | TimerKind::Reminder | TimerKind::Signal => {}
                 TimerKind::Budget => self.budget_timer_fired(&event.timer.name),
             },
             RunEvent::AttemptSucceeded(event) => self.end(&event.id),
@@ -123,6 +125,15 @@ impl Activity {
                         self.attempts.remove(&id.path);
                     }
                 }
+                if matches!(event.reason, StopReason::RunEnded | StopReason::Cancel | StopReason::Parent) {
+                    self.last.extend(self.stopping.keys().cloned());
+                }
+            }
+            RunEvent::StepCancelRequested(event) => {
+                let path = &event.path;
+                self.cut_stopping(|id| {
+                    id.path == *path || (path.item.is_none() && id.path.step == path.step)
+                });
             }
             RunEvent::ProbeScheduled(event) => {
                 self.blocked.remove(&event.id.path);
@@ -184,6 +195,7 @@ impl Activity {
             RunEvent::CancelRequested(_) => {
                 self.paused = false;
                 self.halts.clear();
+                self.last.extend(self.stopping.keys().cloned());
             }
             RunEvent::RunQueued(_) => self.queued = true,
             RunEvent::RunAdmitted(_) => self.queued = false,
@@ -222,7 +234,6 @@ impl Activity {
             | RunEvent::ChildStarted(_)
             | RunEvent::AnswerSaved(_)
             | RunEvent::SignalReceived(_)
-            | RunEvent::StepCancelRequested(_)
             | RunEvent::BreakpointsSet(_)
             | RunEvent::NoticeQueued(_)
             | RunEvent::NoticeSent(_)
@@ -243,6 +254,13 @@ impl Activity {
         self.attempts.insert(id.path.clone(), id.clone());
     }
 
+    /// A round, or an item, ends before its time. What is asked to end already is not asked again, and is not
+    /// heard any more; the rest is asked by an event of its own.
+    fn cut_stopping(&mut self, is_part: impl Fn(&AttemptId) -> bool) {
+        let awaited = self.stopping.iter().filter(|(_, is_awaited)| **is_awaited).map(|(id, _)| id);
+        self.cut.extend(awaited.filter(|id| is_part(id) && !self.last.contains(*id)).cloned());
+    }
+
     /// Whether what an attempt says at its end counts: its step waits for that.
     pub(crate) fn is_heard(&self, id: &AttemptId) -> bool {
         let is_awaited = self.stopping.get(id).is_some_and(|is_awaited| *is_awaited);
@@ -253,6 +271,7 @@ impl Activity {
         self.funds.remove(id);
         self.stopping.remove(id);
         self.cut.remove(id);
+        self.last.remove(id);
         if self.attempts.get(&id.path) == Some(id) {
             self.attempts.remove(&id.path);
         }
@@ -302,6 +321,7 @@ impl Activity {
     fn fork(&mut self, reset: &[StepId]) {
         let stopping = std::mem::take(&mut self.stopping);
         self.cut.clear();
+        self.last.clear();
         for (id, _) in stopping.into_iter().filter(|(_, is_awaited)| *is_awaited) {
             self.attempts.entry(id.path.clone()).or_insert(id);
         }
@@ -381,5 +401,45 @@ impl Activity {
         let mut awaits: Vec<Awaits> = asking.chain(blocked).collect();
         awaits.sort();
         awaits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everfold_engine::event::{StepCancelRequested, StopRequested, TimerFired, TimerId};
+
+    /// What is asked to end by its time limit is not asked again when its round ends before its time.
+    #[test]
+    fn what_work_says_is_not_heard_once_its_round_or_item_is_cut() {
+        let id: AttemptId = "build/1/2".parse().unwrap();
+        let deadline =
+            TimerId { id: "build/1/1".parse().unwrap(), kind: TimerKind::Deadline, name: String::new() };
+        let cuts: [RunEvent; 2] = [
+            TimerFired { timer: deadline, due: Timestamp(2) }.into(),
+            StepCancelRequested { path: id.path.clone(), reason: None }.into(),
+        ];
+        for cut in cuts {
+            let mut activity = Activity::default();
+            activity.begin(&id);
+            let stop = StopRequested { ids: vec![id.clone()], reason: StopReason::Timeout };
+            activity.apply(&stop.into(), Timestamp(1));
+            assert!(activity.is_heard(&id));
+            activity.apply(&cut, Timestamp(2));
+            assert!(!activity.is_heard(&id), "{}", cut.name());
+        }
+    }
+
+    #[test]
+    fn what_work_says_is_heard_to_the_end_of_its_run() {
+        let id: AttemptId = "build/1/1".parse().unwrap();
+        let deadline = TimerId { id: id.clone(), kind: TimerKind::Deadline, name: String::new() };
+        for reason in [StopReason::RunEnded, StopReason::Cancel] {
+            let mut activity = Activity::default();
+            activity.begin(&id);
+            activity.apply(&StopRequested { ids: vec![id.clone()], reason }.into(), Timestamp(1));
+            activity.apply(&TimerFired { timer: deadline.clone(), due: Timestamp(2) }.into(), Timestamp(2));
+            assert!(activity.is_heard(&id), "{reason:?}");
+        }
     }
 }

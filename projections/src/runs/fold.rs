@@ -243,7 +243,7 @@ pub(super) fn number_of(look: &Look<'_>, count: u32, run: RunId) -> Result<Optio
 
 impl Projection for Runs {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 4;
+    const SCHEMA: u32 = 5;
 
     fn open(tx: &Tx) -> Result<Self, FoldError> {
         let head = match tx.get(HEAD)? {
