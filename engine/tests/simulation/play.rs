@@ -566,6 +566,8 @@ impl<'a> Stage<'a> {
             for run in self.runs().await {
                 let Some(Ok(state)) = self.look(run).await? else { continue };
                 if state.is_ended() {
+                    // What it still has to tell is told, to the last notice.
+                    is_any_open |= !effects(&state).is_empty();
                     continue;
                 }
                 is_any_open = true;
@@ -624,7 +626,12 @@ impl<'a> Stage<'a> {
         let mut told = vec!["starvation: the world is quiet, and not everything has ended".to_owned()];
         for run in self.runs().await {
             match self.look(run).await {
-                Ok(Some(Ok(state))) if state.is_ended() => {}
+                Ok(Some(Ok(state))) if state.is_ended() => {
+                    let effects = effects(&state);
+                    if !effects.is_empty() {
+                        told.push(format!("{run} has ended, and wants {effects:?}"));
+                    }
+                }
                 Ok(Some(Ok(state))) => {
                     let awaited = state.awaited();
                     let effects = effects(&state);
