@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::shape;
 use everfold_engine::budgets;
-use everfold_engine::definition::{OnOver, Period, StepWorkspace, Task as RunTask, Work};
+use everfold_engine::definition::{OnOver, Period, Release, StepWorkspace, Task as RunTask, Work};
 use everfold_engine::driver::{LiveRun, Waiting};
-use everfold_engine::event::{BlockReason, HaltScope, Measure, Origin, Spent, WantedSlot};
+use everfold_engine::event::{BlockReason, HaltScope, Measure, Origin, SlotKind, Spent, WantedSlot};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath, Version};
 use everfold_engine::json::Hash;
@@ -504,7 +504,7 @@ impl RunView {
             notices_outstanding: state.notices_outstanding(),
             held: false,
             origin: state.origin().cloned(),
-            slots: state.slots().to_vec(),
+            slots: slots(state),
             in_line: Vec::new(),
             in_line_total: 0,
             config: small(state.config()),
@@ -759,4 +759,13 @@ pub fn block_message(reason: &BlockReason, said: Option<&str>) -> String {
         BlockReason::Signal { name } => format!("the signal {name} says so"),
         BlockReason::Asked => "the work asked more often than it may".to_owned(),
     }
+}
+
+/// The slots that a run waits for or holds. One that has ended holds none, but a key that is kept by success.
+fn slots(state: &RunState) -> Vec<WantedSlot> {
+    let is_kept = |slot: &&WantedSlot| {
+        let by_success = matches!(slot.kind, SlotKind::Identity { release: Release::Unsuccessful, .. });
+        !state.is_ended() || (by_success && state.status() == RunStatus::Succeeded)
+    };
+    state.slots().iter().filter(is_kept).cloned().collect()
 }

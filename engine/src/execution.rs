@@ -296,7 +296,7 @@ pub trait Executor: Send + Sync + 'static {
     /// What is known of this work beforehand.
     fn traits(&self, spec: &Value) -> Traits;
 
-    /// What the work calls upon; rates and breakers are kept by it.
+    /// What the work calls upon, the one who answers last; rates and breakers are kept by it.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let _ = spec;
         Vec::new()
@@ -404,7 +404,7 @@ pub trait Prober: Send + Sync + 'static {
     /// the default policy needs ([`crate::policy`]).
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>>;
 
-    /// What the probe calls upon; rates and breakers are kept by it.
+    /// What the probe calls upon, the one who answers last; rates and breakers are kept by it.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let _ = spec;
         Vec::new()

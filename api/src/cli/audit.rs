@@ -31,7 +31,7 @@ async fn backtest(context: &Context, args: BacktestArgs) -> Result<u8, Fault> {
     let mut all = part(None).await?;
     while let Some(cursor) = all.next_cursor.clone() {
         if let (false, Some(back_to)) = (context.json, all.back_to) {
-            note(format!("{} verdicts, back to {}", all.verdicts, instant(back_to)));
+            note(format!("{}, back to {}", verdicts(all.verdicts), instant(back_to)));
         }
         all.and(part(Some(&cursor)).await?);
     }
@@ -44,8 +44,13 @@ async fn backtest(context: &Context, args: BacktestArgs) -> Result<u8, Fault> {
         return Ok(0);
     }
     context.out.line(format!(
-        "gate {}: {} verdicts given again: {} equal, {} changed, {} without a verdict, {} not judged",
-        all.gate, all.verdicts, all.equal, all.changed, all.failed, all.not_judged
+        "gate {}: {} given again: {} equal, {} changed, {} without a verdict, {} not judged",
+        all.gate,
+        verdicts(all.verdicts),
+        all.equal,
+        all.changed,
+        all.failed,
+        all.not_judged
     ));
     for (what, count) in &all.becomes {
         context.out.line(format!("  {what}: {count}"));
@@ -71,4 +76,9 @@ fn tell(context: &Context, item: &Changed) {
             context.out.line(format!("  ! {}", cut(problem.as_deref().unwrap_or("no verdict"), 200)));
         }
     }
+}
+
+/// So many verdicts, in words.
+fn verdicts(count: u64) -> String {
+    if count == 1 { "1 verdict".to_owned() } else { format!("{count} verdicts") }
 }

@@ -6,13 +6,14 @@
 //! The shapes of parameters and evidence are the core's (`decide::members`).
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt as _, StreamExt as _, stream};
 
+use super::line::Line;
 use super::load::panic_text;
 use crate::decide::plan::take_hidden;
 use crate::execution::{ProbeFailure, ProbeRequest, Prober, Service};
@@ -24,6 +25,8 @@ const AT_ONCE: usize = 8;
 /// Asks each member of a gate by the prober of its kind.
 pub(super) struct Members {
     pub(super) probers: BTreeMap<String, Arc<dyn Prober>>,
+    /// Is told what services want to be left alone.
+    pub(super) line: Arc<Line>,
 }
 
 /// A member that somebody must be asked for.
@@ -33,6 +36,7 @@ struct Asked {
     prober: Option<Arc<dyn Prober>>,
     kind: String,
     request: ProbeRequest,
+    line: Arc<Line>,
 }
 
 impl Members {
@@ -56,7 +60,8 @@ impl Members {
                 let request =
                     ProbeRequest { spec, secrets, folder: folder(&request.folder, place), ..request.clone() };
                 let prober = self.probers.get(&kind).cloned();
-                asked.push(Asked { place: place.clone(), prober, kind, request });
+                let line = Arc::clone(&self.line);
+                asked.push(Asked { place: place.clone(), prober, kind, request, line });
             }
             place.pop();
         }
@@ -127,11 +132,15 @@ async fn ask(asked: Asked) -> (Vec<usize>, Result<Value, ProbeFailure>) {
         return (asked.place, Err(ProbeFailure::permanent(message)));
     };
     let request = asked.request;
+    let services = catch_unwind(AssertUnwindSafe(|| prober.services(&request.spec))).unwrap_or_default();
     let probe = AssertUnwindSafe(async move { prober.probe(request).await });
     let answer = probe.catch_unwind().await.unwrap_or_else(|panic| {
         let message = format!("the probe {}", panic_text(panic.as_ref()));
         Err(ProbeFailure::passing(message))
     });
+    if let Err(ProbeFailure { message, again_after: Some(span), .. }) = &answer {
+        asked.line.leave_alone(&services, *span, message);
+    }
     (asked.place, answer)
 }
 
@@ -213,7 +222,8 @@ mod tests {
             workdir: crate::execution::Workdir { path: "/".into(), git: None },
             fresh: None,
         };
-        let evidence = Members { probers }.probe(request).await.unwrap();
+        let line = Arc::new(Line::new(&crate::driver::EngineConfig::default()));
+        let evidence = Members { probers, line }.probe(request).await.unwrap();
         let said = |at: usize| evidence["members"][at].clone();
         assert_eq!(
             said(0),

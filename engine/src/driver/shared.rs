@@ -115,10 +115,12 @@ impl Shared {
         layout: Layout,
         edge: Edge,
     ) -> Self {
+        let line = Arc::new(Line::new(&config));
         Self {
+            edge: with_members(edge, &line),
             definitions: Definitions::new(Arc::clone(&store), config.clock.clone()),
             values: Values::new(Arc::clone(&store), Arc::clone(&blobs), &config),
-            line: Arc::new(Line::new(&config)),
+            line,
             notices: Arc::new(Semaphore::new(config.notices_max.clamp(1, Semaphore::MAX_PERMITS))),
             outbox: Outbox::new(Arc::clone(&store), &config),
             live: Live::default(),
@@ -142,7 +144,6 @@ impl Shared {
             store,
             blobs,
             layout,
-            edge: with_members(edge),
         }
     }
 
@@ -188,8 +189,8 @@ impl Shared {
 }
 
 /// The edge with the prober that asks several others.
-fn with_members(mut edge: Edge) -> Edge {
-    let probers = edge.probers.clone();
-    edge.probers.insert(crate::decide::plan::MEMBERS.to_owned(), Arc::new(Members { probers }));
+fn with_members(mut edge: Edge, line: &Arc<Line>) -> Edge {
+    let (probers, line) = (edge.probers.clone(), Arc::clone(line));
+    edge.probers.insert(crate::decide::plan::MEMBERS.to_owned(), Arc::new(Members { probers, line }));
     edge
 }

@@ -402,3 +402,24 @@ async fn l16_probes_wait_before_an_open_breaker_of_their_service() {
     assert!(took >= Duration::from_secs(61) && took < Duration::from_secs(64), "{took:?}");
     assert_eq!(rig.engine.line().breakers[0].state, BreakerStand::Closed);
 }
+
+/// What a member of several probes was told by its service was not kept.
+#[tokio::test(start_paused = true)]
+async fn l16_one_of_several_probes_leaves_a_service_alone_that_asks_for_it() {
+    let rig = Rig::new();
+    let before = (rig.config.clock)();
+    let member = |id: &str, argv: Value| json!({"id": id, "probe": {"task": {"kind": "command", "spec": {"argv": argv}}}});
+    let members = [member("fine", json!(["fine"])), member("busy", json!(["busy", "3", "300000"]))];
+    let gate = json!({"id": "g", "probe": {"all": members}, "poll": {"every": "1s", "for": "2h"}});
+    let run = rig.start(&pipeline(vec![json!({"id": "check", "gates": [gate]})])).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let open: Vec<String> =
+        rig.engine.line().breakers.iter().map(|breaker| breaker.service.to_string()).collect();
+    assert_eq!(open, ["provider.busy"], "nobody else is left alone");
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let took = (rig.config.clock)().since(before);
+    assert!(took >= Duration::from_secs(600) && took < Duration::from_secs(603), "{took:?}");
+    let verdicts = rig.names(run).await.iter().filter(|name| **name == "GateEvaluated").count();
+    assert_eq!(verdicts, 3, "a poll that was not sent does not count");
+    rig.assert_replays(run).await;
+}

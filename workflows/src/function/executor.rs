@@ -78,7 +78,7 @@ impl Executor for FunctionExecutor {
         self.book_for(spec).is_some()
     }
 
-    /// The function, and the provider that its `with` names.
+    /// The function, and the provider that its `with` names: it is the one who answers.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let called = Some(name_of(spec)).filter(|name| !name.is_empty());
         let called = called.map(|name| Service::new("function", name));
@@ -112,6 +112,7 @@ impl Executor for FunctionExecutor {
             folder: Some(request.folder),
             sink: None,
         });
+        let asks_provider = name_of(&spec).starts_with("git.");
         let called = match self.functions.call(name_of(&spec), with, || call.clone()) {
             Ok(called) => called,
             Err(failure) => return async { ended_now(AttemptResult::Failed(failure)) }.boxed(),
@@ -126,6 +127,10 @@ impl Executor for FunctionExecutor {
         async move {
             let mut end = work.await;
             end.usage = call.used();
+            if asks_provider {
+                // What others ask for is kept by those who tell notices: it is meant for one address.
+                end.again_after = call.asked_later();
+            }
             if workdir.git.as_ref().is_some_and(|git| !git.is_copy) {
                 // It may have committed there.
                 end.commit = head(&workdir.path).await.ok();

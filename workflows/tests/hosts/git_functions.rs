@@ -197,3 +197,25 @@ async fn functions_say_what_they_take_and_give_and_may_be_repeated() {
     let end = executor.reattach(request, nobody()).await;
     assert!(matches!(end.result, AttemptResult::Lost { .. }), "the step's word counts: {end:?}");
 }
+
+/// What a provider asked for was kept for gates, and lost where a function heard it.
+#[tokio::test]
+async fn l16_a_provider_that_asks_to_be_left_alone_is_heard_by_the_functions_that_call_it() {
+    let fake =
+        Fake::serve(|_| Answer::status(429, json!({"message": "slow down"})).with("retry-after", "600"))
+            .await;
+    let place = Place::at(Kind::Gitea, &fake);
+    for (name, with) in [
+        ("git.open_pr", json!({"title": "T", "base": "main", "provider": "host"})),
+        ("git.merge_pr", json!({"pr": 1, "provider": "host"})),
+    ] {
+        let mut request = place.home.request(json!({"name": name, "with": with}));
+        request.workdir = place.workdir();
+        let executor = place.executor("function");
+        let last = executor.services(&request.spec).pop().unwrap();
+        assert_eq!(last.to_string(), "provider.host", "the one who answers stands last");
+        let end = executor.start(request, nobody()).await;
+        assert!(matches!(end.result, AttemptResult::Failed(_)), "{end:?}");
+        assert_eq!(end.again_after, Some(std::time::Duration::from_secs(600)), "{name}");
+    }
+}

@@ -388,12 +388,12 @@ impl Line {
         letters.into_iter().map(granted).collect()
     }
 
-    /// Services want to be left alone for so long. To be said before the grant of who heard it ends.
+    /// Of the services that were called upon the last one, who answers, wants to be left alone for so long. To be
+    /// said before the grant of who heard it ends.
     pub(super) fn leave_alone(&self, services: &[Service], span: Duration, why: &str) {
         let now = (self.clock)();
-        let mut book = self.book();
-        for service in services {
-            book.order.breakers.leave_alone(service, span, why, now);
+        if let Some(service) = services.last() {
+            self.book().order.breakers.leave_alone(service, span, why, now);
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<V
     };
     let base = match wanted.base {
         Some(base) => base,
-        None => target.provider.default_branch(&target.repository).await?,
+        None => heard(&call, target.provider.default_branch(&target.repository).await)?,
     };
     if branch == base {
         return Err(failed(
@@ -59,7 +59,7 @@ pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<V
         body: wanted.body,
         draft: wanted.draft,
     };
-    match target.provider.open(&target.repository, &new).await {
+    match heard(&call, target.provider.open(&target.repository, &new).await) {
         Ok(pull) => Ok(told(&target, &pull)),
         // It was opened meanwhile, or an answer got lost on its way.
         Err(error @ ProviderError::Conflict { .. }) => match found(&target, &branch, &base, &call).await? {
@@ -70,9 +70,17 @@ pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<V
     }
 }
 
+/// Passes on how long a provider asks to be left alone.
+fn heard<T>(call: &Call, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
+    if let Err(ProviderError::Limited { after: Some(pause), .. }) = &answer {
+        call.ask_later(*pause);
+    }
+    answer
+}
+
 /// The open request of a branch; else one that was merged with the commit that is checked out.
 async fn found(target: &Target, branch: &str, base: &str, call: &Call) -> Result<Option<Pull>, Failure> {
-    let pulls = target.provider.pulls_of(&target.repository, branch).await?;
+    let pulls = heard(call, target.provider.pulls_of(&target.repository, branch).await)?;
     let of_base = || pulls.iter().filter(|pull| pull.base == base);
     if let Some(pull) = of_base().find(|pull| pull.state == PullState::Open) {
         return Ok(Some(pull.clone()));
@@ -114,13 +122,13 @@ pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result
         context.providers.target(wanted.provider.as_deref(), wanted.repository.as_deref(), workdir).await?;
     let (provider, repository) = (&target.provider, target.repository.as_str());
     let pull = match pull_number(&wanted.pr) {
-        Some(number) => provider.pull(repository, number).await?,
+        Some(number) => heard(&call, provider.pull(repository, number).await)?,
         None => {
             let branch = match wanted.pr.as_str().filter(|branch| !branch.is_empty()) {
                 Some(branch) => branch.to_owned(),
                 None => current_branch(workdir).await?,
             };
-            let pulls = provider.pulls_of(repository, &branch).await?;
+            let pulls = heard(&call, provider.pulls_of(repository, &branch).await)?;
             let newest = |state| pulls.iter().find(|pull| pull.state == state).map(|pull| pull.number);
             let Some(number) = newest(PullState::Open).or_else(|| newest(PullState::Merged)) else {
                 return Err(failed(
@@ -130,7 +138,7 @@ pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result
                     "`git.open_pr` opens one",
                 ));
             };
-            provider.pull(repository, number).await?
+            heard(&call, provider.pull(repository, number).await)?
         }
     };
     match pull.state {
@@ -151,8 +159,8 @@ pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result
         message: wanted.message,
         delete_branch: wanted.delete_branch,
     };
-    let merged = provider.merge(repository, pull.number, &order).await;
-    let now = provider.pull(repository, pull.number).await;
+    let merged = heard(&call, provider.merge(repository, pull.number, &order).await);
+    let now = heard(&call, provider.pull(repository, pull.number).await);
     match (merged, now) {
         (_, Ok(now)) if now.state == PullState::Merged => Ok(told(&target, &now)),
         (Err(ProviderError::Conflict { .. }), Ok(now)) if now.sha != pull.sha => Err(moved(&now, &pull.sha)),
