@@ -132,7 +132,11 @@ pub(super) fn follow(
                 }));
             }
             match &route.then {
-                Some(then) => follow(state, scope, then, format!("{name}/then"), by_person, failure)?,
+                // What was used up is what a person may let happen once more, whether `then` says `block` or nothing.
+                Some(then) => match follow(state, scope, then, format!("{name}/then"), by_person, failure)? {
+                    Next::Block(None) => Next::Block(Some(state.step_id(target))),
+                    other => other,
+                },
                 None => Next::Block(Some(state.step_id(target))),
             }
         }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Loaded;
+use crate::definition::{Step, Task, Work};
 use crate::expr::{EvalError, Scope};
 use crate::failure::Failure;
 use crate::id::Round;
@@ -160,7 +161,7 @@ impl<'a> RunScope<'a> {
             "gates" => self.gates(state)?,
             "commit" => json!(state.commit),
             "stage" => json!(self.state.graph.step(at).stage),
-            "role" => Value::Null,
+            "role" => role(self.state.graph.step(at)),
             _unknown => return Ok(None),
         }))
     }
@@ -275,4 +276,12 @@ pub(crate) fn all(values: impl Iterator<Item = Result<Value, EvalError>>) -> Res
         }
     }
     if missing.is_empty() { Ok(found) } else { Err(EvalError::Needs(missing)) }
+}
+
+/// In which role a step's agent works; null of any other work.
+fn role(step: &Step) -> Value {
+    match &step.work {
+        Some(Work::Task(task)) if task.kind == Task::AGENT => task.spec.source()["role"].clone(),
+        _no_agent => Value::Null,
+    }
 }

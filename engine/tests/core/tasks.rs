@@ -295,3 +295,32 @@ fn l23_while_a_step_is_blocked_other_branches_go_on_to_their_end() {
         |kind| world.effects().into_iter().any(|effect| format!("{effect:?}").contains(&format!("{kind:?}")));
     assert!(!is_timer(TimerKind::Expiry), "what was decided expires no more");
 }
+
+/// A route that says `then: block` is the same as one that says nothing: what is used up is that rework, of whichever
+/// step. The step whose gate failed began anew in place of the one that the route names.
+#[test]
+fn l23_a_retry_uses_the_used_up_route_to_the_step_that_it_names() {
+    let gate = |then: Value| {
+        let back = with(json!({"to": {"rework": "a"}, "max": {"times": 1}}), then);
+        json!({"gates": [{"id": "g", "probe": {"expression": "false"}, "on_fail": [back]}]})
+    };
+    for then in [json!({}), json!({"then": {"to": "block"}})] {
+        let mut world = run(json!([function("a", &[]), with(function("b", &["a"]), gate(then.clone()))]));
+        for round in 1..=2 {
+            world.succeed(&format!("a/{round}/1"), json!(1));
+            world.succeed(&format!("b/{round}/1"), json!(1));
+        }
+        let used_up = BlockReason::UsedUp { target: "a".into(), gate: Some("g".into()) };
+        assert_eq!(world.state.block_reason(&path("b")), Some(&used_up), "{then}");
+        world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+        assert_eq!(attempts(&world), ["a/3/1"], "{then}");
+        world.succeed("a/3/1", json!(1));
+        world.succeed("b/3/1", json!(1));
+        assert_eq!(world.state.status(), RunStatus::Blocked, "{then}: once");
+        // The gate alone can be judged again, too.
+        world.by("ada", unblock(UnblockDecision::Recheck)).expect("taken");
+        assert_eq!(world.state.status(), RunStatus::Blocked, "{then}");
+        world.by("ada", unblock(UnblockDecision::Proceed)).expect("taken");
+        assert_eq!(world.state.status(), RunStatus::Succeeded, "{then}");
+    }
+}

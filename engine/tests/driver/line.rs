@@ -423,3 +423,53 @@ async fn l16_one_of_several_probes_leaves_a_service_alone_that_asks_for_it() {
     assert_eq!(verdicts, 3, "a poll that was not sent does not count");
     rig.assert_replays(run).await;
 }
+
+/// How often whoever has so many others of its kind before it may be passed over: `docs/reference/pipeline.md` says so.
+fn passed_over_max(before_it: usize) -> usize {
+    9 * (before_it + 1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starves_under_a_steady_stream_of_more_urgent_work() {
+    let rig = with_gpus(1);
+    let first = rig.start(&on_gpu(1_000)).await;
+    began(&rig, first).await;
+    let mut names = BTreeMap::from([(first, "first".to_owned())]);
+    let start = async |priority: i32| {
+        let asked = StartRequest { priority, ..request(&on_gpu(1_000), json!({})) };
+        rig.engine.start(asked).await.unwrap().run
+    };
+    for at in 0..3 {
+        names.insert(start(-100).await, format!("low {at}"));
+    }
+    // Four times as much urgent work comes as can be done, for as long as it takes.
+    for at in 0..200 {
+        names.insert(start(100).await, format!("urgent {at}"));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let began = order(&rig, &names);
+    for at in 0..3 {
+        let name = format!("low {at}");
+        let place = began.iter().position(|run| *run == name).unwrap_or_else(|| panic!("{name} never began"));
+        // The first one ran already, and those of its kind go before it.
+        assert!(place <= 1 + at + passed_over_max(at), "{name} began as number {place}: {began:?}");
+    }
+    assert!(began.iter().filter(|name| name.starts_with("urgent")).count() > 25, "the urgent ones go first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_many_items_keeps_another_run_waiting_for_one_place_only() {
+    let rig = with_gpus(2);
+    let items: Vec<usize> = (0..40).collect();
+    let foreach = json!({"items": items, "on_failure": "continue"});
+    let keys = [("resources", json!(["gpu"])), ("foreach", foreach)];
+    let busy = rig.start(&pipeline(vec![more(command("render", &[], 1_000), &keys)])).await;
+    began(&rig, busy).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let before = rig.machine.order.lock().unwrap().len();
+    let other = rig.start(&on_gpu(1_000)).await;
+    assert_eq!(rig.end(other).await, RunStatus::Succeeded);
+    let names = BTreeMap::from([(busy, "busy".to_owned()), (other, "other".to_owned())]);
+    let place = order(&rig, &names).iter().position(|name| name == "other").unwrap();
+    assert!(place <= before + 1, "it began as number {place}, {before} had begun when it came");
+}
