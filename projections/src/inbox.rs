@@ -435,14 +435,22 @@ impl Inbox {
             RunEvent::RecheckRequested(event) => {
                 self.withdraw(fact, tx, |path, blocked| *path == event.path && blocked)
             }
+            RunEvent::SignalTaken(event) if event.ends.is_some() => self.withdraw(fact, tx, |_, _| true),
             RunEvent::SignalTaken(event) => match &event.by {
                 SignalTaker::Gate { id, .. } => {
                     self.withdraw(fact, tx, |path, blocked| *path == id.path && blocked)
                 }
                 _others => Ok(()),
             },
-            RunEvent::StepSucceeded(event) => self.withdraw(fact, tx, |path, _| is_part(path, &event.path)),
-            RunEvent::StepFailed(event) => self.withdraw(fact, tx, |path, _| is_part(path, &event.path)),
+            RunEvent::StepSucceeded(event) => {
+                let ends_run = event.finish.is_some();
+                self.withdraw(fact, tx, |path, _| ends_run || is_part(path, &event.path))
+            }
+            RunEvent::StepFailed(event) => {
+                let ends_run = event.finish.is_some() || !event.tolerated;
+                self.withdraw(fact, tx, |path, _| ends_run || is_part(path, &event.path))
+            }
+            RunEvent::CancelRequested(_) => self.withdraw(fact, tx, |_, _| true),
             RunEvent::StepSkipped(event) => self.withdraw(fact, tx, |path, _| is_part(path, &event.path)),
             RunEvent::StepCancelled(event) => self.withdraw(fact, tx, |path, _| is_part(path, &event.path)),
             RunEvent::ReworkRequested(event) => {
@@ -457,7 +465,7 @@ impl Inbox {
                 let held = self.held(fact, tx)?;
                 self.withdraw(fact, tx, |path, blocked| !blocked && held.contains(path))
             }
-            // The run is to end: nobody is asked any more, though what executes is still being stopped.
+            // The run is to end, by whatever: nobody is asked any more, though what executes is still being stopped.
             RunEvent::StopRequested(event)
                 if matches!(event.reason, StopReason::Cancel | StopReason::RunEnded) =>
             {
