@@ -170,6 +170,50 @@ async fn s10_a_repeated_write_to_a_run_that_has_moved_on_gets_the_first_answer()
 }
 
 #[tokio::test]
+async fn s10_an_order_about_a_schedule_gets_its_first_answer_also_where_the_schedule_is_there_no_more() {
+    let api = Api::new();
+    let saved =
+        api.send("PUT", "/api/v1/pipelines/steps", &[], json!({ "definition": STEPS }).to_string()).await;
+    assert_eq!(saved.status(), 201);
+    let nightly = json!({ "name": "nightly", "pipeline": "steps", "schedule": "0 3 * * *" });
+    let order = async |method: &str, path: &str, key: &str, body: &Value| {
+        let answer = api.send(method, path, &[("idempotency-key", key)], body.to_string()).await;
+        let position = answer.headers().get("everfold-position").cloned();
+        (position, read(answer).await)
+    };
+    let one = "/api/v1/schedules/nightly";
+    let (pause, resume) = (format!("{one}/pause"), format!("{one}/resume"));
+    let orders = [
+        ("POST", "/api/v1/schedules", nightly.clone()),
+        ("POST", &pause, json!({ "reason": "holidays" })),
+        ("POST", &resume, json!({})),
+        ("DELETE", one, json!({})),
+    ];
+    let mut first = Vec::new();
+    for (number, (method, path, body)) in orders.iter().enumerate() {
+        let answer = order(method, path, &format!("key-{number}"), body).await;
+        assert!(answer.0.is_some() && matches!(answer.1.0, 200 | 201), "{method} {path}: {answer:?}");
+        first.push(answer);
+    }
+    assert_eq!(first[1].1.1["reason"], "holidays");
+    assert_eq!(api.get(one).await.0, 404);
+    for (number, (method, path, body)) in orders.iter().enumerate() {
+        let again = order(method, path, &format!("key-{number}"), body).await;
+        assert_eq!(again, first[number], "{method} {path}");
+    }
+    // Nothing came of that, and an order of its own is told that there is none, with what may be meant.
+    assert_eq!(api.get(one).await.0, 404);
+    for (method, path, body) in &orders[1..] {
+        let (_, (status, problem)) = order(method, path, "another", body).await;
+        assert_eq!((status, &problem["code"]), (404, &json!("EF0223")), "{method} {path}: {problem}");
+    }
+    let (_, (status, added)) = order("POST", "/api/v1/schedules", "key-9", &nightly).await;
+    assert_eq!((status, &added["status"]), (201, &json!("active")));
+    let (_, (_, problem)) = order("DELETE", "/api/v1/schedules/nightyl", "key-10", &json!({})).await;
+    assert!(problem["hint"].as_str().unwrap().contains("nightly"), "{problem}");
+}
+
+#[tokio::test]
 async fn store_verify_says_how_far_it_is_where_that_is_wanted() {
     let api = Api::new();
     let answer = api.send("GET", "/api/v1/store/verify?progress=true", &[], Body::empty()).await;

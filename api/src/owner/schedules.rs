@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use everfold_engine::definition::{self, Schedule};
-use everfold_engine::driver::{By, NewSchedule, ScheduleRecord};
+use everfold_engine::driver::{By, NewSchedule, ScheduleError, ScheduleRecord};
 use everfold_engine::id::Position;
 use everfold_engine::json::JsonText;
 use everfold_engine::schedules::{ScheduleOrigin, words};
@@ -161,7 +161,7 @@ impl Owner {
         };
         let new = NewSchedule { name: add.name.clone(), schedule, origin };
         let position = self.engine().add_schedule(new, by).await?;
-        Ok((position, self.schedule(&add.name).await?))
+        Ok((position, self.schedule_after(&add.name, position).await?))
     }
 
     /// Removes a schedule; gives it as it was.
@@ -175,8 +175,15 @@ impl Owner {
         by: By,
     ) -> Result<(Position, ScheduleView), Fault> {
         self.may_write()?;
-        let view = self.schedule(name).await?;
-        let position = self.engine().remove_schedule(name, reason, by).await?;
+        let known = self.schedule(name).await;
+        let position = match self.engine().remove_schedule(name, reason, by).await {
+            Ok(position) => position,
+            Err(error) => return Err(self.refused(name, error).await),
+        };
+        let view = match known {
+            Ok(view) => view,
+            Err(_removed) => self.schedule_after(name, position).await?,
+        };
         Ok((position, ScheduleView { status: "removed".to_owned(), next_at: None, ..view }))
     }
 
@@ -192,9 +199,10 @@ impl Owner {
         by: By,
     ) -> Result<(Position, ScheduleView), Fault> {
         self.may_write()?;
-        self.schedule(name).await?;
-        let position = self.engine().pause_schedule(name, pauses, reason, by).await?;
-        Ok((position, self.schedule(name).await?))
+        match self.engine().pause_schedule(name, pauses, reason, by).await {
+            Ok(position) => Ok((position, self.schedule_after(name, position).await?)),
+            Err(error) => Err(self.refused(name, error).await),
+        }
     }
 
     /// Does now what a moment of a schedule would do.
@@ -207,13 +215,34 @@ impl Owner {
         by: By,
     ) -> Result<(Position, ScheduleView), Fault> {
         self.may_write()?;
-        self.schedule(name).await?;
-        let ticked = self.engine().trigger_schedule(name, by).await?;
+        let ticked = match self.engine().trigger_schedule(name, by).await {
+            Ok(ticked) => ticked,
+            Err(error) => return Err(self.refused(name, error).await),
+        };
         if let Ok(Ok(outcome)) = tokio::time::timeout(OUTCOME, ticked.outcome).await {
             for run in outcome.runs() {
                 self.note_driven(run, true);
             }
         }
-        Ok((ticked.position, self.schedule(name).await?))
+        Ok((ticked.position, self.schedule_after(name, ticked.position).await?))
+    }
+
+    /// The schedule behind an order that was taken, also where that came again and the schedule is there no more.
+    async fn schedule_after(&self, name: &str, position: Position) -> Result<ScheduleView, Fault> {
+        match self.schedule(name).await {
+            Err(fault) if fault.code == Code::NoSchedule => {
+                let then = self.engine().schedule_then(name, position).await?;
+                then.as_ref().map(ScheduleView::of).ok_or(fault)
+            }
+            known => known,
+        }
+    }
+
+    /// Why an order was not taken; of a schedule that there is not, with the one that may be meant.
+    async fn refused(&self, name: &str, error: ScheduleError) -> Fault {
+        match (error, self.schedule(name).await) {
+            (ScheduleError::NotFound(_), Err(fault)) => fault,
+            (error, _) => error.into(),
+        }
     }
 }

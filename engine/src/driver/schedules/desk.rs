@@ -427,18 +427,7 @@ impl ScheduleDesk {
     }
 
     async fn list(&mut self) -> Result<Vec<ScheduleRecord>, Trouble> {
-        let record = |(name, kept): (&String, &Kept)| {
-            Some(ScheduleRecord {
-                name: name.clone(),
-                schedule: kept.state.schedule(),
-                origin: kept.state.origin()?.clone(),
-                paused: kept.state.paused().cloned(),
-                next: kept.next,
-                waiting: kept.state.waiting().len(),
-                settled: kept.state.settled().cloned().collect(),
-                passed: kept.state.passed().clone(),
-            })
-        };
+        let record = |(name, kept): (&String, &Kept)| ScheduleRecord::of(name, &kept.state, kept.next);
         Ok(self.all().await?.iter().filter_map(record).collect())
     }
 
