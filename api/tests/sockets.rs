@@ -1,8 +1,11 @@
 //! The server over real sockets against clients who are slow, many, wrong, or not let in any more.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
 use everfold_api::access::TokenWish;
 use everfold_api::owner::{self, Held};
 use everfold_api::serve::Server;
@@ -10,9 +13,16 @@ use everfold_engine::access::Role;
 use everfold_engine::actor::Actor;
 use everfold_engine::layout::Layout;
 use everfold_workflows::settings::ServeSettings;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_util::sync::CancellationToken;
+
+const SSE: &str = "accept: text/event-stream";
 
 struct Served {
     held: Held,
@@ -31,7 +41,11 @@ impl Served {
     }
 
     async fn token(&self, name: &str, lasts: Option<Duration>) -> String {
-        let wish = TokenWish { name: name.into(), role: Role::Operator, approves: Vec::new(), lasts };
+        self.token_of(name, Role::Operator, lasts).await
+    }
+
+    async fn token_of(&self, name: &str, role: Role, lasts: Option<Duration>) -> String {
+        let wish = TokenWish { name: name.into(), role, approves: Vec::new(), lasts };
         let made = self.held.owner().access().create(wish, Actor::Engine, None).await.unwrap();
         made.secret.reveal().to_owned()
     }
@@ -57,11 +71,18 @@ impl Served {
         read(&self.raw(&bytes).await)
     }
 
+    /// Asks, and leaves it to the caller to read.
+    async fn get_as(&self, token: &str, path: &str, header: &str) -> TcpStream {
+        let mut stream = self.connect().await;
+        let head =
+            format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{header}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    }
+
     /// Opens a stream of events and waits until it has begun.
     async fn stream(&self, token: &str, path: &str) -> TcpStream {
-        let mut stream = self.connect().await;
-        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut stream = self.get_as(token, path, SSE).await;
         let mut seen = Vec::new();
         while !String::from_utf8_lossy(&seen).contains("\r\n\r\n") {
             let mut piece = [0; 1024];
@@ -77,7 +98,7 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it takes too long")
 }
 
-async fn rest(stream: &mut TcpStream) -> String {
+async fn rest(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut all = Vec::new();
     // A connection that is cut says what came before.
     let _cut = in_time(stream.read_to_end(&mut all)).await;
@@ -237,4 +258,252 @@ async fn what_is_no_request_is_refused_and_the_server_goes_on() {
         assert_eq!((status, problem["code"].as_str()), (422, Some("EF0211")), "{path}");
     }
     assert_eq!(served.request(&token, "GET /healthz", b"").await.0, 200);
+}
+
+/// A run whose only step lasts for an hour, with what it wrote so far.
+async fn long_run(served: &Served, token: &str) -> String {
+    let definition = "name: long\nsteps:\n  - { id: wait, function: everfold.sleep, with: { for: 1h } }\n";
+    let body = json!({ "definition": definition }).to_string();
+    let (status, run) = served.request(token, "POST /api/v1/runs", body.as_bytes()).await;
+    assert_eq!(status, 201, "{run}");
+    run["id"].as_str().unwrap().to_owned()
+}
+
+/// Reads until a text has come; gives all that was read.
+async fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).await.unwrap();
+        assert_ne!(count, 0, "it ended: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&piece[..count]));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn every_stream_on_which_nothing_happens_says_each_15_seconds_that_it_lives() {
+    let served = Served::new(|_| {}).await;
+    let token = served.token("one", None).await;
+    let run = long_run(&served, &token).await;
+    let of_run = format!("/api/v1/runs/{run}/events/stream");
+    let log = format!("/api/v1/runs/{run}/attempts/wait/1/1/log?follow=true");
+    let mut streams = Vec::new();
+    for path in ["/api/v1/stream", &of_run, &log] {
+        streams.push((path, served.stream(&token, path).await));
+    }
+    // From here on time passes as fast as nothing else is left to do.
+    tokio::time::pause();
+    let followed = streams.into_iter().map(|(path, mut stream)| async move {
+        let mut former = None;
+        for _ in 0..4 {
+            read_until(&mut stream, ": idle\n\n").await;
+            let now = tokio::time::Instant::now();
+            if let Some(former) = former.replace(now) {
+                let between = now.duration_since(former);
+                assert!(
+                    (Duration::from_secs(15)..Duration::from_secs(16)).contains(&between),
+                    "{path}: {between:?}"
+                );
+            }
+        }
+    });
+    futures::future::join_all(followed).await;
+}
+
+#[tokio::test]
+async fn a_log_is_followed_as_events_and_taken_up_behind_the_last_one() {
+    let served = Served::new(|_| {}).await;
+    let token = served.token("one", None).await;
+    let run = long_run(&served, &token).await;
+    let layout = served.held.owner().layout().clone();
+    let id = format!("{run}");
+    let attempt = everfold_engine::id::EffectId {
+        run: id.parse().unwrap(),
+        attempt: everfold_engine::id::AttemptId {
+            path: "wait".parse().unwrap(),
+            round: everfold_engine::id::Round(1),
+            attempt: everfold_engine::id::Attempt(1),
+        },
+    };
+    let folder = layout.attempt(&attempt);
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("log");
+    let append = |text: &str| {
+        use std::io::Write as _;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&file).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    append("1000 O one\n2000 E two: \"x\"\n3000 o thr\n");
+    let path = format!("/api/v1/runs/{run}/attempts/wait/1/1/log?follow=true");
+    let mut stream = served.get_as(&token, &path, SSE).await;
+    let seen = in_time(read_until(&mut stream, "thr")).await;
+    let ids: Vec<&str> = seen.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    let data: Vec<Value> = seen
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    assert_eq!(data, [json!("one\n"), json!("two: \"x\"\n"), json!("thr")]);
+    assert_eq!((ids.len(), seen.matches("event: line").count()), (3, 3), "{seen}");
+    // What comes later comes at once.
+    append("3001 O ee\n");
+    assert!(in_time(read_until(&mut stream, "ee")).await.contains("event: line"));
+    // Who was cut off goes on behind what it had.
+    let behind = format!("accept: text/event-stream\r\nlast-event-id: {}", ids[1]);
+    let mut again = served.get_as(&token, &path, &behind).await;
+    let seen = in_time(read_until(&mut again, "ee")).await;
+    assert!(!seen.contains("\"one") && !seen.contains("\"two") && seen.contains("\"thr\""), "{seen}");
+    // As records, and to the end of the attempt.
+    let mut records = served.get_as(&token, &format!("{path}&format=json"), SSE).await;
+    let seen = in_time(read_until(&mut records, "\"ee\"")).await;
+    let first = seen.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let first: Value = serde_json::from_str(first).unwrap();
+    assert_eq!(
+        (&first["source"], &first["text"], &first["complete"]),
+        (&json!("stdout"), &json!("one"), &json!(true))
+    );
+    let cancelled = served.request(&token, &format!("POST /api/v1/runs/{run}/cancel"), b"{}").await;
+    assert_eq!(cancelled.0, 200, "{cancelled:?}");
+    for stream in [&mut stream, &mut again, &mut records] {
+        let end = in_time(read_until(stream, "0\r\n\r\n")).await;
+        assert!(end.contains("event: over"), "{end}");
+    }
+    // One that is over is told whole, and that it is over; a place beyond its end is none.
+    let mut whole = served.get_as(&token, &path, SSE).await;
+    let all = in_time(read_until(&mut whole, "0\r\n\r\n")).await;
+    assert!(all.contains("one") && all.contains("event: over"), "{all}");
+}
+
+#[tokio::test]
+async fn an_export_is_cut_where_its_token_is_revoked() {
+    let served = Served::new(|_| {}).await;
+    let writer = served.token("writer", None).await;
+    let run = long_run(&served, &writer).await;
+    let note = json!({ "text": "x".repeat(60_000) }).to_string();
+    // More than what lies between fills with.
+    const NOTES: usize = 300;
+    for _ in 0..NOTES {
+        let noted = served.request(&writer, &format!("POST /api/v1/runs/{run}/notes"), note.as_bytes()).await;
+        assert_eq!(noted.0, 200, "{noted:?}");
+    }
+    for (name, path) in [("eye", format!("/api/v1/runs/{run}/events")), ("all", "/api/v1/events".to_owned())]
+    {
+        let token = served.token_of(name, Role::Admin, None).await;
+        let mut whole =
+            served.get_as(&token, &path, "accept: application/x-ndjson\r\nconnection: close").await;
+        let all = rest(&mut whole).await;
+        assert!(all.ends_with("0\r\n\r\n") && all.matches("NoteAdded").count() == NOTES, "{}", all.len());
+        let mut export = served.get_as(&token, &path, "accept: application/x-ndjson").await;
+        in_time(read_until(&mut export, "RunStarted")).await;
+        served.held.owner().access().revoke(name, None, Actor::Engine, None).await.unwrap();
+        let cut = rest(&mut export).await;
+        assert!(!cut.ends_with("0\r\n\r\n"), "an end that is none is told as none");
+        assert!(cut.matches("NoteAdded").count() < NOTES, "{path}: it goes on");
+    }
+}
+
+#[tokio::test]
+async fn the_owners_socket_has_a_bound_and_who_is_idle_makes_room() {
+    const BOUND: usize = 256;
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("s.sock");
+    let routes = Router::new()
+        .route("/quick", get(async || "here"))
+        .route("/slow", get(async || std::future::pending::<()>().await));
+    let closing = CancellationToken::new();
+    let listening = owner::listen(&place, routes, closing.clone()).unwrap();
+    let ask = async |path: &str| {
+        let mut stream = UnixStream::connect(&place).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    let mut idle = Vec::new();
+    for _ in 0..BOUND + 50 {
+        idle.push(UnixStream::connect(&place).await.unwrap());
+    }
+    assert!(rest(&mut ask("/quick").await).await.ends_with("here"));
+    assert_eq!(rest(&mut idle[0]).await, "", "the one that was idle the longest was hung up on");
+    let mut busy = Vec::new();
+    for _ in 0..BOUND {
+        busy.push(ask("/slow").await);
+    }
+    // All that came before are being answered: then the next one finds no room.
+    in_time(async {
+        loop {
+            let (status, problem) = read(&rest(&mut ask("/quick").await).await);
+            if status == 503 {
+                assert_eq!(problem["code"], "EF0617", "{problem}");
+                assert!(
+                    problem["detail"].as_str().unwrap().contains("all 256 connections are busy"),
+                    "{problem}"
+                );
+                return;
+            }
+        }
+    })
+    .await;
+    drop(busy);
+    in_time(async {
+        while !rest(&mut ask("/quick").await).await.ends_with("here") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(idle);
+    closing.cancel();
+    in_time(listening).await.unwrap();
+}
+
+fn certificates(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/cli/certificates").join(name)
+}
+
+#[tokio::test]
+async fn over_tls_too_who_finds_no_room_is_told_so() {
+    let served = Served::new(|settings| {
+        settings.connections = 3;
+        let (cert, key) = (certificates("good.pem"), certificates("server.key"));
+        settings.tls = Some(everfold_workflows::settings::TlsFiles { cert, key });
+    })
+    .await;
+    let token = served.token("one", None).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificates("ca.pem")).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tls = TlsConnector::from(Arc::new(config));
+    let address = served.server.url.strip_prefix("https://").unwrap();
+    let ask = async |path: &str| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut stream = tls.connect(name, stream).await.unwrap();
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = ask("/api/v1/stream").await;
+        let mut seen = [0; 1024];
+        assert_ne!(in_time(stream.read(&mut seen)).await.unwrap(), 0);
+        streams.push(stream);
+    }
+    let answer = rest(&mut ask("/api/v1/runs").await).await;
+    let (status, problem) = read(&answer);
+    assert_eq!((status, &problem["code"]), (503, &json!("EF0617")), "{answer}");
+    assert!(answer.contains("retry-after: 1") && answer.contains("connection: close"), "{answer}");
+    drop(streams);
+    in_time(async {
+        while read(&rest(&mut ask("/api/v1/runs").await).await).0 != 200 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -81,6 +81,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     Path(run): Path<String>,
     Params(params): Params<ListParams>,
+    standing: Standing,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
@@ -89,7 +90,7 @@ pub(crate) async fn list(
         None => params.from.unwrap_or(1),
     };
     if export::wants_lines(&headers) && params.limit.is_none() {
-        return Ok(export::of_run(app, StreamId::run(run), Version(from.max(1))));
+        return Ok(export::of_run(app, standing, StreamId::run(run), Version(from.max(1))));
     }
     let limit = limit(params.limit)?;
     let mut events = app.store().read(&StreamId::run(run), Version(from.max(1)), limit + 1).await?;

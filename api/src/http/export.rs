@@ -1,7 +1,8 @@
 //! Events in lines of JSON, as many as there are.
 //!
 //! Law: what is in memory at once is one piece, however long the history: the reader's pace sets the pace of reading.
-//! A line holds what its hash is made of: the header, and in `raw` the stored bytes; `event` is for readers.
+//! A line holds what its hash is made of: the header, and in `raw` the stored bytes; `event` is for readers. It is cut
+//! where its reader is not let in any more: what came is not the whole, and the connection says so.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::events::shown;
 use super::extract::Params;
+use super::standing::Standing;
 use crate::fault::Fault;
 use axum::extract::State;
 use serde::Deserialize;
@@ -37,7 +39,8 @@ pub(super) fn wants_lines(headers: &HeaderMap) -> bool {
 }
 
 /// The events of a run from a version on.
-pub(super) fn of_run(app: App, stream: StreamId, from: Version) -> Response {
+pub(super) fn of_run(app: App, standing: Standing, stream: StreamId, from: Version) -> Response {
+    let of = app.clone();
     let read = move |from: Version| {
         let (app, stream) = (app.clone(), stream.clone());
         async move {
@@ -46,7 +49,7 @@ pub(super) fn of_run(app: App, stream: StreamId, from: Version) -> Response {
             Ok::<_, io::Error>((events.iter().map(line).collect::<Vec<_>>(), next))
         }
     };
-    lines(from, read)
+    lines(of, standing, from, read)
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -74,8 +77,9 @@ pub(crate) struct ExportParams {
 pub(crate) async fn all(
     State(app): State<App>,
     Params(params): Params<ExportParams>,
+    standing: Standing,
 ) -> Result<Response, Fault> {
-    let end = app.store().last_position();
+    let (of, end) = (app.clone(), app.store().last_position());
     let read = move |from: Position| {
         let app = app.clone();
         async move {
@@ -89,29 +93,41 @@ pub(crate) async fn all(
             Ok::<_, io::Error>((until_end.map(|event| line(event)).collect::<Vec<_>>(), next))
         }
     };
-    Ok(lines(Position(params.from.unwrap_or(1).max(1)), read))
+    Ok(lines(of, standing, Position(params.from.unwrap_or(1).max(1)), read))
 }
 
 /// The answer of pieces that are read one by one.
-fn lines<At, Read, Reading>(from: At, read: Read) -> Response
+fn lines<At, Read, Reading>(app: App, standing: Standing, from: At, read: Read) -> Response
 where
     At: Send + 'static,
     Read: Fn(At) -> Reading + Send + 'static,
     Reading: Future<Output = io::Result<(Vec<Bytes>, Option<At>)>> + Send,
 {
-    let pieces = stream::unfold((Some(from), read), |(at, read)| async move {
-        let piece = read(at?).await;
-        match piece {
-            Ok((lines, _)) if lines.is_empty() => None,
-            Ok((lines, next)) => Some((Ok(lines), (next, read))),
-            Err(error) => Some((Err(error), (None, read))),
+    let reader = Arc::new((app, standing));
+    let pieces = stream::unfold((Some(from), read), move |(at, read)| {
+        let reader = Arc::clone(&reader);
+        async move {
+            let (app, standing) = &*reader;
+            let piece = tokio::select! {
+                biased;
+                why = standing.over(app) => Err(io::Error::new(io::ErrorKind::PermissionDenied, why)),
+                piece = read(at?) => piece,
+            };
+            match piece {
+                Ok((lines, _)) if lines.is_empty() => None,
+                Ok((lines, next)) => Some((Ok(lines), (next, read))),
+                Err(error) => Some((Err(error), (None, read))),
+            }
         }
     });
     let lines = pieces.flat_map(|piece| {
         let lines: VecDeque<io::Result<Bytes>> = match piece {
             Ok(lines) => lines.into_iter().map(Ok).collect(),
             Err(error) => {
-                tracing::error!(%error, "an export ends before its end");
+                match error.kind() {
+                    io::ErrorKind::PermissionDenied => tracing::info!(%error, "an export is cut"),
+                    _other => tracing::error!(%error, "an export ends before its end"),
+                }
                 VecDeque::from([Err(error)])
             }
         };

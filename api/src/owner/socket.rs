@@ -1,24 +1,32 @@
 //! The owner's socket, from both ends.
 //!
 //! Law: only the folder's user can connect (0600 in a folder of theirs); who connects is known from
-//! the kernel, not from what they say.
+//! the kernel, not from what they say. There are never more connections than a bound: as at the server, who is idle makes
+//! room.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::Request;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::serve::IncomingStream;
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::Caller;
+use crate::serve::connections::{Busy, Connections, Held};
 
+/// Connections at once: out of the file handles that the server leaves to the rest of the process.
+const CONNECTIONS_MAX: usize = 256;
 /// The longest path that fits into a socket's address, with a byte for its end.
 const PATH_BYTES_MAX: usize = 107;
 
@@ -60,6 +68,7 @@ pub fn listen(
     let listener = UnixListener::bind(&address.path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     let routes = routes.layer(middleware::from_fn(named)).into_make_service_with_connect_info::<Peer>();
+    let listener = Bounded { listener, connections: Connections::few(CONNECTIONS_MAX) };
     Ok(tokio::spawn(async move {
         let served = axum::serve(listener, routes).with_graceful_shutdown(closing.cancelled_owned()).await;
         if let Err(error) = served {
@@ -68,26 +77,103 @@ pub fn listen(
     }))
 }
 
-/// Who is on the other end.
-#[derive(Debug, Clone, Copy)]
-struct Peer {
-    uid: Option<u32>,
+/// Takes in as many connections as there may be.
+struct Bounded {
+    listener: UnixListener,
+    connections: Arc<Connections>,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|peer| peer.uid()) }
+/// A connection, and how it is told that it answers.
+struct Taken {
+    held: Held<UnixStream>,
+    busy: Busy,
+}
+
+impl Listener for Bounded {
+    type Io = Taken;
+    type Addr = tokio::net::unix::SocketAddr;
+
+    async fn accept(&mut self) -> (Taken, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            if let Some((held, busy)) = self.connections.take_in_or_tell(stream) {
+                return (Taken { held, busy }, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 
-/// Names the caller by the connection. Without a name the routes refuse.
+impl AsyncRead for Taken {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.held).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Taken {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.held).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.held).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.held).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.held).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.held.is_write_vectored()
+    }
+}
+
+/// Who is on the other end, and of which connection.
+#[derive(Clone)]
+struct Peer {
+    uid: Option<u32>,
+    busy: Busy,
+}
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        let Taken { held, busy } = stream.io();
+        Self { uid: held.stream().peer_cred().ok().map(|peer| peer.uid()), busy: busy.clone() }
+    }
+}
+
+/// Names the caller by the connection, which is busy up to the end of the answer. Without a name the routes refuse.
 async fn named(mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<Peer>>().and_then(|info| info.0.uid);
-    if let Some(uid) = peer {
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.clone());
+    if let Some(uid) = peer.as_ref().and_then(|peer| peer.uid) {
         let caller = Caller::on_socket(uid, request.headers());
         request.extensions_mut().insert(caller);
     }
-    next.run(request).await
+    let answering = peer.as_ref().map(|peer| peer.busy.answering());
+    let answer = next.run(request).await;
+    match answering {
+        Some(answering) => answering.up_to_the_end_of(answer),
+        None => answer,
+    }
 }
 
 /// Connects to an owner's socket.

@@ -2,7 +2,9 @@
 //!
 //! Law: there are never more than a bound. Who holds a connection on which nothing is asked makes room for who
 //! comes, the one that has been idle the longest first; where all are busy, a newcomer is told so and goes. So
-//! idle connections, however many, keep nobody out.
+//! idle connections, however many, keep nobody out. Those who are told are few at a time; further ones are hung up on.
+//!
+//! Held so by the server over TCP, with and without TLS, and by the owner's socket.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,14 +16,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response, header};
+use axum::response::IntoResponse as _;
 use axum_server::accept::Accept;
 use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 use tower::Service;
 
 use crate::fault::{Code, Fault};
@@ -33,12 +37,16 @@ const HANDLES_LEFT: u64 = 512;
 const TOLD_MAX: usize = 64;
 /// How long telling may take.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
+/// The same where TLS has to begin first.
+const TELL_OVER_TLS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The open connections of a server.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     max: usize,
     /// Whether the peer understands a plain answer.
     is_plain: bool,
+    /// What is said to whom there is no room for.
+    hint: &'static str,
     open: Mutex<Open>,
     telling: Arc<Semaphore>,
     /// Grows whenever a connection becomes idle.
@@ -63,7 +71,7 @@ struct Connection {
 
 impl Connections {
     /// At most `wanted`, and fewer where the process may not open so many files.
-    pub(super) fn new(wanted: usize, is_plain: bool) -> Arc<Self> {
+    pub(crate) fn new(wanted: usize, is_plain: bool) -> Arc<Self> {
         let handles = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let bound = handles.map_or(u64::MAX, |handles| handles.saturating_sub(HANDLES_LEFT).max(handles / 2));
         let max = wanted.min(usize::try_from(bound).unwrap_or(usize::MAX)).max(1);
@@ -71,7 +79,21 @@ impl Connections {
             tracing::warn!("{max} connections at once, not {wanted}: the limit of open files allows no more");
         }
         let telling = Arc::new(Semaphore::new(TOLD_MAX));
-        Arc::new(Self { max, is_plain, open: Mutex::default(), telling, turn: AtomicU64::new(0) })
+        let (open, turn) = (Mutex::default(), AtomicU64::new(0));
+        let hint = "`serve.connections` in everfold.toml sets how many there may be";
+        Arc::new(Self { max, is_plain, hint, open, telling, turn })
+    }
+
+    /// At most so many, of a kind that no setting is about.
+    pub(crate) fn few(max: usize) -> Arc<Self> {
+        let telling = Arc::new(Semaphore::new(TOLD_MAX));
+        let (open, turn) = (Mutex::default(), AtomicU64::new(0));
+        let hint = "close some of them: streams, logs that are followed, polls";
+        Arc::new(Self { max, is_plain: true, hint, open, telling, turn })
+    }
+
+    fn no_room(&self) -> Fault {
+        Fault::new(Code::TooMany, format!("all {} connections are busy", self.max)).hint(self.hint)
     }
 
     /// Room for one more; `None`: all others are busy.
@@ -120,33 +142,73 @@ impl Drop for Ticket {
 pub(super) struct Door(pub(super) Arc<Connections>);
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Door {
-    type Stream = Held;
+    type Stream = Held<TcpStream>;
     type Service = Counted<S>;
-    type Future = BoxFuture<'static, io::Result<(Held, Counted<S>)>>;
+    type Future = BoxFuture<'static, io::Result<(Held<TcpStream>, Counted<S>)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let connections = Arc::clone(&self.0);
         Box::pin(async move {
-            let Some(ticket) = connections.enter() else {
-                if connections.is_plain
-                    && let Ok(_one_of_few) = connections.telling.try_acquire()
-                {
-                    let _gone = tokio::time::timeout(TELL_WITHIN, tell(stream, connections.max)).await;
+            match connections.take_in(stream) {
+                Ok((stream, busy)) => Ok((stream, Counted { service, of: Of::Held(busy) })),
+                Err((stream, Some(told))) if connections.is_plain => {
+                    let _gone = tokio::time::timeout(TELL_WITHIN, tell(stream, connections.no_room())).await;
+                    drop(told);
+                    Err(too_many())
                 }
-                return Err(io::Error::other("there are too many connections"));
-            };
-            let of = Busy { connections, connection: Arc::clone(&ticket.connection) };
-            Ok((Held { stream, ticket }, Counted { service, of }))
+                // What is said before TLS has begun, nobody can read.
+                Err((stream, Some(told))) => {
+                    let over = Box::pin(tokio::time::sleep(TELL_OVER_TLS_WITHIN));
+                    let stream = Held { stream, place: Place::Guest { _told: told, over } };
+                    Ok((stream, Counted { service, of: Of::Guest(connections) }))
+                }
+                Err((_, None)) => Err(too_many()),
+            }
         })
     }
 }
 
+fn too_many() -> io::Error {
+    io::Error::other("there are too many connections")
+}
+
+/// A newcomer for whom there is no room, with the leave to tell it so where few are told at that moment.
+type NoRoom<S> = (S, Option<OwnedSemaphorePermit>);
+
+impl Connections {
+    /// Takes a connection in, or gives it back.
+    fn take_in<S>(self: &Arc<Self>, stream: S) -> Result<(Held<S>, Busy), NoRoom<S>> {
+        let Some(ticket) = self.enter() else {
+            let told = Arc::clone(&self.telling).try_acquire_owned().ok();
+            return Err((stream, told));
+        };
+        let busy = Busy { connections: Arc::clone(self), connection: Arc::clone(&ticket.connection) };
+        Ok((Held { stream, place: Place::Of(ticket) }, busy))
+    }
+
+    /// Takes a connection in on which answers are given in the clear; tells it where there is no room.
+    pub(crate) fn take_in_or_tell<S>(self: &Arc<Self>, stream: S) -> Option<(Held<S>, Busy)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match self.take_in(stream) {
+            Ok(taken) => Some(taken),
+            Err((_, None)) => None,
+            Err((stream, Some(told))) => {
+                let no_room = self.no_room();
+                tokio::spawn(async move {
+                    let _gone = tokio::time::timeout(TELL_WITHIN, tell(stream, no_room)).await;
+                    drop(told);
+                });
+                None
+            }
+        }
+    }
+}
+
 /// Says that there is no room, and waits until it is read.
-async fn tell(mut stream: TcpStream, max: usize) -> io::Result<()> {
-    let problem = Fault::new(Code::TooMany, format!("all {max} connections are busy"))
-        .hint("`serve.connections` in everfold.toml sets how many there may be")
-        .problem();
-    let body = serde_json::to_vec(&problem)?;
+async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, no_room: Fault) -> io::Result<()> {
+    let body = serde_json::to_vec(&no_room.problem())?;
     let head = format!(
         "HTTP/1.1 {} Service Unavailable\r\ncontent-type: {PROBLEM_TYPE}\r\ncontent-length: {}\r\n\
          retry-after: 1\r\nconnection: close\r\n\r\n",
@@ -167,26 +229,52 @@ async fn tell(mut stream: TcpStream, max: usize) -> io::Result<()> {
 }
 
 /// A connection that ends when it is to make room.
-pub(super) struct Held {
-    stream: TcpStream,
-    ticket: Ticket,
+pub(crate) struct Held<S> {
+    stream: S,
+    place: Place,
 }
 
-impl AsyncRead for Held {
+impl<S> Held<S> {
+    /// The connection itself.
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
+    }
+}
+
+enum Place {
+    /// One of the open connections.
+    Of(Ticket),
+    /// A newcomer who is told that there is no room, in a bounded time.
+    Guest { _told: OwnedSemaphorePermit, over: Pin<Box<Sleep>> },
+}
+
+impl Place {
+    /// Whether the connection is over; who reads is woken when it is.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        match self {
+            Self::Of(Ticket { connection, .. }) => {
+                connection.reading.register(context.waker());
+                connection.is_over.load(Ordering::Acquire)
+            }
+            Self::Guest { over, .. } => over.as_mut().poll(context).is_ready(),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.ticket.connection.reading.register(context.waker());
-        if self.ticket.connection.is_over.load(Ordering::Acquire) {
+        if self.place.is_over(context) {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for Held {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -216,19 +304,36 @@ impl AsyncWrite for Held {
     }
 }
 
+/// Which connection requests are answered on.
 #[derive(Clone)]
-struct Busy {
+pub(crate) struct Busy {
     connections: Arc<Connections>,
     connection: Arc<Connection>,
 }
 
+impl Busy {
+    /// A request is being answered from here on.
+    pub(crate) fn answering(&self) -> Answering {
+        Answering::new(self.clone())
+    }
+}
+
 /// One request that is being answered.
-struct Answering(Busy);
+pub(crate) struct Answering(Busy);
 
 impl Answering {
     fn new(of: Busy) -> Self {
         of.connection.busy.fetch_add(1, Ordering::AcqRel);
         Self(of)
+    }
+
+    /// The answer that has begun: it is being given up to its last byte.
+    pub(crate) fn up_to_the_end_of<B>(self, answer: Response<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        answer.map(|body| Body::new(Whole { body: Body::new(body), _answering: self }))
     }
 }
 
@@ -245,7 +350,14 @@ impl Drop for Answering {
 #[derive(Clone)]
 pub(super) struct Counted<S> {
     service: S,
-    of: Busy,
+    of: Of,
+}
+
+#[derive(Clone)]
+enum Of {
+    Held(Busy),
+    /// For this one there is no room.
+    Guest(Arc<Connections>),
 }
 
 impl<S, I, B> Service<Request<I>> for Counted<S>
@@ -264,12 +376,19 @@ where
     }
 
     fn call(&mut self, request: Request<I>) -> Self::Future {
-        let answering = Answering::new(self.of.clone());
+        let busy = match &self.of {
+            Of::Held(busy) => busy,
+            Of::Guest(connections) => {
+                let mut answer = connections.no_room().into_response();
+                for (name, value) in [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")] {
+                    answer.headers_mut().insert(name, HeaderValue::from_static(value));
+                }
+                return Box::pin(async move { Ok(answer) });
+            }
+        };
+        let answering = busy.answering();
         let answer = self.service.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            Ok(answer.map(|body| Body::new(Whole { body: Body::new(body), _answering: answering })))
-        })
+        Box::pin(async move { Ok(answering.up_to_the_end_of(answer.await?)) })
     }
 }
 

@@ -4,7 +4,7 @@
 //! speaks TLS. Who calls is known from a token or a session alone; the rest of a request is not believed.
 
 mod authenticate;
-mod connections;
+pub(crate) mod connections;
 mod cookie;
 mod place;
 mod rate;
