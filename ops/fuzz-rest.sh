@@ -107,11 +107,21 @@ TOML
     echo "the server did not live through it:" >&2; tail -n 40 serve.log >&2; exit 1
   fi
 }
-# Streams never end. That a stranger is refused is tested for every operation elsewhere; here the rate of strangers would answer.
+# Streams never end, but that of a run that ended. That a stranger is refused is tested for every operation elsewhere; here
+# the rate of strangers would answer.
 pass "a blocked run" "$blocked" --include-path-regex '/runs/[{]run' --exclude-path-regex '/stream$'
-pass "a run that ended" "$ended" --include-path-regex '/runs/[{]run' --exclude-path-regex '/stream$'
+pass "a run that ended" "$ended" --include-path-regex '/runs/[{]run'
 pass "a run that asks, and everything else" "$asks" --exclude-path-regex '/stream$|/workers/poll$'
-# A poll that is well formed waits up to a minute.
+# A poll that is well formed waits up to a minute, the stream of everything goes on for ever: here they are asked wrongly.
 pass "polls" "$asks" --include-path-regex '/workers/poll$' --mode negative
-if grep -q 'ended in a panic' serve.log; then echo "a request ended in a panic:" >&2; grep 'ended in a panic' serve.log >&2; failed=1; fi
+pass "the stream of everything" "$asks" --include-path-regex '/api/v1/stream$' --mode negative
+# A panic ends a request, or a task beside it: both are faults.
+if grep -qE 'panicked at|ended in a panic' serve.log; then
+  echo "the server panicked:" >&2; grep -E -A 3 'panicked at|ended in a panic' serve.log >&2; failed=1
+fi
+# It ends in order after all that.
+kill "$server"
+if ! wait "$server"; then echo "the server did not end well:" >&2; tail -n 20 serve.log >&2; failed=1; fi
+server=""
+[ "$failed" = 0 ] && echo "nothing was found"
 exit "$failed"

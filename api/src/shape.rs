@@ -57,6 +57,48 @@ pub(crate) enum RunStatus {
     Cancelled,
 }
 
+/// One of the events that a stream consists of; comments come between them.
+#[derive(ToSchema, Serialize)]
+#[schema(example = json!({"id": "0190b3a27c1e7a44-12", "event": "event", "data": "{}"}))]
+pub(crate) struct StreamEvent {
+    /// Where it stands: as `Last-Event-ID` it goes on behind that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// What it is.
+    event: String,
+    /// JSON in one line.
+    data: String,
+}
+
+/// How a blocked step goes on.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unblocking {
+    Retry,
+    Recheck,
+    Proceed,
+    Skip,
+    Fail,
+}
+
+/// What is said to an approval.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Voting {
+    Approve,
+    Reject,
+    Changes,
+}
+
+/// Money in US dollars, with at most six decimal places: a text, or a number.
+#[derive(ToSchema, Serialize)]
+#[serde(untagged)]
+#[schema(example = "2.00")]
+pub(crate) enum Amount {
+    Text(String),
+    Number(f64),
+}
+
 /// What a step is doing.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -58,7 +58,9 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<Token>>, Fa
 #[schema(example = json!({"name": "ci", "role": "operator", "expires_in": "90d"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenBody {
+    #[schema(min_length = 1, max_length = 64)]
     name: String,
+    #[schema(min_length = 1)]
     role: String,
     #[serde(default)]
     approves: Vec<String>,

@@ -108,8 +108,10 @@ pub(crate) async fn restart(
 #[schema(example = json!({"version": 12, "until_step": "review"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ForkBody {
+    #[schema(minimum = 1)]
     version: Option<u64>,
     /// A time in RFC 3339.
+    #[schema(format = DateTime)]
     at: Option<String>,
     input: Option<Value>,
     title: Option<String>,

@@ -18,6 +18,7 @@ use super::answer::written;
 use super::extract::{Body, Path, once};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
+use crate::shape;
 use crate::view::RunView;
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -104,6 +105,7 @@ pub(crate) async fn cancel(
 #[serde(deny_unknown_fields)]
 pub(crate) struct UnblockBody {
     step: Option<String>,
+    #[schema(value_type = shape::Unblocking)]
     decision: String,
     output: Option<Value>,
     #[serde(default)]

@@ -122,7 +122,7 @@ const CHUNK: usize = 256;
     path = "/runs/{run}/events/stream",
     tag = "history",
     params(StreamParams),
-    responses((status = 200, description = "Events as they happen: `event: event` with an event as data, `event: state` with the run.", body = String, content_type = "text/event-stream"))
+    responses((status = 200, description = "Events as they happen: `event: event` with an event as data, `event: state` with the run.", body = shape::StreamEvent, content_type = "text/event-stream"))
 )]
 pub(crate) async fn stream(
     State(app): State<App>,

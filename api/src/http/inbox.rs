@@ -65,6 +65,7 @@ pub(crate) async fn list(
 #[schema(example = json!({"decision": "approve", "comment": "well done"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DecideBody {
+    #[schema(value_type = Option<shape::Voting>)]
     decision: Option<String>,
     comment: Option<String>,
     comments: Vec<RemarkBody>,

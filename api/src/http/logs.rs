@@ -22,6 +22,7 @@ use super::extract::{Params, Path};
 use super::sse;
 use super::standing::Standing;
 use crate::fault::{Code, Fault};
+use crate::shape;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -51,7 +52,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     path = "/runs/{run}/attempts/{step}/{round}/{attempt}/log",
     tag = "history",
     params(LogParams),
-    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, with an id to go on from by `Last-Event-ID`, and `over` at the end.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (String = "text/event-stream"))))
+    responses((status = 200, description = "What the process wrote; `format=json`: a JSON object `{at, source, text, complete}` a line. With `Accept: text/event-stream` events: a `line` each, with an id to go on from by `Last-Event-ID`, and `over` at the end.", content((String = "text/plain; charset=utf-8"), (String = "application/jsonl"), (shape::StreamEvent = "text/event-stream"))))
 )]
 pub(crate) async fn log(
     State(app): State<App>,

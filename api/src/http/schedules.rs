@@ -44,6 +44,7 @@ pub(crate) async fn get(
 #[schema(example = json!({"name": "nightly", "pipeline": "delivery", "schedule": "0 3 * * *"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddBody {
+    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")]
     name: String,
     pipeline: String,
     /// As the language writes it: a map, a cron pattern, or a duration.

@@ -47,6 +47,7 @@ pub(crate) async fn budget(
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RaiseBody {
     budget: Option<String>,
+    #[schema(value_type = Option<shape::Amount>)]
     add: Option<serde_json::Value>,
     tokens: Option<u64>,
     wall: Option<String>,

@@ -22,7 +22,10 @@ use crate::view::RunView;
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AtParams {
+    #[param(minimum = 1)]
     version: Option<u64>,
+    /// A time in RFC 3339.
+    #[param(format = DateTime)]
     at: Option<String>,
 }
 

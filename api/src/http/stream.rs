@@ -22,6 +22,7 @@ use super::extract::Params;
 use super::sse::{self, Source};
 use super::standing::Standing;
 use crate::fault::{Code, Fault};
+use crate::shape;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -43,7 +44,7 @@ pub(crate) struct StreamParams {
     path = "/stream",
     tag = "history",
     params(StreamParams),
-    responses((status = 200, description = "`event: ready`, then `event: event` with an event as data.", body = String, content_type = "text/event-stream"))
+    responses((status = 200, description = "`event: ready`, then `event: event` with an event as data.", body = shape::StreamEvent, content_type = "text/event-stream"))
 )]
 pub(crate) async fn all(
     State(app): State<App>,
