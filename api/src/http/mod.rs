@@ -226,7 +226,11 @@ async fn permitted(app: &Owner, caller: &Caller, method: &Method, route: &str) -
             Err(Fault::new(
                 Code::NotPermitted,
                 format!("{who} is {role}; {method} {route} needs {}", needs.least()),
-            ))
+            )
+            .hint(format!(
+                "an admin makes a token that may: `everfold token create NAME --role {}`",
+                needs.least()
+            )))
         }
     }
 }

@@ -13,6 +13,7 @@ mod order;
 mod owners;
 mod people;
 mod remote;
+mod roles;
 mod runs;
 mod support;
 mod texts;

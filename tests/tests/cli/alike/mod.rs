@@ -87,7 +87,7 @@ fn played(way: Way) -> Vec<(String, i32, String, String)> {
 }
 
 /// Words, with quotes as a shell has them.
-fn split(line: &'static str) -> Vec<&'static str> {
+pub(super) fn split(line: &str) -> Vec<&str> {
     let (mut words, mut rest) = (Vec::new(), line.trim());
     while !rest.is_empty() {
         let end = match rest.strip_prefix('\'') {
