@@ -37,8 +37,8 @@ const FACTS: [&str; 9] = [
     "SignalReceived",
     "VoteCast",
     "QuestionAnswered",
-    "PauseRequested",
-    "ResumeRequested",
+    "RunPaused",
+    "RunResumed",
     "CancelRequested",
 ];
 
@@ -63,6 +63,10 @@ fn pipeline(description: &str) -> Value {
 struct Write {
     mark: String,
     what: &'static str,
+    /// Of a vote and of steering: what was said.
+    said: String,
+    /// The step that a vote is about.
+    step: String,
     /// The run that was told, or that began; of a version of the pipeline its hash.
     run: String,
     status: u16,
@@ -181,7 +185,21 @@ impl Guest {
         if begun && status < 300 {
             self.load.runs.lock().unwrap().push(run.clone());
         }
-        self.load.book.lock().unwrap().push(Write { mark, what, run, status, position: answer.position });
+        let said = match what {
+            "vote" => body["decision"].as_str().unwrap_or_default(),
+            _others => path.rsplit('/').next().unwrap_or_default(),
+        };
+        let step = if what == "vote" { "approve" } else { "" };
+        let (said, step) = (said.to_owned(), step.to_owned());
+        self.load.book.lock().unwrap().push(Write {
+            mark,
+            what,
+            said,
+            step,
+            run,
+            status,
+            position: answer.position,
+        });
         answer
     }
 
@@ -287,9 +305,47 @@ struct Fact {
     position: u64,
 }
 
-/// The marks of the log: each with the events that have it, and every event of a run, as streams show it.
-fn facts(export: &str) -> (BTreeMap<String, Vec<Fact>>, Vec<Seen>) {
-    let (mut marks, mut events) = (BTreeMap::<String, Vec<Fact>>::new(), Vec::new());
+/// What was recorded of a run that somebody else may have been told of.
+#[derive(Debug)]
+struct Former {
+    position: u64,
+    event: Value,
+}
+
+impl Write {
+    /// Whether what was recorded of the run before the answer is what the write asked for.
+    fn is_explained(&self, formers: &[Former]) -> bool {
+        let known = formers.iter().take_while(|former| former.position <= self.position.unwrap_or_default());
+        let mut known =
+            known.map(|former| (former.event["type"].as_str().unwrap_or_default(), &former.event));
+        match self.said.as_str() {
+            vote @ ("approve" | "reject") => known.any(|(kind, event)| {
+                kind == "VoteCast"
+                    && event["vote"] == vote
+                    && event["id"]["path"]["step"] == self.step.as_str()
+            }),
+            "pause" => known.any(|(kind, _)| kind == "RunPaused"),
+            // Who lifts a pause always leaves a fact.
+            "cancel" => known.any(|(kind, _)| matches!(kind, "CancelRequested" | "RunCancelled")),
+            _other => false,
+        }
+    }
+}
+
+/// What the log tells.
+#[derive(Default)]
+struct Told {
+    /// The events that have a mark, by it.
+    marks: BTreeMap<String, Vec<Fact>>,
+    /// Every event of a run, as streams show it.
+    events: Vec<Seen>,
+    /// Of each run: votes, pauses, ends.
+    formers: BTreeMap<String, Vec<Former>>,
+}
+
+fn told(export: &str) -> Told {
+    let mut told = Told::default();
+    let Told { marks, events, formers } = &mut told;
     for line in export.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         if line["event"].is_null() || line["flags"].as_u64().unwrap() & COPIED != 0 {
@@ -298,6 +354,10 @@ fn facts(export: &str) -> (BTreeMap<String, Vec<Fact>>, Vec<Seen>) {
         let position = line["position"].as_u64().unwrap();
         events.push(Seen { number: position, hash: line["hash"].as_str().unwrap().to_owned() });
         let kind = line["event"]["type"].as_str().unwrap();
+        if matches!(kind, "VoteCast" | "RunPaused" | "RunResumed" | "CancelRequested" | "RunCancelled") {
+            let of_run = formers.entry(line["run"].as_str().unwrap().to_owned()).or_default();
+            of_run.push(Former { position, event: line["event"].clone() });
+        }
         // A fork has the input of its origin, with the mark of that one's start.
         let text =
             if kind == "RunForked" { line["event"]["title"].to_string() } else { line["event"].to_string() };
@@ -306,7 +366,7 @@ fn facts(export: &str) -> (BTreeMap<String, Vec<Fact>>, Vec<Seen>) {
         let run = line["run"].as_str().unwrap().to_owned();
         marks.entry(mark).or_default().push(Fact { run, position });
     }
-    (marks, events)
+    told
 }
 
 #[test]
@@ -374,7 +434,7 @@ fn two_hundred_clients_lose_and_double_no_write_over_two_kills_of_the_server() {
     let took = began.elapsed();
 
     let export = runtime.block_on(admin.ask("GET", "/api/v1/events", &[], None));
-    let (mut marks, events) = facts(export.body.as_str().unwrap());
+    let Told { mut marks, events, formers } = self::told(export.body.as_str().unwrap());
     let book = std::mem::take(&mut *load.book.lock().unwrap());
     let mut begun = 0;
     let mut votes = 0;
@@ -387,7 +447,11 @@ fn two_hundred_clients_lose_and_double_no_write_over_two_kills_of_the_server() {
             }
             ([], false) => {}
             // Somebody else said the same before.
-            ([], true) if matches!(write.what, "vote" | "steer") => votes += 1,
+            ([], true) if matches!(write.what, "vote" | "steer") => {
+                let of_run = formers.get(&write.run).map_or(&[][..], Vec::as_slice);
+                assert!(write.is_explained(of_run), "nothing explains {write:?}: {of_run:?}");
+                votes += 1;
+            }
             (several, _) => {
                 let places: Vec<_> = several.iter().map(|fact| (&fact.run, fact.position)).collect();
                 panic!("{write:?} stands in the log {} times: {places:?}", several.len());
