@@ -11,6 +11,7 @@ use super::client::Client;
 pub(crate) struct Place {
     folder: TempDir,
     server: Child,
+    variables: Vec<(&'static str, String)>,
     /// `ADDRESS:PORT`, also of the next server.
     pub(crate) address: String,
     /// Of the first token.
@@ -27,13 +28,18 @@ impl Drop for Place {
 impl Place {
     /// Serves a new folder with these settings.
     pub(crate) fn new(settings: &str) -> Self {
+        Self::with(settings, Vec::new())
+    }
+
+    /// The same, of a server with these variables.
+    pub(crate) fn with(settings: &str, variables: Vec<(&'static str, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(".everfold")).unwrap();
         std::fs::write(folder.path().join(".everfold/everfold.toml"), settings).unwrap();
-        let (server, said) = serve(&folder, "127.0.0.1:0");
+        let (server, said) = serve(&folder, "127.0.0.1:0", &variables);
         let address = said["url"].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
         let admin = said["token"].as_str().unwrap().to_owned();
-        Self { folder, server, address, admin }
+        Self { folder, server, variables, address, admin }
     }
 
     /// As `kill -9`.
@@ -44,14 +50,24 @@ impl Place {
 
     /// Serves again, at the same address.
     pub(crate) fn serve(&mut self) {
-        (self.server, _) = serve(&self.folder, &self.address);
+        (self.server, _) = serve(&self.folder, &self.address, &self.variables);
     }
 
     /// As an end in order: SIGTERM, and waiting until it has ended.
     pub(crate) fn end(&mut self) {
+        self.terminate();
+        assert_eq!(self.ended(), Some(0));
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.server);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        assert!(self.server.wait().unwrap().success());
+    }
+
+    /// Waits until the server has ended; its exit code.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.server.wait().unwrap().code()
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -59,13 +75,14 @@ impl Place {
     }
 }
 
-fn serve(folder: &TempDir, listen: &str) -> (Child, Value) {
+fn serve(folder: &TempDir, listen: &str, variables: &[(&'static str, String)]) -> (Child, Value) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_everfold-under-test"))
         .args(["serve", "--json", "--listen", listen])
         .current_dir(folder.path())
         .env_remove("EVERFOLD_DIR")
         .env_remove("EVERFOLD_LOG")
         .env("NO_COLOR", "1")
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
