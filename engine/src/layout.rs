@@ -53,6 +53,12 @@ impl Layout {
         self.root.join("projections")
     }
 
+    /// Which requests started runs, where traces are sent; may be removed.
+    #[must_use]
+    pub fn traces(&self) -> PathBuf {
+        self.root.join("traces")
+    }
+
     /// The attempt folders of all runs.
     #[must_use]
     pub fn all_attempts(&self) -> PathBuf {

@@ -112,7 +112,7 @@ fn letter(lost: LostNotice, event: String) -> Letter {
 impl Owner {
     /// Begins to tell subscriptions and to send traces, once: this process goes on with runs.
     pub(super) async fn attend_notices(&self) {
-        self.traces.begin(&self.store);
+        self.traces.begin(&self.store, &self.layout);
         self.telling.get_or_init(|| self.engine.tell(self.subscriptions.clone())).await;
     }
 

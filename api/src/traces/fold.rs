@@ -26,8 +26,15 @@ pub(super) struct RunTrace {
     by: Option<String>,
     /// The run or request that led to it.
     links: Vec<Remote>,
-    steps: BTreeMap<(StepPath, Round), Timestamp>,
+    steps: BTreeMap<(StepPath, Round), Step>,
     attempts: BTreeMap<AttemptId, Attempt>,
+}
+
+#[derive(Debug)]
+struct Step {
+    began: Timestamp,
+    /// What its attempts do, where they do anything.
+    kind: Option<String>,
 }
 
 #[derive(Debug)]
@@ -84,15 +91,17 @@ impl RunTrace {
                 self.begin(at, actor)
             }
             RunEvent::StepScheduled(event) => {
-                self.steps.entry((event.id.path.clone(), event.id.round)).or_insert(at);
+                let step = self.begun(&event.id, at);
                 if let ScheduledWork::Task(task) = &event.work {
+                    step.kind = Some(task.kind.clone());
                     self.open(&event.id, at, Some(task.kind.clone()));
                 }
                 Vec::new()
             }
             RunEvent::RetryScheduled(event) => {
-                self.steps.entry((event.id.path.clone(), event.id.round)).or_insert(at);
-                let kind = event.task.as_ref().map(|task| task.kind.clone());
+                // Without a task of its own it does again what the attempt before did.
+                let step = self.begun(&event.id, at);
+                let kind = event.task.as_ref().map(|task| task.kind.clone()).or_else(|| step.kind.clone());
                 self.open(&event.id, event.at.max(at), kind);
                 Vec::new()
             }
@@ -172,6 +181,11 @@ impl RunTrace {
             .with("everfold.actor", json!(self.by))
     }
 
+    fn begun(&mut self, id: &AttemptId, at: Timestamp) -> &mut Step {
+        let step = self.steps.entry((id.path.clone(), id.round));
+        step.or_insert(Step { began: at, kind: None })
+    }
+
     fn open(&mut self, id: &AttemptId, scheduled: Timestamp, kind: Option<String>) {
         self.attempts.insert(id.clone(), Attempt { scheduled, started: None, kind });
     }
@@ -228,7 +242,7 @@ impl RunTrace {
         status: Status,
     ) -> Vec<Span> {
         // What never began is not in the trace.
-        let Some(began) = self.steps.remove(&(path.clone(), round)) else { return Vec::new() };
+        let Some(Step { began, .. }) = self.steps.remove(&(path.clone(), round)) else { return Vec::new() };
         let mut span = Span::new(self.run, &of_step(path, round), Some(RUN), path.to_string(), began, at)
             .with("everfold.step", path.to_string())
             .with("everfold.round", round.0)

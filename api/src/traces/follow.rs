@@ -4,12 +4,12 @@
 //! what it is of. So an engine that takes over a run goes on with the same trace, and what is sent twice is the same
 //! span. Whoever appends never waits for it; a collector that is away costs spans, never a run.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use everfold_engine::clock;
+use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::{Position, RunId, Version};
@@ -20,13 +20,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::fold::RunTrace;
+use super::requests::Requests;
 use super::send::{Collector, Sender};
-use super::span::{Remote, Span};
+use super::span::Span;
 
 /// Runs whose open spans are remembered; of another one its history is read again.
 const RUNS_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
-/// Requests whose runs have not been sent yet.
-const REQUESTS_MAX: usize = 4_096;
 /// How often spans go out.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// What ended so shortly before this engine began may not have been sent: it goes again.
@@ -37,28 +36,6 @@ const LOOKED_BACK: u64 = 10_000;
 const PAGE: usize = 1_000;
 /// How long the end is held up for the last spans.
 const END: Duration = Duration::from_secs(3);
-
-/// The requests that started runs, until their spans go out.
-#[derive(Default)]
-pub(super) struct Requests(Mutex<HashMap<RunId, Remote>>);
-
-impl Requests {
-    /// A run was started by a request that is part of a trace.
-    pub(super) fn note(&self, run: RunId, remote: Remote) {
-        let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if requests.len() < REQUESTS_MAX {
-            requests.insert(run, remote);
-        }
-    }
-
-    fn of(&self, run: RunId) -> Option<Remote> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&run).cloned()
-    }
-
-    fn forget(&self, run: RunId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
-    }
-}
 
 /// The task that sends.
 pub(super) struct Tracing {
@@ -77,6 +54,7 @@ impl Tracing {
             runs: LruCache::new(RUNS_MAX),
             since: Timestamp(clock::now().0 - i64::try_from(AGAIN_WITHIN.as_millis()).unwrap_or_default()),
             of_runs: Vec::new(),
+            ended: VecDeque::new(),
         };
         Self { stop, task: tokio::spawn(follower.run(stopping)) }
     }
@@ -107,6 +85,8 @@ struct Follower {
     /// Runs themselves, and their beginnings: they wait for a moment, because the request that started one may not be
     /// known yet.
     of_runs: Vec<Span>,
+    /// Runs that ended, and since when they are with the collector: the next engine may send them again.
+    ended: VecDeque<(Stopwatch, RunId)>,
 }
 
 impl Follower {
@@ -141,18 +121,22 @@ impl Follower {
     }
 
     async fn flush(&mut self) {
-        let mut ended = Vec::new();
         for mut span in std::mem::take(&mut self.of_runs) {
             if let Some(run) = span.run {
                 if let Some(remote) = self.requests.of(run) {
                     span.link(&remote);
                 }
-                ended.extend((!span.is_begin).then_some(run));
+                self.ended.extend((!span.is_begin).then(|| (Stopwatch::start(), run)));
             }
             self.sender.put(span);
         }
-        ended.into_iter().for_each(|run| self.requests.forget(run));
         self.sender.flush().await;
+        while let Some((since, run)) = self.ended.front()
+            && since.elapsed() > AGAIN_WITHIN * 2
+        {
+            self.requests.forget(*run);
+            self.ended.pop_front();
+        }
     }
 
     async fn see(&mut self, envelope: &Envelope) -> Result<(), ReadError> {

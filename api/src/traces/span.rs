@@ -27,6 +27,11 @@ impl Remote {
             .then(|| Self { trace: trace.to_owned(), span: span.to_owned() })
     }
 
+    /// As `traceparent` has it.
+    pub(super) fn traceparent(&self) -> String {
+        format!("00-{}-{}-01", self.trace, self.span)
+    }
+
     pub(super) fn of(run: RunId, what: &str) -> Self {
         Self { trace: trace_id(run), span: span_id(run, what) }
     }

@@ -14,7 +14,8 @@ use everfold_engine::layout::Layout;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::follow::{Requests, Tracing};
+use super::follow::Tracing;
+use super::requests::Requests;
 use super::send::Collector;
 use super::span::{Remote, span_id};
 use crate::owner::{Begin, Held, Source, imagine};

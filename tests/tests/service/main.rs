@@ -8,3 +8,4 @@ mod example;
 mod load;
 mod place;
 mod streams;
+mod traces;
