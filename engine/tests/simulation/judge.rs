@@ -76,6 +76,9 @@ pub async fn judge(stage: &Stage<'_>) -> Result<Played, String> {
         runs += 1;
         one(stage, run, &history, &models, &mut pairs).await.map_err(|what| format!("run {run}: {what}"))?;
     }
+    if let Some(hit) = pairs.impossible().first() {
+        return Err(format!("table: {hit}"));
+    }
     let shown = models.runs().map_err(|error| of_models(&error))?.len();
     if shown != runs {
         return Err(format!("projections: {shown} runs are shown, {runs} there are"));

@@ -149,8 +149,8 @@ const NEVER_OF_RUN: &[Row] = &[
     },
     Row {
         statuses: &["paused"],
-        events: &["ApprovalRequested", "BreakpointHit"],
-        why: "no step begins in a paused run but those of `on_finish`, which ask nobody and are no breakpoints",
+        events: &["BreakpointHit"],
+        why: "it stands before a step that is about to begin, by which a run is one that goes on",
     },
 ];
 
@@ -208,6 +208,11 @@ const RARE_OF_RUN: &[Row] = &[
         statuses: &["paused"],
         events: &["BudgetPeriodBegan"],
         why: "a day, a week or a month ends while a budget holds work",
+    },
+    Row {
+        statuses: &["paused"],
+        events: &["ApprovalRequested", "QuestionAsked"],
+        why: "a budget holds paid work, and a timer or a person leads to people beside it",
     },
     Row {
         statuses: &["paused"],
@@ -291,7 +296,6 @@ const NEVER_OF_STEP: &[Row] = &[
             "RetryScheduled",
             "StepSucceeded",
             "StepSkipped",
-            "StepCancelled",
             "ProbeScheduled",
             "ProbeFailed",
             "ApprovalRequested",
@@ -374,6 +378,11 @@ const RARE_OF_STEP: &[Row] = &[
         ],
         events: &["GateEvaluated"],
         why: "L14: a verdict of a round that was reset while its probe was in progress; the core's laws have them",
+    },
+    Row {
+        statuses: &["scheduled"],
+        events: &["StepCancelled"],
+        why: "a fork that stands in a queue is cancelled, whose origin had come to `on_finish`",
     },
     Row {
         statuses: &["blocked"],
