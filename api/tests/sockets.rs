@@ -317,9 +317,8 @@ async fn a_log_is_followed_as_events_and_taken_up_behind_the_last_one() {
     let token = served.token("one", None).await;
     let run = long_run(&served, &token).await;
     let layout = served.held.owner().layout().clone();
-    let id = format!("{run}");
     let attempt = everfold_engine::id::EffectId {
-        run: id.parse().unwrap(),
+        run: run.parse().unwrap(),
         attempt: everfold_engine::id::AttemptId {
             path: "wait".parse().unwrap(),
             round: everfold_engine::id::Round(1),
