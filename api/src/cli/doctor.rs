@@ -183,7 +183,13 @@ async fn notices(settings: &Settings, folder: &Path) -> Vec<Finding> {
             Some(password) => password.try_out("mail.password", folder).await,
             None => Ok(()),
         };
-        findings.push(match password {
+        let authority = match &mail.ca {
+            Some(file) => std::fs::File::open(file)
+                .map(drop)
+                .map_err(|error| format!("mail.ca: {}: {error}", file.display())),
+            None => Ok(()),
+        };
+        findings.push(match password.and(authority) {
             Ok(()) => Finding::new("mail", Health::Good, found),
             Err(why) => Finding::new("mail", Health::Lacking, format!("{found}, but {why}")),
         });
