@@ -447,7 +447,8 @@ impl Inbox {
                 self.withdraw(fact, tx, |path, _| ends_run || is_part(path, &event.path))
             }
             RunEvent::StepFailed(event) => {
-                let ends_run = event.finish.is_some() || !event.tolerated;
+                // What an item's failure means is said when all have ended.
+                let ends_run = event.path.item.is_none() && (event.finish.is_some() || !event.tolerated);
                 self.withdraw(fact, tx, |path, _| ends_run || is_part(path, &event.path))
             }
             RunEvent::CancelRequested(_) => self.withdraw(fact, tx, |_, _| true),
