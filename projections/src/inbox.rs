@@ -483,7 +483,7 @@ impl Inbox {
 
 impl Projection for Inbox {
     const NAME: &'static str = "inbox";
-    const SCHEMA: u32 = 4;
+    const SCHEMA: u32 = 5;
 
     fn open(tx: &Tx) -> Result<Self, FoldError> {
         Ok(Self { count: count(tx.get(HEAD)?)?, ..Self::default() })

@@ -204,7 +204,10 @@ fn l20_on_changes_with_a_limit_keeps_to_it() {
     world.by("ada", vote("ask/1/1", Vote::Changes)).expect("taken");
     world.by("ada", vote("ask/2/1", Vote::Changes)).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Blocked);
-    assert_eq!(world.state.block_reason(&path("ask")), Some(&BlockReason::UsedUp { target: "ask".into(), gate: None }));
+    assert_eq!(
+        world.state.block_reason(&path("ask")),
+        Some(&BlockReason::UsedUp { target: "ask".into(), gate: None })
+    );
     let unblock = InputKind::Unblock {
         path: None,
         decision: UnblockDecision::Retry,

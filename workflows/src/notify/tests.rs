@@ -41,7 +41,11 @@ const TEXT: &str = "delivery 00000007 “Add login”: is blocked at build\n3 of
                     next: everfold show 00000007\n\
                     https://e.example.org/api/v1/runs/00000000-0000-0000-0000-000000000007";
 
-pub(super) async fn notify(function: &str, with: Value, mail: Option<MailSettings>) -> Result<(), NoticeFailure> {
+pub(super) async fn notify(
+    function: &str,
+    with: Value,
+    mail: Option<MailSettings>,
+) -> Result<(), NoticeFailure> {
     let mut functions = Functions::built_in();
     declare(&mut functions, mail);
     let serve = ServeSettings { url: Some("https://e.example.org/".to_owned()), ..ServeSettings::default() };
