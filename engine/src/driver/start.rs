@@ -46,7 +46,7 @@ impl Shared {
             Some(dedup) => InputId::derive(&format!("start/{}", dedup.key)),
             None => InputId::derive(&format!("{run}/start")),
         };
-        let prepared = match self.prepare(run, &request).await {
+        let prepared = match self.prepare(run, id, &request).await {
             Ok(Prepared::Ready(ready)) => ready,
             Ok(Prepared::Held(held)) => return Ok(held),
             Err(error) => {
@@ -107,7 +107,12 @@ impl Shared {
 
     /// Reads, looks up and judges what a start needs to know (L2: config, key, admit, concurrency), without
     /// recording anything.
-    async fn prepare(self: &Arc<Self>, run: RunId, request: &StartRequest) -> Result<Prepared, StartError> {
+    async fn prepare(
+        self: &Arc<Self>,
+        run: RunId,
+        id: InputId,
+        request: &StartRequest,
+    ) -> Result<Prepared, StartError> {
         let definition = &request.definition;
         let is_plain = definition.config.is_empty()
             && definition.key.is_none()
@@ -126,6 +131,11 @@ impl Shared {
             let (version, position) = (first.appended.last_version(), first.appended.last_position());
             let run = self.run_at(position).await?;
             return Ok(Prepared::Held(Started { run, version, position, repeated: true, held: false }));
+        }
+        let stream = StreamId::run(run);
+        if request.run.is_some() && self.store.head(&stream).await.map_err(SubmitError::from)?.is_some() {
+            // It began, though whoever asked does not know: its key is taken by itself.
+            return self.started_before(run, id).await.map(Prepared::Held);
         }
         let (title, cwd) = (request.title.as_deref(), request.cwd.as_deref());
         let state = RunState::new(Arc::clone(definition));

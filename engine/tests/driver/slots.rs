@@ -184,6 +184,24 @@ async fn l4_a_key_has_one_holder_and_who_comes_second_gets_it_or_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l4_a_start_with_an_id_that_is_asked_for_again_is_not_held_by_its_own_key() {
+    let rig = Rig::new();
+    let run = RunId(uuid::Uuid::from_u128(7));
+    for on_taken in ["return", "reject"] {
+        let again = StartRequest {
+            run: Some(run),
+            ..request(&keyed(600_000, json!({"on_taken": on_taken})), json!({"n": 1}))
+        };
+        for _ in 0..2 {
+            let started = rig.engine.start(again.clone()).await.unwrap();
+            assert_eq!((started.run, started.held), (run, false), "{on_taken}");
+        }
+    }
+    let starts = rig.history(run).await.into_iter().filter(|event| matches!(event, RunEvent::RunStarted(_)));
+    assert_eq!(starts.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn l4_two_starts_at_once_are_one_run() {
     let rig = Rig::new();
     rig.store.delay_ms.store(20, std::sync::atomic::Ordering::SeqCst);

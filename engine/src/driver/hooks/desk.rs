@@ -58,6 +58,8 @@ struct Busy {
     rests_until: Option<Timestamp>,
     /// Its deliveries are handled here, too; else only what waits is offered.
     handles: bool,
+    /// What became of the last append is not known: it is read anew before it is used.
+    is_stale: bool,
     /// Who waits for a handling.
     awaited: HashMap<(Version, u32), Vec<oneshot::Sender<Vec<TriggerOutcome>>>>,
     /// What waits is to be offered.
@@ -262,12 +264,18 @@ impl HookDesk {
                 is_worked_on: false,
                 rests_until: None,
                 handles: false,
+                is_stale: false,
                 awaited: HashMap::new(),
                 offers: false,
             };
             self.sources.insert(name.to_owned(), busy);
         }
-        self.sources.get_mut(name).ok_or(TailError::Changed)
+        let busy = self.sources.get_mut(name).ok_or(TailError::Changed)?;
+        if busy.is_stale {
+            busy.source = Source::load(&self.shared, name).await?;
+            busy.is_stale = false;
+        }
+        Ok(busy)
     }
 
     /// Records what is decided on a source's state, and decides again where that was an old one.
@@ -289,7 +297,13 @@ impl HookDesk {
                     tries += 1;
                     busy.source = Source::load(&shared, name).await?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // It may be kept all the same, and be something to do.
+                    busy.is_stale = true;
+                    self.unread.insert(name.to_owned(), true);
+                    self.rest();
+                    return Err(error);
+                }
             }
         }
     }
@@ -342,6 +356,8 @@ impl HookDesk {
         match self.record(name, by, decide).await {
             Err(error) => refuse(answer, error),
             Ok(None) => {
+                // What it waits for may be this very order, which was kept though nobody said so.
+                self.open(name).await?.handles = true;
                 let _gone = answer.send(Err(HookError::BeingHandled));
                 Ok(())
             }
