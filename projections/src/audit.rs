@@ -91,15 +91,6 @@ fn of_run(run: RunId) -> Vec<u8> {
     term(RUN, &run.0.simple().to_string())
 }
 
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "fail",
-        Verdict::Pending => "pending",
-        Verdict::Skipped => "skipped",
-    }
-}
-
 impl<'a> AuditView<'a> {
     pub(crate) fn new(look: Look<'a>) -> Result<Self, FoldError> {
         let count = count(look.get(HEAD)?)?;
@@ -117,10 +108,10 @@ impl<'a> AuditView<'a> {
         limit: usize,
     ) -> Result<DecisionPage, FoldError> {
         let mut all = vec![match &filter.verdict {
-            Some(verdict) => Condition::Term(term(VERDICT, word(*verdict))),
+            Some(verdict) => Condition::Term(term(VERDICT, verdict.as_str())),
             None => Condition::Any(
                 [Verdict::Pass, Verdict::Fail, Verdict::Pending, Verdict::Skipped]
-                    .map(|verdict| Condition::Term(term(VERDICT, word(verdict))))
+                    .map(|verdict| Condition::Term(term(VERDICT, verdict.as_str())))
                     .to_vec(),
             ),
         }];
@@ -229,7 +220,7 @@ impl Projection for Audit {
         postings::set(tx, &of_run(fact.run), number, true)?;
         if let RunEvent::GateEvaluated(event) = fact.event {
             postings::set(tx, &term(GATE, &event.gate), number, true)?;
-            postings::set(tx, &term(VERDICT, word(event.verdict)), number, true)?;
+            postings::set(tx, &term(VERDICT, event.verdict.as_str()), number, true)?;
             if let Some(pipeline) = self.pipelines.get(fact.run, tx)? {
                 let of_pipeline = term(PIPELINE, pipeline);
                 postings::set(tx, &of_pipeline, number, true)?;

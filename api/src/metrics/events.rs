@@ -10,7 +10,6 @@ use std::sync::Arc;
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::{AttemptId, RunId};
-use everfold_engine::policy::Verdict;
 use everfold_engine::store::EventStore;
 use everfold_engine::time::Timestamp;
 use lru::LruCache;
@@ -60,12 +59,7 @@ impl Meter {
             RunEvent::AttemptFailed(event) => self.ended(run, event.id, at, "failed"),
             RunEvent::AttemptLost(event) => self.ended(run, event.id, at, "lost"),
             RunEvent::GateEvaluated(event) => {
-                let verdict = match event.verdict {
-                    Verdict::Pass => "pass",
-                    Verdict::Fail => "fail",
-                    Verdict::Pending => "pending",
-                    Verdict::Skipped => "skipped",
-                };
+                let verdict = event.verdict.as_str();
                 let label = vec![("verdict", verdict.to_owned())];
                 self.metrics.verdicts.get_or_create(&label).inc();
                 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one probe")]

@@ -120,12 +120,7 @@ impl RunTrace {
                 self.attempt(&event.id, at, Status::Error(format!("lost: {}", event.reason)), None)
             }
             RunEvent::GateEvaluated(event) => {
-                let verdict = match event.verdict {
-                    Verdict::Pass => "pass",
-                    Verdict::Fail => "fail",
-                    Verdict::Pending => "pending",
-                    Verdict::Skipped => "skipped",
-                };
+                let verdict = event.verdict.as_str();
                 let status = match event.verdict {
                     Verdict::Pass => Status::Ok,
                     Verdict::Fail => Status::Error(event.reason.clone()),

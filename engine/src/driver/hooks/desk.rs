@@ -289,6 +289,8 @@ impl HookDesk {
         loop {
             let shared = Arc::clone(&self.shared);
             let busy = self.open(name).await?;
+            // What somebody brings here is handled here, also where it was kept before.
+            busy.handles |= by.actor != Actor::Engine;
             let at = busy.source.now(&shared);
             let Some(event) = decide(&busy.source, at) else { return Ok(None) };
             match busy.source.record(&shared, by, at, &event).await {
@@ -300,7 +302,8 @@ impl HookDesk {
                 Err(error) => {
                     // It may be kept all the same, and be something to do.
                     busy.is_stale = true;
-                    self.unread.insert(name.to_owned(), true);
+                    let handles = busy.handles;
+                    *self.unread.entry(name.to_owned()).or_default() |= handles;
                     self.rest();
                     return Err(error);
                 }
@@ -356,8 +359,6 @@ impl HookDesk {
         match self.record(name, by, decide).await {
             Err(error) => refuse(answer, error),
             Ok(None) => {
-                // What it waits for may be this very order, which was kept though nobody said so.
-                self.open(name).await?.handles = true;
                 let _gone = answer.send(Err(HookError::BeingHandled));
                 Ok(())
             }
