@@ -20,6 +20,8 @@ pub struct EngineConfig {
     pub patience: Duration,
     /// Folded states kept in memory beside those of runs with work in progress.
     pub states: usize,
+    /// Of them, those of runs that have ended; they leave first.
+    pub ended_states: usize,
     /// Their approximate size in bytes.
     pub states_bytes: u64,
     /// Bytes of loaded values kept in memory.
@@ -63,6 +65,7 @@ impl Default for EngineConfig {
             queue: 1_024,
             patience: Duration::from_secs(5),
             states: 10_000,
+            ended_states: 256,
             states_bytes: 128 * 1024 * 1024,
             values_bytes: 16 * 1024 * 1024,
             supervised_max: 64,

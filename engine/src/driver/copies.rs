@@ -6,7 +6,7 @@
 use super::QueryError;
 use super::engine::Engine;
 use super::shared::Shared;
-use crate::envelope::flag;
+use crate::envelope::{StreamId, flag};
 use crate::id::{RunId, Version};
 use crate::store::{ReadError, StreamNote};
 
@@ -28,21 +28,24 @@ impl Engine {
     /// # Errors
     /// The store cannot say which.
     pub async fn cut_copies(&self) -> Result<Vec<CutCopy>, QueryError> {
-        let found = self.inner.shared.cut_copies().await;
+        let shared = &self.inner.shared;
+        let found = async { shared.cut_copies(&shared.store.due(shared.now()).await?).await }.await;
         found.map_err(|error| QueryError::Store(error.to_string()))
     }
 }
 
 impl Shared {
-    pub(super) async fn cut_copies(&self) -> Result<Vec<CutCopy>, ReadError> {
+    /// Those among the streams that are due.
+    pub(super) async fn cut_copies(&self, due: &[StreamId]) -> Result<Vec<CutCopy>, ReadError> {
+        let runs: Vec<StreamId> = due.iter().filter(|stream| stream.as_run().is_some()).cloned().collect();
+        let heads = self.store.heads(runs.clone()).await?;
         let mut found = Vec::new();
-        for stream in self.store.due(self.now()).await? {
-            let Some(run) = stream.as_run() else { continue };
-            let Some(head) = self.store.head(&stream).await?.filter(|head| head.note == COPYING) else {
+        for (stream, head) in runs.iter().zip(heads) {
+            let (Some(run), Some(head)) = (stream.as_run(), head.filter(|head| head.note == COPYING)) else {
                 continue;
             };
             // A run that has ended may have something to be done, too.
-            let last = self.store.read(&stream, head.version, 1).await?;
+            let last = self.store.read(stream, head.version, 1).await?;
             if last.first().is_some_and(|last| last.header.flags & flag::COPIED != 0) {
                 found.push(CutCopy { run, events: head.version });
             }

@@ -15,6 +15,8 @@ use crate::store::EventStore;
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;
+/// Events that are read first: most runs have no more, and need no snapshot.
+const BEGINNING: usize = 64;
 
 /// A folded run, and where its stream ends.
 pub(super) struct Folded {
@@ -41,8 +43,8 @@ impl Loader<'_> {
     /// Folds the run up to its end, or up to a version.
     pub(super) async fn fold(&self, run: RunId, until: Option<Version>) -> Result<Folded, LoadError> {
         let stream = StreamId::run(run);
-        let first = self.store.read(&stream, Version::FIRST, 1).await?;
-        let first = first.first().ok_or(LoadError::NotFound(run))?;
+        let beginning = self.store.read(&stream, Version::FIRST, BEGINNING).await?;
+        let first = beginning.first().ok_or(LoadError::NotFound(run))?;
         let definition = match decode(run, first)? {
             RunEvent::RunStarted(started) => self.definition(run, started.definition).await?,
             other => {
@@ -50,32 +52,23 @@ impl Loader<'_> {
                 return Err(LoadError::Illegal { run, version: Version::FIRST, name: other.name(), what });
             }
         };
-        let mut folded = match self.snapshot(&stream, run, until, &definition).await? {
+        let mut is_whole = beginning.len() < BEGINNING;
+        let snapshot = if is_whole { None } else { self.snapshot(&stream, run, until, &definition).await? };
+        let mut folded = match snapshot {
             Some(folded) => folded,
-            None => Folded {
-                state: RunState::new(definition),
-                version: Version::ZERO,
-                hash: Hash::ZERO,
-                position: Position::ZERO,
-                is_hidden: false,
-                bytes: 0,
-                events_since: 0,
-                bytes_since: 0,
-            },
+            None => {
+                let mut folded = Folded::nothing(definition);
+                self.go_on(run, &mut folded, &beginning, until).await?;
+                folded
+            }
         };
-        while until.is_none_or(|until| folded.version < until) {
+        while !is_whole && until.is_none_or(|until| folded.version < until) {
             let room =
                 until.map_or(PAGE, |until| usize::try_from(until.0 - folded.version.0).unwrap_or(PAGE));
             let limit = room.min(PAGE);
             let page = self.store.read(&stream, folded.version.next(), limit).await?;
-            for envelope in &page {
-                let event = decode(run, envelope)?;
-                self.go_on_by(run, &mut folded.state, &event).await?;
-                folded.fold(run, envelope, &event)?;
-            }
-            if page.len() < limit {
-                break;
-            }
+            self.go_on(run, &mut folded, &page, until).await?;
+            is_whole = page.len() < limit;
         }
         match until {
             Some(wanted) if folded.version < wanted => {
@@ -83,6 +76,25 @@ impl Loader<'_> {
             }
             _ => Ok(folded),
         }
+    }
+
+    /// Folds the events up to a version.
+    async fn go_on(
+        &self,
+        run: RunId,
+        folded: &mut Folded,
+        events: &[Envelope],
+        until: Option<Version>,
+    ) -> Result<(), LoadError> {
+        for envelope in events {
+            if until.is_some_and(|until| envelope.header.version > until) {
+                break;
+            }
+            let event = decode(run, envelope)?;
+            self.go_on_by(run, &mut folded.state, &event).await?;
+            folded.fold(run, envelope, &event)?;
+        }
+        Ok(())
     }
 
     /// Lays ready the definition by which a fork goes on, where that is another one than before.
@@ -143,6 +155,19 @@ impl Loader<'_> {
 }
 
 impl Folded {
+    fn nothing(definition: Arc<Definition>) -> Self {
+        Self {
+            state: RunState::new(definition),
+            version: Version::ZERO,
+            hash: Hash::ZERO,
+            position: Position::ZERO,
+            is_hidden: false,
+            bytes: 0,
+            events_since: 0,
+            bytes_since: 0,
+        }
+    }
+
     fn fold(&mut self, run: RunId, envelope: &Envelope, event: &RunEvent) -> Result<(), LoadError> {
         let version = envelope.header.version;
         let illegal = |what: String| LoadError::Illegal { run, version, name: event.name(), what };

@@ -17,7 +17,7 @@ use super::{CutCopy, Engine, RecoverError};
 use crate::clock::Stopwatch;
 use crate::envelope::{StreamId, StreamKind};
 use crate::id::RunId;
-use crate::store::ReadError;
+use crate::store::{Head, ReadError};
 
 /// Runs that are loaded at once.
 const LOADING_MAX: usize = 256;
@@ -99,7 +99,7 @@ impl Engine {
     async fn drive_due(&self) -> Result<Recovered, RecoverError> {
         let shared = &self.inner.shared;
         let due = shared.store.due(shared.now()).await?;
-        let copies = shared.cut_copies().await?;
+        let copies = shared.cut_copies(&due).await?;
         for CutCopy { run, events } in &copies {
             tracing::warn!(%run, copied = events.get(), "a copy that a crash cut short is no run; repeat its request");
         }
@@ -124,18 +124,14 @@ impl Engine {
     /// Leaves out runs that only stand in a queue: whoever is granted a slot is taken up then.
     async fn to_drive(&self, runs: Vec<RunId>, waiting: &HashSet<RunId>) -> Result<Vec<RunId>, RecoverError> {
         let shared = &self.inner.shared;
-        let mut driven = Vec::with_capacity(runs.len());
-        for run in runs {
-            let is_idle = waiting.contains(&run)
-                && shared
-                    .store
-                    .head(&StreamId::run(run))
-                    .await?
-                    .is_some_and(|head| head.note.wake_at.is_none_or(|at| at > shared.now()));
-            if !is_idle {
-                driven.push(run);
-            }
-        }
+        let (waiting, mut driven): (Vec<RunId>, Vec<RunId>) =
+            runs.into_iter().partition(|run| waiting.contains(run));
+        let heads = shared.store.heads(waiting.iter().copied().map(StreamId::run).collect()).await?;
+        let now = shared.now();
+        let is_idle =
+            |head: Option<Head>| head.is_some_and(|head| head.note.wake_at.is_none_or(|at| at > now));
+        driven
+            .extend(waiting.into_iter().zip(heads).filter_map(|(run, head)| (!is_idle(head)).then_some(run)));
         Ok(driven)
     }
 

@@ -317,6 +317,11 @@ impl RunState {
         self.facts.ended.is_some()
     }
 
+    /// About how many bytes it needs beside what its events said.
+    pub(crate) fn fixed_bytes(&self) -> usize {
+        self.facts.steps.len() * std::mem::size_of::<super::StepState>()
+    }
+
     /// When the run ended.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {

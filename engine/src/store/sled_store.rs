@@ -343,17 +343,26 @@ impl EventStore for SledStore {
                     return events;
                 }
             }
-            self.indexed(Needs::Stream(stream.clone()), move |index| {
-                // What lies behind it is on its way in, and was published after this was called.
-                let events = index.read(&stream, from, limit, index.held())?;
-                let reached =
-                    events.last().map_or(Version(from.0.saturating_sub(1)), |event| event.header.version);
-                if events.len() < limit && reached < known {
-                    return Err(ReadError::Index(format!("it holds less of {stream} than was published")));
-                }
-                Ok(events)
-            })
-            .await
+            let events = self
+                .indexed(Needs::Stream(stream.clone()), move |index| {
+                    let events = index.read(&stream, from, limit, index.held())?;
+                    let reached =
+                        events.last().map_or(Version(from.0.saturating_sub(1)), |event| event.header.version);
+                    if events.len() < limit && reached < known {
+                        return Err(ReadError::Index(format!(
+                            "it holds less of {stream} than was published"
+                        )));
+                    }
+                    Ok(events)
+                })
+                .await?;
+            // The index may be a moment ahead of what is published; then a head would be older than its events.
+            if let Some(last) = events.last().map(|event| event.position)
+                && last > self.last_position()
+            {
+                self.shared.wait_for(last).await?;
+            }
+            Ok(events)
         })
     }
 
@@ -395,6 +404,23 @@ impl EventStore for SledStore {
                 self.shared.wait_for(head.position).await?;
             }
             Ok(head.map(|head| head.public()))
+        })
+    }
+
+    fn heads(&self, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Option<Head>>, ReadError>> {
+        Box::pin(async move {
+            let heads = self
+                .indexed(Needs::All, move |index| {
+                    streams
+                        .iter()
+                        .map(|stream| Ok(index.head(stream)?))
+                        .collect::<Result<Vec<_>, ReadError>>()
+                })
+                .await?;
+            if let Some(last) = heads.iter().flatten().map(|head| head.position).max() {
+                self.shared.wait_for(last).await?;
+            }
+            Ok(heads.into_iter().map(|head| head.map(|head| head.public())).collect())
         })
     }
 

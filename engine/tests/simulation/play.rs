@@ -175,6 +175,7 @@ impl<'a> Stage<'a> {
             functions_max: bounds.functions,
             probes_max: bounds.probes,
             states: bounds.states,
+            ended_states: bounds.states / 2,
             clock: clock.clone(),
             chance: Arc::new(move || {
                 let mut drawn = drawn.lock().unwrap();

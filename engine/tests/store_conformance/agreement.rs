@@ -88,10 +88,15 @@ async fn play(subject: &mut Subject, steps: &[Step]) -> Answers {
         }
     }
     let mut streams = Vec::new();
+    let mut named = vec![StreamId::engine("none")];
     for (stream, head) in store.streams(StreamKind::Engine, None, 100).await.unwrap() {
         let events = store.read(&stream, Version(1), usize::MAX).await.unwrap();
+        named.push(stream.clone());
         streams.push((stream, head, events));
     }
+    let heads = store.heads(named).await.unwrap();
+    let known = streams.iter().map(|(_, head, _)| Some(head.clone()));
+    assert_eq!(heads, [None].into_iter().chain(known).collect::<Vec<_>>(), "asked for several at once");
     let log = store.read_all(Position(1), usize::MAX).await.unwrap();
     let answers = Answers {
         outcomes,

@@ -248,11 +248,16 @@ impl Cell {
         self.aligning = false;
     }
 
+    /// Whether the run is over, as far as it is known here.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.as_ref().is_some_and(RunState::is_ended)
+    }
+
     /// Gives back the room that only a run at work needs, once it has ended.
     ///
     /// Answers with about how many bytes it holds now.
     pub(super) fn rest(&mut self) -> u64 {
-        if self.state.as_ref().is_some_and(RunState::is_ended) {
+        if self.has_ended() {
             self.queue.shrink_to_fit();
             self.outbox.shrink_to_fit();
             self.fresh.shrink_to_fit();
@@ -260,7 +265,8 @@ impl Cell {
             self.asked.shrink_to_fit();
             self.doubtful.shrink_to_fit();
         }
-        self.bytes + std::mem::size_of::<Self>() as u64
+        let state = self.state.as_ref().map_or(0, RunState::fixed_bytes);
+        self.bytes + (std::mem::size_of::<Self>() + state) as u64
     }
 
     /// Queues an input of the engine's own.

@@ -105,7 +105,11 @@ impl Shard {
     pub(super) fn new(shared: Arc<Shared>, at: usize, inbox: mpsc::Receiver<Message>) -> Self {
         let config = &shared.config;
         let shards = config.shards.max(1);
-        let idle = Idle::new(config.states.div_ceil(shards), config.states_bytes / shards as u64);
+        let idle = Idle::new(idle::Bounds {
+            runs: config.states.div_ceil(shards),
+            ended: config.ended_states.div_ceil(shards),
+            bytes: config.states_bytes / shards as u64,
+        });
         Self {
             cells: HashMap::new(),
             world: World {
@@ -271,7 +275,8 @@ impl Shard {
         let has_timers = !cell.timers.is_empty() || !cell.notices.is_empty();
         let is_resting = !cell.is_pinned() && (!has_timers || self.world.may_park());
         if is_resting {
-            self.world.idle.rest(run, cell.rest());
+            let has_ended = cell.has_ended();
+            self.world.idle.rest(run, cell.rest(), has_ended);
         } else {
             self.world.idle.rouse(&run);
         }
