@@ -373,6 +373,26 @@ async fn the_script_profile_runs_any_program_with_the_prompt_as_a_file() {
     assert!(log.contains("7 analyst"), "{log}");
 }
 
+/// A null of a step or of its role counted as nothing, so the profile's model was taken.
+#[tokio::test]
+async fn a_null_leaves_the_flag_out_whatever_the_profile_says() {
+    let settings = "[agents.script]\ncommand = [\"sh\", \"-c\", \"echo called $*\", \"sh\", \
+                    [\"--model\", \"{model}\"], [\"--effort\", \"{effort}\"]]\n\
+                    prompt = \"file\"\nmodel = \"large\"\neffort = \"high\"\n";
+    for (said, called) in [
+        (json!({}), "called --model large --effort high"),
+        (json!({"model": null}), "called --effort high"),
+        (json!({"effort": null, "model": "small"}), "called --model small"),
+        (json!({"effort": null, "model": null}), "called"),
+    ] {
+        let home = Home::new();
+        let mut spec = json!({"profile": "script", "prompt": "Do it."});
+        spec.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+        let end = AgentExecutor::new(home.processes_with(settings)).start(home.request(spec), nobody()).await;
+        assert_eq!(output(&end), &json!(called), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_claude_stream_gives_answer_usage_and_progress() {
     let home = Home::new();

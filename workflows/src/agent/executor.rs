@@ -33,8 +33,10 @@ pub(super) struct Spec {
     profile: Option<String>,
     role: Option<String>,
     prompt: Option<String>,
-    model: Option<String>,
-    effort: Option<String>,
+    #[serde(deserialize_with = "said")]
+    model: Option<Option<String>>,
+    #[serde(deserialize_with = "said")]
+    effort: Option<Option<String>>,
     with: Option<Value>,
     session: Option<String>,
     pub(super) schema: Option<Value>,
@@ -48,6 +50,12 @@ impl Spec {
     fn continues(&self) -> bool {
         self.session.as_deref() == Some("continue")
     }
+}
+
+/// A null that is said is another thing than nothing: it leaves the program's flag out.
+#[allow(clippy::option_option, reason = "nothing and null are two things")]
+fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// How a step's program is called, but for the prompt.
@@ -71,8 +79,8 @@ impl Call {
         let Self { profile, spec, .. } = self;
         let prompt_file = self.folder.join(prompt_file);
         let optional = [
-            ("model", spec.model.clone().or(profile.model.clone())),
-            ("effort", spec.effort.clone().or(profile.effort.clone())),
+            ("model", spec.model.clone().unwrap_or_else(|| profile.model.clone())),
+            ("effort", spec.effort.clone().unwrap_or_else(|| profile.effort.clone())),
             ("role", spec.role.clone()),
             ("session", session.map(str::to_owned)),
             ("prompt", Some(prompt.to_owned())),
