@@ -58,6 +58,10 @@ async fn files_are_found_and_looked_into() {
     std::fs::write(home.work("docs/deep/b.md"), "# B\n").unwrap();
     std::fs::write(home.work("ok.json"), "{\"a\": 1}").unwrap();
     std::fs::write(home.work("bad.json"), "{").unwrap();
+    std::fs::write(home.work("ok.yaml"), "a: [1]\n").unwrap();
+    std::fs::write(home.work("bad.yaml"), "a: [\n").unwrap();
+    std::os::unix::fs::symlink("../ok.json", home.work("docs/link.json")).unwrap();
+    std::os::unix::fs::symlink("../../blobs", home.work("docs/out.json")).unwrap();
     let prober = FileProber::new(home.processes());
     for (spec, verdict, reason) in [
         (json!({"exists": "docs/a.md"}), Verdict::Pass, "docs/a.md is there"),
@@ -68,15 +72,31 @@ async fn files_are_found_and_looked_into() {
         (json!({"glob": "*", "in": "none"}), Verdict::Fail, "0 files of *, 1 needed"),
         (json!({"exists": "ok.json", "json": true}), Verdict::Pass, "ok.json is there"),
         (json!({"exists": "docs/a.md", "matches": "^# B"}), Verdict::Fail, "docs/a.md: nothing matches ^# B"),
+        (json!({"exists": "ok.yaml", "yaml": true}), Verdict::Pass, "ok.yaml is there"),
+        // Of those that a pattern finds only the sound ones count.
+        (json!({"glob": "**/*.md", "matches": "^# B"}), Verdict::Pass, "1 file of **/*.md, 1 needed"),
+        (
+            json!({"glob": "**/*.md", "matches": "^# B", "min": 2}),
+            Verdict::Fail,
+            "1 file of **/*.md, 2 needed; docs/a.md: nothing matches ^# B",
+        ),
+        // A link may lead out of the folder that is looked at, and not out of the workspace.
+        (json!({"exists": "link.json", "in": "docs", "json": true}), Verdict::Pass, "link.json is there"),
     ] {
         let evidence = prober.probe(request(&home, spec.clone())).await.unwrap();
         assert_eq!(judged("file", &evidence), (verdict, reason.to_owned()), "{spec} {evidence}");
     }
     let evidence = prober.probe(request(&home, json!({"exists": "bad.json", "json": true}))).await.unwrap();
     assert!(judged("file", &evidence).1.starts_with("bad.json: no JSON: "), "{evidence}");
+    let absolute = json!({"exists": home.work("docs/a.md"), "in": "docs"});
+    let found = prober.probe(request(&home, absolute)).await.unwrap();
+    assert_eq!(judged("file", &found).0, Verdict::Pass, "{found}");
+    let found = prober.probe(request(&home, json!({"exists": "bad.yaml", "yaml": true}))).await.unwrap();
+    assert!(judged("file", &found).1.starts_with("bad.yaml: no YAML: "), "{found}");
     assert_eq!(evidence["source"]["blob"].as_str().unwrap().len(), 64);
     for spec in [
         json!({"exists": "../attempt"}),
+        json!({"exists": "out.json", "in": "docs"}),
         json!({}),
         json!({"exists": "a", "exist": "b"}),
         json!({"exists": "a", "matches": "("}),
@@ -110,6 +130,26 @@ async fn frontmatter_is_read_from_the_first_place_that_has_the_file() {
     assert_eq!(evidence["from"], "v1");
     let evidence = prober.probe(in_git(&home, spec(json!("worktree")))).await.unwrap();
     assert_eq!(judged("frontmatter", &evidence), (Verdict::Fail, "log.md: does not exist".to_owned()));
+    // Whatever stands in it, the first place that has the file decides; keys are as they are written.
+    for (text, reason) in [
+        ("deploy_status: Success\n", "log.md: has no front matter: its first line is not ---"),
+        ("---\nDeploy_Status: Success\n---\n", "log.md: no deploy_status at its head"),
+    ] {
+        std::fs::write(work.join("log.md"), text).unwrap();
+        let evidence = prober.probe(in_git(&home, spec(json!(["worktree", "v1"])))).await.unwrap();
+        assert_eq!(judged("frontmatter", &evidence), (Verdict::Fail, reason.to_owned()));
+        assert_eq!(evidence["from"], "worktree");
+    }
+    std::fs::write(work.join("log.md"), "---\nn: 1.10\ndeploy_status: ok\nlist: [1]\n---\n").unwrap();
+    for (fields, value, all) in [
+        (json!(["n", "deploy_status"]), json!("1.10"), json!({"n": "1.10", "deploy_status": "ok"})),
+        (json!(["list", "n"]), json!(null), json!({"list": ["1"], "n": "1.10"})),
+        (json!(["none"]), json!(null), json!({"none": null})),
+    ] {
+        let asked = json!({"file": "log.md", "fields": fields, "pass": ["1.10"]});
+        let evidence = prober.probe(in_git(&home, asked)).await.unwrap();
+        assert_eq!((&evidence["value"], &evidence["fields"]), (&value, &all), "the first field's, as text");
+    }
     let failure = prober.probe(in_git(&home, spec(json!("no-such-ref")))).await.unwrap_err();
     assert!(!failure.permanent && failure.message.contains("no-such-ref"));
     let outside = json!({"file": "../x", "from": "v1"});
@@ -133,6 +173,15 @@ async fn a_diff_counts_tracked_and_untracked_changes_since_the_base() {
     assert_eq!(evidence["names"], json!([".gitignore", "bin", "new ä.txt", "readme"]));
     assert_eq!((evidence["files"].as_u64(), evidence["lines"].as_u64()), (Some(4), Some(5)));
     assert_eq!(judged("diff", &evidence), (Verdict::Pass, "4 files and 5 lines changed".to_owned()));
+    let bounds = json!({"min_files": 5, "allow": ["*"], "deny": []});
+    let evidence = DiffProber.probe(in_git(&home, bounds)).await.unwrap();
+    assert_eq!(judged("diff", &evidence), (Verdict::Fail, "4 files changed, at least 5 needed".to_owned()));
+    let evidence = DiffProber.probe(in_git(&home, json!({"allow": "readme"}))).await.unwrap();
+    let (verdict, reason) = judged("diff", &evidence);
+    assert_eq!(
+        (verdict, reason.as_str()),
+        (Verdict::Fail, ".gitignore is changed, which only readme may be")
+    );
     let evidence = DiffProber.probe(in_git(&home, json!({"max_lines": 4}))).await.unwrap();
     assert_eq!(judged("diff", &evidence), (Verdict::Fail, "5 lines changed, at most 4 allowed".to_owned()));
     for spec in [json!({"max_files": "many"}), json!({"maxfiles": 1}), json!({"deny": [1]})] {

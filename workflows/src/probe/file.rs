@@ -101,6 +101,10 @@ fn probe(
         (None, None, Some(glob)) => walk(&base, glob)?,
         _ => return Err(never("`file` needs one of exists, all, glob")),
     };
+    let placed = |path: &str| match &spec.folder {
+        Some(folder) => Path::new(folder).join(path).to_string_lossy().into_owned(),
+        None => path.to_owned(),
+    };
     let looks_inside = spec.json || spec.yaml || pattern.is_some();
     let mut files = Vec::new();
     let mut sources = Vec::new();
@@ -109,7 +113,8 @@ fn probe(
             (_, false) => Content::Missing,
             // What a glob finds is there; it is read only where it matters what it says.
             (Some(_), true) if !looks_inside => Content::Unread,
-            (_, true) => in_worktree(&base, path)?,
+            // Links may lead anywhere in the workspace, also out of `in`.
+            (_, true) => in_worktree(&request.workdir.path, &placed(path))?,
         };
         let problem = match &content {
             Content::Missing => None,
