@@ -7,7 +7,7 @@ use serde_json::json;
 use super::draft::{Draft, Interrupt, settled};
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
-use super::{gate, question, ready};
+use super::{LABELS_BYTES_MAX, gate, question, ready, work};
 use crate::definition::{OnLost, Retry, Routes, Step, StepWorkspace, Vote, Work};
 use crate::event::{
     BlockReason, ProbeScheduled, RetryScheduled, ReworkSource, SkipReason, StepBlocked, StepFailed,
@@ -237,6 +237,17 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             Ok((next, labels))
         }))?
     };
+    let prepared = prepared.and_then(|(next, labels)| match &next {
+        None | Some(Next::Continue | Next::Finish(_)) if work::labels_too_large(draft.state, &labels) => {
+            let message = format!(
+                "with those of “{}” the labels of the run would be larger than {LABELS_BYTES_MAX} bytes",
+                step.id
+            );
+            Err(Failure::new(FailureKind::Validation, message)
+                .with_hint("a label is for finding a run: give it a word of the output, not the output"))
+        }
+        _they_fit => Ok((next, labels)),
+    });
     let id = draft.state.attempt_id(key);
     let (path, round) = (id.path.clone(), id.round);
     match prepared {

@@ -1,6 +1,7 @@
 //! What the core records for the edge: secrets, worktrees, sessions.
 
 use everfold_engine::decide::{Loaded, plan};
+use everfold_engine::definition::WorkspaceSpec;
 use everfold_engine::effect::Effect;
 use everfold_engine::event::{RunEvent, Told};
 use everfold_engine::execution::Piece;
@@ -206,6 +207,81 @@ fn l33_a_step_with_an_own_workspace_waits_for_the_runs() {
     prepared(&mut world);
     assert_eq!(attempts(&world), ["a/1/1"]);
     assert_eq!(attempt(&world, "a/1/1").place, plan::Place::Copy(Some("c0".into())));
+}
+
+#[test]
+fn l33_a_step_works_in_the_runs_workspace_beside_it_or_in_a_folder_that_is_named() {
+    let step = |id: &str, workspace: Value| {
+        let work = json!({"task": {"kind": "command", "spec": {"argv": ["x"]}}});
+        json!({"id": id, "workspace": workspace, "work": work})
+    };
+    let steps = json!([
+        step("shared", json!("run")),
+        step("beside", json!("none")),
+        step("named", json!({"dir": "at/${input.user}"})),
+    ]);
+    let mut world = started(json!({"name": "p", "workspace": {"git": {"git": "."}}, "steps": steps}));
+    assert_eq!(attempts(&world), ["beside/1/1", "named/1/1"], "what works elsewhere waits for no workspace");
+    prepared(&mut world);
+    for (id, place) in [
+        ("shared/1/1", plan::Place::Workspace),
+        ("beside/1/1", plan::Place::Outside),
+        ("named/1/1", plan::Place::Dir("at/ada".into())),
+    ] {
+        assert_eq!(attempt(&world, id).place, place, "{id}");
+    }
+    let world = started(json!({"name": "p", "steps": [step("shared", json!("run"))]}));
+    assert_eq!(attempt(&world, "shared/1/1").place, plan::Place::Outside, "there is none");
+}
+
+#[test]
+fn l33_a_workspace_is_made_when_a_step_first_needs_it_and_may_read_what_came_before() {
+    let workspace = json!({"git": {"git": "${steps.find.output.repo}", "base": "${input.base}", "branch": "task/${steps.find.output.n}",
+        "save": "commit", "message": "${step.id} ${attempt} of ${run.pipeline}", "author": "${input.user} <a@b>"}});
+    let work = json!({"task": {"kind": "command", "spec": {"argv": ["x"]}}});
+    let steps = json!([function("find", &[]), {"id": "work", "needs": ["find"], "work": work}]);
+    let pipeline = definition(json!({"name": "p", "workspace": workspace, "steps": steps}));
+    let mut world = World::start(pipeline, json!({"user": "ada", "base": ""}));
+    assert!(!world.effects().contains(&Effect::Workspace), "a function needs none");
+    world.succeed("find/1/1", json!({"repo": "/r", "n": 7}));
+    assert!(attempts(&world).is_empty() && world.effects().contains(&Effect::Workspace));
+    let asked = plan::workspace(&world.state, &Loaded::default()).expect("it can be told");
+    let expected = |branch: &str, repository: &str| plan::WorkspacePlan::Git {
+        repository: repository.into(),
+        base: None,
+        from: None,
+        branch: branch.into(),
+    };
+    assert_eq!(asked, Some(expected("task/7", "/r")), "an empty base is the repository's default");
+    prepared(&mut world);
+    let id: AttemptId = "work/1/1".parse().expect("an attempt");
+    let Some(WorkspaceSpec::Git(git)) = world.state.definition().workspace.clone() else { panic!("git") };
+    let save = plan::save(&world.state, &id, &git, &Loaded::default()).expect("it can be told");
+    assert_eq!((save.message.as_deref(), save.author.as_deref()), (Some("work 1 of p"), Some("ada <a@b>")));
+
+    let steps = json!([{"id": "work", "work": {"task": {"kind": "command", "spec": {"argv": ["x"]}}}}]);
+    let plain = started(json!({"name": "p", "workspace": {"git": {"git": "."}}, "steps": steps}));
+    let asked = plan::workspace(&plain.state, &Loaded::default()).expect("it can be told");
+    assert_eq!(asked, Some(expected("everfold/deadbeef", ".")));
+    let Some(WorkspaceSpec::Git(git)) = plain.state.definition().workspace.clone() else { panic!("git") };
+    let save = plan::save(&plain.state, &id, &git, &Loaded::default()).expect("it can be told");
+    assert_eq!((save.message, save.author), (None, None), "the step's place, and the settings'");
+}
+
+#[test]
+fn l33_the_commit_of_a_step_is_the_head_that_its_attempt_left() {
+    let told = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${[steps.a.commit, steps.b.commit, workspace.commit]}"}}});
+    let command = json!({"task": {"kind": "command", "spec": {"argv": ["x"]}}});
+    let steps = json!([
+        {"id": "a", "work": command},
+        {"id": "b", "needs": ["a"], "work": command},
+        {"id": "c", "needs": ["b"], "work": told},
+    ]);
+    let mut world = started(json!({"name": "p", "workspace": {"git": {"git": "."}}, "steps": steps}));
+    prepared(&mut world);
+    ended(&mut world, "a/1/1", Ok(json!(1)), Some("c1"), Told::default());
+    ended(&mut world, "b/1/1", Ok(json!(1)), Some("c2"), Told::default());
+    assert_eq!(attempt(&world, "c/1/1").spec["with"], json!(["c1", "c2", "c2"]));
 }
 
 #[test]

@@ -482,6 +482,60 @@ fn l14_a_policy_knows_how_often_and_how_long_it_was_asked_and_what_it_said_befor
     assert_eq!((judged_now.verdict, judged_now.reason.as_str()), (Verdict::Pass, "used 1"));
 }
 
+#[test]
+fn l14_a_gate_without_a_route_takes_its_steps_and_one_whose_routes_do_not_hold_fails() {
+    let step = |gate: Value, on_fail: Value| {
+        let work = json!({"task": {"kind": "function", "spec": {"name": "f"}}});
+        let step = json!({"id": "a", "work": work, "gates": [gate], "on_fail": on_fail});
+        let mut world = World::start(definition(json!({"name": "p", "steps": [step]})), json!({}));
+        world.succeed("a/1/1", json!(1));
+        let batch = names(&world.probe("a/1/1", "g", 1, exit(1)));
+        (world, batch)
+    };
+    let back = json!([{"when": "failure.kind == 'gate' && evidence.exit == 1", "to": {"rework": "a"}}]);
+    let (_, batch) = step(command("g", json!({})), back.clone());
+    assert_eq!(batch, ["GateEvaluated", "ReworkRequested", "StepScheduled"]);
+    let (world, batch) = step(command("g", json!({"code": "W"})), json!([{"to": "continue"}]));
+    assert_eq!(batch, ["GateEvaluated", "StepSucceeded", "RunSucceeded"], "on to the next one: a warning");
+    assert!(
+        work_ended(&world)
+            .iter()
+            .any(|event| matches!(event, RunEvent::GateEvaluated(judged) if judged.tolerated))
+    );
+    let never = json!({"on_fail": [{"when": "evidence.exit == 2", "to": "block"}]});
+    let (_, batch) = step(command("g", never), back);
+    assert_eq!(
+        batch,
+        ["GateEvaluated", "StepFailed", "RunFailed"],
+        "a list that has no route for it says fail"
+    );
+}
+
+#[test]
+fn l16_a_poll_that_is_over_takes_its_own_route_and_none_of_the_others() {
+    let over = |on_timeout: Value| {
+        let poll = json!({"every": "1s", "max": 1, "on_timeout": on_timeout});
+        let gate = json!({"policy": PENDING, "poll": poll, "on_fail": [{"to": "continue"}], "code": "SLOW"});
+        let mut world = judged(json!([command("g", gate), command("last", json!({}))]));
+        let batch = names(&world.probe("a/1/1", "g", 1, exit(2)));
+        (world, batch)
+    };
+    let (world, batch) = over(json!([{"to": "continue"}]));
+    assert_eq!(batch, ["GateEvaluated", "GateEvaluated", "ProbeScheduled"], "on to the next one");
+    let said = world.history.iter().rev().find_map(|(_, event)| match event {
+        RunEvent::GateEvaluated(judged) => Some((judged.verdict, judged.tolerated, judged.code.clone())),
+        _other => None,
+    });
+    assert_eq!(said, Some((Verdict::Fail, true, Some("SLOW".into()))), "a warning");
+    let (_, batch) = over(json!([{"when": "failure.code == 'SLOW'", "to": {"rework": "a"}}]));
+    assert_eq!(batch, ["GateEvaluated", "ReworkRequested", "StepScheduled"]);
+    let (world, batch) = over(json!([{"to": {"fail": {"code": "NEVER"}}}]));
+    assert_eq!(batch, ["GateEvaluated", "StepFailed", "RunFailed"]);
+    assert_eq!(world.state.failure().expect("a failure").0.code.as_deref(), Some("NEVER"));
+    let (_, batch) = over(json!([]));
+    assert_eq!(batch, ["GateEvaluated", "StepBlocked"]);
+}
+
 /// A rework of `build` while a gate of `check` is probed.
 fn reset_while_probed() -> World {
     let task = json!({"task": {"kind": "function", "spec": {"name": "f"}}});

@@ -574,6 +574,17 @@ fn l22_work_that_asks_too_often_is_blocked_and_goes_on_without_an_answer() {
 }
 
 #[test]
+fn l22_ten_questions_of_one_round_are_not_too_many_and_the_next_is() {
+    let mut world = run(json!([agent("build", json!({}))]));
+    for attempt in 1..=10 {
+        let id = format!("build/1/{attempt}");
+        assert_eq!(names(&asks(&mut world, &id, json!({"text": "?"}))), ["AttemptAsked", "QuestionAsked"]);
+        world.by("ada", answer(&id, json!({"text": "yes"}))).expect("taken");
+    }
+    assert_eq!(names(&asks(&mut world, "build/1/11", json!({"text": "?"}))), ["AttemptAsked", "StepBlocked"]);
+}
+
+#[test]
 fn l22_a_question_of_the_work_expires_and_is_withdrawn_like_any() {
     let ask = json!({"expires": "1h", "roles": ["product"], "on_expire": [{"to": {"rework": "build"}}]});
     let mut world = run(json!([agent("build", json!({"ask": ask}))]));

@@ -286,3 +286,65 @@ fn s_labels_are_added_when_the_step_succeeds_and_not_before() {
     assert_eq!(world.state.labels()["sha"], "abc");
     assert_eq!(with_of(&world, "b"), json!("abc"));
 }
+
+#[test]
+fn s_labels_that_do_not_fit_fail_their_step_and_are_not_kept() {
+    let labelled = with(function("a", &[]), json!({"labels": {"log": "${output}"}}));
+    let mut world = run(json!([labelled, function("b", &["a"])]));
+    let batch = world.succeed("a/1/1", json!("x".repeat(20_000)));
+    let batch = if names(&batch).contains(&"StepFailed") {
+        batch
+    } else {
+        world.give(InputKind::Advance).expect("taken")
+    };
+    assert!(names(&batch).ends_with(&["StepFailed", "StepCancelled", "RunFailed"]), "{:?}", names(&batch));
+    let (failure, _) = world.state.failure().expect("a failure");
+    assert_eq!(failure.kind, FailureKind::Validation);
+    assert!(failure.message.contains("labels"), "{failure:?}");
+    assert!(world.state.labels().is_empty());
+}
+
+/// `on_success` after work and gates passed: back, to a person, or to the run's end.
+#[test]
+fn s_a_success_may_lead_back_to_a_person_or_to_the_end() {
+    let back =
+        json!([{"when": "output < 3", "to": {"rework": "a"}, "max": {"times": 9}}, {"to": "continue"}]);
+    let gates = json!([gate("g", json!({}))]);
+    let mut world = run(json!([
+        with(function("a", &[]), json!({"on_success": back, "gates": gates})),
+        function("b", &["a"])
+    ]));
+    for round in 1..=3 {
+        assert_eq!(attempts(&world), [format!("a/{round}/1")]);
+        world.succeed(&format!("a/{round}/1"), json!(round));
+        world.probe(&format!("a/{round}/1"), "g", 1, exit(0));
+    }
+    assert_eq!(attempts(&world), ["b/1/1"]);
+    let lead = |to: Value| {
+        let mut world = run(json!([with(function("a", &[]), json!({"on_success": [{"to": to}]}))]));
+        world.succeed("a/1/1", json!(1));
+        world
+    };
+    assert_eq!(lead(json!("block")).state.status(), RunStatus::Blocked);
+    let world = lead(json!({"fail": {"code": "ENOUGH"}}));
+    assert_eq!(world.state.failure().expect("a failure").0.code.as_deref(), Some("ENOUGH"));
+}
+
+#[test]
+fn s_on_finish_runs_also_after_a_success_and_after_a_route_that_ends_the_run() {
+    for (route, status) in [
+        (json!("continue"), RunStatus::Succeeded),
+        (json!({"finish": "succeeded"}), RunStatus::Succeeded),
+        (json!({"finish": "failed"}), RunStatus::Failed),
+        (json!({"finish": "cancelled"}), RunStatus::Cancelled),
+    ] {
+        let step = with(function("a", &[]), json!({"on_success": [{"to": route}]}));
+        let tidy = told("tidy", &[], json!("${run.status}"));
+        let document = json!({"name": "p", "steps": [step], "on_finish": [tidy]});
+        let mut world = World::start(definition(document), json!({}));
+        world.succeed("a/1/1", json!(1));
+        assert_eq!(attempts(&world), ["tidy/1/1"], "{route}");
+        world.succeed("tidy/1/1", json!(1));
+        assert_eq!(world.state.status(), status, "{route}");
+    }
+}
