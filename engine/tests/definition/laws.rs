@@ -184,8 +184,9 @@ proptest! {
                 let piece = choice.get(choices);
                 // What only processes have has no place beside other work.
                 let is_child_run = work.contains("run:");
-                if (piece.contains("env:") && !process)
-                    || (piece.contains("resources:") && !executed)
+                let is_of = |keys: &[&str]| keys.iter().any(|key| piece.starts_with(&format!("    {key}:")));
+                if (is_of(&["env", "outputs"]) && !process)
+                    || (is_of(&["resources", "timeout", "retry"]) && !executed)
                     || (piece.contains("workspace: own") && is_child_run)
                     || (piece.contains("workspace:") && work.contains("clean:"))
                 {

@@ -1,6 +1,6 @@
 //! What a checked pipeline says: defaults, needs, routes, commands.
 
-use everfold_engine::definition::{Code, Probe, Route, RouteMax, RouteTo, Setting, Work};
+use everfold_engine::definition::{Code, Probe, Route, RouteMax, RouteTo, Setting, Step, Work};
 use serde_json::{Value, json};
 
 use super::support::{check, read, steps};
@@ -47,6 +47,15 @@ fn defaults_are_folded_into_the_steps() {
         "name: x\ndefaults: {timeout: 5m, env: {A: '1', B: '2'}, on_fail: block, on_lost: fail, grace: 3s}\nsteps:\n  \
          - {id: a, command: x, env: {B: '3'}}\n  - {id: b, wait: {for: 1s}, on_fail: fail}\n  - {id: c, command: x, timeout: 1h}",
     );
+    let finishing = read(
+        "name: x\ndefaults: {timeout: 5m, on_fail: block, retry: {attempts: 3, backoff: 2s..4s}}\nsteps: [{id: a, run: c}]\non_finish: [{id: b, command: x}]",
+    );
+    assert_eq!(
+        serde_json::to_value(&finishing.steps[0].retry).unwrap(),
+        json!({"attempts": 3, "backoff_min": "2s", "backoff_max": "4s"})
+    );
+    assert_eq!(serde_json::to_value(&finishing.on_finish[0].timeout).unwrap(), json!("5m"));
+    assert!(finishing.on_finish[0].on_fail.is_empty(), "nobody is there to decide");
     let [a, b, c] = definition.steps.as_slice() else { panic!("three steps") };
     assert_eq!(serde_json::to_value(&a.timeout).unwrap(), json!("5m"));
     assert_eq!(serde_json::to_value(&a.env).unwrap(), json!({"A": "1", "B": "3"}));
@@ -267,8 +276,51 @@ fn limits_of_time_follow_the_kind_of_work() {
     assert_eq!(limit("http: 'https://x'"), json!("5m"));
     assert_eq!(limit("run: child"), Value::Null);
     assert_eq!(limit("question: {title: t}"), Value::Null);
-    let plain = read(&steps("  - {id: a, http: 'https://x'}"));
-    assert_eq!(serde_json::to_value(&plain.steps[0].timeout).unwrap(), json!("30m"));
+    assert_eq!(limit("gates: [{file: x}]"), Value::Null);
+    for (work, first, finishing) in [
+        ("command: x", json!("30m"), json!("10m")),
+        ("agent: {prompt: do it}", json!("30m"), json!("10m")),
+        ("function: f", json!("30m"), json!("10m")),
+        ("http: 'https://x'", json!("30m"), json!("10m")),
+        ("run: child", Value::Null, json!("10m")),
+        ("wait: {for: 1s}", Value::Null, Value::Null),
+    ] {
+        let text = format!("name: x\nsteps: [{{id: a, {work}}}]\non_finish: [{{id: b, {work}}}]");
+        let plain = read(&text);
+        let of = |step: &Step| serde_json::to_value(&step.timeout).unwrap();
+        assert_eq!((of(&plain.steps[0]), of(&plain.on_finish[0])), (first, finishing), "{work}");
+        assert_eq!(serde_json::to_value(&plain.steps[0].grace).unwrap(), json!("10s"), "{work}");
+        assert_eq!(plain.steps[0].deadline, None, "{work}");
+    }
+}
+
+/// A key that the work would never look at was taken and ignored.
+#[test]
+fn a_key_without_a_meaning_for_the_work_is_an_error() {
+    for work in ["approval: {title: t}", "question: {title: t}", "wait: {for: 1s}", "gates: [{file: x}]"] {
+        for key in [
+            "timeout: 1h",
+            "grace: 1s",
+            "retry: {attempts: 2}",
+            "idempotent: true",
+            "on_lost: retry",
+            "ask: {max: 1}",
+            "resources: gpu",
+            "outputs: {o: f}",
+        ] {
+            let found = codes(&steps(&format!("  - {{id: a, {work}, {key}}}")));
+            assert_eq!(found, [Code::Combination], "{work} {key}");
+        }
+        assert_eq!(codes(&steps(&format!("  - {{id: a, {work}, deadline: 1h, priority: 1}}"))), [], "{work}");
+    }
+    for (work, fine) in
+        [("function: f", false), ("http: 'https://x'", false), ("run: c", false), ("agent: fixer", true)]
+    {
+        let expected: &[Code] = if fine { &[] } else { &[Code::Combination] };
+        assert_eq!(codes(&steps(&format!("  - {{id: a, {work}, outputs: {{o: f}}}}"))), expected, "{work}");
+    }
+    assert_eq!(codes(&steps("  - {id: a, gates: []}")), [Code::Empty]);
+    assert_eq!(codes(&steps("  - {id: a, gates: [{file: {all: [x, y], min: 1}}]}")), [Code::Combination]);
 }
 
 #[test]

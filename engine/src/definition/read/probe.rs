@@ -60,7 +60,7 @@ impl Reader<'_> {
         }
         spec.insert((*way).to_owned(), text_value(paths));
         if let Some(min) = keys.get("min") {
-            if *way == "exists" {
+            if *way != "glob" {
                 let span = keys.key_span("min");
                 self.report(Code::Combination, span, "`min` counts the matches of `glob`");
             }

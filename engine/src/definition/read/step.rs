@@ -9,7 +9,7 @@ use super::super::yaml::{Kind, Node};
 use super::super::{Ask, Condition, Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, Task, Work};
 use super::route::Cause;
 use super::work::WORKS;
-use super::{Place, Reader, Shape, Wants};
+use super::{Keys, Place, Reader, Shape, Wants};
 use crate::expr::Template;
 use crate::id::StepId;
 
@@ -204,18 +204,7 @@ impl Reader<'_> {
                 );
             }
         }
-        for key in ["ask", "clean", "resources"] {
-            if keys.get(key).is_some() && !tried && work.is_some() {
-                let span = keys.key_span(key);
-                self.report(
-                    Code::Combination,
-                    span,
-                    format!(
-                        "`{key}` is for work that is executed: `command`, `agent`, `function`, `http`, `run`"
-                    ),
-                );
-            }
-        }
+        self.without_meaning(keys);
         let limit = if self.finishing { TIMEOUT_FINISH } else { TIMEOUT };
         let task_default = (timed || tried && finish).then_some(Setting::Fixed(Span(limit)));
         let timeout = keys
@@ -290,6 +279,41 @@ impl Reader<'_> {
             finish,
             standby_span: keys.key_span("standby"),
         })
+    }
+
+    /// Reports keys that the step's kind of work would never look at.
+    fn without_meaning(&mut self, keys: Keys<'_>) {
+        let has = |kinds: &[&str]| kinds.iter().any(|kind| keys.entry(kind).is_some());
+        let is_process = has(&["command", "agent"]);
+        let is_executed = is_process || has(&["function", "http", "run"]);
+        let says_nothing = !has(&WORKS) && keys.get("gates").is_none();
+        if keys.get("outputs").is_some() && !is_process && !says_nothing {
+            let span = keys.key_span("outputs");
+            self.report(Code::Combination, span, "`outputs` is for processes: `command` and `agent`").hint =
+                Some("of other work the output itself is kept: steps.ID.output".to_owned());
+        }
+        if is_executed || says_nothing {
+            return;
+        }
+        let waits = match (has(&["approval", "question"]), has(&["wait"])) {
+            (true, _) => {
+                "`expires` says how long people are waited for, `deadline` how long the round may take"
+            }
+            (_, true) => {
+                "`timeout` inside `wait` says how long a signal is waited for, `deadline` how long the round may take"
+            }
+            (false, false) => "`poll` says how long a gate is asked, `deadline` how long the round may take",
+        };
+        for key in ["timeout", "grace", "retry", "idempotent", "on_lost", "ask", "clean", "resources"] {
+            if keys.get(key).is_none() {
+                continue;
+            }
+            let message = format!(
+                "`{key}` is for work that is executed: `command`, `agent`, `function`, `http`, `run`"
+            );
+            let span = keys.key_span(key);
+            self.report(Code::Combination, span, message).hint = (key == "timeout").then(|| waits.to_owned());
+        }
     }
 
     /// `defaults.on_fail` as a route of the step that is being read.

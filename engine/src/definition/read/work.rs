@@ -37,7 +37,8 @@ impl Reader<'_> {
                 .then(|| "an agent has it inside: agent: { …, with: {…} }".to_owned());
         }
         let Some(kind) = given.first() else {
-            if keys.get("gates").is_none() {
+            let is_empty = |gates: &Node| matches!(&gates.kind, Kind::List(gates) if gates.is_empty());
+            if keys.get("gates").is_none_or(is_empty) {
                 let span = self.first_line(keys.node.span.clone());
                 self.report(Code::Empty, span, "this step has neither work nor gate").hint =
                     Some(format!("it has one of {}, or `gates`", WORKS.join(", ")));
