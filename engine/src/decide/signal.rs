@@ -255,7 +255,7 @@ fn act(
         RouteTo::Approve => Act::Vote { vote: Vote::Approve, comment: comment()? },
         RouteTo::Reject => Act::Vote { vote: Vote::Reject, comment: comment()? },
         RouteTo::Changes => Act::Vote { vote: Vote::Changes, comment: comment()? },
-        RouteTo::Answer(answer) => match drafted(scope).and_then(|()| answer.render(scope)) {
+        RouteTo::Answer(answer) => match at_hand(scope).and_then(|()| answer.render(scope)) {
             Err(EvalError::Failed { .. }) => Act::Ignore,
             rendered_or_needed => Act::Answer(rendered_or_needed?),
         },
@@ -277,11 +277,20 @@ fn act(
     })
 }
 
-/// What was saved of an answer is at hand when the answer is judged.
-fn drafted(scope: &RunScope<'_>) -> Result<(), EvalError> {
-    let (state, loaded, key) = scope.place();
-    let question = key.and_then(|key| state.unit_at(key)).and_then(|unit| unit.question());
-    question.map_or(Ok(()), |question| question.draft.value(loaded).map(drop))
+/// What an answer is judged by is at hand when it is judged: what was saved of it, and what `accept` asks for.
+fn at_hand(scope: &RunScope<'_>) -> Result<(), EvalError> {
+    let (state, loaded, Some(key)) = scope.place() else { return Ok(()) };
+    let question = state.unit_at(key).and_then(|unit| unit.question());
+    question.map_or(Ok(()), |question| question.draft.value(loaded).map(drop))?;
+    let accept = match &state.graph.step(key.step).work {
+        Some(Work::Question(question)) => question.accept.as_ref(),
+        _of_no_question => None,
+    };
+    // All that must be loaded is named before anything is evaluated.
+    match accept.map(|accept| accept.eval(&scope.clone().with("answer", Value::Null))) {
+        Some(Err(needs @ EvalError::Needs(_))) => Err(needs),
+        _at_hand => Ok(()),
+    }
 }
 
 fn take(draft: &mut Draft<'_>, offer: &Offer, taker: Taker) {

@@ -13,6 +13,7 @@ mod names;
 mod order;
 mod outbox;
 mod people;
+mod routes;
 mod rules;
 mod runs;
 mod sentences;
