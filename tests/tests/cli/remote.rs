@@ -98,7 +98,11 @@ fn a_certificate_is_trusted_by_who_signed_it_its_name_and_its_time() {
             done.out
         );
     }
-    for (name, words) in [("elsewhere.pem", "of another name than 127.0.0.1"), ("over.pem", "is over")] {
+    for (name, words) in [
+        ("elsewhere.pem", "of another name than 127.0.0.1"),
+        ("over.pem", "is over"),
+        ("early.pem", "does not hold yet"),
+    ] {
         let (_server, served) = tls(&scratch, name);
         let refused = scratch.run_far(&served, &["--ca", &ca, "runs"]);
         assert!(

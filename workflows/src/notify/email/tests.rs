@@ -1,6 +1,6 @@
 //! Mails over TLS, to a server that speaks it as mail servers do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -10,15 +10,17 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, crypto::ring};
 
 use crate::notify::tests::notify;
 use crate::settings::Settings;
 
-/// An authority of these tests and a certificate of its for `localhost`; nobody else trusts it.
-const AUTHORITY: &[u8] = include_bytes!("../../../tests/tls/authority.der");
-const CERTIFICATE: &[u8] = include_bytes!("../../../tests/tls/localhost.der");
-const KEY: &[u8] = include_bytes!("../../../tests/tls/localhost.key.der");
+/// The certificates of tests: of `localhost`, and signed by `ca.pem`, whom nobody else trusts.
+fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/cli/certificates").join(name)
+}
 
 /// How a server of these tests speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +41,17 @@ struct Server {
 
 impl Server {
     async fn start(speaks: Speaks, logins: &'static str) -> Self {
+        Self::showing("good.pem", speaks, logins).await
+    }
+
+    async fn showing(shown: &str, speaks: Speaks, logins: &'static str) -> Self {
+        let shown = CertificateDer::from_pem_file(certificate(shown)).unwrap();
+        let key = PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap();
         let config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![CERTIFICATE.into()], KEY.to_vec().try_into().unwrap())
+            .with_single_cert(vec![shown], key)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         // On every address of this machine, so that it can be called by a name that is not in its certificate.
@@ -136,16 +144,10 @@ async fn dialogue(
     false
 }
 
-fn pem(der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line)).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
-}
-
 /// Sends a mail by settings of `server`, `tls` and `ca`.
 async fn mailed(folder: &Path, server: &str, tls: &str, ca: Option<&str>) -> Result<(), NoticeFailure> {
     std::fs::write(folder.join("password"), "open sesame\n").unwrap();
-    std::fs::write(folder.join("ca.pem"), pem(AUTHORITY)).unwrap();
+    std::fs::copy(certificate("ca.pem"), folder.join("ca.pem")).unwrap();
     std::fs::write(folder.join("empty.pem"), "nothing\n").unwrap();
     let ca = ca.map(|file| format!("ca = \"{file}\"\n")).unwrap_or_default();
     let text = format!(
@@ -184,16 +186,20 @@ async fn l32_a_mail_goes_over_starttls_and_over_implicit_tls_and_logs_in_behind_
 #[tokio::test]
 async fn l32_a_mail_server_that_cannot_be_trusted_hears_nothing_and_it_is_said_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let (starttls, implicit, plain) = (
+    let (starttls, implicit, plain, over, early) = (
         Server::start(Speaks::Starttls, "PLAIN").await,
         Server::start(Speaks::Implicit, "PLAIN").await,
         Server::start(Speaks::Plain, "PLAIN").await,
+        Server::showing("over.pem", Speaks::Starttls, "PLAIN").await,
+        Server::showing("early.pem", Speaks::Implicit, "PLAIN").await,
     );
     for (server, host, tls, ca, parts) in [
         (&starttls, "localhost", "starttls", None, ["whom this machine trusts", "mail.ca"]),
         (&implicit, "localhost", "implicit", None, ["whom this machine trusts", "mail.ca"]),
         (&starttls, "127.0.0.2", "starttls", Some("ca.pem"), ["another name than 127.0.0.2", "mail.server"]),
         (&implicit, "127.0.0.2", "implicit", Some("ca.pem"), ["another name than 127.0.0.2", "mail.server"]),
+        (&over, "localhost", "starttls", Some("ca.pem"), ["that is over", "renewed at the mail server"]),
+        (&early, "localhost", "implicit", Some("ca.pem"), ["does not hold yet", "this machine's clock"]),
         (&plain, "localhost", "starttls", Some("ca.pem"), ["offers no STARTTLS", "mail.tls"]),
         (&starttls, "localhost", "implicit", Some("ca.pem"), ["does not begin with TLS", "starttls"]),
         (&starttls, "localhost", "starttls", Some("gone.pem"), ["mail.ca", "gone.pem"]),
@@ -208,7 +214,7 @@ async fn l32_a_mail_server_that_cannot_be_trusted_hears_nothing_and_it_is_said_w
         }
         assert!(!refused.message.contains("sesame"), "{refused}");
     }
-    for server in [starttls, implicit, plain] {
+    for server in [starttls, implicit, plain, over, early] {
         let said = [server.said(false), server.said(true)].concat();
         assert!(said.iter().all(|line| !line.starts_with("AUTH") && !line.starts_with("MAIL")), "{said:?}");
     }
