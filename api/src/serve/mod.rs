@@ -55,12 +55,7 @@ impl Server {
             Fault::new(Code::Listen, format!("could not listen on {}: {error}", settings.listen))
                 .hint("choose another with --listen ADDRESS:PORT; port 0 takes a free one")
         };
-        let listener = TcpListener::bind(place.address).map_err(cannot)?;
-        listener.set_nonblocking(true).map_err(cannot)?;
-        // Connections have it from the listener. Without it one whose reader takes nothing, or is gone without a
-        // word, would be kept for ever with what is to be written to it.
-        set_tcp_user_timeout(&listener, TAKES_NOTHING.as_millis() as u32)
-            .map_err(|error| cannot(error.into()))?;
+        let listener = listen(place.address).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let url = place.url(address);
         let gate = authenticate::Gate::new(owner, settings, url.starts_with("https:"));
@@ -101,6 +96,17 @@ impl Server {
     }
 }
 
+/// A listener whose connections are cut where the other end takes nothing, or is gone without a word: otherwise each would
+/// be kept for ever, with what is to be written to it. A stream on which nothing happens writes its sign of life, so that
+/// one whose reader is gone is found out, too.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    // Connections have it from the listener.
+    set_tcp_user_timeout(&listener, TAKES_NOTHING.as_millis() as u32)?;
+    Ok(listener)
+}
+
 async fn certificate(files: &TlsFiles) -> Result<RustlsConfig, Fault> {
     // The process's provider of cryptography; set before, it stays as it is.
     let _set = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
@@ -109,4 +115,22 @@ async fn certificate(files: &TlsFiles) -> Result<RustlsConfig, Fault> {
         Fault::new(Code::Listen, format!("the certificate {cert} with the key {key} cannot be used: {error}"))
             .hint("both are PEM files; the certificate of the server comes first, its issuers behind it")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use rustix::net::sockopt::tcp_user_timeout;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_whose_other_end_is_gone_without_a_word_is_cut_by_the_system() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (taken, _) = listener.accept().unwrap();
+        assert_eq!(u128::from(tcp_user_timeout(&taken).unwrap()), TAKES_NOTHING.as_millis());
+    }
 }
