@@ -341,3 +341,34 @@ async fn the_page_and_what_it_is_made_of_are_served_to_everybody() {
     let page = String::from_utf8(page.to_vec()).unwrap();
     assert!(!page.contains("http"), "it asks no other host");
 }
+
+#[tokio::test]
+async fn s10_the_document_says_of_which_writes_a_repeat_is_recognised() {
+    let api = Api::new();
+    let (status, run) = api.fits(Method::POST, "/api/v1/runs", &[], "", json!({ "definition": STEPS })).await;
+    assert_eq!(status, 201, "{run}");
+    let run = run["id"].as_str().unwrap();
+    let task = format!("{run}:ok:1");
+    let whole = serde_json::to_value(document()).unwrap();
+    let too_long = "k".repeat(257);
+    for operation in operations().into_iter().filter(|it| it.method != Method::GET) {
+        let what = format!("{} {}", operation.method, operation.path);
+        let parameters = operation.about["parameters"].as_array();
+        let says = parameters.into_iter().flatten().any(|it| it["name"] == "Idempotency-Key");
+        let schema = &operation.about["requestBody"]["content"]["application/json"]["schema"];
+        let body = match schema["$ref"].as_str() {
+            Some(reference) => &whole.pointer(&reference[1..]).unwrap()["example"],
+            None => &Value::Null,
+        };
+        let request = Request::builder()
+            .method(&operation.method)
+            .uri(operation.filled(&[("run", run), ("task", &task)]))
+            .extension(Caller::local("ada"))
+            .header("idempotency-key", &too_long);
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let response = api.held.routes().oneshot(request.body(body).unwrap()).await.unwrap();
+        let answer = response.into_body().collect().await.unwrap().to_bytes();
+        let is_looked_at = String::from_utf8_lossy(&answer).contains("Idempotency-Key is a text");
+        assert_eq!(is_looked_at, says, "{what}: {answer:?}");
+    }
+}

@@ -214,6 +214,31 @@ async fn s10_an_order_about_a_schedule_gets_its_first_answer_also_where_the_sche
 }
 
 #[tokio::test]
+async fn s10_a_token_is_told_once_and_a_repeat_of_its_making_says_so_and_makes_none() {
+    let api = Api::new();
+    let make = async |key: &str, name: &str| {
+        let body = json!({ "name": name, "role": "viewer" }).to_string();
+        read(api.send("POST", "/api/v1/tokens", &[("idempotency-key", key)], body).await).await
+    };
+    let (status, made) = make("k", "ci").await;
+    assert!(status == 201 && made["token"].as_str().unwrap().starts_with("evf_"), "{made}");
+    for _ in 0..2 {
+        let (status, problem) = make("k", "ci").await;
+        assert_eq!((status, &problem["code"]), (409, &json!("EF0618")), "{problem}");
+        let hint = problem["hint"].as_str().unwrap();
+        assert!(hint.contains("everfold token revoke ci") && hint.contains("another name"), "{hint}");
+        assert_eq!(api.get("/api/v1/tokens").await.1["items"].as_array().unwrap().len(), 1);
+        // Also where the name is free for nobody any more.
+        let revoked = api.send("DELETE", "/api/v1/tokens/ci", &[], Body::empty()).await;
+        assert_eq!(revoked.status(), 200);
+    }
+    for (key, name, status, code) in [("k", "other", 422, "EF0214"), ("l", "ci", 422, "EF0605")] {
+        let (seen, problem) = make(key, name).await;
+        assert_eq!((seen, &problem["code"]), (status, &json!(code)), "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn store_verify_says_how_far_it_is_where_that_is_wanted() {
     let api = Api::new();
     let answer = api.send("GET", "/api/v1/store/verify?progress=true", &[], Body::empty()).await;

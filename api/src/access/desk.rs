@@ -40,6 +40,11 @@ pub enum AccessError {
     /// It makes no sense.
     #[error(transparent)]
     Refused(#[from] AccessRefusal),
+    /// It was made when this was asked first.
+    #[error(
+        "the token “{0}” was made when this was asked first; its text was told then, and is kept nowhere"
+    )]
+    MadeBefore(String),
     /// The caller is not let in.
     #[error(transparent)]
     NotLetIn(#[from] NotLetIn),
@@ -144,7 +149,7 @@ impl AccessDesk {
     /// Makes a token.
     ///
     /// # Errors
-    /// [`AccessError`]: the name was given before, or the store does not take it.
+    /// [`AccessError`]: the name was given before, this was asked before, or the store does not take it.
     pub async fn create(
         &self,
         wish: TokenWish,
@@ -164,8 +169,7 @@ impl AccessDesk {
             })
             .await?;
         if change.repeated {
-            // The text of the one that was made then is known to nobody here.
-            return Err(AccessRefusal::NameTaken(name).into());
+            return Err(AccessError::MadeBefore(name));
         }
         Ok(Made { secret, expires_at, position: change.position })
     }

@@ -152,7 +152,7 @@ impl Client {
             let fault = self.versed(fault);
             return Err(match fault.code.exit() {
                 // What is so already is refused by some; that must not be taken for a failure of the first try.
-                2 | 4 if is_repeated => fault.hint(
+                2 | 4 if is_repeated && fault.code != Code::TokenMade => fault.hint(
                     "the first try lost its connection, and may have done this already: look before you try again",
                 ),
                 _plain => fault,

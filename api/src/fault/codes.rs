@@ -264,6 +264,9 @@ codes! {
         "A context names a server, or a folder, and how to get in. `everfold context list` shows them, `everfold context add NAME --server URL` adds one.";
     TooMany = "EF0617", 503, 7, "too many connections",
         "Every connection that may be open is busy with a request or a stream. Come again a little later; `serve.connections` in everfold.toml sets how many there may be. Connections on which nothing is asked make room by themselves.";
+    TokenMade = "EF0618", 409, 4, "the token was made before",
+        "A repeat of a write gets the first answer, but for this one: the text of a token is told once, and only a hash of it is kept. The repeat made nothing. \
+         Where the first answer got lost, revoke the token and make one of another name.";
     NotHeld = "EF0620", 409, 4, "another worker's attempt",
         "A worker speaks of an attempt by the id and the lease that `poll` gave it, with the token that polled. This one was given to another worker, \
          or to nobody. `everfold workers` shows who holds what.";

@@ -48,6 +48,11 @@ impl From<AccessError> for Fault {
         let code = match error {
             AccessError::Refused(AccessRefusal::NoToken(_)) => Code::NoToken,
             AccessError::Refused(_) => Code::TokenRefused,
+            AccessError::MadeBefore(ref name) => {
+                return Self::new(Code::TokenMade, error.to_string()).hint(format!(
+                    "was its text lost? `everfold token revoke {name}`, and make one of another name"
+                ));
+            }
             AccessError::NotLetIn(_) => Code::NotKnown,
             AccessError::LinkOver => Code::LinkOver,
             AccessError::Ledger(error) => return error.into(),

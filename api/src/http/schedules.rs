@@ -54,7 +54,7 @@ pub(crate) struct AddBody {
     title: Option<String>,
 }
 
-/// `POST /schedules`: adds one. The same again is no other one, so this write needs no key.
+/// `POST /schedules`: adds one. The same again is no other one.
 #[utoipa::path(
     post,
     path = "/schedules",

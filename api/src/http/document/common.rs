@@ -211,12 +211,12 @@ pub(super) fn may_be_empty(operation: &mut Operation, schemas: &Value) {
     }
 }
 
-/// Whether a write is recognised by a key; the others are the same when they come twice.
+/// Whether a write is recognised by a key. The others do no harm when they come twice, or are recognised by what they
+/// hold: a delivery by its id, a worker's report by its lease.
 fn takes_key(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
     !(rest.starts_with("session")
-        || rest.starts_with("engine/")
-        || rest.starts_with("subscriptions/")
+        || rest.starts_with("engine/breakers/")
         || rest.starts_with("store/")
         || rest.starts_with("projections/")
         || rest.starts_with("workers/")
@@ -224,7 +224,7 @@ fn takes_key(path: &str) -> bool {
         || rest.ends_with("/check")
         || rest.ends_with("/backtest")
         || rest.ends_with("/drive")
-        || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries" | "schedules" | "pipelines/{name}"))
+        || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries"))
 }
 
 /// Says of the answers to a write where it went.

@@ -41,7 +41,7 @@ const TAGS: [(&str, &str); 15] = [
 
 const ABOUT: &str = "Durable workflows over HTTP.\n\n\
     Bodies are JSON, times RFC 3339 in UTC, money US dollars as a decimal string. Lists are `{items, next_cursor}`. \
-    Every write takes `Idempotency-Key`: a repeat gets the first answer, another body 422. Every answer of a write has \
+    Writes that list `Idempotency-Key` take it: a repeat gets the first answer, another body 422. Every answer of a write has \
     `Everfold-Position`, the place in the log that it led to. Every error is `application/problem+json` (RFC 9457) with a \
     stable `code`; every answer has `X-Request-Id`, the one that the request brought or a new one; an unknown path answers 404 (EF0207), a method that a path does not take 405 (EF0208). Fields and \
     parameters that are unknown are refused with 422.";
