@@ -1,11 +1,13 @@
 //! What expressions see of their own step.
 
+use everfold_engine::decide::plan;
 use everfold_engine::event::RunEvent;
+use everfold_engine::input::InputKind;
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use super::world::{World, definition};
+use super::world::{RUN, World, definition, start};
 
 fn run(steps: Value) -> World {
     World::start(definition(json!({"name": "p", "steps": steps})), json!({}))
@@ -84,4 +86,86 @@ fn l11_findings_may_hold_the_output_that_was_judged() {
     }]));
     world.succeed("a/1/1", json!({"good": false, "why": "it rains"}));
     assert!(scheduled(&world).to_string().contains("because it rains"), "{}", scheduled(&world));
+}
+
+/// Expressions of a step see it, its run, and what it needs; a process is told the same in one document.
+#[test]
+fn y_the_input_document_says_what_there_is_to_say() {
+    let told = |id: &str, needs: &[&str], more: Value| {
+        let work = json!({"task": {"kind": "function", "spec": {"name": "f", "with": more}}});
+        json!({"id": id, "stage": "making", "needs": needs, "work": work})
+    };
+    let rework = json!([{"to": {"rework": "b"}, "findings": "no: ${failure.message}"}]);
+    let mut c = told("c", &["b"], json!(null));
+    c["on_fail"] = rework;
+    let each = json!({"id": "each", "needs": [], "foreach": {"items": ["x", "y"], "as": "part"},
+        "work": {"task": {"kind": "function", "spec": {"name": "f"}}}});
+    let document = json!({"name": "p", "labels": {"team": "${input.team}"}, "steps": [
+        told("a", &[], json!("${step}")), told("b", &["a"], json!({"tone": "dry", "step": "${step}"})), c, each,
+    ]});
+    let mut world = World::new(definition(document));
+    let InputKind::Start(mut asked) = start(json!({"team": "blue"})) else { unreachable!("a start") };
+    asked.config = Some(json!({"limits": {"n": 3}}).into());
+    asked.title = Some("a title".into());
+    world.by("ada", InputKind::Start(asked)).expect("taken");
+    let input = |world: &World, id: &str| {
+        let id = id.parse().expect("an attempt");
+        let plan = plan::attempt(&world.state, &id, &Default::default()).expect("at hand").expect("planned");
+        plan::told(&world.state, &id, &plan.spec, &Default::default()).expect("at hand")
+    };
+    let run = json!({
+        "id": RUN, "short_id": "deadbeef", "title": "a title", "pipeline": "p", "labels": {"team": "blue"},
+        "status": "running", "origin": null, "started_at": "1970-01-01T00:16:40.007Z",
+    });
+    let (given, config) = (json!({"team": "blue"}), json!({"limits": {"n": 3}}));
+    let own = |id: &str, round: u32| json!({"id": id, "stage": "making", "round": round, "rounds": round});
+    assert_eq!(
+        input(&world, "a/1/1"),
+        json!({
+            "input": given, "config": config, "run": run, "step": "a", "round": 1, "attempt": 1,
+            "with": own("a", 1), "needs": {}, "rework": null, "answers": [], "previous": null,
+        })
+    );
+    let item = input(&world, "each.1/1/1");
+    assert_eq!((&item["step"], &item["item"], &item["index"]), (&json!("each"), &json!("y"), &json!(1)));
+    world.succeed("a/1/1", json!({"n": 1}));
+    world.succeed("b/1/1", json!("first"));
+    world.fail("c/1/1", "broken");
+    let rework = json!({
+        "from": "c", "gate": null, "by": null, "round": 1, "findings": "no: broken", "history": [],
+    });
+    assert_eq!(
+        input(&world, "b/2/1"),
+        json!({
+            "input": given, "config": config, "run": run, "step": "b", "round": 2, "attempt": 1,
+            "with": {"tone": "dry", "step": own("b", 2)}, "needs": {"a": {"n": 1}}, "rework": rework,
+            "answers": [], "previous": "first",
+        })
+    );
+}
+
+#[test]
+fn x_answers_are_there_after_the_work_too() {
+    let gates = json!([{"id": "g", "probe": {"expression": "answers[0].text == 'that one' && answers[0].by == 'user:ada'"}}]);
+    let mut world = run(json!([{
+        "id": "a", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "gates": gates,
+        "labels": {"said": "${answers[0].text}"}, "on_success": [{"when": "size(answers) == 1", "to": "continue"}],
+    }]));
+    let ended_at = world.now;
+    let asks = InputKind::AttemptFinished {
+        id: "a/1/1".parse().expect("an attempt"),
+        result: Ok(Value::Null.into()),
+        commit: None,
+        artefacts: Vec::new(),
+        ended_at,
+        told: Default::default(),
+        ask: Some(json!({"text": "which one?"}).into()),
+    };
+    world.give(asks).expect("taken");
+    let (id, answer) = ("a/1/1".parse().expect("a task"), json!({"text": "that one"}).into());
+    world.by("ada", InputKind::Answer { id, answer, roles: Vec::new() }).expect("taken");
+    let events = world.succeed("a/1/2", json!(1));
+    assert_eq!(verdicts(&events), [Verdict::Pass]);
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+    assert_eq!(world.state.labels()["said"], "that one");
 }
