@@ -156,7 +156,9 @@ fn times(route: &Route) -> String {
     match &route.max {
         Some(RouteMax::Times(Setting::Fixed(times))) => format!("×{times}"),
         Some(RouteMax::Times(Setting::Computed(_))) => "×…".to_owned(),
-        Some(RouteMax::Unlimited) | None => String::new(),
+        Some(RouteMax::Unlimited) => String::new(),
+        // Of what people do not cause.
+        None => "×3".to_owned(),
     }
 }
 

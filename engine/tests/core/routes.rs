@@ -1,6 +1,7 @@
 //! Routes, row by row: where each leads, from wherever it may stand, and what it is told.
 
 use everfold_engine::actor::Actor;
+use everfold_engine::definition::{NoFiles, Vote, parse};
 use everfold_engine::effect::Effect;
 use everfold_engine::event::{Hearing, RunEvent, SignalTaker, SkipReason};
 use everfold_engine::failure::{Failure, FailureKind};
@@ -8,7 +9,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::state::{Awaited, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use super::rules::{approval, attempts, function, names, run, status, with};
+use super::rules::{approval, attempts, function, names, run, status, vote, with};
 use super::world::{World, definition};
 
 fn signal(name: &str, payload: Value) -> InputKind {
@@ -130,6 +131,45 @@ fn r_fail_has_words_of_its_own_and_keeps_what_it_does_not_say() {
     assert_eq!((failure.kind, failure.exit_code), (FailureKind::Exit, Some(3)));
     let (failure, _) = failed(json!({}));
     assert_eq!((failure.code.as_deref(), failure.message.as_str()), (Some("E7"), "exit 3"));
+}
+
+/// Where a file gave no `max`, three was written down for people, too.
+#[test]
+fn l12_without_a_max_people_send_back_as_often_as_they_want_and_others_three_times() {
+    let text = "name: p\nsteps:\n  - { id: a, command: x }\n  - id: ask\n    approval: { title: t }\n    \
+                on_fail: { rework: a }\n    on_signal: { again: { rework: a } }\n";
+    let read = |text: &str| match parse(text, "p.yaml", &NoFiles) {
+        Ok(checked) => std::sync::Arc::new(checked.definition),
+        Err(problems) => panic!("{problems}"),
+    };
+    let mut world = World::start(read(text), json!({}));
+    for round in 1..=10 {
+        world.succeed(&format!("a/{round}/1"), json!(1));
+        let kind = match round % 2 {
+            0 => vote(&format!("ask/{round}/1"), Vote::Reject),
+            _ => signal("again", json!("once more")),
+        };
+        world.by("ada", kind).expect("taken");
+        assert_eq!(attempts(&world), [format!("a/{}/1", round + 1)]);
+    }
+    world.succeed("a/11/1", json!(1));
+    told(&mut world, "again", json!("once more"));
+    assert_eq!(status(&world, "ask"), StepStatus::Blocked, "what happens by itself has its limit");
+
+    let mut world = World::start(read(text), json!({}));
+    for round in 1..=4 {
+        world.succeed(&format!("a/{round}/1"), json!(1));
+        told(&mut world, "again", json!(round));
+    }
+    assert_eq!(status(&world, "ask"), StepStatus::Blocked);
+    // A number binds everybody.
+    let mut world =
+        World::start(read(&text.replace("again: { rework: a }", "again: { rework: a, max: 1 }")), json!({}));
+    for round in 1..=2 {
+        world.succeed(&format!("a/{round}/1"), json!(1));
+        world.by("ada", signal("again", json!(round))).expect("taken");
+    }
+    assert_eq!(status(&world, "ask"), StepStatus::Blocked);
 }
 
 /// Who took a signal, and what became of it.

@@ -90,6 +90,13 @@ fn l12_a_rework_has_three_uses_unless_a_person_causes_it() {
     );
     let Some(Work::Approval(approval)) = &definition.steps[1].work else { panic!("an approval") };
     assert_eq!(approval.on_reject.0[0].max, Some(RouteMax::Unlimited));
+    // Who causes these is known when they are used.
+    let definition = read(&steps(
+        "  - {id: a, approval: {title: t}, on_fail: {rework: a}, on_signal: {s: {rework: a}, t: {rework: a, max: 2}}}",
+    ));
+    let ask = &definition.steps[0];
+    assert_eq!((&ask.on_fail.0[0].max, &ask.on_signal["s"].0[0].max), (&None, &None));
+    assert_eq!(ask.on_signal["t"].0[0].max, Some(RouteMax::Times(Setting::Fixed(2))));
 }
 
 #[test]

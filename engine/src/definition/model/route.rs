@@ -28,7 +28,7 @@ pub struct Route {
     pub when: Option<Expr>,
     /// Where it leads.
     pub to: RouteTo,
-    /// How often it may be used in the run.
+    /// How often it may be used in the run; `None`: three times, and as often as people cause it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<RouteMax>,
     /// What follows when it is used up; `None`: block.

@@ -78,6 +78,8 @@ pub(super) enum Cause {
     Gate,
     /// The failure of a step, that of its gates included.
     Failure,
+    /// The same of a step that people may reject.
+    Rejection,
     /// The success of a step.
     Success,
     /// Time is over: of a poll, a wait, a question.
@@ -86,6 +88,18 @@ pub(super) enum Cause {
     Person,
     /// A signal.
     Signal,
+}
+
+impl Cause {
+    /// Which names the expressions of its routes have.
+    fn place(self) -> Place {
+        match self {
+            Self::Signal => Place::Signal,
+            Self::Gate | Self::Failure | Self::Rejection | Self::Success | Self::Over | Self::Person => {
+                Place::Route
+            }
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -146,7 +160,7 @@ impl Reader<'_> {
         let name = self.target(keys)?;
         let rework = (name == "rework").then_some(self.reworks.len());
         let to = self.target_of(keys, name, cause)?;
-        let place = if cause == Cause::Signal { Place::Signal } else { Place::Route };
+        let place = cause.place();
         let when =
             keys.get("when").and_then(|when| self.expression(when, "`when` of a route", place, Wants::Bool));
         let busy = keys.get("busy").and_then(|node| {
@@ -249,7 +263,7 @@ impl Reader<'_> {
 
     fn if_unchanged(&mut self, keys: Keys<'_>, cause: Cause) -> IfUnchanged {
         let Some(node) = keys.get("if_unchanged") else { return IfUnchanged::default() };
-        if !matches!(cause, Cause::Gate | Cause::Failure) {
+        if !matches!(cause, Cause::Gate | Cause::Failure | Cause::Rejection) {
             let span = keys.key_span("if_unchanged");
             self.report(Code::Combination, span, "`if_unchanged` is about the evidence of a gate").hint =
                 Some("it belongs to the `on_fail` of a gate, or of a step with gates".to_owned());
@@ -260,10 +274,14 @@ impl Reader<'_> {
 
     fn max(&mut self, keys: Keys<'_>, cause: Cause, rework: usize) -> Option<RouteMax> {
         let Some(node) = keys.get("max") else {
-            return Some(match cause {
-                Cause::Person => RouteMax::Unlimited,
-                _ => RouteMax::Times(Setting::Fixed(MAX)),
-            });
+            return match cause {
+                Cause::Person => Some(RouteMax::Unlimited),
+                // Whether a person causes it is known when it happens.
+                Cause::Signal | Cause::Rejection => None,
+                Cause::Gate | Cause::Failure | Cause::Success | Cause::Over => {
+                    Some(RouteMax::Times(Setting::Fixed(MAX)))
+                }
+            };
         };
         if node.text() == Some("unlimited") {
             if cause != Cause::Person {
@@ -271,7 +289,7 @@ impl Reader<'_> {
             }
             return Some(RouteMax::Unlimited);
         }
-        let place = if cause == Cause::Signal { Place::Signal } else { Place::Route };
+        let place = cause.place();
         self.number_setting(node, "`max`", 0, place).map(RouteMax::Times)
     }
 
@@ -302,7 +320,7 @@ impl Reader<'_> {
     fn target_of(&mut self, keys: Keys<'_>, name: &str, cause: Cause) -> Option<RouteTo> {
         let node = keys.entry(name)?;
         let span = keys.key_span(name);
-        let place = if cause == Cause::Signal { Place::Signal } else { Place::Route };
+        let place = cause.place();
         let to = match name {
             "rework" => {
                 self.no_person(span.clone(), "`rework`");

@@ -225,6 +225,7 @@ impl Reader<'_> {
         let on_lost =
             keys.get("on_lost").and_then(|node| self.on_lost(node)).or(defaults.on_lost.filter(|_| tried));
         let on_fail = match (keys.get("on_fail"), &defaults.on_fail) {
+            (Some(node), _) if keys.entry("approval").is_some() => self.routes(node, Cause::Rejection),
             (Some(node), _) => self.routes(node, Cause::Failure),
             (None, Some(route)) if !finish => self.default_route(route),
             (None, _) => Routes::default(),
