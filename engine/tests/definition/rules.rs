@@ -198,6 +198,14 @@ fn names_depend_on_the_place() {
         ("  - {id: a, command: x, gates: [{expression: output.ok}]}", true),
         ("  - {id: a, command: x, on_fail: [{when: failure.kind == 'exit', block: }, fail]}", true),
         ("  - {id: a, command: x, when: failure.kind == 'exit'}", false),
+        (
+            "  - {id: a, command: x, on_success: [{when: failure.kind == 'exit', finish: failed}, continue]}",
+            false,
+        ),
+        (
+            "  - {id: a, command: x, on_success: [{when: output.ok && size(answers) == 0, finish: failed}, continue]}",
+            true,
+        ),
         ("  - {id: a, command: x, when: \"steps.a.round > 1\"}", true),
     ] {
         let expected: &[Code] = if fine { &[] } else { &[Code::UnknownName] };
@@ -385,4 +393,14 @@ fn l26_a_signal_that_decides_may_say_its_comment_and_no_other_route_but_a_rework
     }
     assert_eq!(asks("{ignore: true, findings: x}"), [Code::Combination]);
     assert_eq!(asks("{fail: {code: X}, findings: x}"), [Code::Combination]);
+}
+
+#[test]
+fn a_pipeline_has_at_most_twenty_notices() {
+    let notices = |count: usize| -> String {
+        let notices = (0..count).map(|n| format!("  - {{id: n{n}, events: '*', function: notify.log}}\n"));
+        format!("name: x\nnotify:\n{}steps: [{{id: a, command: x}}]\n", notices.collect::<String>())
+    };
+    assert_eq!(codes(&notices(20)), []);
+    assert_eq!(codes(&notices(25)), [Code::Value], "said once");
 }

@@ -95,9 +95,9 @@ impl Cause {
     fn place(self) -> Place {
         match self {
             Self::Signal => Place::Signal,
-            Self::Gate | Self::Failure | Self::Rejection | Self::Success | Self::Over | Self::Person => {
-                Place::Route
-            }
+            // Nothing failed.
+            Self::Success => Place::Gate,
+            Self::Gate | Self::Failure | Self::Rejection | Self::Over | Self::Person => Place::Route,
         }
     }
 }

@@ -79,6 +79,14 @@ impl Reader<'_> {
                 self.report(Code::Combination, span, format!("`{key}` belongs to `signal`"));
             }
         }
+        if keys.get("park").is_some() && keys.get("schedule").is_some() {
+            let span = keys.key_span("park");
+            self.report(Code::Combination, span, "`park` keeps what a `hook` delivered, not a moment").hint =
+                Some(
+                    "a signal of a schedule that nobody hears is over; the next moment sends another"
+                        .to_owned(),
+                );
+        }
         if keys.get("signal").is_some() && keys.get("to").is_none() && !keyed {
             let span = keys.key_span("signal");
             self.report(Code::MissingKey, span, "this signal has nobody to go to").hint = Some(
