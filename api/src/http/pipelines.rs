@@ -155,11 +155,17 @@ async fn view(app: &App, name: &str, whole: bool) -> Result<PipelineView, Fault>
         None => PipelineView::of(&definition, "built_in", built_in()),
     };
     if whole {
-        view.document = serde_json::from_str(&definition.document()).ok();
+        view.document = Some(document(&definition)?);
     } else {
         view.text = None;
     }
     Ok(view)
+}
+
+/// The canonical document of a definition.
+pub(super) fn document(definition: &definition::Definition) -> Result<Value, Fault> {
+    let document = serde_json::from_str(&definition.document());
+    document.map_err(|error| Fault::new(Code::Internal, error.to_string()))
 }
 
 /// `GET /pipelines/{name}/versions`: newest first.

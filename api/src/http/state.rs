@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::App;
 use super::answer::Page;
 use super::extract::{Params, Path};
+use super::pipelines::document;
 use super::runs::moment;
 use crate::fault::{Code, Fault};
 use crate::owner::Replay;
@@ -102,8 +103,7 @@ pub(crate) async fn definition(
 ) -> Result<Json<Value>, Fault> {
     let run = app.resolve(&run).await?;
     let definition = app.definition(run).await?;
-    let document = serde_json::from_str(&definition.document());
-    document.map(Json).map_err(|error| Fault::new(Code::Internal, error.to_string()))
+    Ok(Json(document(&definition)?))
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
