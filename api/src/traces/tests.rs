@@ -13,6 +13,7 @@ use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::follow::Tracing;
 use super::requests::Requests;
@@ -23,7 +24,7 @@ use crate::owner::{Begin, Held, Source, imagine};
 /// A collector that is away for the first requests.
 #[derive(Clone, Default)]
 struct Fake {
-    spans: Arc<Mutex<Vec<Value>>>,
+    spans: Arc<watch::Sender<Vec<Value>>>,
     refusals: Arc<Mutex<u32>>,
     resources: Arc<Mutex<Vec<Value>>>,
 }
@@ -42,7 +43,8 @@ impl Fake {
             for resource in body["resourceSpans"].as_array().unwrap() {
                 fake.resources.lock().unwrap().push(resource["resource"].clone());
                 for scope in resource["scopeSpans"].as_array().unwrap() {
-                    fake.spans.lock().unwrap().extend(scope["spans"].as_array().unwrap().iter().cloned());
+                    let new = scope["spans"].as_array().unwrap();
+                    fake.spans.send_modify(|spans| spans.extend(new.iter().cloned()));
                 }
             }
             (StatusCode::OK, "{}".to_owned())
@@ -56,14 +58,12 @@ impl Fake {
 
     /// The spans, once there is one of this name.
     async fn until(&self, name: &str) -> Vec<Value> {
-        for _ in 0..1_000 {
-            let spans = self.spans.lock().unwrap().clone();
-            if spans.iter().any(|span| span["name"] == name) {
-                return spans;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut spans = self.spans.subscribe();
+        let there = spans.wait_for(|spans| spans.iter().any(|span| span["name"] == name));
+        match tokio::time::timeout(Duration::from_secs(20), there).await {
+            Ok(spans) => spans.unwrap().clone(),
+            Err(_late) => panic!("no span {name}: {:?}", self.spans.borrow()),
         }
-        panic!("no span {name}: {:?}", self.spans.lock().unwrap());
     }
 }
 
