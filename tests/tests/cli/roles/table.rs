@@ -65,7 +65,7 @@ const fn administer(code: i32) -> Codes {
     [REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, code]
 }
 
-/// Verbs that stand in no row: they would not end by themselves, or change where the rows are played.
+/// Verbs that stand in no row: they write the caller's own file of contexts, which would change where the rows are played.
 pub(super) const APART: &[&str] = &["context add", "context use", "context show", "context remove"];
 
 /// `(command, run, codes)`: `RUN` is a new run of the pipeline.
