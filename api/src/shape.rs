@@ -258,6 +258,8 @@ pub(crate) enum WaitReason {
     Resource { name: String, in_use: usize, size: usize, line: usize },
     /// A resource that the settings do not name.
     Unknown { name: String },
+    /// A resource that is given to nobody until it is known what the living work of all runs holds: `run` cannot be read.
+    Withheld { name: String, run: Option<RunId> },
     /// A place among all work in progress.
     Place { name: String, in_use: usize, size: usize, line: usize },
     /// The next start of a rate.

@@ -60,6 +60,7 @@ pub(super) async fn count(
             }
         }
         let Some(unknown) = runs.difference(&looked_at).next() else { break };
+        shared.line.cannot_count(*unknown);
         if !std::mem::replace(&mut is_told, true) {
             tracing::warn!(run = %unknown, "no resource is given: what the run's living work holds cannot be read");
         }

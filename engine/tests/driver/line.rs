@@ -281,6 +281,10 @@ async fn d9_no_resource_is_given_while_a_run_cannot_be_read_whose_work_lives_on(
     let second = rig.start(&on_gpu(10)).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(rig.machine.begun(), 1, "what the first one's work holds is not known");
+    let (waiting, _) = rig.engine.waiting(second, 1);
+    assert_eq!(waiting[0].reasons, [Reason::Withheld { name: "gpu".to_owned(), run: Some(first) }]);
+    let words = format!("the living work of run {} holds cannot be read", first.short());
+    assert!(waiting[0].reasons[0].to_string().contains(&words), "{}", waiting[0].reasons[0]);
     rig.engine.recover(Which::Only(first)).await.unwrap();
     for run in [first, second] {
         assert_eq!(rig.end(run).await, RunStatus::Succeeded);

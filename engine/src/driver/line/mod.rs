@@ -61,6 +61,8 @@ struct Book {
     absent: HashMap<EffectId, Held>,
     /// Attempts that were re-attached before all that lives was counted.
     attached: HashSet<EffectId>,
+    /// The run of whose living work nobody knows what it holds.
+    unread: Option<RunId>,
     /// Nobody is served: what lives on takes its places first, or the engine ends.
     is_held: bool,
     /// When somebody may be served without anybody giving anything back.
@@ -196,6 +198,7 @@ impl Line {
             about: HashMap::new(),
             absent: HashMap::new(),
             attached: HashSet::new(),
+            unread: None,
             is_held: false,
             next_at: None,
         };
@@ -302,9 +305,15 @@ impl Line {
             let mut book = self.book();
             book.order.keep_resources(is_kept);
             book.attached.clear();
+            book.unread = None;
             book.serve((self.clock)())
         };
         Self::tell(self, served);
+    }
+
+    /// Says because of which run no resource is given.
+    pub(super) fn cannot_count(&self, run: RunId) {
+        self.book().unread = Some(run);
     }
 
     /// An attempt lives that nobody here goes on with. False where somebody does: where it waits, though it

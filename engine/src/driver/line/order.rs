@@ -111,6 +111,8 @@ pub(super) enum Lack {
         size: usize,
         before: usize,
     },
+    /// A resource that is there, and given to nobody at this moment.
+    Withheld(Arc<str>),
 }
 
 /// What a pool is like.
@@ -351,8 +353,10 @@ impl<T> Order<T> {
             let before = lanes.map(|(_, lane)| lane.before(number, *priority, group)).sum();
             Lack::Pool { pool: pool.clone(), taken: stock.taken, size: stock.size, before }
         };
-        let full: Vec<&Pool> = needs.pools.iter().filter(|pool| self.stocks[*pool].left() == 0).collect();
-        lacks.extend(full.into_iter().map(pool_lack));
+        lacks.extend(needs.pools.iter().filter(|pool| self.left(pool) == 0).map(|pool| match pool {
+            Pool::Resource(name) if self.stocks[pool].left() > 0 => Lack::Withheld(Arc::clone(name)),
+            pool => pool_lack(pool),
+        }));
         if lacks.is_empty() {
             // Everything is there, and kept for somebody else.
             lacks.extend(needs.shared_by().map(pool_lack));

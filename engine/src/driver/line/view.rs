@@ -42,6 +42,14 @@ pub enum Reason {
         /// Which.
         name: String,
     },
+    /// A resource that is given to nobody until it is known what the living work of all runs holds.
+    Withheld {
+        /// Which.
+        name: String,
+        /// The run that cannot be read; `None`: it is being looked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+    },
     /// A place among all work in progress: `processes`, `functions` or `probes`.
     Place {
         /// Of what.
@@ -86,6 +94,16 @@ impl std::fmt::Display for Reason {
             }
             Self::Unknown { name } => {
                 write!(f, "resource {name}, which the settings do not name (add it to [resources])")
+            }
+            Self::Withheld { name, run: None } => {
+                write!(f, "resource {name} (given to nobody until all that lives on is counted)")
+            }
+            Self::Withheld { name, run: Some(run) } => {
+                let run = run.short();
+                write!(
+                    f,
+                    "resource {name} (given to nobody: what the living work of run {run} holds cannot be read)"
+                )
             }
             Self::Place { name, in_use, size, line } => {
                 write!(f, "a place of {name} ({in_use} of {size} in use, {} in line)", nth(*line))
@@ -219,6 +237,7 @@ impl Line {
                     size,
                     line: before + 1,
                 },
+                Lack::Withheld(name) => Reason::Withheld { name: name.to_string(), run: book.unread },
                 Lack::Rate(service) => {
                     let rate = book.order.rates.now(&service, now);
                     Reason::Rate {

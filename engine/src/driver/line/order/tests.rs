@@ -71,7 +71,7 @@ impl Bench {
         let lacks = self.order.lacks(number, self.now);
         let before = lacks.iter().find_map(|lack| match lack {
             Lack::Pool { before, .. } => Some(*before),
-            Lack::Breaker(_) | Lack::Rate(_) => None,
+            Lack::Breaker(_) | Lack::Rate(_) | Lack::Withheld(_) => None,
         });
         before.unwrap()
     }
