@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::Shared;
-use super::{Blocking, QueryError};
+use super::{Blocking, LoadError, QueryError};
 use crate::clock::Stopwatch;
 use crate::decide::begin::{self, Admission, AdmissionProbe, Beginning, Document, EVIDENCE_BYTES_MAX};
 use crate::decide::plan::take_hidden;
@@ -198,9 +198,12 @@ impl Shared {
         if definition.admit.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let unread = || QueryError::Store("what the run was started with cannot be read".to_owned());
-        let input = self.kept(run, input).await.ok_or_else(unread)?;
-        let config = self.kept(run, config).await.ok_or_else(unread)?;
+        let unread = |error: LoadError| match error.is_full() {
+            true => QueryError::Full(run),
+            false => QueryError::Store(format!("what the run was started with cannot be read: {error}")),
+        };
+        let input = self.kept(run, input).await.map_err(unread)?;
+        let config = self.kept(run, config).await.map_err(unread)?;
         let config = if config.is_null() { Value::Object(serde_json::Map::new()) } else { config };
         // It began with these; that they do not fit now is for whoever looks at the run.
         let Ok(beginning) = Beginning::new(RunState::new(definition), run, title.as_deref(), &input) else {
@@ -210,13 +213,14 @@ impl Shared {
         Ok(Some(self.admission(run, &beginning, cwd.as_deref(), Round(2)).await.0))
     }
 
-    pub(super) async fn kept(&self, run: RunId, kept: Kept) -> Option<Value> {
+    /// A value of a run, wherever it is kept.
+    pub(super) async fn kept(&self, run: RunId, kept: Kept) -> Result<Value, LoadError> {
         let mut loaded = Loaded::default();
         if let Some(reference) = kept.reference() {
-            for (value, text) in self.values.load(run, vec![reference]).await.ok()? {
+            for (value, text) in self.values.load(run, vec![reference]).await? {
                 loaded.insert(&value, text);
             }
         }
-        kept.value(&loaded).ok()
+        Ok(kept.value(&loaded).expect("what it refers to was loaded"))
     }
 }

@@ -15,6 +15,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::lineage::{self, Starved};
+use super::patience::{FAILED_AGAIN, Patience};
 use super::shared::Shared;
 use super::{PipelineError, QueryError, StartError, StartRequest, Submission, SubmitError};
 use crate::actor::Actor;
@@ -38,8 +39,6 @@ const DOORS: usize = 64;
 pub(super) const DEPTH_MAX: u32 = 16;
 /// The pause before something is asked again that was refused as busy.
 const AGAIN: Duration = Duration::from_millis(200);
-/// The pause before a run is looked at again that is set aside, or a store that failed is asked again.
-const FAILED_AGAIN: Duration = Duration::from_secs(5);
 
 /// Starts child runs and waits for their ends.
 pub(super) struct ChildRuns(Arc<Inner>);
@@ -199,6 +198,7 @@ async fn begin(
     id: RunId,
 ) -> Result<RunId, Stop> {
     let failed = |failure: Failure| Stop::Failed(failure, None, shared.now());
+    let mut patience = Patience::new(id, "a child run cannot be started");
     loop {
         let door = inner.door(id).await;
         match is_there(shared, id).await? {
@@ -206,7 +206,7 @@ async fn begin(
             Some(false) => {}
             None => {
                 drop(door);
-                tokio::time::sleep(FAILED_AGAIN).await;
+                patience.wait(&"whether it is there cannot be read").await;
                 continue;
             }
         }
@@ -214,9 +214,9 @@ async fn begin(
         let about = match shared.with_state(request.id.run, look).await {
             Ok(about) => about,
             Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return Err(Stop::Gone),
-            Err(QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_)) => {
+            Err(error @ (QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_))) => {
                 drop(door);
-                tokio::time::sleep(FAILED_AGAIN).await;
+                patience.wait(&error).await;
                 continue;
             }
         };
@@ -265,9 +265,9 @@ async fn begin(
                 tokio::time::sleep(AGAIN).await;
             }
             // Whether it began cannot be told now; its id makes a second start none.
-            Err(StartError::Submit(SubmitError::Store(_) | SubmitError::SetAside { .. })) => {
+            Err(StartError::Submit(error @ (SubmitError::Store(_) | SubmitError::SetAside { .. }))) => {
                 drop(door);
-                tokio::time::sleep(FAILED_AGAIN).await;
+                patience.wait(&error).await;
             }
             Err(error) => return Err(failed(refused(&wanted.pipeline, &error))),
         }
@@ -293,12 +293,13 @@ async fn look_until_seen<R: Send + 'static>(
     run: RunId,
     look: impl Fn(&RunState) -> R + Clone + Send + 'static,
 ) -> Option<R> {
+    let mut patience = Patience::new(run, "a run that a step waits for, or its parent, cannot be looked at");
     loop {
         match shared.with_state(run, look.clone()).await {
             Ok(seen) => return Some(seen),
             Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return None,
-            Err(QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_)) => {
-                tokio::time::sleep(FAILED_AGAIN).await;
+            Err(error @ (QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_))) => {
+                patience.wait(&error).await;
             }
         }
     }
@@ -421,13 +422,20 @@ impl End {
         let Self { status, output, failure, commit, at } = self;
         let short = id.short();
         if status == RunStatus::Succeeded {
-            return match shared.kept(id, output).await {
-                Some(output) => Ok((output, commit, at)),
-                None => {
-                    let message = format!("the output of child run {short} cannot be read");
-                    Err(Stop::Failed(Failure::new(FailureKind::Error, message), commit, at))
+            let mut patience = Patience::new(id, "the output of a child run cannot be read");
+            loop {
+                match shared.kept(id, output.clone()).await {
+                    Ok(output) => return Ok((output, commit, at)),
+                    // What it is will be known: to fail the step now would be for ever.
+                    Err(error) if error.is_passing() => patience.wait(&error).await,
+                    Err(error) => {
+                        let message = format!("the output of child run {short} cannot be read: {error}");
+                        let failure = Failure::new(FailureKind::Error, message)
+                            .with_hint("`everfold store verify` names what is damaged");
+                        return Err(Stop::Failed(failure, commit, at));
+                    }
                 }
-            };
+            }
         }
         let advice = format!("look at the child: everfold show {short}");
         let failure = match failure {
@@ -468,6 +476,7 @@ async fn cancel(inner: &Inner, shared: &Arc<Shared>, request: &AttemptRequest) {
         id: Some(InputId::derive(&format!("{id}/parent/cancel"))),
         dedup: None,
     };
+    let mut patience = Patience::new(id, "a child run cannot be cancelled");
     loop {
         // A start that is on its way comes first, so that there is something to cancel.
         let door = inner.door(id).await;
@@ -476,8 +485,8 @@ async fn cancel(inner: &Inner, shared: &Arc<Shared>, request: &AttemptRequest) {
         match cancelled {
             Ok(_) => break,
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
-            Err(SubmitError::Full | SubmitError::Store(_) | SubmitError::SetAside { .. }) => {
-                tokio::time::sleep(FAILED_AGAIN).await;
+            Err(error @ (SubmitError::Full | SubmitError::Store(_) | SubmitError::SetAside { .. })) => {
+                patience.wait(&error).await;
             }
             // It never began, or it is over: nothing more can be done.
             Err(_over_or_never_begun) => return,

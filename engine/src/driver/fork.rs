@@ -216,9 +216,9 @@ impl Shared {
     }
 
     async fn value_of(&self, run: RunId, kept: &Kept) -> Result<Value, StartError> {
-        self.kept(run, kept.clone())
-            .await
-            .ok_or_else(|| SubmitError::Store(format!("a value of run {run} cannot be read")).into())
+        self.kept(run, kept.clone()).await.map_err(|error| {
+            SubmitError::Store(format!("a value of run {run} cannot be read: {error}")).into()
+        })
     }
 
     /// Decides on a copy of the origin's state, so that what is refused stores nothing.

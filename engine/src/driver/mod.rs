@@ -36,6 +36,7 @@ mod load;
 mod members;
 mod message;
 mod outbox;
+mod patience;
 mod pipelines;
 mod recover;
 mod replay;

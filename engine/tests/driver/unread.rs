@@ -81,6 +81,23 @@ async fn d9_whatever_cannot_be_read_no_slot_is_lost_and_nobody_waits_for_ever() 
     }
 }
 
+/// A step whose child's output could not be read at that moment failed.
+#[tokio::test(start_paused = true)]
+async fn l25_the_output_of_a_child_is_waited_for_where_it_cannot_be_read_at_once() {
+    let rig = Rig::new();
+    let output = "x".repeat(2_000);
+    let child = json!({"name": "child", "steps": [command("work", &[], 50)], "output": output});
+    rig.engine.save_pipeline(&definition(child), None, everfold_engine::actor::Actor::Engine).await.unwrap();
+    let spec = json!({"pipeline": "child"});
+    let call = json!({"id": "call", "needs": [], "work": {"task": {"kind": "run", "spec": spec}}});
+    let run = rig.start(&pipeline(vec![call])).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    rig.store.reads_to_fail.store(3, Ordering::SeqCst);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(rig.store.reads_to_fail.load(Ordering::SeqCst), 0, "they failed meanwhile");
+    rig.assert_replays(run).await;
+}
+
 /// An attempt took a child for started that could not be read, and was not there.
 #[tokio::test(start_paused = true)]
 async fn l25_a_child_begins_whatever_could_not_be_read_before() {

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::super::lineage::ancestors;
 use super::super::message::Queued;
+use super::super::patience::{FAILED_AGAIN, Patience};
 use super::super::shared::Shared;
 use super::super::{QueryError, SubmitError};
 use super::key::{DeskError, Key};
@@ -24,8 +25,6 @@ use crate::store::Writability;
 
 /// The pause before something is tried again that was not taken.
 const AGAIN: Duration = Duration::from_millis(200);
-/// The pause before a run is looked at again whose key could not be read.
-const FAILED_AGAIN: Duration = Duration::from_secs(5);
 /// How often a key is decided on again whose stream is not what it was thought to be.
 const TRIES: u32 = 5;
 
@@ -507,11 +506,12 @@ pub(in crate::driver) fn reason_of(status: RunStatus) -> Option<ReleaseReason> {
 
 /// Tells a run that it holds everything; its gates are judged once more.
 async fn admit(shared: &Shared, run: RunId) {
+    let mut patience = Patience::new(run, "a run that has its slots cannot be admitted");
     loop {
         let admission = match shared.admission_from_queue(run).await {
             Ok(Some(admission)) => admission,
-            Err(QueryError::Store(_) | QueryError::Full(_)) => {
-                tokio::time::sleep(FAILED_AGAIN).await;
+            Err(error @ (QueryError::Store(_) | QueryError::Full(_))) => {
+                patience.wait(&error).await;
                 continue;
             }
             // It waits no more, or wants its slots again when it is there again.
@@ -535,6 +535,7 @@ async fn admit(shared: &Shared, run: RunId) {
 
 /// Cancels a run that has to make room, once.
 async fn cancel(shared: &Shared, victim: RunId, by: RunId) {
+    let mut patience = Patience::new(victim, "a run that is to make room cannot be cancelled");
     loop {
         match shared.with_state(victim, RunState::is_cancelling).await {
             Ok(false) => {}
@@ -543,8 +544,8 @@ async fn cancel(shared: &Shared, victim: RunId, by: RunId) {
                 continue;
             }
             // Once somebody has seen to it, it is to make room still.
-            Err(QueryError::SetAside { .. }) => {
-                tokio::time::sleep(FAILED_AGAIN).await;
+            Err(error @ QueryError::SetAside { .. }) => {
+                patience.wait(&error).await;
                 continue;
             }
             Ok(true) | Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return,
@@ -554,9 +555,7 @@ async fn cancel(shared: &Shared, victim: RunId, by: RunId) {
         let queued = Queued { actor: Actor::Run(by.to_string()), ..Queued::own(id, kind) };
         match shared.ask(victim, queued).await {
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
-            Err(SubmitError::Full | SubmitError::SetAside { .. }) => {
-                tokio::time::sleep(FAILED_AGAIN).await;
-            }
+            Err(error @ (SubmitError::Full | SubmitError::SetAside { .. })) => patience.wait(&error).await,
             Ok(_) | Err(_) => return,
         }
     }
