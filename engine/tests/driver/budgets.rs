@@ -249,6 +249,33 @@ async fn d9_work_that_lives_on_keeps_what_is_reserved_for_it() {
     }
 }
 
+/// The book of a counter is read, and the run is not, because the disk is full by then.
+#[tokio::test(start_paused = true)]
+async fn d9_a_counter_is_compared_again_with_a_run_that_could_not_be_read() {
+    let team = json!({"id": "team", "scope": "team", "cost": "0.60 USD", "reserve": "0.50 USD"});
+    let definition = paid(team, 20, 5);
+    for full_after_ms in [50, 150, 250, 350] {
+        let mut rig = Rig::new();
+        let first = ended_unheard(&mut rig, &definition).await;
+        let other = rig.start(&function_only()).await;
+        rig.end(other).await;
+        rig.store.read_delay_ms.store(100, Ordering::SeqCst);
+        let recovering = rig.engine.recover(Which::Only(other));
+        let filling = async {
+            tokio::time::sleep(Duration::from_millis(full_after_ms)).await;
+            rig.store.set_full(true);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            rig.store.set_full(false);
+        };
+        let _whether_it_was_read = tokio::join!(recovering, filling);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let counter = counter(&rig).await;
+        assert_eq!(counter.reserved().count(), 0, "full after {full_after_ms} ms");
+        assert_eq!(counter.used().spent.cost_micros, 50_000, "full after {full_after_ms} ms");
+        assert!(!rig.names(first).await.contains(&"SpendReported"), "nobody goes on with it");
+    }
+}
+
 fn function_only() -> Arc<Definition> {
     definition(json!({"name": "q", "steps": [function("a", &[], "ok", json!({}))]}))
 }
