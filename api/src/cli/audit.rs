@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::{AuditArgs, AuditVerb, BacktestArgs};
 use super::context::Context;
-use super::format::{cut, instant};
+use super::format::{count, cut, instant};
 use super::output::note;
 use crate::fault::Fault;
 use crate::http::{BacktestAnswer, Changed};
@@ -31,7 +31,7 @@ async fn backtest(context: &Context, args: BacktestArgs) -> Result<u8, Fault> {
     let mut all = part(None).await?;
     while let Some(cursor) = all.next_cursor.clone() {
         if let (false, Some(back_to)) = (context.json, all.back_to) {
-            note(format!("{}, back to {}", verdicts(all.verdicts), instant(back_to)));
+            note(format!("{}, back to {}", count(all.verdicts, "verdict"), instant(back_to)));
         }
         all.and(part(Some(&cursor)).await?);
     }
@@ -46,7 +46,7 @@ async fn backtest(context: &Context, args: BacktestArgs) -> Result<u8, Fault> {
     context.out.line(format!(
         "gate {}: {} given again: {} equal, {} changed, {} without a verdict, {} not judged",
         all.gate,
-        verdicts(all.verdicts),
+        count(all.verdicts, "verdict"),
         all.equal,
         all.changed,
         all.failed,
@@ -76,9 +76,4 @@ fn tell(context: &Context, item: &Changed) {
             context.out.line(format!("  ! {}", cut(problem.as_deref().unwrap_or("no verdict"), 200)));
         }
     }
-}
-
-/// So many verdicts, in words.
-fn verdicts(count: u64) -> String {
-    if count == 1 { "1 verdict".to_owned() } else { format!("{count} verdicts") }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::format::{cut, verdict};
+use super::format::{count, cut, verdict};
 use crate::view::usd;
 
 /// An event of an answer.
@@ -90,11 +90,11 @@ impl Shown<'_> {
                 event["workspace"]["path"].as_str().unwrap_or_default().to_owned()
             }
             "WorkspacePrepared" | "AttemptFailed" | "StepFailed" | "RunFailed" => self.failure(),
-            "ItemsExpanded" => format!("{} items", event["items"].as_array().map_or(0, Vec::len)),
+            "ItemsExpanded" => count(event["items"].as_array().map_or(0, Vec::len) as u64, "item"),
             "AttemptLost" => cut(self.text("reason"), 120),
             "StopRequested" => {
                 let ids = event["ids"].as_array().map_or(0, Vec::len);
-                format!("{ids} attempts, {}", self.text("reason"))
+                format!("{}, {}", count(ids as u64, "attempt"), self.text("reason"))
             }
             "RetryScheduled" => format!("not before {}", self.text("at")),
             "StepSkipped" => self.text("reason").to_owned(),
@@ -198,7 +198,7 @@ impl Shown<'_> {
                     ["cost_micros", "tokens", "wall_ms"].map(|name| add[name].as_u64().unwrap_or(0));
                 let parts = [
                     (cost > 0).then(|| format!("{} USD", usd(cost))),
-                    (tokens > 0).then(|| super::format::count(tokens, "token")),
+                    (tokens > 0).then(|| count(tokens, "token")),
                     (wall_ms > 0).then(|| super::format::span(std::time::Duration::from_millis(wall_ms))),
                 ];
                 let by = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");

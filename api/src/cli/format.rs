@@ -136,6 +136,11 @@ mod tests {
     }
 
     #[test]
+    fn one_thing_is_told_as_one() {
+        assert_eq!([0, 1, 2].map(|n| count(n, "verdict")), ["0 verdicts", "1 verdict", "2 verdicts"]);
+    }
+
+    #[test]
     fn spans_show_two_units() {
         let shown = [350, 12_000, 185_000, 7_800_000, 356_400_000].map(|ms| span(Duration::from_millis(ms)));
         assert_eq!(shown, ["0.3s", "12s", "3m05s", "2h10m", "4d03h"]);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::args::{Cli, PipelineArgs, PipelineVerb};
 use super::context::{Context, items};
 use super::files;
-use super::format::{cut, table};
+use super::format::{count, cut, table};
 use super::output::{Out, note};
 use super::target::{Target, Where};
 use crate::client::encode;
@@ -200,12 +200,11 @@ fn checked(
     }
     print_problems(warnings);
     missing.iter().for_each(|missing| note(format!("warning: {missing}")));
-    let noted = match warnings.len() + missing.len() {
+    let noted = match (warnings.len() + missing.len()) as u64 {
         0 => String::new(),
-        1 => ", 1 warning".to_owned(),
-        several => format!(", {several} warnings"),
+        noted => format!(", {}", count(noted, "warning")),
     };
-    out.line(format!("{name}: {} steps, no errors{noted}", view.steps.len()));
+    out.line(format!("{name}: {}, no errors{noted}", count(view.steps.len() as u64, "step")));
     Ok(0)
 }
 

@@ -2,6 +2,7 @@
 
 use super::args::RunRef;
 use super::context::Context;
+use super::format::count;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
 use crate::owner::Replay;
@@ -15,8 +16,11 @@ pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
     let Replay { run, inputs, events, verdicts, differences } = &replay;
     if differences.is_empty() {
         context.out.line(format!(
-            "run {}: {inputs} inputs decided again, {events} events compared, {verdicts} verdicts given again, all equal",
-            run.short()
+            "run {}: {} decided again, {} compared, {} given again, all equal",
+            run.short(),
+            count(*inputs, "input"),
+            count(*events, "event"),
+            count(*verdicts, "verdict")
         ));
         return Ok(0);
     }
@@ -29,6 +33,9 @@ pub(crate) async fn run(context: &Context, args: RunRef) -> Result<u8, Fault> {
             .line(format!("  recorded: {}", super::format::cut(&difference.recorded.to_string(), 300)));
         context.out.line(format!("  now:      {}", super::format::cut(&difference.decided.to_string(), 300)));
     }
-    Err(Fault::new(Code::Differs, format!("run {}: {} differences", run.short(), differences.len()))
-        .hint("the recorded decisions stand; a newer Everfold decides these otherwise"))
+    Err(Fault::new(
+        Code::Differs,
+        format!("run {}: {}", run.short(), count(differences.len() as u64, "difference")),
+    )
+    .hint("the recorded decisions stand; a newer Everfold decides these otherwise"))
 }
