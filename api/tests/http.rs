@@ -239,6 +239,27 @@ async fn s10_a_token_is_told_once_and_a_repeat_of_its_making_says_so_and_makes_n
 }
 
 #[tokio::test]
+async fn a_run_that_is_over_holds_no_slot_but_the_key_that_its_success_keeps() {
+    let api = Api::new();
+    for (key, kept) in [("{ value: one, release: unsuccessful }", json!(["one"])), ("two", json!([]))] {
+        let definition = format!(
+            "name: slots\nkey: {key}\nconcurrency: {{ key: hall, limit: 1 }}\nsteps:\n  - {{ id: ok, approval: {{ title: Right? }} }}\n"
+        );
+        let (status, run) = api.post("/api/v1/runs", json!({ "definition": definition })).await;
+        assert_eq!(status, 201, "{run}");
+        let run = run["id"].as_str().unwrap();
+        let keys = |view: &Value| -> Value {
+            view["slots"].as_array().into_iter().flatten().map(|slot| slot["key"].clone()).collect()
+        };
+        let held = keys(&api.until(run, "waiting").await);
+        assert!(held.as_array().unwrap().len() == 2 && held.to_string().contains("hall"), "{held}");
+        let approved = api.post(&format!("/api/v1/inbox/{run}"), json!({ "decision": "approve" })).await;
+        assert_eq!(approved.0, 200, "{approved:?}");
+        assert_eq!(keys(&api.until(run, "succeeded").await), kept);
+    }
+}
+
+#[tokio::test]
 async fn store_verify_says_how_far_it_is_where_that_is_wanted() {
     let api = Api::new();
     let answer = api.send("GET", "/api/v1/store/verify?progress=true", &[], Body::empty()).await;
