@@ -228,15 +228,16 @@ impl ReadSide {
         });
         let (stop, stopping) = watch::channel(false);
         let (facts, folding) = sync_channel(AHEAD);
+        let (folded, used) = sync_channel(AHEAD + 1);
         let reader = {
             let (shared, runtime, stopping) = (Arc::clone(&shared), runtime.clone(), stopping.clone());
             spawn("read-side-log", move || {
-                runtime.block_on(follow(&shared, position.next(), &facts, stopping))
+                runtime.block_on(follow(&shared, position.next(), &facts, &used, stopping))
             })?
         };
         let folder = {
             let (shared, stopping) = (Arc::clone(&shared), stopping);
-            spawn("read-side-fold", move || fold(&shared, &folding, &stopping))?
+            spawn("read-side-fold", move || fold(&shared, &folding, &folded, &stopping))?
         };
         Ok(Self { shared, stop, threads: Mutex::new(vec![reader, folder]) })
     }

@@ -30,11 +30,13 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How many unreadable events are remembered.
 const UNREADABLE_MAX: usize = 1_000;
 
-/// Reads the log ahead of the fold. The thread's whole life.
+/// Reads the log ahead of the fold, and lets go of what was folded: it was allocated here, and the fold has
+/// more to do. The thread's whole life.
 pub(super) async fn follow(
     shared: &Shared,
     first: Position,
     facts: &SyncSender<Facts>,
+    used: &Receiver<Facts>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut source = Source::from(Arc::clone(&shared.store), first, shared.place.values.as_deref());
@@ -44,6 +46,7 @@ pub(super) async fn follow(
             _ = stopping.wait_for(|stop| *stop) => return,
             next = source.next() => next,
         };
+        used.try_iter().for_each(drop);
         match next {
             Ok(read) => {
                 if facts.send(read).is_err() {
@@ -60,13 +63,18 @@ pub(super) async fn follow(
 }
 
 /// Folds what is read, and brings the shelf up now and then. The thread's whole life.
-pub(super) fn fold(shared: &Shared, facts: &Receiver<Facts>, stopping: &watch::Receiver<bool>) {
+pub(super) fn fold(
+    shared: &Shared,
+    facts: &Receiver<Facts>,
+    used: &SyncSender<Facts>,
+    stopping: &watch::Receiver<bool>,
+) {
     let kept: Vec<u32> = shared.models.all().iter().map(|model| model.generation().number).collect();
     let mut former = model::former_generations(&shared.shelf, &kept).unwrap_or_default();
     let mut last_checkpoint = Instant::now();
     loop {
         match facts.recv_timeout(CHECKPOINT_EVERY) {
-            Ok(read) => {
+            Ok(mut read) => {
                 let mut shown = shared.shown.lock().unwrap_or_else(PoisonError::into_inner);
                 for model in shared.models.all() {
                     model.fold(&read);
@@ -76,9 +84,11 @@ pub(super) fn fold(shared: &Shared, facts: &Receiver<Facts>, stopping: &watch::R
                 if !read.unreadable.is_empty() {
                     let mut unreadable = shared.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
                     let room = UNREADABLE_MAX.saturating_sub(unreadable.len());
-                    unreadable.extend(read.unreadable.into_iter().take(room));
+                    unreadable.extend(read.unreadable.drain(..).take(room));
                 }
                 tell(shared, read.last);
+                // Where the reader is slow to take it, it is let go of here.
+                let _full = used.try_send(read);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
