@@ -149,6 +149,9 @@ codes! {
          The word is none of the kinds, so it is taken for a code; if you meant a kind, correct it.";
     UndeclaredInput = "EF0182", Warning, "an input that the schema does not declare",
         "The schema declares other inputs, one with a similar name. Other inputs are allowed, so this is only pointed out.";
+    NoEffect = "EF0184", Warning, "a key that has no effect on this work",
+        "Approvals, questions, waits and steps with gates alone are not executed: nothing of them is repeated, lost, or sent a signal, and nothing but a \
+         process leaves files behind. The key can go.";
     Shared = "EF0183", Warning, "steps that may run in one worktree at once",
         "A run has one worktree. Steps that do not need one another may run at the same time and see each other's half-done changes. \
          Order them with `needs`, or set `workspace: none` on those that do not touch files.";

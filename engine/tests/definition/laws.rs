@@ -185,8 +185,8 @@ proptest! {
                 // What only processes have has no place beside other work.
                 let is_child_run = work.contains("run:");
                 let is_of = |keys: &[&str]| keys.iter().any(|key| piece.starts_with(&format!("    {key}:")));
-                if (is_of(&["env", "outputs"]) && !process)
-                    || (is_of(&["resources", "timeout", "retry"]) && !executed)
+                if (is_of(&["env"]) && !process)
+                    || (is_of(&["resources"]) && !executed)
                     || (piece.contains("workspace: own") && is_child_run)
                     || (piece.contains("workspace:") && work.contains("clean:"))
                 {

@@ -21,10 +21,8 @@ fn spec(text: &str) -> Value {
 }
 
 fn codes(text: &str) -> Vec<Code> {
-    check(text)
-        .err()
-        .map(|problems| problems.0.iter().map(|problem| problem.code).collect())
-        .unwrap_or_default()
+    let found = check(text).map_or_else(|problems| problems.0, |checked| checked.warnings);
+    found.iter().map(|problem| problem.code).collect()
 }
 
 #[test]
@@ -311,18 +309,15 @@ fn limits_of_time_follow_the_kind_of_work() {
 
 /// A key that the work would never look at was taken and ignored.
 #[test]
-fn a_key_without_a_meaning_for_the_work_is_an_error() {
+fn a_key_without_a_meaning_for_the_work_is_told() {
     for work in ["approval: {title: t}", "question: {title: t}", "wait: {for: 1s}", "gates: [{file: x}]"] {
-        for key in [
-            "timeout: 1h",
-            "grace: 1s",
-            "retry: {attempts: 2}",
-            "idempotent: true",
-            "on_lost: retry",
-            "ask: {max: 1}",
-            "resources: gpu",
-            "outputs: {o: f}",
-        ] {
+        for key in
+            ["grace: 1s", "retry: {attempts: 2}", "idempotent: true", "on_lost: retry", "outputs: {o: f}"]
+        {
+            let found = codes(&steps(&format!("  - {{id: a, {work}, {key}}}")));
+            assert_eq!(found, [Code::NoEffect], "{work} {key}");
+        }
+        for key in ["ask: {max: 1}", "resources: gpu"] {
             let found = codes(&steps(&format!("  - {{id: a, {work}, {key}}}")));
             assert_eq!(found, [Code::Combination], "{work} {key}");
         }
@@ -331,11 +326,29 @@ fn a_key_without_a_meaning_for_the_work_is_an_error() {
     for (work, fine) in
         [("function: f", false), ("http: 'https://x'", false), ("run: c", false), ("agent: fixer", true)]
     {
-        let expected: &[Code] = if fine { &[] } else { &[Code::Combination] };
+        let expected: &[Code] = if fine { &[] } else { &[Code::NoEffect] };
         assert_eq!(codes(&steps(&format!("  - {{id: a, {work}, outputs: {{o: f}}}}"))), expected, "{work}");
     }
     assert_eq!(codes(&steps("  - {id: a, gates: []}")), [Code::Empty]);
-    assert_eq!(codes(&steps("  - {id: a, gates: [{file: {all: [x, y], min: 1}}]}")), [Code::Combination]);
+    assert_eq!(codes(&steps("  - {id: a, gates: [{file: {all: [x, y], min: 1}}]}")), [Code::NoEffect]);
+    assert_eq!(codes(&steps("  - {id: a, gates: [{file: {exists: x, min: 1}}]}")), [Code::Combination]);
+}
+
+/// People and waits have one attempt in a round.
+#[test]
+fn the_time_limit_of_what_is_not_executed_is_that_of_its_round() {
+    for work in ["approval: {title: t}", "question: {title: t}", "wait: {for: 1s}", "gates: [{file: x}]"] {
+        for (keys, limit) in [
+            ("timeout: 1h", json!("1h")),
+            ("deadline: 1h", json!("1h")),
+            ("timeout: 1h, deadline: 2h", json!("1h")),
+            ("timeout: 2h, deadline: 1h", json!("1h")),
+        ] {
+            let step = &read(&steps(&format!("  - {{id: a, {work}, {keys}}}"))).steps[0];
+            let found = serde_json::to_value((&step.timeout, &step.deadline)).unwrap();
+            assert_eq!(found, json!([null, limit]), "{work} {keys}");
+        }
+    }
 }
 
 #[test]

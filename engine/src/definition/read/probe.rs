@@ -62,7 +62,8 @@ impl Reader<'_> {
         if let Some(min) = keys.get("min") {
             if *way != "glob" {
                 let span = keys.key_span("min");
-                self.report(Code::Combination, span, "`min` counts the matches of `glob`");
+                let code = if *way == "all" { Code::NoEffect } else { Code::Combination };
+                self.report(code, span, "`min` counts the matches of `glob`");
             }
             spec.insert("min".into(), self.number_value(min, "`min`", 0, Place::Gate)?);
         }

@@ -212,6 +212,16 @@ impl Reader<'_> {
             .and_then(|node| self.span_setting(node, "`timeout`", place))
             .or_else(|| defaults.timeout.clone().filter(|_| timed))
             .or(task_default);
+        let deadline = keys.get("deadline").and_then(|node| self.span_setting(node, "`deadline`", place));
+        // What is not executed has one attempt in a round: people, a wait.
+        let (timeout, deadline) = match (tried, timeout, deadline) {
+            (false, Some(limit), None) => (None, Some(limit)),
+            (false, Some(Setting::Fixed(limit)), Some(Setting::Fixed(round))) => {
+                (None, Some(Setting::Fixed(limit.min(round))))
+            }
+            (false, _, deadline) => (None, deadline),
+            (true, timeout, deadline) => (timeout, deadline),
+        };
         let grace = keys
             .get("grace")
             .and_then(|node| self.span_setting(node, "`grace`", place))
@@ -243,7 +253,7 @@ impl Reader<'_> {
                 .get("max_rounds")
                 .and_then(|node| self.number_setting(node, "`max_rounds`", 1, place)),
             timeout,
-            deadline: keys.get("deadline").and_then(|node| self.span_setting(node, "`deadline`", place)),
+            deadline,
             grace,
             retry,
             idempotent: keys.get("idempotent").and_then(|node| self.bool(node, "`idempotent`")),
@@ -282,38 +292,38 @@ impl Reader<'_> {
         })
     }
 
-    /// Reports keys that the step's kind of work would never look at.
+    /// Reports keys that the step's kind of work never looks at.
     fn without_meaning(&mut self, keys: Keys<'_>) {
         let has = |kinds: &[&str]| kinds.iter().any(|kind| keys.entry(kind).is_some());
         let is_process = has(&["command", "agent"]);
         let is_executed = is_process || has(&["function", "http", "run"]);
-        let says_nothing = !has(&WORKS) && keys.get("gates").is_none();
-        if keys.get("outputs").is_some() && !is_process && !says_nothing {
-            let span = keys.key_span("outputs");
-            self.report(Code::Combination, span, "`outputs` is for processes: `command` and `agent`").hint =
-                Some("of other work the output itself is kept: steps.ID.output".to_owned());
-        }
-        if is_executed || says_nothing {
+        if !has(&WORKS) && keys.get("gates").is_none() {
             return;
         }
-        let waits = match (has(&["approval", "question"]), has(&["wait"])) {
-            (true, _) => {
-                "`expires` says how long people are waited for, `deadline` how long the round may take"
+        if keys.get("outputs").is_some() && !is_process {
+            let span = keys.key_span("outputs");
+            self.report(Code::NoEffect, span, "`outputs` is for processes: `command` and `agent`").hint =
+                Some("of other work the output itself is kept: steps.ID.output".to_owned());
+        }
+        if is_executed {
+            return;
+        }
+        for (key, code) in [
+            ("grace", Code::NoEffect),
+            ("retry", Code::NoEffect),
+            ("idempotent", Code::NoEffect),
+            ("on_lost", Code::NoEffect),
+            ("ask", Code::Combination),
+            ("clean", Code::Combination),
+            ("resources", Code::Combination),
+        ] {
+            if keys.get(key).is_some() {
+                let message = format!(
+                    "`{key}` is for work that is executed: `command`, `agent`, `function`, `http`, `run`"
+                );
+                let span = keys.key_span(key);
+                self.report(code, span, message);
             }
-            (_, true) => {
-                "`timeout` inside `wait` says how long a signal is waited for, `deadline` how long the round may take"
-            }
-            (false, false) => "`poll` says how long a gate is asked, `deadline` how long the round may take",
-        };
-        for key in ["timeout", "grace", "retry", "idempotent", "on_lost", "ask", "clean", "resources"] {
-            if keys.get(key).is_none() {
-                continue;
-            }
-            let message = format!(
-                "`{key}` is for work that is executed: `command`, `agent`, `function`, `http`, `run`"
-            );
-            let span = keys.key_span(key);
-            self.report(Code::Combination, span, message).hint = (key == "timeout").then(|| waits.to_owned());
         }
     }
 
