@@ -196,3 +196,61 @@ fn l33_a_pipeline_that_works_in_its_parents_workspace_says_so_when_started_alone
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.err.contains("no run started this one"), "{done:?}");
 }
+
+#[test]
+fn l33_a_step_works_in_the_runs_folder_where_the_run_was_started_or_in_one_that_it_names() {
+    let scratch = Scratch::new();
+    for folder in ["shared", "named"] {
+        std::fs::create_dir(scratch.path(folder)).unwrap();
+    }
+    scratch.write(
+        "places.yaml",
+        r#"name: places
+workspace: { dir: shared }
+steps:
+  - { id: a, command: 'pwd; echo a > a' }
+  - { id: b, workspace: none, command: pwd, gates: [{ file: places.yaml }] }
+  - { id: c, workspace: { dir: "${input.folder}" }, command: 'pwd; echo c > c', outputs: { c: c }, gates: [{ file: c }] }
+  - { id: d, gates: [{ file: a }, { command: test -e a }] }
+output: "${[steps.a.output, steps.b.output, steps.c.output].map(said, said.stdout.trim())}"
+"#,
+    );
+    let done = scratch.run(&["run", "./places.yaml", "-i", "folder=named"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let here = scratch.path("").canonicalize().unwrap();
+    let expected = [here.join("shared"), here.clone(), here.join("named")];
+    let expected: Vec<String> = expected.iter().map(|path| path.display().to_string()).collect();
+    let said = scratch.run(&["show", "@", "--json"]).json()["output"].clone();
+    let said: Vec<String> = serde_json::from_value(said).unwrap();
+    let trimmed: Vec<&str> = expected.iter().map(|path| path.trim_end_matches('/')).collect();
+    assert_eq!(said, trimmed);
+}
+
+#[test]
+fn l33_a_worktree_and_its_branch_stay_as_the_pipeline_says() {
+    for (keep, fails, worktree, branch) in [
+        ("keep: failed", "true", true, true),
+        ("keep: failed", "false", false, true),
+        ("keep: always", "false", true, true),
+        ("keep_branch: false", "true", false, false),
+        ("keep: failed, keep_branch: false", "false", false, false),
+    ] {
+        let scratch = Scratch::new();
+        let repo = repository(&scratch);
+        let pipeline = format!(
+            "name: kept\nworkspace: {{ git: repo, branch: 'work/${{input.n}}', save: commit, message: '${{step.id}} no. ${{attempt}}', \
+             author: 'Bo <bo@example.org>', {keep} }}\nsteps:\n  - {{ id: a, command: 'echo a > a; ! ${{input.fails}}' }}\n"
+        );
+        scratch.write("kept.yaml", &pipeline);
+        let done = scratch.run(&["run", "./kept.yaml", "-i", "n=7", "-i", &format!("fails={fails}")]);
+        assert_eq!(done.code, i32::from(fails == "true"), "{done:?}");
+        let (worktrees, branches) =
+            (git(&repo, &["worktree", "list"]), git(&repo, &["branch", "--list", "work/7"]));
+        assert_eq!(worktrees.lines().count(), 1 + usize::from(worktree), "{keep} {fails}: {worktrees}");
+        assert_eq!(!branches.is_empty(), branch, "{keep} {fails}: {branches}");
+        if branch {
+            let commit = git(&repo, &["log", "-1", "--format=%an <%ae> %s", "work/7"]);
+            assert_eq!(commit, "Bo <bo@example.org> a no. 1", "{keep} {fails}");
+        }
+    }
+}
