@@ -437,7 +437,7 @@ pub(crate) enum GroupBy {
 #[derive(ToSchema, Serialize)]
 pub(crate) struct Column {
     name: String,
-    /// It is of a step, not of a status.
+    /// Steps are in progress in it: its name is a stage or a step, not a status.
     is_step: bool,
     /// How many runs are in it.
     count: u64,

@@ -457,6 +457,53 @@ async fn a_stream_says_where_to_go_on_when_the_owner_ends() {
     assert!(next_event(&mut body, &mut rest).await.is_none());
 }
 
+const STAGED: &str = "\
+name: staged
+steps:
+  - { id: c, stage: Writing, approval: { title: Written? } }
+  - { id: b, stage: Checking, approval: { title: Right? } }
+  - { id: a, approval: { title: Really? } }
+";
+
+/// The board named the steps, whatever their stages, in the order of the alphabet.
+#[tokio::test]
+async fn a_board_of_stages_names_those_of_the_pipelines_in_the_order_of_their_use() {
+    let api = Api::new();
+    api.asking().await;
+    for _ in 0..3 {
+        let (status, run) = api.post("/api/v1/runs", json!({ "definition": STAGED })).await;
+        assert_eq!(status, 201, "{run}");
+        api.until(run["id"].as_str().unwrap(), "waiting").await;
+    }
+    let stages = async |more: &str| -> Vec<(String, u64)> {
+        let (_, board) = api.get(&format!("/api/v1/board?group_by=stage{more}")).await;
+        let columns = board["columns"].as_array().unwrap().iter().filter(|column| column["is_step"] == true);
+        columns.map(|it| (it["name"].as_str().unwrap().to_owned(), it["count"].as_u64().unwrap())).collect()
+    };
+    let column = |name: &str, count: u64| (name.to_owned(), count);
+    let (_, inbox) = api.get("/api/v1/inbox").await;
+    let before = [column("Writing", 3), column("ok", 1)];
+    assert_eq!(stages("").await, before, "a pipeline without stages has its steps");
+    let known = api.send("GET", "/api/v1/board", &[], Body::empty()).await;
+    let known = known.headers().get("everfold-position").cloned().unwrap();
+    let approve = async |step: &str, inbox: &Value, runs: usize| {
+        let tasks = inbox["items"].as_array().unwrap().iter().filter(|task| task["step"] == step);
+        for task in tasks.take(runs) {
+            let task = format!("/api/v1/inbox/{}", task["id"].as_str().unwrap());
+            assert_eq!(api.post(&task, json!({ "decision": "approve" })).await.0, 200);
+        }
+    };
+    approve("c", &inbox, 2).await;
+    let (_, inbox) = api.get("/api/v1/inbox").await;
+    approve("b", &inbox, 1).await;
+    assert_eq!(stages("").await, [column("Writing", 1), column("Checking", 2), column("ok", 1)]);
+    let past = format!("&at={}", known.to_str().unwrap());
+    assert_eq!(stages(&past).await, before);
+    let (_, inbox) = api.get("/api/v1/inbox").await;
+    approve("c", &inbox, 1).await;
+    assert_eq!(stages("").await, [column("Checking", 3), column("ok", 1)]);
+}
+
 #[tokio::test]
 async fn lists_boards_and_counts_know_the_present_and_the_past() {
     let api = Api::new();

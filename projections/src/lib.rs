@@ -1,7 +1,7 @@
 //! Read models of Everfold, folded from the event log.
 //!
-//! Law: a read model is a pure fold. It knows no clock and no run's definition; folded again from the
-//! first event it is equal to the one that was kept up all the time, and as of a position it is equal to
+//! Law: a read model is a pure fold. It knows no clock, and of a run's definition only what the log says of
+//! its stages; folded again from the first event it is equal to the one that was kept up all the time, and as of a position it is equal to
 //! one that was folded so far and no further. Models never write to a run.
 //!
 //! [`ReadSide`] keeps them up for the owner of a data folder and answers from them. A model is a
@@ -29,6 +29,7 @@ mod shelf;
 mod source;
 mod spend;
 mod spine;
+mod stages;
 mod task;
 mod tx;
 
@@ -49,5 +50,6 @@ pub use runs::{
 pub use shelf::ShelfError;
 pub use source::Unreadable;
 pub use spend::{Spend, SpendBy, SpendFilter, SpendRow, SpendSum, SpendView};
+pub use stages::{Staged, Stages};
 pub use task::{NoTaskName, Remark, Task, TaskKind, TaskName};
 pub use tx::Tx;

@@ -95,6 +95,10 @@ impl<P: Projection> Inner<P> {
         }
         let (mut at, mut run) = (self.position, None);
         let folded = catch_unwind(AssertUnwindSafe(|| {
+            for staged in facts.staged_after(self.position) {
+                (at, run) = (staged.position, None);
+                self.fold.define(staged, &mut self.tx)?;
+            }
             for fact in facts.after(self.position) {
                 (at, run) = (fact.position, Some(fact.run));
                 self.fold.apply(&fact, &mut self.tx)?;

@@ -5,6 +5,7 @@ use everfold_engine::event::RunEvent;
 use everfold_engine::id::{Position, RunId};
 
 use crate::shelf::ShelfError;
+use crate::stages::Staged;
 use crate::tx::Tx;
 
 /// One event of a run, read.
@@ -85,6 +86,14 @@ pub trait Projection: Sized + Send + Sync + 'static {
     /// # Errors
     /// What is there cannot be read.
     fn open(tx: &Tx) -> Result<Self, FoldError>;
+
+    /// Takes note of a definition that names stages. It comes before the runs that are pinned to it.
+    ///
+    /// # Errors
+    /// As of [`Projection::apply`].
+    fn define(&mut self, _staged: &Staged, _tx: &mut Tx) -> Result<(), FoldError> {
+        Ok(())
+    }
 
     /// Folds one fact. Facts come in the order of their positions, each once; copied ones with their fork.
     ///

@@ -6,13 +6,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use everfold_engine::envelope::{Envelope, StreamId};
+use everfold_engine::driver::saved_definition;
+use everfold_engine::envelope::{Envelope, StreamId, StreamKind};
 use everfold_engine::event::{self, RetryScheduled, RunEvent, ScheduledWork};
 use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::json::{JsonText, Payload, Value};
 use everfold_engine::store::{BlobStore, EventStore, ReadError, Subscription};
 use serde_json::json;
 
+use crate::stages::{Staged, Stages};
 use crate::{Copied, Fact};
 
 /// Events of a copied history that are read at once.
@@ -40,6 +42,7 @@ pub(crate) struct Facts {
     /// The position of the last one.
     pub(crate) last: Position,
     pub(crate) unreadable: Vec<Unreadable>,
+    staged: Vec<Staged>,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,12 @@ impl Facts {
         self.read[from..].iter().map(|read| Fact::new(read.run, &read.envelope, &read.event, &read.copied))
     }
 
+    /// The definitions behind a position that name stages.
+    pub(crate) fn staged_after(&self, position: Position) -> &[Staged] {
+        let from = self.staged.partition_point(|staged| staged.position <= position);
+        &self.staged[from..]
+    }
+
     /// Decodes events of the log.
     pub(crate) async fn of(events: Vec<Arc<Envelope>>, store: &dyn EventStore) -> Result<Self, ReadError> {
         let position = |event: Option<&Arc<Envelope>>| event.map_or(Position::ZERO, |event| event.position);
@@ -72,7 +81,10 @@ impl Facts {
                 _another => header.stream.as_run(),
             };
             before = Some((Arc::clone(&envelope), run));
-            let Some(run) = run else { continue };
+            let Some(run) = run else {
+                facts.staged.extend(staged(&envelope));
+                continue;
+            };
             if header.flags & everfold_engine::envelope::flag::COPIED != 0 {
                 continue;
             }
@@ -93,6 +105,17 @@ impl Facts {
         }
         Ok(facts)
     }
+}
+
+/// What a definition that was saved says of stages.
+fn staged(envelope: &Envelope) -> Option<Staged> {
+    let stream = &envelope.header.stream;
+    if stream.kind != StreamKind::Engine || !stream.id.starts_with("definition-") {
+        return None;
+    }
+    let saved = saved_definition(envelope).ok()?;
+    let stages = Stages::of(saved.document.as_str())?;
+    Some(Staged { position: envelope.position, definition: saved.hash, stages })
 }
 
 /// The history before a fork, without its origin's end.
@@ -141,6 +164,7 @@ impl Source {
             let more = Facts::of(self.subscription.next().await?, self.store.as_ref()).await?;
             facts.last = more.last;
             facts.read.extend(more.read);
+            facts.staged.extend(more.staged);
             facts.unreadable.extend(more.unreadable);
         }
         if let Some(values) = &self.values {

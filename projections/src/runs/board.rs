@@ -1,19 +1,22 @@
 //! The board: runs as cards in columns, by status or by the step they stand at; now or at a past position.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
 use everfold_engine::id::{Position, RunId};
+use everfold_engine::json::Hash;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use serde::Serialize;
 
 use super::list::{Moment, RunsView, STATUSES};
 use super::record::RunRow;
-use super::terms;
+use super::{fold, terms};
 use crate::activity::Awaits;
 use crate::postings::Condition;
 use crate::projection::FoldError;
+use crate::stages::Stages;
 
 /// What makes a column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -22,7 +25,7 @@ pub enum GroupBy {
     /// What runs are doing.
     #[default]
     Status,
-    /// The first step in progress; ended runs by their status.
+    /// The stage of the first step in progress; ended runs by their status.
     Stage,
 }
 
@@ -38,9 +41,9 @@ pub struct Board {
 /// One column.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Column {
-    /// The status or the step.
+    /// The status, or the stage: that of the step, else the step itself.
     pub name: String,
-    /// Whether the name is a step's.
+    /// Whether something goes on at steps here; no status.
     pub is_step: bool,
     /// How many runs stand here.
     pub count: u64,
@@ -106,6 +109,11 @@ struct Filling {
 }
 
 impl Filling {
+    fn add(&mut self, more: Self) {
+        self.count += more.count;
+        self.cards.extend(more.cards);
+    }
+
     fn into_column(mut self, name: &str, is_step: bool, cards_max: usize) -> Column {
         self.cards.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
         self.cards.truncate(cards_max);
@@ -132,13 +140,20 @@ impl RunsView<'_> {
         }
         let mut columns = Vec::new();
         if group_by == GroupBy::Stage {
-            // What stands still without a step stands in front of the steps.
+            // What stands still without a step stands in front of the steps. Pipelines may use a stage in
+            // another order each: the first place that one gives it counts.
             let stages: Vec<String> = filling.keys().filter(|name| name.contains(':')).cloned().collect();
-            for stage in stages {
-                let Some((kind, name)) = stage.split_once(':') else { continue };
-                let filled = filling.remove(&stage).unwrap_or_default();
-                columns.push(filled.into_column(name, kind == "step", cards));
+            let mut filled: Vec<((bool, &str), Filling)> = Vec::new();
+            for stage in &stages {
+                let Some(column) = terms::column_of_stage(stage) else { continue };
+                let more = filling.remove(stage).unwrap_or_default();
+                match filled.iter_mut().find(|(known, _)| *known == column) {
+                    Some((_, before)) => before.add(more),
+                    None => filled.push((column, more)),
+                }
             }
+            let stages = filled.into_iter();
+            columns.extend(stages.map(|((is_step, name), filled)| filled.into_column(name, is_step, cards)));
         }
         for status in STATUSES.into_iter().filter(|status| group_by == GroupBy::Status || status.is_ended()) {
             let filled = filling.remove(&column_of(status)).unwrap_or_default();
@@ -175,9 +190,17 @@ impl RunsView<'_> {
     /// The columns of runs that had not ended at a past moment, row by row.
     fn lived(&self, moment: &Moment, group_by: GroupBy) -> Result<BTreeMap<String, Filling>, FoldError> {
         let mut filling: BTreeMap<String, Filling> = BTreeMap::new();
+        let mut known: BTreeMap<Hash, Option<Stages>> = BTreeMap::new();
         for number in &moment.living {
             let Some(row) = self.row(*number, moment.at)? else { continue };
-            let name = match (group_by, terms::stage(&row.shown)) {
+            let stages = match row.definition.filter(|_| group_by == GroupBy::Stage) {
+                None => None,
+                Some(definition) => match known.entry(definition) {
+                    Entry::Occupied(found) => found.into_mut().as_ref(),
+                    Entry::Vacant(place) => place.insert(fold::stages(&self.look, &definition)?).as_ref(),
+                },
+            };
+            let name = match (group_by, terms::stage(&row.shown, stages)) {
                 (GroupBy::Stage, Some(stage)) => stage,
                 _by_status => column_of(row.shown.status),
             };

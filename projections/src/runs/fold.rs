@@ -1,7 +1,10 @@
 //! The fold of `runs`: rows in memory while something happens to them, in the shelf at checkpoints.
 
+use std::sync::Arc;
+
 use everfold_engine::event::RunEvent;
 use everfold_engine::id::RunId;
+use everfold_engine::json::Hash;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,7 @@ use crate::postings::Changes;
 use crate::projection::{FoldError, Projection};
 use crate::quick::QuickMap;
 use crate::shelf::Value;
+use crate::stages::{Staged, Stages};
 use crate::tx::Tx;
 use crate::{Fact, rowcodec, spine};
 
@@ -24,6 +28,8 @@ const MARKS_BYTES_MAX: usize = 400;
 /// Ends in one value.
 pub(super) const ENDS: u32 = 1_024;
 const HEAD: &[u8] = b"H";
+/// Definitions whose stages stay in memory.
+const STAGES_MAX: usize = 256;
 
 /// The read model `runs`.
 pub struct Runs {
@@ -37,6 +43,8 @@ pub struct Runs {
     unsettled: Vec<u32>,
     changes: Changes,
     is_head_changed: bool,
+    /// Of definitions that runs were pinned to lately.
+    stages: QuickMap<Hash, Option<Arc<Stages>>>,
 }
 
 /// How many rows there are.
@@ -69,6 +77,10 @@ enum Place {
 pub(super) fn record_key(number: u32) -> [u8; 5] {
     let [a, b, c, d] = number.to_be_bytes();
     [b'r', a, b, c, d]
+}
+
+fn stages_key(definition: &Hash) -> Vec<u8> {
+    [&b"g"[..], &definition.0].concat()
 }
 
 pub(super) fn marks_key(number: u32, first: u64) -> Vec<u8> {
@@ -136,6 +148,20 @@ impl Runs {
             Some(number) => Ok(Some(*number)),
             None => find(run, self.head.count, tx, |number| Ok(self.load(tx, number)?.map(|it| it.record))),
         }
+    }
+
+    /// The stages of a definition.
+    fn stages_of(&mut self, tx: &Tx, definition: Option<Hash>) -> Result<Option<Arc<Stages>>, FoldError> {
+        let Some(definition) = definition else { return Ok(None) };
+        if let Some(known) = self.stages.get(&definition) {
+            return Ok(known.clone());
+        }
+        if self.stages.len() >= STAGES_MAX {
+            self.stages.clear();
+        }
+        let found = stages(tx, &definition)?.map(Arc::new);
+        self.stages.insert(definition, found.clone());
+        Ok(found)
     }
 
     /// A row that is not in memory, to be folded on.
@@ -220,6 +246,14 @@ fn find(
     Ok(None)
 }
 
+/// The stages of a definition.
+pub(super) fn stages(keys: &dyn Keys, definition: &Hash) -> Result<Option<Stages>, FoldError> {
+    match keys.get(&stages_key(definition))? {
+        Some(bytes) => rowcodec::read(&mut &*bytes).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// How many rows readers see.
 pub(super) fn head(look: &Look<'_>) -> Result<RunsHead, FoldError> {
     match look.get(HEAD)? {
@@ -243,7 +277,7 @@ pub(super) fn number_of(look: &Look<'_>, count: u32, run: RunId) -> Result<Optio
 
 impl Projection for Runs {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 5;
+    const SCHEMA: u32 = 6;
 
     fn open(tx: &Tx) -> Result<Self, FoldError> {
         let head = match tx.get(HEAD)? {
@@ -259,7 +293,14 @@ impl Projection for Runs {
             unsettled: Vec::new(),
             changes: Changes::default(),
             is_head_changed: false,
+            stages: QuickMap::default(),
         })
+    }
+
+    fn define(&mut self, staged: &Staged, tx: &mut Tx) -> Result<(), FoldError> {
+        tx.put(&stages_key(&staged.definition), rowcodec::encode(&staged.stages)?);
+        self.stages.remove(&staged.definition);
+        Ok(())
     }
 
     fn apply(&mut self, fact: &Fact<'_>, tx: &mut Tx) -> Result<(), FoldError> {
@@ -269,6 +310,10 @@ impl Projection for Runs {
             _other => None,
         };
         if let Some(mut record) = new {
+            record.stages = self.stages_of(tx, record.fixed.definition)?;
+            if record.stages.is_none() {
+                record.fixed.definition = None;
+            }
             record.mark(0)?;
             return self.add(record, tx);
         }
@@ -278,7 +323,8 @@ impl Projection for Runs {
             None => {
                 let Some(number) = self.number_of(tx, fact.run)? else { return Ok(()) };
                 if !self.cached.contains_key(&number) {
-                    let Some(loaded) = self.load(tx, number)? else { return Ok(()) };
+                    let Some(mut loaded) = self.load(tx, number)? else { return Ok(()) };
+                    loaded.record.stages = self.stages_of(tx, loaded.record.fixed.definition)?;
                     self.cached.insert(number, loaded);
                 }
                 self.numbers.insert(fact.run, number);

@@ -454,6 +454,7 @@ impl RunRow {
             position: self.position,
             parent: self.parent,
             origin: self.origin.clone(),
+            definition: self.definition,
         }
     }
 }

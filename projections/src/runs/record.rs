@@ -1,9 +1,11 @@
 //! One run's row with its past.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use everfold_engine::event::{Origin, RunEvent};
 use everfold_engine::id::{Position, RunId, Version};
+use everfold_engine::json::Hash;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use super::marks::{Mark, Marks, part};
 use super::terms::Indexed;
 use crate::activity::{Activity, Awaits};
 use crate::projection::FoldError;
+use crate::stages::Stages;
 use crate::{Fact, rowcodec};
 
 /// A run as lists show it.
@@ -44,6 +47,9 @@ pub struct RunRow {
     pub parent: Option<RunId>,
     /// The run whose history this one began with.
     pub origin: Option<Origin>,
+    /// The definition that the run is pinned to, where its steps name stages.
+    #[serde(skip)]
+    pub(super) definition: Option<Hash>,
 }
 
 /// What changes of a run while it lives.
@@ -100,6 +106,8 @@ pub(super) struct Fixed {
     pub(super) position: Position,
     pub(super) parent: Option<RunId>,
     pub(super) origin: Option<Origin>,
+    /// The definition that the run is pinned to, where its steps name stages.
+    pub(super) definition: Option<Hash>,
 }
 
 /// A run's row, what it is folded with, and its marks.
@@ -113,6 +121,9 @@ pub(super) struct Record {
     activity: Activity,
     #[serde(skip)]
     pub(super) indexed: Indexed,
+    /// Those of the definition.
+    #[serde(skip)]
+    pub(super) stages: Option<Arc<Stages>>,
     pub(super) marks: Marks,
 }
 
@@ -130,6 +141,7 @@ impl Record {
             position: fact.position,
             parent: event.parent.as_ref().map(|parent| parent.run),
             origin: None,
+            definition: Some(event.definition),
         };
         let shown = Shown { labels: event.labels.clone(), ..Shown::default() };
         let mut record = Self {
@@ -140,6 +152,7 @@ impl Record {
             since: fact.position,
             activity: Activity::default(),
             indexed: Indexed::default(),
+            stages: None,
             marks: Marks::default(),
         };
         record.fold(fact);
@@ -164,6 +177,7 @@ impl Record {
             // A run that goes on from another one's history is nobody's child.
             parent: None,
             origin: Some(event.origin.clone()),
+            definition: Some(event.definition),
             ..record.fixed
         };
         record.shown.paused = None;
@@ -313,6 +327,7 @@ impl Fixed {
             since: mark.position,
             parent: self.parent,
             origin: self.origin,
+            definition: self.definition,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::shorts;
 use crate::look::{Keys, Look};
 use crate::postings::{self, Changes, Condition, term};
 use crate::shelf::ShelfError;
+use crate::stages::{NO_PLACE, Stages};
 
 const STATUS: u8 = b's';
 const PIPELINE: u8 = b'p';
@@ -51,8 +52,8 @@ impl Indexed {
     }
 
     /// The column of a board of stages that the run stood in.
-    fn stage(&self) -> Option<String> {
-        stage_of(self.status?, &self.steps)
+    fn stage(&self, stages: Option<&Stages>) -> Option<String> {
+        stage_of(self.status?, &self.steps, stages)
     }
 }
 
@@ -79,7 +80,8 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
         }
         terms.set(term(STATUS, shown.status.as_str()), number, true);
     }
-    let (before, stage) = (old.stage(), stage(shown));
+    let stages = record.stages.as_deref();
+    let (before, stage) = (old.stage(stages), stage(shown, stages));
     if is_elsewhere {
         change(terms, STEP, number, &old.steps, &shown.steps);
     }
@@ -121,19 +123,29 @@ fn change(terms: &mut Changes, kind: u8, number: u32, old: &[String], new: &[Str
     }
 }
 
-/// The column of a board of stages that a run stands in: the first step in progress, else its status.
-pub(super) fn stage(shown: &Shown) -> Option<String> {
-    stage_of(shown.status, &shown.steps)
+/// The column of a board of stages that a run stands in: that of the first step in progress, else its status.
+/// Columns stand in the order of these texts.
+pub(super) fn stage(shown: &Shown, stages: Option<&Stages>) -> Option<String> {
+    stage_of(shown.status, &shown.steps, stages)
 }
 
-fn stage_of(status: RunStatus, steps: &[String]) -> Option<String> {
+fn stage_of(status: RunStatus, steps: &[String], stages: Option<&Stages>) -> Option<String> {
     if status.is_ended() {
         return None;
     }
-    Some(match steps.first() {
-        Some(step) => format!("step:{step}"),
+    let named = stages.and_then(|stages| stages.first(steps));
+    Some(match named.or_else(|| Some((NO_PLACE, steps.first()?.as_str()))) {
+        Some((place, name)) => format!("step:{place:05}:{name}"),
         None => format!("status:{status}"),
     })
+}
+
+/// What such a text says: whether the column is of a step, and its name.
+pub(super) fn column_of_stage(stage: &str) -> Option<(bool, &str)> {
+    match stage.split_once(':')? {
+        ("step", rest) => Some((true, rest.split_once(':')?.1)),
+        (_status, name) => Some((false, name)),
+    }
 }
 
 fn roles(shown: &Shown) -> BTreeSet<String> {
