@@ -197,3 +197,15 @@ fn l5_a_failure_on_leaving_the_queue_always_fails_the_run() {
     assert_eq!(event.id.to_string(), "$admit/2/1");
     world.check_fold();
 }
+
+#[test]
+fn p_labels_of_a_start_have_a_bound_and_what_is_said_at_the_start_goes_before_the_pipeline() {
+    let document =
+        || json!({"name": "p", "labels": {"team": "blue", "n": "${1 + 1}"}, "steps": [child("ship", &[])]});
+    let (world, result) = begin(document(), |start| drop(start.labels.insert("team".into(), "red".into())));
+    result.unwrap();
+    assert_eq!((world.state.labels()["team"].as_str(), world.state.labels()["n"].as_str()), ("red", "2"));
+    let large = |start: &mut Start| drop(start.labels.insert("x".into(), "y".repeat(16 * 1024)));
+    let (_, result) = begin(document(), large);
+    assert!(matches!(result, Err(Refusal::TooLarge { what: "the labels", .. })), "{result:?}");
+}

@@ -4,7 +4,7 @@ use everfold_engine::actor::Actor;
 use everfold_engine::definition::Vote;
 use everfold_engine::effect::Effect;
 use everfold_engine::event::{Hearing, RunEvent, SignalTaker, TimerKind};
-use everfold_engine::failure::FailureKind;
+use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::input::InputKind;
 use everfold_engine::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
@@ -346,5 +346,55 @@ fn s_on_finish_runs_also_after_a_success_and_after_a_route_that_ends_the_run() {
         assert_eq!(attempts(&world), ["tidy/1/1"], "{route}");
         world.succeed("tidy/1/1", json!(1));
         assert_eq!(world.state.status(), status, "{route}");
+    }
+}
+
+/// The pauses before the retries of work that always fails, in seconds.
+fn pauses(world: &mut World, attempts: u32) -> Vec<f64> {
+    let pause = |attempt: u32| {
+        world.fail(&format!("a/1/{attempt}"), "no");
+        let due = world.effects().into_iter().find_map(|effect| match &effect {
+            Effect::Timer { timer, at } if timer.kind == TimerKind::Retry => Some((effect.clone(), *at)),
+            _other => None,
+        });
+        let (timer, at) = due.expect("a pause");
+        let pause = at.since(world.now).as_secs_f64();
+        world.answer(&timer, 0);
+        pause
+    };
+    (1..attempts).map(pause).collect()
+}
+
+#[test]
+fn s_the_pause_before_a_retry_doubles_up_to_the_longest_with_a_little_on_top() {
+    let retry = json!({"attempts": "${1 + 4}", "backoff_min": "10s", "backoff_max": "30s"});
+    let mut world = run(json!([with(function("a", &[]), json!({"retry": retry}))]));
+    let pauses = pauses(&mut world, 5);
+    for (pause, (least, most)) in pauses.iter().zip([(10.0, 12.5), (20.0, 25.0), (30.0, 30.0), (30.0, 30.0)])
+    {
+        assert!((least..=most).contains(pause), "{pauses:?}");
+    }
+    let batch = world.fail("a/1/5", "no");
+    assert_eq!(
+        names(&batch),
+        ["AttemptFailed", "StepFailed", "RunFailed"],
+        "the first one is an attempt, too"
+    );
+}
+
+#[test]
+fn s_a_retry_covers_the_codes_that_it_names() {
+    let retry = json!({"attempts": 3, "backoff_min": "1s", "backoff_max": "1s", "only": ["timeout", "BUSY"]});
+    for (kind, code, again) in [
+        (FailureKind::Exit, Some("BUSY"), true),
+        (FailureKind::Timeout, None, true),
+        (FailureKind::Exit, Some("OTHER"), false),
+        (FailureKind::Exit, None, false),
+    ] {
+        let mut world = run(json!([with(function("a", &[]), json!({"retry": retry}))]));
+        let mut failure = Failure::new(kind, "no");
+        failure.code = code.map(str::to_owned);
+        let batch = world.finish("a/1/1", Err(failure));
+        assert_eq!(names(&batch).contains(&"RetryScheduled"), again, "{kind:?} {code:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::decide::Refusal;
-use everfold_engine::definition::Definition;
+use everfold_engine::definition::{Definition, Vote};
 use everfold_engine::driver::{ForkRequest, StartError, StartRequest, Started};
 use everfold_engine::envelope::{StreamId, StreamKind};
 use everfold_engine::event::{OriginKind, RunEvent, RunSucceeded};
@@ -310,6 +310,31 @@ async fn d9_a_start_that_may_not_wait_is_refused_and_two_of_them_never_both_get_
     let run = won[0].as_ref().unwrap().run;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert!(!rig.names(run).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn d9_a_slot_is_held_to_the_end_also_while_its_run_waits_for_people_and_stands_still() {
+    let rig = Rig::new();
+    let ask = json!({"id": "ask", "work": {"approval": {"title": "Go on?"}}});
+    let asking = definition(json!({"name": "p", "concurrency": [{"key": "repo"}], "steps": [ask]}));
+    let first = start(&rig, &asking, json!({})).await.run;
+    rig.until(first, |event| matches!(event, RunEvent::ApprovalRequested(_))).await;
+    let second = start(&rig, &asking, json!({})).await.run;
+    rig.submit(first, InputKind::Pause { reason: None }).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert_eq!((rig.status(first).await, rig.status(second).await), (RunStatus::Paused, RunStatus::Queued));
+    rig.submit(first, InputKind::Resume { reason: None }).await.unwrap();
+    let vote = InputKind::Vote {
+        id: "ask/1/1".parse().unwrap(),
+        vote: Vote::Approve,
+        comment: None,
+        roles: Vec::new(),
+        comments: Vec::new(),
+        edited: None,
+    };
+    rig.submit(first, vote).await.unwrap();
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    rig.until(second, |event| matches!(event, RunEvent::ApprovalRequested(_))).await;
 }
 
 #[tokio::test(start_paused = true)]
