@@ -350,7 +350,7 @@ fn continued(session: Option<&str>) -> impl Fn(&Home) -> AttemptRequest {
 #[tokio::test]
 async fn a_session_is_continued_and_one_that_is_not_there_is_begun_anew_and_said() {
     let home = Home::new();
-    let executor = fake_claude(&home, "say '\"done\"' \"${resumed:-s-new}\"");
+    let executor = fake_claude(&home, "say '\"done\"' \"${EVERFOLD_SESSION:-s-new}\"");
     let end = executor.start(continued(Some("s-7"))(&home), nobody()).await;
     assert_eq!((output(&end), end.usage[0].session.as_deref()), (&json!("done"), Some("s-7")));
     assert!(end.told.note.is_none() && remarks(&home.path("attempt")).is_empty());

@@ -28,7 +28,9 @@ async fn y_a_command_is_told_its_place_and_tells_its_output() {
         .start(
             home.shell(
                 "pwd; echo $EVERFOLD_STEP $EVERFOLD_ROUND $EVERFOLD_ATTEMPT; cat $EVERFOLD_INPUT; \
-                 test ${#EVERFOLD_IDEMPOTENCY_KEY} -eq 32; test $EVERFOLD_WORKSPACE = $(pwd)",
+                 test ${#EVERFOLD_IDEMPOTENCY_KEY} -eq 32; test $EVERFOLD_WORKSPACE = $(pwd); \
+                 test $EVERFOLD_RUN = 0198c1f0-0000-7000-8000-0000deadbeef; test ! -e $EVERFOLD_OUTPUT; \
+                 test -z \"$EVERFOLD_PROMPT$EVERFOLD_ROLE$EVERFOLD_MODEL$EVERFOLD_SESSION$EVERFOLD_GATE\"",
             ),
             nobody(),
         )
@@ -360,17 +362,19 @@ async fn l33_leftovers_are_committed_once_with_the_configured_author() {
 #[tokio::test]
 async fn the_script_profile_runs_any_program_with_the_prompt_as_a_file() {
     let home = Home::new();
-    std::fs::write(home.work("agent.sh"), "cat \"$EVERFOLD_PROMPT\"; echo; echo $1 $EVERFOLD_ROLE >&2")
-        .unwrap();
+    std::fs::write(
+        home.work("agent.sh"),
+        "cat \"$EVERFOLD_PROMPT\"; echo; echo $1 $EVERFOLD_ROLE $EVERFOLD_MODEL ${EVERFOLD_SESSION-none} >&2",
+    )
+    .unwrap();
     let executor = AgentExecutor::new(home.processes());
-    let spec =
-        json!({"profile": "script", "role": "analyst", "prompt": "Do it.", "args": ["sh", "agent.sh", 7]});
+    let spec = json!({"profile": "script", "role": "analyst", "model": "small", "prompt": "Do it.", "args": ["sh", "agent.sh", 7]});
     let end = executor.start(home.request(spec), nobody()).await;
     assert_eq!(output(&end), &json!("Do it."));
     let [prompt] = end.artefacts.as_slice() else { panic!("{end:?}") };
     assert_eq!((prompt.name.as_str(), home.blob(prompt.blob).as_str()), ("everfold.prompt", "Do it."));
     let log = everfold_workflows::shim::log::tail(&home.path("attempt/log"), 10);
-    assert!(log.contains("7 analyst"), "{log}");
+    assert!(log.contains("7 analyst small none"), "{log}");
 }
 
 /// A null of a step or of its role counted as nothing, so the profile's model was taken.

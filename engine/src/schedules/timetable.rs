@@ -374,6 +374,18 @@ mod tests {
     }
 
     #[test]
+    fn t_weekdays_and_hours_keep_moments_out_the_last_hour_too() {
+        let (monday, sunday) = ("2026-01-05T00:00:00Z", "2026-01-11T23:59:59Z");
+        let hours = |spec: Value, until| wall(&table(spec), monday, until);
+        let day = hours(json!({"every": "1h", "hours": [8, 10]}), "2026-01-06T00:00:00Z");
+        assert_eq!(day, ["05 08:00 +00:00", "05 09:00 +00:00"], "until before 10");
+        let night = hours(json!({"every": "1h", "hours": [22, 1]}), "2026-01-06T12:00:00Z");
+        assert_eq!(night, ["05 22:00 +00:00", "05 23:00 +00:00", "06 00:00 +00:00"], "over midnight");
+        let week = hours(json!({"cron": "0 7 * * *", "weekdays": ["mon", "fri"]}), sunday);
+        assert_eq!(week, ["05 07:00 +00:00", "09 07:00 +00:00"]);
+    }
+
+    #[test]
     fn t_jitter_follows_from_the_name_and_the_moment_and_overtakes_nobody() {
         let table = table(json!({"every": "10s", "jitter": "1m"}));
         let (from, until) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T01:00:00Z"));
@@ -390,6 +402,9 @@ mod tests {
         assert!(seen.len() > 350, "{}", seen.len());
         assert_ne!(table.put_off("a", from), table.put_off("b", from));
         assert_eq!(table.put_off("a", from), table.put_off("a", from));
+        let moments = table.between(from, until, 1_000).moments;
+        let late = moments.iter().map(|moment| table.put_off("a", *moment).0 - moment.0);
+        assert!(late.into_iter().all(|ms| (0..=60_000).contains(&ms)), "at most so much");
     }
 
     #[test]

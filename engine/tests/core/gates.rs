@@ -472,14 +472,14 @@ fn l14_a_policy_knows_how_often_and_how_long_it_was_asked_and_what_it_said_befor
     }
     let used = command(
         "g",
-        json!({"policy": "{'verdict': gate.used > 0 && gate.round == 2 && gate.previous.round == 1, 'reason': 'used ' + string(gate.used)}", "on_fail": [{"to": {"rework": "a"}}]}),
+        json!({"policy": "{'verdict': gate.used > 0 && gate.round == 2 && gate.previous.round == 1, 'reason': 'used ' + string(gate.used) + ', probe ' + string(gate.probe_no)}", "on_fail": [{"to": {"rework": "a"}}]}),
     );
     let sibling = command("g2", json!({"on_fail": [{"to": {"rework": "a"}}]}));
     let mut world = judged(json!([used, sibling]));
-    assert_eq!(verdict(&world.probe("a/1/1", "g", 1, exit(1))).reason, "used 0");
+    assert_eq!(verdict(&world.probe("a/1/1", "g", 1, exit(1))).reason, "used 0, probe 1");
     world.succeed("a/2/1", json!(1));
     let judged_now = verdict(&world.probe("a/2/1", "g", 1, exit(1)));
-    assert_eq!((judged_now.verdict, judged_now.reason.as_str()), (Verdict::Pass, "used 1"));
+    assert_eq!((judged_now.verdict, judged_now.reason.as_str()), (Verdict::Pass, "used 1, probe 1"));
 }
 
 #[test]

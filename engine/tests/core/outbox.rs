@@ -83,11 +83,16 @@ fn l32_a_notice_stands_in_the_batch_of_its_event_after_everything_else() {
     let mut world = run(json!([notice(
         "steps",
         &["StepSucceeded"],
-        json!({"with": {"text": "${event.path.step} of ${run.pipeline}, n = ${input.n}, by ${actor}"}, "as": "bot"})
+        json!({"with": {
+            "text": "${event.path.step} of ${run.pipeline}, n = ${input.n}, by ${actor}",
+            "event": "${event.type} ${event.version} at ${event.at}",
+        }, "as": "bot"})
     )]));
     let batch = world.succeed("a/1/1", json!(1));
     assert_eq!(names(&batch), ["AttemptSucceeded", "StepSucceeded", "StepScheduled", "NoticeQueued"]);
-    assert_eq!(said(&batch), [json!({"with": {"text": "a of p, n = 1, by engine"}, "as": "bot"})]);
+    let event = format!("StepSucceeded 4 at {}", world.now);
+    let text = "a of p, n = 1, by engine";
+    assert_eq!(said(&batch), [json!({"with": {"text": text, "event": event}, "as": "bot"})]);
     let RunEvent::NoticeQueued(queued) = &batch[3] else { panic!("{batch:?}") };
     assert_eq!((queued.version, queued.channel.as_str()), (Version(4), "notice/steps"));
     assert_eq!(listed(&world), ["notice/steps steps 4"]);

@@ -1,5 +1,7 @@
 //! Signals, breakpoints and pauses on the command line: what is said, and how it ends.
 
+use serde_json::json;
+
 use super::support::Scratch;
 
 const WAITS: &str = "name: p\nlabels: { team: '${input.team}' }\ninput: { type: object, required: [team], properties: { team: { type: string } } }\nsteps:\n  - id: w\n    wait: { signal: go }\n  - id: b\n    command: echo done\n";
@@ -120,4 +122,110 @@ steps:
         assert_eq!(printed.trim(), folder.canonicalize().unwrap().display().to_string());
     }
     assert!(!scratch.path("here.txt").exists(), "not where somebody happened to type");
+}
+
+/// Whom a trigger tells: runs with some labels, one run, or whom it names though a start was wanted as well.
+#[test]
+fn t_a_trigger_tells_those_with_its_labels_the_run_that_it_names_or_the_holder_of_a_key() {
+    let scratch = Scratch::new();
+    let triggers = r#"key: "card/${input.card}"
+triggers:
+  - { hook: teams, signal: go, to: { labels: { team: "${event.body.team}" } } }
+  - { hook: runs, signal: go, to: { run: "${event.body.run}" }, payload: { team: "${event.body.by}" } }
+  - hook: cards
+    start: { input: { team: "${event.body.team}", card: "${event.body.card}" } }
+    signal: go
+    to: { labels: { team: "${event.body.tell}" } }
+"#;
+    let waits = WAITS.replace("name: p\n", &format!("name: p\n{triggers}"));
+    scratch.write(
+        "p.yaml",
+        &format!(
+            "{waits}output: \"${{steps.w.output.?body.?team.orValue(steps.w.output.?team.orValue('?'))}}\"\n"
+        ),
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./p.yaml"]).code, 0);
+    let start = |team: &str, card: &str| {
+        let (team, card) = (format!("team={team}"), format!("card={card}"));
+        let started = scratch.run(&["run", "p", "-i", &team, "-i", &card, "--no-wait", "--json"]);
+        assert_eq!(started.code, 6, "{started:?}");
+        started.json()["id"].as_str().unwrap().to_owned()
+    };
+    let deliver = |source: &str, id: &str, body: serde_json::Value| {
+        scratch.write("d.json", &body.to_string());
+        let done = scratch.run(&["hook", "deliver", source, "d.json", "--id", id, "--json"]);
+        assert_eq!(done.code, 0, "{done:?}");
+        done.json()["handled"][0]["outcomes"][0].clone()
+    };
+    let of = |outcome: &serde_json::Value| {
+        let word = outcome["outcome"].as_str().unwrap().to_owned();
+        let runs = outcome["runs"].as_array().into_iter().flatten();
+        let mut runs: Vec<String> = runs.map(|run| run.as_str().unwrap().to_owned()).collect();
+        runs.sort();
+        (word, runs)
+    };
+    let output = |run: &str| {
+        scratch.await_status(run, "succeeded");
+        scratch.run(&["show", run, "--json"]).json()["output"].as_str().unwrap().to_owned()
+    };
+    let (one, two, blue) = (start("red", "1"), start("red", "2"), start("blue", "3"));
+    let mut red = vec![one.clone(), two.clone()];
+    red.sort();
+    assert_eq!(of(&deliver("teams", "t1", json!({"team": "red"}))), ("signalled".into(), red));
+    assert_eq!((output(&one).as_str(), output(&two).as_str()), ("red", "red"), "the event is what it says");
+    assert_eq!(of(&deliver("teams", "t2", json!({"team": "red"}))).0, "ignored", "both have ended");
+    assert_eq!(
+        of(&deliver("runs", "r1", json!({"run": blue, "by": "hand"}))),
+        ("signalled".into(), vec![blue.clone()])
+    );
+    assert_eq!(output(&blue), "hand");
+    assert_eq!(of(&deliver("runs", "r2", json!({"run": blue, "by": "hand"}))).0, "ignored");
+    assert_eq!(of(&deliver("runs", "r3", json!({"run": "that one", "by": "hand"}))).0, "refused");
+    // The key is free: a run is started. It is taken: those are told whom the trigger names, not its holder.
+    let card = |id: &str| deliver("cards", id, json!({"team": "green", "card": "9", "tell": "grey"}));
+    let (word, green) = of(&card("c1"));
+    assert_eq!((word.as_str(), green.len()), ("started", 1));
+    let grey = start("grey", "10");
+    assert_eq!(of(&card("c2")), ("signalled".into(), vec![grey.clone()]));
+    assert_eq!(output(&grey), "green");
+    assert_eq!(scratch.run(&["show", &green[0], "--json"]).json()["status"], "waiting");
+}
+
+#[test]
+fn t_without_an_input_the_event_is_the_input_and_who_has_the_key_is_the_answer() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "plain.yaml",
+        "name: plain\nkey: \"${input.body.id}\"\ntriggers:\n  - { hook: tracker, start: true }\nsteps:\n  - id: w\n    wait: { signal: go }\noutput: \"${input.source} ${input.body.id} ${input.headers.x_event}\"\n"
+            .replace("headers.x_event", "headers['x-event']")
+            .as_str(),
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./plain.yaml"]).code, 0);
+    scratch.write("d.json", "{\"id\": \"i7\"}");
+    let deliver = |id: &str| {
+        let args =
+            ["hook", "deliver", "tracker", "d.json", "--id", id, "--header", "X-Event:opened", "--json"];
+        scratch.run(&args).json()["handled"][0]["outcomes"][0].clone()
+    };
+    let (first, second) = (deliver("1"), deliver("2"));
+    assert_eq!((&first["outcome"], &second["outcome"]), (&json!("started"), &json!("held")));
+    assert_eq!(first["runs"], second["runs"]);
+    assert_eq!(scratch.run(&["signal", "@", "go"]).code, 0);
+    scratch.await_status("@", "succeeded");
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["output"], "tracker i7 opened");
+}
+
+#[test]
+fn t_a_signal_that_was_parked_for_labels_reaches_the_run_that_gets_them() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "p.yaml",
+        "name: p\ntriggers:\n  - { hook: forge, signal: go, to: { labels: { pr: \"${event.body.pr}\" } }, park: true }\nsteps:\n  - id: open\n    function: everfold.noop\n    labels: { pr: \"17\" }\n  - id: w\n    wait: { signal: go }\noutput: \"${steps.w.output.body.pr}\"\n",
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./p.yaml"]).code, 0);
+    scratch.write("d.json", "{\"pr\": 17}");
+    let kept = scratch.run(&["hook", "deliver", "forge", "d.json", "--id", "1", "--json"]).json();
+    assert_eq!(kept["handled"][0]["outcomes"][0]["outcome"], "parked", "{kept}");
+    let done = scratch.run(&["run", "p", "--json"]);
+    assert_eq!((done.code, &done.json()["output"]), (0, &json!(17)), "{done:?}");
 }
