@@ -33,7 +33,7 @@ fn work_is_told_the_round_that_it_begins() {
     let told = "${step.round} ${step.rounds} ${steps.a.round} ${steps.a.rounds} ${attempt}";
     let mut world = run(json!([{
         "id": "a", "retry": {"attempts": 2, "backoff_min": "0ms", "backoff_max": "0ms"},
-        "on_fail": [{"to": {"rework": "a"}}],
+        "on_fail": [{"when": "steps.a.attempts == 2", "to": {"rework": "a"}}],
         "work": {"task": {"kind": "function", "spec": {"name": "f", "with": told}}},
     }]));
     assert!(scheduled(&world).to_string().contains("1 1 1 1 1"), "{}", scheduled(&world));
