@@ -328,21 +328,32 @@ pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> 
     route::take(draft, next, from)
 }
 
+/// What is known of a gate that failed.
+struct Seen {
+    verdict: Verdict,
+    failure: Failure,
+    evidence: Value,
+    /// What a step is told of it where the route does not say.
+    findings: Value,
+}
+
+fn seen(state: &RunState, loaded: &Loaded, at: usize, gate: &Gate) -> Result<Option<(u32, Seen)>, Interrupt> {
+    let Some(newest) = newest(state, at, gate) else { return Ok(None) };
+    let failure = failure_of(gate, &newest.reason);
+    let evidence = settled(newest.evidence.value(loaded))?.unwrap_or_default();
+    let own = settled(newest.findings.value(loaded))?.unwrap_or_default();
+    let findings = if own.is_null() { members::default_findings(&failure.message, &evidence) } else { own };
+    Ok(Some((newest.probe_no, Seen { verdict: newest.verdict, failure, evidence, findings })))
+}
+
 fn settle_failed(
     state: &RunState,
     loaded: &Loaded,
     case: Case<'_>,
 ) -> Result<Option<(Failure, Next, Value)>, Interrupt> {
-    let Some(verdict) = newest(state, case.at, case.gate) else { return Ok(None) };
-    let case = Case { probe_no: verdict.probe_no, ..case };
-    let failure = failure_of(case.gate, &verdict.reason);
-    let evidence = settled(verdict.evidence.value(loaded))?.unwrap_or_default();
-    let own_findings = settled(verdict.findings.value(loaded))?.unwrap_or_default();
-    let findings = if own_findings.is_null() {
-        members::default_findings(&failure.message, &evidence)
-    } else {
-        own_findings
-    };
+    let Some((probe_no, seen)) = seen(state, loaded, case.at, case.gate)? else { return Ok(None) };
+    let case = Case { probe_no, ..case };
+    let Seen { failure, evidence, findings, .. } = seen;
     let next = settled(scope(state, loaded, case).and_then(|scope| {
         let scope = scope.with("evidence", evidence).with("failure", failure_value(&failure));
         next(state, &scope, case.at, case.gate, &failure)
@@ -351,4 +362,26 @@ fn settle_failed(
         Ok(next) => (failure, next, findings),
         Err(broken) => (broken, Next::Fail(None), findings),
     }))
+}
+
+/// What the step is told that a failed gate sends back to: what its route to that step says, else what was
+/// seen. A gate without a verdict: `None`.
+pub(super) fn told(
+    state: &RunState,
+    loaded: &Loaded,
+    case: Case<'_>,
+    target: usize,
+) -> Result<Option<Value>, Interrupt> {
+    let Some((probe_no, seen)) = seen(state, loaded, case.at, case.gate)? else { return Ok(None) };
+    if seen.verdict != Verdict::Fail {
+        return Ok(None);
+    }
+    let case = Case { probe_no, ..case };
+    let own = &case.gate.on_fail;
+    let routes = if own.is_empty() { &state.graph.step(case.at).on_fail } else { own };
+    let said = settled(scope(state, loaded, case).and_then(|scope| {
+        let scope = scope.with("evidence", seen.evidence).with("failure", failure_value(&seen.failure));
+        route::told(state, &scope, routes, target)
+    }))?;
+    Ok(Some(said.ok().flatten().unwrap_or(seen.findings)))
 }

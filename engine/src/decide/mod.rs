@@ -18,6 +18,7 @@ mod fork;
 mod gate;
 mod members;
 mod notice;
+mod once_more;
 mod pause;
 mod people;
 pub mod plan;

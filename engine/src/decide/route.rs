@@ -152,6 +152,24 @@ fn findings(route: &Route, scope: &RunScope<'_>) -> Result<Option<Value>, EvalEr
     }
 }
 
+/// What the route that holds says that this step is told: the route itself, or what follows when it is used up.
+pub(super) fn told(
+    state: &RunState,
+    scope: &RunScope<'_>,
+    routes: &Routes,
+    target: usize,
+) -> Result<Option<Value>, EvalError> {
+    for route in &routes.0 {
+        if !route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(scope))? {
+            continue;
+        }
+        let leads_there = |route: &&Route| matches!(&route.to, RouteTo::Rework(name) if state.graph.find(name) == Some(target));
+        let led = std::iter::successors(Some(route), |route| route.then.as_deref()).find(leads_there);
+        return led.map_or(Ok(None), |route| findings(route, scope));
+    }
+    Ok(None)
+}
+
 fn has_rounds_left(state: &RunState, scope: &RunScope<'_>, target: usize) -> Result<bool, EvalError> {
     let max: Option<&Setting<u32>> = state.graph.step(target).max_rounds.as_ref();
     let max = max.map(|max| max.resolve(scope)).transpose()?;

@@ -7,15 +7,15 @@ use serde_json::json;
 use super::draft::{Draft, Interrupt, settled};
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
-use super::{LABELS_BYTES_MAX, gate, question, ready, work};
+use super::{LABELS_BYTES_MAX, gate, once_more, question, ready, work};
 use crate::definition::{OnLost, Retry, Routes, Step, StepWorkspace, Vote, Work};
 use crate::event::{
-    BlockReason, ProbeScheduled, RetryScheduled, ReworkSource, SkipReason, StepBlocked, StepFailed,
-    StepSkipped, StepSucceeded, UnblockDecision, WorktreeReset,
+    BlockReason, RetryScheduled, SkipReason, StepBlocked, StepFailed, StepSkipped, StepSucceeded,
+    UnblockDecision, WorktreeReset,
 };
 use crate::failure::{Failure, FailureKind, SECRET_CODE};
 use crate::id::AttemptId;
-use crate::state::{AttemptEnding, Key, Phase, RunState, Settling, Stage, Unit};
+use crate::state::{AttemptEnding, Key, Phase, RunState, Settling, Stage, StepState, Unit};
 
 /// So many attempts of one round may vanish before a person is asked, whatever `on_lost` says.
 const LOST_MAX: u32 = 5;
@@ -33,7 +33,7 @@ pub(super) fn settle(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
         Settling::GatesPassed => passed(draft, key),
         Settling::Cut => cut(draft, key),
         Settling::Unheard => unheard(draft, key),
-        Settling::Unblocked(decision, reason) => unblocked(draft, key, decision, &reason),
+        Settling::Unblocked(decision, reason) => once_more::decided(draft, key, decision, &reason),
     }
 }
 
@@ -119,7 +119,7 @@ fn backoff(retry: &Retry, made: u32, state: &RunState, key: Key) -> Duration {
     (pause + pause.mul_f64(f64::from(drawn) / 1024.0)).min(longest)
 }
 
-fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interrupt> {
+pub(super) fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<(), Interrupt> {
     if !matches!(draft.state.graph.step(key.step).work, Some(Work::Task(_))) {
         return ready::again(draft, key);
     }
@@ -210,10 +210,7 @@ fn items(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             Failure { message, ..cause }
         }
     };
-    // What people said of an item leads where it leads for a step without items.
-    match first.and_then(|(_, unit)| {
-        Refused::of(step, items.units.iter().filter(|other| Refused::is_like(unit, other)))
-    }) {
+    match Refused::of_step(step, &draft.state.facts.steps[key.step]) {
         Some(refused) => against(draft, key, refused, failure),
         None => failed(draft, key, step, failure),
     }
@@ -276,14 +273,21 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
 }
 
 /// People decided against the work, or none decided in time: where that leads, and who said what.
-struct Refused<'a> {
-    routes: &'a Routes,
+pub(super) struct Refused<'a> {
+    pub(super) routes: &'a Routes,
     place: &'static str,
     by: Option<String>,
-    findings: Option<String>,
+    pub(super) findings: Option<String>,
 }
 
 impl<'a> Refused<'a> {
+    /// What a step was told. What people said of an item leads where it leads for a step without items.
+    pub(super) fn of_step(step: &'a Step, facts: &StepState) -> Option<Self> {
+        let Some(items) = &facts.items else { return Self::of(step, [&facts.unit]) };
+        let first = items.units.iter().find(|unit| unit.stage == Stage::Failed)?;
+        Self::of(step, items.units.iter().filter(|other| Self::is_like(first, other)))
+    }
+
     /// What the units of one step were told alike; `None` where people did not end them.
     fn of<'u>(step: &'a Step, units: impl IntoIterator<Item = &'u Unit>) -> Option<Self> {
         let mut units = units.into_iter().peekable();
@@ -341,111 +345,6 @@ fn against(draft: &mut Draft<'_>, key: Key, refused: Refused<'_>, failure: Failu
     let Refused { routes, place, by, findings } = refused;
     let blocked = if by.is_some() { BlockReason::Rejected } else { BlockReason::Failed };
     follow(draft, key, routes, place, failure, blocked, (by, findings))
-}
-
-/// A person decided on a blocked step.
-fn unblocked(
-    draft: &mut Draft<'_>,
-    key: Key,
-    decision: UnblockDecision,
-    reason: &BlockReason,
-) -> Result<(), Interrupt> {
-    let id = draft.state.attempt_id(key);
-    let (path, round) = (id.path.clone(), id.round);
-    match decision {
-        UnblockDecision::Retry => return retry_blocked(draft, key, reason),
-        UnblockDecision::Recheck | UnblockDecision::Proceed => {
-            draft.record(StepSucceeded {
-                path,
-                round,
-                labels: std::collections::BTreeMap::new(),
-                finish: None,
-            });
-        }
-        UnblockDecision::Skip => draft.record(StepSkipped { path, round, reason: SkipReason::Person }),
-        UnblockDecision::Fail => {
-            let failure = final_failure(draft.state, key, reason);
-            draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
-        }
-    }
-    Ok(())
-}
-
-/// What was refused, once more.
-fn retry_blocked(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), Interrupt> {
-    let facts = &draft.state.facts.steps[key.step];
-    let has_attempts = draft.state.graph.step(key.step).work.is_some();
-    // A round whose time is over, or that has no work, begins anew.
-    let goes_on = has_attempts && facts.items.is_none() && facts.order.cut.is_none();
-    let (target, gate) = match reason {
-        BlockReason::Lost | BlockReason::Failed | BlockReason::Asked if goes_on => {
-            return retry(draft, key, Duration::ZERO);
-        }
-        BlockReason::NoEvidence { gate } => return probe_again(draft, key, gate),
-        BlockReason::Lost
-        | BlockReason::Failed
-        | BlockReason::Rejected
-        | BlockReason::Asked
-        | BlockReason::Signal { .. }
-        | BlockReason::Held => (key.step, None),
-        BlockReason::Gate { gate } => (key.step, Some(gate.clone())),
-        BlockReason::Unchanged { target, gate } => {
-            (draft.state.graph.find(target).unwrap_or(key.step), Some(gate.clone()))
-        }
-        BlockReason::UsedUp { target, gate } => {
-            (draft.state.graph.find(target).unwrap_or(key.step), gate.clone())
-        }
-    };
-    let findings = route::failure_findings(&final_failure(draft.state, key, reason));
-    let source =
-        ReworkSource { id: draft.state.attempt_id(key), gate, by: Some(draft.meta.actor.to_string()) };
-    let name = format!("{}/unblock", source.id.path.step);
-    let used = draft.state.facts.routes.get(&name).map_or(0, |route| route.used) + 1;
-    route::record(draft, target, source, name, (used, None), &findings);
-    Ok(())
-}
-
-fn probe_again(draft: &mut Draft<'_>, key: Key, gate: &str) -> Result<(), Interrupt> {
-    let judging = &draft.state.facts.steps[key.step].judging;
-    let (probe_no, kind) = (judging.probe_no + 1, judging.kind.clone());
-    let task = settled(judging.task.value(draft.loaded))?.unwrap_or_default();
-    if kind.is_empty() {
-        // Its parameters could not be rendered, or it needs no prober: judge it anew.
-        return gate::judge(draft, key.step);
-    }
-    let task = draft.payload_of(&task);
-    draft.record(ProbeScheduled {
-        id: draft.state.attempt_id(key),
-        gate: gate.to_owned(),
-        probe_no,
-        kind,
-        task,
-    });
-    Ok(())
-}
-
-fn final_failure(state: &RunState, key: Key, reason: &BlockReason) -> Failure {
-    let known = state.unit_at(key).and_then(|unit| unit.failure.clone());
-    known.unwrap_or_else(|| match reason {
-        BlockReason::Gate { gate }
-        | BlockReason::Unchanged { gate, .. }
-        | BlockReason::UsedUp { gate: Some(gate), .. } => {
-            let verdict = state.facts.steps[key.step].gates.iter().find(|verdict| verdict.gate == *gate);
-            let why = verdict.map_or("it failed", |verdict| verdict.reason.as_str());
-            Failure::new(FailureKind::Gate, format!("gate “{gate}” failed: {why}"))
-        }
-        BlockReason::NoEvidence { gate } => {
-            Failure::new(FailureKind::Gate, format!("gate “{gate}” has no verdict"))
-        }
-        BlockReason::Rejected => Failure::new(FailureKind::Rejected, "rejected"),
-        BlockReason::Lost => Failure::new(FailureKind::Lost, "the work vanished"),
-        BlockReason::Signal { name } => {
-            Failure::new(FailureKind::Error, format!("the signal “{name}” says so"))
-        }
-        BlockReason::Failed | BlockReason::UsedUp { .. } | BlockReason::Held | BlockReason::Asked => {
-            Failure::new(FailureKind::Error, "the step failed")
-        }
-    })
 }
 
 /// An attempt of an item failed or vanished, or a person decided on the item.

@@ -324,3 +324,42 @@ fn l23_a_retry_uses_the_used_up_route_to_the_step_that_it_names() {
         assert_eq!(world.state.status(), RunStatus::Succeeded, "{then}");
     }
 }
+
+/// Who grants one more round does not have to say again what was found.
+#[test]
+fn l23_a_retry_of_the_used_up_route_tells_what_the_route_tells() {
+    let told = |world: &mut World| {
+        let batch = world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+        let rework = batch.iter().find_map(|event| match event {
+            RunEvent::ReworkRequested(rework) => Some(rework.findings.clone()),
+            _other => None,
+        });
+        format!("{:?}", rework.expect("a rework"))
+    };
+    let back = |more: Value| with(json!({"to": {"rework": "a"}, "max": {"times": 0}}), more);
+    let own = json!({"findings": "${output.feedback}: ${failure.message}"});
+    let gate =
+        |route: Value| json!({"gates": [{"id": "g", "probe": {"expression": "false"}, "on_fail": [route]}]});
+    let of_gate = |route: Value| {
+        let mut world = run(json!([function("a", &[]), with(function("b", &["a"]), gate(route))]));
+        world.succeed("a/1/1", json!(1));
+        world.succeed("b/1/1", json!({"feedback": "more tests"}));
+        told(&mut world)
+    };
+    assert!(of_gate(back(own)).contains("more tests: gate"), "the route's own findings");
+    assert!(of_gate(back(json!({}))).contains("value"), "the evidence");
+    let then = json!({"to": {"rework": "b"}, "max": {"times": 0}, "then": back(json!({"findings": "from the start"}))});
+    assert!(of_gate(then).contains("from the start"), "of what follows when another one is used up");
+    // The failure of work, and what people said.
+    let failing = json!({"on_fail": [back(json!({"findings": "it says ${failure.message}"}))]});
+    let mut world = run(json!([function("a", &[]), with(function("b", &["a"]), failing)]));
+    world.succeed("a/1/1", json!(1));
+    world.fail("b/1/1", "no good");
+    assert!(told(&mut world).contains("it says no good"));
+    let ask = approval("ask", json!({"on_reject": [back(json!({}))]}));
+    let mut world = run(json!([function("a", &[]), with(ask, json!({"needs": ["a"]}))]));
+    world.succeed("a/1/1", json!(1));
+    world.by("ada", says("ask/1/1", Vote::Reject, "too long")).expect("taken");
+    let findings = told(&mut world);
+    assert!(findings.contains("too long"), "{findings}");
+}
