@@ -110,6 +110,11 @@ async fn l18_a_file_that_is_as_the_rounds_first_commit_has_it_is_not_fresh() {
         let spec = json!({"file": format!("docs/{file}.md"), "pass": ["READY"], "from": from});
         let evidence = heads.probe(ask(spec)).await.unwrap();
         assert_eq!(unchanged(&evidence), Some(expected), "{file} {from} {evidence}");
+        assert!(
+            evidence.get("fresh_since").is_none(),
+            "the moment is no evidence: `if_unchanged` compares that"
+        );
+        assert!(evidence["source"]["fresh_since"].is_object(), "{evidence}");
     }
     // What git ignores is told by when it was written.
     std::fs::create_dir_all(work.join("reports")).unwrap();

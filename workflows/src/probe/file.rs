@@ -11,7 +11,7 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::fresh::{relative, unchanged};
+use super::fresh::{note, relative, unchanged};
 use super::source::{Content, commit_of, describe, in_worktree};
 use super::{never, not_now};
 use crate::process::{Place, Processes, resolve};
@@ -194,7 +194,7 @@ async fn with_freshness(
     if evidence.get("glob").is_none() {
         evidence["unchanged"] = Value::Array(names);
     }
-    evidence["fresh_since"] = json!({"commit": fresh.commit, "at": fresh.at});
+    note(&mut evidence, fresh);
     Ok(evidence)
 }
 

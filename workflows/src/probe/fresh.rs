@@ -8,6 +8,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use everfold_engine::execution::{Fresh, ProbeFailure, Workdir};
+use everfold_engine::json::Value;
+use serde_json::json;
 
 use super::not_now;
 use crate::git::{Git, GitError};
@@ -16,6 +18,17 @@ use crate::git::{Git, GitError};
 const TICK_MS: i64 = 20;
 /// Files that are compared in one call of git.
 const AT_ONCE: usize = 256;
+
+/// Notes in the evidence since when a file counts. It stands with the source: it is another moment in each round,
+/// and says nothing of what was found.
+pub(super) fn note(evidence: &mut Value, fresh: &Fresh) {
+    let since = json!({"fresh_since": {"commit": fresh.commit, "at": fresh.at}});
+    match (&mut evidence["source"], since) {
+        (Value::Object(source), Value::Object(since)) => source.extend(since),
+        (Value::Array(sources), since) => sources.push(since),
+        (source, since) => *source = since,
+    }
+}
 
 /// Those of `paths` (files of the workdir that are there, relative to it) that are as they were.
 pub(super) async fn unchanged(

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::fresh::{relative, unchanged};
+use super::fresh::{note, relative, unchanged};
 use super::never;
 use super::source::{Content, commit_of, describe, in_commit, in_worktree};
 use crate::process::Processes;
@@ -132,7 +132,7 @@ async fn probe(processes: Processes, request: ProbeRequest, mask: Mask) -> Resul
             Some(_commit) => same_in(&request, fresh, &spec.file, bytes.as_deref()).await?,
         };
         evidence["unchanged"] = if stale { json!([spec.file]) } else { json!([]) };
-        evidence["fresh_since"] = json!({"commit": fresh.commit, "at": fresh.at});
+        note(&mut evidence, fresh);
     }
     Ok(evidence)
 }

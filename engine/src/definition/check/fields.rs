@@ -26,9 +26,7 @@ pub(super) fn evidence_fields(probe: &str) -> &'static [&'static str] {
     match probe {
         "expression" => &["value", "source"],
         "command" => &["argv", "exit", "output", "timed_out", "source"],
-        "file" => {
-            &["exists", "path", "matches", "files", "glob", "min", "in", "unchanged", "fresh_since", "source"]
-        }
+        "file" => &["exists", "path", "matches", "files", "glob", "min", "in", "unchanged", "source"],
         "frontmatter" => &[
             "file",
             "from",
@@ -40,7 +38,6 @@ pub(super) fn evidence_fields(probe: &str) -> &'static [&'static str] {
             "match",
             "problem",
             "unchanged",
-            "fresh_since",
             "source",
         ],
         "tests" => &["tests", "failed", "skipped", "failures", "files", "stale", "problem", "source"],
