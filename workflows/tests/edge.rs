@@ -296,11 +296,16 @@ async fn an_answer_that_cannot_be_used_is_given_back_in_the_same_session_and_all
 
 #[tokio::test]
 async fn when_all_repairs_are_used_the_attempt_fails_or_its_output_is_null() {
-    for (on_invalid, fails) in [("fail", true), ("keep", false)] {
+    // Wherever the answer is read from.
+    for (on_invalid, fails, is_lenient) in
+        [("fail", true, false), ("keep", false, false), ("fail", true, true), ("keep", false, true)]
+    {
         let home = Home::new();
         let mut spec = judge(1);
         spec["on_invalid"] = json!(on_invalid);
-        let end = fake_claude(&home, "say '\"no\"'").start(home.request(spec), nobody()).await;
+        let mut request = home.request(spec);
+        request.outputs.json = is_lenient.then_some(RequestedJson::Lenient);
+        let end = fake_claude(&home, "say '\"no\"'").start(request, nobody()).await;
         assert_eq!(std::fs::read_to_string(home.work("turns")).unwrap(), "2\n");
         assert_eq!(end.usage[0].cost_micros, 1_000_000);
         match end.result {

@@ -50,7 +50,7 @@ pub(super) fn interpret(
         }
         output => output,
     };
-    Answer { output, usage, text }
+    Answer { output, usage, text, keeps: on_invalid == OnInvalid::Keep }
 }
 
 /// Why an answer cannot be used, where another one may be; and what it was, and in which session.

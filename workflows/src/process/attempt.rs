@@ -62,6 +62,8 @@ pub(crate) struct Answer {
     /// What the step's `outputs.json` and `outputs.match` read in place of standard output, where that
     /// is a protocol around it.
     pub(crate) text: Option<String>,
+    /// An output that is not what the step declares is null, and fails nothing.
+    pub(crate) keeps: bool,
 }
 
 /// What is known of an attempt that is asked for.

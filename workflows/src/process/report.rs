@@ -271,7 +271,7 @@ fn read_into(
     let exit = outcome(record, request, hint);
     let result = output::read_result(&request.folder.join(told::OUTPUT));
     let stdout = stdout(&request.folder, record);
-    let Answer { output, usage, text } = interpret(&Ended {
+    let Answer { output, usage, text, keeps } = interpret(&Ended {
         exit_code: *exit.as_ref().unwrap_or(&-1),
         stdout: &stdout,
         result: result.as_ref().ok().and_then(|result| result.output.as_ref()),
@@ -323,9 +323,11 @@ fn read_into(
             return Err(failure.into());
         }
         (_, output) => {
-            match output::declared(&request.outputs, &said, &request.workdir.path, &request.folder)? {
-                Some(declared) => declared,
-                None => output?,
+            match output::declared(&request.outputs, &said, &request.workdir.path, &request.folder) {
+                Ok(Some(declared)) => declared,
+                Ok(None) => output?,
+                Err(failure) if keeps && failure.kind == FailureKind::Validation => Value::Null,
+                Err(failure) => return Err(failure.into()),
             }
         }
     };
