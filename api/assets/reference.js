@@ -40,7 +40,8 @@ function followed(part) {
 function nameOf(schema) {
   if (!schema) return "";
   if (schema.$ref) return schema.$ref.split("/").pop();
-  const several = schema.oneOf || schema.anyOf || schema.allOf;
+  // Beside fields they say which of these go together, and the description says it in words.
+  const several = !schema.properties && (schema.oneOf || schema.anyOf || schema.allOf);
   if (several) return several.map(nameOf).filter(Boolean).join(schema.allOf ? " & " : " | ");
   if (schema.enum) return schema.enum.map((word) => JSON.stringify(word)).join(" | ");
   const types = [].concat(schema.type || "any");
@@ -58,7 +59,7 @@ function shown(schema, above) {
   const seen = schema && schema.$ref ? above.concat(schema.$ref) : above;
   if (!whole) return [];
   if (schema.$ref && above.includes(schema.$ref)) return [el("p", { class: "note" }, "as above")];
-  const several = whole.oneOf || whole.anyOf || whole.allOf;
+  const several = !whole.properties && (whole.oneOf || whole.anyOf || whole.allOf);
   const parts = [];
   if (schema.$ref && whole.description) parts.push(...text(whole.description));
   if (several) {

@@ -706,6 +706,14 @@ pub(crate) enum Hearing {
     Kept,
 }
 
+/// What the pipeline language says: as its text, or as the map that the text is read as.
+#[derive(ToSchema, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Written {
+    Text(String),
+    Map(BTreeMap<String, Value>),
+}
+
 /// A problem of a pipeline file.
 #[derive(ToSchema, Serialize)]
 pub(crate) struct FileProblem {

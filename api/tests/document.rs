@@ -372,3 +372,58 @@ async fn s10_the_document_says_of_which_writes_a_repeat_is_recognised() {
         assert_eq!(is_looked_at, says, "{what}: {answer:?}");
     }
 }
+
+#[tokio::test]
+async fn what_goes_together_in_a_body_is_said_as_the_routes_take_it() {
+    let api = Api::new();
+    let (_, run) = api.fits(Method::POST, "/api/v1/runs", &[], "", json!({ "definition": STEPS })).await;
+    let run = run["id"].as_str().unwrap().to_owned();
+    tokio::time::timeout(Duration::from_secs(20), api.until(&run, "waiting")).await.unwrap();
+    let task = format!("{run}:ok:1");
+    let given = [("run", run.as_str()), ("task", &task), ("name", "merged")];
+    let (inbox, fork) = ("/api/v1/inbox/{task}", "/api/v1/runs/{run}/fork");
+    let (restart, budget) = ("/api/v1/runs/{run}/restart", "/api/v1/runs/{run}/budget");
+    let (runs, signals) = ("/api/v1/runs", "/api/v1/signals/{name}");
+    let whole = serde_json::to_value(document()).unwrap();
+    for (path, body, fits) in [
+        (runs, json!({}), false),
+        (runs, json!({ "pipeline": "delivery", "definition": STEPS }), false),
+        (runs, json!({ "definition": 7 }), false),
+        (runs, json!({ "pipeline": null, "definition": STEPS }), true),
+        (runs, json!({ "pipeline": "none" }), true),
+        (fork, json!({}), false),
+        (fork, json!({ "version": 1, "at": "2026-11-20T10:00:00Z" }), false),
+        (fork, json!({ "version": 1, "pipeline": "steps", "definition": STEPS }), false),
+        (fork, json!({ "version": 1, "at": null }), true),
+        (fork, json!({ "at": "2016-11-20T10:00:00Z" }), true),
+        (restart, json!({ "from_step": "a", "pipeline": "steps", "definition": STEPS }), false),
+        (restart, json!({ "from_step": "none", "pipeline": null, "definition": STEPS }), true),
+        (budget, json!({}), false),
+        (budget, json!({ "wall": "soon" }), false),
+        (budget, json!({ "wall": "1h" }), true),
+        (signals, json!({}), false),
+        (signals, json!({ "labels": {} }), false),
+        (signals, json!({ "key": "k", "labels": { "a": "b" } }), false),
+        (signals, json!({ "key": "k", "labels": {} }), true),
+        (signals, json!({ "labels": { "a": "b" } }), true),
+        (inbox, json!({}), false),
+        (inbox, json!({ "decision": "approve", "answers": {} }), false),
+        (inbox, json!({ "decision": "approve", "save": true }), false),
+        (inbox, json!({ "answers": {}, "comment": "so" }), false),
+        (inbox, json!({ "answers": {}, "save": true, "comments": [] }), true),
+        (inbox, json!({ "decision": "approve", "answers": null }), true),
+    ] {
+        let operation = operations().into_iter().find(|it| it.method == Method::POST && it.path == path);
+        let operation = operation.unwrap();
+        let mut schema = operation.about["requestBody"]["content"]["application/json"]["schema"].clone();
+        schema["components"] = whole["components"].clone();
+        let says = jsonschema::validator_for(&schema).unwrap().is_valid(&body);
+        assert_eq!(says, fits, "{path} {body}");
+        let place = operation.filled(&given);
+        let response = api.send(Caller::local("ada"), &Method::POST, &place, &body).await;
+        let status = response.status().as_u16();
+        let answer = response.into_body().collect().await.unwrap().to_bytes();
+        let is_wrong = String::from_utf8_lossy(&answer).contains("EF0211");
+        assert!(if fits { !is_wrong } else { status >= 400 }, "{path} {body}: {status} {answer:?}");
+    }
+}

@@ -65,6 +65,7 @@ pub(crate) struct TokenBody {
     #[serde(default)]
     approves: Vec<String>,
     /// A span: `30d`.
+    #[schema(pattern = "^[0-9]+(ms|s|m|h|d)$")]
     expires_in: Option<String>,
 }
 

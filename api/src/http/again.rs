@@ -18,6 +18,7 @@ use super::state::version_at;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{Again, Begun};
+use crate::shape;
 use crate::view::RunView;
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -63,6 +64,7 @@ pub(crate) struct RestartBody {
     title: Option<String>,
     /// What it goes on by, where that is another definition: a name, or the definition itself.
     pipeline: Option<String>,
+    #[schema(value_type = Option<shape::Written>)]
     definition: Option<Value>,
     /// The name of the definition's file, for messages.
     file: Option<String>,
@@ -119,6 +121,7 @@ pub(crate) struct ForkBody {
     until_step: Option<String>,
     /// What it goes on by, where that is another definition: a name, or the definition itself.
     pipeline: Option<String>,
+    #[schema(value_type = Option<shape::Written>)]
     definition: Option<Value>,
     /// The name of the definition's file, for messages.
     file: Option<String>,

@@ -239,6 +239,7 @@ fn text_of(definition: Value) -> Result<String, Fault> {
 #[schema(example = json!({"definition": "name: hello\nsteps:\n  - { id: greet, command: echo hello }\n"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckBody {
+    #[schema(value_type = shape::Written)]
     definition: Value,
     file: Option<String>,
     #[serde(default)]

@@ -179,6 +179,7 @@ pub(crate) async fn get(State(app): State<App>, Path(run): Path<String>) -> Resu
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateBody {
     pipeline: Option<String>,
+    #[schema(value_type = Option<shape::Written>)]
     definition: Option<Value>,
     /// The name of the definition's file, for messages.
     file: Option<String>,

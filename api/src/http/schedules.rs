@@ -14,6 +14,7 @@ use super::extract::{Body, Params, Path, once};
 use super::{App, Caller};
 use crate::fault::Fault;
 use crate::owner::{Add, ScheduleView};
+use crate::shape;
 
 /// `GET /schedules`: all of them.
 #[utoipa::path(
@@ -48,6 +49,7 @@ pub(crate) struct AddBody {
     name: String,
     pipeline: String,
     /// As the language writes it: a map, a cron pattern, or a duration.
+    #[schema(value_type = shape::Written)]
     schedule: Value,
     #[serde(default)]
     input: Option<Value>,

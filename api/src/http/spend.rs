@@ -50,6 +50,8 @@ pub(crate) struct RaiseBody {
     #[schema(value_type = Option<shape::Amount>)]
     add: Option<serde_json::Value>,
     tokens: Option<u64>,
+    /// A span: `1h`.
+    #[schema(pattern = "^[0-9]+(ms|s|m|h|d)$")]
     wall: Option<String>,
     reason: Option<String>,
 }

@@ -31,6 +31,9 @@ const NAMES: [(&str, &str, &str); 11] = [
     ("file", "A file of the page.", "reference.js"),
 ];
 
+/// How an attempt of a worker is written: the run, the step or an item of it, round and attempt.
+const ATTEMPT: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[A-Za-z0-9_-]+(\\.[0-9]+)?:[0-9]+:[0-9]+$";
+
 /// Writes into an operation what it has in common with others.
 pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
     let needs = needed(method, path);
@@ -145,6 +148,7 @@ fn parameters(path: &str, operation: &mut Operation) {
             NAMES.iter().find(|(it, _, _)| *it == known).copied().unwrap_or((name, "", ""));
         let schema = match name {
             "round" | "attempt" => json!({ "type": "integer", "format": "int32", "minimum": 0 }),
+            "id" if path.contains("/workers/") => json!({ "type": "string", "pattern": ATTEMPT }),
             _text => json!({ "type": "string", "minLength": 1 }),
         };
         let example = example.parse::<u32>().map_or_else(|_| json!(example), |number| json!(number));
@@ -163,7 +167,8 @@ fn parameters(path: &str, operation: &mut Operation) {
 /// What lists and reads have in common, said once: the words and the bounds of a parameter.
 fn of_query(parameter: RefOr<Parameter>) -> RefOr<Parameter> {
     let Ok(mut written) = serde_json::to_value(&parameter) else { return parameter };
-    let (about, bounds) = match written["name"].as_str().unwrap_or_default() {
+    let name = written["name"].as_str().unwrap_or_default().to_owned();
+    let (about, bounds) = match name.as_str() {
         "limit" => ("At most so many.", json!({ "minimum": 1, "maximum": 1000, "default": 100 })),
         "cursor" => ("Where the list goes on: `next_cursor` of the part before.", json!({})),
         "min_position" => (
@@ -171,6 +176,13 @@ fn of_query(parameter: RefOr<Parameter>) -> RefOr<Parameter> {
             json!({}),
         ),
         "from" | "version" => ("", json!({ "minimum": 0 })),
+        "at" if written["schema"]["format"].is_null() => {
+            written["schema"] = json!({ "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "string", "format": "date-time" },
+            ] });
+            ("A time or a position.", json!({}))
+        }
         _own => ("", json!({})),
     };
     if written["description"].is_null() && !about.is_empty() {
@@ -206,7 +218,8 @@ pub(super) fn may_be_empty(operation: &mut Operation, schemas: &Value) {
         None => of_json,
     };
     let is_needed = |schema: &Value| schema["required"].as_array().is_some_and(|names| !names.is_empty());
-    if schema["type"] == "object" && !is_needed(schema) && schema["anyOf"].is_null() {
+    let is_chosen = ["oneOf", "anyOf", "allOf"].iter().any(|word| !schema[word].is_null());
+    if schema["type"] == "object" && !is_needed(schema) && !is_chosen {
         body.required = Some(Required::False);
     }
 }

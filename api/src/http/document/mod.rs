@@ -4,6 +4,7 @@
 //! call, how errors look, what comes with a write) is written by one place from the tables that decide it:
 //! [`crate::access::needed`] and [`crate::fault::Code`]. So it cannot say something else than they do.
 
+mod choices;
 mod common;
 mod errors;
 mod page;
@@ -70,6 +71,7 @@ fn completed(mut document: OpenApi) -> OpenApi {
     document.info.description = Some(ABOUT.to_owned());
     document.info.license = Some(License::new("MIT OR Apache-2.0"));
     document.tags = Some(TAGS.iter().map(|(name, about)| tag(name, about)).collect());
+    choices::say(&mut document.components.get_or_insert_default().schemas);
     let schemas =
         document.components.as_ref().and_then(|components| serde_json::to_value(&components.schemas).ok());
     let schemas = schemas.unwrap_or_default();

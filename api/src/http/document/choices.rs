@@ -1,0 +1,92 @@
+//! What the fields of a body cannot say one by one: which of them are needed, and which do not go together.
+//!
+//! Law: a choice forbids nothing that its route takes. So a field that is null is one that is left out.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+
+/// Writes them into the schemas of bodies, in words and as JSON Schema.
+pub(super) fn say(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    for (name, words, word, choice) in choices() {
+        let Some(RefOr::T(Schema::Object(body))) = schemas.get_mut(name) else {
+            debug_assert!(false, "there is no body {name}");
+            continue;
+        };
+        let about = body.description.take().map(|about| format!("{about}\n\n")).unwrap_or_default();
+        body.description = Some(format!("{about}{words}"));
+        // A word that these objects have no field for.
+        body.extensions.get_or_insert_default().insert(word.to_owned(), choice);
+    }
+}
+
+/// The body, what it is about in words, and the word of JSON Schema with its value.
+fn choices() -> [(&'static str, &'static str, &'static str, Value); 6] {
+    [
+        (
+            "CreateBody",
+            "Either `pipeline` or `definition`.",
+            "oneOf",
+            json!([given(&["pipeline"], &["definition"]), given(&["definition"], &["pipeline"])]),
+        ),
+        (
+            "RestartBody",
+            "`pipeline` or `definition`, not both.",
+            "not",
+            given(&["pipeline", "definition"], &[]),
+        ),
+        (
+            "ForkBody",
+            "Either `version` or `at`; `pipeline` or `definition`, not both.",
+            "allOf",
+            json!([
+                { "oneOf": [given(&["version"], &["at"]), given(&["at"], &["version"])] },
+                { "not": given(&["pipeline", "definition"], &[]) },
+            ]),
+        ),
+        (
+            "RaiseBody",
+            "At least one of `add`, `tokens` and `wall`.",
+            "anyOf",
+            json!([given(&["add"], &[]), given(&["tokens"], &[]), given(&["wall"], &[])]),
+        ),
+        (
+            "DecideBody",
+            "A `decision` on an approval, with `comment`, `comments` and `value`; or `answers` to a question, with `save`.",
+            "oneOf",
+            json!([
+                with(given(&["decision"], &["answers"]), "save", json!({ "const": false })),
+                with(
+                    given(&["answers"], &["decision", "comment", "value"]),
+                    "comments",
+                    json!({ "maxItems": 0 })
+                ),
+            ]),
+        ),
+        (
+            "SignalAllBody",
+            "Either `key` or `labels`.",
+            "oneOf",
+            json!([
+                with(given(&["key"], &[]), "labels", json!({ "maxProperties": 0 })),
+                with(given(&["labels"], &["key"]), "labels", json!({ "minProperties": 1 })),
+            ]),
+        ),
+    ]
+}
+
+/// Some fields are there, others are not.
+fn given(there: &[&str], absent: &[&str]) -> Value {
+    let there_is = there.iter().map(|name| ((*name).to_owned(), json!({ "not": { "type": "null" } })));
+    let is_absent = absent.iter().map(|name| ((*name).to_owned(), json!({ "type": "null" })));
+    let properties: serde_json::Map<String, Value> = there_is.chain(is_absent).collect();
+    json!({ "required": there, "properties": properties })
+}
+
+/// The same, where a field is like that if it is there.
+fn with(mut choice: Value, name: &str, like: Value) -> Value {
+    choice["properties"][name] = like;
+    choice
+}
