@@ -196,23 +196,25 @@ fn t_without_an_input_the_event_is_the_input_and_who_has_the_key_is_the_answer()
     let scratch = Scratch::new();
     scratch.write(
         "plain.yaml",
-        "name: plain\nkey: \"${input.body.id}\"\ntriggers:\n  - { hook: tracker, start: true }\nsteps:\n  - id: w\n    wait: { signal: go }\noutput: \"${input.source} ${input.body.id} ${input.headers.x_event}\"\n"
+        "name: plain\nkey: \"${input.body.id}\"\ntriggers:\n  - { hook: tracker, start: true }\n  - { hook: words, signal: go }\nsteps:\n  - id: w\n    wait: { signal: go }\noutput: \"${input.source} ${input.body.id} ${input.headers.x_event}\"\n"
             .replace("headers.x_event", "headers['x-event']")
             .as_str(),
     );
     assert_eq!(scratch.run(&["pipeline", "save", "./plain.yaml"]).code, 0);
     scratch.write("d.json", "{\"id\": \"i7\"}");
-    let deliver = |id: &str| {
-        let args =
-            ["hook", "deliver", "tracker", "d.json", "--id", id, "--header", "X-Event:opened", "--json"];
+    let deliver = |source: &str, id: &str| {
+        let args = ["hook", "deliver", source, "d.json", "--id", id, "--header", "X-Event:opened", "--json"];
         scratch.run(&args).json()["handled"][0]["outcomes"][0].clone()
     };
-    let (first, second) = (deliver("1"), deliver("2"));
+    let (first, second) = (deliver("tracker", "1"), deliver("tracker", "2"));
     assert_eq!((&first["outcome"], &second["outcome"]), (&json!("started"), &json!("held")));
     assert_eq!(first["runs"], second["runs"]);
-    assert_eq!(scratch.run(&["signal", "@", "go"]).code, 0);
+    // A signal that names nobody goes to the holder of the key that a start by this event would have.
+    let told = deliver("words", "3");
+    assert_eq!((&told["outcome"], &told["runs"]), (&json!("signalled"), &first["runs"]));
     scratch.await_status("@", "succeeded");
     assert_eq!(scratch.run(&["show", "@", "--json"]).json()["output"], "tracker i7 opened");
+    assert_eq!(deliver("words", "4")["outcome"], "ignored");
 }
 
 #[test]
