@@ -1,12 +1,13 @@
 //! What expressions see of their own step.
 
 use everfold_engine::decide::plan;
-use everfold_engine::event::RunEvent;
+use everfold_engine::event::{OriginKind, RunEvent};
 use everfold_engine::input::InputKind;
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
 
+use super::rules::attempts;
 use super::world::{RUN, World, definition, start};
 
 fn run(steps: Value) -> World {
@@ -168,4 +169,20 @@ fn x_answers_are_there_after_the_work_too() {
     assert_eq!(verdicts(&events), [Verdict::Pass]);
     assert_eq!(world.state.status(), RunStatus::Succeeded);
     assert_eq!(world.state.labels()["said"], "that one");
+}
+
+#[test]
+fn x_a_run_knows_where_it_comes_from() {
+    let told = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${run.origin}"}}});
+    let task = json!({"task": {"kind": "function", "spec": {"name": "f"}}});
+    let world = run(json!([{"id": "a", "work": task}, {"id": "b", "needs": ["a"], "work": told}]));
+    let until = world.history.len();
+    let mut other = world.forked(until, OriginKind::Fork, None).expect("taken");
+    let again = attempts(&other);
+    other.succeed(&again[0], json!(1));
+    let origin = json!({"run": RUN, "version": until, "how": "fork"});
+    assert_eq!(scheduled(&other)["work"]["task"]["task"]["spec"]["with"], origin, "{}", scheduled(&other));
+    let mut world = world;
+    world.succeed("a/1/1", json!(1));
+    assert_eq!(scheduled(&world)["work"]["task"]["task"]["spec"]["with"], json!(null));
 }
