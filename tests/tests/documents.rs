@@ -2,21 +2,28 @@
 //!
 //! An example that begins with `# file:`, `# run:` and `# gives:` is written to that file, run with
 //! that command, and compared with that status and result: the output of a run that succeeded, a part
-//! of the failure's code or message of one that failed. Other files of its page lie beside it; one that
-//! works in `git: .` lies in a repository with one commit. The history of each is a snapshot.
+//! of the failure's code or message of one that failed. `# of: @2` names the run that is meant where it is not
+//! the newest. Other files of its page lie beside it; one that works in `git: .` lies in a repository with
+//! one commit. The history of each is a snapshot.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod history;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// Examples of one page that are tried beside each other.
+const AT_ONCE: usize = 4;
+
 /// A fenced block with a name.
 struct Example {
     file: String,
     runs: Vec<String>,
+    /// The run whose end and history are looked at.
+    of: String,
     gives: Option<String>,
     text: String,
 }
@@ -38,8 +45,9 @@ fn example(text: String) -> Option<Example> {
     let head: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("# ")).collect();
     let file = head.first()?.strip_prefix("file: ")?.trim().to_owned();
     let runs = head.iter().filter_map(|line| line.strip_prefix("run: ")).map(str::to_owned).collect();
-    let gives = head.iter().find_map(|line| line.strip_prefix("gives: ")).map(str::to_owned);
-    Some(Example { file, runs, gives, text })
+    let said = |name: &str| head.iter().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    let (of, gives) = (said("of: ").unwrap_or_else(|| "@".to_owned()), said("gives: "));
+    Some(Example { file, runs, of, gives, text })
 }
 
 /// A shell line where the program is found as `everfold`.
@@ -98,7 +106,7 @@ fn tried(page: &str, example: &Example, all: &[Example]) -> Option<String> {
         "cancelled" => 5,
         _ => 6,
     };
-    let events = shell(folder, "everfold events @ --json");
+    let events = shell(folder, &format!("everfold events {} --json", example.of));
     let place = folder.canonicalize().unwrap().display().to_string();
     let hidden = [(place.as_str(), "FOLDER"), (folder.to_str().unwrap(), "FOLDER")];
     let history = history::told(&String::from_utf8_lossy(&events.stdout), &hidden);
@@ -107,7 +115,7 @@ fn tried(page: &str, example: &Example, all: &[Example]) -> Option<String> {
     insta::with_settings!({ snapshot_path => "history/snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, history);
     });
-    let view = shell(folder, "everfold show @ --json");
+    let view = shell(folder, &format!("everfold show {} --json", example.of));
     let Ok(view) = serde_json::from_slice::<Value>(&view.stdout) else {
         return Some(format!("there is no run: {}", shown(&last)));
     };
@@ -132,10 +140,19 @@ fn page(name: &str, least: usize) {
     let examples = examples(&std::fs::read_to_string(path).unwrap());
     let to_run: Vec<&Example> = examples.iter().filter(|example| !example.runs.is_empty()).collect();
     assert!(to_run.len() >= least, "{name}: {} examples", to_run.len());
-    let wrong: Vec<String> = to_run
-        .into_iter()
-        .filter_map(|example| Some(format!("{name}, {}: {}", example.file, tried(name, example, &examples)?)))
-        .collect();
+    // They wait for disks and for each other's processes more than they compute.
+    let (next, examples) = (std::sync::atomic::AtomicUsize::new(0), &examples);
+    let work = || {
+        let taken = || to_run.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let tried = |example: &&Example| {
+            Some(format!("{name}, {}: {}", example.file, tried(name, example, examples)?))
+        };
+        std::iter::from_fn(taken).filter_map(tried).collect::<Vec<String>>()
+    };
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -152,4 +169,30 @@ fn the_examples_of_triggers_do_what_they_say() {
 #[test]
 fn the_examples_of_delivery_systems_do_what_they_say() {
     page("reference/expressing.md", 3);
+}
+
+/// Each mechanism names the sketches that carry it, and each of these runs; each that runs carries one.
+#[test]
+fn the_mechanisms_of_delivery_systems_name_sketches_that_run() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/expressing.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let run: BTreeSet<String> = examples(&page)
+        .into_iter()
+        .filter(|example| !example.runs.is_empty())
+        .map(|example| example.file.trim_end_matches(".yaml").to_owned())
+        .collect();
+    let (mut named, mut rows, mut is_listed) = (BTreeSet::new(), 0, false);
+    for line in page.lines() {
+        is_listed = line.ends_with("| runs in |") || (is_listed && line.starts_with('|'));
+        if !is_listed || line.ends_with("| runs in |") || line.starts_with("|---") {
+            continue;
+        }
+        let place = line.trim_end_matches(" |").rsplit("| ").next().unwrap();
+        rows += 1;
+        if place != "–" && !place.starts_with('[') {
+            named.extend(place.split(", ").map(|name| name.trim_matches('`').to_owned()));
+        }
+    }
+    assert!(rows > 200, "{rows} mechanisms");
+    assert_eq!(named, run);
 }

@@ -20,7 +20,10 @@ pub(crate) fn told(lines: &str, hidden: &[(&str, &str)]) -> String {
         let mut event = envelope["event"].clone();
         let name = event["type"].as_str().unwrap().to_owned();
         // What a counter says of what it was told comes when it comes, also after the end.
-        if matches!(name.as_str(), "AttemptStarted" | "ChildStarted" | "SpendReported") {
+        // So does what somebody was told, of which the newer may take the place of the older.
+        const LATE: [&str; 6] =
+            ["AttemptStarted", "ChildStarted", "SpendReported", "NoticeQueued", "NoticeSent", "NoticeFailed"];
+        if LATE.contains(&name.as_str()) {
             continue;
         }
         let place = place(&event);
