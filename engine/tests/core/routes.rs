@@ -91,6 +91,19 @@ fn r_where_no_when_holds_it_is_fail() {
 }
 
 #[test]
+fn r_a_when_that_cannot_be_evaluated_is_a_failure_of_its_own() {
+    let routes = json!([{"when": "failure.code.startsWith('X')", "to": "block"}, {"to": "continue"}]);
+    let mut world = run(json!([with(function("a", &[]), json!({"on_fail": routes}))]));
+    world.fail("a/1/1", "broken");
+    let (failure, path) = world.state.failure().expect("the run failed");
+    assert_eq!(
+        (failure.kind, path.map(ToString::to_string).as_deref()),
+        (FailureKind::Validation, Some("a"))
+    );
+    assert!(failure.message.contains("failure.code.startsWith"), "{}", failure.message);
+}
+
+#[test]
 fn r_the_first_that_holds_is_taken_and_sees_what_the_failure_was() {
     let failed = || Failure {
         code: Some("E7".into()),
