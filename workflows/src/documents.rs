@@ -1,15 +1,17 @@
-//! Settings documents: YAML, JSON and TOML files, merged.
+//! Settings documents as they are now: YAML and JSON files, merged.
 //!
-//! Law: an earlier source wins over a later one, map by map; lists and everything else are taken whole.
-//! A file that is not there is passed over; where nothing at all is there, that is an error.
+//! Law: they are read and put together as at a run's start. An earlier source wins over a later one, map by
+//! map; lists and everything else are taken whole. A file that is not there is passed over; where nothing at
+//! all is there, that is an error.
 
 use std::path::{Path, PathBuf};
 
+use everfold_engine::decide::begin;
+use everfold_engine::definition::settings_of;
 use everfold_engine::json::Value;
 use serde::Deserialize;
 
 use crate::process::read_bounded;
-use crate::yaml;
 
 /// The largest document that is read.
 const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;
@@ -18,7 +20,7 @@ const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// A file; `.json` and `.toml` are read as such, everything else as YAML.
+    /// A file; `~/` stands for the home of the engine's user.
     File(PathBuf),
     /// Written in the pipeline.
     Values(Value),
@@ -58,11 +60,11 @@ pub enum DocumentError {
         file: PathBuf,
     },
     /// A file does not hold what its name says.
-    #[error("{}: {message}", .file.display())]
+    #[error("{message}")]
     Malformed {
         /// The file.
         file: PathBuf,
-        /// What is wrong, and where.
+        /// What is wrong with it, and where.
         message: String,
     },
 }
@@ -72,14 +74,17 @@ pub enum DocumentError {
 /// # Errors
 /// [`DocumentError`]: nothing is there, or what is there cannot be read.
 pub fn merged(folder: &Path, sources: &[Source]) -> Result<Merged, DocumentError> {
-    let mut value: Option<Value> = None;
+    let mut documents = Vec::new();
     let mut files = Vec::new();
     let mut missing = Vec::new();
     for source in sources {
         let next = match source {
             Source::Values(values) => values.clone(),
             Source::File(file) => {
-                let file = folder.join(file);
+                let file = match (file.strip_prefix("~"), std::env::home_dir()) {
+                    (Ok(below), Some(home)) => home.join(below),
+                    _as_it_stands => folder.join(file),
+                };
                 match read(&file)? {
                     None => {
                         missing.push(file);
@@ -92,12 +97,9 @@ pub fn merged(folder: &Path, sources: &[Source]) -> Result<Merged, DocumentError
                 }
             }
         };
-        match &mut value {
-            None => value = Some(next),
-            Some(value) => merge(value, next),
-        }
+        documents.push(next);
     }
-    let value = value.ok_or(DocumentError::NoneThere { files: missing })?;
+    let value = begin::merge(documents).ok_or(DocumentError::NoneThere { files: missing })?;
     Ok(Merged { value, files })
 }
 
@@ -109,29 +111,9 @@ fn read(file: &Path) -> Result<Option<Value>, DocumentError> {
         Err(source) => return Err(DocumentError::Io { file: file.to_owned(), source }),
     };
     let malformed = |message: String| DocumentError::Malformed { file: file.to_owned(), message };
-    let text = String::from_utf8(bytes).map_err(|_| malformed("no UTF-8 text".to_owned()))?;
-    let value = match file.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?,
-        Some("toml") => toml::from_str(&text).map_err(|error| malformed(error.to_string()))?,
-        _yaml => yaml::read_typed(&text).map_err(malformed)?,
-    };
-    Ok(Some(value))
-}
-
-/// Puts what `later` has beside what is there already; null stands for nothing.
-fn merge(value: &mut Value, later: Value) {
-    match (value, later) {
-        (Value::Object(fields), Value::Object(later)) => {
-            for (name, later) in later {
-                match fields.get_mut(&name) {
-                    Some(own) => merge(own, later),
-                    None => drop(fields.insert(name, later)),
-                }
-            }
-        }
-        (value @ Value::Null, later) => *value = later,
-        (_earlier_wins, _) => {}
-    }
+    let text =
+        String::from_utf8(bytes).map_err(|_| malformed(format!("{} is no UTF-8 text", file.display())))?;
+    settings_of(&text, &file.display().to_string()).map(Some).map_err(malformed)
 }
 
 #[cfg(test)]
@@ -150,9 +132,10 @@ mod tests {
             r#"{"limits": {"cost": 9, "deep": {"b": 1.5}}, "names": ["y", "z"], "none": null}"#,
         )
         .unwrap();
-        std::fs::write(folder.path().join("base.toml"), "none = \"given\"\n").unwrap();
+        std::fs::write(folder.path().join("base.yml"), "none: given\nwords: [1_000, 017, 1e3, no, 1.10]\n")
+            .unwrap();
         let sources =
-            ["missing.yaml", "own.yaml", "team.json", "base.toml"].map(|name| Source::File(name.into()));
+            ["missing.yaml", "own.yaml", "team.json", "base.yml"].map(|name| Source::File(name.into()));
         let found = merged(
             folder.path(),
             &[&sources[..], &[Source::Values(json!({"limits": {"wall": "1h"}}))]].concat(),
@@ -161,7 +144,8 @@ mod tests {
         assert_eq!(found.files.len(), 3);
         assert_eq!(
             found.value,
-            json!({"limits": {"cost": 5, "deep": {"a": true, "b": 1.5}, "wall": "1h"}, "names": ["x"], "none": "given"})
+            json!({"limits": {"cost": 5, "deep": {"a": true, "b": 1.5}, "wall": "1h"}, "names": ["x"], "none": null,
+                "words": ["1_000", "017", 1e3, "no", 1.1]})
         );
         let none = merged(folder.path(), &sources[..1]).unwrap_err();
         assert!(none.to_string().contains("missing.yaml"), "{none}");

@@ -15,18 +15,6 @@ const NODES_MAX: usize = 50_000;
 /// # Errors
 /// A phrase that says what is wrong, with the line.
 pub(crate) fn read(text: &str) -> Result<Value, String> {
-    read_with(text, scalar)
-}
-
-/// Reads the first document with the types of YAML 1.2: `true`, `12` and `1.5` are no texts.
-///
-/// # Errors
-/// A phrase that says what is wrong, with the line.
-pub(crate) fn read_typed(text: &str) -> Result<Value, String> {
-    read_with(text, typed_scalar)
-}
-
-fn read_with(text: &str, scalar: fn(&str, ScalarStyle) -> Value) -> Result<Value, String> {
     let mut open: Vec<Collection> = Vec::new();
     let mut nodes = 0;
     for item in Parser::new_from_str(text) {
@@ -92,25 +80,6 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
     if is_null { Value::Null } else { Value::String(text.to_owned()) }
 }
 
-fn typed_scalar(text: &str, style: ScalarStyle) -> Value {
-    if style != ScalarStyle::Plain {
-        return scalar(text, style);
-    }
-    match text {
-        "true" | "True" | "TRUE" => true.into(),
-        "false" | "False" | "FALSE" => false.into(),
-        _ => {
-            // `017`, `+1` and `0x1` stay as they are: nobody agrees on what they mean.
-            let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
-                && text.ends_with(|c: char| c.is_ascii_digit());
-            match serde_json::from_str::<Value>(text) {
-                Ok(number @ Value::Number(_)) if is_number => number,
-                _text => scalar(text, style),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -125,14 +94,6 @@ mod tests {
         assert_eq!(read(text).unwrap(), expected);
         assert_eq!(read("").unwrap(), Value::Null);
         assert_eq!(read("just text").unwrap(), json!("just text"));
-    }
-
-    #[test]
-    fn typed_scalars_are_those_of_yaml_1_2() {
-        let text = "a: true\nb: no\nc: 12\nd: 1.50\ne: '12'\nf: 017\ng: -3\nh: ~\ni: 1e3\nj: 1.2.3\n";
-        let expected = json!({"a": true, "b": "no", "c": 12, "d": 1.5, "e": "12", "f": "017", "g": -3, "h": null,
-            "i": 1e3, "j": "1.2.3"});
-        assert_eq!(read_typed(text).unwrap(), expected);
     }
 
     #[test]

@@ -134,9 +134,11 @@ pub(super) fn task_spec(task: &Task, scope: &RunScope<'_>) -> Result<Value, Eval
                 ConfigSource::Values(values) => json!({ "values": values }),
                 ConfigSource::File(file) => {
                     let file = file.render_text(scope)?;
-                    // As at the start: relative to where the run was started.
-                    let file = Path::new(state.cwd().unwrap_or_default()).join(file);
-                    json!({ "file": file })
+                    // As at the start: relative to where the run was started, or below somebody's home.
+                    match file.starts_with("~/") {
+                        true => json!({ "file": file }),
+                        false => json!({ "file": Path::new(state.cwd().unwrap_or_default()).join(file) }),
+                    }
                 }
             });
         }

@@ -25,7 +25,7 @@ pub use children::{ChildError, child};
 pub use codes::{Code, codes};
 pub use files::{FileSource, NoFiles};
 pub use model::*;
-pub use parse::{Checked, DocumentError, document_of, parse, schedule_of, value_of};
+pub use parse::{Checked, DocumentError, document_of, parse, schedule_of, settings_of, value_of};
 pub(crate) use place::place_of;
 pub use problem::{Colour, Problem, Problems, Severity};
 #[cfg(test)]

@@ -123,3 +123,20 @@ pub fn document_of(text: &str, name: &str) -> Result<serde_json::Value, Problems
         _broken => Err(Problems(problems)),
     }
 }
+
+/// The map that a settings document holds, YAML or JSON; where it holds nothing, an empty one.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn settings_of(text: &str, name: &str) -> Result<serde_json::Value, String> {
+    match document_of(text, name) {
+        Ok(settings @ serde_json::Value::Object(_)) => Ok(settings),
+        Ok(serde_json::Value::Null) => Ok(serde_json::Value::Object(serde_json::Map::new())),
+        Ok(_other) => Err(format!("{name} holds no map")),
+        Err(problems) => {
+            let first = problems.0.first();
+            let place = first.map(|first| format!(":{}:{}: {}", first.line, first.column, first.message));
+            Err(format!("{name}{}", place.unwrap_or_default()))
+        }
+    }
+}

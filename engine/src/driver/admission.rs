@@ -63,6 +63,10 @@ pub(super) async fn config(
 }
 
 fn place(path: &str, cwd: Option<&str>) -> Result<PathBuf, String> {
+    if let Some(below) = path.strip_prefix("~/") {
+        let home = std::env::home_dir().ok_or_else(|| format!("{path}: the engine's user has no home"))?;
+        return Ok(home.join(below));
+    }
     match cwd {
         Some(cwd) => Ok(Path::new(cwd).join(path)),
         None if Path::new(path).is_absolute() => Ok(PathBuf::from(path)),
@@ -85,16 +89,7 @@ async fn read(place: PathBuf, named: &str, blocking: Blocking) -> Result<Option<
     });
     let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
     let Some(text) = read.map_err(|why| format!("{named} cannot be read: {why}"))? else { return Ok(None) };
-    match definition::document_of(&text, named) {
-        Ok(Value::Object(fields)) => Ok(Some(Value::Object(fields))),
-        Ok(Value::Null) => Ok(Some(Value::Object(serde_json::Map::new()))),
-        Ok(_other) => Err(format!("{named} holds no map")),
-        Err(problems) => {
-            let first = problems.0.first();
-            let place = first.map(|first| format!(":{}:{}: {}", first.line, first.column, first.message));
-            Err(format!("{named}{}", place.unwrap_or_default()))
-        }
-    }
+    definition::settings_of(&text, named).map(Some)
 }
 
 impl Shared {

@@ -114,6 +114,27 @@ output: '${config.app}'
     assert!(refused.err.contains("EF0221") && refused.err.contains("own.yaml"), "{refused:?}");
 }
 
+/// What is pinned and what a gate reads later were put together in two ways: an earlier null gave way to a
+/// later value, and the home of a user was a folder named `~`.
+#[test]
+fn l3_settings_are_pinned_as_a_gate_reads_them_and_may_lie_below_the_home() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.path("home/conf")).unwrap();
+    scratch.write("home/conf/own.yaml", "a: { x: ~, y: [1], n: +1 }\nb: 1_000\n");
+    scratch.write("team.json", r#"{"a": {"x": 1, "y": [2, 3], "z": 18446744073709551615}, "b": null}"#);
+    scratch.write(
+        "p.yaml",
+        "name: p\nconfig: { app: [~/conf/own.yaml, team.json, { a: { x: 2 }, c: no }] }\nsteps:\n  - id: a\n    gates: [{ config: app, \
+         policy: \"{'verdict': evidence.value == config.app, 'reason': toJson(evidence.value)}\" }]\noutput: '${config.app}'\n",
+    );
+    let mut command = scratch.command(&["run", "p.yaml", "--json"]);
+    let done: super::support::Done = command.env("HOME", scratch.path("home")).output().unwrap().into();
+    assert_eq!(done.code, 0, "{done:?}");
+    let expected =
+        json!({"a": {"x": null, "y": [1], "n": 1, "z": 18446744073709552000.0}, "b": "1_000", "c": "no"});
+    assert_eq!(done.json()["output"], expected);
+}
+
 #[test]
 fn l4_who_comes_second_gets_the_run_that_has_the_key() {
     let scratch = Scratch::new();
