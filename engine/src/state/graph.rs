@@ -166,7 +166,14 @@ impl Graph {
         let is_own = step.workspace == StepWorkspace::Own;
         self.definition.workspace.is_some()
             && matches!(step.workspace, StepWorkspace::Run | StepWorkspace::Own)
-            && (matches!(&step.work, Some(Work::Task(task)) if is_own || task.kind != Task::FUNCTION)
+            && (matches!(&step.work, Some(Work::Task(task)) if is_own || works_in_folder(task))
                 || !step.gates.is_empty())
     }
+}
+
+/// Whether work looks at the folder that it is given. Of functions these are `git.*`, which must never find the
+/// folder of whoever started the run in its place; `git.ready` looks before there is a worktree.
+fn works_in_folder(task: &Task) -> bool {
+    let name = task.spec.source()["name"].as_str().unwrap_or_default();
+    task.kind != Task::FUNCTION || (name.starts_with("git.") && name != "git.ready")
 }

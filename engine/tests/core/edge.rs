@@ -268,6 +268,24 @@ fn l33_a_workspace_is_made_when_a_step_first_needs_it_and_may_read_what_came_bef
     assert_eq!((save.message, save.author), (None, None), "the step's place, and the settings'");
 }
 
+/// As the first step of its run such a function found the folder in which the run was started.
+#[test]
+fn l33_functions_of_git_work_in_the_worktree_also_as_the_first_step() {
+    for (name, needs) in
+        [("git.commit", true), ("git.push", true), ("git.ready", false), ("everfold.noop", false)]
+    {
+        let work = json!({"task": {"kind": "function", "spec": {"name": name, "with": {}}}});
+        let steps = json!([{"id": "a", "work": work}]);
+        let mut world = started(json!({"name": "p", "workspace": {"git": {"git": "."}}, "steps": steps}));
+        assert_eq!(world.effects().contains(&Effect::Workspace), needs, "{name}");
+        assert_eq!(attempts(&world).is_empty(), needs, "{name}");
+        if needs {
+            prepared(&mut world);
+            assert_eq!(attempts(&world), ["a/1/1"], "{name}");
+        }
+    }
+}
+
 #[test]
 fn l33_the_commit_of_a_step_is_the_head_that_its_attempt_left() {
     let told = json!({"task": {"kind": "function", "spec": {"name": "f", "with": "${[steps.a.commit, steps.b.commit, workspace.commit]}"}}});

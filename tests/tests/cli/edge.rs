@@ -254,3 +254,24 @@ fn l33_a_worktree_and_its_branch_stay_as_the_pipeline_says() {
         }
     }
 }
+
+/// It committed what lay about in the folder in which the run was started.
+#[test]
+fn l33_a_commit_as_the_first_step_leaves_the_users_own_folder_alone() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("");
+    scratch.write(".gitignore", ".everfold\nconfig\n");
+    scratch.write(
+        "commit.yaml",
+        "name: commit\nworkspace: { git: ., branch: work }\nsteps:\n  - { id: a, function: git.commit, with: { message: mine } }\n",
+    );
+    git(&folder, &["init", "--quiet", "--initial-branch=main"]);
+    git(&folder, &["add", "."]);
+    let author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+    git(&folder, &[&author[..], &["commit", "--quiet", "-m", "first"]].concat());
+    scratch.write("draft", "not ready\n");
+    let done = scratch.run(&["run", "./commit.yaml"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(git(&folder, &["rev-list", "--count", "--all"]), "1");
+    assert_eq!(git(&folder, &["status", "--short"]), "?? draft");
+}
