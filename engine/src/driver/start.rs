@@ -157,7 +157,8 @@ impl Shared {
             None => Vec::new(),
         };
         let mut set_aside = None;
-        if let Some(identity) = beginning.identity()? {
+        let identity = beginning.identity()?;
+        if let Some(identity) = identity.clone() {
             let claim = set_aside.get_or_insert_with(|| SetAside::new(Arc::clone(self), run));
             if let Some(held) = self.found(claim, vec![identity], &ancestors).await? {
                 return Ok(Prepared::Held(held));
@@ -170,6 +171,8 @@ impl Shared {
         let slots = beginning.slots()?;
         if is_admitted && !slots.is_empty() {
             let claim = set_aside.get_or_insert_with(|| SetAside::new(Arc::clone(self), run));
+            // Beside its key: whom the run replaces makes room for it.
+            let slots = identity.into_iter().chain(slots).collect();
             if let Some(held) = self.found(claim, slots, &ancestors).await? {
                 return Ok(Prepared::Held(held));
             }

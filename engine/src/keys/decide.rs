@@ -50,9 +50,15 @@ pub enum Availability {
 }
 
 /// What a start would find. `aside`: starts that have found a slot free and are on their way; `ancestors`:
-/// the runs that wait for the one that starts.
+/// the runs that wait for the one that starts; `leaving`: those that it replaces, which end before it begins.
 #[must_use]
-pub fn available(state: &KeyState, slot: &WantedSlot, aside: usize, ancestors: &[RunId]) -> Availability {
+pub fn available(
+    state: &KeyState,
+    slot: &WantedSlot,
+    aside: usize,
+    ancestors: &[RunId],
+    leaving: &[RunId],
+) -> Availability {
     if let Some(host) = state.host(ancestors) {
         return match slot.kind {
             SlotKind::Concurrency { .. } => Availability::Shared,
@@ -69,7 +75,11 @@ pub fn available(state: &KeyState, slot: &WantedSlot, aside: usize, ancestors: &
     match (&slot.kind, holder) {
         (SlotKind::Identity { on_taken: OnTaken::Return, .. }, Some(holder)) => Availability::Held(holder),
         (SlotKind::Identity { on_taken: OnTaken::Reject, .. }, Some(holder)) => Availability::Taken(holder),
-        (SlotKind::Concurrency { on_limit: OnLimit::Reject, .. }, _) => Availability::Full,
+        (SlotKind::Concurrency { on_limit: OnLimit::Reject, .. }, _) => {
+            let staying = state.holders.keys().filter(|run| !leaving.contains(run)).count();
+            let gets_theirs = state.waiting.is_empty() && staying + aside < slot.limit();
+            if gets_theirs { Availability::Waits } else { Availability::Full }
+        }
         _waits => Availability::Waits,
     }
 }

@@ -78,14 +78,32 @@ fn d9_slots_go_by_priority_and_then_in_the_order_of_the_runs() {
 fn d9_a_slot_that_a_start_has_found_free_is_nobody_elses() {
     let mut key = Key::default();
     let one = || slot(1, OnLimit::Reject);
-    assert_eq!(available(&key.0, &one(), 0, &[]), Availability::Free);
-    assert_eq!(available(&key.0, &one(), 1, &[]), Availability::Full);
+    assert_eq!(available(&key.0, &one(), 0, &[], &[]), Availability::Free);
+    assert_eq!(available(&key.0, &one(), 1, &[], &[]), Availability::Full);
     let ancestors = Vec::new();
     let demand =
         Demand { run: run(2), slot: slot(1, OnLimit::Queue), priority: 0, began: Position(2), ancestors };
     assert_eq!(key.give(&KeyInput::Request(demand), 1), ["requested 2"]);
     assert_eq!(key.give(&KeyInput::Look, 1), [""; 0]);
     assert_eq!(key.give(&KeyInput::Look, 0), ["granted 2"], "the start came to nothing");
+}
+
+#[test]
+fn d9_who_replaces_a_run_does_not_find_that_runs_slot_taken() {
+    let mut key = Key::default();
+    let two = || slot(2, OnLimit::Reject);
+    key.request(1, two(), 0);
+    key.request(2, two(), 0);
+    assert_eq!(available(&key.0, &two(), 0, &[], &[]), Availability::Full);
+    assert_eq!(available(&key.0, &two(), 0, &[], &[run(3)]), Availability::Full);
+    assert_eq!(available(&key.0, &two(), 0, &[], &[run(1)]), Availability::Waits, "it begins after its end");
+    assert_eq!(
+        available(&key.0, &two(), 1, &[], &[run(1)]),
+        Availability::Full,
+        "somebody else is on the way"
+    );
+    assert_eq!(key.request(4, slot(2, OnLimit::Queue), 0), ["requested 4"]);
+    assert_eq!(available(&key.0, &two(), 0, &[], &[run(1)]), Availability::Full, "another one is before it");
 }
 
 #[test]
@@ -104,7 +122,7 @@ fn d9_a_run_shares_the_slot_of_the_one_that_waits_for_it() {
     let mut key = Key::default();
     let one = || slot(1, OnLimit::CancelOldest);
     key.request(1, one(), 0);
-    assert_eq!(available(&key.0, &slot(1, OnLimit::Reject), 0, &[run(1)]), Availability::Shared);
+    assert_eq!(available(&key.0, &slot(1, OnLimit::Reject), 0, &[run(1)], &[]), Availability::Shared);
     assert_eq!(key.request_under(2, one(), &[1]), ["2 under 1"], "nobody is sent away");
     assert_eq!(key.request_under(3, one(), &[2, 1]), ["3 under 2"]);
     assert!(key.request_under(3, one(), &[2, 1]).is_empty(), "a repeated request");
@@ -133,7 +151,7 @@ fn l4_the_key_of_the_one_that_waits_for_it_is_neither_its_answer_nor_to_be_repla
     let wanted = |on_taken| identity(Release::Ended, on_taken);
     key.request(1, wanted(OnTaken::Return), 0);
     for on_taken in [OnTaken::Return, OnTaken::Reject, OnTaken::Replace] {
-        assert_eq!(available(&key.0, &wanted(on_taken), 0, &[run(1)]), Availability::Taken(run(1)));
+        assert_eq!(available(&key.0, &wanted(on_taken), 0, &[run(1)], &[]), Availability::Taken(run(1)));
     }
 }
 
@@ -142,15 +160,15 @@ fn l4_a_key_has_one_holder_until_its_end() {
     let mut key = Key::default();
     let wanted = |on_taken| identity(Release::Ended, on_taken);
     assert_eq!(key.request(1, wanted(OnTaken::Return), 0), ["granted 1"]);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Held(run(1)));
-    assert_eq!(available(&key.0, &wanted(OnTaken::Reject), 0, &[]), Availability::Taken(run(1)));
-    assert_eq!(available(&key.0, &wanted(OnTaken::Replace), 0, &[]), Availability::Waits);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Held(run(1)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Reject), 0, &[], &[]), Availability::Taken(run(1)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Replace), 0, &[], &[]), Availability::Waits);
     assert_eq!(key.request(2, wanted(OnTaken::Replace), 0), ["requested 2"]);
     assert_eq!(key.0.waits(run(2)).unwrap().victims, [run(1)]);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Held(run(2)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Held(run(2)));
     assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 2"]);
     assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Free);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Free);
 }
 
 #[test]
@@ -159,10 +177,10 @@ fn l4_a_key_that_no_success_releases_stays_with_the_run_until_somebody_replaces_
     let wanted = |on_taken| identity(Release::Unsuccessful, on_taken);
     key.request(1, wanted(OnTaken::Return), 0);
     key.end(1, ReleaseReason::Failed);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Free);
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Free);
     key.request(2, wanted(OnTaken::Return), 0);
     assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
-    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[]), Availability::Held(run(2)));
+    assert_eq!(available(&key.0, &wanted(OnTaken::Return), 0, &[], &[]), Availability::Held(run(2)));
     assert!(!key.0.is_busy(), "nothing of it is to be looked after");
     assert!(key.end(2, ReleaseReason::Succeeded).is_empty());
     assert_eq!(key.request(3, wanted(OnTaken::Replace), 0), ["released 2", "granted 3"]);

@@ -235,6 +235,22 @@ async fn l4_who_replaces_cancels_the_holder_and_begins_after_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l4_who_replaces_gets_the_slot_of_the_one_that_it_replaces() {
+    let rig = Rig::new();
+    let only = |ms: u64| {
+        let mut top = slot(1, "reject");
+        top["key"] = json!({"value": "task-${input.n}", "on_taken": "replace"});
+        with(ms, top)
+    };
+    let first = start(&rig, &only(600_000), json!({"n": 1})).await.run;
+    assert_eq!(refused(&rig, &only(10), json!({"n": 2})).await.code(), "no_slot", "another task finds none");
+    assert_eq!(rig.status(first).await, RunStatus::Running, "and a refusal leaves the holder alone");
+    let second = start(&rig, &only(10), json!({"n": 1})).await.run;
+    assert_eq!(rig.end(second).await, RunStatus::Succeeded);
+    assert_eq!(rig.status(first).await, RunStatus::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn l4_a_key_that_no_success_releases_answers_with_the_run_that_succeeded() {
     let rig = Rig::new();
     let once = |ms: u64| keyed(ms, json!({"release": "unsuccessful"}));

@@ -15,8 +15,9 @@ use super::super::{QueryError, SubmitError};
 use super::key::{DeskError, Key};
 use super::{Ask, Found};
 use crate::actor::Actor;
+use crate::definition::OnTaken;
 use crate::envelope::StreamId;
-use crate::event::WantedSlot;
+use crate::event::{SlotKind, WantedSlot};
 use crate::id::{InputId, Position, RunId, Version};
 use crate::input::InputKind;
 use crate::keys::{Availability, Demand, KeyEvent, KeyInput, KeyState, ReleaseReason, available, in_order};
@@ -222,9 +223,10 @@ impl Clerk {
         ancestors: Vec<RunId>,
         answer: oneshot::Sender<Result<Found, String>>,
     ) -> Result<(), DeskError> {
-        let mut free = Vec::new();
+        // A key comes before the slots, so it is known by then who is replaced.
+        let (mut free, mut leaving) = (Vec::new(), Vec::new());
         for (stream, slot) in in_order(&slots) {
-            let (look, is_free) = match self.look(run, &stream, &slot, &ancestors).await {
+            let (look, is_free) = match self.look(run, &stream, &slot, &ancestors, &mut leaving).await {
                 Ok(looked) => looked,
                 Err(error) => {
                     let _gone = answer.send(Err(error.to_string()));
@@ -255,13 +257,17 @@ impl Clerk {
         stream: &StreamId,
         slot: &WantedSlot,
         ancestors: &[RunId],
+        leaving: &mut Vec<RunId>,
     ) -> Result<(Look, bool), DeskError> {
         self.open(stream).await?;
         self.serve().await?;
         self.open(stream).await?;
         let aside = self.aside_of(stream, Some(run));
         let Some(key) = self.keys.get(stream) else { return Ok((Look::Fine, false)) };
-        let found = available(&key.state, slot, aside, ancestors);
+        let found = available(&key.state, slot, aside, ancestors, leaving);
+        if matches!(slot.kind, SlotKind::Identity { on_taken: OnTaken::Replace, .. }) {
+            leaving.extend(key.state.living().chain(key.state.queue()));
+        }
         let is_alone = key.state.is_free();
         self.tidy(stream);
         Ok(match found {
@@ -478,7 +484,7 @@ fn present(state: &KeyState) -> impl Iterator<Item = RunId> + '_ {
 }
 
 fn is_identity(slot: &WantedSlot) -> bool {
-    matches!(slot.kind, crate::event::SlotKind::Identity { .. })
+    matches!(slot.kind, SlotKind::Identity { .. })
 }
 
 fn granted(events: &[KeyEvent]) -> Vec<RunId> {
