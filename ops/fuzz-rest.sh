@@ -94,10 +94,12 @@ for _ in $(seq 100); do run notices --json | grep -q ':lost"' && break; sleep 0.
 notice="$(run notices --json | of_json '["items"][0]["id"]')"
 
 # Of these most of what is made up is refused, and no document can say why: a body names a step, a budget, a pipeline or a
-# token that has to be there, holds a text of the pipeline language, or is taken once; of two parameters one may be given.
+# token that has to be there, or a lease that was given; it holds a text of the pipeline language, or is taken once; of two
+# parameters one may be given.
 # A warning about any other operation is a fault: something that could be said is not.
 quiet='"post_runs", "get_runs_run_state", "post_runs_run_budget", "post_runs_run_cancel", "post_runs_run_fork", "post_runs_run_recheck",
-  "post_inbox_task_one", "put_pipelines_name_one", "post_schedules", "post_session_links"'
+  "post_inbox_task_one", "post_pipelines_check", "put_pipelines_name_one", "post_schedules", "post_session_links",
+  "post_workers_attempts_id_heartbeat", "post_workers_attempts_id_complete", "post_workers_attempts_id_fail"'
 
 failed=0
 # pass WHAT RUN [OPTIONS]: all operations with that run in the place of `{run}`.

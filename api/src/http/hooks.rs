@@ -88,7 +88,7 @@ pub(crate) struct ReceivedAnswer {
     post,
     path = "/hooks/{source}",
     tag = "hooks",
-    request_body(content = Vec<u8>, content_type = "application/json", description = "As its source sends it."),
+    request_body(content = Option<serde_json::Value>, content_type = "application/json", description = "As its source sends it; it may be empty."),
     responses(
         (status = 202, description = "It is kept and will be handled.", body = ReceivedAnswer),
         (status = 200, description = "It had come before.", body = ReceivedAnswer),

@@ -32,7 +32,7 @@ const NAMES: [(&str, &str, &str); 11] = [
 ];
 
 /// How an attempt of a worker is written: the run, the step or an item of it, round and attempt.
-const ATTEMPT: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[A-Za-z0-9_-]+(\\.[0-9]+)?:[0-9]+:[0-9]+$";
+const ATTEMPT: &str = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[a-z0-9][a-z0-9_-]{0,63}(\\.[0-9]{1,9})?:[0-9]{1,9}:[0-9]{1,9}$";
 
 /// Writes into an operation what it has in common with others.
 pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
