@@ -1,0 +1,65 @@
+//! The board, and how many runs there are.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::id::{RunId, Time};
+use super::run::{Awaits, RunStatus};
+
+/// The board, and the position that it is of.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct Board {
+    position: u64,
+    group_by: GroupBy,
+    columns: Vec<Column>,
+}
+
+/// What makes a column.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GroupBy {
+    Status,
+    Stage,
+}
+
+/// A column of the board.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct Column {
+    name: String,
+    /// Steps are in progress in it: its name is a stage or a step, not a status.
+    is_step: bool,
+    /// How many runs are in it.
+    count: u64,
+    /// The newest of them.
+    cards: Vec<Card>,
+}
+
+/// A run on the board.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct Card {
+    id: RunId,
+    short_id: String,
+    pipeline: String,
+    title: Option<String>,
+    status: RunStatus,
+    steps: Vec<String>,
+    awaits: Vec<Awaits>,
+    note: Option<String>,
+    started_at: Time,
+    moved_at: Time,
+    ended_at: Option<Time>,
+    /// US dollars, as a decimal.
+    cost: String,
+}
+
+/// How many runs there are.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct Stats {
+    position: u64,
+    total: u64,
+    by_status: BTreeMap<String, u64>,
+    /// What people are asked now.
+    open_tasks: u64,
+}

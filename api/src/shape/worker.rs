@@ -1,0 +1,151 @@
+//! Workers, and what they are given and tell.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::id::{RunId, Time};
+
+/// Who works for this engine.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct WorkersAnswer {
+    items: Vec<WorkerView>,
+    /// The functions that workers do.
+    functions: Vec<RemoteView>,
+    /// There is no more.
+    next_cursor: Option<String>,
+}
+
+/// A worker: all that polls with one token.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct WorkerView {
+    /// The actor.
+    name: String,
+    /// What it does, by its newest poll.
+    functions: Vec<String>,
+    /// Its polls that wait at this moment.
+    polls: usize,
+    /// Since when it is known to this engine.
+    since: Time,
+    /// When it was last heard of.
+    seen_at: Time,
+    /// The attempts that it holds, the oldest first.
+    holds: Vec<HeldView>,
+}
+
+/// An attempt that a worker holds.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct HeldView {
+    id: AttemptName,
+    run: RunId,
+    /// The step, with the item of a `foreach`.
+    step: String,
+    function: String,
+    since: Time,
+    /// Until when, unless the worker is heard of.
+    lease_until: Time,
+    /// Why it is to end.
+    stopping: Option<String>,
+}
+
+/// A function that workers do.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct RemoteView {
+    name: String,
+    summary: String,
+    /// Attempts that nobody has fetched.
+    waiting: usize,
+    /// Polls that wait for it.
+    polls: usize,
+}
+
+/// An attempt as its worker names it: `RUN:STEP[.ITEM]:ROUND:ATTEMPT`.
+#[derive(ToSchema, Serialize)]
+#[schema(example = "0190b3a2-7c1e-7a44-9d6f-3b1c5e2f8a10:deploy:1:1")]
+pub(crate) struct AttemptName(String);
+
+/// An attempt that a worker is given.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct Job {
+    id: AttemptName,
+    /// Proves that it is this worker's.
+    lease: String,
+    /// Until when it is, unless it is heard of.
+    lease_until: Time,
+    /// How long it is after each time that it is heard of, in seconds.
+    lease_seconds: f64,
+    /// What is to be done.
+    function: String,
+    /// Its parameters.
+    with: Value,
+    run: RunId,
+    /// The step, with the item of a `foreach`.
+    step: String,
+    /// The visit of the step, from 1.
+    round: u32,
+    /// The try within the round, from 1.
+    attempt: u32,
+    /// Equal for every attempt of a round.
+    idempotency_key: String,
+    /// The time limit, counted from now, in seconds.
+    timeout_seconds: Option<f64>,
+    /// What the run tells, where the function says that it reads it; else null.
+    told: Value,
+}
+
+/// What a worker hears when it tells that it is there.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct Heard {
+    /// Until when it holds the attempt.
+    lease_until: Time,
+    /// The attempt is to end: what it gives does not count any more.
+    cancel: bool,
+    reason: Option<String>,
+}
+
+/// A failure as a worker tells it.
+#[derive(ToSchema, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Told {
+    /// What happened, in one line.
+    message: String,
+    #[serde(default)]
+    kind: ToldKind,
+    /// A code of its own, by which routes and programs tell failures apart.
+    #[serde(default)]
+    code: Option<String>,
+    /// What a person can do next.
+    #[serde(default)]
+    hint: Option<String>,
+    /// More of what happened.
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+/// The kinds of failure that work may tell.
+#[derive(ToSchema, Serialize, serde::Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ToldKind {
+    #[default]
+    Error,
+    /// What it was given is not what it takes.
+    Validation,
+    /// Somebody else holds what it needs.
+    Conflict,
+}
+
+/// What work used up.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct Usage {
+    model: Option<String>,
+    /// Tokens read, those from a cache left out.
+    input_tokens: u64,
+    /// Tokens read from a cache.
+    cached_tokens: u64,
+    /// Tokens written.
+    output_tokens: u64,
+    /// Cost in millionths of a US dollar.
+    cost_micros: u64,
+    /// The agent's own session.
+    session: Option<String>,
+}

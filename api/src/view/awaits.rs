@@ -1,0 +1,202 @@
+//! What a run waits for.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::definition::Vote;
+use everfold_engine::event::BlockReason;
+use everfold_engine::id::{AttemptId, RunId};
+use everfold_engine::json::JsonText;
+use everfold_engine::state::{Awaited, RunState, Unit};
+use everfold_engine::time::Timestamp;
+use everfold_projections::Task;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::small;
+use crate::shape;
+
+/// What a run waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AwaitView {
+    /// Votes.
+    Approval {
+        /// The task's id.
+        task: String,
+        /// The step.
+        step: String,
+        /// What is asked.
+        title: String,
+        /// What is shown.
+        show: Value,
+        /// Who may vote; empty: anyone.
+        roles: Vec<String>,
+        /// Approvals needed.
+        quorum: u32,
+        /// Changes may be asked for.
+        changes: bool,
+        /// The value that may be replaced, as it stands; null where there is none.
+        value: Value,
+        /// Who said what.
+        votes: BTreeMap<String, String>,
+        /// Until when; `None`: for ever.
+        #[schema(value_type = Option<shape::Time>)]
+        expires_at: Option<Timestamp>,
+    },
+    /// An answer.
+    Question {
+        /// The task's id.
+        task: String,
+        /// The step.
+        step: String,
+        /// What is asked, in one line.
+        title: String,
+        /// What is asked, in full.
+        text: Value,
+        /// What may be chosen.
+        options: Vec<String>,
+        /// Parts that are answered one by one: `[{id, text, options}]`.
+        items: Value,
+        /// Who may answer; empty: anyone.
+        roles: Vec<String>,
+        /// The parts of an answer that were saved.
+        draft: Value,
+        /// Who saved the newest of them.
+        saved_by: Option<String>,
+        /// Until when; `None`: for ever.
+        #[schema(value_type = Option<shape::Time>)]
+        expires_at: Option<Timestamp>,
+    },
+    /// A decision on a blocked step.
+    Unblock {
+        /// The step, or an item of it.
+        step: String,
+        /// Why.
+        #[schema(value_type = shape::BlockReason)]
+        reason: BlockReason,
+        /// Why, in words.
+        message: String,
+    },
+    /// A moment.
+    Timer {
+        /// What it belongs to.
+        step: String,
+        /// When it is due.
+        #[schema(value_type = shape::Time)]
+        at: Timestamp,
+        /// It bounds something else that is awaited.
+        #[serde(default)]
+        limit: bool,
+    },
+    /// A signal.
+    Signal {
+        /// The step that waits for it.
+        step: String,
+        /// Its name.
+        name: String,
+    },
+    /// The end of a pause.
+    Resume,
+    /// Room in a budget.
+    Budget {
+        /// Which.
+        budget: String,
+        /// How full it is, in words.
+        message: String,
+        /// When its next period begins; `None`: never.
+        #[schema(value_type = Option<shape::Time>)]
+        until: Option<Timestamp>,
+    },
+    /// A slot or key that others hold.
+    Slot {
+        /// Which.
+        key: String,
+        /// The runs that hold it.
+        #[schema(value_type = Vec<shape::RunId>)]
+        holders: Vec<RunId>,
+    },
+}
+
+pub(super) fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> AwaitView {
+    match awaited {
+        Awaited::Approval { id, roles } => approval_view(run, state, id, roles),
+        Awaited::Question { id, roles } => question_view(run, state, id, roles),
+        Awaited::Unblock { path, reason } => AwaitView::Unblock {
+            step: path.to_string(),
+            reason: reason.clone(),
+            message: block_message(reason, state.said_of_gate(&path.step)),
+        },
+        Awaited::Timer { path, at, is_limit } => {
+            AwaitView::Timer { step: path.to_string(), at: *at, limit: *is_limit }
+        }
+        Awaited::Signal { path, name } => AwaitView::Signal { step: path.to_string(), name: name.clone() },
+        Awaited::Resume => AwaitView::Resume,
+        Awaited::Budget { budget, until } => {
+            let view = state.budgets(state.last_at()).find(|view| view.terms.id == *budget);
+            let message = view.map(|view| view.summary()).unwrap_or_default();
+            AwaitView::Budget { budget: budget.clone(), message, until: *until }
+        }
+    }
+}
+
+fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String]) -> AwaitView {
+    let approval = state.asking_unit(id).and_then(Unit::approval);
+    let vote = |vote: &Vote| {
+        serde_json::to_value(vote).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    AwaitView::Approval {
+        task: Task::id_of(run, id, false),
+        step: id.path.to_string(),
+        expires_at: state.expires_at(id),
+        changes: approval.is_some_and(|approval| approval.terms.changes),
+        value: approval.map_or(Value::Null, |approval| small(approval.value())),
+        title: approval.map(|approval| approval.title.clone()).unwrap_or_default(),
+        show: approval.map_or(Value::Null, |approval| small(&approval.show)),
+        roles: roles.to_vec(),
+        quorum: approval.map_or(1, |approval| approval.terms.quorum),
+        votes: approval
+            .map(|approval| approval.votes.iter().map(|(by, cast)| (by.clone(), vote(&cast.vote))).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn question_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String]) -> AwaitView {
+    let question = state.asking_unit(id).and_then(Unit::question);
+    let terms = question.map(|question| &question.terms);
+    let items = terms.and_then(|terms| terms.items.as_ref());
+    AwaitView::Question {
+        task: Task::id_of(run, id, false),
+        step: id.path.to_string(),
+        title: question.map(|question| question.title.clone()).unwrap_or_default(),
+        text: question.map_or(Value::Null, |question| small(&question.text)),
+        options: terms.map(|terms| terms.options.clone()).unwrap_or_default(),
+        items: items.map_or(Value::Null, JsonText::value),
+        roles: roles.to_vec(),
+        draft: question.map_or(Value::Null, |question| small(&question.draft)),
+        saved_by: question.and_then(|question| question.saved.as_ref()).map(|(by, _)| by.clone()),
+        expires_at: state.expires_at(id),
+    }
+}
+
+/// Why a step is blocked, in words; `said` is what its gate's newest probe said that gave no verdict.
+#[must_use]
+pub fn block_message(reason: &BlockReason, said: Option<&str>) -> String {
+    match reason {
+        BlockReason::Lost => "an attempt vanished, and it is not known what it did".to_owned(),
+        BlockReason::Failed => "the work failed".to_owned(),
+        BlockReason::Gate { gate } => format!("the gate {gate} failed"),
+        BlockReason::UsedUp { target, gate: Some(gate) } => {
+            format!("the gate {gate} failed, and {target} was reworked as often as it may be")
+        }
+        BlockReason::UsedUp { target, gate: None } => format!("{target} was reworked as often as it may be"),
+        BlockReason::NoEvidence { gate } => match said {
+            Some(said) => format!("the gate {gate} has no evidence: {said}"),
+            None => format!("the gate {gate} has no evidence"),
+        },
+        BlockReason::Rejected => "a person rejected".to_owned(),
+        BlockReason::Held => "its new round waits for a person".to_owned(),
+        BlockReason::Unchanged { gate, .. } => format!("the gate {gate} failed on unchanged evidence"),
+        BlockReason::Signal { name } => format!("the signal {name} says so"),
+        BlockReason::Asked => "the work asked more often than it may".to_owned(),
+    }
+}

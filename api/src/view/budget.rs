@@ -1,0 +1,101 @@
+//! Budgets of a run, and what it used up.
+
+use everfold_engine::budgets;
+use everfold_engine::definition::{OnOver, Period};
+use everfold_engine::event::{Measure, Spent};
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::shape;
+
+/// A budget of a run, or the counter that runs share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BudgetView {
+    /// Its name in the pipeline.
+    pub id: String,
+    /// Whose use is counted together; null: this run's.
+    pub scope: Option<String>,
+    /// Over which time.
+    #[schema(value_type = shape::Period)]
+    pub per: Period,
+    /// Where days begin; null: UTC.
+    pub zone: Option<String>,
+    /// What follows when it is used up.
+    #[schema(value_type = shape::OnOver)]
+    pub on_over: OnOver,
+    /// The limits, with what they were raised by.
+    pub limit: AmountsView,
+    /// What was spent; of a shared one as its counter said last.
+    pub spent: AmountsView,
+    /// What is kept free for work that runs, in US dollars.
+    pub reserved_usd: String,
+    /// By how much it was raised.
+    pub raised: AmountsView,
+    /// What of it is used up: `cost`, `tokens` or `wall`; null while there is room.
+    #[schema(value_type = Option<shape::Measure>)]
+    pub over: Option<Measure>,
+    /// When its period ends; null: never.
+    #[schema(value_type = Option<shape::Time>)]
+    pub until: Option<Timestamp>,
+    /// How full it is, in words.
+    pub summary: String,
+}
+
+/// Money, tokens and time; null where there is no limit of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AmountsView {
+    /// US dollars, as a decimal.
+    pub cost_usd: Option<String>,
+    /// Tokens.
+    pub tokens: Option<u64>,
+    /// Milliseconds.
+    pub wall_ms: Option<u64>,
+}
+
+impl AmountsView {
+    pub(crate) fn of(spent: Spent) -> Self {
+        Self {
+            cost_usd: Some(usd(spent.cost_micros)),
+            tokens: Some(spent.tokens),
+            wall_ms: Some(spent.wall_ms),
+        }
+    }
+}
+
+pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> BudgetView {
+    let (terms, used) = (view.terms, &view.used);
+    let limit = |measure| budgets::limit(terms, measure, used.raised);
+    BudgetView {
+        id: terms.id.clone(),
+        scope: terms.scope.clone(),
+        per: terms.per,
+        zone: terms.zone.clone(),
+        on_over: terms.on_over,
+        limit: AmountsView {
+            cost_usd: limit(Measure::Cost).map(usd),
+            tokens: limit(Measure::Tokens),
+            wall_ms: limit(Measure::Wall),
+        },
+        spent: AmountsView::of(used.spent),
+        reserved_usd: usd(used.reserved_micros),
+        raised: AmountsView::of(used.raised),
+        over: view.over,
+        until: view.period.map(|(_, until)| until),
+        summary: view.summary(),
+    }
+}
+
+/// What a run used up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UsageView {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// US dollars, as a decimal.
+    pub cost_usd: String,
+}
+
+pub(crate) fn usd(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}

@@ -1,0 +1,266 @@
+//! A run as answers show it. The command line reads the same documents back and prints them.
+
+mod awaits;
+mod budget;
+mod failure;
+mod pause;
+mod step;
+
+use std::collections::BTreeMap;
+
+use everfold_engine::definition::Release;
+use everfold_engine::driver::{LiveRun, Waiting};
+use everfold_engine::event::{Origin, SlotKind, WantedSlot};
+use everfold_engine::id::{RunId, Version};
+use everfold_engine::json::Hash;
+use everfold_engine::state::{Kept, RunState, RunStatus};
+use everfold_engine::time::Timestamp;
+use everfold_engine::trace::Workspace;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use awaits::{AwaitView, block_message};
+pub(crate) use budget::usd;
+pub use budget::{AmountsView, BudgetView, UsageView};
+pub use failure::FailureView;
+pub use pause::PauseView;
+pub use step::{GateView, ItemsView, StepView, is_in_workspace, kind_of};
+
+use crate::shape;
+use awaits::await_view;
+use budget::budget_view;
+use failure::failure_view;
+use pause::pause_view;
+use step::step_view;
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RunView {
+    /// The run.
+    #[schema(value_type = shape::RunId)]
+    pub id: RunId,
+    /// The last 8 digits of the id.
+    pub short_id: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The pinned definition.
+    #[schema(value_type = shape::Hash)]
+    pub definition: Hash,
+    /// For readers.
+    pub title: Option<String>,
+    /// Addresses and filters.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    #[schema(value_type = shape::RunStatus)]
+    pub status: RunStatus,
+    /// The version that this state was folded up to.
+    #[schema(value_type = u64)]
+    pub version: Version,
+    /// Who started it.
+    pub started_by: String,
+    /// When it began.
+    #[schema(value_type = shape::Time)]
+    pub started_at: Timestamp,
+    /// When the last event was recorded.
+    #[schema(value_type = shape::Time)]
+    pub updated_at: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<shape::Time>)]
+    pub ended_at: Option<Timestamp>,
+    /// The input.
+    pub input: Value,
+    /// The result.
+    pub output: Value,
+    /// How it failed.
+    pub failure: Option<FailureView>,
+    /// Where steps without a workspace work.
+    pub cwd: Option<String>,
+    /// The workspace.
+    #[schema(value_type = Option<shape::Workspace>)]
+    pub workspace: Option<Workspace>,
+    /// The worktree's head as last recorded.
+    pub commit: Option<String>,
+    /// What was used up.
+    pub usage: UsageView,
+    /// The steps in the order of the file.
+    pub steps: Vec<StepView>,
+    /// What it waits for, people first.
+    pub awaits: Vec<AwaitView>,
+    /// Why it stands still: its own pause first.
+    #[serde(default)]
+    pub paused: Vec<PauseView>,
+    /// The steps before which it pauses.
+    #[serde(default)]
+    pub breakpoints: Vec<String>,
+    /// The steps that begin next, while it stands still.
+    #[serde(default)]
+    pub next_steps: Vec<String>,
+    /// Whether the owner goes on with it at this moment.
+    pub driven: bool,
+    /// How many notices nobody was told yet.
+    #[serde(default)]
+    pub notices_outstanding: usize,
+    /// The step of another run that started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentView>,
+    /// The run whose history this one began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::Origin>)]
+    pub origin: Option<Origin>,
+    /// The answer to a start: it had the key already, and nothing was started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// What it waits for before it begins, or holds until it ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<shape::WantedSlot>)]
+    pub slots: Vec<WantedSlot>,
+    /// The attempts and probes that wait for a place, a resource, a rate or a breaker: those that have
+    /// waited longest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<shape::Waiting>)]
+    pub in_line: Vec<Waiting>,
+    /// How many there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_line_total: usize,
+    /// The settings documents, a map by name.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub config: Value,
+    /// Its budgets, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<BudgetView>,
+}
+
+/// The step that started a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ParentView {
+    /// Its run.
+    #[schema(value_type = shape::RunId)]
+    pub run: RunId,
+    /// The last 8 digits of that id.
+    pub short_id: String,
+    /// The step, or an item of it.
+    pub step: String,
+}
+
+/// What stands in place of a value that is too large for the state: where it is.
+#[must_use]
+pub fn small(kept: &Kept) -> Value {
+    match kept {
+        Kept::Null => Value::Null,
+        Kept::Whole(text) => text.value(),
+        Kept::Map { known, name, apart } => {
+            let mut whole = known.value();
+            whole[name] = small(apart);
+            whole
+        }
+        Kept::Ref(reference) => json!({
+            "large": { "version": reference.version, "hash": reference.hash, "size_bytes": reference.size_bytes },
+        }),
+    }
+}
+
+impl RunView {
+    /// The view of a started run.
+    #[must_use]
+    pub fn of(state: &RunState, live: Option<&LiveRun>, driven: bool) -> Option<Self> {
+        let (by, at) = state.started()?;
+        let id = state.run()?;
+        let usage = state.usage();
+        Some(Self {
+            id,
+            short_id: id.short(),
+            pipeline: state.pipeline().to_owned(),
+            definition: state.definition_hash()?,
+            title: state.title().map(str::to_owned),
+            labels: state.labels().clone(),
+            status: state.status(),
+            version: state.version(),
+            started_by: by.to_string(),
+            started_at: at,
+            updated_at: state.last_at(),
+            ended_at: state.ended_at(),
+            input: small(state.input()),
+            output: small(state.output()),
+            failure: state.failure().map(|(failure, path)| failure_view(failure, path, state)),
+            cwd: state.cwd().map(str::to_owned),
+            workspace: state.workspace().cloned(),
+            commit: state.commit().map(str::to_owned),
+            usage: UsageView {
+                input_tokens: usage.input_tokens,
+                output_tokens: usage.output_tokens,
+                cost_usd: usd(usage.cost_micros),
+            },
+            steps: state.steps().map(|(step, facts)| step_view(state, step, facts, live)).collect(),
+            awaits: state.awaited().iter().map(|awaited| await_view(id, state, awaited)).collect(),
+            paused: state.pauses().map(pause_view).collect(),
+            breakpoints: state.breakpoints().map(|step| step.to_string()).collect(),
+            next_steps: match state.status() {
+                RunStatus::Paused => state.next_steps().map(|step| step.to_string()).collect(),
+                _goes_on => Vec::new(),
+            },
+            driven,
+            notices_outstanding: state.notices_outstanding(),
+            held: false,
+            origin: state.origin().cloned(),
+            slots: slots(state),
+            in_line: Vec::new(),
+            in_line_total: 0,
+            config: small(state.config()),
+            budget: {
+                // A former state is shown as of its last event, a living one as of now.
+                let now = live.map_or(state.last_at(), |_| everfold_engine::clock::now());
+                state.budgets(now).map(|view| budget_view(&view)).collect()
+            },
+            parent: state.parent().map(|parent| ParentView {
+                run: parent.run,
+                short_id: parent.run.short(),
+                step: parent.id.path.to_string(),
+            }),
+        })
+    }
+
+    /// Whether something is to be done that needs no person: work in progress, a timer.
+    #[must_use]
+    pub fn goes_on_by_itself(&self) -> bool {
+        let is_timed = self.awaits.iter().any(|awaited| {
+            matches!(awaited, AwaitView::Timer { .. } | AwaitView::Budget { until: Some(_), .. })
+        });
+        let is_paused = self.awaits.contains(&AwaitView::Resume);
+        match self.status {
+            RunStatus::Running | RunStatus::Queued => true,
+            RunStatus::Waiting | RunStatus::Blocked => is_timed,
+            RunStatus::Paused => is_timed && !is_paused,
+            RunStatus::Succeeded | RunStatus::Failed | RunStatus::Cancelled => false,
+        }
+    }
+
+    /// Says who of the run waits in line, and with each step what its first attempt waits for.
+    pub fn stands_in_line(&mut self, (waiting, total): (Vec<Waiting>, usize)) {
+        for step in &mut self.steps {
+            let first = waiting.iter().find(|waiting| waiting.attempt.path.step.as_str() == step.id);
+            if let Some(reason) = first.and_then(|waiting| waiting.reasons.first()) {
+                step.line = Some(format!("waits for {reason}"));
+            }
+        }
+        (self.in_line, self.in_line_total) = (waiting, total);
+    }
+
+    /// The step of this name.
+    #[must_use]
+    pub fn step(&self, id: &str) -> Option<&StepView> {
+        self.steps.iter().find(|step| step.id == id)
+    }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// The slots that a run waits for or holds. One that has ended holds none, but a key that is kept by success.
+fn slots(state: &RunState) -> Vec<WantedSlot> {
+    let is_kept = |slot: &&WantedSlot| {
+        let by_success = matches!(slot.kind, SlotKind::Identity { release: Release::Unsuccessful, .. });
+        !state.is_ended() || (by_success && state.status() == RunStatus::Succeeded)
+    };
+    state.slots().iter().filter(is_kept).cloned().collect()
+}

@@ -1,0 +1,34 @@
+//! Why a run stands still.
+
+use everfold_engine::event::HaltScope;
+use everfold_engine::state::{Pause, PausedBy};
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::shape;
+
+/// Why a run stands still.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PauseView {
+    /// Who paused it, or what it stands still with, in words.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Since when.
+    #[schema(value_type = shape::Time)]
+    pub since: Timestamp,
+    /// It stands still with its pipeline, or with the whole engine.
+    pub shared: bool,
+    /// The pipeline that is paused, if it is that.
+    pub pipeline: Option<String>,
+}
+
+pub(super) fn pause_view(pause: &Pause) -> PauseView {
+    let (by, shared, pipeline) = match &pause.by {
+        PausedBy::Actor(actor) => (actor.clone(), false, None),
+        PausedBy::Breakpoint(step) => (format!("the breakpoint before {step}"), false, None),
+        PausedBy::Halt(scope @ HaltScope::Engine) => (scope.to_string(), true, None),
+        PausedBy::Halt(scope @ HaltScope::Pipeline(name)) => (scope.to_string(), true, Some(name.clone())),
+    };
+    PauseView { by, reason: pause.reason.clone(), since: pause.since, shared, pipeline }
+}

@@ -1,0 +1,189 @@
+//! A step of a run, its items and its gates.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::definition::{Step, StepWorkspace, Task as RunTask, Work};
+use everfold_engine::driver::LiveRun;
+use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath};
+use everfold_engine::policy::Verdict;
+use everfold_engine::state::{Phase, RunState, Stage, StepState, StepStatus};
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::failure::{FailureView, failure_view};
+use crate::shape;
+
+/// A step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StepView {
+    /// Its name.
+    pub id: String,
+    /// The board's column.
+    pub stage: Option<String>,
+    /// What it does: `command`, `agent`, `function`, `approval`, `wait`, `gates`.
+    pub kind: String,
+    /// What it is doing.
+    #[schema(value_type = shape::StepStatus)]
+    pub status: StepStatus,
+    /// A standby step.
+    pub standby: bool,
+    /// The current round; 0 before the first.
+    pub round: u32,
+    /// The current attempt; 0 before the first.
+    pub attempt: u32,
+    /// When the round began.
+    #[schema(value_type = Option<shape::Time>)]
+    pub started_at: Option<Timestamp>,
+    /// When the round ended.
+    #[schema(value_type = Option<shape::Time>)]
+    pub ended_at: Option<Timestamp>,
+    /// When the next attempt begins.
+    #[schema(value_type = Option<shape::Time>)]
+    pub retry_at: Option<Timestamp>,
+    /// The items of a `foreach`.
+    pub items: Option<ItemsView>,
+    /// The newest verdict of each gate of the round.
+    pub gates: Vec<GateView>,
+    /// Kept files: path by name.
+    pub outputs: BTreeMap<String, String>,
+    /// How it failed.
+    pub failure: Option<FailureView>,
+    /// It failed, and the run goes on.
+    pub tolerated: bool,
+    /// The newest line of its output, while it runs.
+    pub line: Option<String>,
+    /// What its work said for readers.
+    pub note: Option<String>,
+    /// The code that its work gave its end.
+    pub code: Option<String>,
+    /// The run that its current attempt started; those of items are listed by `runs --parent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shape::RunId>)]
+    pub child: Option<RunId>,
+}
+
+/// The items of a `foreach`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ItemsView {
+    /// How many there are.
+    pub total: usize,
+    /// How many were scheduled.
+    pub scheduled: usize,
+    /// How many are over.
+    pub ended: usize,
+    /// How many of those failed.
+    pub failed: u32,
+    /// How many wait for a person to decide how they go on.
+    pub blocked: u32,
+    /// How many wait for votes or answers.
+    pub asking: u32,
+}
+
+/// What a gate last said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct GateView {
+    /// The gate.
+    pub gate: String,
+    /// What it says.
+    #[schema(value_type = shape::Verdict)]
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// The number of the probe.
+    pub probe_no: u32,
+    /// It failed, and the run goes on.
+    pub tolerated: bool,
+    /// The gate's own code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+pub(super) fn step_view(
+    state: &RunState,
+    step: &Step,
+    facts: &StepState,
+    live: Option<&LiveRun>,
+) -> StepView {
+    let tolerated = matches!(facts.phase, Phase::Failed { tolerated: true });
+    let status = state.step_status(&step.id).unwrap_or(StepStatus::Pending);
+    let newest = live.and_then(|attempts| {
+        let own = attempts.iter().filter(|(id, _)| id.path.step == step.id);
+        own.max_by_key(|(_, attempt)| attempt.at).map(|(_, attempt)| attempt.line.to_string())
+    });
+    let path = StepPath::step(&step.id);
+    StepView {
+        id: step.id.to_string(),
+        stage: step.stage.clone(),
+        kind: kind_of(step),
+        status,
+        standby: step.standby,
+        round: facts.round.get(),
+        attempt: facts.unit.attempt.get(),
+        started_at: facts.started_at,
+        ended_at: facts.ended_at,
+        retry_at: match &facts.unit.stage {
+            Stage::RetryAt(at) => Some(*at),
+            _other => None,
+        },
+        items: facts.items.as_ref().map(|items| ItemsView {
+            total: items.total(),
+            scheduled: items.units.len(),
+            ended: items.ended(),
+            failed: items.failed,
+            blocked: items.blocked,
+            asking: items.asking,
+        }),
+        gates: facts
+            .gates
+            .iter()
+            .map(|gate| GateView {
+                gate: gate.gate.clone(),
+                verdict: gate.verdict,
+                reason: gate.reason.clone(),
+                probe_no: gate.probe_no,
+                tolerated: gate.tolerated,
+                code: step.gates.iter().find(|own| own.id == gate.gate).and_then(|own| own.code.clone()),
+            })
+            .collect(),
+        outputs: facts.artefacts.clone(),
+        failure: facts
+            .failure
+            .as_ref()
+            .or(facts.unit.failure.as_ref())
+            .map(|failure| failure_view(failure, Some(&path), state)),
+        tolerated,
+        note: facts.unit.note.clone(),
+        code: facts.unit.code.clone(),
+        child: child_of(state, step, facts),
+        line: newest.filter(|_| status == StepStatus::Running || status == StepStatus::Scheduled),
+    }
+}
+
+/// The run that a step's current attempt started.
+fn child_of(state: &RunState, step: &Step, facts: &StepState) -> Option<RunId> {
+    let is_run = matches!(&step.work, Some(Work::Task(task)) if task.kind == RunTask::RUN);
+    let began = matches!(facts.unit.stage, Stage::Running | Stage::Ended(_)) || facts.phase.is_ended();
+    if !is_run || facts.items.is_some() || facts.unit.attempt == Attempt::ZERO || !began {
+        return None;
+    }
+    let id = AttemptId { path: StepPath::step(&step.id), round: facts.round, attempt: facts.unit.attempt };
+    state.run().map(|run| run.child(&id))
+}
+
+/// What a step does, in one word.
+#[must_use]
+pub fn kind_of(step: &Step) -> String {
+    match &step.work {
+        Some(Work::Task(task)) => task.kind.clone(),
+        Some(Work::Approval(_)) => "approval".to_owned(),
+        Some(Work::Question(_)) => "question".to_owned(),
+        Some(Work::Wait(_)) => "wait".to_owned(),
+        None => "gates".to_owned(),
+    }
+}
+
+/// Whether a step works in the run's workspace.
+#[must_use]
+pub fn is_in_workspace(step: &Step) -> bool {
+    matches!(step.workspace, StepWorkspace::Run)
+}
