@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ use serde_json::{Value, json};
 use support::{Home, git, in_git, judged, probe_request, repository};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 const REPORT: &str = r#"<testsuite tests="2"><testcase classname="a" name="ok"/><testcase classname="a" name="bad"><failure message="1 != 2"/></testcase></testsuite>"#;
 const GOOD: &str = r#"<testsuite><testcase name="ok"/></testsuite>"#;
@@ -220,9 +223,9 @@ async fn redirects_are_followed_without_telling_another_host_who_asks() {
 }
 
 /// An authority of these tests and a certificate of its for `localhost`; nobody else trusts it.
-const AUTHORITY: &[u8] = include_bytes!("tls/authority.der");
-const CERTIFICATE: &[u8] = include_bytes!("tls/localhost.der");
-const KEY: &[u8] = include_bytes!("tls/localhost.key.der");
+fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/cli/certificates").join(name)
+}
 
 /// A server that greets over TLS, as often as it is asked.
 async fn secure_server() -> std::net::SocketAddr {
@@ -231,7 +234,10 @@ async fn secure_server() -> std::net::SocketAddr {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![CERTIFICATE.into()], KEY.to_vec().try_into().unwrap())
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(certificate("good.pem")).unwrap()],
+            PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap(),
+        )
         .unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -252,7 +258,7 @@ async fn secure_server() -> std::net::SocketAddr {
 async fn a_certificate_counts_only_by_an_authority_that_is_trusted_and_for_its_names() {
     let address = secure_server().await;
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(AUTHORITY.into()).unwrap();
+    roots.add(CertificateDer::from_pem_file(certificate("ca.pem")).unwrap()).unwrap();
     let client = HttpClient::trusting(roots);
     for host in [format!("localhost:{}", address.port()), address.to_string()] {
         let found = client.send(HttpRequest::get(format!("https://{host}/"))).await.unwrap();
