@@ -63,6 +63,8 @@ pub(crate) struct Inner<P> {
     pub(crate) tx: Tx,
     pub(crate) position: Position,
     checkpoint: Position,
+    /// Readers see all that was folded.
+    is_shown: bool,
     pub(crate) stopped: Option<Stopped>,
 }
 
@@ -79,11 +81,17 @@ impl<P: Projection> Inner<P> {
         };
         let tx = Tx::new(shelf, prefix, position);
         let fold = P::open(&tx)?;
-        Ok(Self { fold, tx, position, checkpoint: position, stopped: None })
+        Ok(Self { fold, tx, position, checkpoint: position, is_shown: true, stopped: None })
     }
 
     /// Folds what is behind the position, and shows it.
     pub(crate) fn fold(&mut self, facts: &Facts) {
+        self.take(facts);
+        self.show();
+    }
+
+    /// Folds what is behind the position. Readers see it with the next [`Self::show`].
+    pub(crate) fn take(&mut self, facts: &Facts) {
         if self.stopped.is_some() || facts.last <= self.position {
             return;
         }
@@ -103,13 +111,31 @@ impl<P: Projection> Inner<P> {
                 (at, run) = (fact.position, Some(fact.run));
                 self.fold.apply(&fact, &mut self.tx)?;
             }
-            self.fold.publish(&mut self.tx)
+            Ok(())
         }));
-        let what = match folded {
+        match folded {
+            Ok(Ok(())) => (self.position, self.is_shown) = (facts.last, false),
+            failed => self.stop(run, at, failed),
+        }
+    }
+
+    /// Shows readers all that was folded. What many events say of one row or one term is put together once.
+    pub(crate) fn show(&mut self) {
+        if self.stopped.is_some() || self.is_shown {
+            return;
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.fold.publish(&mut self.tx))) {
             Ok(Ok(())) => {
-                self.position = facts.last;
-                return self.tx.publish(facts.last);
+                self.tx.publish(self.position);
+                self.is_shown = true;
             }
+            failed => self.stop(None, self.position, failed),
+        }
+    }
+
+    fn stop(&mut self, run: Option<RunId>, at: Position, why: std::thread::Result<Result<(), FoldError>>) {
+        let what = match why {
+            Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_panic) => "a panic within Everfold".to_owned(),
         };
@@ -123,6 +149,7 @@ impl<P: Projection> Inner<P> {
 
     /// What the shelf is to take to be where the model is.
     pub(crate) fn settle(&mut self) -> Result<Option<(Checkpoint, Position)>, FoldError> {
+        self.show();
         if self.stopped.is_some() || self.position == self.checkpoint {
             return Ok(None);
         }
@@ -164,7 +191,10 @@ pub(crate) trait AnyModel: Send + Sync {
     fn position(&self) -> Position;
     fn stopped(&self) -> Option<Stopped>;
     fn status(&self, head: Position) -> ModelStatus;
-    fn fold(&self, facts: &Facts);
+    /// Folds; readers see it later.
+    fn take(&self, facts: &Facts);
+    /// Shows readers all that was folded.
+    fn show(&self);
     /// How much a checkpoint would write.
     fn changed(&self) -> usize;
     /// Brings the shelf up to where the model is.
@@ -205,6 +235,14 @@ impl<P: Projection> Model<P> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn with(&self, fold: impl FnOnce(&mut Inner<P>)) {
+        let mut inner = self.inner();
+        fold(&mut inner);
+        if inner.stopped.is_some() {
+            self.told().stopped.clone_from(&inner.stopped);
+        }
+    }
+
     /// What readers see.
     pub(crate) fn seen(&self) -> Arc<Seen> {
         Arc::clone(&self.told().seen)
@@ -238,12 +276,12 @@ impl<P: Projection> AnyModel for Model<P> {
         }
     }
 
-    fn fold(&self, facts: &Facts) {
-        let mut inner = self.inner();
-        inner.fold(facts);
-        if inner.stopped.is_some() {
-            self.told().stopped.clone_from(&inner.stopped);
-        }
+    fn take(&self, facts: &Facts) {
+        self.with(|inner| inner.take(facts));
+    }
+
+    fn show(&self) {
+        self.with(Inner::show);
     }
 
     fn changed(&self) -> usize {
@@ -483,6 +521,13 @@ mod tests {
         let events = events.collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(Facts::of(events, &MemoryStore::default())).unwrap()
+    }
+
+    impl<P: Projection> Model<P> {
+        fn fold(&self, facts: &Facts) {
+            self.take(facts);
+            self.show();
+        }
     }
 
     fn uuid() -> uuid::Uuid {

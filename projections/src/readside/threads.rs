@@ -21,6 +21,8 @@ const CHANGES: usize = 2_000;
 const CHANGES_BEHIND: usize = 4_000;
 /// Events behind the head that count as not keeping up.
 const BEHIND: u64 = 20_000;
+/// Events that are shown together where there are so many more to come.
+const SHOWN_AT_ONCE: u64 = 8_192;
 /// How long changes wait for a checkpoint at most.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// Changes that wait for a shelf that takes nothing; after that the models stand still.
@@ -72,12 +74,18 @@ pub(super) fn fold(
     let kept: Vec<u32> = shared.models.all().iter().map(|model| model.generation().number).collect();
     let mut former = model::former_generations(&shared.shelf, &kept).unwrap_or_default();
     let mut last_checkpoint = Instant::now();
+    let mut shown_up_to = shared.told.borrow().position;
     loop {
         match facts.recv_timeout(CHECKPOINT_EVERY) {
             Ok(mut read) => {
+                // While much is missing, readers are not told of each little part.
+                let is_far = shared.store.last_position().0.saturating_sub(read.last.0) > SHOWN_AT_ONCE;
+                let shows = !is_far || read.last.0.saturating_sub(shown_up_to.0) >= SHOWN_AT_ONCE;
                 let mut shown = shared.shown.lock().unwrap_or_else(PoisonError::into_inner);
-                for model in shared.models.all() {
-                    model.fold(&read);
+                shared.models.all().iter().for_each(|model| model.take(&read));
+                if shows {
+                    shared.models.all().iter().for_each(|model| model.show());
+                    shown_up_to = read.last;
                 }
                 *shown = read.last;
                 drop(shown);
@@ -90,7 +98,7 @@ pub(super) fn fold(
                 // Where the reader is slow to take it, it is let go of here.
                 let _full = used.try_send(read);
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => shared.models.all().iter().for_each(|model| model.show()),
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let head = shared.store.last_position();
