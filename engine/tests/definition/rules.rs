@@ -95,6 +95,15 @@ fn l12_a_rework_has_three_uses_unless_a_person_causes_it() {
     let ask = &definition.steps[0];
     assert_eq!((&ask.on_fail.0[0].max, &ask.on_signal["s"].0[0].max), (&None, &None));
     assert_eq!(ask.on_signal["t"].0[0].max, Some(RouteMax::Times(Setting::Fixed(2))));
+    let definition = read(
+        "name: x\ndefaults: {on_fail: {rework: a, then: {rework: a}}}\nsteps:\n  - {id: a, command: x}\n  - {id: b, approval: {title: t}}",
+    );
+    let three = Some(RouteMax::Times(Setting::Fixed(3)));
+    for (step, max) in definition.steps.iter().zip([three, None]) {
+        let route = &step.on_fail.0[0];
+        let then = route.then.as_deref().and_then(|then| then.max.as_ref());
+        assert_eq!((route.max.as_ref(), then), (max.as_ref(), max.as_ref()), "{}", step.id);
+    }
 }
 
 #[test]

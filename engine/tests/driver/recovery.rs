@@ -172,6 +172,19 @@ async fn only_the_named_run_goes_on_and_a_look_starts_nothing() {
     assert!(matches!(rig.engine.recover(Which::Only(nobody)).await, Err(RecoverError::NotFound(_))));
 }
 
+/// The order that has a run loaded came too late: the work that the run listed was started first, and stopped.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_of_a_run_is_decided_before_its_work_begins() {
+    let mut rig = Rig::with(|config| config.supervised_max = 1);
+    let pipeline = pipeline(vec![command("build", &[], 20_000)]);
+    let (first, waiting) = (rig.start(&pipeline).await, rig.start(&pipeline).await);
+    rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.crash().await;
+    rig.submit(waiting, InputKind::Cancel { reason: None }).await.unwrap();
+    assert_eq!(rig.end(waiting).await, RunStatus::Cancelled);
+    assert_eq!(rig.machine.begun(), 1, "the first one's, before the crash");
+}
+
 #[tokio::test(start_paused = true)]
 async fn workspaces_of_ended_runs_are_swept_at_start() {
     let mut rig = Rig::new();

@@ -46,7 +46,7 @@ const TARGETS: [&str; 12] = [
 const OF_SIGNALS: [&str; 7] = ["approve", "reject", "changes", "answer", "recheck", "unblock", "ignore"];
 
 /// How often a rework may be used where the file does not say.
-const MAX: u32 = 3;
+const BY_DEFAULT: RouteMax = RouteMax::Times(Setting::Fixed(3));
 
 /// A rework of the file, to be checked when all steps are known.
 #[derive(Clone)]
@@ -99,6 +99,16 @@ impl Cause {
             Self::Success => Place::Gate,
             Self::Gate | Self::Failure | Self::Rejection | Self::Over | Self::Person => Place::Route,
         }
+    }
+}
+
+/// Gives a rework without a limit the one that it has where no people are asked.
+pub(super) fn limit_reworks(route: &mut Route) {
+    if matches!(route.to, RouteTo::Rework(_)) && route.max.is_none() {
+        route.max = Some(BY_DEFAULT);
+    }
+    if let Some(then) = &mut route.then {
+        limit_reworks(then);
     }
 }
 
@@ -278,9 +288,7 @@ impl Reader<'_> {
                 Cause::Person => Some(RouteMax::Unlimited),
                 // Whether a person causes it is known when it happens.
                 Cause::Signal | Cause::Rejection => None,
-                Cause::Gate | Cause::Failure | Cause::Success | Cause::Over => {
-                    Some(RouteMax::Times(Setting::Fixed(MAX)))
-                }
+                Cause::Gate | Cause::Failure | Cause::Success | Cause::Over => Some(BY_DEFAULT),
             };
         };
         if node.text() == Some("unlimited") {

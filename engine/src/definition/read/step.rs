@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
 use super::super::{Ask, Condition, Join, OnLost, Outputs, Retry, Routes, Setting, Span, Step, Task, Work};
-use super::route::Cause;
+use super::route::{Cause, limit_reworks};
 use super::work::WORKS;
 use super::{Keys, Place, Reader, Shape, Wants};
 use crate::expr::Template;
@@ -100,7 +100,7 @@ impl Reader<'_> {
     pub(super) fn defaults(&mut self, node: &Node) -> Defaults {
         let Some(keys) = self.keys(node, &DEFAULTS) else { return Defaults::default() };
         let (reworks, uses) = (self.reworks.len(), self.uses.len());
-        let on_fail = keys.get("on_fail").map(|node| self.routes(node, Cause::Failure)).map(|routes| {
+        let on_fail = keys.get("on_fail").map(|node| self.routes(node, Cause::Rejection)).map(|routes| {
             DefaultRoute { routes, reworks: reworks..self.reworks.len(), uses: uses..self.uses.len() }
         });
         Defaults {
@@ -237,7 +237,13 @@ impl Reader<'_> {
         let on_fail = match (keys.get("on_fail"), &defaults.on_fail) {
             (Some(node), _) if keys.entry("approval").is_some() => self.routes(node, Cause::Rejection),
             (Some(node), _) => self.routes(node, Cause::Failure),
-            (None, Some(route)) if !finish => self.default_route(route),
+            (None, Some(route)) if !finish => {
+                let mut routes = self.default_route(route);
+                if keys.entry("approval").is_none() {
+                    routes.0.iter_mut().for_each(limit_reworks);
+                }
+                routes
+            }
             (None, _) => Routes::default(),
         };
         let joins = [("all", Join::All), ("any", Join::Any)];

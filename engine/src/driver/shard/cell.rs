@@ -10,6 +10,7 @@ use super::notice::{Stage, Telling};
 use super::outcome::WantedBy;
 use super::settle::Settling;
 use super::timers::TimerKey;
+use crate::actor::Actor;
 use crate::decide::Loaded;
 use crate::driver::limits::Class;
 use crate::driver::line::{Grant, Needs, Ticket};
@@ -267,6 +268,12 @@ impl Cell {
         }
         let state = self.state.as_ref().map_or(0, RunState::fixed_bytes);
         self.bytes + (std::mem::size_of::<Self>() + state) as u64
+    }
+
+    /// Whether what somebody asked of it is still to be decided.
+    pub(super) fn has_order(&self) -> bool {
+        let is_order = |item: &Item| matches!(item, Item::Input(queued) if queued.actor != Actor::Engine);
+        matches!(self.phase, Phase::Ready) && self.queue.iter().any(is_order)
     }
 
     /// Queues an input of the engine's own.

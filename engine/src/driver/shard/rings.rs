@@ -27,6 +27,13 @@ impl World {
         cell.fresh.push_back(id);
         self.again = true;
     }
+
+    /// What somebody asked of a run is decided before more of its work begins: it may be that it shall not.
+    fn orders_first(&mut self, cell: &mut Cell) {
+        if cell.has_order() {
+            self.advance(cell);
+        }
+    }
 }
 
 impl Shard {
@@ -42,6 +49,7 @@ impl Shard {
         for (id, grant) in granted {
             // Where the run is gone, the grant is given back.
             if let Some(cell) = self.cells.get_mut(&id.run) {
+                self.world.orders_first(cell);
                 self.world.served(cell, id.attempt, grant);
             }
         }
@@ -52,6 +60,7 @@ impl Shard {
             if !cell.fresh.is_empty() {
                 self.world.rings.runs.push_back(run);
             }
+            self.world.orders_first(cell);
             self.world.take_up(cell, id);
         }
         self.world.again |= !self.world.rings.runs.is_empty();
