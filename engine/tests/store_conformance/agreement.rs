@@ -95,7 +95,7 @@ async fn play(subject: &mut Subject, steps: &[Step]) -> Answers {
         streams.push((stream, head, events));
     }
     let heads = store.heads(named).await.unwrap();
-    let known = streams.iter().map(|(_, head, _)| Some(head.clone()));
+    let known = streams.iter().map(|(_, head, _)| Some(*head));
     assert_eq!(heads, [None].into_iter().chain(known).collect::<Vec<_>>(), "asked for several at once");
     let log = store.read_all(Position(1), usize::MAX).await.unwrap();
     let answers = Answers {
