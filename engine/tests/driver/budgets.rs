@@ -162,6 +162,27 @@ async fn l31_a_run_that_ends_while_it_waits_leaves_nothing_reserved() {
     assert_eq!(rig.machine.begun(), 1);
 }
 
+/// What could not be counted at once was tried again though the run had ended meanwhile, and kept something
+/// free for ever.
+#[tokio::test(start_paused = true)]
+async fn l31_what_was_asked_before_the_end_and_could_not_be_counted_keeps_nothing_free_behind_it() {
+    let rig = Rig::new();
+    let team = json!({"id": "team", "scope": "team", "cost": "0.50 USD", "reserve": "0.50 USD"});
+    let definition = paid(team, 200, 10);
+    // The counter is the first that is read.
+    rig.store.reads_to_fail.store(1, Ordering::SeqCst);
+    let run = rig.start(&definition).await;
+    rig.until(run, |event| matches!(event, RunEvent::FundsRequested(_))).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(rig.store.reads_to_fail.load(Ordering::SeqCst), 0, "it could not be read");
+    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Cancelled);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(counter(&rig).await.reserved().count(), 0);
+    let next = rig.start(&definition).await;
+    assert_eq!(rig.end(next).await, RunStatus::Succeeded);
+}
+
 #[tokio::test(start_paused = true)]
 async fn l31_what_runs_is_stopped_and_its_run_fails_when_another_run_passes_the_limit() {
     for on_over in ["stop", "fail"] {

@@ -364,6 +364,37 @@ async fn t_a_schedule_is_added_paused_resumed_triggered_and_removed_by_hand() {
     assert!(matches!(of_pipeline, Err(ScheduleError::OfPipeline { .. })), "{of_pipeline:?}");
 }
 
+/// It was left out for as long as the engine lived, and said to be none.
+#[tokio::test(start_paused = true)]
+async fn t_a_schedule_that_could_not_be_read_is_no_unknown_one_and_is_read_again() {
+    let ada = || Actor::User("ada".into());
+    for (failing, is_asked_first) in (1..5).flat_map(|failing| [(failing, false), (failing, true)]) {
+        let about = format!("{failing} reads fail, asked first: {is_asked_first}");
+        let mut rig = Rig::new();
+        save(&rig, &pipeline("p", 10, json!({}))).await;
+        let schedule: Schedule = serde_json::from_value(json!({"every": "10s"})).unwrap();
+        let origin = ScheduleOrigin::Added { pipeline: "p".into(), input: JsonText::null(), title: None };
+        let new = NewSchedule { name: "tick".into(), schedule, origin };
+        rig.engine.add_schedule(new.clone(), ada()).await.unwrap();
+        rig.crash().await;
+        rig.recover().await;
+        rig.store.reads_to_fail.store(failing, std::sync::atomic::Ordering::SeqCst);
+        if is_asked_first {
+            let is_known = |asked: &ScheduleError| matches!(asked, ScheduleError::Store(_));
+            let paused = rig.engine.pause_schedule("tick", true, None, ada()).await;
+            assert!(paused.as_ref().err().is_none_or(is_known), "{about}: {paused:?}");
+            if paused.is_ok() {
+                rig.engine.pause_schedule("tick", false, None, ada()).await.unwrap();
+            }
+            let listed = rig.engine.schedules().await;
+            assert!(listed.as_ref().map_or_else(is_known, |listed| listed.len() == 1), "{about}: {listed:?}");
+        }
+        pass(&rig, 30).await;
+        assert!(runs(&rig).await > 0, "{about}");
+        assert_eq!(rig.engine.schedules().await.unwrap().len(), 1, "{about}");
+    }
+}
+
 /// What it does was forgotten with it, and the moment waited for ever.
 #[tokio::test(start_paused = true)]
 async fn t_a_moment_that_has_come_is_followed_though_its_schedule_is_removed_meanwhile() {

@@ -1,6 +1,6 @@
 //! The task at the desk of schedules.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,35 +10,32 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::super::shared::Shared;
-use super::super::triggers::{By, Encoded, Stopped, Tail, TailError};
+use super::super::triggers::{By, Stopped, Tail, TailError};
+use super::known::{Again, Known, Kept};
 use super::tick::{Work, follow};
 use super::{Answer, Ask, NewSchedule, ScheduleError, ScheduleRecord, Ticked};
 use crate::actor::Actor;
 use crate::definition::{Overlap, Schedule};
-use crate::envelope::{Envelope, StreamId, StreamKind};
+use crate::envelope::StreamId;
 use crate::id::{Position, RunId, Version};
 use crate::json::JsonText;
 use crate::schedules::{
-    FOLD_VERSION, Now, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
-    ScheduleSet, ScheduleState, TickMeant, TickSettled, Timetable, look, name_of_trigger, stream, trigger,
+    Now, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
+    ScheduleSet, ScheduleState, TickMeant, TickSettled, look, name_of_trigger, trigger,
 };
-use crate::store::StreamNote;
-use crate::time::Timestamp;
 use crate::triggers::Outcome;
 
-/// Streams that are listed at once.
-const PAGE: usize = 1_000;
 /// How often a schedule is decided on again whose stream is not what it was thought to be.
 const TRIES: u32 = 5;
 /// The pause before a moment is followed again that could not be.
-const FAILED_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const FAILED_AGAIN: Duration = Duration::from_secs(5);
 
 /// The one who keeps schedules.
 pub(in crate::driver) struct ScheduleDesk {
     shared: Arc<Shared>,
     asks: Option<mpsc::Receiver<Ask>>,
-    /// Every schedule there ever was; `None`: they were not read yet.
-    schedules: Option<BTreeMap<String, Kept>>,
+    /// `None`: they were not read yet.
+    known: Option<Known>,
     works: JoinSet<(String, Version, Result<Outcome, Stopped>)>,
     /// Somebody has the clock looked at: moments that wait are followed.
     is_attended: bool,
@@ -46,111 +43,11 @@ pub(in crate::driver) struct ScheduleDesk {
     is_synced: bool,
 }
 
-/// A schedule, and what is being done for it.
-struct Kept {
-    state: ScheduleState,
-    /// What it does; of one that was removed, what its moments that wait said before.
-    origin: Option<ScheduleOrigin>,
-    tail: Tail,
-    timetable: Option<Timetable>,
-    /// When the next moment is due.
-    next: Option<Timestamp>,
-    in_work: BTreeSet<Version>,
-    rests_until: Option<Timestamp>,
-    awaited: HashMap<Version, oneshot::Sender<Outcome>>,
-}
-
-impl Kept {
-    async fn load(shared: &Shared, name: &str) -> Result<Self, TailError> {
-        let fold = |state: &mut ScheduleState, envelope: &Envelope| {
-            let header = &envelope.header;
-            let event = ScheduleEvent::decode(header.kind, header.schema, &envelope.payload);
-            state.apply(header.version, header.recorded_at, &event.map_err(|error| error.to_string())?);
-            Ok(())
-        };
-        let (tail, state): (_, ScheduleState) = Tail::load(shared, stream(name), FOLD_VERSION, fold).await?;
-        let origin = match state.origin() {
-            None if !state.waiting().is_empty() => last_origin(shared, name).await?,
-            known => known.cloned(),
-        };
-        let mut kept = Self {
-            state,
-            origin,
-            tail,
-            timetable: None,
-            next: None,
-            in_work: BTreeSet::new(),
-            rests_until: None,
-            awaited: HashMap::new(),
-        };
-        kept.read_moments(name);
-        Ok(kept)
-    }
-
-    /// Reads the timetable, and when the next moment is.
-    fn read_moments(&mut self, name: &str) {
-        let schedule = self.state.schedule();
-        self.timetable = schedule.and_then(|schedule| match Timetable::new(&schedule) {
-            Ok(timetable) => Some(timetable),
-            Err(error) => {
-                tracing::error!(schedule = name, %error, "it has no moments");
-                None
-            }
-        });
-        self.find_next(name);
-    }
-
-    fn find_next(&mut self, name: &str) {
-        let next = |table: &Timetable| table.next(name, self.state.cursor()).map(|(_, due)| due);
-        let is_active = self.state.paused().is_none();
-        self.next = self.timetable.as_ref().filter(|_| is_active).and_then(next);
-    }
-
-    async fn record(
-        &mut self,
-        shared: &Shared,
-        name: &str,
-        by: &By,
-        at: Timestamp,
-        events: &[ScheduleEvent],
-    ) -> Result<Position, TailError> {
-        let mut encoded = Vec::with_capacity(events.len());
-        for event in events {
-            let (kind, schema, bytes) =
-                event.encode().map_err(|error| TailError::Store(error.to_string()))?;
-            encoded.push(Encoded { name: event.name(), kind, schema, bytes });
-        }
-        let sets = |event: &ScheduleEvent| match event {
-            ScheduleEvent::ScheduleSet(_) => Some(true),
-            ScheduleEvent::ScheduleRemoved(_) => Some(false),
-            _others => None,
-        };
-        let is_there = events.iter().rev().find_map(sets).unwrap_or(self.state.set().is_some());
-        let note = StreamNote { open: is_there, busy: false, wake_at: None };
-        let mut version = self.tail.version;
-        let position = self.tail.append(shared, by, at, encoded, note).await?;
-        for event in events {
-            version = version.next();
-            self.state.apply(version, at, event);
-            if let Some(origin) = self.state.origin() {
-                self.origin = Some(origin.clone());
-            }
-        }
-        self.tail.keep(shared, FOLD_VERSION, &self.state, 0).await;
-        if events.iter().any(|event| sets(event).is_some()) {
-            self.read_moments(name);
-        } else {
-            self.find_next(name);
-        }
-        Ok(position)
-    }
-}
-
 impl ScheduleDesk {
     pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
         let asks = shared.schedules.take();
         let works = JoinSet::new();
-        Self { shared, asks, schedules: None, works, is_attended: false, is_synced: false }
+        Self { shared, asks, known: None, works, is_attended: false, is_synced: false }
     }
 
     /// Works until the engine ends or the store takes nothing more.
@@ -189,9 +86,9 @@ impl ScheduleDesk {
     /// Reads everything anew the next time. What is in work is settled by what comes of it.
     fn forget(&mut self) {
         self.is_synced = false;
-        let in_work = self.schedules.iter().flatten().any(|(_, kept)| !kept.in_work.is_empty());
-        if !in_work {
-            self.schedules = None;
+        let in_work = self.known.iter().flat_map(|known| known.kept.values());
+        if in_work.map(|kept| &kept.in_work).all(BTreeSet::is_empty) {
+            self.known = None;
         }
     }
 
@@ -254,30 +151,30 @@ impl ScheduleDesk {
         Ok(())
     }
 
-    /// Every schedule there ever was.
+    /// Every schedule there ever was and that can be read.
     async fn all(&mut self) -> Result<&mut BTreeMap<String, Kept>, TailError> {
-        if self.schedules.is_none() {
-            let shared = Arc::clone(&self.shared);
-            let (mut found, mut after) = (BTreeMap::new(), None);
-            loop {
-                let page = shared.store.streams(StreamKind::Schedule, after, PAGE).await;
-                let page = page.map_err(|error| TailError::Store(error.to_string()))?;
-                for (stream, _) in &page {
-                    match Kept::load(&shared, &stream.id).await {
-                        Ok(kept) => drop(found.insert(stream.id.clone(), kept)),
-                        Err(TailError::Closed) => return Err(TailError::Closed),
-                        // One that cannot be read keeps no other from its moments.
-                        Err(error) => tracing::error!(%error, "a schedule cannot be read"),
-                    }
-                }
-                match page.last() {
-                    Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
-                    _last_page => break,
-                }
+        Ok(&mut self.known(Again::InAWhile).await?.kept)
+    }
+
+    /// The schedules. Where one can be read that could not, those of the pipelines are compared once more.
+    async fn known(&mut self, again: Again<'_>) -> Result<&mut Known, TailError> {
+        let known = match self.known.take() {
+            None => Known::read(&self.shared).await?,
+            Some(mut known) => {
+                self.is_synced &= !known.read_again(&self.shared, again).await;
+                known
             }
-            self.schedules = Some(found);
+        };
+        Ok(self.known.insert(known))
+    }
+
+    /// A schedule that somebody names; `None`: there never was one.
+    async fn named(&mut self, name: &str) -> Result<Option<&mut Kept>, Trouble> {
+        let known = self.known(Again::Now(name)).await?;
+        match known.unread.get(name) {
+            Some(why) => Err(Trouble::Refused(ScheduleError::Store(why.clone()))),
+            None => Ok(known.kept.get_mut(name)),
         }
-        self.schedules.as_mut().ok_or(TailError::Changed)
     }
 
     /// Records what is decided on a schedule's state, and decides again where that was an old one.
@@ -288,6 +185,7 @@ impl ScheduleDesk {
         decide: impl Fn(&ScheduleState) -> Vec<ScheduleEvent>,
     ) -> Result<Position, Trouble> {
         let shared = Arc::clone(&self.shared);
+        self.named(name).await?;
         let all = self.all().await?;
         let mut tries = 0;
         loop {
@@ -314,7 +212,7 @@ impl ScheduleDesk {
     }
 
     async fn origin_of(&mut self, name: &str) -> Result<ScheduleOrigin, Trouble> {
-        let origin = self.all().await?.get(name).and_then(|kept| kept.state.origin().cloned());
+        let origin = self.named(name).await?.and_then(|kept| kept.state.origin().cloned());
         origin.ok_or_else(|| Trouble::Refused(ScheduleError::NotFound(name.to_owned())))
     }
 
@@ -346,6 +244,9 @@ impl ScheduleDesk {
                 .map_err(Trouble::tail)?;
         }
         for (name, set) in wanted {
+            if self.known(Again::InAWhile).await?.unread.contains_key(&name) {
+                continue; // It keeps no other from its moments, and is looked at again.
+            }
             let decide = |state: &ScheduleState| match state.set() {
                 Some(former) if *former == set => Vec::new(),
                 _another => vec![ScheduleEvent::ScheduleSet(set.clone())],
@@ -381,7 +282,7 @@ impl ScheduleDesk {
             return Ok(first);
         }
         let set = ScheduleSet { schedule: document(&new.schedule), origin: new.origin };
-        let former = self.all().await?.get(&new.name).and_then(|kept| kept.state.set().cloned());
+        let former = self.named(&new.name).await?.and_then(|kept| kept.state.set().cloned());
         match former {
             Some(former) if former == set => Ok(self.shared.store.last_position()),
             Some(_another) => Err(Trouble::Refused(ScheduleError::Exists(new.name))),
@@ -427,8 +328,12 @@ impl ScheduleDesk {
     }
 
     async fn list(&mut self) -> Result<Vec<ScheduleRecord>, Trouble> {
+        let known = self.known(Again::NowAll).await?;
+        if let Some(why) = known.unread.values().next() {
+            return Err(Trouble::Refused(ScheduleError::Store(why.clone())));
+        }
         let record = |(name, kept): (&String, &Kept)| ScheduleRecord::of(name, &kept.state, kept.next);
-        Ok(self.all().await?.iter().filter_map(record).collect())
+        Ok(known.kept.iter().filter_map(record).collect())
     }
 
     /// A moment led to something.
@@ -464,7 +369,7 @@ impl ScheduleDesk {
     /// at once.
     async fn go_on(&mut self) -> Result<(), TailError> {
         let shared = Arc::clone(&self.shared);
-        if shared.is_stopping() || self.schedules.is_none() {
+        if shared.is_stopping() || self.known.is_none() {
             return Ok(());
         }
         let (is_attended, now) = (self.is_attended, self.shared.now());
@@ -522,27 +427,6 @@ async fn is_open(shared: &Shared, run: Option<RunId>) -> Result<bool, TailError>
     let head = shared.store.head(&StreamId::run(run)).await;
     let head = head.map_err(|error| TailError::Store(error.to_string()))?;
     Ok(head.is_some_and(|head| head.note.open))
-}
-
-/// What a schedule did that was removed.
-async fn last_origin(shared: &Shared, name: &str) -> Result<Option<ScheduleOrigin>, TailError> {
-    let unreadable = |error: &dyn std::fmt::Display| TailError::Store(error.to_string());
-    let (mut found, mut next) = (None, Version::FIRST);
-    loop {
-        let page = shared.store.read(&stream(name), next, PAGE).await.map_err(|error| unreadable(&error))?;
-        for envelope in &page {
-            let header = &envelope.header;
-            match ScheduleEvent::decode(header.kind, header.schema, &envelope.payload) {
-                Ok(ScheduleEvent::ScheduleSet(set)) => found = Some(set.origin),
-                Ok(_others) => {}
-                Err(error) => return Err(unreadable(&error)),
-            }
-            next = header.version.next();
-        }
-        if page.len() < PAGE {
-            return Ok(found);
-        }
-    }
 }
 
 /// A schedule as its stream holds it.

@@ -5,6 +5,7 @@
 //! a process that owns a store for a moment starts nothing by itself.
 
 mod desk;
+mod known;
 mod then;
 mod tick;
 

@@ -42,7 +42,17 @@ pub(in crate::driver) struct Treasurer {
     compared: HashSet<StreamId>,
     /// Counters that are compared again before long: a run could not be looked at.
     half_compared: HashSet<StreamId>,
-    errands: JoinSet<()>,
+    /// What could not be done comes back from its pause; who was told something is done.
+    errands: JoinSet<Option<Again>>,
+    /// The last attempt that was put off for each. Whoever asked anew meanwhile, or is over, is not served by it.
+    put_off: HashMap<EffectId, u64>,
+    pauses: u64,
+}
+
+/// What is tried again after a pause.
+struct Again {
+    ask: Ask,
+    nth: u64,
 }
 
 #[derive(Clone)]
@@ -61,7 +71,8 @@ impl Treasurer {
     pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
         let (books, waiting, life) = (HashMap::new(), VecDeque::new(), shared.draw_uuid());
         let (compared, half_compared, errands) = (HashSet::new(), HashSet::new(), JoinSet::new());
-        Self { shared, books, waiting, answers: 0, life, compared, half_compared, errands }
+        let (put_off, pauses) = (HashMap::new(), 0);
+        Self { shared, books, waiting, answers: 0, life, compared, half_compared, errands, put_off, pauses }
     }
 
     /// Works until the engine ends or the store takes nothing more.
@@ -70,8 +81,11 @@ impl Treasurer {
         loop {
             let ask = tokio::select! {
                 biased;
+                Some(done) = self.errands.join_next() => match done {
+                    Ok(Some(again)) if self.is_still_asked(&again) => again.ask,
+                    _told_or_answered => continue,
+                },
                 ask = shared.treasury.next() => ask,
-                Some(_done) = self.errands.join_next() => continue,
             };
             if let Err(error) = self.answer(ask.clone()).await {
                 if shared.is_stopping() || matches!(error, BookError::Closed) {
@@ -85,17 +99,35 @@ impl Treasurer {
 
     /// Asks itself after a pause.
     fn later(&mut self, ask: Ask) {
-        let shared = Arc::clone(&self.shared);
+        self.pauses += 1;
+        let nth = self.pauses;
+        if let Ask::Funds { attempt, .. } = &ask {
+            self.put_off.insert(attempt.clone(), nth);
+        }
         self.errands.spawn(async move {
             tokio::time::sleep(FAILED_AGAIN).await;
-            shared.treasury.put(ask);
+            Some(Again { ask, nth })
         });
+    }
+
+    /// Whether nothing came after it that makes it void.
+    fn is_still_asked(&self, again: &Again) -> bool {
+        match &again.ask {
+            Ask::Funds { attempt, .. } => self.put_off.get(attempt) == Some(&again.nth),
+            Ask::Look(_) | Ask::Report { .. } => true,
+        }
+    }
+
+    /// An attempt asks anew, or is over: what it asked before is void.
+    fn forget(&mut self, attempt: &EffectId) {
+        self.put_off.remove(attempt);
+        self.waiting.retain(|waiting| waiting.attempt != *attempt);
     }
 
     async fn answer(&mut self, ask: Ask) -> Result<(), BookError> {
         match ask {
             Ask::Funds { attempt, terms, was_refused } => {
-                self.waiting.retain(|waiting| waiting.attempt != attempt);
+                self.forget(&attempt);
                 let waiting = Waiting { attempt, terms };
                 let refused = self.try_reserve(&waiting).await?;
                 // A run that left memory is loaded to be told, and asks again when it is loaded: what it knows
@@ -174,7 +206,7 @@ impl Treasurer {
             let input = match report {
                 Report::Ended { id, asked, spent, at } => {
                     let attempt = EffectId { run, attempt: id.clone() };
-                    self.waiting.retain(|waiting| waiting.attempt != attempt);
+                    self.forget(&attempt);
                     let (asked, spent, at) = (*asked, *spent, *at);
                     CounterInput::Charge(Charge { attempt, version, asked, spent, at })
                 }
@@ -257,7 +289,10 @@ impl Treasurer {
         self.answers += 1;
         let id = InputId::derive(&format!("{run}/treasury/{}/{}", self.life, self.answers));
         let shared = Arc::clone(&self.shared);
-        self.errands.spawn(async move { tell(&shared, run, id, kind).await });
+        self.errands.spawn(async move {
+            tell(&shared, run, id, kind).await;
+            None
+        });
     }
 
     async fn give(
