@@ -18,7 +18,7 @@ use crate::event::{NoticeFailed, NoticeQueued, NoticeSent, RunEvent};
 use crate::expr::{EvalError, Reference, Scope as _, ValueRef};
 use crate::id::Version;
 use crate::json::{JsonText, Payload, Value};
-use crate::state::{Kept, NOTICES_MAX, RunState};
+use crate::state::{Kept, Last, NOTICES_MAX, RunState};
 
 /// The longest name of a channel.
 const CHANNEL_BYTES_MAX: usize = 256;
@@ -61,7 +61,10 @@ pub(super) fn wants(state: &RunState, loaded: &Loaded) -> Vec<ValueRef> {
                 let Some(at) = state.graph.find(&step.as_str().into()) else { continue };
                 let step = &state.facts.steps[at];
                 // Each may become the other within the batch.
-                [&step.output, &step.last, &step.unit.output].into_iter().for_each(&mut want);
+                [&step.output, &step.unit.output].into_iter().for_each(&mut want);
+                if let Last::Output(last) = &step.last {
+                    want(last);
+                }
                 step.gates.iter().for_each(|gate| want(&gate.evidence));
             }
             Reference::Name(name) if name == "input" => want(&state.facts.input),

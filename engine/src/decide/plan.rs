@@ -371,7 +371,7 @@ pub fn told(state: &RunState, id: &AttemptId, spec: &Value, loaded: &Loaded) -> 
         "needs": needs,
         "rework": get("rework")?,
         "answers": get("answers")?,
-        "previous": state.facts.steps[key.step].last.value(loaded)?,
+        "previous": scope.last(&state.facts.steps[key.step])?,
     });
     if matches!(&step.work, Some(Work::Task(_))) && key.item.is_some() {
         told["item"] = get("item")?;

@@ -8,7 +8,7 @@ use crate::expr::{EvalError, Scope};
 use crate::failure::Failure;
 use crate::id::Round;
 use crate::json::Value;
-use crate::state::{Items, Kept, Key, Phase, RunState, Stage, StepState, Unit};
+use crate::state::{ItemEnd, Items, Kept, Key, Last, Phase, RunState, Stage, StepState, Unit};
 
 /// Gives the names that an expression of one step may use.
 #[derive(Clone)]
@@ -150,7 +150,7 @@ impl<'a> RunScope<'a> {
         Ok(Some(match field {
             "status" => json!(self.state.status_at(at)),
             "output" => return self.output(state).map(Some),
-            "last" => state.last.value(self.loaded)?,
+            "last" => return self.last(state).map(Some),
             "outputs" => json!(state.artefacts),
             "round" => json!(self.rounds(at).0),
             "rounds" => json!(self.rounds(at).1),
@@ -179,25 +179,43 @@ impl<'a> RunScope<'a> {
         }
     }
 
+    /// What the step's last completed round led to.
+    pub(crate) fn last(&self, step: &StepState) -> Result<Value, EvalError> {
+        match &step.last {
+            _this_one if step.phase == Phase::Succeeded => self.output(step),
+            Last::Output(output) => output.value(self.loaded),
+            Last::Items(ends) => {
+                let one =
+                    |end: &ItemEnd| self.item_output(end.stage.as_ref(), &end.output, end.failure.as_ref());
+                all(ends.iter().map(one)).map(Value::Array)
+            }
+        }
+    }
+
     fn items_output(&self, items: &Items) -> Result<Value, EvalError> {
-        let one = |unit: &Unit| -> Result<Value, EvalError> {
-            let status = match &unit.stage {
-                Stage::Succeeded => "succeeded",
-                Stage::Failed => "failed",
-                Stage::Skipped => "skipped",
-                Stage::Asking => "waiting",
-                _unended => "running",
-            };
-            Ok(json!({
-                "status": status,
-                "output": unit.output.value(self.loaded)?,
-                "failure": unit.failure.as_ref().map(failure_value),
-            }))
-        };
+        let one = |unit: &Unit| self.item_output(Some(&unit.stage), &unit.output, unit.failure.as_ref());
         let mut values = all(items.units.iter().map(one))?;
-        let unscheduled = json!({"status": "cancelled", "output": null, "failure": null});
-        values.resize(items.total(), unscheduled);
+        values.resize(items.total(), self.item_output(None, &Kept::Null, None)?);
         Ok(Value::Array(values))
+    }
+
+    /// An item of a `foreach` in its output.
+    fn item_output(
+        &self,
+        stage: Option<&Stage>,
+        output: &Kept,
+        failure: Option<&Failure>,
+    ) -> Result<Value, EvalError> {
+        let status = match stage {
+            None => "cancelled",
+            Some(Stage::Succeeded) => "succeeded",
+            Some(Stage::Failed) => "failed",
+            Some(Stage::Skipped) => "skipped",
+            Some(Stage::Asking) => "waiting",
+            Some(_unended) => "running",
+        };
+        let (output, failure) = (output.value(self.loaded)?, failure.map(failure_value));
+        Ok(json!({ "status": status, "output": output, "failure": failure }))
     }
 
     fn gates(&self, step: &StepState) -> Result<Value, EvalError> {

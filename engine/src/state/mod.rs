@@ -35,7 +35,10 @@ pub use people::{ApprovalState, CastVote, People, QuestionState};
 pub(crate) use queue::Queue;
 pub use snapshot::{FOLD_VERSION, SnapshotError};
 pub use spend::BudgetView;
-pub use step::{AttemptEnding, GateVerdict, Items, Judging, Phase, Rework, Settling, Stage, StepState, Unit};
+pub use step::{
+    AttemptEnding, GateVerdict, ItemEnd, Items, Judging, Last, Phase, Rework, Settling, Stage, StepState,
+    Unit,
+};
 pub(crate) use step::{Judged, LateProbes};
 pub use view::{Awaited, RunNote, RunStatus, StepStatus};
 

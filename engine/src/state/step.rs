@@ -45,8 +45,8 @@ pub struct StepState {
     pub(crate) base: Option<String>,
     /// The output of this round.
     pub output: Kept,
-    /// The output of the last round that was completed.
-    pub last: Kept,
+    /// What the last completed round before this one led to.
+    pub last: Last,
     /// Kept files of this round: path by name.
     pub artefacts: BTreeMap<String, String>,
     /// The worktree's head after the last attempt.
@@ -61,7 +61,42 @@ pub struct StepState {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What a completed round led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Last {
+    /// This output; null where there was no such round.
+    Output(Kept),
+    /// The ends of a `foreach`'s items, in their order.
+    Items(Vec<ItemEnd>),
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Self::Output(Kept::Null)
+    }
+}
+
+/// How an item of a `foreach` ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemEnd {
+    /// How far it came; `None`: it was never scheduled.
+    pub stage: Option<Stage>,
+    /// Its output.
+    pub output: Kept,
+    /// How it failed.
+    pub failure: Option<Failure>,
+}
+
 impl StepState {
+    /// What the last completed round led to when this round is over for good.
+    pub(crate) fn into_last(self) -> Last {
+        match (self.phase, self.items) {
+            (Phase::Succeeded, Some(items)) if self.output == Kept::Null => Last::Items(items.into_ends()),
+            (Phase::Succeeded, _) => Last::Output(self.output),
+            _not_completed => self.last,
+        }
+    }
+
     /// A probe of the current gate was scheduled, or judged without IO.
     pub(crate) fn note_probe(&mut self, gate: &str, probe_no: u32, at: Timestamp) {
         self.judging.probe_no = probe_no;
@@ -250,6 +285,15 @@ pub struct Items {
 }
 
 impl Items {
+    fn into_ends(self) -> Vec<ItemEnd> {
+        let total = self.total();
+        let end =
+            |unit: Unit| ItemEnd { stage: Some(unit.stage), output: unit.output, failure: unit.failure };
+        let mut ends: Vec<ItemEnd> = self.units.into_iter().map(end).collect();
+        ends.resize(total, ItemEnd { stage: None, output: Kept::Null, failure: None });
+        ends
+    }
+
     /// The number of items.
     #[must_use]
     pub fn total(&self) -> usize {

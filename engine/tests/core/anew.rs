@@ -4,6 +4,7 @@ use everfold_engine::decide::Refusal;
 use everfold_engine::definition::Vote;
 use everfold_engine::effect::Effect;
 use everfold_engine::event::{RunEvent, UnblockDecision};
+use everfold_engine::input::InputKind;
 use everfold_engine::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
 
@@ -168,6 +169,71 @@ fn l11_an_output_is_the_current_rounds_and_the_last_one_stays_until_the_next() {
     let batch = world.succeed("build/2/1", json!({"n": 2}));
     let scheduled = format!("{:?}", batch.last().expect("an event"));
     assert!(scheduled.contains(r#""is":true"#) && scheduled.contains(r#""was":{"n":2}"#), "{scheduled}");
+}
+
+/// What the work was told that was scheduled last, when nothing more follows by itself.
+fn scheduled_last(world: &mut World) -> String {
+    while world.effects().contains(&Effect::Advance) {
+        world.give(InputKind::Advance).expect("the engine goes on");
+    }
+    let scheduled = world.history.iter().rev().find_map(|(_, event)| match event {
+        RunEvent::StepScheduled(scheduled) => Some(format!("{:?}", scheduled.work)),
+        _other => None,
+    });
+    scheduled.expect("something was scheduled")
+}
+
+#[test]
+fn l11_the_last_round_of_a_foreach_is_what_its_items_led_to() {
+    let own = json!({"own": "${steps.each.last}", "item": "${item}"});
+    let mut world = run(json!([
+        {"id": "each", "foreach": {"items": "${['one', 'two']}"},
+         "on_fail": [{"to": "continue"}], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": own}}}},
+        {"id": "check", "needs": ["each"], "on_fail": [{"to": {"rework": "each"}}],
+         "work": {"task": {"kind": "function", "spec": {"name": "f", "with": {"seen": "${steps.each.last}"}}}}},
+    ]));
+    let large = "x".repeat(2_000);
+    let both = |first: &str| {
+        let ended = |output: &str| json!({"failure": null, "output": output, "status": "succeeded"});
+        json!([ended(first), ended(&large)]).to_string()
+    };
+    world.succeed("each.0/1/1", json!("first"));
+    world.succeed("each.1/1/1", json!(large));
+    let told = scheduled_last(&mut world);
+    assert!(told.contains(&format!(r#""seen":{}"#, both("first"))), "its last one is this one: {told}");
+    world.fail("check/1/1", "broken");
+    let told = scheduled_last(&mut world);
+    assert!(told.contains(&format!(r#""own":{}"#, both("first"))), "{told}");
+    assert_eq!(attempts(&world), ["each.0/2/1", "each.1/2/1"]);
+    world.succeed("each.0/2/1", json!("other"));
+    world.succeed("each.1/2/1", json!(large));
+    let told = scheduled_last(&mut world);
+    assert!(told.contains(&format!(r#""seen":{}"#, both("other"))), "{told}");
+    world.check_fold();
+}
+
+#[test]
+fn if_unchanged_leaves_out_where_the_evidence_of_members_came_from() {
+    let command = json!({"task": {"kind": "command", "spec": {"argv": ["make"]}}});
+    let both = json!({"all": [{"id": "unit", "probe": command}, {"id": "either", "probe": {"any": [{"id": "lint", "probe": command}]}}]});
+    let gate =
+        json!({"id": "g", "probe": both, "on_fail": [{"to": {"rework": "a"}, "if_unchanged": "block"}]});
+    let mut world = run(json!([with(function("a", &[]), json!({"gates": [gate]}))]));
+    let evidence = |failed: u32, commit: &str| {
+        let found = |exit: u32| json!({"exit": exit, "failed": failed, "source": {"commit": commit}});
+        let either = json!({"members": [{"id": "lint", "kind": "command", "evidence": found(0)}]});
+        json!({"members": [
+            {"id": "unit", "kind": "command", "evidence": found(1)},
+            {"id": "either", "kind": "any", "evidence": either},
+        ]})
+    };
+    for (round, failed, commit, then) in
+        [(1, 1, "c1", "ReworkRequested"), (2, 2, "c2", "ReworkRequested"), (3, 2, "c3", "StepBlocked")]
+    {
+        world.succeed(&format!("a/{round}/1"), json!(1));
+        let batch = world.probe(&format!("a/{round}/1"), "g", 1, evidence(failed, commit));
+        assert_eq!(names(&batch)[1], then, "round {round}");
+    }
 }
 
 #[test]

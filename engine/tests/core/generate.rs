@@ -283,7 +283,7 @@ fn question(shape: &Shape, at: usize, upstream: usize) -> Value {
         0 => question["options"] = json!("${['a', 'b']}"),
         1 => question["items"] = json!(["one", {"id": "two", "text": "${run.id}", "options": ["x", "y"]}]),
         2 => question["schema"] = json!({"type": "object", "required": ["text"]}),
-        3 => question["accept"] = json!("answer.text != ''"),
+        3 => question["accept"] = json!("answer.text != '' && steps.s0.output != 'nothing'"),
         _ => question["options"] = json!("${input}"),
     }
     if shape.when > 4 {
@@ -330,6 +330,8 @@ fn signal_routes(kind: u8, at: usize, upstream: usize, of_run: bool) -> Value {
         8 if !of_run => json!([{"to": {"unblock": "retry"}}]),
         9 if !of_run => json!([{"to": "changes"}]),
         10 if !of_run => json!([{"to": {"unblock": "proceed"}}]),
+        11 if !of_run => json!([{"when": "signal == 'words'", "to": {"answer": "${signal}"}},
+            {"to": {"answer": {"choice": "a", "items": {"1": "yes", "two": "x"}, "text": "${signal.text}"}}}]),
         _ => json!([]),
     }
 }

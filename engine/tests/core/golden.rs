@@ -195,12 +195,12 @@ type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
 const WRITTEN: [(&str, Written); 6] = [
-    ("delivery-2", delivery),
-    ("cancelled-2", cancelled),
-    ("budgets-3", histories::budgets),
-    ("edge-3", histories::edge),
-    ("shared-3", histories::shared),
-    ("control-3", histories::control),
+    ("delivery-4", delivery),
+    ("cancelled-4", cancelled),
+    ("budgets-4", histories::budgets),
+    ("edge-4", histories::edge),
+    ("shared-4", histories::shared),
+    ("control-4", histories::control),
 ];
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::super::shared::Shared;
 use super::super::triggers::{By, Stopped, Tail, TailError};
-use super::known::{Again, Known, Kept};
+use super::known::{Again, Kept, Known};
 use super::tick::{Work, follow};
 use super::{Answer, Ask, NewSchedule, ScheduleError, ScheduleRecord, Ticked};
 use crate::actor::Actor;
@@ -20,8 +20,8 @@ use crate::envelope::StreamId;
 use crate::id::{Position, RunId, Version};
 use crate::json::JsonText;
 use crate::schedules::{
-    Now, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
-    ScheduleSet, ScheduleState, TickMeant, TickSettled, look, name_of_trigger, trigger,
+    Now, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed, ScheduleSet,
+    ScheduleState, TickMeant, TickSettled, look, name_of_trigger, trigger,
 };
 use crate::triggers::Outcome;
 

@@ -9,9 +9,7 @@ use super::super::triggers::{By, Encoded, Tail, TailError};
 use super::desk::FAILED_AGAIN;
 use crate::envelope::{Envelope, StreamKind};
 use crate::id::{Position, Version};
-use crate::schedules::{
-    FOLD_VERSION, ScheduleEvent, ScheduleOrigin, ScheduleState, Timetable, stream,
-};
+use crate::schedules::{FOLD_VERSION, ScheduleEvent, ScheduleOrigin, ScheduleState, Timetable, stream};
 use crate::store::StreamNote;
 use crate::time::Timestamp;
 use crate::triggers::Outcome;
@@ -209,4 +207,3 @@ async fn last_origin(shared: &Shared, name: &str) -> Result<Option<ScheduleOrigi
         }
     }
 }
-

@@ -6,7 +6,7 @@ use crate::event::{
     StopReason, TimerId, TimerKind,
 };
 use crate::id::StepPath;
-use crate::json::{Hash, Payload, canonical};
+use crate::json::{Hash, Payload, Value, canonical};
 use crate::policy::Verdict;
 use crate::state::{
     Agenda, FailedOn, Kept, Key, Outcome, Phase, Rework, RouteUse, RunState, Stage, StepOrder, StepState,
@@ -65,7 +65,6 @@ impl RunState {
         }
         self.facts.labels.extend(event.labels.clone());
         let step = &mut self.facts.steps[key.step];
-        step.last = step.output.clone();
         step.failure = None;
         self.end_step(key.step, Phase::Succeeded, at);
         if let Some(status) = event.finish {
@@ -253,20 +252,20 @@ impl RunState {
             if step.phase.is_ended() {
                 self.facts.unended += 1;
             }
-            let former = std::mem::take(step);
+            let mut former = std::mem::take(step);
             *step = StepState {
                 round: former.round,
                 rounds_run: former.rounds_run,
-                last: former.last,
-                commit: former.commit,
-                judged: former.judged,
-                rework: former.rework,
+                commit: former.commit.take(),
+                judged: std::mem::take(&mut former.judged),
+                rework: former.rework.take(),
                 named: former.named && former.order.hold,
                 order: StepOrder {
                     hold: former.order.hold,
-                    failed_on: former.order.failed_on,
+                    failed_on: std::mem::take(&mut former.order.failed_on),
                     ..StepOrder::default()
                 },
+                last: former.into_last(),
                 ..StepState::default()
             };
         }
@@ -319,15 +318,24 @@ impl RunState {
             Payload::Blob(blob) => blob.hash,
             Payload::Inline(text) => {
                 let mut found = text.value();
-                if let Some(fields) = found.as_object_mut() {
-                    // Where it came from names the commit, and that is another one each round.
-                    fields.remove("source");
-                }
+                forget_sources(&mut found);
                 Hash::of(canonical(&found).as_bytes())
             }
         };
         let failed_on = &mut self.facts.steps[key.step].order.failed_on;
         let again = failed_on.get(&event.gate).is_some_and(|former| former.hash == hash);
         failed_on.insert(event.gate.clone(), FailedOn { hash, again });
+    }
+}
+
+/// Takes out where evidence came from, and that of a combinator's members: a source names the commit, which is
+/// another one each round.
+fn forget_sources(evidence: &mut Value) {
+    let Some(fields) = evidence.as_object_mut() else { return };
+    fields.remove("source");
+    for member in fields.get_mut("members").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(found) = member.get_mut("evidence") {
+            forget_sources(found);
+        }
     }
 }
