@@ -238,3 +238,17 @@ impl From<RunForked1> for RunForked {
         }
     }
 }
+
+impl AttemptFailed {
+    /// The former schema, in which such events were released, says all of it.
+    pub(super) fn is_silent(&self) -> bool {
+        self.told.is_nothing()
+    }
+}
+
+impl ChildFinished {
+    /// The former schema says all of it.
+    pub(super) fn has_no_commit(&self) -> bool {
+        self.commit.is_none()
+    }
+}
