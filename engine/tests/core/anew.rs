@@ -8,7 +8,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use super::rules::{approval, attempts, cancel, function, names, run, status, unblock, vote, with};
+use super::words::{approval, attempts, cancel, function, names, run, status, unblock, vote, with};
 use super::world::World;
 
 /// A step without work, judged by a command.

@@ -13,7 +13,7 @@ use everfold_engine::state::{RunState, StepStatus};
 use everfold_engine::trace::{Usage, Workspace};
 use serde_json::{Value, json};
 
-use super::rules::{attempts, function, names, run, status, with};
+use super::words::{attempts, function, names, run, status, with};
 use super::world::{World, definition};
 
 fn secret(name: &str) -> Piece {

@@ -1,6 +1,7 @@
 //! The pure core: laws over generated pipelines and input sequences, and rules one by one.
 
 mod anew;
+mod approvals;
 mod edge;
 mod fan_out;
 mod gates;
@@ -8,15 +9,21 @@ mod generate;
 mod golden;
 mod hands;
 mod histories;
+mod items;
 mod laws;
+mod members;
 mod names;
 mod order;
 mod outbox;
 mod people;
+mod polls;
+mod questions;
 mod routes;
 mod rules;
 mod runs;
 mod sentences;
+mod signals;
 mod spend;
 mod tasks;
+mod words;
 mod world;

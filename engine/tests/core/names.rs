@@ -7,7 +7,7 @@ use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use super::rules::attempts;
+use super::words::attempts;
 use super::world::{RUN, World, definition, start};
 
 fn run(steps: Value) -> World {
@@ -152,17 +152,7 @@ fn x_answers_are_there_after_the_work_too() {
         "id": "a", "work": {"task": {"kind": "function", "spec": {"name": "f"}}}, "gates": gates,
         "labels": {"said": "${answers[0].text}"}, "on_success": [{"when": "size(answers) == 1", "to": "continue"}],
     }]));
-    let ended_at = world.now;
-    let asks = InputKind::AttemptFinished {
-        id: "a/1/1".parse().expect("an attempt"),
-        result: Ok(Value::Null.into()),
-        commit: None,
-        artefacts: Vec::new(),
-        ended_at,
-        told: Default::default(),
-        ask: Some(json!({"text": "which one?"}).into()),
-    };
-    world.give(asks).expect("taken");
+    world.asks("a/1/1", json!({"text": "which one?"}));
     let (id, answer) = ("a/1/1".parse().expect("a task"), json!({"text": "that one"}).into());
     world.by("ada", InputKind::Answer { id, answer, roles: Vec::new() }).expect("taken");
     let events = world.succeed("a/1/2", json!(1));

@@ -7,6 +7,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::state::{NOTICES_MAX, RunStatus};
 use serde_json::{Value, json};
 
+use super::words::names;
 use super::world::{World, definition};
 
 fn function(id: &str, needs: &[&str]) -> Value {
@@ -23,10 +24,6 @@ fn notice(id: &str, events: &[&str], more: Value) -> Value {
 fn run(notify: Value) -> World {
     let steps = json!([function("a", &[]), function("b", &["a"])]);
     World::start(definition(json!({"name": "p", "notify": notify, "steps": steps})), json!({"n": 1}))
-}
-
-fn names(events: &[RunEvent]) -> Vec<&'static str> {
-    events.iter().map(RunEvent::name).collect()
 }
 
 /// The notices that may be sent now, as `CHANNEL NOTICE VERSION`.

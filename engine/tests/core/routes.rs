@@ -9,7 +9,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::state::{Awaited, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use super::rules::{approval, attempts, function, names, run, status, vote, with};
+use super::words::{approval, attempts, function, names, run, status, vote, with};
 use super::world::{World, definition};
 
 fn signal(name: &str, payload: Value) -> InputKind {
@@ -230,17 +230,7 @@ fn r_a_signal_answers_what_the_work_asked() {
     let mut world = run(json!([work]));
     let batch = told(&mut world, "reply", json!({"text": "early"}));
     assert_eq!(heard(&batch), [("a/1/1".into(), Hearing::Deferred)], "it works, and asks nothing yet");
-    let ended_at = world.now;
-    let asks = InputKind::AttemptFinished {
-        id: "a/1/1".parse().expect("an attempt"),
-        result: Ok(Value::Null.into()),
-        commit: None,
-        artefacts: Vec::new(),
-        ended_at,
-        told: Default::default(),
-        ask: Some(json!({"text": "which one?"}).into()),
-    };
-    let batch = world.give(asks).expect("taken");
+    let batch = world.asks("a/1/1", json!({"text": "which one?"}));
     assert_eq!(names(&batch), ["AttemptAsked", "SignalTaken", "QuestionAsked"], "before it asks, too");
     let batch = told(&mut world, "reply", json!({"text": "that one"}));
     assert_eq!(names(&batch), ["SignalReceived", "SignalTaken", "QuestionAnswered", "RetryScheduled"]);

@@ -12,67 +12,8 @@ use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunState, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
+use super::words::{approval, attempts, cancel, function, lose, names, run, status, unblock, vote, with};
 use super::world::{World, definition, start};
-
-pub fn run(steps: Value) -> World {
-    World::start(definition(json!({"name": "p", "steps": steps})), json!({}))
-}
-
-pub fn function(id: &str, needs: &[&str]) -> Value {
-    json!({"id": id, "needs": needs, "work": {"task": {"kind": "function", "spec": {"name": "f"}}}})
-}
-
-pub fn with(mut step: Value, more: Value) -> Value {
-    let fields = step.as_object_mut().expect("a step");
-    fields.extend(more.as_object().expect("fields").clone());
-    step
-}
-
-pub fn approval(id: &str, more: Value) -> Value {
-    json!({"id": id, "work": {"approval": with(json!({"title": "go on?"}), more)}})
-}
-
-pub fn names(events: &[RunEvent]) -> Vec<&'static str> {
-    events.iter().map(RunEvent::name).collect()
-}
-
-pub fn status(world: &World, step: &str) -> StepStatus {
-    world.state.step_status(&step.into()).expect("a step")
-}
-
-pub fn attempts(world: &World) -> Vec<String> {
-    let ids = world.effects().into_iter().filter_map(|effect| match effect {
-        Effect::Attempt { id, .. } => Some(id.to_string()),
-        _other => None,
-    });
-    ids.collect()
-}
-
-pub fn cancel() -> InputKind {
-    InputKind::Cancel { reason: None }
-}
-
-pub fn unblock(decision: UnblockDecision) -> InputKind {
-    InputKind::Unblock { path: None, decision, output: None, reason: None, policies: Default::default() }
-}
-
-pub fn vote(id: &str, vote: Vote) -> InputKind {
-    InputKind::Vote {
-        id: id.parse().expect("a task"),
-        vote,
-        comment: None,
-        roles: vec![],
-        comments: Vec::new(),
-        edited: None,
-    }
-}
-
-pub fn lose(world: &mut World, id: &str, fallback: OnLost) {
-    let id = id.parse().expect("an attempt");
-    world
-        .give(InputKind::AttemptLost { id, reason: "no record".into(), fallback })
-        .expect("reports are taken");
-}
 
 #[test]
 fn a_trivial_step_is_one_batch() {
@@ -527,62 +468,6 @@ fn l23_each_unblock_decision_does_what_it_says() {
         ["RunUnblocked", "RetryScheduled"]
     );
     assert_eq!(attempts(&world), ["a/1/2"]);
-}
-
-fn each(on_failure: &str, more: Value) -> World {
-    let step = json!({"id": "each", "foreach": {"items": "${[10, 20, 30]}", "as": "n", "max_in_flight": 2, "on_failure": on_failure},
-        "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${n + index}"}}}});
-    run(
-        json!([with(step, more), {"id": "sum", "needs": ["each"], "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${steps.each.output}"}}}}]),
-    )
-}
-
-#[test]
-fn l24_items_run_within_their_limit_and_give_their_results_in_input_order() {
-    let mut world = each("stop", json!({}));
-    assert_eq!(attempts(&world), ["each.0/1/1", "each.1/1/1"]);
-    world.succeed("each.1/1/1", json!("B"));
-    assert_eq!(attempts(&world), ["each.0/1/1", "each.2/1/1"]);
-    world.succeed("each.2/1/1", json!("C"));
-    let batch = world.succeed("each.0/1/1", json!("A"));
-    let text = format!("{batch:?}");
-    let one = |output| format!(r#"{{"failure":null,"output":"{output}","status":"succeeded"}}"#);
-    assert!(text.contains(&format!("[{},{},{}]", one("A"), one("B"), one("C"))), "{text}");
-}
-
-#[test]
-fn l24_a_failed_item_fails_the_step_after_the_rest_ended() {
-    let mut world = each("stop", json!({}));
-    world.fail("each.0/1/1", "broken");
-    assert_eq!(attempts(&world), ["each.1/1/1"], "no more items start");
-    let batch = world.succeed("each.1/1/1", json!("B"));
-    assert_eq!(names(&batch), ["AttemptSucceeded", "StepFailed", "StepCancelled", "RunFailed"]);
-
-    let mut world = each("continue", json!({}));
-    world.fail("each.0/1/1", "broken");
-    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
-}
-
-#[test]
-fn l24_a_lost_item_is_blocked_alone_and_unblocked_by_its_path() {
-    let mut world = each("stop", json!({}));
-    lose(&mut world, "each.0/1/1", OnLost::Block);
-    assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
-    world.succeed("each.1/1/1", json!("B"));
-    world.succeed("each.2/1/1", json!("C"));
-    assert_eq!(world.state.status(), RunStatus::Blocked);
-    let path = Some("each.0".parse().expect("a path"));
-    let retry = InputKind::Unblock {
-        path,
-        decision: UnblockDecision::Retry,
-        output: None,
-        reason: None,
-        policies: Default::default(),
-    };
-    world.by("ada", retry).expect("taken");
-    assert_eq!(attempts(&world), ["each.0/1/2"]);
-    world.succeed("each.0/1/2", json!("A"));
-    assert_eq!(status(&world, "sum"), StepStatus::Scheduled);
 }
 
 #[test]

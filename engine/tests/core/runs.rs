@@ -9,14 +9,11 @@ use everfold_engine::json::JsonText;
 use everfold_engine::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
 
+use super::words::names;
 use super::world::{RUN, World, definition, start};
 
 fn child(id: &str, needs: &[&str]) -> Value {
     json!({"id": id, "needs": needs, "work": {"task": {"kind": "run", "spec": {"pipeline": "deploy"}}}})
-}
-
-fn names(events: &[RunEvent]) -> Vec<&'static str> {
-    events.iter().map(RunEvent::name).collect()
 }
 
 fn started(document: Value) -> World {

@@ -9,7 +9,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use super::rules::{approval, attempts, function, names, run, status, vote, with};
+use super::words::{approval, attempts, function, names, run, status, vote, with};
 use super::world::{World, definition};
 
 /// A function that is told these values.

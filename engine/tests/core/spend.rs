@@ -14,6 +14,7 @@ use everfold_engine::state::{Awaited, RunStatus, StepStatus};
 use everfold_engine::time::Timestamp;
 use serde_json::{Value, json};
 
+use super::words::names;
 use super::world::{RUN, World, definition};
 
 fn agent(id: &str, needs: &[&str]) -> Value {
@@ -39,10 +40,6 @@ fn money(dollars: f64) -> Spent {
 fn raise(world: &mut World, budget: Option<&str>, add: Spent) -> Vec<&'static str> {
     let kind = InputKind::RaiseBudget { budget: budget.map(str::to_owned), add, reason: Some("go".into()) };
     names(&world.by("ada", kind).expect("it can be raised"))
-}
-
-fn names(events: &[RunEvent]) -> Vec<&'static str> {
-    events.iter().map(RunEvent::name).collect()
 }
 
 /// A paid attempt that asks, uses something up and ends.

@@ -3,21 +3,18 @@
 use everfold_engine::decide::Refusal;
 use everfold_engine::definition::Vote;
 use everfold_engine::event::{BlockReason, RunEvent, TimerKind, Told, UnblockDecision};
-use everfold_engine::id::{StepId, StepPath};
+use everfold_engine::id::StepId;
 use everfold_engine::input::InputKind;
 use everfold_engine::state::{Awaited, Kept, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use super::rules::{approval, attempts, function, names, run, status, unblock, vote, with};
+use super::people::path;
+use super::words::{approval, attempts, function, names, run, status, unblock, vote, with};
 use super::world::World;
 
 fn question(id: &str, needs: &[&str], more: Value) -> Value {
     let terms = with(json!({"title": "Which one?"}), more);
     json!({"id": id, "needs": needs, "work": {"question": terms}})
-}
-
-fn path(text: &str) -> StepPath {
-    text.parse().expect("a step path")
 }
 
 fn answer(task: &str, text: &str) -> InputKind {

@@ -2,27 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::budgets::room;
-use everfold_engine::decide::plan;
-use everfold_engine::decide::{Decision, Loaded, Refusal, decide, rejudge};
-use everfold_engine::definition::{Definition, OnLost};
+use everfold_engine::decide::{Decision, Loaded, Refusal, decide};
+use everfold_engine::definition::Definition;
 use everfold_engine::effect::{Effect, Touched, effects, effects_of};
-use everfold_engine::event::{
-    self, BudgetReading, BudgetRefusal, GateEvaluated, Measure, Origin, OriginKind, RunEvent, Spent,
-    StopReason, TimerKind,
-};
-use everfold_engine::expr::{EvalError, ValueRef};
+use everfold_engine::event::{Origin, OriginKind, RunEvent, StopReason};
+use everfold_engine::expr::ValueRef;
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
 use everfold_engine::input::{Fork, Input, InputKind, Start};
 use everfold_engine::json::{Hash, JsonText, Payload};
 use everfold_engine::state::{EventMeta, RunState, Stage};
 use everfold_engine::time::Timestamp;
-use everfold_engine::trace::{Usage, Workspace};
+use everfold_engine::trace::Usage;
 use serde_json::{Value, json};
+
+mod checks;
+mod luck;
+
+use checks::is_telling;
 
 pub const RUN: RunId = RunId(uuid::Uuid::from_u128(0x0198_c1f0_0000_7000_8000_0000_dead_beef));
 
@@ -173,120 +172,6 @@ impl World {
         }
     }
 
-    fn check(&mut self, before: &RunState, input: &Input, batch: &[RunEvent]) {
-        // The state kept is the fold of what was recorded.
-        let mut folded = before.clone();
-        let meta = EventMeta { at: input.at, actor: input.actor.clone(), input: input.id };
-        for event in batch {
-            let (schema, bytes) = event::encode(event).expect("events can be written");
-            assert_eq!(&event::decode(event.kind(), schema, &bytes).expect("and read"), event);
-            if let RunEvent::GateEvaluated(verdict) = event {
-                self.check_verdict(&folded, verdict);
-            }
-            if let RunEvent::FundsGranted(granted) = event
-                && !granted.exempt
-            {
-                let own = folded.budgets(input.at).filter(|budget| budget.terms.scope.is_none());
-                let full = own.filter(|budget| room(budget.terms, &budget.used).is_err()).count();
-                assert_eq!(full, 0, "{} was granted what is not there, in {batch:#?}", granted.id);
-            }
-            folded.apply(event, &meta);
-        }
-        assert_eq!(folded, self.state, "decide folds exactly what it records");
-        // Deltas and the full list of effects agree.
-        let touched = self.state.take_touched();
-        self.touched += touched.len();
-        for part in touched {
-            let now = effects_of(&self.state, &part);
-            if now.is_empty() {
-                self.outstanding.remove(&part)
-            } else {
-                self.outstanding.insert(part, now)
-            };
-        }
-        let kept: BTreeSet<Effect> = self.outstanding.values().flatten().cloned().collect();
-        let listed: BTreeSet<Effect> = effects(&self.state).into_iter().collect();
-        assert_eq!(kept, listed, "deltas say what the full list says, after {batch:#?}");
-        for effect in &listed {
-            self.check_effect(effect);
-        }
-        if !self.state.is_ended() {
-            let awaited = self.state.awaited();
-            let goes_on = listed.iter().any(|effect| !is_telling(effect));
-            assert!(goes_on || !awaited.is_empty(), "stuck in silence after {batch:#?}");
-        } else {
-            assert!(listed.iter().all(is_telling), "an ended run has only others to tell: {listed:?}");
-        }
-    }
-
-    /// The same evidence and the same policy give the same verdict.
-    fn check_verdict(&self, before: &RunState, verdict: &GateEvaluated) {
-        let evidence = match &verdict.evidence {
-            Payload::Inline(text) => text.value(),
-            Payload::Blob(blob) => self.blobs[&blob.hash].value(),
-        };
-        let mut loaded = Loaded::default();
-        for _ in 0..10 {
-            match rejudge(before, &loaded, self.now, verdict, &evidence, None) {
-                Ok(judged) => {
-                    let judged = judged.expect("every verdict of a step's gate can be given again");
-                    let again = (judged.verdict, judged.reason.as_str());
-                    return assert_eq!(again, (verdict.verdict, verdict.reason.as_str()), "{verdict:?}");
-                }
-                Err(EvalError::Needs(values)) => {
-                    values.iter().for_each(|it| loaded.insert(it, self.load(it.version, it.hash)));
-                }
-                Err(failed) => panic!("{verdict:?} cannot be given again: {failed}"),
-            }
-        }
-        panic!("a verdict asks for ever more values");
-    }
-
-    fn check_effect(&self, effect: &Effect) {
-        match effect {
-            Effect::Attempt { id, .. } | Effect::Stop { id } => {
-                assert!(self.scheduled.contains(id), "no event scheduled {id}");
-                assert!(!self.ended.contains(id), "{id} has ended");
-            }
-            Effect::Probe { id, gate, probe_no } => {
-                let is_known = self.history.iter().any(|(_, event)| match event {
-                    RunEvent::ProbeScheduled(event) => {
-                        event.id == *id && event.gate == *gate && event.probe_no <= *probe_no
-                    }
-                    _other => false,
-                });
-                assert!(is_known, "no event scheduled probe {probe_no} of {gate}");
-                let before = if self.anew.1.contains(&id.path.step) { self.anew.0 } else { 0 };
-                let is_judged = self.history[before..].iter().any(|(_, event)| match event {
-                    RunEvent::GateEvaluated(event) => {
-                        event.id == *id && event.gate == *gate && event.probe_no == *probe_no
-                    }
-                    _other => false,
-                });
-                assert!(!is_judged, "probe {probe_no} of {gate} was judged");
-            }
-            Effect::Timer { timer, .. } => {
-                let is_known = timer.kind == TimerKind::Budget || self.scheduled.contains(&timer.id);
-                assert!(is_known, "no event set {timer:?}")
-            }
-            Effect::Funds { id, .. } => {
-                assert!(self.state.waits_for_funds(id), "{id} does not wait for funds");
-                assert!(!self.ended.contains(id), "{id} has ended");
-            }
-            Effect::Notice { version, notice, .. } => {
-                let is_of = |event: &RunEvent| match event {
-                    RunEvent::NoticeQueued(event) => event.version == *version && event.notice == *notice,
-                    _other => false,
-                };
-                assert!(
-                    self.history.iter().any(|(_, event)| is_of(event)),
-                    "no event queued {notice} of {version}"
-                );
-            }
-            Effect::Workspace | Effect::Advance | Effect::Slots | Effect::SpendReport { .. } => {}
-        }
-    }
-
     /// Another run that goes on from this one's history up to a version; `None`: that is refused.
     pub fn forked(&self, until: usize, how: OriginKind, from_step: Option<StepId>) -> Option<Self> {
         self.forked_by(until, how, from_step, self.state.definition_hash().unwrap_or(Hash::ZERO))
@@ -421,23 +306,6 @@ impl World {
         self.give_quickly(kind);
     }
 
-    /// A fold from zero gives the same state, and so does every snapshot on the way.
-    pub fn check_fold(&self) {
-        let mut state = RunState::new(self.state.definition().clone());
-        for (at, (meta, event)) in self.history.iter().enumerate() {
-            state.apply(event, meta);
-            if at % 17 == 0 {
-                let bytes = state.snapshot();
-                let read = RunState::from_snapshot(state.definition().clone(), &bytes)
-                    .expect("a snapshot reads back");
-                assert_eq!(read, state);
-                assert_eq!(effects(&read), effects(&state));
-            }
-        }
-        assert_eq!(state, self.state, "the fold from zero is the state that was kept");
-        assert_eq!(state.fingerprint(), self.state.fingerprint());
-    }
-
     pub fn effects(&self) -> Vec<Effect> {
         effects(&self.state)
     }
@@ -475,139 +343,23 @@ impl World {
             .expect("reports are never refused")
     }
 
-    pub fn by(&mut self, name: &str, kind: InputKind) -> Result<Vec<RunEvent>, Refusal> {
-        self.give_as(Actor::User(name.into()), kind)
+    /// Work ends with a question to people.
+    pub fn asks(&mut self, id: &str, ask: Value) -> Vec<RunEvent> {
+        let ended_at = self.now;
+        let kind = InputKind::AttemptFinished {
+            id: id.parse().expect("an attempt id"),
+            result: Ok(Value::Null.into()),
+            commit: None,
+            artefacts: Vec::new(),
+            ended_at,
+            told: Default::default(),
+            ask: Some(ask.into()),
+        };
+        self.give(kind).expect("reports are never refused")
     }
 
-    /// Answers one effect as the world of tests does: by what `luck` says.
-    pub fn answer(&mut self, effect: &Effect, luck: u8) {
-        let ended_at = self.now;
-        if let Effect::Attempt { id, started } = effect
-            && plan::executor(&self.state, id) == Some("agent")
-        {
-            if !started && self.state.wants_funds(id) {
-                let kind = InputKind::FundsWanted { id: id.clone() };
-                self.give(kind).expect("reports are never refused");
-                return;
-            }
-            if self.state.budgets(self.now).next().is_some() {
-                self.use_up(id, u64::from(luck % 4) * 400_000);
-            }
-        }
-        let kind = match effect {
-            Effect::Attempt { id, .. } => match luck % 8 {
-                0..4 => InputKind::AttemptFinished {
-                    id: id.clone(),
-                    result: Ok(output(luck)),
-                    commit: Some(format!("c{luck}")),
-                    artefacts: Vec::new(),
-                    ended_at,
-                    told: Default::default(),
-                    ask: None,
-                },
-                4 if luck % 16 == 4 => InputKind::AttemptStarted { id: id.clone() },
-                4 => InputKind::AttemptFinished {
-                    id: id.clone(),
-                    result: Ok(JsonText::null()),
-                    commit: None,
-                    artefacts: Vec::new(),
-                    ended_at,
-                    told: Default::default(),
-                    ask: Some(ask(luck)),
-                },
-                5 => {
-                    InputKind::AttemptLost { id: id.clone(), reason: "gone".into(), fallback: fallback(luck) }
-                }
-                _ => InputKind::AttemptFinished {
-                    id: id.clone(),
-                    result: Err(Failure::new(FailureKind::Exit, "exit 1")),
-                    commit: None,
-                    artefacts: Vec::new(),
-                    ended_at,
-                    told: Default::default(),
-                    ask: None,
-                },
-            },
-            Effect::Stop { id } => InputKind::AttemptFinished {
-                id: id.clone(),
-                result: if luck.is_multiple_of(3) {
-                    Ok(json!("late").into())
-                } else {
-                    Err(Failure::new(FailureKind::Cancelled, "stopped"))
-                },
-                commit: None,
-                artefacts: Vec::new(),
-                ended_at,
-                told: Default::default(),
-                ask: None,
-            },
-            Effect::Probe { id, gate, probe_no } => {
-                let plan = plan::probe(&self.state, id, gate, &self.all_loaded()).expect("all is loaded");
-                let plan = plan.expect("a listed probe has a plan");
-                let (id, gate, probe_no) = (id.clone(), gate.clone(), *probe_no);
-                if plan.kind == "members" {
-                    let evidence = members(plan.spec, luck);
-                    InputKind::ProbeFinished { id, gate, probe_no, evidence: evidence.into(), took_ms: 1 }
-                } else if luck.is_multiple_of(5) {
-                    let permanent = luck.is_multiple_of(2);
-                    InputKind::ProbeFailed {
-                        id,
-                        gate,
-                        probe_no,
-                        message: "unreadable".into(),
-                        permanent,
-                        took_ms: 1,
-                    }
-                } else {
-                    let evidence = json!({"exit": u8::from(!luck.is_multiple_of(3)), "output": "x".repeat(usize::from(luck) * 20)});
-                    InputKind::ProbeFinished { id, gate, probe_no, evidence: evidence.into(), took_ms: 1 }
-                }
-            }
-            Effect::Timer { timer, at } => {
-                if !matches!(timer.kind, TimerKind::Timeout | TimerKind::Deadline) {
-                    self.now = self.now.max(*at);
-                }
-                InputKind::TimerFired { timer: timer.clone(), due: *at }
-            }
-            Effect::Workspace => InputKind::WorkspacePrepared(if luck.is_multiple_of(7) {
-                Err(Failure::new(FailureKind::Spawn, "no repository"))
-            } else {
-                Ok(Workspace {
-                    path: "/w".into(),
-                    repository: luck.is_multiple_of(2).then(|| "/repository".into()),
-                    branch: Some("b".into()),
-                    base: None,
-                    commit: Some("c0".into()),
-                })
-            }),
-            Effect::Notice { version, notice, .. } => InputKind::NoticeFinished {
-                version: *version,
-                notice: notice.clone(),
-                tries: u32::from(luck % 3) + 1,
-                failure: luck.is_multiple_of(4).then(|| "nobody there".to_owned()),
-            },
-            Effect::Advance => InputKind::Advance,
-            Effect::Slots => InputKind::Admitted { admission: Vec::new() },
-            Effect::Funds { id, .. } => {
-                let budget = self.state.shared_budgets().next().expect("one that is asked").id.clone();
-                let spent = Spent { cost_micros: u64::from(luck) * 10_000, ..Spent::default() };
-                let until = luck.is_multiple_of(2).then(|| self.now.plus(Duration::from_secs(60)));
-                let reading = BudgetReading {
-                    budget: budget.clone(),
-                    spent,
-                    reserved_micros: 0,
-                    raised: Spent::default(),
-                    until,
-                };
-                let refused =
-                    luck.is_multiple_of(3).then_some(BudgetRefusal { budget, measure: Measure::Cost });
-                InputKind::FundsAnswered { id: id.clone(), refused, readings: vec![reading] }
-            }
-            Effect::SpendReport { version } => {
-                InputKind::SpendReported { version: *version, readings: Vec::new() }
-            }
-        };
-        self.give(kind).expect("reports are never refused");
+    pub fn by(&mut self, name: &str, kind: InputKind) -> Result<Vec<RunEvent>, Refusal> {
+        self.give_as(Actor::User(name.into()), kind)
     }
 
     /// An attempt says what it used up.
@@ -621,67 +373,6 @@ impl World {
     pub fn want_funds(&mut self, id: &str) -> Vec<RunEvent> {
         let id = id.parse().expect("an attempt id");
         self.give(InputKind::FundsWanted { id }).expect("reports are never refused")
-    }
-}
-
-/// Whether an effect tells others of what happened: nothing of the run depends on it.
-fn is_telling(effect: &Effect) -> bool {
-    matches!(effect, Effect::Notice { .. } | Effect::SpendReport { .. })
-}
-
-/// What the members of a gate say, by luck.
-fn members(mut list: Value, luck: u8) -> Value {
-    for (at, member) in list["members"].as_array_mut().into_iter().flatten().enumerate() {
-        let fields = member.as_object_mut().expect("a member");
-        let Some(spec) = fields.remove("spec") else { continue };
-        let luck = luck.wrapping_add(u8::try_from(at * 7).unwrap_or(0));
-        if spec.get("members").is_some() {
-            fields.insert("evidence".into(), members(spec, luck));
-        } else if luck.is_multiple_of(5) {
-            fields.insert("message".into(), json!("unreadable"));
-            if luck.is_multiple_of(2) {
-                fields.insert("permanent".into(), json!(true));
-            }
-        } else {
-            let exit = u8::from(!luck.is_multiple_of(3));
-            fields.insert(
-                "evidence".into(),
-                json!({"exit": exit, "output": "x".repeat(usize::from(luck) * 20)}),
-            );
-        }
-    }
-    list
-}
-
-/// Sometimes small, sometimes too large for the state, sometimes for the event.
-fn output(luck: u8) -> JsonText {
-    match luck % 4 {
-        0 => json!({"ok": true, "n": luck}).into(),
-        1 => json!("x".repeat(2_000 + usize::from(luck))).into(),
-        2 => json!(["y".repeat(40_000), luck]).into(),
-        _ => json!(null).into(),
-    }
-}
-
-/// Sometimes one that can be asked, sometimes not.
-fn ask(luck: u8) -> JsonText {
-    match luck % 5 {
-        0 => json!({"text": "which one?", "options": ["a", "b"]}).into(),
-        1 => json!({"text": "z".repeat(3_000)}).into(),
-        2 => {
-            json!({"text": "all of them?", "items": ["one", {"id": "two", "text": "two", "options": [1, 2]}]})
-                .into()
-        }
-        3 => json!({"text": "why?"}).into(),
-        _ => json!({"options": ["a"]}).into(),
-    }
-}
-
-fn fallback(luck: u8) -> OnLost {
-    match luck % 3 {
-        0 => OnLost::Retry,
-        1 => OnLost::Block,
-        _ => OnLost::Fail,
     }
 }
 
