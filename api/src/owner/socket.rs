@@ -8,9 +8,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::Request;
@@ -18,7 +16,6 @@ use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
@@ -83,21 +80,15 @@ struct Bounded {
     connections: Arc<Connections>,
 }
 
-/// A connection, and how it is told that it answers.
-struct Taken {
-    held: Held<UnixStream>,
-    busy: Busy,
-}
-
 impl Listener for Bounded {
-    type Io = Taken;
+    type Io = Held<UnixStream>;
     type Addr = tokio::net::unix::SocketAddr;
 
-    async fn accept(&mut self) -> (Taken, Self::Addr) {
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = Listener::accept(&mut self.listener).await;
-            if let Some((held, busy)) = self.connections.take_in_or_tell(stream) {
-                return (Taken { held, busy }, address);
+            if let Some(held) = self.connections.take_in_or_tell(stream) {
+                return (held, address);
             }
         }
     }
@@ -107,57 +98,17 @@ impl Listener for Bounded {
     }
 }
 
-impl AsyncRead for Taken {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.held).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Taken {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.held).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.held).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.held).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.held).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.held.is_write_vectored()
-    }
-}
-
 /// Who is on the other end, and of which connection.
 #[derive(Clone)]
 struct Peer {
     uid: Option<u32>,
-    busy: Busy,
+    busy: Option<Busy>,
 }
 
 impl Connected<IncomingStream<'_, Bounded>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        let Taken { held, busy } = stream.io();
-        Self { uid: held.stream().peer_cred().ok().map(|peer| peer.uid()), busy: busy.clone() }
+        let held = stream.io();
+        Self { uid: held.stream().peer_cred().ok().map(|peer| peer.uid()), busy: held.busy() }
     }
 }
 
@@ -168,7 +119,7 @@ async fn named(mut request: Request, next: Next) -> Response {
         let caller = Caller::on_socket(uid, request.headers());
         request.extensions_mut().insert(caller);
     }
-    let answering = peer.as_ref().map(|peer| peer.busy.answering());
+    let answering = peer.and_then(|peer| peer.busy).map(|busy| busy.answering());
     let answer = next.run(request).await;
     match answering {
         Some(answering) => answering.up_to_the_end_of(answer),

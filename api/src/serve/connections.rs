@@ -131,6 +131,12 @@ struct Ticket {
     connection: Arc<Connection>,
 }
 
+impl Ticket {
+    fn busy(&self) -> Busy {
+        Busy { connections: Arc::clone(&self.connections), connection: Arc::clone(&self.connection) }
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.connections.leave(self.number);
@@ -182,17 +188,17 @@ impl Connections {
             let told = Arc::clone(&self.telling).try_acquire_owned().ok();
             return Err((stream, told));
         };
-        let busy = Busy { connections: Arc::clone(self), connection: Arc::clone(&ticket.connection) };
+        let busy = ticket.busy();
         Ok((Held { stream, place: Place::Of(ticket) }, busy))
     }
 
     /// Takes a connection in on which answers are given in the clear; tells it where there is no room.
-    pub(crate) fn take_in_or_tell<S>(self: &Arc<Self>, stream: S) -> Option<(Held<S>, Busy)>
+    pub(crate) fn take_in_or_tell<S>(self: &Arc<Self>, stream: S) -> Option<Held<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         match self.take_in(stream) {
-            Ok(taken) => Some(taken),
+            Ok((held, _)) => Some(held),
             Err((_, None)) => None,
             Err((stream, Some(told))) => {
                 let no_room = self.no_room();
@@ -238,6 +244,14 @@ impl<S> Held<S> {
     /// The connection itself.
     pub(crate) fn stream(&self) -> &S {
         &self.stream
+    }
+
+    /// How it is told that it answers; `None`: a newcomer for whom there is no room.
+    pub(crate) fn busy(&self) -> Option<Busy> {
+        match &self.place {
+            Place::Of(ticket) => Some(ticket.busy()),
+            Place::Guest { .. } => None,
+        }
     }
 }
 
@@ -426,9 +440,7 @@ mod tests {
     fn who_is_idle_the_longest_makes_room_and_who_is_busy_stays() {
         let connections = Connections::new(2, true);
         let (first, second) = (connections.enter().unwrap(), connections.enter().unwrap());
-        let busy = |ticket: &Ticket| {
-            Answering::new(Busy { connections: connections.clone(), connection: ticket.connection.clone() })
-        };
+        let busy = |ticket: &Ticket| ticket.busy().answering();
         let is_over = |ticket: &Ticket| ticket.connection.is_over.load(Ordering::Acquire);
         // The first answered something of late.
         drop(busy(&first));
