@@ -6,6 +6,8 @@
 mod authenticate;
 pub(crate) mod connections;
 mod cookie;
+#[cfg(test)]
+mod gone;
 mod place;
 mod rate;
 
@@ -50,12 +52,22 @@ impl Server {
     /// # Errors
     /// The address cannot be had or would be served in the clear, or the certificate cannot be used.
     pub async fn start(owner: Arc<Owner>, routes: Router, settings: &ServeSettings) -> Result<Self, Fault> {
+        Self::patient(owner, routes, settings, TAKES_NOTHING).await
+    }
+
+    /// The same, with connections that are cut where their readers take nothing for so long.
+    async fn patient(
+        owner: Arc<Owner>,
+        routes: Router,
+        settings: &ServeSettings,
+        takes_nothing: Duration,
+    ) -> Result<Self, Fault> {
         let place = Place::of(settings)?;
         let cannot = |error: std::io::Error| {
             Fault::new(Code::Listen, format!("could not listen on {}: {error}", settings.listen))
                 .hint("choose another with --listen ADDRESS:PORT; port 0 takes a free one")
         };
-        let listener = listen(place.address).map_err(cannot)?;
+        let listener = listen(place.address, takes_nothing).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let url = place.url(address);
         let gate = authenticate::Gate::new(owner, settings, url.starts_with("https:"));
@@ -99,11 +111,11 @@ impl Server {
 /// A listener whose connections are cut where the other end takes nothing, or is gone without a word: otherwise each would
 /// be kept for ever, with what is to be written to it. A stream on which nothing happens writes its sign of life, so that
 /// one whose reader is gone is found out, too.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn listen(address: SocketAddr, takes_nothing: Duration) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     // Connections have it from the listener.
-    set_tcp_user_timeout(&listener, TAKES_NOTHING.as_millis() as u32)?;
+    set_tcp_user_timeout(&listener, takes_nothing.as_millis() as u32)?;
     Ok(listener)
 }
 
@@ -115,22 +127,4 @@ async fn certificate(files: &TlsFiles) -> Result<RustlsConfig, Fault> {
         Fault::new(Code::Listen, format!("the certificate {cert} with the key {key} cannot be used: {error}"))
             .hint("both are PEM files; the certificate of the server comes first, its issuers behind it")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpStream;
-
-    use rustix::net::sockopt::tcp_user_timeout;
-
-    use super::*;
-
-    #[test]
-    fn a_connection_whose_other_end_is_gone_without_a_word_is_cut_by_the_system() {
-        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        listener.set_nonblocking(false).unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (taken, _) = listener.accept().unwrap();
-        assert_eq!(u128::from(tcp_user_timeout(&taken).unwrap()), TAKES_NOTHING.as_millis());
-    }
 }
