@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::event::{RunEvent, RunSucceeded};
+use everfold_engine::event::RunEvent;
 use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{AttemptId, RunId};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::{Payload, Value};
+use everfold_engine::json::Value;
 use everfold_engine::state::RunStatus;
 use serde_json::json;
 
@@ -39,14 +39,6 @@ fn parent(spec: Value) -> std::sync::Arc<everfold_engine::definition::Definition
     definition(json!({"name": "p", "steps": [child("ship", &[], spec)], "output": output}))
 }
 
-async fn output(rig: &Rig, run: RunId) -> Value {
-    let last = rig.history(run).await.pop();
-    match last {
-        Some(RunEvent::RunSucceeded(RunSucceeded { output: Payload::Inline(text) })) => text.value(),
-        other => panic!("{other:?}"),
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn l25_a_child_is_a_run_of_its_own_and_its_output_is_the_steps() {
     let rig = Rig::new();
@@ -54,7 +46,7 @@ async fn l25_a_child_is_a_run_of_its_own_and_its_output_is_the_steps() {
     let spec = json!({"pipeline": "deploy", "input": {"sha": "abc"}, "labels": {"stage": "prod", "n": 1}});
     let run = rig.start(&parent(spec)).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
-    assert_eq!(output(&rig, run).await, json!({"sha": "abc"}));
+    assert_eq!(rig.output(run).await, json!({"sha": "abc"}));
     let expected =
         ["RunStarted", "StepScheduled", "ChildStarted", "ChildFinished", "StepSucceeded", "RunSucceeded"];
     assert_eq!(rig.names(run).await, expected);
@@ -76,7 +68,7 @@ async fn l25_what_is_not_waited_for_is_done_once_it_started() {
     let run = rig.start(&parent(json!({"pipeline": "deploy", "input": {"sha": 1}, "wait": false}))).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     let child = id_of(run, "ship/1/1");
-    assert_eq!(output(&rig, run).await, json!({"run": child}));
+    assert_eq!(rig.output(run).await, json!({"run": child}));
     assert_eq!(rig.status(child).await, RunStatus::Running);
     assert_eq!(rig.end(child).await, RunStatus::Succeeded);
 }
@@ -135,7 +127,7 @@ async fn l1_a_name_is_looked_up_when_the_child_starts() {
     let run = rig.start(&definition(json!({"name": "p", "steps": steps, "output": out}))).await;
     save(&rig, version(2)).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
-    assert_eq!(output(&rig, run).await, json!([2, 1]));
+    assert_eq!(rig.output(run).await, json!([2, 1]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +140,7 @@ async fn l1_a_child_named_by_path_is_pinned_with_its_parent() {
     document["output"] = json!("${steps.ship.output}");
     let run = rig.start(&definition(document)).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
-    assert_eq!(output(&rig, run).await, json!("pinned"));
+    assert_eq!(rig.output(run).await, json!("pinned"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,7 +221,7 @@ async fn l24_items_of_a_foreach_are_child_runs_and_take_no_places_of_their_own()
         "name": "p", "steps": [item("all", "middle")], "output": "${steps.all.output[7].output[3].output}",
     }))).await;
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
-    assert_eq!(output(&rig, run).await, json!(3));
+    assert_eq!(rig.output(run).await, json!(3));
     assert!(rig.machine.peak() <= 2);
 }
 
@@ -324,9 +316,9 @@ async fn l1_a_run_in_progress_keeps_the_definition_that_it_began_with() {
     rig.crash().await;
     rig.recover().await;
     rig.end(run).await;
-    assert_eq!(output(&rig, run).await, json!("first"));
+    assert_eq!(rig.output(run).await, json!("first"));
     let newest = rig.engine.pipeline(&reference).await.unwrap();
     let next = rig.start(&newest).await;
     rig.end(next).await;
-    assert_eq!(output(&rig, next).await, json!("second"));
+    assert_eq!(rig.output(next).await, json!("second"));
 }

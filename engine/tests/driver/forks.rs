@@ -6,17 +6,18 @@ use everfold_engine::actor::Actor;
 use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{CutCopy, ForkRequest, StartError, Started, SubmitError};
 use everfold_engine::envelope::{StreamId, flag};
-use everfold_engine::event::{OriginKind, RunEvent, RunSucceeded};
+use everfold_engine::event::{OriginKind, RunEvent};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::{Hash, Payload, Value};
+use everfold_engine::json::Hash;
 use everfold_engine::state::{RunStatus, StepStatus};
 use everfold_engine::store::{Dedup, DedupKeep, EventStore as _};
 use serde_json::json;
 
 use crate::rig::{Rig, command, definition, function, request};
 
-fn again(origin: RunId, how: OriginKind) -> ForkRequest {
+/// What goes on from a run, with nothing changed.
+pub fn again(origin: RunId, how: OriginKind) -> ForkRequest {
     ForkRequest {
         origin,
         how,
@@ -32,15 +33,9 @@ fn again(origin: RunId, how: OriginKind) -> ForkRequest {
     }
 }
 
-fn restart(origin: RunId, from: &str) -> ForkRequest {
+/// A restart at a step.
+pub fn restart(origin: RunId, from: &str) -> ForkRequest {
     ForkRequest { from_step: Some(from.into()), ..again(origin, OriginKind::Restart) }
-}
-
-async fn output(rig: &Rig, run: RunId) -> Value {
-    match rig.history(run).await.pop() {
-        Some(RunEvent::RunSucceeded(RunSucceeded { output: Payload::Inline(text) })) => text.value(),
-        other => panic!("{other:?}"),
-    }
 }
 
 async fn step(rig: &Rig, run: RunId, step: &str) -> StepStatus {
@@ -88,7 +83,7 @@ async fn l30_a_retry_of_an_ended_run_is_a_new_run_that_keeps_what_succeeded() {
     let fixed = ForkRequest { input: Some(json!({"broken": false})), ..restart(origin, "b") };
     let fixed = rig.engine.fork(fixed).await.unwrap().run;
     assert_eq!(rig.end(fixed).await, RunStatus::Succeeded);
-    assert_eq!(output(&rig, fixed).await, json!({"broken": false}));
+    assert_eq!(rig.output(fixed).await, json!({"broken": false}));
     assert_eq!((begun(&rig, fixed, "a"), begun(&rig, fixed, "b"), begun(&rig, fixed, "c")), (0, 1, 1));
     let (origin_of, rounds) = rig
         .engine

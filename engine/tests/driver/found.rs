@@ -13,6 +13,7 @@ use everfold_engine::state::RunStatus;
 use everfold_engine::store::{Dedup, DedupKeep, EventStore as _};
 use serde_json::json;
 
+use crate::forks::{again, restart};
 use crate::rig::{Rig, chain, command, definition, function, pipeline};
 use crate::watched::Fault;
 
@@ -79,19 +80,7 @@ async fn l30_what_is_refused_stores_nothing_where_notices_need_values_too() {
     rig.until(origin, |event| matches!(event, RunEvent::AttemptSucceeded(_))).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = rig.store.inner.last_position();
-    let request = ForkRequest {
-        origin,
-        how: OriginKind::Restart,
-        at: None,
-        from_step: Some("tidy".into()),
-        input: None,
-        config: None,
-        definition: None,
-        title: None,
-        until_step: None,
-        actor: Actor::User("ada".into()),
-        dedup: None,
-    };
+    let request = restart(origin, "tidy");
     let refused = rig.engine.fork(request).await;
     assert!(matches!(refused, Err(StartError::Refused(_))), "{refused:?}");
     assert_eq!(rig.store.inner.last_position(), before);
@@ -124,19 +113,7 @@ async fn d9_a_run_that_ended_while_its_origin_was_ending_gets_no_slot() {
     document["on_finish"] = json!([function("tidy", &[], "slow", json!({"ms": 5_000}))]);
     let origin = rig.start(&definition(document)).await;
     rig.until(origin, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
-    let restart = ForkRequest {
-        origin,
-        how: OriginKind::Restart,
-        at: None,
-        from_step: Some("a".into()),
-        until_step: None,
-        input: None,
-        config: None,
-        definition: None,
-        title: None,
-        actor: Actor::User("ada".into()),
-        dedup: None,
-    };
+    let restart = restart(origin, "a");
     let second = rig.engine.fork(restart).await.unwrap().run;
     rig.submit(second, InputKind::Cancel { reason: None }).await.unwrap();
     assert_eq!(rig.end(second).await, RunStatus::Cancelled);
@@ -156,17 +133,9 @@ async fn d11_whoever_looks_at_a_fork_that_is_being_copied_sees_no_run() {
     let key = Hash::of(b"once");
     let run = RunId(uuid::Uuid::new_v5(&origin.0, key.to_string().as_bytes()));
     let request = ForkRequest {
-        origin,
-        how: OriginKind::Fork,
         at: Some(Version(20)),
-        from_step: None,
-        until_step: None,
-        input: None,
-        config: None,
-        definition: None,
-        title: None,
-        actor: Actor::User("ada".into()),
         dedup: Some(Dedup { key, body: Hash::ZERO, keep: DedupKeep::Week }),
+        ..again(origin, OriginKind::Fork)
     };
     rig.store.delay_ms.store(50, std::sync::atomic::Ordering::SeqCst);
     let engine = rig.engine.clone();

@@ -6,6 +6,7 @@ mod over;
 mod rig;
 mod watched;
 
+mod admission;
 mod answers;
 mod bounds;
 mod budgets;
@@ -16,6 +17,7 @@ mod forks;
 mod found;
 mod full;
 mod gates;
+mod keys;
 mod line;
 mod lineage;
 mod notices;

@@ -2,33 +2,21 @@
 
 use std::sync::Arc;
 
-use everfold_engine::actor::Actor;
 use everfold_engine::decide::Refusal;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::{ForkRequest, StartError};
-use everfold_engine::event::{OriginKind, RunEvent};
+use everfold_engine::event::OriginKind;
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::Value;
 use everfold_engine::state::{RunStatus, StepStatus};
 use everfold_engine::store::EventStore as _;
 use serde_json::json;
 
+use crate::forks::again;
 use crate::rig::{Rig, command, definition, function, request};
 
 fn onto(origin: RunId, how: OriginKind, definition: &Arc<Definition>) -> ForkRequest {
-    ForkRequest {
-        origin,
-        how,
-        at: None,
-        from_step: None,
-        input: None,
-        config: None,
-        definition: Some(Arc::clone(definition)),
-        title: None,
-        until_step: None,
-        actor: Actor::User("grace".into()),
-        dedup: None,
-    }
+    ForkRequest { definition: Some(Arc::clone(definition)), ..again(origin, how) }
 }
 
 fn named(steps: Value) -> Arc<Definition> {
@@ -222,19 +210,9 @@ async fn l30_settings_stay_as_pinned_unless_they_are_given() {
     let pinned = rig.engine.fork(asked.clone()).await.unwrap().run;
     rig.end(pinned).await;
     let (limits, other) = (json!({"jobs": 4, "model": "small"}), json!({"colour": "red"}));
-    assert_eq!(output(&rig, pinned).await, json!({"limits": limits, "other": other}));
+    assert_eq!(rig.output(pinned).await, json!({"limits": limits, "other": other}));
     let given = ForkRequest { config: Some(json!({"limits": {"jobs": 1}})), ..asked };
     let given = rig.engine.fork(given).await.unwrap().run;
     rig.end(given).await;
-    assert_eq!(output(&rig, given).await, json!({"limits": {"jobs": 1}, "other": other}));
-}
-
-async fn output(rig: &Rig, run: RunId) -> Value {
-    match rig.history(run).await.pop() {
-        Some(RunEvent::RunSucceeded(succeeded)) => match succeeded.output {
-            everfold_engine::json::Payload::Inline(text) => text.value(),
-            large => panic!("{large:?}"),
-        },
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(rig.output(given).await, json!({"limits": {"jobs": 1}, "other": other}));
 }

@@ -11,10 +11,10 @@ use everfold_engine::driver::{
     Accepted, Engine, EngineConfig, StartRequest, Started, Submission, SubmitError, Which,
 };
 use everfold_engine::envelope::{Envelope, StreamId, flag};
-use everfold_engine::event::{self, RunEvent};
+use everfold_engine::event::{self, RunEvent, RunSucceeded};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::{JsonText, Value};
+use everfold_engine::json::{JsonText, Payload, Value};
 use everfold_engine::layout::Layout;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::{EventStore as _, MemoryStore};
@@ -155,6 +155,14 @@ impl Rig {
 
     pub async fn names(&self, run: RunId) -> Vec<&'static str> {
         self.history(run).await.iter().map(RunEvent::name).collect()
+    }
+
+    /// What a run that succeeded gives.
+    pub async fn output(&self, run: RunId) -> Value {
+        match self.history(run).await.pop() {
+            Some(RunEvent::RunSucceeded(RunSucceeded { output: Payload::Inline(text) })) => text.value(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// H5: every recorded input is decided as it was.
