@@ -3,6 +3,24 @@
 //! Law: every key that a method can write stands in the type's `KEYS`, which a test compares with
 //! what the reader knows.
 
+use serde_json::{Map, Value};
+
+/// How the types write keys in ways of their own.
+pub(in crate::build) trait Construct: Sized {
+    fn with_keys(keys: Map<String, Value>) -> Self;
+
+    fn keys(&mut self) -> &mut Map<String, Value>;
+
+    fn empty() -> Self {
+        Self::with_keys(Map::new())
+    }
+
+    fn with_key(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.keys().insert(key.to_owned(), value.into());
+        self
+    }
+}
+
 /// Declares a construct. `set` keys are written once (the last one counts), `push` keys collect a
 /// list, `entry` keys collect a map, `also` names keys that the type writes in ways of its own.
 macro_rules! construct {
@@ -26,17 +44,6 @@ macro_rules! construct {
             pub(in crate::build) const KEYS: &'static [&'static str] = &[
                 $($($set_key,)*)? $($($push_key,)*)? $($($entry_key,)*)? $($($also,)*)?
             ];
-
-            #[allow(dead_code, reason = "not every construct begins empty")]
-            fn empty() -> Self {
-                Self { keys: serde_json::Map::new() }
-            }
-
-            #[allow(dead_code, reason = "not every construct has keys of its own")]
-            fn with_key(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
-                self.keys.insert(key.to_owned(), value.into());
-                self
-            }
 
             $($(
                 $(#[$set_doc])*
@@ -70,6 +77,16 @@ macro_rules! construct {
                     self
                 }
             )*)?
+        }
+
+        impl $crate::build::construct::Construct for $name {
+            fn with_keys(keys: serde_json::Map<String, serde_json::Value>) -> Self {
+                Self { keys }
+            }
+
+            fn keys(&mut self) -> &mut serde_json::Map<String, serde_json::Value> {
+                &mut self.keys
+            }
         }
 
         impl From<$name> for serde_json::Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{Data, Money, Number, Pause, Text, Texts, Word};
 use crate::definition::{OnLimit, OnOver, OnTaken, Period, Release};
 

@@ -1,6 +1,6 @@
 //! Gates: a probe, a policy, a route.
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{CommandLine, FileProbe, Flag, Number, Pause, Probe, Routes, Text, Texts};
 
 construct! {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{Data, Flag, Number, Pause, Routes, Text, Texts, Word};
 use crate::definition::Vote;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{
     Budget, BuildError, Concurrency, Config, Data, Defaults, Gate, Key, Notice, Routes, Secret, Step, Text,
     Trigger, Word, Workspace,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::construct::{construct, words};
+use super::construct::{Construct as _, construct, words};
 use super::{CommandLine, Data, Flag, Http, Number, Text, Texts, Word};
 
 construct! {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{Data, Flag, Number, Text, Word};
 use crate::definition::{Busy, FinishStatus, IfUnchanged};
 use crate::event::UnblockDecision;

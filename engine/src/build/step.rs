@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{
     Agent, Approval, Ask, ChildRun, CommandLine, Data, Flag, Gate, Http, Number, Pause, Question, Routes,
     StepWorkspace, Text, Texts, Wait, Word,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{Data, Flag, Pause, Text, Texts, Word};
 use crate::definition::{CatchUp, Overlap};
 

@@ -1,6 +1,6 @@
 //! Waiting for a time or a signal.
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{Pause, Routes, Text};
 
 construct! {

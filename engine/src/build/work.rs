@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::construct::{construct, words};
+use super::construct::{Construct as _, construct, words};
 use super::{Data, Flag, Number, Text, Texts, Word};
 
 /// A command: a text is a line of shell, a list is a program with its arguments.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::construct::construct;
+use super::construct::{Construct as _, construct};
 use super::{Flag, Text, Word};
 use crate::definition::{Keep, Save};
 
