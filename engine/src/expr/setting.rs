@@ -1,5 +1,7 @@
 //! Numbers and spans that may be computed.
 
+use std::str::FromStr;
+
 use serde_json::Value;
 
 use super::functions::kind;
@@ -12,20 +14,17 @@ impl Setting<u32> {
     /// # Errors
     /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number from 0 on.
     pub fn resolve(&self, scope: &dyn Scope) -> Result<u32, EvalError> {
-        match self {
-            Self::Fixed(number) => Ok(*number),
-            Self::Computed(template) => {
-                let value = template.render(scope)?;
-                let number = match &value {
-                    Value::Number(number) => number.as_u64(),
-                    Value::String(digits) => digits.trim().parse().ok(),
-                    _ => None,
-                };
-                number
-                    .and_then(|number| u32::try_from(number).ok())
-                    .ok_or_else(|| failed(template, "a whole number from 0 on", &value))
-            }
-        }
+        whole(self, "a whole number from 0 on", scope)
+    }
+}
+
+impl Setting<u64> {
+    /// The number, computed where it is not fixed. A text of digits counts as a number.
+    ///
+    /// # Errors
+    /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number from 0 on.
+    pub fn resolve(&self, scope: &dyn Scope) -> Result<u64, EvalError> {
+        whole(self, "a whole number from 0 on", scope)
     }
 }
 
@@ -35,20 +34,7 @@ impl Setting<i32> {
     /// # Errors
     /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number.
     pub fn resolve(&self, scope: &dyn Scope) -> Result<i32, EvalError> {
-        match self {
-            Self::Fixed(number) => Ok(*number),
-            Self::Computed(template) => {
-                let value = template.render(scope)?;
-                let number = match &value {
-                    Value::Number(number) => number.as_i64(),
-                    Value::String(digits) => digits.trim().parse().ok(),
-                    _ => None,
-                };
-                number
-                    .and_then(|number| i32::try_from(number).ok())
-                    .ok_or_else(|| failed(template, "a whole number", &value))
-            }
-        }
+        whole(self, "a whole number", scope)
     }
 }
 
@@ -72,27 +58,6 @@ impl Setting<Span> {
     }
 }
 
-impl Setting<u64> {
-    /// The number, computed where it is not fixed. A text of digits counts as a number.
-    ///
-    /// # Errors
-    /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number from 0 on.
-    pub fn resolve(&self, scope: &dyn Scope) -> Result<u64, EvalError> {
-        match self {
-            Self::Fixed(number) => Ok(*number),
-            Self::Computed(template) => {
-                let value = template.render(scope)?;
-                let number = match &value {
-                    Value::Number(number) => number.as_u64(),
-                    Value::String(digits) => digits.trim().parse().ok(),
-                    _ => None,
-                };
-                number.ok_or_else(|| failed(template, "a whole number from 0 on", &value))
-            }
-        }
-    }
-}
-
 impl Setting<Money> {
     /// The amount, computed where it is not fixed: a text like `5.00 USD`, or a number of dollars.
     ///
@@ -110,6 +75,26 @@ impl Setting<Money> {
                 };
                 money.ok_or_else(|| failed(template, "an amount of money like 5.00 USD", &value))
             }
+        }
+    }
+}
+
+/// Of any width.
+fn whole<N: Copy + FromStr + TryFrom<i128>>(
+    setting: &Setting<N>,
+    wanted: &str,
+    scope: &dyn Scope,
+) -> Result<N, EvalError> {
+    match setting {
+        Setting::Fixed(number) => Ok(*number),
+        Setting::Computed(template) => {
+            let value = template.render(scope)?;
+            let number = match &value {
+                Value::Number(number) => number.as_i128().and_then(|number| N::try_from(number).ok()),
+                Value::String(digits) => digits.trim().parse().ok(),
+                _ => None,
+            };
+            number.ok_or_else(|| failed(template, wanted, &value))
         }
     }
 }
