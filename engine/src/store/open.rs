@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::{Access, Files, StoreFile};
-use super::journal::format::SegmentHeader;
 use super::journal::prepare;
 use super::journal::recover::{self, Survey, Torn};
 use super::journal::segment::{self, Segment};
@@ -397,20 +396,7 @@ fn open_active(
         files.sync_folder(above).map_err(at(above))?;
     }
     let made = prepare::prepare(files, journal, options.segments.first).map_err(at(journal))?;
-    let owner = owner(mark);
-    let header = SegmentHeader {
-        number: 1,
-        nonce: clock::draw_u64(),
-        store: owner.store,
-        epoch: owner.epoch,
-        first_position: Position::FIRST,
-        first_sequence: Tail::EMPTY.next_sequence,
-        previous_end: 0,
-        previous_crc: Tail::EMPTY.crc,
-        previous_abandoned: false,
-        committed_at: Tail::EMPTY.committed_at,
-        capacity: made.capacity,
-    };
+    let header = owner(mark).first_segment(made.capacity);
     writer::open_segment(files, journal, &header, made).map_err(at(journal))
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::{Access, Files as _, SystemFiles};
-use super::journal::format::{self, GROUP_HEADER, SegmentHeader};
+use super::journal::format::{self, GROUP_HEADER};
 use super::journal::prepare::{self, Preparer};
 use super::journal::salvage::{self, Found};
 use super::journal::segment::{SegmentSizes, Segments};
@@ -23,7 +23,6 @@ use super::mark::{IndexState, JournalMark, StoreMark};
 use super::renew::{INDEX_FOLDER, remove_folder};
 use super::sled::Index;
 use super::{Damage, OpenError, ReadError, SledOptions, mark, open, record};
-use crate::clock;
 use crate::envelope::StreamId;
 use crate::id::{Position, Version};
 use crate::json::Hash;
@@ -357,19 +356,7 @@ impl Target {
         let sizes = SegmentSizes::default();
         let files: Arc<dyn super::files::Files> = Arc::new(SystemFiles);
         let made = prepare::prepare(&SystemFiles, folder, sizes.first).map_err(failed)?;
-        let header = SegmentHeader {
-            number: 1,
-            nonce: clock::draw_u64(),
-            store: owner.store,
-            epoch: owner.epoch,
-            first_position: Position::FIRST,
-            first_sequence: Tail::EMPTY.next_sequence,
-            previous_end: 0,
-            previous_crc: Tail::EMPTY.crc,
-            previous_abandoned: false,
-            committed_at: Tail::EMPTY.committed_at,
-            capacity: made.capacity,
-        };
+        let header = owner.first_segment(made.capacity);
         let active = writer::open_segment(&SystemFiles, folder, &header, made).map_err(failed)?;
         let segments = Segments::new(vec![active.0.clone()]);
         let preparer = Preparer::new(files.clone(), folder, |_| {});

@@ -56,6 +56,25 @@ pub(crate) struct Owner {
     pub(crate) epoch: u64,
 }
 
+impl Owner {
+    /// The header of a journal's first segment, in a file of so many bytes.
+    pub(crate) fn first_segment(self, capacity: u64) -> SegmentHeader {
+        SegmentHeader {
+            number: 1,
+            nonce: clock::draw_u64(),
+            store: self.store,
+            epoch: self.epoch,
+            first_position: Tail::EMPTY.next_position,
+            first_sequence: Tail::EMPTY.next_sequence,
+            previous_end: 0,
+            previous_crc: Tail::EMPTY.crc,
+            previous_abandoned: false,
+            committed_at: Tail::EMPTY.committed_at,
+            capacity,
+        }
+    }
+}
+
 /// The journal's one writer.
 pub(crate) struct JournalWriter {
     files: Arc<dyn Files>,
