@@ -413,7 +413,7 @@ const CALL_REFUSED: u16 = 34;
 const SCHEMA: u16 = 1;
 
 fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
+    crate::stored::options(BYTES_MAX)
 }
 
 #[cfg(test)]

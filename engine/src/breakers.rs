@@ -93,7 +93,7 @@ const BREAKER_RESET: u16 = 40;
 const SCHEMA: u16 = 1;
 
 fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
+    crate::stored::options(BYTES_MAX)
 }
 
 #[cfg(test)]

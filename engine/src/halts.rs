@@ -176,7 +176,7 @@ const RELEASED: u16 = 21;
 const SCHEMA: u16 = 1;
 
 fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
+    crate::stored::options(BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub mod policy;
 pub mod saved;
 pub mod schedules;
 pub mod state;
+pub mod stored;
 pub mod time;
 pub mod trace;
 pub mod triggers;

@@ -18,9 +18,7 @@ mod room;
 
 pub use counter::{Counter, Reserved};
 pub use decide::{Charge, CounterInput, Raise, Request, decide};
-pub use event::{
-    CounterCodecError, CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, SpendCharged,
-};
+pub use event::{CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, SpendCharged};
 pub use period::period;
 pub use room::{Use, limit, passed, room, shown};
 

@@ -170,8 +170,5 @@ pub(super) fn engine_event(
 }
 
 pub(super) fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new()
-        .with_fixint_encoding()
-        .with_limit(APPEND_BYTES_MAX as u64)
-        .reject_trailing_bytes()
+    crate::stored::options(APPEND_BYTES_MAX as u64)
 }

@@ -12,7 +12,7 @@ use super::RunEvent;
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
+    crate::stored::options(BYTES_MAX)
 }
 
 /// Why bytes are no event.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bincode::Options as _;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::id::{RunId, Version};
 use crate::json::JsonText;
+use crate::stored::stored;
 use crate::triggers::{Outcome, Target};
 
 /// A delivery came, as its source reads it.
@@ -133,67 +133,12 @@ pub enum HookEvent {
     SignalMeant(SignalMeant),
 }
 
-/// Why stored bytes are no event of a source.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HookCodecError {
-    /// A newer everfold wrote it.
-    #[error("kind {0}, schema {1} is of a newer everfold")]
-    Unknown(u16, u16),
-    /// The bytes are not what was written.
-    #[error("{0}")]
-    Bytes(String),
-}
-
-const SCHEMA: u16 = 1;
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-impl HookEvent {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::DeliveryReceived(_) => "DeliveryReceived",
-            Self::RedeliveryAsked(_) => "RedeliveryAsked",
-            Self::DeliveryHandled(_) => "DeliveryHandled",
-            Self::ParkedSettled(_) => "ParkedSettled",
-            Self::SignalMeant(_) => "SignalMeant",
-        }
-    }
-
-    /// Kind, schema and bytes.
-    ///
-    /// # Errors
-    /// [`HookCodecError::Bytes`]: it is larger than any event of a source can be.
-    pub fn encode(&self) -> Result<(u16, u16, Vec<u8>), HookCodecError> {
-        let (kind, bytes) = match self {
-            Self::DeliveryReceived(event) => (1, options().serialize(event)),
-            Self::RedeliveryAsked(event) => (2, options().serialize(event)),
-            Self::DeliveryHandled(event) => (3, options().serialize(event)),
-            Self::ParkedSettled(event) => (4, options().serialize(event)),
-            Self::SignalMeant(event) => (5, options().serialize(event)),
-        };
-        bytes.map(|bytes| (kind, SCHEMA, bytes)).map_err(|error| HookCodecError::Bytes(error.to_string()))
-    }
-
-    /// Reads stored bytes.
-    ///
-    /// # Errors
-    /// [`HookCodecError`]
-    pub fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<Self, HookCodecError> {
-        fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, HookCodecError> {
-            options().deserialize(bytes).map_err(|error| HookCodecError::Bytes(error.to_string()))
-        }
-        match (kind, schema) {
-            (1, SCHEMA) => read(bytes).map(Self::DeliveryReceived),
-            (2, SCHEMA) => read(bytes).map(Self::RedeliveryAsked),
-            (3, SCHEMA) => read(bytes).map(Self::DeliveryHandled),
-            (4, SCHEMA) => read(bytes).map(Self::ParkedSettled),
-            (5, SCHEMA) => read(bytes).map(Self::SignalMeant),
-            _newer => Err(HookCodecError::Unknown(kind, schema)),
-        }
-    }
-}
-
-fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
-}
+stored!(HookEvent, BYTES_MAX, {
+    DeliveryReceived = 1,
+    RedeliveryAsked = 2,
+    DeliveryHandled = 3,
+    ParkedSettled = 4,
+    SignalMeant = 5,
+});

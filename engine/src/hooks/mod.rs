@@ -10,8 +10,8 @@ mod event;
 mod state;
 
 pub use event::{
-    DeliveryHandled, DeliveryReceived, HookCodecError, HookEvent, MeantBy, ParkedSettled, ParkedSignal,
-    RedeliveryAsked, SignalMeant, TriggerOutcome,
+    DeliveryHandled, DeliveryReceived, HookEvent, MeantBy, ParkedSettled, ParkedSignal, RedeliveryAsked,
+    SignalMeant, TriggerOutcome,
 };
 pub use state::{Entry, HookState, Parked, ParkedId};
 

@@ -1,10 +1,10 @@
 //! The facts of a key. Frozen once released, as those of runs are.
 
-use bincode::Options as _;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::event::WantedSlot;
 use crate::id::{Position, RunId};
+use crate::stored::stored;
 
 /// A run wants the slot and must wait for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,64 +84,11 @@ pub enum KeyEvent {
     SlotShared(SlotShared),
 }
 
-/// Why stored bytes are no event of a key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeyCodecError {
-    /// A newer everfold wrote it.
-    #[error("kind {0}, schema {1} is of a newer everfold")]
-    Unknown(u16, u16),
-    /// The bytes are not what was written.
-    #[error("{0}")]
-    Bytes(String),
-}
-
-const SCHEMA: u16 = 1;
 const BYTES_MAX: u64 = 1024 * 1024;
 
-impl KeyEvent {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::SlotRequested(_) => "SlotRequested",
-            Self::SlotGranted(_) => "SlotGranted",
-            Self::SlotReleased(_) => "SlotReleased",
-            Self::SlotShared(_) => "SlotShared",
-        }
-    }
-
-    /// Kind, schema and bytes.
-    ///
-    /// # Errors
-    /// [`KeyCodecError::Bytes`]: it is larger than any key's event can be.
-    pub fn encode(&self) -> Result<(u16, u16, Vec<u8>), KeyCodecError> {
-        let (kind, bytes) = match self {
-            Self::SlotRequested(event) => (1, options().serialize(event)),
-            Self::SlotGranted(event) => (2, options().serialize(event)),
-            Self::SlotReleased(event) => (3, options().serialize(event)),
-            Self::SlotShared(event) => (4, options().serialize(event)),
-        };
-        bytes.map(|bytes| (kind, SCHEMA, bytes)).map_err(|error| KeyCodecError::Bytes(error.to_string()))
-    }
-
-    /// Reads stored bytes.
-    ///
-    /// # Errors
-    /// [`KeyCodecError`]
-    pub fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<Self, KeyCodecError> {
-        fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, KeyCodecError> {
-            options().deserialize(bytes).map_err(|error| KeyCodecError::Bytes(error.to_string()))
-        }
-        match (kind, schema) {
-            (1, SCHEMA) => read(bytes).map(Self::SlotRequested),
-            (2, SCHEMA) => read(bytes).map(Self::SlotGranted),
-            (3, SCHEMA) => read(bytes).map(Self::SlotReleased),
-            (4, SCHEMA) => read(bytes).map(Self::SlotShared),
-            _newer => Err(KeyCodecError::Unknown(kind, schema)),
-        }
-    }
-}
-
-fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
-}
+stored!(KeyEvent, BYTES_MAX, {
+    SlotRequested = 1,
+    SlotGranted = 2,
+    SlotReleased = 3,
+    SlotShared = 4,
+});

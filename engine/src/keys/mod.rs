@@ -12,9 +12,7 @@ mod event;
 mod state;
 
 pub use decide::{Availability, Demand, KeyInput, available, decide};
-pub use event::{
-    KeyCodecError, KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested, SlotShared,
-};
+pub use event::{KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested, SlotShared};
 pub use state::{Guest, Holder, KeyState, Waiting};
 
 use crate::envelope::{StreamId, StreamKind};

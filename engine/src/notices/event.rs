@@ -116,5 +116,5 @@ impl NoticeEvent {
 }
 
 fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
+    crate::stored::options(BYTES_MAX)
 }

@@ -1,10 +1,10 @@
 //! The facts of a schedule. Frozen once released, as those of runs are.
 
-use bincode::Options as _;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::id::{RunId, Version};
 use crate::json::JsonText;
+use crate::stored::stored;
 use crate::time::Timestamp;
 use crate::triggers::Outcome;
 
@@ -133,76 +133,15 @@ pub enum ScheduleEvent {
     TickMeant(TickMeant),
 }
 
-/// Why stored bytes are no event of a schedule.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleCodecError {
-    /// A newer everfold wrote it.
-    #[error("kind {0}, schema {1} is of a newer everfold")]
-    Unknown(u16, u16),
-    /// The bytes are not what was written.
-    #[error("{0}")]
-    Bytes(String),
-}
-
-const SCHEMA: u16 = 1;
 const BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-impl ScheduleEvent {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::ScheduleSet(_) => "ScheduleSet",
-            Self::ScheduleRemoved(_) => "ScheduleRemoved",
-            Self::SchedulePaused(_) => "SchedulePaused",
-            Self::ScheduleResumed(_) => "ScheduleResumed",
-            Self::TickDue(_) => "TickDue",
-            Self::TicksPassed(_) => "TicksPassed",
-            Self::TickSettled(_) => "TickSettled",
-            Self::TickMeant(_) => "TickMeant",
-        }
-    }
-
-    /// Kind, schema and bytes.
-    ///
-    /// # Errors
-    /// [`ScheduleCodecError::Bytes`]: it is larger than any schedule's event can be.
-    pub fn encode(&self) -> Result<(u16, u16, Vec<u8>), ScheduleCodecError> {
-        let (kind, bytes) = match self {
-            Self::ScheduleSet(event) => (1, options().serialize(event)),
-            Self::ScheduleRemoved(event) => (2, options().serialize(event)),
-            Self::SchedulePaused(event) => (3, options().serialize(event)),
-            Self::ScheduleResumed(event) => (4, options().serialize(event)),
-            Self::TickDue(event) => (5, options().serialize(event)),
-            Self::TicksPassed(event) => (6, options().serialize(event)),
-            Self::TickSettled(event) => (7, options().serialize(event)),
-            Self::TickMeant(event) => (8, options().serialize(event)),
-        };
-        bytes.map(|bytes| (kind, SCHEMA, bytes)).map_err(|error| ScheduleCodecError::Bytes(error.to_string()))
-    }
-
-    /// Reads stored bytes.
-    ///
-    /// # Errors
-    /// [`ScheduleCodecError`]
-    pub fn decode(kind: u16, schema: u16, bytes: &[u8]) -> Result<Self, ScheduleCodecError> {
-        fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ScheduleCodecError> {
-            options().deserialize(bytes).map_err(|error| ScheduleCodecError::Bytes(error.to_string()))
-        }
-        match (kind, schema) {
-            (1, SCHEMA) => read(bytes).map(Self::ScheduleSet),
-            (2, SCHEMA) => read(bytes).map(Self::ScheduleRemoved),
-            (3, SCHEMA) => read(bytes).map(Self::SchedulePaused),
-            (4, SCHEMA) => read(bytes).map(Self::ScheduleResumed),
-            (5, SCHEMA) => read(bytes).map(Self::TickDue),
-            (6, SCHEMA) => read(bytes).map(Self::TicksPassed),
-            (7, SCHEMA) => read(bytes).map(Self::TickSettled),
-            (8, SCHEMA) => read(bytes).map(Self::TickMeant),
-            _newer => Err(ScheduleCodecError::Unknown(kind, schema)),
-        }
-    }
-}
-
-fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(BYTES_MAX).reject_trailing_bytes()
-}
+stored!(ScheduleEvent, BYTES_MAX, {
+    ScheduleSet = 1,
+    ScheduleRemoved = 2,
+    SchedulePaused = 3,
+    ScheduleResumed = 4,
+    TickDue = 5,
+    TicksPassed = 6,
+    TickSettled = 7,
+    TickMeant = 8,
+});

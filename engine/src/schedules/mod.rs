@@ -13,8 +13,8 @@ mod timetable;
 
 pub use decide::{Looked, Now, look, trigger};
 pub use event::{
-    PassedBecause, ScheduleCodecError, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved,
-    ScheduleResumed, ScheduleSet, TickDue, TickMeant, TickSettled, TicksPassed,
+    PassedBecause, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
+    ScheduleSet, TickDue, TickMeant, TickSettled, TicksPassed,
 };
 pub use state::{ScheduleState, Settled, Tick};
 pub use timetable::{BadSchedule, CAUGHT_UP_MAX, Due, Timetable, words};

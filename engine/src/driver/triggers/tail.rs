@@ -199,5 +199,5 @@ impl Tail {
 }
 
 fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(STATE_BYTES_MAX).reject_trailing_bytes()
+    crate::stored::options(STATE_BYTES_MAX)
 }
