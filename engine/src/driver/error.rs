@@ -207,17 +207,13 @@ impl LoadError {
 
     /// Whether reading it again may help: it is not the history that is wrong.
     pub(crate) fn is_passing(&self) -> bool {
-        let is_passing = |error: &ReadError| {
-            matches!(error, ReadError::Full | ReadError::Io { .. } | ReadError::Index(_) | ReadError::Closed)
-        };
         match self {
-            Self::Store(error) => is_passing(error),
-            Self::Definition { source: DefinitionError::Read(error), .. } => is_passing(error),
+            Self::Store(error) => error.is_passing(),
+            Self::Definition { source, .. } => source.is_passing(),
             Self::NotFound(_)
             | Self::NotYet { .. }
             | Self::Event { .. }
             | Self::Illegal { .. }
-            | Self::Definition { .. }
             | Self::Halts { .. } => false,
         }
     }
@@ -259,6 +255,26 @@ impl DefinitionError {
             Self::NotFound(_) | Self::Unreadable { .. } | Self::TooLarge(_) => false,
         }
     }
+
+    /// Whether trying again may help: it is not the definition that is wrong.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_passing(),
+            Self::Append(error) => match error {
+                AppendError::Full
+                | AppendError::Unknown(_)
+                | AppendError::ReadOnly(_)
+                | AppendError::Fenced { .. }
+                | AppendError::Closed => true,
+                AppendError::WrongExpectedVersion { .. }
+                | AppendError::WrongPreviousHash { .. }
+                | AppendError::DedupConflict
+                | AppendError::TooLarge { .. }
+                | AppendError::Malformed(_) => false,
+            },
+            Self::NotFound(_) | Self::Unreadable { .. } | Self::TooLarge(_) => false,
+        }
+    }
 }
 
 /// Why a pipeline of a name was not found or saved.
@@ -294,6 +310,21 @@ pub enum PipelineError {
     /// The store could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+}
+
+impl PipelineError {
+    /// Whether trying again may help: it is not the pipeline that is wrong.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Definition(error) => error.is_passing(),
+            Self::Read(error) => error.is_passing(),
+            Self::NotFound(_)
+            | Self::Name(_)
+            | Self::NoFile { .. }
+            | Self::Bad(_)
+            | Self::Unreadable { .. } => false,
+        }
+    }
 }
 
 impl From<ChildError> for PipelineError {

@@ -128,6 +128,14 @@ impl ReadError {
             Self::Damaged(_) | Self::DamagedStream { .. } | Self::Index(_) | Self::Closed => false,
         }
     }
+
+    /// Whether reading it again may help: it is not what is stored that is wrong.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Full | Self::Io { .. } | Self::Index(_) | Self::Closed => true,
+            Self::Damaged(_) | Self::DamagedStream { .. } => false,
+        }
+    }
 }
 
 /// Why a store could not be opened. Nothing was changed.

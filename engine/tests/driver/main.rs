@@ -20,6 +20,7 @@ mod gates;
 mod keys;
 mod line;
 mod lineage;
+mod missed;
 mod notices;
 mod on_disk;
 mod order;

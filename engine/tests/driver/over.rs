@@ -33,9 +33,11 @@ pub enum Fault {
 
 /// What is asked of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum Asked<'a> {
     /// Events of one stream.
-    Events,
+    Events(&'a StreamId),
+    /// The end of one.
+    Head(&'a StreamId),
     /// Something else that is stored.
     Other,
 }
@@ -48,7 +50,12 @@ pub trait Between: Send + Sync + 'static {
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
     /// What comes before a read.
-    fn read(&self, asked: Asked, from: Version) -> BoxFuture<'_, Result<(), ReadError>>;
+    fn read<'a>(&'a self, asked: Asked<'a>, from: Version) -> BoxFuture<'a, Result<(), ReadError>>;
+
+    /// The log from a position on.
+    fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
+        self.inner().subscribe(from)
+    }
 
     /// Whether appends are taken.
     fn writability(&self) -> watch::Receiver<Writability>;
@@ -124,7 +131,7 @@ impl<T: Between> EventStore for Over<T> {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Envelope>, ReadError>> {
         Box::pin(async move {
-            self.between.read(Asked::Events, from).await?;
+            self.between.read(Asked::Events(stream), from).await?;
             self.between.inner().read(stream, from, limit).await
         })
     }
@@ -134,7 +141,10 @@ impl<T: Between> EventStore for Over<T> {
     }
 
     fn head<'a>(&'a self, stream: &'a StreamId) -> BoxFuture<'a, Result<Option<Head>, ReadError>> {
-        after!(self, inner => inner.head(stream))
+        Box::pin(async move {
+            self.between.read(Asked::Head(stream), Version::ZERO).await?;
+            self.between.inner().head(stream).await
+        })
     }
 
     fn first_write(&self, key: Hash) -> BoxFuture<'_, Result<Option<FirstWrite>, ReadError>> {
@@ -163,7 +173,7 @@ impl<T: Between> EventStore for Over<T> {
     }
 
     fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
-        self.between.inner().subscribe(from)
+        self.between.subscribe(from)
     }
 
     fn save_snapshot<'a>(

@@ -19,17 +19,17 @@ use serde_json::json;
 
 use crate::rig::{Rig, command, definition};
 
-fn pipeline(name: &str, ms: u64, more: Value) -> Arc<Definition> {
+pub fn pipeline(name: &str, ms: u64, more: Value) -> Arc<Definition> {
     let mut document = json!({"name": name, "steps": [command("work", &[], ms)]});
     document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     definition(document)
 }
 
-async fn save(rig: &Rig, definition: &Arc<Definition>) {
+pub async fn save(rig: &Rig, definition: &Arc<Definition>) {
     rig.engine.save_pipeline(definition, None, Actor::User("ada".into())).await.unwrap();
 }
 
-fn delivery(id: &str, body: Value) -> DeliveryReceived {
+pub fn delivery(id: &str, body: Value) -> DeliveryReceived {
     DeliveryReceived {
         id: id.to_owned(),
         name: None,
@@ -40,12 +40,12 @@ fn delivery(id: &str, body: Value) -> DeliveryReceived {
     }
 }
 
-async fn deliver(rig: &Rig, id: &str, body: Value) -> Receipt {
+pub async fn deliver(rig: &Rig, id: &str, body: Value) -> Receipt {
     rig.engine.deliver("forge", delivery(id, body)).await.unwrap()
 }
 
 /// What a delivery led to by the one trigger there is.
-async fn outcome(rig: &Rig, id: &str, body: Value) -> Outcome {
+pub async fn outcome(rig: &Rig, id: &str, body: Value) -> Outcome {
     only(deliver(rig, id, body).await).await
 }
 
@@ -59,7 +59,7 @@ async fn record(rig: &Rig, id: &str) -> DeliveryRecord {
     rig.engine.delivery(None, id).await.unwrap().0
 }
 
-fn started(outcome: &Outcome) -> RunId {
+pub fn started(outcome: &Outcome) -> RunId {
     match outcome {
         Outcome::Started { run } => *run,
         other => panic!("{other:?}"),
@@ -67,7 +67,7 @@ fn started(outcome: &Outcome) -> RunId {
 }
 
 /// A run per issue; a second delivery is a signal to it.
-fn intake(ms: u64) -> Arc<Definition> {
+pub fn intake(ms: u64) -> Arc<Definition> {
     let trigger = json!({
         "on": {"hook": "forge"}, "when": "event.body.kind != 'noise'",
         "start": {"input": {"n": "${event.body.n}"}, "title": "issue ${event.body.n} by ${actor}"},
@@ -76,7 +76,7 @@ fn intake(ms: u64) -> Arc<Definition> {
     pipeline("intake", ms, json!({"key": {"value": "issue-${input.n}"}, "triggers": [trigger]}))
 }
 
-async fn signals(rig: &Rig, run: RunId) -> Vec<(String, Option<String>)> {
+pub async fn signals(rig: &Rig, run: RunId) -> Vec<(String, Option<String>)> {
     let events = rig.history(run).await.into_iter().filter_map(|event| match event {
         RunEvent::SignalReceived(event) => Some((event.name, event.delivery)),
         _other => None,
@@ -84,7 +84,7 @@ async fn signals(rig: &Rig, run: RunId) -> Vec<(String, Option<String>)> {
     events.collect()
 }
 
-async fn runs(rig: &Rig) -> usize {
+pub async fn runs(rig: &Rig) -> usize {
     use everfold_engine::store::EventStore as _;
     rig.store.inner.streams(StreamKind::Run, None, 1_000).await.unwrap().len()
 }
@@ -249,7 +249,7 @@ async fn l28_the_newest_saved_version_counts() {
     assert_eq!(receipt.outcome.await.unwrap(), []);
 }
 
-fn every(spec: Value) -> Arc<Definition> {
+pub fn every(spec: Value) -> Arc<Definition> {
     let trigger = json!({
         "on": {"schedule": spec}, "start": {"input": {"at": "${event.at}"}, "title": "${actor}"},
     });
@@ -257,7 +257,7 @@ fn every(spec: Value) -> Arc<Definition> {
 }
 
 /// Lets time pass, with a look at the clock each second.
-async fn pass(rig: &Rig, seconds: u64) {
+pub async fn pass(rig: &Rig, seconds: u64) {
     for _second in 0..seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
         rig.engine.look_at_clock().await;

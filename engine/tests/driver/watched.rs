@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use everfold_engine::envelope::{StreamId, StreamKind};
-use everfold_engine::id::Version;
+use everfold_engine::envelope::{Envelope, StreamId, StreamKind};
+use everfold_engine::id::{Position, Version};
 use everfold_engine::store::{
-    Append, AppendError, Appended, EventStore as _, MemoryStore, ReadError, Writability,
+    Append, AppendError, Appended, EventStore as _, MemoryStore, ReadError, Subscription, Writability,
 };
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -28,17 +28,34 @@ pub struct Watched {
     pub reads_to_fail: AtomicUsize,
     /// So many looks at something else than events fail.
     pub looks_to_fail: AtomicUsize,
+    /// Reads of some streams fail.
+    unread: Mutex<Option<Unread>>,
+    /// So many looks at what is new in the log fail.
+    pub follows_to_fail: Arc<AtomicUsize>,
     /// What appends to runs' streams are made to do.
     pub faults: Mutex<VecDeque<Fault>>,
     /// What the next append to the stream of pauses is made to do.
     halt_fault: Mutex<Option<Fault>>,
     /// What the next append to a key's stream is made to do.
     key_fault: Mutex<Option<Fault>>,
+    /// What the next append to a source's stream is made to do.
+    hook_fault: Mutex<Option<Fault>>,
     /// Appends to counters of budgets never come to an end.
     pub counters_stand: AtomicBool,
     pub writability: watch::Sender<Writability>,
     /// The index cannot be mended for want of room.
     pub is_unreadable: AtomicBool,
+}
+
+/// Reads that fail.
+struct Unread {
+    /// How their streams begin.
+    start: String,
+    /// It is their ends that are looked at.
+    ends: bool,
+    left: usize,
+    /// For want of room.
+    is_full: bool,
 }
 
 impl Watched {
@@ -51,9 +68,12 @@ impl Watched {
             read_delay_ms: AtomicU64::new(0),
             reads_to_fail: AtomicUsize::new(0),
             looks_to_fail: AtomicUsize::new(0),
+            unread: Mutex::default(),
+            follows_to_fail: Arc::default(),
             faults: Mutex::default(),
             halt_fault: Mutex::default(),
             key_fault: Mutex::default(),
+            hook_fault: Mutex::default(),
             counters_stand: AtomicBool::new(false),
             writability: watch::Sender::new(Writability::Writable),
             is_unreadable: AtomicBool::new(false),
@@ -70,12 +90,53 @@ impl Watched {
         self.writability.send_replace(if is_full { Writability::Full } else { Writability::Writable });
     }
 
+    /// The next reads of streams that begin so fail.
+    pub fn fail_reads_of(&self, start: &str, times: usize) {
+        self.fail(Unread { start: start.to_owned(), ends: false, left: times, is_full: false });
+    }
+
+    /// The same, for want of room.
+    pub fn fill_reads_of(&self, start: &str, times: usize) {
+        self.fail(Unread { start: start.to_owned(), ends: false, left: times, is_full: true });
+    }
+
+    /// The next looks at the ends of streams that begin so fail.
+    pub fn fail_ends_of(&self, start: &str, times: usize) {
+        self.fail(Unread { start: start.to_owned(), ends: true, left: times, is_full: false });
+    }
+
+    fn fail(&self, unread: Unread) {
+        *self.unread.lock().unwrap() = Some(unread);
+    }
+
+    /// How many of them have not failed yet.
+    pub fn unread_left(&self) -> usize {
+        self.unread.lock().unwrap().as_ref().map_or(0, |unread| unread.left)
+    }
+
+    fn is_unread(&self, asked: Asked<'_>) -> Option<ReadError> {
+        let (stream, ends) = match asked {
+            Asked::Events(stream) => (stream, false),
+            Asked::Head(stream) => (stream, true),
+            Asked::Other => return None,
+        };
+        let mut unread = self.unread.lock().unwrap();
+        let unread =
+            unread.as_mut().filter(|it| it.ends == ends && stream.to_string().starts_with(&it.start))?;
+        unread.left = unread.left.checked_sub(1)?;
+        Some(if unread.is_full { ReadError::Full } else { ReadError::Index("it went away".into()) })
+    }
+
     pub fn fail_halt(&self, fault: Fault) {
         *self.halt_fault.lock().unwrap() = Some(fault);
     }
 
     pub fn fail_key(&self, fault: Fault) {
         *self.key_fault.lock().unwrap() = Some(fault);
+    }
+
+    pub fn fail_hook(&self, fault: Fault) {
+        *self.hook_fault.lock().unwrap() = Some(fault);
     }
 
     pub fn fail_next(&self, fault: Fault) {
@@ -85,10 +146,30 @@ impl Watched {
     fn next_fault(&self, stream: &StreamId) -> Option<Fault> {
         match stream.kind {
             StreamKind::Run => self.faults.lock().unwrap().pop_front(),
+            StreamKind::Hook => self.hook_fault.lock().unwrap().take(),
             StreamKind::Key => self.key_fault.lock().unwrap().take(),
             _ if *stream == StreamId::engine("halts") => self.halt_fault.lock().unwrap().take(),
             _other => None,
         }
+    }
+}
+
+/// The log as it is followed.
+struct Followed {
+    inner: Box<dyn Subscription>,
+    to_fail: Arc<AtomicUsize>,
+}
+
+impl Subscription for Followed {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
+        Box::pin(async move {
+            let events = self.inner.next().await?;
+            let less = |left: usize| left.checked_sub(1);
+            match self.to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
+                Ok(_) => Err(ReadError::Index("it went away".into())),
+                Err(_) => Ok(events),
+            }
+        })
     }
 }
 
@@ -118,9 +199,12 @@ impl Between for Watched {
         })
     }
 
-    fn read(&self, asked: Asked, _from: Version) -> BoxFuture<'_, Result<(), ReadError>> {
+    fn read<'a>(&'a self, asked: Asked<'a>, _from: Version) -> BoxFuture<'a, Result<(), ReadError>> {
         let less = |left: usize| left.checked_sub(1);
-        if asked == Asked::Other {
+        if let Some(error) = self.is_unread(asked) {
+            return Box::pin(ready(Err(error)));
+        }
+        if !matches!(asked, Asked::Events(_)) {
             let fails = self.looks_to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
             let away = || ReadError::Index("it went away".into());
             return Box::pin(ready(if fails { Err(away()) } else { Ok(()) }));
@@ -139,6 +223,11 @@ impl Between for Watched {
                 result
             }),
         }
+    }
+
+    fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
+        let (inner, to_fail) = (self.inner.subscribe(from), Arc::clone(&self.follows_to_fail));
+        Box::new(Followed { inner, to_fail })
     }
 
     fn writability(&self) -> watch::Receiver<Writability> {

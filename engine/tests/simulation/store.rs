@@ -226,8 +226,8 @@ impl Between for Faulty {
         Box::pin(self.with_fate(append))
     }
 
-    fn read(&self, asked: Asked, from: Version) -> BoxFuture<'_, Result<(), ReadError>> {
-        Box::pin(self.read_with_fate(asked == Asked::Events && from.0 % 3 == 1))
+    fn read<'a>(&'a self, asked: Asked<'a>, from: Version) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(self.read_with_fate(matches!(asked, Asked::Events(_)) && from.0 % 3 == 1))
     }
 
     fn writability(&self) -> watch::Receiver<Writability> {

@@ -121,14 +121,20 @@ impl HookDesk {
                 }
                 events = next_change(&mut self.changes) => {
                     match events {
-                        Some(true) if self.offer_at.is_none() => {
+                        Ok(true) if self.offer_at.is_none() => {
                             self.offer_at = Some(self.shared.now().plus(OFFER_EVERY));
+                            Ok(())
                         }
-                        Some(_) => {}
-                        // The log cannot be followed: each tick offers what waits.
-                        None => self.changes = None,
+                        Ok(_) => Ok(()),
+                        Err(ReadError::Closed) => Err(TailError::Closed),
+                        // It is followed from its end on; what happened until then shows when all that waits is
+                        // offered.
+                        Err(_unreadable) => {
+                            self.changes = None;
+                            self.rest();
+                            Ok(())
+                        }
                     }
-                    Ok(())
                 }
             };
             match done {
@@ -278,8 +284,27 @@ impl HookDesk {
         Ok(busy)
     }
 
-    /// Records what is decided on a source's state, and decides again where that was an old one.
+    /// Records what is decided on a source's state.
     async fn record(
+        &mut self,
+        name: &str,
+        by: &By,
+        decide: impl Fn(&Source, Timestamp) -> Option<HookEvent>,
+    ) -> Result<Option<(Version, Position)>, TailError> {
+        let recorded = self.try_to_record(name, by, decide).await;
+        if recorded.is_err()
+            && let Some(busy) = self.sources.get_mut(name)
+        {
+            // It may be kept all the same, and be something to do.
+            busy.is_stale = true;
+            *self.unread.entry(name.to_owned()).or_default() |= busy.handles;
+            self.rest();
+        }
+        recorded
+    }
+
+    /// Decides again where the state was an old one.
+    async fn try_to_record(
         &mut self,
         name: &str,
         by: &By,
@@ -299,14 +324,7 @@ impl HookDesk {
                     tries += 1;
                     busy.source = Source::load(&shared, name).await?;
                 }
-                Err(error) => {
-                    // It may be kept all the same, and be something to do.
-                    busy.is_stale = true;
-                    let handles = busy.handles;
-                    *self.unread.entry(name.to_owned()).or_default() |= handles;
-                    self.rest();
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -513,13 +531,13 @@ fn refuse(answer: Answer, error: TailError) -> Result<(), TailError> {
     }
 }
 
-/// Whether keys or labels have changed; `None` where the log cannot be followed.
-async fn next_change(changes: &mut Option<Box<dyn Subscription>>) -> Option<bool> {
+/// Whether keys or labels have changed.
+async fn next_change(changes: &mut Option<Box<dyn Subscription>>) -> Result<bool, ReadError> {
     match changes {
         None => std::future::pending().await,
         Some(changes) => {
-            let events = changes.next().await.ok()?;
-            Some(events.iter().any(|event| changes_addresses(event)))
+            let events = changes.next().await?;
+            Ok(events.iter().any(|event| changes_addresses(event)))
         }
     }
 }

@@ -247,6 +247,9 @@ impl Sender<'_> {
                         other => Began::Refused(refused(&other)),
                     });
                 }
+                Err(StartError::Definition(error)) if error.is_passing() => {
+                    self.patience(&error.to_string()).await?;
+                }
                 Err(StartError::Definition(error)) => {
                     let message = error.to_string();
                     return Ok(Began::Refused(Outcome::Refused { code: "definition".to_owned(), message }));
@@ -291,12 +294,17 @@ impl Sender<'_> {
     }
 
     async fn is_living(&self, run: RunId) -> Result<bool, Stopped> {
+        Ok(self.stands(run).await? == Some(true))
+    }
+
+    /// Whether a run has not ended; `None`: there is none.
+    async fn stands(&self, run: RunId) -> Result<Option<bool>, Stopped> {
         loop {
             match self.shared.with_state(run, RunState::is_ended).await {
-                Ok(is_ended) => return Ok(!is_ended),
-                Err(QueryError::NotFound(_)) => return Ok(false),
+                Ok(is_ended) => return Ok(Some(!is_ended)),
+                Err(QueryError::NotFound(_)) => return Ok(None),
                 // It is there, though it cannot be told anything.
-                Err(QueryError::SetAside { .. }) => return Ok(true),
+                Err(QueryError::SetAside { .. }) => return Ok(Some(true)),
                 Err(QueryError::ShuttingDown) => return Err(Stopped),
                 Err(error) => self.patience(&error.to_string()).await?,
             }
@@ -312,14 +320,13 @@ impl Sender<'_> {
                     let message = format!("“{run}” is no id of a run");
                     return Ok(Done::Led(Outcome::Refused { code: "bad_run".to_owned(), message }));
                 }
-                Ok(run) => match self.shared.with_state(run, RunState::is_ended).await {
-                    Ok(false) | Err(QueryError::SetAside { .. }) => vec![run],
-                    Ok(true) => {
+                Ok(run) => match self.stands(run).await? {
+                    Some(true) => vec![run],
+                    Some(false) => {
                         let why = format!("run {} has ended", run.short());
                         return Ok(Done::Led(Outcome::Ignored { why }));
                     }
-                    Err(QueryError::ShuttingDown) => return Err(Stopped),
-                    Err(_not_there) => Vec::new(),
+                    None => Vec::new(),
                 },
             },
             Target::Labels(labels) => {

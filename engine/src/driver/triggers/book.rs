@@ -88,6 +88,8 @@ impl TriggerBook {
             match shared.definitions.get(newest.hash).await {
                 Ok(definition) if !definition.triggers.is_empty() => found.push((name, definition)),
                 Ok(_without) => {}
+                // Left out, it would be missed for as long as this is kept.
+                Err(error) if error.is_passing() => return Err(error.into()),
                 // One that cannot be read keeps no other from being triggered.
                 Err(error) => tracing::error!(pipeline = name, %error, "its triggers cannot be read"),
             }
