@@ -223,3 +223,28 @@ async fn l32_a_test_is_sent_once_and_says_why_it_did_not_arrive() {
     assert!(refused.permanent && refused.message.contains("event.failure"), "{refused}");
     assert_eq!(rig.store.appends(), 0, "nothing is recorded");
 }
+
+/// It waited for the next start, or for somebody who wants another one to be sent.
+#[tokio::test(start_paused = true)]
+async fn l32_a_letter_that_is_to_be_sent_again_is_though_the_notices_cannot_be_read_at_once() {
+    let mut rig = Rig::new();
+    let mut ops = subscription("ops", &["RunSucceeded"]);
+    ops.function = "gone".to_owned();
+    rig.engine.tell(vec![ops]).await;
+    notices_when(&rig, |notices| notices.standing("ops").is_some()).await;
+    let run = rig.start(&chain(1)).await;
+    rig.end(run).await;
+    let notices = notices_when(&rig, |notices| notices.letters().count() == 1).await;
+    let letter = Letter::clone(notices.letters().next().unwrap());
+    rig.machine.ears.is_mute.store(true, Ordering::SeqCst);
+    rig.engine.retry_notice(&letter, Actor::User("ada".into()), None).await.unwrap();
+    rig.crash().await;
+    rig.machine.ears.is_mute.store(false, Ordering::SeqCst);
+    let before = heard(&rig).len();
+    rig.store.fail_reads_of("engine/notices", 2);
+    rig.engine.tell(Vec::new()).await;
+    until(async || (rig.store.unread_left() == 0).then_some(())).await;
+    let is_settled = |notices: &Notices| notices.letters().all(|letter| letter.again.is_none());
+    notices_when(&rig, is_settled).await;
+    assert!(heard(&rig).len() >= before);
+}

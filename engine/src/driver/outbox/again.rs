@@ -20,7 +20,9 @@ use crate::event::{NoticeQueued, RunEvent};
 use crate::execution::NoticeRequest;
 use crate::id::{RunId, Version};
 use crate::json::Value;
+use crate::ledger::LedgerError;
 use crate::notices::{Letter, NoticeEvent, NoticeId, Told};
+use crate::store::ReadError;
 use crate::time::Timestamp;
 
 /// Letters that are sent at once.
@@ -35,8 +37,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut busy: BTreeSet<NoticeId> = BTreeSet::new();
     let mut sending: JoinSet<NoticeId> = JoinSet::new();
     let mut ending = shared.outbox.ending.subscribe();
+    let mut is_unread = false;
     loop {
-        match shared.outbox.ledger.current().await {
+        let read = shared.outbox.ledger.current().await;
+        let was_unread = std::mem::replace(&mut is_unread, read.is_err());
+        match read {
             Ok(notices) => {
                 let wanted =
                     notices.letters().filter(|letter| letter.again.is_some() && !busy.contains(&letter.id));
@@ -57,7 +62,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
                     });
                 }
             }
-            Err(error) => tracing::warn!(%error, "the notices that are to be sent again cannot be read"),
+            Err(LedgerError::Read(ReadError::Closed)) => return,
+            Err(error) if !was_unread => {
+                tracing::warn!(%error, "the notices that are to be sent again cannot be read; it is tried again");
+            }
+            Err(_said_before) => {}
         }
         tokio::select! {
             biased;
@@ -69,6 +78,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             }
             _ = ending.wait_for(|ending| *ending), if sending.is_empty() => return,
             () = shared.outbox.wanted.notified() => {}
+            () = tokio::time::sleep(AFTER_TROUBLE), if is_unread => {}
         }
         if shared.outbox.is_ending() {
             while sending.join_next().await.is_some() {}
