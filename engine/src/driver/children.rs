@@ -228,10 +228,26 @@ async fn begin(
             let hint = "a pipeline that starts itself needs a `when` that ends it; a loop is a rework route";
             return Err(failed(Failure::new(FailureKind::Spawn, message).with_hint(hint)));
         }
-        let definition = find(shared, &about.definition, &wanted.pipeline).await.map_err(failed)?;
+        let definition = match find(shared, &about.definition, &wanted.pipeline).await {
+            Ok(definition) => definition,
+            Err(error) if error.is_passing() => {
+                drop(door);
+                patience.wait(&error).await;
+                continue;
+            }
+            Err(error) => return Err(failed(not_found(&error))),
+        };
         let above = Parent { run: request.id.run, id: request.id.attempt.clone() };
-        // Where they cannot be looked at now, the start says so.
-        let waiting = lineage::waiting(shared, id, Some(above)).await.unwrap_or_default();
+        let waiting = match lineage::waiting(shared, id, Some(above)).await {
+            Ok(waiting) => waiting,
+            Err(QueryError::ShuttingDown) => return Err(Stop::Gone),
+            // What they hold might be what the child would wait for.
+            Err(error) => {
+                drop(door);
+                patience.wait(&error).await;
+                continue;
+            }
+        };
         if let Some(starved) = lineage::starved(shared.line.config(), &definition, &waiting) {
             return Err(failed(held_above(&wanted.pipeline, &starved)));
         }
@@ -266,6 +282,10 @@ async fn begin(
             }
             // Whether it began cannot be told now; its id makes a second start none.
             Err(StartError::Submit(error @ (SubmitError::Store(_) | SubmitError::SetAside { .. }))) => {
+                drop(door);
+                patience.wait(&error).await;
+            }
+            Err(StartError::Definition(error)) if error.is_passing() => {
                 drop(door);
                 patience.wait(&error).await;
             }
@@ -306,27 +326,25 @@ async fn look_until_seen<R: Send + 'static>(
 }
 
 /// The pipeline that a step names: by path one that was read with the parent, else by name.
-async fn find(shared: &Shared, parent: &Definition, named: &str) -> Result<Arc<Definition>, Failure> {
-    let found = if PipelineRef::is_path(named) {
+async fn find(shared: &Shared, parent: &Definition, named: &str) -> Result<Arc<Definition>, PipelineError> {
+    if PipelineRef::is_path(named) {
         shared.children.get(parent, named)
     } else {
-        match named.parse::<PipelineRef>() {
-            Ok(reference) => shared.pipeline(&reference).await,
-            Err(error) => Err(error.into()),
+        shared.pipeline(&named.parse::<PipelineRef>()?).await
+    }
+}
+
+fn not_found(error: &PipelineError) -> Failure {
+    let hint = match error {
+        PipelineError::NotFound(_) | PipelineError::Name(_) => {
+            "`everfold pipeline list` shows the names; `everfold pipeline save FILE` adds one"
         }
+        PipelineError::NoFile { .. } => {
+            "a path must stand in the pipeline as it is, without ${…}, so that it is read with it"
+        }
+        _unreadable => "the message names what cannot be read",
     };
-    found.map_err(|error| {
-        let hint = match &error {
-            PipelineError::NotFound(_) | PipelineError::Name(_) => {
-                "`everfold pipeline list` shows the names; `everfold pipeline save FILE` adds one"
-            }
-            PipelineError::NoFile { .. } => {
-                "a path must stand in the pipeline as it is, without ${…}, so that it is read with it"
-            }
-            _unreadable => "the message names what cannot be read",
-        };
-        Failure::new(FailureKind::Spawn, format!("the child run cannot start: {error}")).with_hint(hint)
-    })
+    Failure::new(FailureKind::Spawn, format!("the child run cannot start: {error}")).with_hint(hint)
 }
 
 /// A step of the child would wait for ever.

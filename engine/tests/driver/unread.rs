@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use everfold_engine::actor::Actor;
 use everfold_engine::driver::Which;
 use everfold_engine::envelope::StreamKind;
+use everfold_engine::event::RunEvent;
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::keys::{KeyEvent, KeyState};
 use everfold_engine::state::RunStatus;
@@ -120,4 +122,60 @@ async fn l25_a_child_begins_whatever_could_not_be_read_before() {
         let status = rig.status(run).await;
         assert!(!started || status == RunStatus::Succeeded, "{failing} reads, looks: {looks}: {status}");
     }
+}
+
+fn call(id: &str, needs: &[&str], named: &str) -> serde_json::Value {
+    let spec = json!({"pipeline": named});
+    json!({"id": id, "needs": needs, "work": {"task": {"kind": "run", "spec": spec}}})
+}
+
+async fn save(rig: &Rig, document: serde_json::Value) {
+    rig.engine.save_pipeline(&definition(document), None, Actor::Engine).await.unwrap();
+}
+
+/// The step failed for good.
+#[tokio::test(start_paused = true)]
+async fn l25_a_child_whose_pipeline_cannot_be_read_or_kept_at_once_begins_later() {
+    for (stream, ends) in
+        [("engine/pipeline-", false), ("engine/definition-", false), ("engine/definition-", true)]
+    {
+        let about = format!("{stream}, ends: {ends}");
+        let mut rig = Rig::new();
+        save(&rig, json!({"name": "child", "steps": [command("work", &[], 10)]})).await;
+        rig.crash().await;
+        let run =
+            rig.start(&pipeline(vec![command("first", &[], 10), call("go", &["first"], "child")])).await;
+        if ends {
+            rig.store.fail_ends_of(stream, 1);
+        } else {
+            rig.store.fail_reads_of(stream, 1);
+        }
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded, "{about}");
+        assert_eq!(rig.store.unread_left(), 0, "{about}: it failed meanwhile");
+    }
+}
+
+/// It was not known what they held, so nothing was taken to be held, and all of them waited for each other.
+#[tokio::test(start_paused = true)]
+async fn l25_a_child_begins_only_when_it_is_known_what_those_who_wait_for_it_hold() {
+    let mut rig = Rig::with(|config| config.order.resources = [("gpu".to_owned(), 1)].into());
+    let holding = |mut step: serde_json::Value| {
+        step["resources"] = json!(["gpu"]);
+        step
+    };
+    let steps = [command("first", &[], 100), holding(command("render", &["first"], 10))];
+    save(&rig, json!({"name": "leaf", "steps": steps})).await;
+    save(&rig, json!({"name": "mid", "steps": [command("first", &[], 50), call("go", &["first"], "leaf")]}))
+        .await;
+    let run = rig.start(&pipeline(vec![holding(call("go", &[], "mid"))])).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    rig.crash().await;
+    rig.store.fill_reads_of(&format!("run/{run}"), 1);
+    rig.recover().await;
+    assert_eq!(rig.end(run).await, RunStatus::Failed);
+    let failure = rig.history(run).await.into_iter().find_map(|event| match event {
+        RunEvent::RunFailed(event) => Some(event.failure),
+        _other => None,
+    });
+    assert_eq!(failure.unwrap().code.as_deref(), Some("resource_held"));
 }
