@@ -98,11 +98,24 @@ impl Shared {
 
     /// Goes on with one run; false where there is none.
     pub(super) async fn drive(&self, run: RunId, even_aside: bool) -> Result<bool, RecoverError> {
-        let (done, driven) = oneshot::channel();
+        self.order(run, |done| Message::Drive { run, even_aside, done }).await
+    }
+
+    /// Has one run stand still, or go on, with its pipeline and the engine; false where there is none.
+    pub(super) async fn align(&self, run: RunId, drives: bool) -> Result<bool, RecoverError> {
+        self.order(run, |done| Message::Align { run, drives, done }).await
+    }
+
+    /// What must reach its run, however busy the shard is.
+    async fn order(
+        &self,
+        run: RunId,
+        message: impl FnOnce(oneshot::Sender<bool>) -> Message,
+    ) -> Result<bool, RecoverError> {
+        let (done, answer) = oneshot::channel();
         let shard = self.shard(run).ok_or(RecoverError::ShuttingDown)?;
-        let message = Message::Drive { run, even_aside, done };
-        shard.send(message).await.map_err(|_| RecoverError::ShuttingDown)?;
+        shard.send(message(done)).await.map_err(|_| RecoverError::ShuttingDown)?;
         drop(shard);
-        driven.await.map_err(|_| RecoverError::ShuttingDown)
+        answer.await.map_err(|_| RecoverError::ShuttingDown)
     }
 }

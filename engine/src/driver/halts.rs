@@ -7,10 +7,8 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use tokio::sync::oneshot;
 
-use super::message::Message;
-use super::{By, Engine, SubmitError};
+use super::{By, Engine};
 use crate::envelope::StreamKind;
 use crate::event::HaltScope;
 use crate::halts::{HaltRefusal, Halts, Wanted};
@@ -103,7 +101,7 @@ impl Engine {
             let open: Vec<RunId> =
                 page.iter().filter(|(_, head)| head.note.open).filter_map(|(id, _)| id.as_run()).collect();
             told += open.len();
-            let mut telling = futures::stream::iter(open.into_iter().map(|run| self.align(run, drives)))
+            let mut telling = futures::stream::iter(open.into_iter().map(|run| shared.align(run, drives)))
                 .buffer_unordered(TELLING_MAX);
             while let Some(told) = telling.next().await {
                 if told.is_err() {
@@ -115,11 +113,5 @@ impl Engine {
                 _ => return Ok(told),
             }
         }
-    }
-
-    async fn align(&self, run: RunId, drives: bool) -> Result<(), SubmitError> {
-        let (done, aligned) = oneshot::channel();
-        self.inner.shared.send(run, Message::Align { run, drives, done }).await?;
-        aligned.await.map(drop).map_err(|_| SubmitError::ShuttingDown)
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use everfold_engine::actor::Actor;
 use everfold_engine::driver::Which;
 use everfold_engine::envelope::StreamKind;
-use everfold_engine::event::RunEvent;
+use everfold_engine::event::{HaltScope, RunEvent};
+use everfold_engine::halts::Wanted;
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::keys::{KeyEvent, KeyState};
 use everfold_engine::state::RunStatus;
@@ -178,4 +179,25 @@ async fn l25_a_child_begins_only_when_it_is_known_what_those_who_wait_for_it_hol
         _other => None,
     });
     assert_eq!(failure.unwrap().code.as_deref(), Some("resource_held"));
+}
+
+/// The others were left out, and went on standing still when the pause was over.
+#[tokio::test(start_paused = true)]
+async fn l29_every_run_is_told_of_a_pause_and_of_its_end_however_busy_the_engine_is() {
+    let rig = Rig::with(|config| {
+        (config.shards, config.inbox, config.patience) = (1, 1, Duration::ZERO);
+    });
+    rig.recover().await;
+    let mut runs = Vec::new();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        runs.push(rig.start(&pipeline(vec![json!({"id": "w", "work": {"wait": {"for": "1h"}}})])).await);
+    }
+    for (wanted, word) in [(Wanted::Halt, "RunHalted"), (Wanted::Release, "RunReleased")] {
+        let told = rig.engine.halt(wanted, HaltScope::Engine, None, Actor::Engine).await.unwrap();
+        assert_eq!(told.runs, runs.len(), "{word}");
+        for run in &runs {
+            assert!(rig.names(*run).await.contains(&word), "{word}: {:?}", rig.names(*run).await);
+        }
+    }
 }
