@@ -27,13 +27,13 @@ const SHOWN_AT_ONCE: u64 = 8_192;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// Changes that wait for a shelf that takes nothing; after that the models stand still.
 const WAITING_MAX: usize = 50_000;
-/// When such a shelf is tried again.
+/// When such a shelf, or a log that cannot be read, is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How many unreadable events are remembered.
 const UNREADABLE_MAX: usize = 1_000;
 
 /// Reads the log ahead of the fold, and lets go of what was folded: it was allocated here, and the fold has
-/// more to do. The thread's whole life.
+/// more to do. Where it cannot be read, it is tried again. The thread's whole life.
 pub(super) async fn follow(
     shared: &Shared,
     first: Position,
@@ -41,7 +41,9 @@ pub(super) async fn follow(
     used: &Receiver<Facts>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut source = Source::from(Arc::clone(&shared.store), first, shared.place.values.as_deref());
+    let from = |first| Source::from(Arc::clone(&shared.store), first, shared.place.values.as_deref());
+    let (mut source, mut position) = (from(first), first);
+    let mut is_told = false;
     loop {
         let next = tokio::select! {
             biased;
@@ -51,14 +53,23 @@ pub(super) async fn follow(
         used.try_iter().for_each(drop);
         match next {
             Ok(read) => {
+                (position, is_told) = (read.last.next(), false);
                 if facts.send(read).is_err() {
                     return;
                 }
             }
             Err(ReadError::Closed) => return,
             Err(error) => {
-                tracing::error!(%error, "the log cannot be read; the read models stand still");
-                return;
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::error!(%error, "the log cannot be read; the read models stand still until it can be");
+                }
+                tokio::select! {
+                    biased;
+                    _ = stopping.wait_for(|stop| *stop) => return,
+                    () = tokio::time::sleep(AGAIN_AFTER) => {}
+                }
+                // What was taken out and led to nothing is taken once more.
+                source = from(position);
             }
         }
     }

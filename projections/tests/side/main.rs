@@ -3,6 +3,10 @@
 
 mod grown;
 mod killed;
+#[path = "../../../engine/tests/driver/over.rs"]
+#[allow(dead_code, reason = "faults of appends are for engines")]
+mod over;
+mod unread;
 
 use std::fs;
 use std::path::Path;
