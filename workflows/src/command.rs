@@ -131,7 +131,7 @@ fn interpret(ended: &Ended<'_>) -> Answer {
         }
         output
     });
-    Answer { output: Ok(output), usage: Vec::new(), text: None, keeps: false }
+    Answer { output: Ok(output), usage: Vec::new(), text: None, check: None, keeps: false }
 }
 
 impl Executor for CommandExecutor {

@@ -316,6 +316,63 @@ async fn when_all_repairs_are_used_the_attempt_fails_or_its_output_is_null() {
     }
 }
 
+/// A judge whose output is read out of a file.
+fn judge_in_file(home: &Home, repair: u64, on_invalid: &str) -> AttemptRequest {
+    let mut spec = judge(repair);
+    spec["on_invalid"] = json!(on_invalid);
+    let mut request = home.request(spec);
+    request.outputs.json = Some(RequestedJson::File("verdict.json".to_owned()));
+    request
+}
+
+#[tokio::test]
+async fn the_schema_holds_for_an_output_wherever_the_step_declares_it() {
+    let wrong = r#"{"ok": 1}"#;
+    let script = format!("echo '{wrong}' > verdict.json; say '\"{}\"'", wrong.replace('"', "\\\""));
+    let declared = [
+        (RequestedJson::File("verdict.json".to_owned()), "verdict.json does not fit the schema: /ok"),
+        (RequestedJson::Lenient, "the answer does not fit the schema: /ok"),
+        (RequestedJson::Stdout, "the answer does not fit the schema: /ok"),
+    ];
+    for (json, message) in declared {
+        for on_invalid in ["fail", "keep"] {
+            let home = Home::new();
+            let mut request = judge_in_file(&home, 0, on_invalid);
+            request.outputs.json = Some(json.clone());
+            let end = fake_claude(&home, &script).start(request, nobody()).await;
+            if on_invalid == "keep" {
+                assert_eq!(output(&end), &Value::Null, "{json:?}");
+                continue;
+            }
+            let failure = failure(&end);
+            assert_eq!(failure.kind, FailureKind::Validation, "{json:?}");
+            assert!(failure.message.starts_with(message), "{json:?}: {}", failure.message);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_declared_file_that_breaks_the_schema_is_given_back_and_one_that_fits_is_not() {
+    let home = Home::new();
+    let script = r#"case $turn in
+        1) ;;
+        2) echo '{"ok": 1}' > verdict.json ;;
+        *) echo '{"ok": true}' > verdict.json ;;
+    esac
+    say '"It is written."' s-1"#;
+    let end = fake_claude(&home, script).start(judge_in_file(&home, 3, "fail"), nobody()).await;
+    assert_eq!(output(&end), &json!({"ok": true}));
+    let calls = std::fs::read_to_string(home.work("calls")).unwrap();
+    for part in [
+        "2|s-1|That answer cannot be used: the declared output verdict.json is missing",
+        "3|s-1|That answer cannot be used: verdict.json does not fit the schema: /ok",
+        "Write verdict.json again, with nothing but JSON that fits",
+    ] {
+        assert!(calls.contains(part), "{part}: {calls}");
+    }
+    assert_eq!(std::fs::read_to_string(home.work("turns")).unwrap(), "3\n", "and what fits ends it");
+}
+
 #[tokio::test]
 async fn a_program_without_sessions_is_told_its_task_and_its_former_answer_again() {
     let home = Home::new();

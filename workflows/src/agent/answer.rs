@@ -1,5 +1,7 @@
 //! What an agent's output means: its answer, checked against the step's schema.
 
+use std::sync::Arc;
+
 use everfold_engine::execution::Usage;
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
@@ -8,7 +10,7 @@ use serde_json::json;
 
 use super::transcript::{Transcript, one_line};
 use super::{claude, codex};
-use crate::process::{Answer, Ended, Former, last_json};
+use crate::process::{ANSWER, Answer, Check, Ended, Former, last_json};
 use crate::settings::OutputFormat;
 
 fn invalid(message: impl Into<String>) -> Failure {
@@ -50,7 +52,9 @@ pub(super) fn interpret(
         }
         output => output,
     };
-    Answer { output, usage, text, keeps: on_invalid == OnInvalid::Keep }
+    let check =
+        schema.cloned().map(|schema| -> Check { Arc::new(move |what, value| check(&schema, what, value)) });
+    Answer { output, usage, text, check, keeps: on_invalid == OnInvalid::Keep }
 }
 
 /// Why an answer cannot be used, where another one may be; and what it was, and in which session.
@@ -72,9 +76,10 @@ pub(super) fn unusable(
         return None;
     }
     let (text, session) = (transcript.text.clone().unwrap_or_default(), transcript.session.clone());
-    let failure = match former.broken {
-        Some(broken) => broken.clone(),
-        None => answer(format, transcript, schema, &former.ended).err()?,
+    let failure = match (former.broken, &former.declared) {
+        (Some(broken), _) => broken.clone(),
+        (None, Some(declared)) => declared.as_ref().err()?.clone(),
+        (None, None) => answer(format, transcript, schema, &former.ended).err()?,
     };
     (failure.kind == FailureKind::Validation).then_some(Unusable { failure, text, session })
 }
@@ -133,7 +138,7 @@ fn answer(
         (None, None) => json!(text),
     };
     if let Some(schema) = schema {
-        check(schema, &value)?;
+        check(schema, ANSWER, &value)?;
     }
     Ok(value)
 }
@@ -151,21 +156,20 @@ fn validator(schema: &Value) -> Result<jsonschema::Validator, Failure> {
         .map_err(|error| invalid(format!("`schema` of the agent is no JSON Schema: {error}")))
 }
 
-fn check(schema: &Value, value: &Value) -> Result<(), Failure> {
+fn check(schema: &Value, what: &str, value: &Value) -> Result<(), Failure> {
     let validator = validator(schema)?;
     let problems: Vec<String> = validator
         .iter_errors(value)
         .take(PROBLEMS_MAX)
         .map(|error| {
             let path = error.instance_path().to_string();
-            format!("{}: {error}", if path.is_empty() { "the answer" } else { path.as_str() })
+            format!("{}: {error}", if path.is_empty() { what } else { path.as_str() })
         })
         .collect();
     match problems.first() {
         None => Ok(()),
         Some(first) => {
-            Err(invalid(format!("the answer does not fit the schema: {first}"))
-                .with_detail(problems.join("\n")))
+            Err(invalid(format!("{what} does not fit the schema: {first}")).with_detail(problems.join("\n")))
         }
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use everfold_engine::definition::{OnLost, similar};
-use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, Executor, Service, Traits};
+use everfold_engine::execution::{
+    AttemptEnd, AttemptObserver, AttemptRequest, Executor, RequestedJson, Service, Traits,
+};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
@@ -64,6 +66,8 @@ pub(super) struct Call {
     pub(super) spec: Spec,
     pub(super) folder: PathBuf,
     workdir: PathBuf,
+    /// The file of the workspace that its answer is read out of, where the step declares one.
+    pub(super) json_file: Option<String>,
 }
 
 /// One call of a program.
@@ -135,8 +139,12 @@ impl AgentExecutor {
             return Err(invalid("the prompt is too long for an argument")
                 .with_hint(format!("give agents.{name} prompt = \"stdin\" or \"file\"")));
         }
-        let call =
-            Call { profile, spec, folder: request.folder.clone(), workdir: request.workdir.path.clone() };
+        let json_file = match &request.outputs.json {
+            Some(RequestedJson::File(path)) => Some(path.clone()),
+            _said => None,
+        };
+        let (folder, workdir) = (request.folder.clone(), request.workdir.path.clone());
+        let call = Call { profile, spec, folder, workdir, json_file };
         let wanted = request.session.clone().filter(|_| call.spec.continues());
         let can_continue = profile::can_continue(&call.profile);
         let remark = (wanted.is_some() && !can_continue).then(|| {

@@ -74,7 +74,10 @@ fn repair_prompt(call: &Call, prompt: &str, unusable: &Unusable, remembers: bool
     if let Some(detail) = failure.detail.as_ref().filter(|detail| !failure.message.contains(*detail)) {
         asked.push_str(&format!("{detail}\n"));
     }
-    asked.push_str("\nAnswer again, with nothing but JSON");
+    match &call.json_file {
+        Some(path) => asked.push_str(&format!("\nWrite {path} again, with nothing but JSON")),
+        None => asked.push_str("\nAnswer again, with nothing but JSON"),
+    }
     match &call.spec.schema {
         Some(schema) => asked.push_str(&format!(" that fits this JSON Schema:\n\n{schema:#}\n")),
         None => asked.push_str(".\n"),

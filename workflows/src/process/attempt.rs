@@ -62,9 +62,14 @@ pub(crate) struct Answer {
     /// What the step's `outputs.json` and `outputs.match` read in place of standard output, where that
     /// is a protocol around it.
     pub(crate) text: Option<String>,
+    /// What the step declares has to fit this, too.
+    pub(crate) check: Option<Check>,
     /// An output that is not what the step declares is null, and fails nothing.
     pub(crate) keeps: bool,
 }
+
+/// Says what is wrong with an output, which the text names.
+pub(crate) type Check = Arc<dyn Fn(&str, &Value) -> Result<(), Failure> + Send + Sync>;
 
 /// What is known of an attempt that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,11 +20,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use attach::{attach, cancel};
-pub(crate) use attempt::{Answer, Begun, Ended, Interpret, Plan, attempt, ended_now};
+pub(crate) use attempt::{Answer, Begun, Check, Ended, Interpret, Plan, attempt, ended_now};
 pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
 #[cfg(test)]
 pub(crate) use output::Stdout;
-pub(crate) use output::{RESULT_BYTES_MAX, cost_micros, last_json};
+pub(crate) use output::{ANSWER, RESULT_BYTES_MAX, cost_micros, last_json};
 pub use survivors::ProcessSurvivors;
 pub use told::find_program;
 pub(crate) use told::{INPUT, OUTPUT, env_removed, millis};

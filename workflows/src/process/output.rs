@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::execution::{self, RequestedJson, RequestedOutputs, Usage};
+use everfold_engine::execution::{self, AttemptRequest, RequestedJson, RequestedOutputs, Usage};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
+use super::attempt::Check;
 use super::files::{Place, read_bounded, resolve};
 use crate::shim::copy_of;
 
 /// The limit of a result file, and of a JSON file named by `outputs.json`.
 pub(crate) const RESULT_BYTES_MAX: u64 = 1024 * 1024;
+/// What is said to be wrong where the output was said, and not left in a file.
+pub(crate) const ANSWER: &str = "the answer";
 /// A note is cut here: it is for readers.
 const NOTE_CHARS_MAX: usize = 8 * 1024;
 
@@ -175,8 +178,26 @@ pub(crate) struct Stdout {
     pub(crate) tail: Option<String>,
 }
 
+/// The output of a step that declares how it is read, and that it fits; `None` when it does not declare it.
+pub(crate) fn declared_and_fit(
+    request: &AttemptRequest,
+    said: &Stdout,
+    check: Option<&Check>,
+) -> Result<Option<Value>, Failure> {
+    let outputs = &request.outputs;
+    let declared = declared(outputs, said, &request.workdir.path, &request.folder)?;
+    if let (Some(value), Some(check)) = (&declared, check) {
+        let what = match &outputs.json {
+            Some(RequestedJson::File(path)) => path.as_str(),
+            _said => ANSWER,
+        };
+        check(what, value)?;
+    }
+    Ok(declared)
+}
+
 /// The output of a step that declares how it is read; `None` when it does not.
-pub(crate) fn declared(
+fn declared(
     outputs: &RequestedOutputs,
     stdout: &Stdout,
     workdir: &Path,

@@ -131,18 +131,21 @@ pub(crate) async fn next_turn(
     let next = plan.next.clone()?;
     let Outcome::Exited { code } = record.outcome else { return None };
     let kinds: Vec<TurnKind> = past.iter().map(|turn| turn.next.kind).collect();
-    let (folder, record) = (request.folder.clone(), record.clone());
+    let (request, record, interpret) = (request.clone(), record.clone(), plan.interpret.clone());
     let deciding = tokio::task::spawn_blocking(move || {
+        let folder = &request.folder;
         let result = output::read_result(&folder.join(told::OUTPUT));
-        let stdout = stdout(&folder, &record);
+        let stdout = stdout(folder, &record);
+        let result_output = result.as_ref().ok().and_then(|result| result.output.as_ref());
+        let ended = || Ended { exit_code: code, stdout: &stdout, result: result_output };
+        let Answer { text, check, .. } = interpret(&ended());
+        let text = text.map(|text| Stdout { text, tail: None });
+        let said = text.as_ref().unwrap_or(&stdout);
         next(&Former {
-            ended: Ended {
-                exit_code: code,
-                stdout: &stdout,
-                result: result.as_ref().ok().and_then(|result| result.output.as_ref()),
-            },
+            ended: ended(),
             // One that asks people has no answer yet.
             broken: result.as_ref().err(),
+            declared: output::declared_and_fit(&request, said, check.as_ref()).transpose(),
             said: &log::tail(&folder.join(LOG), DETAIL_LINES),
             kinds: &kinds,
         })
@@ -271,7 +274,7 @@ fn read_into(
     let exit = outcome(record, request, hint);
     let result = output::read_result(&request.folder.join(told::OUTPUT));
     let stdout = stdout(&request.folder, record);
-    let Answer { output, usage, text, keeps } = interpret(&Ended {
+    let Answer { output, usage, text, check, keeps } = interpret(&Ended {
         exit_code: *exit.as_ref().unwrap_or(&-1),
         stdout: &stdout,
         result: result.as_ref().ok().and_then(|result| result.output.as_ref()),
@@ -322,14 +325,12 @@ fn read_into(
         (Some(_), Err(failure)) if failure.kind != FailureKind::Validation => {
             return Err(failure.into());
         }
-        (_, output) => {
-            match output::declared(&request.outputs, &said, &request.workdir.path, &request.folder) {
-                Ok(Some(declared)) => declared,
-                Ok(None) => output?,
-                Err(failure) if keeps && failure.kind == FailureKind::Validation => Value::Null,
-                Err(failure) => return Err(failure.into()),
-            }
-        }
+        (_, output) => match output::declared_and_fit(request, &said, check.as_ref()) {
+            Ok(Some(declared)) => declared,
+            Ok(None) => output?,
+            Err(failure) if keeps && failure.kind == FailureKind::Validation => Value::Null,
+            Err(failure) => return Err(failure.into()),
+        },
     };
     let output = output::add_matches(&request.outputs, &said, output)?;
     if canonical(&output).len() > OUTPUT_BYTES_MAX {

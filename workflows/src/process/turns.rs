@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use everfold_engine::execution::Usage;
 use everfold_engine::failure::Failure;
+use everfold_engine::json::Value;
 use serde::{Deserialize, Serialize};
 
 use super::attach::read_exit;
@@ -63,6 +64,8 @@ pub(crate) struct Former<'a> {
     pub(crate) ended: Ended<'a>,
     /// What is wrong with its result file.
     pub(crate) broken: Option<&'a Failure>,
+    /// What the step declares as its output, as it was read; `None` where it declares none.
+    pub(crate) declared: Option<Result<Value, Failure>>,
     /// The last lines of the log.
     pub(crate) said: &'a str,
     /// Why there were turns after the first.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -139,6 +139,12 @@ fn holds_some(file: &mut File, mask: &Mask) -> std::io::Result<bool> {
 }
 
 fn mask_copy(folder: &Path, cwd: &Path, path: &str, mask: &Mask) -> std::io::Result<()> {
+    let copy = copy_of(folder, path);
+    // One of a former turn says nothing of the file as it is now.
+    match std::fs::remove_file(&copy) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _gone => {}
+    }
     let Place::Inside(found) = resolve(cwd, path) else { return Ok(()) };
     let about = std::fs::metadata(&found)?;
     if !about.is_file() || about.len() > FILE_BYTES_MAX {
@@ -148,7 +154,7 @@ fn mask_copy(folder: &Path, cwd: &Path, path: &str, mask: &Mask) -> std::io::Res
         return Ok(());
     }
     let mut stream = mask.stream();
-    let (mut from, mut to) = (File::open(&found)?, private(&copy_of(folder, path))?);
+    let (mut from, mut to) = (File::open(&found)?, private(&copy)?);
     let mut piece = vec![0; 64 * 1024];
     loop {
         match from.read(&mut piece)? {
@@ -185,5 +191,19 @@ mod tests {
             std::fs::read_to_string(home.path().join("report")).unwrap().contains("t0ken"),
             "it is the work's own"
         );
+    }
+
+    #[test]
+    fn a_masked_copy_of_a_former_turn_is_not_taken_for_the_file_as_it_is_now() {
+        let home = tempfile::tempdir().unwrap();
+        let (folder, file) = (home.path().join("attempt"), home.path().join("report"));
+        std::fs::create_dir(&folder).unwrap();
+        let (mask, declared) = (Mask::new(["t0ken-value"]), ["report".to_owned()]);
+        std::fs::write(&file, "a t0ken-value").unwrap();
+        assert!(mask_all(&folder, home.path(), &declared, &mask).is_empty());
+        assert_eq!(std::fs::read_to_string(copy_of(&folder, "report")).unwrap(), "a ***");
+        std::fs::write(&file, "none any more").unwrap();
+        assert!(mask_all(&folder, home.path(), &declared, &mask).is_empty());
+        assert!(!copy_of(&folder, "report").exists());
     }
 }
