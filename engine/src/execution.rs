@@ -210,6 +210,12 @@ pub enum AttemptResult {
         /// What could not be written.
         reason: String,
     },
+    /// What it left is stored, and cannot be read: damage. Nothing is decided by that, and what is recorded
+    /// stays: its run is set aside with the reason, and it is asked for again when somebody sees to the run.
+    Unreadable {
+        /// What cannot be read, and where it lies.
+        reason: String,
+    },
     /// It vanished without a record.
     Lost {
         /// How that is known.

@@ -220,7 +220,9 @@ impl Run {
             AttemptResult::Succeeded(output) => Ok(JsonText::new(&output)),
             AttemptResult::Failed(failure) => Err(failure),
             AttemptResult::Lost { reason } => panic!("{id} is lost: {reason}"),
-            AttemptResult::NoRoom { reason } => panic!("no room for {id}: {reason}"),
+            AttemptResult::NoRoom { reason } | AttemptResult::Unreadable { reason } => {
+                panic!("{id}: {reason}")
+            }
         };
         self.tell(InputKind::AttemptFinished {
             id,

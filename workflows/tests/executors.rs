@@ -217,7 +217,7 @@ async fn p1_killed_at_any_moment_a_command_runs_at_most_once_and_leaves_nothing(
                 lost += 1;
             }
             AttemptResult::Failed(failure) => panic!("{failure:?}"),
-            AttemptResult::NoRoom { reason } => panic!("{reason}"),
+            AttemptResult::NoRoom { reason } | AttemptResult::Unreadable { reason } => panic!("{reason}"),
         }
         for line in std::fs::read_to_string(home.work("runs")).unwrap_or_default().lines() {
             assert!(!is_alive(line.parse().unwrap()), "{line} lives on");

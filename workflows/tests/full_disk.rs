@@ -72,7 +72,7 @@ async fn s7_an_attempt_that_a_full_disk_keeps_from_beginning_begins_when_there_i
         match &end.result {
             AttemptResult::NoRoom { .. } => held_back += 1,
             AttemptResult::Succeeded(_) => {}
-            AttemptResult::Failed(_) | AttemptResult::Lost { .. } => panic!("{pages} pages: {end:?}"),
+            _other => panic!("{pages} pages: {end:?}"),
         }
         disk.make_room();
         let end = executor.start(request, nobody()).await;

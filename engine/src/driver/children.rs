@@ -68,6 +68,9 @@ impl ChildRuns {
                 Err(Stop::Failed(failure, commit, ended_at)) => {
                     AttemptEnd { commit, ..AttemptEnd::new(AttemptResult::Failed(failure), ended_at) }
                 }
+                Err(Stop::Unreadable(reason)) => {
+                    AttemptEnd::new(AttemptResult::Unreadable { reason }, shared.now())
+                }
                 // The engine ends; the next one goes on with the attempt.
                 Err(Stop::Gone) => std::future::pending().await,
             }
@@ -119,6 +122,8 @@ impl Inner {
 /// Why there is no output.
 enum Stop {
     Failed(Failure, Option<String>, Timestamp),
+    /// Its stored output is damaged.
+    Unreadable(String),
     /// The engine ends.
     Gone,
 }
@@ -447,10 +452,8 @@ impl End {
                     // What it is will be known: to fail the step now would be for ever.
                     Err(error) if error.is_passing() => patience.wait(&error).await,
                     Err(error) => {
-                        let message = format!("the output of child run {short} cannot be read: {error}");
-                        let failure = Failure::new(FailureKind::Error, message)
-                            .with_hint("`everfold store verify` names what is damaged");
-                        return Err(Stop::Failed(failure, commit, at));
+                        let reason = format!("the output of a child run cannot be read: {error}");
+                        return Err(Stop::Unreadable(reason));
                     }
                 }
             }

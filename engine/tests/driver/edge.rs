@@ -35,6 +35,8 @@ pub struct Machine {
     processes: Mutex<HashMap<EffectId, watch::Sender<Option<Exit>>>>,
     pub cancels: Mutex<Vec<EffectId>>,
     blobs: Mutex<HashMap<(RunId, Hash), Vec<u8>>>,
+    /// Runs whose blobs are not what was written.
+    pub damaged: Mutex<HashSet<RunId>>,
     pub probes: Mutex<BTreeMap<String, usize>>,
     pub released: Mutex<Vec<(RunId, bool)>>,
     pub swept: Mutex<Vec<HashSet<RunId>>>,
@@ -73,6 +75,7 @@ impl Machine {
             processes: Mutex::default(),
             cancels: Mutex::default(),
             blobs: Mutex::default(),
+            damaged: Mutex::default(),
             probes: Mutex::default(),
             released: Mutex::default(),
             swept: Mutex::default(),
@@ -428,6 +431,10 @@ impl Blobs for Machine {
     }
 
     fn get(&self, run: RunId, blob: &BlobRef) -> io::Result<Vec<u8>> {
+        if self.damaged.lock().unwrap().contains(&run) {
+            let message = format!("the blob {} of run {run} is damaged", blob.hash);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         let blobs = self.blobs.lock().unwrap();
         blobs.get(&(run, blob.hash)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }

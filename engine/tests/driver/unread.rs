@@ -101,6 +101,49 @@ async fn l25_the_output_of_a_child_is_waited_for_where_it_cannot_be_read_at_once
     rig.assert_replays(run).await;
 }
 
+/// A step failed for ever where the stored output of its child was damaged.
+#[tokio::test(start_paused = true)]
+async fn l25_a_run_whose_childs_output_is_damaged_is_set_aside_until_that_is_mended() {
+    let mut rig = Rig::with(|config| config.values_bytes = 0);
+    let output = "x".repeat(100_000);
+    let child = json!({"name": "child", "steps": [command("work", &[], 50)], "output": output});
+    rig.engine.save_pipeline(&definition(child), None, everfold_engine::actor::Actor::Engine).await.unwrap();
+    let spec = json!({"pipeline": "child"});
+    let call = json!({"id": "call", "needs": [], "work": {"task": {"kind": "run", "spec": spec}}});
+    let document = json!({
+        "name": "p", "steps": [call, command("beside", &[], 100)], "output": "${size(steps.call.output)}",
+    });
+    let run = rig.start(&definition(document)).await;
+    rig.until(run, |event| matches!(event, RunEvent::ChildStarted(_))).await;
+    let children = rig.store.inner.streams(StreamKind::Run, None, 10).await.unwrap();
+    let child = children.iter().filter_map(|(id, _)| id.id.parse().ok()).find(|id| *id != run).unwrap();
+    rig.machine.damaged.lock().unwrap().insert(child);
+    rig.until(child, is_end).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for dies in [false, true] {
+        if dies {
+            rig.crash().await;
+            rig.recover().await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let aside = rig.engine.set_aside();
+        let [(set_aside, reason)] = aside.as_slice() else { panic!("{aside:?}: {:?}", rig.names(run).await) };
+        assert_eq!(*set_aside, run);
+        let place = format!("of run {child} is damaged");
+        assert!(reason.contains("output of a child run") && reason.contains(&place), "{reason}");
+        rig.engine.recover(Which::Only(run)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(rig.engine.set_aside().len(), 1, "tried again, and still so");
+    }
+    rig.machine.damaged.lock().unwrap().clear();
+    rig.engine.recover(Which::Only(run)).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let output = rig.engine.with_state(run, |state| state.output().clone()).await.unwrap();
+    assert_eq!(output.value(&Default::default()).unwrap(), json!(100_000));
+    assert_eq!((rig.machine.begun(), rig.engine.set_aside().len()), (2, 0), "nothing ran twice");
+    rig.assert_replays(run).await;
+}
+
 /// An attempt took a child for started that could not be read, and was not there.
 #[tokio::test(start_paused = true)]
 async fn l25_a_child_begins_whatever_could_not_be_read_before() {

@@ -72,7 +72,7 @@ impl StoredEnd {
                 AttemptResult::Succeeded(output) => StoredResult::Succeeded(JsonText::new(output)),
                 AttemptResult::Failed(failure) => StoredResult::Failed(failure.clone()),
                 AttemptResult::Lost { reason } => StoredResult::Lost(reason.clone()),
-                AttemptResult::NoRoom { .. } => return None,
+                AttemptResult::NoRoom { .. } | AttemptResult::Unreadable { .. } => return None,
             },
             commit: end.commit.clone(),
             artefacts: end.artefacts.clone(),

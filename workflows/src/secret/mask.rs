@@ -193,7 +193,9 @@ impl Mask {
         match &mut end.result {
             AttemptResult::Succeeded(output) => self.value(output),
             AttemptResult::Failed(failure) => self.failure(failure),
-            AttemptResult::NoRoom { reason } | AttemptResult::Lost { reason } => self.text(reason),
+            AttemptResult::NoRoom { reason }
+            | AttemptResult::Unreadable { reason }
+            | AttemptResult::Lost { reason } => self.text(reason),
         }
         self.told(&mut end.told);
         if let Some(ask) = &mut end.ask {

@@ -17,7 +17,7 @@ use super::cell::{Cell, Phase, Prepared, Running, Work};
 use super::outcome::WantedBy;
 use super::span;
 use super::told::Observer;
-use super::work::{Ended, WorkDone, attempt_end, bug, cancelled, started_input};
+use super::work::{Ended, NoEnd, WorkDone, attempt_end, bug, cancelled, started_input};
 use crate::decide::plan;
 use crate::driver::limits::Class;
 use crate::driver::line::{Asked, Grant, Standing};
@@ -295,7 +295,7 @@ impl World {
                     grant.end(ended.outcome(executor.as_ref()));
                     return self.report(cell, &id, ended, traits.on_lost);
                 }
-                Err(reason) => at_once = Some(reason),
+                Err(no_end) => at_once = Some(no_end),
             }
         }
         let (run, attempt, blocking) = (cell.run, id.clone(), self.shared.config.blocking);
@@ -320,18 +320,18 @@ impl World {
                     };
                 }
                 let ended = match (at_once, folder) {
-                    (Some(reason), _) => Err(reason),
+                    (Some(no_end), _) => Err(no_end),
                     (None, None) => work.await,
                     (None, Some(folder)) => match blocking.run(move || std::fs::create_dir_all(folder)).await
                     {
-                        Ok(Err(error)) if is_disk_full(&error) => Err(error.to_string()),
+                        Ok(Err(error)) if is_disk_full(&error) => Err(NoEnd::NoRoom(error.to_string())),
                         // The executor reports a folder that is still missing.
                         _made_or_missing => work.await,
                     },
                 };
                 match ended {
                     Ok(ended) => WorkDone::Attempt { run, id: attempt, ended: Box::new(ended) },
-                    Err(reason) => WorkDone::HeldBack { run, id: attempt, reason },
+                    Err(no_end) => no_end.of(run, attempt),
                 }
             }
             .instrument(span),

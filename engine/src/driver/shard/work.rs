@@ -37,6 +37,12 @@ pub(super) enum WorkDone {
         id: AttemptId,
         reason: String,
     },
+    /// What it left is damaged.
+    Unreadable {
+        run: RunId,
+        id: AttemptId,
+        reason: String,
+    },
     /// Everything was done to end the attempt, and its future has had its time.
     Stopped {
         run: RunId,
@@ -126,11 +132,28 @@ pub(in crate::driver) fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "stopped before its end")
 }
 
+/// Why an attempt that is over for its executor has no end.
+pub(super) enum NoEnd {
+    /// There is no room on the disk.
+    NoRoom(String),
+    /// What it left is damaged.
+    Unreadable(String),
+}
+
+impl NoEnd {
+    pub(super) fn of(self, run: RunId, id: AttemptId) -> WorkDone {
+        match self {
+            Self::NoRoom(reason) => WorkDone::HeldBack { run, id, reason },
+            Self::Unreadable(reason) => WorkDone::Unreadable { run, id, reason },
+        }
+    }
+}
+
 /// The end of an attempt's future, or why there is none yet; a panic in it is the attempt's failure.
 pub(super) async fn attempt_end(
     work: BoxFuture<'static, AttemptEnd>,
     now: crate::clock::Clock,
-) -> Result<Ended, String> {
+) -> Result<Ended, NoEnd> {
     let end = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(end) => end,
         Err(panic) => return Ok(Ended::failed(bug(panic.as_ref()), now())),
@@ -140,7 +163,8 @@ pub(super) async fn attempt_end(
         AttemptResult::Succeeded(output) => Ok(Ok(JsonText::new(&output))),
         AttemptResult::Failed(failure) => Ok(Err(failure)),
         AttemptResult::Lost { reason } => Err(reason),
-        AttemptResult::NoRoom { reason } => return Err(reason),
+        AttemptResult::NoRoom { reason } => return Err(NoEnd::NoRoom(reason)),
+        AttemptResult::Unreadable { reason } => return Err(NoEnd::Unreadable(reason)),
     };
     let ask = ask.as_ref().map(JsonText::new);
     Ok(Ended { result, commit, artefacts, usage, ended_at, told, ask, again_after })
@@ -157,6 +181,7 @@ impl Shard {
     pub(super) fn worked(&mut self, done: WorkDone) {
         let (WorkDone::Attempt { run, .. }
         | WorkDone::HeldBack { run, .. }
+        | WorkDone::Unreadable { run, .. }
         | WorkDone::Stopped { run, .. }
         | WorkDone::Probe { run, .. }
         | WorkDone::Workspace { run, .. }
@@ -165,6 +190,7 @@ impl Shard {
         match done {
             WorkDone::Attempt { id, ended, .. } => self.world.ended(cell, id, *ended),
             WorkDone::HeldBack { id, reason, .. } => self.world.held_back(cell, id, &reason),
+            WorkDone::Unreadable { id, reason, .. } => self.world.unreadable(cell, id, reason),
             WorkDone::Stopped { id, .. } => self.world.stopped(cell, id),
             WorkDone::Probe { id, gate, probe_no, result, took_ms, .. } => {
                 self.world.probed(cell, id, gate, probe_no, result, took_ms);
@@ -192,6 +218,17 @@ impl World {
         }
         let fallback = running.traits.on_lost;
         self.report(cell, &id, ended, fallback);
+    }
+
+    /// What an attempt left is damaged: to decide anything on that would be for ever. It is asked for again when
+    /// its run is loaded.
+    fn unreadable(&mut self, cell: &mut Cell, id: AttemptId, reason: String) {
+        let Some(Work::Running(running)) = cell.work.get(&id) else { return };
+        if running.stopping {
+            return self.ended(cell, id, Ended::cancelled(self.shared.now()));
+        }
+        cell.work.remove(&id);
+        self.set_aside(cell, reason);
     }
 
     /// An attempt will not be in progress.
