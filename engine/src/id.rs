@@ -98,7 +98,7 @@ impl FromStr for RunId {
 }
 
 /// A step's name inside its pipeline: `[a-z0-9][a-z0-9_-]{0,63}`. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct StepId(pub Arc<str>);
 
@@ -125,6 +125,27 @@ impl fmt::Display for StepId {
 impl From<&str> for StepId {
     fn from(name: &str) -> Self {
         Self::new(name)
+    }
+}
+
+impl<'de> Deserialize<'de> for StepId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// Nearly every event names a step: the name is copied once, from the bytes that are read.
+        struct Name;
+
+        impl serde::de::Visitor<'_> for Name {
+            type Value = StepId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<StepId, E> {
+                Ok(StepId::new(name))
+            }
+        }
+
+        deserializer.deserialize_str(Name)
     }
 }
 

@@ -122,11 +122,25 @@ impl<'de> Deserialize<'de> for JsonText {
         if deserializer.is_human_readable() {
             Value::deserialize(deserializer).map(Self::from)
         } else {
-            let text = String::deserialize(deserializer)?;
-            // Stored bytes are not trusted: `value` relies on this check.
-            serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(serde::de::Error::custom)?;
-            Ok(Self(text.into()))
+            deserializer.deserialize_str(Stored)
         }
+    }
+}
+
+/// The text as bincode has it, copied once.
+struct Stored;
+
+impl serde::de::Visitor<'_> for Stored {
+    type Value = JsonText;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<JsonText, E> {
+        // Stored bytes are not trusted: `value` relies on this check.
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(E::custom)?;
+        Ok(JsonText(text.into()))
     }
 }
 
