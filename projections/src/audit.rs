@@ -214,8 +214,7 @@ impl Projection for Audit {
         let number = self.count;
         self.count += 1;
         self.is_count_changed = true;
-        let place =
-            DecisionPlace { run: fact.run, version: fact.envelope.header.version, position: fact.position };
+        let place = DecisionPlace { run: fact.run, version: fact.around.version, position: fact.position };
         rowcodec::write(tx.entry(&block_key(number / BLOCK))?, &place)?;
         postings::set(tx, &of_run(fact.run), number, true)?;
         if let RunEvent::GateEvaluated(event) = fact.event {

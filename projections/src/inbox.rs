@@ -203,7 +203,7 @@ impl Inbox {
             round: id.round,
             attempt: id.attempt,
             kind,
-            since: fact.envelope.header.recorded_at,
+            since: fact.around.recorded_at,
             expires_at: None,
             reminded: 0,
             position: fact.position,
@@ -371,7 +371,7 @@ impl Inbox {
                 self.ask(fact, &event.id, kind, tx)
             }
             RunEvent::VoteCast(event) => {
-                let voter = fact.envelope.header.actor.to_string();
+                let voter = fact.around.actor.to_string();
                 self.change(fact, &event.id, tx, |task| voted(task, &voter, event))
             }
             RunEvent::ApprovalDecided(event) => self.answered(fact, &event.id, tx),
@@ -386,7 +386,7 @@ impl Inbox {
                 self.ask(fact, &event.id, kind, tx)
             }
             RunEvent::AnswerSaved(event) => {
-                let by = fact.envelope.header.actor.to_string();
+                let by = fact.around.actor.to_string();
                 self.change(fact, &event.id, tx, |task| {
                     if let TaskKind::Question { draft, saved_by, .. } = &mut task.kind {
                         *draft = Some(event.answer.clone()).filter(is_something);

@@ -42,7 +42,7 @@ pub use lost::{LostNotice, LostView};
 pub use model::{ModelStatus, Stopped};
 pub use models::Models;
 pub use money::dollars;
-pub use projection::{Copied, Fact, FoldError, Projection};
+pub use projection::{Around, Copied, Fact, FoldError, Projection};
 pub use readside::{Answer, AskError, Place, ReadSide, RunDirectory};
 pub use runs::{
     Board, Card, Column, GroupBy, RunCounts, RunFilter, RunOrder, RunPage, RunRow, Runs, RunsView, Shown,

@@ -97,7 +97,7 @@ impl Projection for Lost {
             notice: failed.notice.clone(),
             tries: failed.tries,
             message: failed.message.clone(),
-            at: fact.envelope.header.recorded_at,
+            at: fact.around.recorded_at,
         };
         let row = rowcodec::encode(&lost)?;
         tx.put(&by_name(lost.run, lost.version, &lost.notice), row.clone());

@@ -1,8 +1,10 @@
 //! What a read model is.
 
+use everfold_engine::actor::Actor;
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::RunEvent;
-use everfold_engine::id::{Position, RunId};
+use everfold_engine::id::{Position, RunId, Version};
+use everfold_engine::time::Timestamp;
 
 use crate::shelf::ShelfError;
 use crate::stages::Staged;
@@ -14,7 +16,7 @@ pub struct Fact<'a> {
     /// The run.
     pub run: RunId,
     /// What surrounds the event.
-    pub envelope: &'a Envelope,
+    pub around: &'a Around,
     /// The event.
     pub event: &'a RunEvent,
     /// Where it counts from: its own place in the store, or that of the fork that copied it.
@@ -23,11 +25,41 @@ pub struct Fact<'a> {
     pub copied: &'a [Copied],
 }
 
+/// What models ask of an envelope. The rest of it stays with the thread that read it.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// The event's place in its run.
+    pub version: Version,
+    /// The event's own place in the store.
+    pub position: Position,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Bits of [`flag`].
+    pub flags: u16,
+}
+
+impl Around {
+    /// What an envelope says.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Self {
+        let header = &envelope.header;
+        Self {
+            version: header.version,
+            position: envelope.position,
+            recorded_at: header.recorded_at,
+            actor: header.actor.clone(),
+            flags: header.flags,
+        }
+    }
+}
+
 /// One event of a copied history.
 #[derive(Debug, Clone)]
 pub struct Copied {
     /// What surrounds it.
-    pub envelope: Envelope,
+    pub around: Around,
     /// The event.
     pub event: RunEvent,
 }
@@ -35,16 +67,16 @@ pub struct Copied {
 impl<'a> Fact<'a> {
     /// An event of the log.
     #[must_use]
-    pub fn new(run: RunId, envelope: &'a Envelope, event: &'a RunEvent, copied: &'a [Copied]) -> Self {
-        Self { run, envelope, event, position: envelope.position, copied }
+    pub fn new(run: RunId, around: &'a Around, event: &'a RunEvent, copied: &'a [Copied]) -> Self {
+        Self { run, around, event, position: around.position, copied }
     }
 
     /// The history that a fork takes over, as facts that count from the fork on.
     pub fn taken_over(&self) -> impl Iterator<Item = Fact<'a>> + use<'a> {
         let (run, position) = (self.run, self.position);
-        self.copied.iter().map(move |Copied { envelope, event }| Fact {
+        self.copied.iter().map(move |Copied { around, event }| Fact {
             run,
-            envelope,
+            around,
             event,
             position,
             copied: &[],
@@ -55,7 +87,7 @@ impl<'a> Fact<'a> {
     /// at all.
     #[must_use]
     pub fn is_copied(&self) -> bool {
-        self.envelope.header.flags & flag::COPIED != 0
+        self.around.flags & flag::COPIED != 0
     }
 }
 

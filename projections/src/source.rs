@@ -15,7 +15,7 @@ use everfold_engine::store::{BlobStore, EventStore, ReadError, Subscription};
 use serde_json::json;
 
 use crate::stages::{Staged, Stages};
-use crate::{Copied, Fact};
+use crate::{Around, Copied, Fact};
 
 /// Events of a copied history that are read at once.
 const CHUNK: usize = 1_000;
@@ -48,7 +48,7 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 struct Read {
     run: RunId,
-    envelope: Arc<Envelope>,
+    around: Around,
     event: RunEvent,
     copied: Vec<Copied>,
 }
@@ -56,8 +56,8 @@ struct Read {
 impl Facts {
     /// The facts behind a position.
     pub(crate) fn after(&self, position: Position) -> impl Iterator<Item = Fact<'_>> {
-        let from = self.read.partition_point(|read| read.envelope.position <= position);
-        self.read[from..].iter().map(|read| Fact::new(read.run, &read.envelope, &read.event, &read.copied))
+        let from = self.read.partition_point(|read| read.around.position <= position);
+        self.read[from..].iter().map(|read| Fact::new(read.run, &read.around, &read.event, &read.copied))
     }
 
     /// The definitions behind a position that name stages.
@@ -94,7 +94,7 @@ impl Facts {
                         RunEvent::RunForked(_) => copied(&header.stream, header.version, store).await?,
                         _other => Vec::new(),
                     };
-                    facts.read.push(Read { run, envelope, event, copied });
+                    facts.read.push(Read { run, around: Around::of(&envelope), event, copied });
                 }
                 Err(error) => facts.unreadable.push(Unreadable {
                     run,
@@ -136,7 +136,7 @@ async fn copied(
                 continue;
             }
             if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
-                copied.push(Copied { envelope, event });
+                copied.push(Copied { around: Around::of(&envelope), event });
             }
         }
     }

@@ -299,7 +299,7 @@ impl Spend {
                     }
                     None => Default::default(),
                 };
-                let at = fact.envelope.header.recorded_at.to_string();
+                let at = fact.around.recorded_at.to_string();
                 let day = at.split('T').next().unwrap_or_default();
                 let used = SpendSum {
                     reports: 1,

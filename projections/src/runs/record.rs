@@ -131,13 +131,13 @@ impl Record {
     /// The row of a run that starts.
     pub(super) fn started(fact: &Fact<'_>) -> Option<Self> {
         let RunEvent::RunStarted(event) = fact.event else { return None };
-        let header = &fact.envelope.header;
+        let around = fact.around;
         let fixed = Fixed {
             id: fact.run,
             pipeline: event.pipeline.clone(),
             title: event.title.clone(),
-            started_by: header.actor.to_string(),
-            started_at: header.recorded_at,
+            started_by: around.actor.to_string(),
+            started_at: around.recorded_at,
             position: fact.position,
             parent: event.parent.as_ref().map(|parent| parent.run),
             origin: None,
@@ -148,7 +148,7 @@ impl Record {
             fixed,
             shown,
             version: Version::ZERO,
-            updated_at: header.recorded_at,
+            updated_at: around.recorded_at,
             since: fact.position,
             activity: Activity::default(),
             indexed: Indexed::default(),
@@ -168,11 +168,11 @@ impl Record {
         history.filter(|fact| !matches!(fact.event, RunEvent::UsageRecorded(_))).for_each(|fact| {
             record.fold(&fact);
         });
-        let header = &fact.envelope.header;
+        let around = fact.around;
         record.fixed = Fixed {
             title: event.title.clone().or(record.fixed.title),
-            started_by: header.actor.to_string(),
-            started_at: header.recorded_at,
+            started_by: around.actor.to_string(),
+            started_at: around.recorded_at,
             position: fact.position,
             // A run that goes on from another one's history is nobody's child.
             parent: None,
@@ -188,7 +188,7 @@ impl Record {
     /// Folds one fact. Gives the parts of what it shows that changed with it; what follows from the open
     /// parts is worked out by [`Record::mark`].
     fn fold(&mut self, fact: &Fact<'_>) -> u8 {
-        let header = &fact.envelope.header;
+        let around = fact.around;
         let told = match fact.event {
             RunEvent::AttemptSucceeded(event) => Some((&event.id, &event.told)),
             RunEvent::AttemptFailed(event) => Some((&event.id, &event.told)),
@@ -202,9 +202,9 @@ impl Record {
             self.shown.labels.extend(told.labels.clone());
             changed |= part::LABELS;
         }
-        self.activity.apply(fact.event, header.recorded_at);
-        self.version = header.version;
-        self.updated_at = header.recorded_at;
+        self.activity.apply(fact.event, around.recorded_at);
+        self.version = around.version;
+        self.updated_at = around.recorded_at;
         self.since = fact.position;
         let shown = &mut self.shown;
         let had = shown.paused.is_some();
