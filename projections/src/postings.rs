@@ -7,6 +7,9 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use crate::look::{Keys, Look};
 use crate::shelf::ShelfError;
@@ -19,6 +22,9 @@ const BITMAP_BYTES: usize = BLOCK as usize / 8;
 
 /// The numbers of one block, as bits.
 pub(crate) type Bits = [u64; WORDS];
+
+/// Terms that keep their places.
+const PLACES_MAX: usize = 4_096;
 
 const NONE: Bits = [0; WORDS];
 const ALL: Bits = [u64::MAX; WORDS];
@@ -43,9 +49,18 @@ fn key(term: &[u8], block: u32) -> Vec<u8> {
 /// What is to be said of terms. Many rows share a term: its value is looked up once for all of them.
 #[derive(Default)]
 pub(crate) struct Changes {
-    exact: HashMap<Vec<u8>, Vec<(u32, bool)>>,
-    /// Of terms that are only ever added to.
-    growing: HashMap<Vec<u8>, Vec<u32>>,
+    exact: HashMap<Vec<u8>, Vec<(u32, bool)>, RandomState>,
+    growing: Growing,
+}
+
+/// What is to be said of terms that are only ever added to. Terms come again and again: they keep their
+/// places, and their lists the room that they had.
+#[derive(Default)]
+struct Growing {
+    places: HashMap<Arc<[u8]>, usize, RandomState>,
+    lists: Vec<(Arc<[u8]>, Vec<u32>)>,
+    /// The places of lists with anything in them.
+    used: Vec<usize>,
 }
 
 /// Those in front that lie in one block, and that block.
@@ -62,10 +77,21 @@ impl Changes {
 
     /// Says that a term is true of a row, for ever. It may be in the shelf before the row is.
     pub(crate) fn add(&mut self, term: &[u8], number: u32) {
-        match self.growing.get_mut(term) {
-            Some(rows) => rows.push(number),
-            None => drop(self.growing.insert(term.to_vec(), vec![number])),
+        let Growing { places, lists, used } = &mut self.growing;
+        let place = match places.get(term) {
+            Some(place) => *place,
+            None => {
+                let term: Arc<[u8]> = term.into();
+                places.insert(Arc::clone(&term), lists.len());
+                lists.push((term, Vec::new()));
+                lists.len() - 1
+            }
+        };
+        let list = &mut lists[place].1;
+        if list.is_empty() {
+            used.push(place);
         }
+        list.push(number);
     }
 
     /// Writes it all down.
@@ -81,16 +107,23 @@ impl Changes {
                 rest = further;
             }
         }
-        for (term, rows) in self.growing.drain() {
+        let Growing { places, lists, used } = &mut self.growing;
+        for place in used.drain(..) {
+            let (term, rows) = &mut lists[place];
             let mut rest = rows.as_slice();
             while let Some((block, count)) = of_one_block(rest, |number| *number) {
                 let (here, further) = rest.split_at(count);
-                let bytes = tx.entry_ahead(&key(&term, block))?;
+                let bytes = tx.entry_ahead(&key(term, block))?;
                 for number in here {
                     set_in(bytes, (number % BLOCK) as u16, true);
                 }
                 rest = further;
             }
+            rows.clear();
+        }
+        if lists.len() > PLACES_MAX {
+            places.clear();
+            lists.clear();
         }
         Ok(())
     }
@@ -114,7 +147,9 @@ fn set_in(bytes: &mut Vec<u8>, low: u16, on: bool) {
     }
     let count = bytes.len() / 2;
     let at = |bytes: &[u8], index: usize| u16::from_le_bytes([bytes[index * 2], bytes[index * 2 + 1]]);
-    let (mut from, mut to) = (0, count);
+    // New rows have the highest numbers.
+    let is_last = count == 0 || at(bytes, count - 1) < low;
+    let (mut from, mut to) = if is_last { (count, count) } else { (0, count) };
     while from < to {
         let middle = usize::midpoint(from, to);
         if at(bytes, middle) < low { from = middle + 1 } else { to = middle }
@@ -123,7 +158,11 @@ fn set_in(bytes: &mut Vec<u8>, low: u16, on: bool) {
     if is_there && !on {
         bytes.drain(from * 2..from * 2 + 2);
     } else if !is_there && on {
-        bytes.splice(from * 2..from * 2, low.to_le_bytes());
+        if is_last {
+            bytes.extend_from_slice(&low.to_le_bytes());
+        } else {
+            bytes.splice(from * 2..from * 2, low.to_le_bytes());
+        }
         if bytes.len() == BITMAP_BYTES {
             let mut bitmap = vec![0; BITMAP_BYTES];
             for index in 0..=count {
