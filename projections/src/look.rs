@@ -7,14 +7,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use everfold_engine::id::Position;
 
-use crate::shelf::{Pair, Shelf, ShelfError, Value};
+use crate::shelf::{Key, Pair, Shelf, ShelfError, Value};
 
 /// Keys with the values that they have from now on; empty: none.
-pub(crate) type News = Vec<(Vec<u8>, Value)>;
+pub(crate) type News = Vec<(Key, Value)>;
 
 /// Keys whose values can be asked for.
 pub(crate) trait Keys {
@@ -24,7 +25,7 @@ pub(crate) trait Keys {
 
 struct State {
     /// What the shelf does not have yet.
-    above: BTreeMap<Vec<u8>, Value>,
+    above: BTreeMap<Key, Value>,
     position: Position,
 }
 
@@ -77,7 +78,7 @@ pub(crate) struct Look<'a> {
 impl Keys for Look<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ShelfError> {
         let full = self.full(key);
-        match self.state.above.get(&full) {
+        match self.state.above.get(full.as_slice()) {
             Some(value) => Ok((!value.is_empty()).then_some(Cow::Borrowed(value.as_slice()))),
             None => Ok(self.shelf.get(&full)?.map(Cow::Owned)),
         }
@@ -115,11 +116,12 @@ impl Look<'_> {
                 _ => (from.clone(), to.clone()),
             };
             let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
-            for (key, value) in self.state.above.range(low.clone()..high.clone()) {
+            let between = (Bound::Included(low.as_slice()), Bound::Excluded(high.as_slice()));
+            for (key, value) in self.state.above.range::<[u8], _>(between) {
                 if value.is_empty() {
-                    merged.remove(key);
+                    merged.remove(&**key);
                 } else {
-                    merged.insert(key.clone(), value.to_vec());
+                    merged.insert(key.to_vec(), value.to_vec());
                 }
             }
             let pairs = merged.into_iter().map(|(key, value)| (key[4..].to_vec(), value));

@@ -7,16 +7,18 @@
 //! Given to [`crate::Projection`]s by the runner.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use everfold_engine::id::Position;
+use foldhash::fast::RandomState;
 
 use crate::look::{Keys, News, Seen};
-use crate::shelf::{Checkpoint, Shelf, ShelfError, Value};
+use crate::shelf::{Checkpoint, Key, Shelf, ShelfError, Value};
 
 struct Slot {
+    /// Where it is held, to be handed on without a copy.
+    key: Key,
     /// Empty: the key is not there.
     value: Value,
     /// The next checkpoint puts it.
@@ -34,22 +36,24 @@ pub struct Tx {
     seen: Arc<Seen>,
     /// In front of every key; each generation of a model has its own.
     prefix: [u8; 4],
-    held: BTreeMap<Vec<u8>, Slot>,
+    held: HashMap<Key, Slot, RandomState>,
     /// Keys whose values readers do not see yet.
-    unseen: Vec<Vec<u8>>,
+    unseen: Vec<Key>,
     /// Values that are shown and not held.
     news: News,
     /// Values for the next checkpoint that are not held: whoever made them keeps what they say.
-    through: Vec<(Vec<u8>, Value)>,
+    through: Vec<(Key, Value)>,
     /// The same, ahead of the batch.
-    through_ahead: Vec<(Vec<u8>, Value)>,
+    through_ahead: Vec<(Key, Value)>,
     changed: usize,
+    /// Room for the key that is looked up.
+    wanted: Vec<u8>,
 }
 
 impl Keys for Tx {
     fn get(&self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ShelfError> {
         let full = self.full(key);
-        match self.held.get(&full) {
+        match self.held.get(&*full) {
             Some(slot) => Ok((!slot.value.is_empty()).then_some(Cow::Borrowed(slot.value.as_slice()))),
             None => Ok(self.shelf.get(&full)?.map(Cow::Owned)),
         }
@@ -62,12 +66,13 @@ impl Tx {
             seen: Arc::new(Seen::new(Arc::clone(&shelf), prefix, position)),
             shelf,
             prefix,
-            held: BTreeMap::new(),
+            held: HashMap::default(),
             unseen: Vec::new(),
             news: Vec::new(),
             through: Vec::new(),
             through_ahead: Vec::new(),
             changed: 0,
+            wanted: Vec::new(),
         }
     }
 
@@ -86,11 +91,8 @@ impl Tx {
         &self.seen
     }
 
-    fn full(&self, key: &[u8]) -> Vec<u8> {
-        let mut full = Vec::with_capacity(4 + key.len());
-        full.extend_from_slice(&self.prefix);
-        full.extend_from_slice(key);
-        full
+    fn full(&self, key: &[u8]) -> Key {
+        self.prefix.iter().chain(key).copied().collect()
     }
 
     /// One value.
@@ -119,20 +121,19 @@ impl Tx {
     }
 
     fn slot(&mut self, key: &[u8], ahead: bool) -> Result<&mut Vec<u8>, ShelfError> {
-        let slot = match self.held.entry(self.full(key)) {
-            Entry::Occupied(slot) => {
-                if !slot.get().unseen {
-                    self.unseen.push(slot.key().clone());
-                }
-                slot.into_mut()
-            }
-            Entry::Vacant(place) => {
-                let value = Arc::new(self.shelf.get(place.key())?.unwrap_or_default());
-                self.unseen.push(place.key().clone());
-                place.insert(Slot { value, changed: false, unseen: true, ahead })
-            }
-        };
-        slot.unseen = true;
+        self.wanted.clear();
+        self.wanted.extend_from_slice(&self.prefix);
+        self.wanted.extend_from_slice(key);
+        let wanted = self.wanted.as_slice();
+        if !self.held.contains_key(wanted) {
+            let (key, value) = (Key::from(wanted), Arc::new(self.shelf.get(wanted)?.unwrap_or_default()));
+            let slot = Slot { key: Arc::clone(&key), value, changed: false, unseen: false, ahead };
+            self.held.insert(key, slot);
+        }
+        let slot = self.held.get_mut(wanted).expect("it is held, or was put there just now");
+        if !std::mem::replace(&mut slot.unseen, true) {
+            self.unseen.push(Arc::clone(&slot.key));
+        }
         if !std::mem::replace(&mut slot.changed, true) {
             self.changed += 1;
         }
@@ -143,8 +144,9 @@ impl Tx {
     /// Replaces a value.
     pub fn put(&mut self, key: &[u8], value: Vec<u8>) {
         let full = self.full(key);
-        self.unseen.push(full.clone());
-        let slot = Slot { value: Arc::new(value), changed: true, unseen: true, ahead: false };
+        self.unseen.push(Arc::clone(&full));
+        let (key, value) = (Arc::clone(&full), Arc::new(value));
+        let slot = Slot { key, value, changed: true, unseen: true, ahead: false };
         if self.held.insert(full, slot).is_none_or(|slot| !slot.changed) {
             self.changed += 1;
         }

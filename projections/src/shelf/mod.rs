@@ -47,6 +47,8 @@ pub(crate) type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 /// A key with its value.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
+/// A key that readers, the fold and its checkpoint share.
+pub(crate) type Key = Arc<[u8]>;
 /// A value that readers and the fold share.
 pub(crate) type Value = Arc<Vec<u8>>;
 
@@ -54,9 +56,9 @@ pub(crate) type Value = Arc<Vec<u8>>;
 #[derive(Default)]
 pub(crate) struct Checkpoint {
     /// What is written first, key by key.
-    pub(crate) ahead: Vec<(Vec<u8>, Value)>,
+    pub(crate) ahead: Vec<(Key, Value)>,
     /// What goes in as a whole; an empty value: gone.
-    pub(crate) batch: Vec<(Vec<u8>, Value)>,
+    pub(crate) batch: Vec<(Key, Value)>,
 }
 
 /// Memory for sled's pages.
@@ -163,8 +165,7 @@ impl Shelf {
     /// so whatever can go ahead of it does.
     pub(crate) fn put_away(&self, checkpoint: &Checkpoint) -> Result<(), ShelfError> {
         self.put_ahead(checkpoint)?;
-        let change = |(key, value): &'_ (Vec<u8>, Value)| (key.clone(), Arc::clone(value));
-        self.change(checkpoint.batch.iter().map(change))
+        self.change(checkpoint.batch.iter().map(|(key, value)| (&**key, value.as_slice())))
     }
 
     /// Writes what goes ahead of a checkpoint's batch.
@@ -172,7 +173,7 @@ impl Shelf {
         match self {
             Self::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
-                map.extend(checkpoint.ahead.iter().map(|(key, value)| (key.clone(), value.to_vec())));
+                map.extend(checkpoint.ahead.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
                 Ok(())
             }
             Self::Disk(disk) => disk.with(|db| {
@@ -186,18 +187,18 @@ impl Shelf {
 
     /// Writes everything or nothing.
     pub(crate) fn write(&self, changes: Changes) -> Result<(), ShelfError> {
-        self.change(changes.into_iter().map(|(key, value)| (key, Arc::new(value.unwrap_or_default()))))
+        self.change(changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref().unwrap_or_default())))
     }
 
-    fn change(&self, changes: impl Iterator<Item = (Vec<u8>, Value)>) -> Result<(), ShelfError> {
+    fn change<'a>(&self, changes: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), ShelfError> {
         match self {
             Self::Memory(map) => {
                 let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
                 for (key, value) in changes {
                     if value.is_empty() {
-                        map.remove(&key);
+                        map.remove(key);
                     } else {
-                        map.insert(key, value.to_vec());
+                        map.insert(key.to_vec(), value.to_vec());
                     }
                 }
                 Ok(())
@@ -208,7 +209,7 @@ impl Shelf {
                     if value.is_empty() {
                         batch.remove(key);
                     } else {
-                        batch.insert(key, value.as_slice());
+                        batch.insert(key, value);
                     }
                 }
                 Ok(db.apply_batch(batch)?)
