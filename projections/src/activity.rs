@@ -367,7 +367,8 @@ impl Activity {
         if second.is_none() {
             let is_news = shown.iter().map(String::as_str).ne(first);
             if is_news {
-                *shown = first.map(str::to_owned).into_iter().collect();
+                shown.clear();
+                shown.extend(first.map(str::to_owned));
             }
             return is_news;
         }

@@ -8,6 +8,8 @@ use crate::projection::FoldError;
 
 /// No row is longer.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most rows are shorter.
+const ROOM_BYTES: usize = 256;
 
 fn options() -> impl bincode::Options {
     bincode::DefaultOptions::new().with_limit(BYTES_MAX).allow_trailing_bytes()
@@ -22,7 +24,12 @@ pub(crate) fn write(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), F
 
 /// A value as bytes.
 pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, FoldError> {
-    let mut bytes = Vec::with_capacity(256);
+    encode_in(ROOM_BYTES, value)
+}
+
+/// The same for a value of about so many bytes.
+pub(crate) fn encode_in(room: usize, value: &impl Serialize) -> Result<Vec<u8>, FoldError> {
+    let mut bytes = Vec::with_capacity(room);
     write(&mut bytes, value)?;
     Ok(bytes)
 }

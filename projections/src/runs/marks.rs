@@ -26,6 +26,9 @@ pub(super) mod part {
 /// Bytes behind which a chunk is full.
 const CHUNK_BYTES: usize = 3_500;
 
+/// What a chunk gets at once: enough for a run of some steps.
+const ROOM_BYTES: usize = 256;
+
 /// A chunk of marks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Marks {
@@ -50,6 +53,7 @@ impl Marks {
         let mut mask = changed;
         if self.bytes.is_empty() {
             (self.first, self.last, mask) = (mark.position, (0, 0, 0), u8::MAX);
+            self.bytes.reserve(ROOM_BYTES);
         }
         number(&mut self.bytes, here.0 - self.last.0);
         number(&mut self.bytes, here.1 - self.last.1);

@@ -67,18 +67,16 @@ impl Packing {
             blocks.entry(number / ROWS).or_default().push(*number);
         }
         for (block, numbers) in blocks {
-            let mut value = vec![0; LENGTHS];
             let stored = if numbers.len() == ROWS as usize { None } else { tx.get(&key(block))? };
-            for row in 0..ROWS {
-                let index = row as usize;
-                let bytes = match self.waiting.get(&(block * ROWS + row)) {
+            let rows: [&[u8]; ROWS as usize] =
+                std::array::from_fn(|row| match self.waiting.get(&(block * ROWS + row as u32)) {
                     Some(new) => new.as_slice(),
-                    None => stored.as_deref().map_or(&[][..], |stored| row_in(stored, index)),
-                };
-                let length = (bytes.len() as u16).to_le_bytes();
-                value[index * 2..index * 2 + 2].copy_from_slice(&length);
-                value.extend_from_slice(bytes);
-            }
+                    None => stored.as_deref().map_or(&[][..], |stored| row_in(stored, row)),
+                });
+            let lengths = rows.map(|row| (row.len() as u16).to_le_bytes());
+            let mut value = Vec::with_capacity(LENGTHS + rows.iter().map(|row| row.len()).sum::<usize>());
+            value.extend_from_slice(lengths.as_flattened());
+            rows.iter().for_each(|row| value.extend_from_slice(row));
             tx.put_through_ahead(&key(block), value);
         }
         self.handed.extend(self.waiting.drain());

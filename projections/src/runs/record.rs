@@ -17,6 +17,9 @@ use crate::projection::FoldError;
 use crate::stages::Stages;
 use crate::{Fact, rowcodec};
 
+/// What a row takes beside its marks, for most runs.
+const BESIDE_MARKS_BYTES: usize = 224;
+
 /// A run as lists show it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunRow {
@@ -297,7 +300,7 @@ impl Record {
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, FoldError> {
-        rowcodec::encode(self)
+        rowcodec::encode_in(BESIDE_MARKS_BYTES + self.marks.len(), self)
     }
 
     pub(super) fn decode(mut bytes: &[u8]) -> Result<Self, FoldError> {
