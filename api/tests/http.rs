@@ -729,3 +729,35 @@ async fn deliveries_are_paged_by_a_cursor_while_more_come() {
     let (status, answer) = api.get("/api/v1/hooks?cursor=forge").await;
     assert_eq!((status, answer["code"].as_str()), (422, Some("EF0211")), "{answer}");
 }
+
+#[tokio::test]
+async fn s10_a_trigger_that_comes_again_gets_its_first_answer_also_where_the_schedule_is_there_no_more() {
+    let api = Api::new();
+    let saved =
+        api.send("PUT", "/api/v1/pipelines/steps", &[], json!({ "definition": STEPS }).to_string()).await;
+    assert_eq!(saved.status(), 201);
+    let order = async |method: &str, path: &str, key: &str, body: Value| {
+        let answer = api.send(method, path, &[("idempotency-key", key)], body.to_string()).await;
+        let position = answer.headers().get("everfold-position").cloned();
+        (position, read(answer).await)
+    };
+    let nightly = json!({ "name": "nightly", "pipeline": "steps", "schedule": "0 3 * * *" });
+    assert_eq!(order("POST", "/api/v1/schedules", "add", nightly).await.1.0, 201);
+    let (one, path) = ("/api/v1/schedules/nightly", "/api/v1/schedules/nightly/trigger");
+    let trigger = async |key: &str| order("POST", path, key, Value::Null).await;
+    let (first, second) = (trigger("first").await, trigger("second").await);
+    for (answer, ticks) in [(&first, 1), (&second, 2)] {
+        let (position, (status, view)) = answer;
+        assert!(position.is_some() && *status == 200, "{answer:?}");
+        assert_eq!((view["ticks"].as_array().unwrap().len(), &view["waiting"]), (ticks, &json!(0)), "{view}");
+    }
+    assert_eq!(trigger("second").await, second, "while it is there, too");
+    assert_eq!(order("DELETE", one, "remove", json!({})).await.1.0, 200);
+    for _ in 0..2 {
+        assert_eq!(trigger("first").await, first);
+        assert_eq!(trigger("second").await, second);
+    }
+    assert_eq!(api.get("/api/v1/runs").await.1["items"].as_array().unwrap().len(), 2, "and nothing began");
+    let (_, (status, problem)) = trigger("another").await;
+    assert_eq!((status, &problem["code"]), (404, &json!("EF0223")), "{problem}");
+}

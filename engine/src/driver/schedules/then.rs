@@ -4,6 +4,7 @@
 
 use super::{ScheduleError, ScheduleRecord};
 use crate::driver::Engine;
+use crate::envelope::Envelope;
 use crate::id::{Position, Version};
 use crate::schedules::{ScheduleEvent, ScheduleState, Timetable, stream};
 use crate::time::Timestamp;
@@ -36,8 +37,8 @@ impl ScheduleRecord {
 }
 
 impl Engine {
-    /// A schedule as it was right behind a position; of one that was removed there, as it was before. `None`: there was
-    /// none.
+    /// A schedule as it was right behind a position; of one that was removed there, as it was before. Behind a moment
+    /// that somebody asked for: as it was when that had led to something, if it has. `None`: there was none.
     ///
     /// # Errors
     /// [`ScheduleError::Store`]
@@ -46,25 +47,77 @@ impl Engine {
         name: &str,
         then: Position,
     ) -> Result<Option<ScheduleRecord>, ScheduleError> {
-        let (mut state, mut known, mut next) = (ScheduleState::default(), None, Version::FIRST);
+        let unread = |error: &dyn std::fmt::Display| ScheduleError::Store(error.to_string());
+        let (mut past, mut next) = (Past::new(name, then), Version::FIRST);
         loop {
             let page = self.inner.shared.store.read(&stream(name), next, PAGE).await;
-            let page = page.map_err(|error| ScheduleError::Store(error.to_string()))?;
-            let Some(last) = page.last() else { break };
-            next = last.header.version.next();
-            for envelope in page.iter().take_while(|envelope| envelope.position <= then) {
+            let page = page.map_err(|error| unread(&error))?;
+            for envelope in &page {
                 let header = &envelope.header;
                 let event = ScheduleEvent::decode(header.kind, header.schema, &envelope.payload);
-                let event = event.map_err(|error| ScheduleError::Store(error.to_string()))?;
-                if matches!(event, ScheduleEvent::ScheduleRemoved(_)) {
-                    known = ScheduleRecord::of_state(name, &state);
+                if past.is_over(envelope, &event.map_err(|error| unread(&error))?) {
+                    return Ok(past.known());
                 }
-                state.apply(header.version, header.recorded_at, &event);
+                next = header.version.next();
             }
-            if page.last().is_none_or(|last| last.position >= then) {
-                break;
+            if page.len() < PAGE {
+                return Ok(past.known());
             }
         }
-        Ok(ScheduleRecord::of_state(name, &state).or(known))
+    }
+}
+
+/// A schedule that is folded up to a moment.
+struct Past<'a> {
+    name: &'a str,
+    then: Position,
+    state: ScheduleState,
+    /// As it was before it was removed.
+    removed: Option<ScheduleRecord>,
+    /// The moment that somebody asked for there, until it has led to something.
+    awaited: Option<Version>,
+    /// As it was when that was recorded.
+    asked: Option<ScheduleRecord>,
+}
+
+impl<'a> Past<'a> {
+    fn new(name: &'a str, then: Position) -> Self {
+        Self { name, then, state: ScheduleState::default(), removed: None, awaited: None, asked: None }
+    }
+
+    /// Takes an event in; whether nothing more is to be known.
+    fn is_over(&mut self, envelope: &Envelope, event: &ScheduleEvent) -> bool {
+        let (header, is_behind) = (&envelope.header, envelope.position > self.then);
+        if is_behind && self.awaited.is_none() {
+            return true;
+        }
+        let is_removed = matches!(event, ScheduleEvent::ScheduleRemoved(_));
+        if is_removed && is_behind {
+            // What the moment led to is told of the schedule that it was of.
+            return false;
+        }
+        if is_removed {
+            self.removed = ScheduleRecord::of_state(self.name, &self.state);
+        }
+        self.state.apply(header.version, header.recorded_at, event);
+        match event {
+            ScheduleEvent::TickDue(due) if due.by_hand && envelope.position == self.then => {
+                self.awaited = Some(header.version);
+                self.asked = ScheduleRecord::of_state(self.name, &self.state);
+                false
+            }
+            ScheduleEvent::TickSettled(settled) if self.awaited == Some(settled.tick) => {
+                self.awaited = None;
+                true
+            }
+            _others => false,
+        }
+    }
+
+    fn known(self) -> Option<ScheduleRecord> {
+        match self.awaited {
+            Some(_) => self.asked,
+            None => ScheduleRecord::of_state(self.name, &self.state).or(self.removed),
+        }
     }
 }
