@@ -36,6 +36,7 @@ mod pipeline;
 mod progress;
 mod projections;
 mod replay;
+mod rest;
 mod run;
 mod runs;
 mod schedule;

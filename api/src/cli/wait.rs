@@ -6,12 +6,14 @@ use std::time::Duration;
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::state::RunStatus;
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 
 use super::context::Context;
 use super::interrupt::{Interrupted, Interrupts};
 use super::next::next;
 use super::output::note;
 use super::progress::Progress;
+use super::rest::{resting, rests};
 use super::show::what_next;
 use crate::client::{Follow, Followed, Message};
 use crate::fault::Fault;
@@ -22,6 +24,8 @@ const SECOND_INTERRUPT: Duration = Duration::from_millis(1_500);
 
 /// How long the end of a run is held up for notices that were not sent yet.
 const TELLING: Duration = Duration::from_secs(3);
+/// How often it is looked whether all that a run waits for rests.
+const LOOK_BELOW: Duration = Duration::from_millis(100);
 /// How often it is looked whether they are.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -47,6 +51,9 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
     let mut followed = Followed::new(&context.client, follow);
     let mut asked = BTreeSet::new();
     let mut cancelled = false;
+    let mut at_rest: Option<Box<RunView>> = None;
+    let mut looks = tokio::time::interval(LOOK_BELOW);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let message = tokio::select! {
             message = followed.next() => message?,
@@ -72,6 +79,16 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
                 progress.tick();
                 continue;
             }
+            // What runs below it do is no event of its own.
+            _look = looks.tick(), if at_rest.is_some() => {
+                if let Some(view) = &at_rest
+                    && let Some(below) = resting(context, view).await
+                {
+                    progress.finish();
+                    return leave(context, (**view).clone(), &below).await;
+                }
+                continue;
+            }
         };
         match message {
             Message::Event(event) => progress.event(&event),
@@ -80,14 +97,7 @@ pub(crate) async fn wait(context: &Context, run: &RunView, no_wait: bool) -> Res
                 if !no_wait {
                     tell_what_is_asked(context, &progress, &view, &mut asked);
                 }
-                let people_only =
-                    matches!(view.status, RunStatus::Waiting | RunStatus::Blocked | RunStatus::Paused);
-                // Another run is awaited, and nothing of this one goes on.
-                let slot_only = view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Slot { .. }));
-                if no_wait && (people_only || slot_only) {
-                    progress.finish();
-                    return finish(context, &view, AWAITED);
-                }
+                at_rest = Some(view).filter(|view| no_wait && rests(view));
             }
             Message::End => {
                 progress.finish();
@@ -161,6 +171,17 @@ fn tell_what_is_asked(context: &Context, progress: &Progress, view: &RunView, as
     if !new.is_empty() {
         progress.say(&format!("  in another terminal:\n{}", new.join("\n")));
     }
+}
+
+/// Tells what a run and those below it wait for.
+async fn leave(context: &Context, mut view: RunView, below: &[RunView]) -> Result<u8, Fault> {
+    // Nobody is left who goes on with it.
+    view.driven &= view.status != RunStatus::Running || !context.client.is_owner().await;
+    let code = finish(context, &view, AWAITED)?;
+    if !context.json {
+        below.iter().for_each(|run| context.out.raw(&ending(run, &context.program)));
+    }
+    Ok(code)
 }
 
 fn finish(context: &Context, view: &RunView, code: u8) -> Result<u8, Fault> {

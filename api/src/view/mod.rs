@@ -86,6 +86,10 @@ pub struct RunView {
     pub steps: Vec<StepView>,
     /// What it waits for, people first.
     pub awaits: Vec<AwaitView>,
+    /// The runs that it started and waits for, where nothing else of it goes on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<shape::RunId>)]
+    pub awaited_runs: Vec<RunId>,
     /// Why it stands still: its own pause first.
     #[serde(default)]
     pub paused: Vec<PauseView>,
@@ -192,6 +196,7 @@ impl RunView {
             },
             steps: state.steps().map(|(step, facts)| step_view(state, step, facts, live)).collect(),
             awaits: state.awaited().iter().map(|awaited| await_view(id, state, awaited)).collect(),
+            awaited_runs: state.awaited_runs(),
             paused: state.pauses().map(pause_view).collect(),
             breakpoints: state.breakpoints().map(|step| step.to_string()).collect(),
             next_steps: match state.status() {

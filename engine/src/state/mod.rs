@@ -16,6 +16,7 @@ mod order;
 mod outbox;
 mod people;
 mod queue;
+mod runs;
 mod snapshot;
 pub(crate) mod spend;
 mod step;

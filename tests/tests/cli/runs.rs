@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::{Scratch, await_that};
+use super::support::{Done, Scratch, await_that, lines};
 
 const CHILD: &str = "name: part
 input: { type: object, required: [n], properties: { n: { type: integer } } }
@@ -334,4 +334,53 @@ steps:
     assert_eq!(verified.code, 0, "{verified:?}");
     let nothing = scratch.run(&["restart", &origin, "--from", "second", "--config-value", "words=hello"]);
     assert_eq!(nothing.code, 2, "{nothing:?}");
+}
+
+/// A process that is ended where the command does not end by itself.
+fn ends(scratch: &Scratch, args: &[&str]) -> Done {
+    let mut running = scratch.start(args);
+    await_that(&format!("{args:?} ends"), || running.has_ended().then_some(()));
+    running.end()
+}
+
+#[test]
+fn no_wait_leaves_where_the_runs_that_it_waits_for_wait_for_people() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "part.yaml",
+        "name: part\nsteps:\n  - { id: work, command: 'sleep 0.3; echo done >> trace' }\n  - { id: ok, needs: [work], approval: { title: Right? } }\n",
+    );
+    scratch.write("mid.yaml", "name: mid\nsteps:\n  - { id: down, run: ./part.yaml }\n");
+    scratch.write(
+        "top.yaml",
+        "name: top\nsteps:\n  - { id: call, run: ./mid.yaml }\n  - { id: parts, needs: [], foreach: { in: [1, 2] }, run: ./part.yaml }\n  - { id: own, needs: [], command: 'sleep 0.6; echo own >> trace' }\n",
+    );
+    let top = ends(&scratch, &["run", "./top.yaml", "--no-wait"]);
+    assert_eq!(top.code, 6, "{top:?}");
+    let mut trace = lines(&scratch.path("trace"));
+    trace.sort_unstable();
+    assert_eq!(trace, ["done", "done", "done", "own"], "nothing was left undone");
+    let tasks: Vec<&str> =
+        top.out.lines().filter_map(|line| line.trim().strip_prefix("everfold approve ")).collect();
+    assert_eq!(tasks.len(), 3, "each is named: {top:?}");
+    let run = top.out.split_whitespace().nth(1).unwrap().to_owned();
+    let again = ends(&scratch, &["resume", &run, "--no-wait"]);
+    assert_eq!(again.code, 6, "{again:?}");
+    for task in tasks {
+        assert_eq!(scratch.run(&["approve", task.split_whitespace().next().unwrap()]).code, 0);
+    }
+    assert_eq!(scratch.run(&["resume", &run]).code, 0);
+}
+
+#[test]
+fn no_wait_stays_while_a_run_that_it_started_and_does_not_wait_for_works() {
+    let scratch = Scratch::new();
+    scratch.write("slow.yaml", "name: slow\nsteps:\n  - { id: a, command: 'sleep 0.5' }\n  - { id: b, needs: [a], command: 'echo done >> trace' }\n");
+    scratch.write(
+        "top.yaml",
+        "name: top\nsteps:\n  - { id: call, run: { pipeline: ./slow.yaml, wait: false } }\n  - { id: ok, needs: [call], approval: { title: Right? } }\n",
+    );
+    let top = ends(&scratch, &["run", "./top.yaml", "--no-wait"]);
+    assert_eq!(top.code, 6, "{top:?}");
+    assert_eq!(lines(&scratch.path("trace")), ["done"]);
 }

@@ -193,6 +193,10 @@ impl Running {
         self.0.as_mut().unwrap()
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child().try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Done {
         self.0.take().unwrap().wait_with_output().unwrap().into()

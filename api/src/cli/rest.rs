@@ -1,0 +1,72 @@
+//! Whether anything of a run still needs the process that goes on with it.
+//!
+//! Law: a run rests where it waits for people, moments, signals or the end of others, and so does every run below it
+//! that has not ended. Where that cannot be told, it does not.
+
+use everfold_engine::id::RunId;
+use everfold_engine::state::RunStatus;
+use serde_json::Value;
+
+use super::context::Context;
+use crate::client::encode;
+use crate::fault::Fault;
+use crate::view::{AwaitView, RunView};
+
+/// The runs below one that rests, where all of them do; `None` where something goes on.
+pub(super) async fn resting(context: &Context, run: &RunView) -> Option<Vec<RunView>> {
+    let mut family = vec![run.clone()];
+    let mut looked = 0;
+    while let Some(view) = family.get(looked).cloned() {
+        looked += 1;
+        if !rests(&view) {
+            return None;
+        }
+        for child in below(context, &view).await.ok()? {
+            let is_awaited = view.awaited_runs.contains(&child);
+            match look(context, child).await.ok()? {
+                // Whoever waited for it goes on.
+                ended if ended.status.is_ended() && is_awaited => return None,
+                ended if ended.status.is_ended() => {}
+                open => family.push(open),
+            }
+        }
+    }
+    // Who was looked at first may have been woken by another one meanwhile.
+    for view in &family {
+        if look(context, view.id).await.ok()?.version != view.version {
+            return None;
+        }
+    }
+    Some(family.split_off(1))
+}
+
+/// Whether nothing of the run itself goes on.
+pub(super) fn rests(view: &RunView) -> bool {
+    let is_asking = matches!(view.status, RunStatus::Waiting | RunStatus::Blocked | RunStatus::Paused);
+    let is_queued = view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Slot { .. }));
+    is_asking || is_queued || !view.awaited_runs.is_empty()
+}
+
+async fn look(context: &Context, run: RunId) -> Result<RunView, Fault> {
+    context.client.get(&format!("/api/v1/runs/{run}")).await
+}
+
+/// The runs that it waits for, and others that it started and that have not ended.
+async fn below(context: &Context, view: &RunView) -> Result<Vec<RunId>, Fault> {
+    let mut runs = view.awaited_runs.clone();
+    let path =
+        format!("/api/v1/runs?parent={}&status=queued,running,waiting,blocked,paused&limit=1000", view.id);
+    let mut cursor: Option<String> = None;
+    loop {
+        let next = cursor.as_ref().map(|cursor| format!("&cursor={}", encode(cursor))).unwrap_or_default();
+        let page: Value = context.client.get(&format!("{path}{next}")).await?;
+        let items = page["items"].as_array().into_iter().flatten();
+        let listed: Vec<RunId> = items.filter_map(|run| run["id"].as_str()?.parse().ok()).collect();
+        let is_new = |run: &RunId| !view.awaited_runs.contains(run);
+        runs.extend(listed.into_iter().filter(is_new));
+        cursor = page["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return Ok(runs);
+        }
+    }
+}
