@@ -11,14 +11,16 @@ use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
 pub(crate) async fn cancel(context: &Context, args: CancelArgs) -> Result<u8, Fault> {
-    let body = json!({ "step": args.step, "reason": args.message });
+    let body = json!({ "step": args.step, "reason": args.why.message });
     act(context, &args.run, "cancel", body, "cancellation is recorded").await
 }
 
 pub(crate) async fn pause(context: &Context, args: PauseArgs) -> Result<u8, Fault> {
     match &args.run {
-        Some(run) => act(context, run, "pause", json!({ "reason": args.message }), "pause is recorded").await,
-        None => halt(context, "pause", args.pipeline.as_deref(), args.message.as_deref()).await,
+        Some(run) => {
+            act(context, run, "pause", json!({ "reason": args.why.message }), "pause is recorded").await
+        }
+        None => halt(context, "pause", args.pipeline.as_deref(), args.why.message.as_deref()).await,
     }
 }
 
@@ -26,9 +28,11 @@ pub(crate) async fn unblock(context: &Context, args: UnblockArgs) -> Result<u8, 
     let output = args.output.as_deref().map(serde_json::from_str::<Value>).transpose();
     let output = output.map_err(|error| Fault::new(Code::Usage, format!("--output is no JSON: {error}")))?;
     let mut body = json!({ "decision": args.decision });
-    for (name, value) in
-        [("step", args.step.map(Value::from)), ("output", output), ("reason", args.message.map(Value::from))]
-    {
+    for (name, value) in [
+        ("step", args.step.map(Value::from)),
+        ("output", output),
+        ("reason", args.why.message.map(Value::from)),
+    ] {
         if let Some(value) = value {
             body[name] = value;
         }
@@ -40,7 +44,7 @@ pub(crate) async fn unblock(context: &Context, args: UnblockArgs) -> Result<u8, 
 }
 
 pub(crate) async fn recheck(context: &Context, args: RecheckArgs) -> Result<u8, Fault> {
-    let body = json!({ "step": args.step, "reason": args.message, "policy": policies(&args.policy)? });
+    let body = json!({ "step": args.step, "reason": args.why.message, "policy": policies(&args.policy)? });
     act(context, &args.run, "recheck", body, "recheck is recorded").await
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use everfold_engine::clock;
 use serde_json::{Value, json};
 
-use super::args::{HookArgs, HookVerb, HooksArgs, HooksVerb};
+use super::args::{DeliveryRef, HookArgs, HookVerb, HooksArgs, HooksVerb};
 use super::context::{Context, items};
 use super::format::{cut, instant, span, table};
 use super::output::note;
@@ -88,10 +88,10 @@ pub(crate) async fn list(context: &Context, args: HooksArgs) -> Result<u8, Fault
 
 pub(crate) async fn one(context: &Context, verb: HooksVerb) -> Result<u8, Fault> {
     let view: DeliveryView = match &verb {
-        HooksVerb::Show { id } => {
+        HooksVerb::Show(DeliveryRef { id }) => {
             context.client.get(&format!("/api/v1/hooks/-/deliveries/{}", encode(id))).await?
         }
-        HooksVerb::Redeliver { id } => {
+        HooksVerb::Redeliver(DeliveryRef { id }) => {
             let path = format!("/api/v1/hooks/-/deliveries/{}/redeliver", encode(id));
             context.client.post(&path, &json!({})).await?
         }

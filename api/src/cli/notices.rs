@@ -3,7 +3,7 @@
 use everfold_engine::clock;
 use serde_json::{Value, json};
 
-use super::args::{NoticesArgs, NoticesVerb};
+use super::args::{Letters, NoticesArgs, NoticesVerb};
 use super::context::{Context, items};
 use super::format::{count, cut, instant, span, table};
 use super::output::note;
@@ -68,8 +68,8 @@ pub(crate) async fn one(context: &Context, args: NoticesArgs) -> Result<u8, Faul
     match args.verb {
         None => list(context, args.limit).await,
         Some(NoticesVerb::List) => list(context, args.limit).await,
-        Some(NoticesVerb::Retry { ids, all }) => decide(context, ids, all, "retry").await,
-        Some(NoticesVerb::Drop { ids, all }) => decide(context, ids, all, "drop").await,
+        Some(NoticesVerb::Retry(letters)) => decide(context, letters, "retry").await,
+        Some(NoticesVerb::Drop(letters)) => decide(context, letters, "drop").await,
         Some(NoticesVerb::Test { name }) => {
             let path = format!("/api/v1/subscriptions/{}/test", encode(&name));
             let answer: TestAnswer = context.client.post(&path, &json!({})).await?;
@@ -84,12 +84,12 @@ pub(crate) async fn one(context: &Context, args: NoticesArgs) -> Result<u8, Faul
 }
 
 /// Retries or drops; with `all` whatever is dead.
-async fn decide(context: &Context, ids: Vec<String>, all: bool, verb: &str) -> Result<u8, Fault> {
-    let ids = if all {
+async fn decide(context: &Context, letters: Letters, verb: &str) -> Result<u8, Fault> {
+    let ids = if letters.all {
         let lost: Vec<NoticeView> = items(&context.client.get("/api/v1/notices?limit=1000").await?)?;
         lost.into_iter().filter(|one| one.status == "dead").map(|one| one.id).collect()
     } else {
-        ids
+        letters.ids
     };
     let mut views: Vec<NoticeView> = Vec::new();
     for id in &ids {

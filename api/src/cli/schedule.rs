@@ -30,15 +30,15 @@ pub(crate) async fn run(context: &Context, args: ScheduleArgs) -> Result<u8, Fau
         ScheduleVerb::Show { name } => (context.client.get(&path(&name)).await?, ""),
         ScheduleVerb::Add(args) => (add(context, args).await?, "is added"),
         ScheduleVerb::Remove(args) => {
-            let reason = query([("reason", args.message)]);
+            let reason = query([("reason", args.why.message)]);
             (context.client.delete(&format!("{}{reason}", path(&args.name))).await?, "is removed")
         }
         ScheduleVerb::Pause(args) => {
-            let body = json!({ "reason": args.message });
+            let body = json!({ "reason": args.why.message });
             (context.client.post(&format!("{}/pause", path(&args.name)), &body).await?, "is paused")
         }
         ScheduleVerb::Resume(args) => {
-            let body = json!({ "reason": args.message });
+            let body = json!({ "reason": args.why.message });
             (context.client.post(&format!("{}/resume", path(&args.name)), &body).await?, "goes on")
         }
         ScheduleVerb::Trigger { name } => {

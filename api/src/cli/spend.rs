@@ -26,7 +26,7 @@ pub(crate) async fn budget(context: &Context, args: BudgetArgs) -> Result<u8, Fa
         return Ok(0);
     }
     let body = json!({
-        "budget": args.budget, "add": args.add, "tokens": args.tokens, "wall": args.wall, "reason": args.message,
+        "budget": args.budget, "add": args.add, "tokens": args.tokens, "wall": args.wall, "reason": args.why.message,
     });
     let view: RunView = context.client.post(&format!("{path}/budget"), &body).await?;
     if context.json {

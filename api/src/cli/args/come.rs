@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::name;
+use super::{Why, name};
 
 #[derive(Debug, Args)]
 pub(crate) struct HookArgs {
@@ -47,17 +47,16 @@ pub(crate) struct HooksArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum HooksVerb {
     /// A delivery, and what each trigger made of it
-    Show {
-        /// Its id, or a beginning of it that is its alone
-        #[arg(value_name = "ID", value_parser = name())]
-        id: String,
-    },
+    Show(DeliveryRef),
     /// Handle a delivery once more, as if it had come just now
-    Redeliver {
-        /// Its id, or a beginning of it that is its alone
-        #[arg(value_name = "ID", value_parser = name())]
-        id: String,
-    },
+    Redeliver(DeliveryRef),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeliveryRef {
+    /// Its id, or a beginning of it that is its alone
+    #[arg(value_name = "ID", value_parser = name())]
+    pub(crate) id: String,
 }
 
 #[derive(Debug, Args)]
@@ -98,9 +97,8 @@ pub(crate) struct ScheduleChangeArgs {
     /// The schedule
     #[arg(value_name = "NAME", value_parser = name())]
     pub(crate) name: String,
-    /// Why
-    #[arg(short, long = "message", value_name = "TEXT")]
-    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,13 @@ pub(crate) enum LimitsVerb {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// Why
+    #[arg(short, long = "message", value_name = "TEXT")]
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct UnblockArgs {
     /// The run
     #[arg(value_name = "RUN", value_parser = name())]
@@ -41,9 +48,8 @@ pub(crate) struct UnblockArgs {
     /// With `recheck`: judge this gate by an expression of your own, this once; repeatable
     #[arg(long, value_name = "GATE=EXPR")]
     pub(crate) policy: Vec<String>,
-    /// Why
-    #[arg(short, long = "message", value_name = "TEXT")]
-    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -57,9 +63,8 @@ pub(crate) struct RecheckArgs {
     /// Judge this gate by an expression of your own, this once; repeatable
     #[arg(long, value_name = "GATE=EXPR")]
     pub(crate) policy: Vec<String>,
-    /// Why
-    #[arg(short, long = "message", value_name = "TEXT")]
-    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -70,9 +75,8 @@ pub(crate) struct CancelArgs {
     /// Only this step, or STEP.ITEM
     #[arg(value_name = "STEP")]
     pub(crate) step: Option<String>,
-    /// Why
-    #[arg(short, long = "message", value_name = "TEXT")]
-    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -86,9 +90,8 @@ pub(crate) struct PauseArgs {
     /// Every run
     #[arg(long, conflicts_with = "run")]
     pub(crate) all: bool,
-    /// Why
-    #[arg(short, long = "message", value_name = "TEXT")]
-    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
 }
 
 #[derive(Debug, Args)]
@@ -138,29 +141,25 @@ pub(crate) enum NoticesVerb {
     /// The subscriptions, and the notices that nobody got
     List,
     /// Send notices again that nobody got
-    Retry {
-        /// Which: RUN:VERSION:NOTICE
-        #[arg(value_name = "ID", value_parser = name(), required_unless_present = "all")]
-        ids: Vec<String>,
-        /// All that are listed
-        #[arg(long, conflicts_with = "ids")]
-        all: bool,
-    },
+    Retry(Letters),
     /// Let notices be that nobody got
-    Drop {
-        /// Which: RUN:VERSION:NOTICE
-        #[arg(value_name = "ID", value_parser = name(), required_unless_present = "all")]
-        ids: Vec<String>,
-        /// All that are listed
-        #[arg(long, conflicts_with = "ids")]
-        all: bool,
-    },
+    Drop(Letters),
     /// Send one notice of a subscription that says that it is a test
     Test {
         /// The subscription, as everfold.toml calls it
         #[arg(value_name = "NAME", value_parser = name())]
         name: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Letters {
+    /// Which: RUN:VERSION:NOTICE
+    #[arg(value_name = "ID", value_parser = name(), required_unless_present = "all")]
+    pub(crate) ids: Vec<String>,
+    /// All that are listed
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -180,7 +179,6 @@ pub(crate) struct BudgetArgs {
     /// More time: 30m, 2h
     #[arg(long, value_name = "DURATION")]
     pub(crate) wall: Option<String>,
-    /// Why
-    #[arg(short = 'm', long = "message", value_name = "TEXT")]
-    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) why: Why,
 }
