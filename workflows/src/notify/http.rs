@@ -1,18 +1,16 @@
 //! `notify.http`: the notice as JSON in a `POST`, signed where a secret is named.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use everfold_engine::clock;
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
-use hyper::Method;
 use serde_json::json;
 
 use super::parameters::{invalid, known, required};
-use super::{asked_pause, signature, text, unreached};
+use super::{post, signature, text, unreached};
 use crate::function::Call;
-use crate::http::{HttpClient, HttpRequest};
+use crate::http::HttpClient;
 
 /// The notice's id, by which a receiver knows a repeated one; as Standard Webhooks call it, and as Everfold does.
 const ID: [&str; 2] = ["webhook-id", "Everfold-Notice"];
@@ -22,8 +20,6 @@ const TIME: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
 /// `sha256=` and the HMAC-SHA256 of the raw body alone, in hexadecimal digits.
 const OF_BODY: &str = "Everfold-Signature";
-const TIMEOUT: Duration = Duration::from_secs(30);
-const ANSWER_BYTES_MAX: usize = 4 * 1024;
 /// A receiver that says so once will say so again.
 const REFUSALS: [u16; 8] = [400, 404, 405, 406, 410, 413, 415, 422];
 
@@ -33,8 +29,7 @@ const REFUSALS: [u16; 8] = [400, 404, 405, 406, 410, 413, 415, 422];
 pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<Value, Failure> {
     known(&with, "notify.http", &["url", "headers", "body", "sign", "text"])?;
     let url = required(&with, "url", "the URL to post to")?;
-    let mut headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
-    headers.extend(ID.map(|name| (name.to_owned(), call.idempotency_key().to_owned())));
+    let mut headers = BTreeMap::from(ID.map(|name| (name.to_owned(), call.idempotency_key().to_owned())));
     for (name, value) in with["headers"].as_object().into_iter().flatten() {
         let value = value.as_str().ok_or_else(|| invalid("the values of `with.headers` are texts"))?;
         headers.insert(name.clone(), value.to_owned());
@@ -47,24 +42,10 @@ pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<
         headers.insert(SIGNATURE.to_owned(), signed);
         headers.insert(OF_BODY.to_owned(), signature::of_body(&key, &body));
     }
-    let request = HttpRequest {
-        method: Method::POST,
-        headers,
-        body: Some(body),
-        timeout: TIMEOUT,
-        body_bytes_max: ANSWER_BYTES_MAX,
-        ..HttpRequest::get(url)
-    };
+    let mut request = post::request(url, body);
+    request.headers.extend(headers);
     let answer = client.send(request).await.map_err(unreached)?;
-    if (200..300).contains(&answer.status) {
-        return Ok(json!({ "status": answer.status }));
-    }
-    if let Some(pause) = asked_pause(&answer) {
-        call.ask_later(pause);
-    }
-    let is_refused = REFUSALS.contains(&answer.status);
-    let kind = if is_refused { FailureKind::Validation } else { FailureKind::Error };
-    Err(Failure::new(kind, format!("the receiver answered {}", answer.status)).with_detail(answer.text()))
+    post::taken(&answer, &call, "the receiver", &REFUSALS)
 }
 
 fn body(call: &Call, with: &Value) -> Value {

@@ -12,6 +12,7 @@ mod http;
 mod log;
 mod message;
 mod parameters;
+mod post;
 mod signature;
 mod slack;
 mod telegram;
@@ -32,7 +33,7 @@ use serde_json::json;
 
 use self::email::Mailer;
 use crate::function::{Call, Caller, Function, Functions};
-use crate::http::{HttpAnswer, HttpClient, HttpError};
+use crate::http::{HttpClient, HttpError};
 use crate::settings::{MailSettings, ServeSettings};
 
 /// What stands for the step where a notice calls a function; no step can be called so.
@@ -143,11 +144,6 @@ fn unreached(error: HttpError) -> Failure {
         HttpError::Invalid(message) => Failure::new(FailureKind::Validation, message),
         other => Failure::new(FailureKind::Error, other.to_string()),
     }
-}
-
-/// How long an answer asks to be left alone: `Retry-After`, in seconds.
-fn asked_pause(answer: &HttpAnswer) -> Option<Duration> {
-    answer.headers.get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// What a notice says: its `with.text`, else what happened to which run, and what to do.

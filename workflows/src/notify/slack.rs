@@ -2,21 +2,16 @@
 //!
 //! The address is a secret: whoever knows it may write. It is in no message of this module.
 
-use std::time::Duration;
-
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
-use hyper::Method;
 use serde_json::json;
 
 use super::message::Message;
 use super::parameters::{invalid, known, required};
-use super::{asked_pause, unreached};
+use super::{post, unreached};
 use crate::function::Call;
-use crate::http::{HttpClient, HttpRequest};
+use crate::http::HttpClient;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
-const ANSWER_BYTES_MAX: usize = 4 * 1024;
 /// Slack says these of what it will never take.
 const REFUSALS: [u16; 6] = [400, 403, 404, 410, 413, 422];
 /// Slack cuts longer texts itself, in the middle of a word.
@@ -32,29 +27,13 @@ pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<
         blocks @ Value::Array(_) => body["blocks"] = blocks.clone(),
         _other => return Err(invalid("`with.blocks` is a list of blocks")),
     }
-    let request = HttpRequest {
-        method: Method::POST,
-        headers: [("Content-Type".to_owned(), "application/json".to_owned())].into(),
-        body: Some(body.to_string().into_bytes()),
-        timeout: TIMEOUT,
-        body_bytes_max: ANSWER_BYTES_MAX,
-        ..HttpRequest::get(url)
-    };
+    let request = post::request(url, body.to_string().into_bytes());
     let answer = client.send(request).await.map_err(unreached)?;
-    if (200..300).contains(&answer.status) {
-        return Ok(json!({ "status": answer.status }));
-    }
-    if let Some(pause) = asked_pause(&answer) {
-        call.ask_later(pause);
-    }
-    let is_refused = REFUSALS.contains(&answer.status);
-    let kind = if is_refused { FailureKind::Validation } else { FailureKind::Error };
-    let failure =
-        Failure::new(kind, format!("the chat answered {}", answer.status)).with_detail(answer.text());
-    Err(if is_refused {
-        failure.with_hint("make a new incoming webhook for the channel, and set its address")
-    } else {
-        failure
+    post::taken(&answer, &call, "the chat", &REFUSALS).map_err(|failure| match failure.kind {
+        FailureKind::Validation => {
+            failure.with_hint("make a new incoming webhook for the channel, and set its address")
+        }
+        _other => failure,
     })
 }
 

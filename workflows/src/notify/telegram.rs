@@ -6,17 +6,15 @@ use std::time::Duration;
 
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
-use hyper::Method;
 use serde_json::json;
 
 use super::message::Message;
 use super::parameters::{invalid, known, optional, required};
-use super::unreached;
+use super::{post, unreached};
 use crate::function::Call;
 use crate::http::{HttpAnswer, HttpClient, HttpRequest};
 
 const API: &str = "https://api.telegram.org";
-const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The longest text, in UTF-16 units.
 const TEXT_UNITS_MAX: usize = 4_096;
@@ -43,14 +41,9 @@ pub(super) async fn send(client: HttpClient, call: Call, with: Value) -> Result<
         body["message_thread_id"] = json!(thread.ok_or_else(|| invalid("`with.thread` is a number"))?);
     }
     let api = optional(&with, "api")?.unwrap_or(API).trim_end_matches('/');
-    let request = HttpRequest {
-        method: Method::POST,
-        headers: [("Content-Type".to_owned(), "application/json".to_owned())].into(),
-        body: Some(body.to_string().into_bytes()),
-        timeout: TIMEOUT,
-        body_bytes_max: ANSWER_BYTES_MAX,
-        ..HttpRequest::get(format!("{api}/bot{token}/sendMessage"))
-    };
+    let url = format!("{api}/bot{token}/sendMessage");
+    let request = post::request(url, body.to_string().into_bytes());
+    let request = HttpRequest { body_bytes_max: ANSWER_BYTES_MAX, ..request };
     let answer = client.send(request).await.map_err(unreached)?;
     let said = answer.json().unwrap_or(Value::Null);
     if said["ok"] == json!(true) {

@@ -1,0 +1,45 @@
+//! What goes out as JSON in a `POST`, and what is made of the answer.
+
+use std::time::Duration;
+
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::json::Value;
+use hyper::Method;
+use serde_json::json;
+
+use crate::function::Call;
+use crate::http::{HttpAnswer, HttpRequest};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const ANSWER_BYTES_MAX: usize = 4 * 1024;
+
+/// A body that is JSON.
+pub(super) fn request(url: impl Into<String>, body: Vec<u8>) -> HttpRequest {
+    HttpRequest {
+        method: Method::POST,
+        headers: [("Content-Type".to_owned(), "application/json".to_owned())].into(),
+        body: Some(body),
+        timeout: TIMEOUT,
+        body_bytes_max: ANSWER_BYTES_MAX,
+        ..HttpRequest::get(url)
+    }
+}
+
+/// Whether `who` took it. One that answers with one of `refusals` once will do so again; others are asked again,
+/// after the pause that they wish.
+pub(super) fn taken(answer: &HttpAnswer, call: &Call, who: &str, refusals: &[u16]) -> Result<Value, Failure> {
+    if (200..300).contains(&answer.status) {
+        return Ok(json!({ "status": answer.status }));
+    }
+    if let Some(pause) = asked_pause(answer) {
+        call.ask_later(pause);
+    }
+    let is_refused = refusals.contains(&answer.status);
+    let kind = if is_refused { FailureKind::Validation } else { FailureKind::Error };
+    Err(Failure::new(kind, format!("{who} answered {}", answer.status)).with_detail(answer.text()))
+}
+
+/// How long an answer asks to be left alone: `Retry-After`, in seconds.
+fn asked_pause(answer: &HttpAnswer) -> Option<Duration> {
+    answer.headers.get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+}
