@@ -5,6 +5,9 @@
 //! folds so often and asks nothing. The folder it makes in `FOLDER` is removed.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 
+#[path = "../tests/side/written.rs"]
+mod written;
+
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,19 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use everfold_engine::actor::Actor;
-use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use everfold_engine::event::{
     AttemptSucceeded, RunEvent, RunStarted, RunSucceeded, ScheduledTask, ScheduledWork, StepScheduled,
-    StepSucceeded, encode,
+    StepSucceeded,
 };
-use everfold_engine::id::{Attempt, AttemptId, InputId, Position, Round, RunId, StepId, StepPath, Version};
+use everfold_engine::id::{Attempt, AttemptId, Position, Round, RunId, StepId, StepPath};
 use everfold_engine::json::{Hash, JsonText, Payload};
 use everfold_engine::state::RunStatus;
-use everfold_engine::store::{Append, EventStore, SledOptions, SledStore, StreamNote, bench};
+use everfold_engine::store::{EventStore, SledOptions, SledStore, bench};
 use everfold_engine::time::Timestamp;
 use everfold_projections::{GroupBy, Place, ReadSide, RunFilter, RunOrder};
 use tokio::runtime::Handle;
+use written::write;
 
 /// Steps of a run: 32 events.
 const STEPS: u64 = 10;
@@ -81,36 +83,8 @@ fn history(number: u64) -> Vec<RunEvent> {
 }
 
 async fn append(store: Arc<dyn EventStore>, number: u64) {
-    let stream = StreamId::run(run(number));
-    let mut previous = Hash::ZERO;
-    let link = |(event, version): (&RunEvent, u64)| {
-        let (schema, payload) = encode(event).unwrap();
-        let header = EventHeader {
-            stream: stream.clone(),
-            version: Version(version),
-            recorded_at: Timestamp(1_790_000_000_000 + number.cast_signed()),
-            actor: Actor::Engine,
-            cause: Cause { input: InputId::default(), because: Version(0) },
-            kind: event.kind(),
-            schema,
-            flags: 0,
-            payload_hash: Hash::ZERO,
-        };
-        let event = NewEvent::link(header, payload, &previous);
-        previous = event.hash;
-        event
-    };
-    let events = history(number).iter().zip(1..).map(link).collect();
-    let append = Append {
-        stream: stream.clone(),
-        expected: Version(0),
-        previous: Hash::ZERO,
-        events,
-        dedup: None,
-        fence: None,
-        note: StreamNote::default(),
-    };
-    store.append(append).await.unwrap();
+    let at = Timestamp(1_790_000_000_000 + number.cast_signed());
+    write(store.as_ref(), run(number), at, &history(number)).await;
 }
 
 async fn grow(store: &Arc<dyn EventStore>, runs: Range<u64>) {

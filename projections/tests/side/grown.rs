@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use everfold_engine::actor::Actor;
-use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use everfold_engine::event::{NoteAdded, RunEvent, RunStarted, RunSucceeded, encode};
-use everfold_engine::id::{InputId, RunId, Version};
+use everfold_engine::event::{NoteAdded, RunEvent, RunStarted, RunSucceeded};
+use everfold_engine::id::RunId;
 use everfold_engine::json::{Hash, JsonText, Payload};
-use everfold_engine::store::{Append, EventStore, StreamNote};
+use everfold_engine::store::EventStore;
 use everfold_engine::time::Timestamp;
+
+use crate::written::write;
 
 /// The run of a number.
 pub fn run(number: u64) -> RunId {
@@ -36,34 +36,6 @@ pub async fn grow(store: &Arc<dyn EventStore>, runs: std::ops::Range<u64>) {
             0 => RunSucceeded { output: Payload::Inline(JsonText::null()) }.into(),
             _ => NoteAdded { text: "x".into() }.into(),
         };
-        let mut previous = Hash::ZERO;
-        let mut events = Vec::new();
-        for (event, version) in [started, then].iter().zip(1..) {
-            let (schema, payload) = encode(event).unwrap();
-            let header = EventHeader {
-                stream: StreamId::run(run(number)),
-                version: Version(version),
-                recorded_at: Timestamp(1_000),
-                actor: Actor::Engine,
-                cause: Cause { input: InputId::default(), because: Version(0) },
-                kind: event.kind(),
-                schema,
-                flags: 0,
-                payload_hash: Hash::ZERO,
-            };
-            let event = NewEvent::link(header, payload, &previous);
-            previous = event.hash;
-            events.push(event);
-        }
-        let append = Append {
-            stream: StreamId::run(run(number)),
-            expected: Version(0),
-            previous: Hash::ZERO,
-            events,
-            dedup: None,
-            fence: None,
-            note: StreamNote::default(),
-        };
-        store.append(append).await.unwrap();
+        write(store.as_ref(), run(number), Timestamp(1_000), &[started, then]).await;
     }
 }

@@ -7,6 +7,7 @@ mod killed;
 #[allow(dead_code, reason = "faults of appends are for engines")]
 mod over;
 mod unread;
+mod written;
 
 use std::fs;
 use std::path::Path;

@@ -1,0 +1,43 @@
+//! Histories that nobody lived, written into a log.
+
+use everfold_engine::actor::Actor;
+use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use everfold_engine::event::{RunEvent, encode};
+use everfold_engine::id::{InputId, RunId, Version};
+use everfold_engine::json::Hash;
+use everfold_engine::store::{Append, EventStore, StreamNote};
+use everfold_engine::time::Timestamp;
+
+/// Appends a run's whole history, all of it at one instant.
+pub async fn write(store: &dyn EventStore, run: RunId, at: Timestamp, history: &[RunEvent]) {
+    let stream = StreamId::run(run);
+    let mut previous = Hash::ZERO;
+    let link = |(event, version): (&RunEvent, u64)| {
+        let (schema, payload) = encode(event).unwrap();
+        let header = EventHeader {
+            stream: stream.clone(),
+            version: Version(version),
+            recorded_at: at,
+            actor: Actor::Engine,
+            cause: Cause { input: InputId::default(), because: Version(0) },
+            kind: event.kind(),
+            schema,
+            flags: 0,
+            payload_hash: Hash::ZERO,
+        };
+        let event = NewEvent::link(header, payload, &previous);
+        previous = event.hash;
+        event
+    };
+    let events = history.iter().zip(1..).map(link).collect();
+    let append = Append {
+        stream: stream.clone(),
+        expected: Version(0),
+        previous: Hash::ZERO,
+        events,
+        dedup: None,
+        fence: None,
+        note: StreamNote::default(),
+    };
+    store.append(append).await.unwrap();
+}
