@@ -73,15 +73,8 @@ impl Engine {
 impl Shared {
     async fn fork(self: Arc<Self>, request: ForkRequest) -> Result<Started, StartError> {
         self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
-        if let Some(dedup) = &request.dedup
-            && let Some(first) = self.store.first_write(dedup.key).await.map_err(SubmitError::from)?
-        {
-            if first.body != dedup.body {
-                return Err(SubmitError::KeyReused.into());
-            }
-            let (version, position) = (first.appended.last_version(), first.appended.last_position());
-            let run = self.run_at(position).await?;
-            return Ok(Started { run, version, position, repeated: true, held: false });
+        if let Some(first) = self.done_before(request.dedup.as_ref()).await? {
+            return Ok(first);
         }
         let run = match &request.dedup {
             Some(dedup) => RunId(uuid::Uuid::new_v5(&request.origin.0, dedup.key.to_string().as_bytes())),

@@ -15,7 +15,7 @@ use crate::id::{InputId, Position, Round, RunId, Version};
 use crate::input::{InputKind, Start};
 use crate::json::{JsonText, Value};
 use crate::state::RunState;
-use crate::store::Writability;
+use crate::store::{Dedup, Writability};
 
 /// What a start found out before it recorded anything.
 enum Prepared {
@@ -121,16 +121,9 @@ impl Shared {
         if is_plain {
             return Ok(Prepared::Ready(Ready::default()));
         }
-        if let Some(dedup) = &request.dedup
-            && let Some(first) = self.store.first_write(dedup.key).await.map_err(SubmitError::from)?
-        {
-            // It was done before, whatever would be refused now.
-            if first.body != dedup.body {
-                return Err(SubmitError::KeyReused.into());
-            }
-            let (version, position) = (first.appended.last_version(), first.appended.last_position());
-            let run = self.run_at(position).await?;
-            return Ok(Prepared::Held(Started { run, version, position, repeated: true, held: false }));
+        // It was done before, whatever would be refused now.
+        if let Some(first) = self.done_before(request.dedup.as_ref()).await? {
+            return Ok(Prepared::Held(first));
         }
         let stream = StreamId::run(run);
         if request.run.is_some() && self.store.head(&stream).await.map_err(SubmitError::from)?.is_some() {
@@ -229,7 +222,20 @@ impl Shared {
         }
     }
 
-    pub(super) async fn run_at(&self, position: Position) -> Result<RunId, StartError> {
+    /// What became of the same order when it came first.
+    pub(super) async fn done_before(&self, dedup: Option<&Dedup>) -> Result<Option<Started>, StartError> {
+        let Some(dedup) = dedup else { return Ok(None) };
+        let first = self.store.first_write(dedup.key).await.map_err(SubmitError::from)?;
+        let Some(first) = first else { return Ok(None) };
+        if first.body != dedup.body {
+            return Err(SubmitError::KeyReused.into());
+        }
+        let (version, position) = (first.appended.last_version(), first.appended.last_position());
+        let run = self.run_at(position).await?;
+        Ok(Some(Started { run, version, position, repeated: true, held: false }))
+    }
+
+    async fn run_at(&self, position: Position) -> Result<RunId, StartError> {
         let failed = |what: String| StartError::Submit(SubmitError::Store(what));
         let events = self.store.read_all(position, 1).await.map_err(SubmitError::from)?;
         let stream = events.first().map(|event| event.header.stream.id.as_str());
