@@ -1,42 +1,24 @@
 //! The server over TCP: who is let in, what each role may do, and how fast.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod served;
+
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, header};
-use everfold_api::access::{Needs, TokenWish, needed};
-use everfold_api::owner::{self, Held};
-use everfold_api::serve::Server;
+use everfold_api::access::{Needs, needed};
+use everfold_api::owner;
 use everfold_engine::access::Role;
-use everfold_engine::actor::Actor;
-use everfold_engine::layout::Layout;
-use everfold_workflows::settings::ServeSettings;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use served::Served;
 use tokio::net::TcpStream;
 
-struct Served {
-    held: Held,
-    server: Server,
-    _folder: tempfile::TempDir,
-}
-
 impl Served {
-    async fn new(change: impl FnOnce(&mut ServeSettings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let held = owner::imagine(Layout::new(folder.path().join("data"))).unwrap();
-        let mut settings = ServeSettings { listen: "127.0.0.1:0".to_owned(), ..ServeSettings::default() };
-        change(&mut settings);
-        let server = Server::start(held.owner().clone(), held.routes(), &settings).await.unwrap();
-        Self { held, server, _folder: folder }
-    }
-
     async fn token(&self, name: &str, role: Role) -> String {
-        let wish = TokenWish { name: name.into(), role, approves: Vec::new(), lasts: None };
-        let made = self.held.owner().access().create(wish, Actor::Engine, None).await.unwrap();
-        made.secret.reveal().to_owned()
+        self.token_of(name, role, None).await
     }
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Body> {

@@ -1,19 +1,18 @@
 //! The server over real sockets against clients who are slow, many, wrong, or not let in any more.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod served;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use everfold_api::access::TokenWish;
-use everfold_api::owner::{self, Held};
-use everfold_api::serve::Server;
+use everfold_api::owner;
 use everfold_engine::access::Role;
 use everfold_engine::actor::Actor;
-use everfold_engine::layout::Layout;
-use everfold_workflows::settings::ServeSettings;
 use serde_json::{Value, json};
+use served::Served;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -24,30 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 const SSE: &str = "accept: text/event-stream";
 
-struct Served {
-    held: Held,
-    server: Server,
-    _folder: tempfile::TempDir,
-}
-
 impl Served {
-    async fn new(change: impl FnOnce(&mut ServeSettings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let held = owner::imagine(Layout::new(folder.path().join("data"))).unwrap();
-        let mut settings = ServeSettings { listen: "127.0.0.1:0".to_owned(), ..ServeSettings::default() };
-        change(&mut settings);
-        let server = Server::start(held.owner().clone(), held.routes(), &settings).await.unwrap();
-        Self { held, server, _folder: folder }
-    }
-
     async fn token(&self, name: &str, lasts: Option<Duration>) -> String {
         self.token_of(name, Role::Operator, lasts).await
-    }
-
-    async fn token_of(&self, name: &str, role: Role, lasts: Option<Duration>) -> String {
-        let wish = TokenWish { name: name.into(), role, approves: Vec::new(), lasts };
-        let made = self.held.owner().access().create(wish, Actor::Engine, None).await.unwrap();
-        made.secret.reveal().to_owned()
     }
 
     async fn connect(&self) -> TcpStream {
