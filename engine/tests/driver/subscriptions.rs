@@ -209,6 +209,33 @@ fn format_id(request: &NoticeRequest) -> everfold_engine::notices::NoticeId {
     }
 }
 
+/// It was given up for good, as if its run could never be read.
+#[tokio::test(start_paused = true)]
+async fn l32_what_a_run_gave_up_is_sent_again_whatever_of_the_run_cannot_be_read_at_once() {
+    for skipped in 0..4 {
+        let rig = Rig::new();
+        let notice = json!({"id": "end", "events": ["RunSucceeded"], "function": "ears", "with": {}});
+        let steps = json!([function("a", &[], "ok", json!({}))]);
+        let document = json!({"name": "p", "notify": [notice], "steps": steps});
+        let run = rig.start(&definition(document)).await;
+        rig.until(run, |event| matches!(event, RunEvent::NoticeSent(_))).await;
+        let letter = Letter {
+            id: format_id(&heard(&rig)[0]),
+            event: "RunSucceeded".into(),
+            tries: 1,
+            message: "nobody there".into(),
+            at: (rig.config.clock)(),
+            again: None,
+        };
+        rig.store.fail_one_read_of(&format!("run/{run}"), skipped);
+        rig.engine.retry_notice(&letter, Actor::User("ada".into()), None).await.unwrap();
+        let is_settled = |notices: &Notices| notices.letters().all(|letter| letter.again.is_none());
+        let notices = notices_when(&rig, is_settled).await;
+        assert_eq!(notices.letters().count(), 0, "{skipped}: {:?}", notices.letters().next());
+        assert_eq!(heard(&rig).len(), 2, "{skipped}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn l32_a_test_is_sent_once_and_says_why_it_did_not_arrive() {
     let rig = Rig::new();

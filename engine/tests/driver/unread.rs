@@ -244,3 +244,26 @@ async fn l29_every_run_is_told_of_a_pause_and_of_its_end_however_busy_the_engine
         }
     }
 }
+
+/// It failed for good.
+#[tokio::test(start_paused = true)]
+async fn l25_the_workspace_of_a_parent_is_waited_for_where_that_cannot_be_read_at_once() {
+    let mut missed = 0;
+    for at_ms in (0..100).step_by(5) {
+        let mut rig = Rig::new();
+        rig.store.delay_ms.store(10, Ordering::SeqCst);
+        save(&rig, json!({"name": "child", "workspace": "parent", "steps": [command("work", &[], 10)]}))
+            .await;
+        let git = json!({"git": {"git": "/repository"}});
+        let parent = json!({"name": "p", "workspace": git, "steps": [call("go", &[], "child")]});
+        let run = rig.start(&definition(parent)).await;
+        tokio::time::sleep(Duration::from_millis(at_ms)).await;
+        rig.crash().await;
+        rig.store.fill_reads_of(&format!("run/{run}"), 1);
+        rig.recover().await;
+        rig.until(run, is_end).await;
+        assert!(rig.names(run).await.contains(&"RunSucceeded"), "died after {at_ms} ms");
+        missed += 1 - rig.store.unread_left();
+    }
+    assert!(missed > 10, "it failed meanwhile");
+}

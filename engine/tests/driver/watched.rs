@@ -53,6 +53,8 @@ struct Unread {
     start: String,
     /// It is their ends that are looked at.
     ends: bool,
+    /// So many of them go well before.
+    skipped: usize,
     left: usize,
     /// For want of room.
     is_full: bool,
@@ -92,17 +94,22 @@ impl Watched {
 
     /// The next reads of streams that begin so fail.
     pub fn fail_reads_of(&self, start: &str, times: usize) {
-        self.fail(Unread { start: start.to_owned(), ends: false, left: times, is_full: false });
+        self.fail(Unread { start: start.to_owned(), ends: false, skipped: 0, left: times, is_full: false });
+    }
+
+    /// The same of the one read after so many.
+    pub fn fail_one_read_of(&self, start: &str, skipped: usize) {
+        self.fail(Unread { start: start.to_owned(), ends: false, skipped, left: 1, is_full: false });
     }
 
     /// The same, for want of room.
     pub fn fill_reads_of(&self, start: &str, times: usize) {
-        self.fail(Unread { start: start.to_owned(), ends: false, left: times, is_full: true });
+        self.fail(Unread { start: start.to_owned(), ends: false, skipped: 0, left: times, is_full: true });
     }
 
     /// The next looks at the ends of streams that begin so fail.
     pub fn fail_ends_of(&self, start: &str, times: usize) {
-        self.fail(Unread { start: start.to_owned(), ends: true, left: times, is_full: false });
+        self.fail(Unread { start: start.to_owned(), ends: true, skipped: 0, left: times, is_full: false });
     }
 
     fn fail(&self, unread: Unread) {
@@ -123,6 +130,10 @@ impl Watched {
         let mut unread = self.unread.lock().unwrap();
         let unread =
             unread.as_mut().filter(|it| it.ends == ends && stream.to_string().starts_with(&it.start))?;
+        if let Some(left) = unread.skipped.checked_sub(1) {
+            unread.skipped = left;
+            return None;
+        }
         unread.left = unread.left.checked_sub(1)?;
         Some(if unread.is_full { ReadError::Full } else { ReadError::Index("it went away".into()) })
     }

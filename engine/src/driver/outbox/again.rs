@@ -143,6 +143,7 @@ async fn of_run(
     let spec = plan::take_hidden(&mut said);
     let folded = match shared.loader().fold(id.run, None).await {
         Ok(folded) => folded,
+        Err(error) if error.is_passing() => return Err(Trouble::Runs(error.to_string())),
         Err(error) => return Ok(Err(error.to_string())),
     };
     let secrets = request::secrets(&folded.state, SecretPlan { spec, ..SecretPlan::default() });

@@ -20,6 +20,7 @@ use crate::driver::limits::Class;
 use crate::driver::line::{Outcome, Standing};
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
+use crate::driver::patience::Patience;
 use crate::driver::request;
 use crate::driver::shared::Shared;
 use crate::effect::Touched;
@@ -273,16 +274,23 @@ async fn parents(shared: &Shared, parent: Option<RunId>) -> Result<SharedFrom, F
         let workspace = Workspace { commit, ..workspace };
         Some(SharedFrom { workspace, owner, save, author })
     };
-    match shared.with_state(owner, look).await {
-        Ok(Some(from)) => Ok(from),
-        Ok(None) => {
-            let hint = "give the parent a `workspace`; a `run` step with `workspace: none` shares none";
-            none("the run that started this one has no workspace", hint)
-        }
-        // The next engine asks again.
-        Err(QueryError::ShuttingDown) => std::future::pending().await,
-        Err(error) => {
-            none(&format!("the workspace of the parent is not known: {error}"), "look at the parent")
-        }
+    let mut patience = Patience::new(owner, "a run cannot be looked at in whose workspace another one works");
+    loop {
+        return match shared.with_state(owner, look).await {
+            Ok(Some(from)) => Ok(from),
+            Ok(None) => {
+                let hint = "give the parent a `workspace`; a `run` step with `workspace: none` shares none";
+                none("the run that started this one has no workspace", hint)
+            }
+            // The next engine asks again.
+            Err(QueryError::ShuttingDown) => std::future::pending().await,
+            Err(error @ QueryError::NotFound(_)) => {
+                none(&format!("the workspace of the parent is not known: {error}"), "look at the parent")
+            }
+            Err(error @ (QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_))) => {
+                patience.wait(&error).await;
+                continue;
+            }
+        };
     }
 }
