@@ -5,7 +5,13 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, Response};
 use everfold_api::http::Caller;
 use everfold_api::owner::{self, Held};
+use everfold_engine::actor::Actor;
+use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use everfold_engine::id::{EffectId, InputId, RunId, Version};
+use everfold_engine::json::Hash;
 use everfold_engine::layout::Layout;
+use everfold_engine::store::{Append, StreamNote};
+use everfold_engine::time::Timestamp;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -234,5 +240,50 @@ async fn events_are_exported_in_lines_with_the_stored_bytes() {
     for way in ["identity", "gzip", "zstd"] {
         let end = format!("/api/v1/events?from={}", last + 1);
         assert_eq!(api.get(&end, &[("accept-encoding", way)]).await.0, 200, "{way}");
+    }
+}
+
+/// The worker was told that the run goes on without it, and dropped what it had done.
+#[tokio::test]
+async fn a_worker_keeps_what_nobody_can_judge_at_this_moment() {
+    let api = Api::new();
+    let owner = api.held.owner();
+    let run: RunId = "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap();
+    let stream = StreamId::run(run);
+    let header = EventHeader {
+        stream: stream.clone(),
+        version: Version::FIRST,
+        recorded_at: Timestamp(0),
+        actor: Actor::Engine,
+        cause: Cause { input: InputId::derive("a newer one's"), because: Version::ZERO },
+        kind: u16::MAX,
+        schema: 1,
+        flags: 0,
+        payload_hash: Hash::ZERO,
+    };
+    let unreadable = Append {
+        stream,
+        expected: Version::ZERO,
+        previous: Hash::ZERO,
+        events: vec![NewEvent::link(header, b"?".to_vec(), &Hash::ZERO)],
+        dedup: None,
+        fence: None,
+        note: StreamNote { open: true, busy: true, wake_at: None },
+    };
+    owner.store().append(unreadable).await.unwrap();
+    let id = EffectId { run, attempt: "deploy/1/1".parse().unwrap() };
+    let folder = owner.layout().attempt(&id);
+    std::fs::create_dir_all(&folder).unwrap();
+    let lease = json!({ "lease": "l", "worker": "user:ada", "taken_at": "2026-01-05T00:00:00Z" });
+    std::fs::write(folder.join("lease.json"), lease.to_string()).unwrap();
+    let said = [("heartbeat", json!({ "lease": "l" })), ("complete", json!({ "lease": "l", "output": 1 }))];
+    for (verb, body) in said {
+        let path = format!("/api/v1/workers/attempts/{run}:deploy:1:1/{verb}");
+        let (status, headers, body) =
+            read(api.send("POST", &path, &[], Body::from(body.to_string())).await).await;
+        assert_eq!(status, 503, "{verb}: {}", String::from_utf8_lossy(&body));
+        assert!(headers.contains_key("retry-after"), "{verb}");
+        let said = String::from_utf8_lossy(&body);
+        assert!(said.contains("set aside"), "{verb}: {said}");
     }
 }

@@ -284,10 +284,17 @@ fn said(caller: &Caller, id: &str, lease: String) -> Result<Said, Fault> {
     Ok(Said { id, lease, worker: caller.actor.to_string() })
 }
 
-/// Whether the run of an attempt still wants it.
-fn lives(app: &App, said: &Said) -> impl Future<Output = bool> + use<> {
+/// Whether the run of an attempt still wants it. Where that cannot be told now the worker asks again: what it has
+/// done would be lost.
+fn lives(app: &App, said: &Said) -> impl Future<Output = Result<bool, String>> + use<> {
     let (app, id) = (App::clone(app), said.id.0.clone());
-    async move { app.is_in_progress(&id).await.unwrap_or(false) }
+    async move {
+        match app.is_in_progress(&id).await {
+            Ok(lives) => Ok(lives),
+            Err(fault) if matches!(fault.code, Code::NoRun | Code::NoStep) => Ok(false),
+            Err(fault) => Err(fault.message),
+        }
+    }
 }
 
 fn lines_fit(log: &[String]) -> Result<(), Fault> {

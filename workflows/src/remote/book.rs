@@ -330,8 +330,8 @@ impl Book {
 
     /// A worker says that it is at work; it hears whether it is to end.
     ///
-    /// `lives` tells of an attempt that nobody has entered whether its run still wants it: right after a
-    /// start of the engine.
+    /// `lives` tells of an attempt that nobody has entered whether its run still wants it, or why that cannot be
+    /// told now: right after a start of the engine.
     ///
     /// # Errors
     /// It does not hold the attempt, or no longer.
@@ -339,7 +339,7 @@ impl Book {
         &self,
         said: Said,
         beat: Beat,
-        lives: impl Future<Output = bool>,
+        lives: impl Future<Output = Result<bool, String>>,
     ) -> Result<Heard, Refused> {
         self.noticed(&said.worker);
         let span = self.inner.lease;
@@ -374,7 +374,7 @@ impl Book {
         &self,
         said: Said,
         report: Report,
-        lives: impl Future<Output = bool>,
+        lives: impl Future<Output = Result<bool, String>>,
     ) -> Result<bool, Refused> {
         self.noticed(&said.worker);
         let hash = Hash::of(&serde_json::to_vec(&report).unwrap_or_default()).to_string();
@@ -418,7 +418,11 @@ impl Book {
     }
 
     /// What the folder of an attempt says that nobody has entered: `None`: the worker holds it.
-    async fn beside(&self, said: &Said, lives: impl Future<Output = bool>) -> Result<Option<End>, Refused> {
+    async fn beside(
+        &self,
+        said: &Said,
+        lives: impl Future<Output = Result<bool, String>>,
+    ) -> Result<Option<End>, Refused> {
         let folder = self.inner.layout.attempt(&said.id.0);
         let read = blocking(move || record::read(&folder)).await;
         let (lease, end) = read.map_err(|error| Refused::NotKept(error.to_string()))?;
@@ -428,8 +432,11 @@ impl Book {
         }
         match end {
             Some(end) => Ok(Some(end)),
-            None if lives.await => Ok(None),
-            None => Err(Refused::Over("its run goes on without it, or has ended".to_owned())),
+            None => match lives.await {
+                Ok(true) => Ok(None),
+                Ok(false) => Err(Refused::Over("its run goes on without it, or has ended".to_owned())),
+                Err(why) => Err(Refused::NotKept(why)),
+            },
         }
     }
 

@@ -76,7 +76,7 @@ impl Bench {
 
     async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, Refused> {
         let report = Report { result: Reported::Output(output), usage: Vec::new(), log: Vec::new() };
-        self.book.report(said(job, worker), report, async { true }).await
+        self.book.report(said(job, worker), report, async { Ok(true) }).await
     }
 }
 
@@ -133,7 +133,7 @@ async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
     let span = job.lease_until;
     for _ in 0..3 {
         tokio::time::sleep(SHORT / 2).await;
-        let heard = bench.book.heartbeat(said(&job, "worker:a"), Beat::default(), async { true }).await;
+        let heard = bench.book.heartbeat(said(&job, "worker:a"), Beat::default(), async { Ok(true) }).await;
         assert!(heard.unwrap().lease_until > span, "it is heard of");
     }
     match end.await.unwrap().result {
@@ -142,7 +142,7 @@ async fn a_worker_that_is_not_heard_of_loses_the_attempt_and_comes_too_late() {
     }
     let late = bench.report(&job, "worker:a", json!(1)).await.unwrap_err();
     assert!(matches!(&late, Refused::Over(why) if why.contains("lost")), "{late}");
-    let late = bench.book.heartbeat(said(&job, "worker:a"), Beat::default(), async { true }).await;
+    let late = bench.book.heartbeat(said(&job, "worker:a"), Beat::default(), async { Ok(true) }).await;
     assert!(matches!(late, Err(Refused::Over(_))));
 }
 
@@ -159,10 +159,10 @@ async fn a_crash_of_the_engine_loses_neither_lease_nor_result() {
 
     let next = Bench::new(place.path(), LONG);
     // Before its run is recovered: the heartbeat is heard, and the result of a run that lives is taken.
-    let heard = next.book.heartbeat(said(&jobs[0], "worker:a"), Beat::default(), async { true }).await;
+    let heard = next.book.heartbeat(said(&jobs[0], "worker:a"), Beat::default(), async { Ok(true) }).await;
     assert!(!heard.unwrap().cancel);
     let report = || Report { result: Reported::Output(json!(0)), usage: Vec::new(), log: Vec::new() };
-    let dead = next.book.report(said(&jobs[0], "worker:a"), report(), async { false }).await;
+    let dead = next.book.report(said(&jobs[0], "worker:a"), report(), async { Ok(false) }).await;
     assert!(matches!(dead, Err(Refused::Over(_))));
     let (held, kept) = (next.carry(jobs[0].id.0.clone()), next.carry(jobs[1].id.0.clone()));
     assert_eq!(output(kept.await.unwrap()), json!("kept"));
@@ -194,7 +194,7 @@ async fn a_cancel_is_told_by_the_heartbeat_and_what_comes_then_does_not_count() 
     let cancel = tokio::spawn(async move { book.cancel(id, folder, LONG).await });
     let heard = loop {
         let beat = Beat { log: vec!["cleaning up".into()], progress: None };
-        let heard = bench.book.heartbeat(said(&job, "worker:a"), beat, async { true }).await.unwrap();
+        let heard = bench.book.heartbeat(said(&job, "worker:a"), beat, async { Ok(true) }).await.unwrap();
         if heard.cancel {
             break heard;
         }
