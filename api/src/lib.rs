@@ -12,6 +12,7 @@ mod client;
 mod compare;
 pub mod embed;
 pub mod fault;
+mod following;
 pub mod graph;
 pub mod http;
 mod log;

@@ -12,19 +12,20 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::describe::Shown;
+use crate::following::Following;
 
 /// Says what is recorded from here on, where the filter lets it through.
 pub(crate) async fn follow(store: Arc<dyn EventStore>, closing: CancellationToken) {
     if !tracing::enabled!(target: "everfold::run", tracing::Level::INFO) {
         return;
     }
-    let mut events = store.subscribe(store.last_position().next());
+    let mut events = Following::from_now(store);
     loop {
         tokio::select! {
             () = closing.cancelled() => return,
             batch = events.next() => match batch {
-                Ok(batch) => batch.iter().for_each(|event| say(event)),
-                Err(error) => return tracing::warn!(%error, "events are not told any more"),
+                Some(batch) => batch.iter().for_each(|event| say(event)),
+                None => return,
             },
         }
     }

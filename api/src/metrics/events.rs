@@ -16,6 +16,7 @@ use lru::LruCache;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
+use crate::following::Following;
 
 /// Attempts whose beginning is remembered; of more, the oldest are not timed.
 const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
@@ -88,13 +89,13 @@ impl Meter {
 /// Counts every event from here on, until `closing` or the log's end.
 pub async fn follow(store: Arc<dyn EventStore>, metrics: Arc<Metrics>, closing: CancellationToken) {
     let mut meter = Meter::new(metrics);
-    let mut events = store.subscribe(store.last_position().next());
+    let mut events = Following::from_now(store);
     loop {
         tokio::select! {
             () = closing.cancelled() => return,
             batch = events.next() => match batch {
-                Ok(batch) => batch.iter().for_each(|event| meter.count(event)),
-                Err(error) => return tracing::warn!(%error, "events are not counted any more"),
+                Some(batch) => batch.iter().for_each(|event| meter.count(event)),
+                None => return,
             },
         }
     }

@@ -23,6 +23,7 @@ use super::fold::RunTrace;
 use super::requests::Requests;
 use super::send::{Collector, Sender};
 use super::span::Span;
+use crate::following::Following;
 
 /// Runs whose open spans are remembered; of another one its history is read again.
 const RUNS_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
@@ -92,7 +93,7 @@ struct Follower {
 impl Follower {
     async fn run(mut self, mut stopping: watch::Receiver<bool>) {
         let from = Position(self.store.last_position().0.saturating_sub(LOOKED_BACK)).next();
-        let mut events = self.store.subscribe(from);
+        let mut events = Following::from(Arc::clone(&self.store), from);
         let mut reached = from;
         let mut ticks = tokio::time::interval(FLUSH_EVERY);
         loop {
@@ -102,7 +103,7 @@ impl Follower {
                 () = stopped(&mut stopping), if is_at_end => break,
                 _ = ticks.tick() => self.flush().await,
                 batch = events.next() => match batch {
-                    Ok(batch) => {
+                    Some(batch) => {
                         for envelope in batch {
                             reached = envelope.position;
                             if let Err(error) = self.see(&envelope).await {
@@ -110,10 +111,7 @@ impl Follower {
                             }
                         }
                     }
-                    Err(error) => {
-                        tracing::warn!(%error, "no traces are sent any more");
-                        break;
-                    }
+                    None => break,
                 },
             }
         }

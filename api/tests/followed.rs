@@ -1,0 +1,128 @@
+//! What follows the log beside the engine, where the log cannot be read for a moment.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../../engine/tests/driver/over.rs"]
+#[allow(dead_code, reason = "faults of appends are for engines")]
+mod over;
+
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use everfold_api::metrics::{Metrics, Moment, follow};
+use everfold_engine::actor::Actor;
+use everfold_engine::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
+use everfold_engine::event::{NoteAdded, RunEvent, encode};
+use everfold_engine::id::{InputId, Position, RunId, Version};
+use everfold_engine::json::Hash;
+use everfold_engine::store::{
+    Append, AppendError, Appended, EventStore, MemoryStore, ReadError, StreamNote, Subscription, Writability,
+};
+use everfold_engine::time::Timestamp;
+use futures::future::BoxFuture;
+use over::{Asked, Between, Over};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A store whose log is away now and then.
+struct Away {
+    inner: MemoryStore,
+    /// So many looks at the log fail.
+    to_fail: Arc<AtomicUsize>,
+}
+
+impl Between for Away {
+    fn inner(&self) -> &MemoryStore {
+        &self.inner
+    }
+
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        self.inner.append(append)
+    }
+
+    fn read<'a>(&'a self, _asked: Asked<'a>, _from: Version) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
+        Box::new(Followed { inner: self.inner.subscribe(from), to_fail: Arc::clone(&self.to_fail) })
+    }
+
+    fn writability(&self) -> watch::Receiver<Writability> {
+        self.inner.writability()
+    }
+
+    fn two_in_flight(&self, stream: &StreamId) {
+        panic!("two appends of {stream} in flight");
+    }
+}
+
+struct Followed {
+    inner: Box<dyn Subscription>,
+    to_fail: Arc<AtomicUsize>,
+}
+
+impl Subscription for Followed {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
+        Box::pin(async move {
+            let events = self.inner.next().await?;
+            let less = |left: usize| left.checked_sub(1);
+            match self.to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
+                Ok(_) => Err(ReadError::Index("it went away".into())),
+                Err(_) => Ok(events),
+            }
+        })
+    }
+}
+
+async fn note(store: &dyn EventStore, number: u128) {
+    let stream = StreamId::run(format!("0198c1f0-0000-7000-8000-{number:012x}").parse::<RunId>().unwrap());
+    let event: RunEvent = NoteAdded { text: "x".into() }.into();
+    let (schema, payload) = encode(&event).unwrap();
+    let header = EventHeader {
+        stream: stream.clone(),
+        version: Version::FIRST,
+        recorded_at: Timestamp(0),
+        actor: Actor::Engine,
+        cause: Cause { input: InputId::derive("n"), because: Version::ZERO },
+        kind: event.kind(),
+        schema,
+        flags: 0,
+        payload_hash: Hash::ZERO,
+    };
+    let append = Append {
+        stream,
+        expected: Version::ZERO,
+        previous: Hash::ZERO,
+        events: vec![NewEvent::link(header, payload, &Hash::ZERO)],
+        dedup: None,
+        fence: None,
+        note: StreamNote::default(),
+    };
+    store.append(append).await.unwrap();
+}
+
+/// Nothing was counted, traced or told any more until the next start.
+#[tokio::test(start_paused = true)]
+async fn events_go_on_to_be_counted_each_once() {
+    let to_fail = Arc::new(AtomicUsize::new(0));
+    let store: Arc<dyn EventStore> =
+        Over::new(Away { inner: MemoryStore::default(), to_fail: Arc::clone(&to_fail) });
+    let (metrics, closing) = (Arc::new(Metrics::default()), CancellationToken::new());
+    let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&metrics), closing.clone()));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    note(store.as_ref(), 1).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    to_fail.store(2, Ordering::SeqCst);
+    note(store.as_ref(), 2).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    note(store.as_ref(), 3).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(to_fail.load(Ordering::SeqCst), 0, "it failed meanwhile");
+    let text = metrics.text(&Moment::default()).unwrap();
+    let counted = "everfold_events_total{type=\"NoteAdded\"} 3";
+    assert!(text.contains(counted), "{text}");
+    closing.cancel();
+    following.await.unwrap();
+}
