@@ -178,7 +178,7 @@ async fn child(
             Err(QueryError::SetAside { .. }) => {
                 tokio::select! {
                     biased;
-                    ended = ended => ended.map_err(|_| Stop::Gone)?,
+                    is_seen = ended.seen() => if !is_seen { return Err(Stop::Gone) },
                     () = tokio::time::sleep(FAILED_AGAIN) => {}
                 }
                 continue;
@@ -189,8 +189,9 @@ async fn child(
                 continue;
             }
         }
-        // The sender goes with the engine.
-        ended.await.map_err(|_| Stop::Gone)?;
+        if !ended.seen().await {
+            return Err(Stop::Gone);
+        }
     }
 }
 
@@ -514,7 +515,7 @@ async fn cancel(inner: &Inner, shared: &Arc<Shared>, request: &AttemptRequest) {
         }
     }
     if look_until_seen(shared, id, RunState::is_ended).await == Some(false) {
-        let _gone = ended.await;
+        let _seen_or_gone = ended.seen().await;
     }
 }
 

@@ -13,16 +13,40 @@ pub(super) struct Ends {
     awaited: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
 }
 
+/// An end that somebody waits for; given up on drop.
+pub(super) struct End<'a> {
+    ends: &'a Ends,
+    run: RunId,
+    told: oneshot::Receiver<()>,
+}
+
+impl End<'_> {
+    /// Resolves when it is seen; false where the engine ends.
+    pub(super) async fn seen(mut self) -> bool {
+        (&mut self.told).await.is_ok()
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.told.close();
+        let mut awaited = self.ends.lock();
+        if let Some(waiting) = awaited.get_mut(&self.run) {
+            waiting.retain(|waiting| !waiting.is_closed());
+            if waiting.is_empty() {
+                awaited.remove(&self.run);
+            }
+        }
+    }
+}
+
 impl Ends {
-    /// Resolves when the run's end is seen from now on. Whoever asks looks at the run afterwards: it
-    /// may have ended before.
-    pub(super) fn of(&self, run: RunId) -> oneshot::Receiver<()> {
-        let (sender, ended) = oneshot::channel();
-        let mut awaited = self.lock();
-        let waiting = awaited.entry(run).or_default();
-        waiting.retain(|former| !former.is_closed());
-        waiting.push(sender);
-        ended
+    /// The run's end, where it is seen from now on. Whoever asks looks at the run afterwards: it may have
+    /// ended before.
+    pub(super) fn of(&self, run: RunId) -> End<'_> {
+        let (sender, told) = oneshot::channel();
+        self.lock().entry(run).or_default().push(sender);
+        End { ends: self, run, told }
     }
 
     /// The run has ended.
@@ -34,5 +58,22 @@ impl Ends {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Vec<oneshot::Sender<()>>>> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_no_more_leaves_nothing_behind() {
+        let (ends, run) = (Ends::default(), RunId(Uuid::from_u128(1)));
+        let (one, other) = (ends.of(run), ends.of(run));
+        drop(one);
+        assert_eq!(ends.lock().len(), 1);
+        drop(other);
+        assert_eq!(ends.lock().len(), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! What attempts say while they run. Not durable; nothing depends on it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -25,15 +26,25 @@ pub struct LiveAttempt {
 /// What the attempts of one run said last.
 pub type LiveRun = Arc<BTreeMap<AttemptId, LiveAttempt>>;
 
+/// Watches from which on it is looked who is gone, at first.
+const SWEPT_MIN: usize = 64;
+
 /// The newest lines of all runs: one watch per run that speaks or is listened to.
 #[derive(Default)]
 pub(super) struct Live {
     runs: Mutex<HashMap<RunId, watch::Sender<LiveRun>>>,
+    /// With how many watches it is looked who is gone: twice those that were needed the last time.
+    swept_at: AtomicUsize,
 }
 
 impl Live {
     pub(super) fn watch(&self, run: RunId) -> watch::Receiver<LiveRun> {
-        self.runs().entry(run).or_default().subscribe()
+        let mut runs = self.runs();
+        if runs.len() >= self.swept_at.load(Ordering::Relaxed).max(SWEPT_MIN) && !runs.contains_key(&run) {
+            runs.retain(|_, sender| sender.receiver_count() > 0 || !sender.borrow().is_empty());
+            self.swept_at.store(runs.len() * 2, Ordering::Relaxed);
+        }
+        runs.entry(run).or_default().subscribe()
     }
 
     pub(super) fn line(&self, id: &EffectId, line: &str, at: Timestamp) {
@@ -94,5 +105,20 @@ mod tests {
         drop(seen);
         live.ended(id.run, &attempt);
         assert!(live.runs().is_empty());
+    }
+
+    #[test]
+    fn listeners_that_are_gone_leave_nothing_behind_for_long() {
+        let live = Live::default();
+        let kept = live.watch(RunId(Uuid::from_u128(0)));
+        for n in 1..10_000 {
+            drop(live.watch(RunId(Uuid::from_u128(n))));
+        }
+        assert!(live.runs().len() <= 256, "{}", live.runs().len());
+        let attempt =
+            AttemptId { path: StepPath::step(&"build".into()), round: Round(1), attempt: Attempt(1) };
+        let id = EffectId { run: RunId(Uuid::from_u128(0)), attempt: attempt.clone() };
+        live.line(&id, "heard", Timestamp(1));
+        assert!(kept.borrow().contains_key(&attempt));
     }
 }

@@ -159,7 +159,9 @@ impl Clerk {
                     loop {
                         let ended = shared.ends.of(origin);
                         match shared.with_state(origin, RunState::is_ended).await {
-                            Ok(false) => drop(ended.await),
+                            Ok(false) => {
+                                let _seen_or_gone = ended.seen().await;
+                            }
                             Err(QueryError::Store(_) | QueryError::Full(_)) => {
                                 tokio::time::sleep(AGAIN).await;
                                 continue;
