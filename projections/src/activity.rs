@@ -12,6 +12,8 @@ use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::few::Few;
+
 /// What people are asked at a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Asked {
@@ -47,8 +49,8 @@ pub enum AwaitsWhat {
 /// The open parts of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Activity {
-    attempts: BTreeMap<StepPath, AttemptId>,
-    probing: BTreeMap<StepPath, AttemptId>,
+    attempts: Few<StepPath, AttemptId>,
+    probing: Few<StepPath, AttemptId>,
     /// Probes that are followed by another one unless they pass: a signal came meanwhile.
     again: BTreeSet<StepPath>,
     /// Attempts that are asked to end, and whether their steps wait for that.
@@ -121,9 +123,7 @@ impl Activity {
                     if matches!(event.reason, StopReason::Person | StopReason::Deadline) {
                         self.cut.insert(id.clone());
                     }
-                    if self.attempts.get(&id.path) == Some(id) {
-                        self.attempts.remove(&id.path);
-                    }
+                    self.attempts.remove_if(&id.path, |open| open == id);
                 }
                 if matches!(event.reason, StopReason::RunEnded | StopReason::Cancel | StopReason::Parent) {
                     self.last.extend(self.stopping.keys().cloned());
@@ -272,9 +272,7 @@ impl Activity {
         self.stopping.remove(id);
         self.cut.remove(id);
         self.last.remove(id);
-        if self.attempts.get(&id.path) == Some(id) {
-            self.attempts.remove(&id.path);
-        }
+        self.attempts.remove_if(&id.path, |open| open == id);
     }
 
     /// In the next period of a shared budget those that it refused ask again.
@@ -296,8 +294,8 @@ impl Activity {
     fn close(&mut self, path: &StepPath) {
         let is_part = |other: &StepPath| other == path || (path.item.is_none() && other.step == path.step);
         self.leave(path);
-        self.attempts.retain(|other, _| !is_part(other));
-        self.probing.retain(|other, _| !is_part(other));
+        self.attempts.retain(|other| !is_part(other));
+        self.probing.retain(|other| !is_part(other));
         self.again.retain(|other| !is_part(other));
         self.asking.retain(|other, _| !is_part(other));
         self.blocked.retain(|other| !is_part(other));
@@ -323,7 +321,9 @@ impl Activity {
         self.cut.clear();
         self.last.clear();
         for (id, _) in stopping.into_iter().filter(|(_, is_awaited)| *is_awaited) {
-            self.attempts.entry(id.path.clone()).or_insert(id);
+            if self.attempts.get(&id.path).is_none() {
+                self.attempts.insert(id.path.clone(), id);
+            }
         }
         for id in self.attempts.values_mut() {
             id.attempt = id.attempt.next();
@@ -360,19 +360,20 @@ impl Activity {
     /// Puts the steps that something goes on in, or that people are asked about, in the order of names.
     /// Says whether that is news.
     pub(crate) fn show_steps(&self, shown: &mut Vec<String>) -> bool {
-        let open = self.attempts.keys().chain(self.probing.keys()).chain(self.asking.keys());
-        let mut open = open.chain(&self.blocked).map(|path| path.step.as_str());
+        let open = || self.attempts.keys().chain(self.probing.keys()).chain(self.asking.keys());
+        let open = || open().chain(&self.blocked).map(|path| path.step.as_str());
+        let count = self.attempts.len() + self.probing.len() + self.asking.len() + self.blocked.len();
         // Most of the time there is one, or none.
-        let (first, second) = (open.next(), open.next());
-        if second.is_none() {
-            let is_news = shown.iter().map(String::as_str).ne(first);
+        if count < 2 {
+            let only = if count == 0 { None } else { open().next() };
+            let is_news = shown.len() != count || shown.first().map(String::as_str) != only;
             if is_news {
                 shown.clear();
-                shown.extend(first.map(str::to_owned));
+                shown.extend(only.map(str::to_owned));
             }
             return is_news;
         }
-        let mut names: Vec<&str> = first.into_iter().chain(second).chain(open).collect();
+        let mut names: Vec<&str> = open().collect();
         names.sort_unstable();
         names.dedup();
         let is_news = shown.iter().map(String::as_str).ne(names.iter().copied());

@@ -12,6 +12,7 @@ mod activity;
 mod attempts;
 mod audit;
 mod decision;
+mod few;
 mod inbox;
 mod look;
 mod lost;

@@ -1,0 +1,116 @@
+//! A map of a few entries, in the order of their keys and in one piece of memory, which stays when they go.
+//!
+//! Law: it is stored as any map is.
+//!
+//! Used for what comes and goes with nearly every event.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A map of a few entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Few<K, V>(Vec<(K, V)>);
+
+impl<K, V> Default for Few<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Ord, V> Few<K, V> {
+    /// Where an entry is, or belongs.
+    fn place(&self, key: &K) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.cmp(key))
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.place(key).ok().map(|place| &self.0[place].1)
+    }
+
+    /// Puts an entry; gives the value that it had.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match self.place(&key) {
+            Ok(place) => Some(std::mem::replace(&mut self.0[place].1, value)),
+            Err(place) => {
+                self.0.insert(place, (key, value));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        self.place(key).ok().map(|place| self.0.remove(place).1)
+    }
+
+    /// Takes an entry out if this is true of its value.
+    pub(crate) fn remove_if(&mut self, key: &K, is_meant: impl FnOnce(&V) -> bool) -> bool {
+        let place = self.place(key).ok().filter(|place| is_meant(&self.0[*place].1));
+        place.map(|place| self.0.remove(place)).is_some()
+    }
+
+    pub(crate) fn retain(&mut self, mut stays: impl FnMut(&K) -> bool) {
+        self.0.retain(|(key, _)| stays(key));
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Serialize, V: Serialize> Serialize for Few<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl<'de, K: Ord + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Few<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::deserialize(deserializer).map(|map| Self(map.into_iter().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use super::*;
+    use crate::rowcodec;
+
+    #[test]
+    fn it_does_what_a_map_does_and_is_stored_as_one() {
+        let (mut few, mut map) = (Few::default(), BTreeMap::new());
+        // Every key comes, goes and comes again, in no order.
+        for step in 0..200_u32 {
+            let (key, value) = (step * 7 % 11, step);
+            match step % 3 {
+                0 => assert_eq!(few.remove(&key), map.remove(&key)),
+                1 if map.get(&key).is_some_and(|known| known % 2 == 0) => {
+                    assert!(few.remove_if(&key, |known| known % 2 == 0));
+                    map.remove(&key);
+                }
+                _ => assert_eq!(few.insert(key, value), map.insert(key, value)),
+            }
+            assert!(!few.remove_if(&key, |_| false));
+            assert_eq!(few.get(&key), map.get(&key));
+            assert!(few.keys().eq(map.keys()) && few.len() == map.len());
+            let bytes = rowcodec::encode(&few).unwrap();
+            assert_eq!(bytes, rowcodec::encode(&map).unwrap());
+            assert_eq!(rowcodec::read::<Few<u32, u32>>(&mut bytes.as_slice()).unwrap(), few);
+        }
+        few.retain(|key| key % 2 == 0);
+        map.retain(|key, _| key % 2 == 0);
+        assert!(few.keys().eq(map.keys()));
+    }
+}
