@@ -189,6 +189,18 @@ impl Projection for Audit {
     const NAME: &'static str = "audit";
     const SCHEMA: u32 = 3;
 
+    fn heeds(event: &RunEvent) -> bool {
+        let is_of_pipeline = matches!(
+            event,
+            RunEvent::RunStarted(_)
+                | RunEvent::RunForked(_)
+                | RunEvent::RunSucceeded(_)
+                | RunEvent::RunFailed(_)
+                | RunEvent::RunCancelled(_)
+        );
+        is_of_pipeline || is_decision(event)
+    }
+
     fn open(tx: &Tx) -> Result<Self, FoldError> {
         Ok(Self { count: count(tx.get(HEAD)?)?, ..Self::default() })
     }

@@ -485,6 +485,40 @@ impl Projection for Inbox {
     const NAME: &'static str = "inbox";
     const SCHEMA: u32 = 5;
 
+    fn heeds(event: &RunEvent) -> bool {
+        match event {
+            RunEvent::AttemptSucceeded(event) => !event.artefacts.is_empty(),
+            RunEvent::RunStarted(_)
+            | RunEvent::ApprovalRequested(_)
+            | RunEvent::VoteCast(_)
+            | RunEvent::ApprovalDecided(_)
+            | RunEvent::QuestionAsked(_)
+            | RunEvent::AnswerSaved(_)
+            | RunEvent::QuestionAnswered(_)
+            | RunEvent::TimerSet(_)
+            | RunEvent::TimerFired(_)
+            | RunEvent::RetryScheduled(_)
+            | RunEvent::StepBlocked(_)
+            | RunEvent::BudgetExceeded(_)
+            | RunEvent::FundsGranted(_)
+            | RunEvent::RunUnblocked(_)
+            | RunEvent::RecheckRequested(_)
+            | RunEvent::SignalTaken(_)
+            | RunEvent::StepSucceeded(_)
+            | RunEvent::StepFailed(_)
+            | RunEvent::CancelRequested(_)
+            | RunEvent::StepSkipped(_)
+            | RunEvent::StepCancelled(_)
+            | RunEvent::ReworkRequested(_)
+            | RunEvent::RunForked(_)
+            | RunEvent::StopRequested(_)
+            | RunEvent::RunSucceeded(_)
+            | RunEvent::RunFailed(_)
+            | RunEvent::RunCancelled(_) => true,
+            _other => false,
+        }
+    }
+
     fn open(tx: &Tx) -> Result<Self, FoldError> {
         Ok(Self { count: count(tx.get(HEAD)?)?, ..Self::default() })
     }

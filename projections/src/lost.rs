@@ -80,6 +80,10 @@ impl Projection for Lost {
     const NAME: &'static str = "notices";
     const SCHEMA: u32 = 1;
 
+    fn heeds(event: &RunEvent) -> bool {
+        matches!(event, RunEvent::NoticeFailed(_))
+    }
+
     fn open(_tx: &Tx) -> Result<Self, FoldError> {
         Ok(Self)
     }

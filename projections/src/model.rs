@@ -10,7 +10,7 @@ use everfold_engine::id::{Position, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::look::Seen;
-use crate::projection::{FoldError, Projection};
+use crate::projection::{Fact, FoldError, Projection};
 use crate::shelf::{Checkpoint, Shelf, ShelfError};
 use crate::source::Facts;
 use crate::tx::Tx;
@@ -108,6 +108,10 @@ impl<P: Projection> Inner<P> {
                 self.fold.define(staged, &mut self.tx)?;
             }
             for fact in facts.after(self.position) {
+                if !P::heeds(fact.event) {
+                    debug_assert!(self.is_nothing(&fact), "{} is not heeded", fact.event.name());
+                    continue;
+                }
                 (at, run) = (fact.position, Some(fact.run));
                 self.fold.apply(&fact, &mut self.tx)?;
             }
@@ -117,6 +121,12 @@ impl<P: Projection> Inner<P> {
             Ok(Ok(())) => (self.position, self.is_shown) = (facts.last, false),
             failed => self.stop(run, at, failed),
         }
+    }
+
+    /// Whether a fact changes nothing: tests ask that of those which the model does not heed.
+    fn is_nothing(&mut self, fact: &Fact<'_>) -> bool {
+        let before = self.fold.unsettled() + self.tx.changed();
+        self.fold.apply(fact, &mut self.tx).is_ok() && before == self.fold.unsettled() + self.tx.changed()
     }
 
     /// Shows readers all that was folded. What many events say of one row or one term is put together once.
@@ -456,7 +466,6 @@ mod tests {
     use everfold_engine::time::Timestamp;
 
     use super::*;
-    use crate::Fact;
 
     /// Counts notes, and cannot fold one that says so.
     struct Notes<const CAREFUL: bool>(u64);
@@ -464,6 +473,10 @@ mod tests {
     impl<const CAREFUL: bool> Projection for Notes<CAREFUL> {
         const NAME: &'static str = "notes";
         const SCHEMA: u32 = 1;
+
+        fn heeds(_event: &RunEvent) -> bool {
+            true
+        }
 
         fn open(tx: &Tx) -> Result<Self, FoldError> {
             Ok(Self(tx.get(b"n")?.map_or(0, |bytes| u64::from(bytes[0]))))

@@ -113,6 +113,9 @@ pub trait Projection: Sized + Send + Sync + 'static {
     /// The version of the data's form and meaning.
     const SCHEMA: u32;
 
+    /// Whether an event says anything to the model: it is shown no others.
+    fn heeds(event: &RunEvent) -> bool;
+
     /// Goes on from what is there.
     ///
     /// # Errors

@@ -369,6 +369,20 @@ impl Projection for Spend {
     const NAME: &'static str = "spend";
     const SCHEMA: u32 = 2;
 
+    fn heeds(event: &RunEvent) -> bool {
+        matches!(
+            event,
+            RunEvent::RunStarted(_)
+                | RunEvent::RunForked(_)
+                | RunEvent::StepScheduled(_)
+                | RunEvent::RetryScheduled(_)
+                | RunEvent::UsageRecorded(_)
+                | RunEvent::RunSucceeded(_)
+                | RunEvent::RunFailed(_)
+                | RunEvent::RunCancelled(_)
+        )
+    }
+
     fn open(_tx: &Tx) -> Result<Self, FoldError> {
         Ok(Self::default())
     }

@@ -279,6 +279,10 @@ impl Projection for Runs {
     const NAME: &'static str = "runs";
     const SCHEMA: u32 = 6;
 
+    fn heeds(_event: &RunEvent) -> bool {
+        true
+    }
+
     fn open(tx: &Tx) -> Result<Self, FoldError> {
         let head = match tx.get(HEAD)? {
             Some(bytes) => rowcodec::read(&mut &*bytes)?,
