@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -46,21 +45,88 @@ fn key(term: &[u8], block: u32) -> Vec<u8> {
     key
 }
 
+/// A term of at most 16 bytes with zeros behind it, as one number: quicker to find than bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Short(u128);
+
+impl Short {
+    /// As [`term`] makes it; `None` where it is longer.
+    pub(crate) fn of(kind: u8, text: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        let (head, room) = bytes.split_at_mut(2);
+        head.copy_from_slice(&[b't', kind]);
+        if text.len() >= room.len() {
+            return None;
+        }
+        room.iter_mut().zip(text.bytes()).for_each(|(place, byte)| *place = byte.max(1));
+        Some(Self(u128::from_le_bytes(bytes)))
+    }
+
+    /// The term's bytes.
+    fn term(self) -> Vec<u8> {
+        let bytes = self.0.to_le_bytes();
+        // Only the last byte of a term is 0.
+        bytes.split_inclusive(|byte| *byte == 0).next().unwrap_or_default().to_vec()
+    }
+}
+
 /// What is to be said of terms. Many rows share a term: its value is looked up once for all of them.
 #[derive(Default)]
 pub(crate) struct Changes {
     exact: HashMap<Vec<u8>, Vec<(u32, bool)>, RandomState>,
-    growing: Growing,
+    /// Of terms that are only ever added to.
+    growing: HashMap<Vec<u8>, Vec<u32>, RandomState>,
+    /// Of short ones among them.
+    growing_short: Growing,
 }
 
-/// What is to be said of terms that are only ever added to. Terms come again and again: they keep their
-/// places, and their lists the room that they had.
+/// Short terms come again and again: they keep their places, and their lists the room that they had.
 #[derive(Default)]
 struct Growing {
-    places: HashMap<Arc<[u8]>, usize, RandomState>,
-    lists: Vec<(Arc<[u8]>, Vec<u32>)>,
+    places: HashMap<Short, usize, RandomState>,
+    lists: Vec<(Short, Vec<u32>)>,
     /// The places of lists with anything in them.
     used: Vec<usize>,
+}
+
+impl Growing {
+    fn add(&mut self, term: Short, number: u32) {
+        let place = *self.places.entry(term).or_insert_with(|| {
+            self.lists.push((term, Vec::new()));
+            self.lists.len() - 1
+        });
+        let list = &mut self.lists[place].1;
+        if list.is_empty() {
+            self.used.push(place);
+        }
+        list.push(number);
+    }
+
+    fn flush(&mut self, tx: &mut Tx) -> Result<(), ShelfError> {
+        for place in self.used.drain(..) {
+            let (term, rows) = &mut self.lists[place];
+            grow(&term.term(), rows, tx)?;
+            rows.clear();
+        }
+        if self.lists.len() > PLACES_MAX {
+            *self = Self::default();
+        }
+        Ok(())
+    }
+}
+
+/// Writes down of which rows a term is true for ever.
+fn grow(term: &[u8], rows: &[u32], tx: &mut Tx) -> Result<(), ShelfError> {
+    let mut rest = rows;
+    while let Some((block, count)) = of_one_block(rest, |number| *number) {
+        let (here, further) = rest.split_at(count);
+        let bytes = tx.entry_ahead(&key(term, block))?;
+        for number in here {
+            set_in(bytes, (number % BLOCK) as u16, true);
+        }
+        rest = further;
+    }
+    Ok(())
 }
 
 /// Those in front that lie in one block, and that block.
@@ -76,22 +142,11 @@ impl Changes {
     }
 
     /// Says that a term is true of a row, for ever. It may be in the shelf before the row is.
-    pub(crate) fn add(&mut self, term: &[u8], number: u32) {
-        let Growing { places, lists, used } = &mut self.growing;
-        let place = match places.get(term) {
-            Some(place) => *place,
-            None => {
-                let term: Arc<[u8]> = term.into();
-                places.insert(Arc::clone(&term), lists.len());
-                lists.push((term, Vec::new()));
-                lists.len() - 1
-            }
-        };
-        let list = &mut lists[place].1;
-        if list.is_empty() {
-            used.push(place);
+    pub(crate) fn add(&mut self, kind: u8, text: &str, number: u32) {
+        match Short::of(kind, text) {
+            Some(term) => self.growing_short.add(term, number),
+            None => self.growing.entry(term(kind, text)).or_default().push(number),
         }
-        list.push(number);
     }
 
     /// Writes it all down.
@@ -107,25 +162,10 @@ impl Changes {
                 rest = further;
             }
         }
-        let Growing { places, lists, used } = &mut self.growing;
-        for place in used.drain(..) {
-            let (term, rows) = &mut lists[place];
-            let mut rest = rows.as_slice();
-            while let Some((block, count)) = of_one_block(rest, |number| *number) {
-                let (here, further) = rest.split_at(count);
-                let bytes = tx.entry_ahead(&key(term, block))?;
-                for number in here {
-                    set_in(bytes, (number % BLOCK) as u16, true);
-                }
-                rest = further;
-            }
-            rows.clear();
+        for (term, rows) in self.growing.drain() {
+            grow(&term, &rows, tx)?;
         }
-        if lists.len() > PLACES_MAX {
-            places.clear();
-            lists.clear();
-        }
-        Ok(())
+        self.growing_short.flush(tx)
     }
 }
 
@@ -331,6 +371,14 @@ fn of_block(numbers: &[u32], block: u32) -> Bits {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
     use super::*;
+
+    #[test]
+    fn a_short_term_has_the_bytes_of_a_term() {
+        for text in ["", "a", "ünï", "with\0zero", "thirteen-byte", "fourteen-bytes"] {
+            let short = Short::of(b'g', text).map(Short::term);
+            assert_eq!(short, (text.len() < 14).then(|| term(b'g', text)), "{text}");
+        }
+    }
 
     #[test]
     fn terms_are_combined_counted_and_walked_both_ways() {

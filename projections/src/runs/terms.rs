@@ -68,10 +68,10 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
         return;
     }
     if is_new {
-        terms.add(&term(PIPELINE, &fixed.pipeline), number);
-        terms.add(&of_id(fixed.id), number);
+        terms.add(PIPELINE, &fixed.pipeline, number);
+        terms.add(ID, &start_of(fixed.id), number);
         if let Some(parent) = fixed.parent {
-            terms.add(&of_parent(parent), number);
+            terms.add(PARENT, &digits(parent), number);
         }
     }
     if old.status != Some(shown.status) {
@@ -101,7 +101,7 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
             terms.set(term(LABEL, &label(key, None)), number, true);
             terms.set(term(LABEL, &label(key, Some(value))), number, true);
         }
-        texts(fixed, shown).for_each(|text| grams_of(text, |gram| terms.add(gram, number)));
+        texts(fixed, shown).for_each(|text| grams_of(text, |gram| terms.add(GRAM, gram, number)));
     }
     let indexed = &mut record.indexed;
     indexed.status = Some(shown.status);
@@ -167,12 +167,12 @@ fn label(key: &str, value: Option<&String>) -> String {
 }
 
 /// The first eight digits of an id: of one that a clock drew, which minute it was.
-fn of_id(run: RunId) -> Vec<u8> {
-    term(ID, &format!("{:08x}", (run.0.as_u128() >> 96) as u32))
+fn start_of(run: RunId) -> String {
+    format!("{:08x}", (run.0.as_u128() >> 96) as u32)
 }
 
-fn of_parent(parent: RunId) -> Vec<u8> {
-    term(PARENT, &parent.0.simple().to_string())
+fn digits(run: RunId) -> String {
+    run.0.simple().to_string()
 }
 
 pub(super) fn status_is(status: RunStatus) -> Condition {
@@ -188,7 +188,7 @@ pub(super) fn label_is(key: &str, value: Option<&String>) -> Condition {
 }
 
 pub(super) fn parent_is(parent: RunId) -> Condition {
-    Condition::Term(of_parent(parent))
+    Condition::Term(term(PARENT, &digits(parent)))
 }
 
 pub(super) fn step_is(step: &str) -> Condition {
@@ -264,18 +264,9 @@ fn starts(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The terms of every three characters in a row, and of the first one and two of each word.
-fn grams_of(text: &str, mut each: impl FnMut(&[u8])) {
+/// Every three characters in a row, and the first one and two of each word.
+fn grams_of(text: &str, mut gram: impl FnMut(&str)) {
     let text = text.to_lowercase();
-    let mut gram = |part: &str| {
-        // As `term` makes them, without a value for each.
-        let mut bytes = [0; 16];
-        let length = part.len();
-        bytes[..2].copy_from_slice(&[b't', GRAM]);
-        bytes[2..2 + length].copy_from_slice(part.as_bytes());
-        bytes[2..2 + length].iter_mut().for_each(|byte| *byte = (*byte).max(1));
-        each(&bytes[..length + 3]);
-    };
     // The ends of the last three characters and their beginning.
     let mut ends = [0; 3];
     for (at, char) in text.char_indices() {
@@ -296,7 +287,7 @@ fn grams_of(text: &str, mut each: impl FnMut(&[u8])) {
 /// Where a run may be found: the row among the first `count`, by both ends of its id.
 pub(super) fn candidates(tx: &dyn Keys, count: u32, run: RunId) -> Result<Vec<u32>, ShelfError> {
     let (short, mut found) = (shorts::of(run), Vec::new());
-    Condition::Term(of_id(run)).walk(tx, 0..count, true, |number| {
+    Condition::Term(term(ID, &start_of(run))).walk(tx, 0..count, true, |number| {
         if shorts::at(tx, number)? == Some(short) {
             found.push(number);
         }
