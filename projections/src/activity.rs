@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use everfold_engine::event::{HaltScope, RunEvent, ScheduledWork, SignalTaker, StopReason, TimerKind};
-use everfold_engine::id::{AttemptId, StepId, StepPath};
+use everfold_engine::id::{Attempt, AttemptId, Round, StepId, StepPath};
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
@@ -292,19 +292,29 @@ impl Activity {
     }
 
     fn close(&mut self, path: &StepPath) {
-        let is_part = |other: &StepPath| other == path || (path.item.is_none() && other.step == path.step);
         self.leave(path);
-        self.attempts.retain(|other| !is_part(other));
-        self.probing.retain(|other| !is_part(other));
-        self.again.retain(|other| !is_part(other));
-        self.asking.retain(|other, _| !is_part(other));
-        self.blocked.retain(|other| !is_part(other));
+        if path.item.is_some() {
+            // Of ten thousand items each closes for itself.
+            self.attempts.remove(path);
+            self.probing.remove(path);
+            self.again.remove(path);
+            self.asking.remove(path);
+            self.blocked.remove(path);
+            return;
+        }
+        let is_other = |other: &StepPath| other.step != path.step;
+        self.attempts.retain(is_other);
+        self.probing.retain(is_other);
+        self.again.retain(is_other);
+        self.asking.retain(|other, _| is_other(other));
+        self.blocked.retain(is_other);
     }
 
     /// The step, or the item, goes its own way.
     fn leave(&mut self, path: &StepPath) {
-        let is_part = |other: &StepPath| other == path || (path.item.is_none() && other.step == path.step);
-        for (_, is_awaited) in self.stopping.iter_mut().filter(|(id, _)| is_part(&id.path)) {
+        let first = AttemptId { path: path.clone(), round: Round(0), attempt: Attempt(0) };
+        let is_part = |id: &AttemptId| id.path.step == path.step && (path.item.is_none() || id.path == *path);
+        for (_, is_awaited) in self.stopping.range_mut(first..).take_while(|(id, _)| is_part(id)) {
             *is_awaited = false;
         }
     }

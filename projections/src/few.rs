@@ -1,20 +1,21 @@
-//! A map of a few entries, in the order of their keys and in one piece of memory, which stays when they go.
+//! A map of a few entries, in the order of their keys and in one piece of memory, which stays when they go. Of
+//! many, those at either end come and go as cheaply: the items of a step begin and end nearly in order.
 //!
 //! Law: it is stored as any map is.
 //!
 //! Used for what comes and goes with nearly every event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A map of a few entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Few<K, V>(Vec<(K, V)>);
+pub(crate) struct Few<K, V>(VecDeque<(K, V)>);
 
 impl<K, V> Default for Few<K, V> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(VecDeque::new())
     }
 }
 
@@ -40,13 +41,13 @@ impl<K: Ord, V> Few<K, V> {
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        self.place(key).ok().map(|place| self.0.remove(place).1)
+        self.place(key).ok().and_then(|place| self.0.remove(place)).map(|(_, value)| value)
     }
 
     /// Takes an entry out if this is true of its value.
     pub(crate) fn remove_if(&mut self, key: &K, is_meant: impl FnOnce(&V) -> bool) -> bool {
         let place = self.place(key).ok().filter(|place| is_meant(&self.0[*place].1));
-        place.map(|place| self.0.remove(place)).is_some()
+        place.and_then(|place| self.0.remove(place)).is_some()
     }
 
     pub(crate) fn retain(&mut self, mut stays: impl FnMut(&K) -> bool) {
