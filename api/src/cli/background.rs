@@ -78,7 +78,12 @@ async fn has_open(client: &Client, runs: &[RunId], ended: &mut HashSet<RunId>) -
             continue;
         }
         let view: Result<RunView, Fault> = client.get(&format!("/api/v1/runs/{run}")).await;
-        if view.is_ok_and(|view| !view.status.is_ended() || view.notices_outstanding > 0) {
+        let is_over = match view {
+            Ok(view) => view.status.is_ended() && view.notices_outstanding == 0,
+            // Nobody goes on with it, here or elsewhere, before somebody has seen to it.
+            Err(fault) => matches!(fault.code, Code::NoRun | Code::SetAside),
+        };
+        if !is_over {
             return true;
         }
         ended.insert(*run);
@@ -86,7 +91,7 @@ async fn has_open(client: &Client, runs: &[RunId], ended: &mut HashSet<RunId>) -
     false
 }
 
-/// Waits until some run ends, or a notice of one, or the log cannot be followed any more.
+/// Waits until some run ends, or a notice of one; where the log cannot be followed, for ever.
 async fn next_end(events: &mut dyn Subscription) {
     while let Ok(batch) = events.next().await {
         let is_end = |kind: u16| {
@@ -96,6 +101,7 @@ async fn next_end(events: &mut dyn Subscription) {
             return;
         }
     }
+    std::future::pending().await
 }
 
 /// Makes sure that an owner is there that outlives this command.

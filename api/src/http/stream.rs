@@ -105,18 +105,18 @@ struct Filter {
 }
 
 impl Filter {
-    async fn wants(&self, event: &Envelope) -> bool {
+    async fn wants(&self, event: &Envelope) -> Result<bool, Fault> {
         let header = &event.header;
-        let Some(run) = header.stream.as_run() else { return false };
+        let Some(run) = header.stream.as_run() else { return Ok(false) };
         if header.flags & flag::COPIED != 0
             || self.run.is_some_and(|wanted| wanted != run)
             || !(self.types.is_empty() || self.types.contains(&header.kind))
         {
-            return false;
+            return Ok(false);
         }
         match &self.pipeline {
-            None => true,
-            Some(wanted) => self.app.pipeline_of(run).await.is_some_and(|pipeline| pipeline == *wanted),
+            None => Ok(true),
+            Some(wanted) => Ok(self.app.pipeline_of(run).await?.as_ref() == Some(wanted)),
         }
     }
 }
@@ -130,7 +130,8 @@ impl Source for Everything {
                 }
                 let batch = self.subscription.next().await.ok()?;
                 for event in &batch {
-                    if self.filter.wants(event).await {
+                    // Where that cannot be told the stream ends: whoever resumes it misses nothing.
+                    if self.filter.wants(event).await.ok()? {
                         let id = self.filter.app.cursor_text(event.position.get());
                         self.waiting.push_back(sse::event(Some(&id), "event", &shown(event)));
                     }

@@ -171,8 +171,11 @@ impl Owner {
     }
 
     /// The pipeline of a run.
-    pub async fn pipeline_of(&self, run: RunId) -> Option<String> {
-        self.runs(None, move |runs| runs.get(run, None)).await.ok()?.map(|row| row.pipeline)
+    ///
+    /// # Errors
+    /// The read model of runs cannot say.
+    pub async fn pipeline_of(&self, run: RunId) -> Result<Option<String>, Fault> {
+        Ok(self.runs(None, move |runs| runs.get(run, None)).await?.map(|row| row.pipeline))
     }
 
     /// The counters of budgets that runs share.

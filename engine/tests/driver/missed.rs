@@ -32,6 +32,31 @@ async fn l28_triggers_that_cannot_be_read_at_once_are_waited_for() {
     assert_eq!(rig.store.unread_left(), 0, "it failed meanwhile");
 }
 
+/// It was removed for good, and its moment settled as if the pipeline had no such trigger.
+#[tokio::test(start_paused = true)]
+async fn t_the_schedule_of_a_damaged_pipeline_stays_and_its_moments_name_the_damage() {
+    let mut rig = Rig::new();
+    save(&rig, &every(json!({"every": "10s"}))).await;
+    rig.crash().await;
+    rig.recover().await;
+    rig.store.damage("engine/definition-");
+    pass(&rig, 30).await;
+    let listed = rig.engine.schedules().await.unwrap().remove(0);
+    assert_eq!(listed.name, "nightly:1");
+    let Some(Outcome::Refused { code, message }) = listed.settled.last().map(|settled| &settled.outcome)
+    else {
+        panic!("{listed:?}")
+    };
+    assert_eq!(code, "no_pipeline");
+    assert!(message.contains("is damaged at version 1: its bytes are others"), "{message}");
+    assert_eq!(runs(&rig).await, 0);
+    rig.store.mend();
+    rig.crash().await;
+    rig.recover().await;
+    pass(&rig, 30).await;
+    assert!(runs(&rig).await > 0, "it goes on once that is mended");
+}
+
 /// It was refused for good.
 #[tokio::test(start_paused = true)]
 async fn l28_a_start_whose_definition_cannot_be_kept_at_once_is_tried_again() {

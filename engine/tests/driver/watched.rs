@@ -56,8 +56,17 @@ struct Unread {
     /// So many of them go well before.
     skipped: usize,
     left: usize,
+    why: Why,
+}
+
+/// Why a read fails.
+#[derive(Clone, Copy)]
+enum Why {
+    Away,
     /// For want of room.
-    is_full: bool,
+    Full,
+    /// What is stored is not what was written.
+    Damaged,
 }
 
 impl Watched {
@@ -94,22 +103,33 @@ impl Watched {
 
     /// The next reads of streams that begin so fail.
     pub fn fail_reads_of(&self, start: &str, times: usize) {
-        self.fail(Unread { start: start.to_owned(), ends: false, skipped: 0, left: times, is_full: false });
+        self.fail(Unread { start: start.to_owned(), ends: false, skipped: 0, left: times, why: Why::Away });
     }
 
     /// The same of the one read after so many.
     pub fn fail_one_read_of(&self, start: &str, skipped: usize) {
-        self.fail(Unread { start: start.to_owned(), ends: false, skipped, left: 1, is_full: false });
+        self.fail(Unread { start: start.to_owned(), ends: false, skipped, left: 1, why: Why::Away });
     }
 
     /// The same, for want of room.
     pub fn fill_reads_of(&self, start: &str, times: usize) {
-        self.fail(Unread { start: start.to_owned(), ends: false, skipped: 0, left: times, is_full: true });
+        self.fail(Unread { start: start.to_owned(), ends: false, skipped: 0, left: times, why: Why::Full });
     }
 
     /// The next looks at the ends of streams that begin so fail.
     pub fn fail_ends_of(&self, start: &str, times: usize) {
-        self.fail(Unread { start: start.to_owned(), ends: true, skipped: 0, left: times, is_full: false });
+        self.fail(Unread { start: start.to_owned(), ends: true, skipped: 0, left: times, why: Why::Away });
+    }
+
+    /// All reads of streams that begin so find damage.
+    pub fn damage(&self, start: &str) {
+        let left = usize::MAX;
+        self.fail(Unread { start: start.to_owned(), ends: false, skipped: 0, left, why: Why::Damaged });
+    }
+
+    /// What was damaged is as it was written.
+    pub fn mend(&self) {
+        *self.unread.lock().unwrap() = None;
     }
 
     fn fail(&self, unread: Unread) {
@@ -135,7 +155,12 @@ impl Watched {
             return None;
         }
         unread.left = unread.left.checked_sub(1)?;
-        Some(if unread.is_full { ReadError::Full } else { ReadError::Index("it went away".into()) })
+        let (stream, version) = (stream.clone(), Version::FIRST);
+        Some(match unread.why {
+            Why::Away => ReadError::Index("it went away".into()),
+            Why::Full => ReadError::Full,
+            Why::Damaged => ReadError::DamagedStream { stream, version, what: "its bytes are others".into() },
+        })
     }
 
     pub fn fail_halt(&self, fault: Fault) {

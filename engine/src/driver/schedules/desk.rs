@@ -232,8 +232,12 @@ impl ScheduleDesk {
             wanted.insert(name_of_trigger(listed.pipeline, listed.index), set);
         }
         let is_gone = |(name, kept): (&String, &Kept)| {
-            let is_of_pipeline = matches!(kept.state.origin(), Some(ScheduleOrigin::Trigger { .. }));
-            (is_of_pipeline && !wanted.contains_key(name)).then(|| name.clone())
+            let is_void = match kept.state.origin() {
+                // Of a damaged one nobody knows: its schedules stay.
+                Some(ScheduleOrigin::Trigger { pipeline, .. }) => triggers.damage(pipeline).is_none(),
+                _added_or_removed => false,
+            };
+            (is_void && !wanted.contains_key(name)).then(|| name.clone())
         };
         let gone: Vec<String> = self.all().await?.iter().filter_map(is_gone).collect();
         for name in gone {

@@ -63,9 +63,9 @@ pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, 
     if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
         return Ok(Outcome::Started { run });
     }
+    let refused = |code: &str, message: String| Outcome::Refused { code: code.to_owned(), message };
     let (definition, wish) = match origin {
         ScheduleOrigin::Added { pipeline, input, title } => {
-            let refused = |code: &str, message: String| Outcome::Refused { code: code.to_owned(), message };
             let reference: PipelineRef = match pipeline.parse() {
                 Ok(reference) => reference,
                 Err(error) => return Ok(refused("no_pipeline", format!("{error}"))),
@@ -85,6 +85,12 @@ pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, 
                 shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
             let listed = triggers.get(&pipeline, index as usize);
             let listed = listed.filter(|listed| matches!(listed.trigger.on, TriggerSource::Schedule(_)));
+            if let Some(damage) = triggers.damage(&pipeline) {
+                return Ok(refused(
+                    "no_pipeline",
+                    format!("the pipeline {pipeline} cannot be read: {damage}"),
+                ));
+            }
             let Some(listed) = listed else {
                 let why = format!("the newest version of {pipeline} has no such trigger");
                 return Ok(Outcome::Ignored { why });
@@ -92,10 +98,7 @@ pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, 
             let occasion = Occasion { event: event.clone(), actor: actor.to_string() };
             match wish(listed.trigger, &occasion) {
                 Err(error) => {
-                    return Ok(Outcome::Refused {
-                        code: "expression".to_owned(),
-                        message: error.to_string(),
-                    });
+                    return Ok(refused("expression", error.to_string()));
                 }
                 Ok(None) => return Ok(Outcome::Ignored { why: "its `when` does not hold".to_owned() }),
                 Ok(Some(wish)) => (Arc::clone(listed.definition), wish),

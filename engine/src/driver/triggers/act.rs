@@ -391,11 +391,7 @@ impl Sender<'_> {
             match self.shared.ask(run, queued).await {
                 Ok(_) => return Ok(Told::Heard),
                 Err(SubmitError::Refused(Refusal::Ended(_))) => {
-                    let (name, delivery) = (signal.name.clone(), self.delivery.to_owned());
-                    let knows = move |state: &RunState| {
-                        state.facts.order.deliveries.contains(&Order::delivery(&name, &delivery))
-                    };
-                    let heard_before = self.shared.with_state(run, knows).await.unwrap_or(false);
+                    let heard_before = self.has_heard(run, &signal.name).await?;
                     return Ok(if heard_before { Told::Heard } else { Told::Gone });
                 }
                 Err(SubmitError::NotFound(_)) => return Ok(Told::Gone),
@@ -407,6 +403,21 @@ impl Sender<'_> {
                     return Ok(Told::Refused("set_aside".to_owned(), message));
                 }
                 Err(error) => self.again_after(&error).await?,
+            }
+        }
+    }
+
+    /// Whether a run heard the signal before.
+    async fn has_heard(&self, run: RunId, signal: &str) -> Result<bool, Stopped> {
+        let heard = Order::delivery(signal, self.delivery);
+        loop {
+            let wanted = heard.clone();
+            let knows = move |state: &RunState| state.facts.order.deliveries.contains(&wanted);
+            match self.shared.with_state(run, knows).await {
+                Ok(has_heard) => return Ok(has_heard),
+                Err(QueryError::NotFound(_) | QueryError::SetAside { .. }) => return Ok(false),
+                Err(QueryError::ShuttingDown) => return Err(Stopped),
+                Err(error) => self.patience(&error.to_string()).await?,
             }
         }
     }

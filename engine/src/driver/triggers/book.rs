@@ -1,5 +1,6 @@
 //! The triggers that count: those of the newest saved version of each pipeline.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::PipelineError;
@@ -9,7 +10,11 @@ use crate::saved::SavedPipeline;
 
 /// Pipelines whose newest saved version has triggers, by name.
 #[derive(Debug, Default)]
-pub(in crate::driver) struct Triggers(Vec<(String, Arc<Definition>)>);
+pub(in crate::driver) struct Triggers {
+    read: Vec<(String, Arc<Definition>)>,
+    /// Pipelines whose newest version is damaged, and how: nobody knows which triggers they have.
+    damaged: BTreeMap<String, String>,
+}
 
 /// A trigger with its pipeline.
 pub(in crate::driver) struct Listed<'a> {
@@ -22,7 +27,7 @@ pub(in crate::driver) struct Listed<'a> {
 
 impl Triggers {
     fn all(&self) -> impl Iterator<Item = Listed<'_>> {
-        self.0.iter().flat_map(|(pipeline, definition)| {
+        self.read.iter().flat_map(|(pipeline, definition)| {
             let triggers = definition.triggers.iter().enumerate();
             triggers.map(move |(index, trigger)| Listed { pipeline, definition, index, trigger })
         })
@@ -40,6 +45,11 @@ impl Triggers {
             TriggerSource::Schedule(schedule) => Some((listed, schedule)),
             TriggerSource::Hook(_) => None,
         })
+    }
+
+    /// Why nobody knows which triggers a pipeline has.
+    pub(in crate::driver) fn damage(&self, pipeline: &str) -> Option<&str> {
+        self.damaged.get(pipeline).map(String::as_str)
     }
 
     /// One trigger of a pipeline.
@@ -78,7 +88,7 @@ impl TriggerBook {
             }
             kept.saved
         };
-        let mut found = Vec::new();
+        let mut found = Triggers::default();
         for name in shared.saved_names().await? {
             let mut pipeline = SavedPipeline::default();
             for (event, _) in shared.saved_versions(&name).await? {
@@ -86,15 +96,18 @@ impl TriggerBook {
             }
             let Some(newest) = pipeline.newest() else { continue };
             match shared.definitions.get(newest.hash).await {
-                Ok(definition) if !definition.triggers.is_empty() => found.push((name, definition)),
+                Ok(definition) if !definition.triggers.is_empty() => found.read.push((name, definition)),
                 Ok(_without) => {}
                 // Left out, it would be missed for as long as this is kept.
                 Err(error) if error.is_passing() => return Err(error.into()),
                 // One that cannot be read keeps no other from being triggered.
-                Err(error) => tracing::error!(pipeline = name, %error, "its triggers cannot be read"),
+                Err(error) => {
+                    tracing::error!(pipeline = name, %error, "its triggers cannot be read");
+                    found.damaged.insert(name, error.to_string());
+                }
             }
         }
-        let triggers = Arc::new(Triggers(found));
+        let triggers = Arc::new(found);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.saved == saved {
             kept.triggers = Some(Arc::clone(&triggers));
