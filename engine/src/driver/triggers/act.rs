@@ -411,7 +411,7 @@ impl Sender<'_> {
     async fn has_heard(&self, run: RunId, signal: &str) -> Result<bool, Stopped> {
         let heard = Order::delivery(signal, self.delivery);
         loop {
-            let wanted = heard.clone();
+            let wanted = heard;
             let knows = move |state: &RunState| state.facts.order.deliveries.contains(&wanted);
             match self.shared.with_state(run, knows).await {
                 Ok(has_heard) => return Ok(has_heard),
