@@ -13,6 +13,8 @@ use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::json::{JsonText, Payload, Value};
 use everfold_engine::store::{BlobStore, EventStore, ReadError, Subscription};
 use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::stages::{Staged, Stages};
 use crate::{Around, Copied, Fact};
@@ -21,6 +23,9 @@ use crate::{Around, Copied, Fact};
 const CHUNK: usize = 1_000;
 /// Facts that are shown to the models at once, where so many are there: indexes follow once for all.
 const ENOUGH: usize = 1_024;
+
+/// Batches of events that wait to be decoded: threads that hand on one at a time wait for each other more than they work.
+const BATCHES_AHEAD: usize = 2;
 
 /// An event that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,25 +148,37 @@ async fn copied(
     Ok(copied)
 }
 
-/// Follows the log.
+/// What comes of the log at once.
+type Batch = Result<Vec<Arc<Envelope>>, ReadError>;
+
+/// Follows the log. What comes next is read while the former is decoded.
 pub(crate) struct Source {
     store: Arc<dyn EventStore>,
-    subscription: Box<dyn Subscription>,
+    batches: mpsc::Receiver<Batch>,
+    /// Reads ahead, as long as anybody takes it.
+    _reading: JoinSet<()>,
     values: Option<BlobStore>,
 }
 
 impl Source {
     /// `values` is the data folder where values lie that are too large for an event.
     pub(crate) fn from(store: Arc<dyn EventStore>, first: Position, values: Option<&Path>) -> Self {
-        let subscription = store.subscribe(first);
-        Self { store, subscription, values: values.map(BlobStore::new) }
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let mut reading = JoinSet::new();
+        reading.spawn(read_ahead(store.subscribe(first), sender));
+        Self { store, batches, _reading: reading, values: values.map(BlobStore::new) }
+    }
+
+    async fn facts(&mut self) -> Result<Facts, ReadError> {
+        let batch = self.batches.recv().await.unwrap_or(Err(ReadError::Closed))?;
+        Facts::of(batch, self.store.as_ref()).await
     }
 
     /// The next facts; waits for them, and takes what is there of more.
     pub(crate) async fn next(&mut self) -> Result<Facts, ReadError> {
-        let mut facts = Facts::of(self.subscription.next().await?, self.store.as_ref()).await?;
+        let mut facts = self.facts().await?;
         while facts.read.len() < ENOUGH && facts.last < self.store.last_position() {
-            let more = Facts::of(self.subscription.next().await?, self.store.as_ref()).await?;
+            let more = self.facts().await?;
             facts.last = more.last;
             facts.read.extend(more.read);
             facts.staged.extend(more.staged);
@@ -175,6 +192,17 @@ impl Source {
             }
         }
         Ok(facts)
+    }
+}
+
+/// Reads some batches more than are taken, until there is an error or nobody takes any.
+async fn read_ahead(mut subscription: Box<dyn Subscription>, batches: mpsc::Sender<Batch>) {
+    loop {
+        let batch = subscription.next().await;
+        let is_last = batch.is_err();
+        if batches.send(batch).await.is_err() || is_last {
+            return;
+        }
     }
 }
 

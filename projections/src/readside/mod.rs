@@ -37,7 +37,7 @@ pub use directory::RunDirectory;
 use threads::{fold, follow, rebuild};
 
 /// Reads of the log that wait to be folded.
-const AHEAD: usize = 1;
+const AHEAD: usize = 4;
 /// How long an asker waits for what was durable when it asked; after that it is given what there is.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an asker waits for a position that it names.
