@@ -395,6 +395,25 @@ async fn t_a_schedule_that_could_not_be_read_is_no_unknown_one_and_is_read_again
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn t_a_schedule_that_could_not_be_read_is_read_again_however_often_others_have_their_moments() {
+    let ada = || Actor::User("ada".into());
+    let mut rig = Rig::new();
+    save(&rig, &pipeline("p", 10, json!({}))).await;
+    for (name, every) in [("often", "1s"), ("tick", "10s")] {
+        let schedule: Schedule = serde_json::from_value(json!({ "every": every })).unwrap();
+        let origin = ScheduleOrigin::Added { pipeline: "p".into(), input: JsonText::null(), title: None };
+        rig.engine.add_schedule(NewSchedule { name: name.into(), schedule, origin }, ada()).await.unwrap();
+    }
+    rig.crash().await;
+    rig.recover().await;
+    rig.store.fail_reads_of("schedule/tick", 1);
+    pass(&rig, 30).await;
+    assert_eq!(rig.store.unread_left(), 0, "it could not be read");
+    let listed = rig.engine.schedules().await.unwrap();
+    assert!(listed.iter().all(|schedule| !schedule.settled.is_empty()), "{listed:?}");
+}
+
 /// What it does was forgotten with it, and the moment waited for ever.
 #[tokio::test(start_paused = true)]
 async fn t_a_moment_that_has_come_is_followed_though_its_schedule_is_removed_meanwhile() {

@@ -68,8 +68,11 @@ impl Known {
         let now = shared.now();
         let names: Vec<String> = match which {
             Again::InAWhile if now < self.again_at => return false,
-            Again::InAWhile | Again::NowAll => self.unread.keys().cloned().collect(),
             Again::Now(name) => self.unread.keys().filter(|unread| *unread == name).cloned().collect(),
+            Again::InAWhile | Again::NowAll => {
+                self.again_at = now.plus(FAILED_AGAIN);
+                self.unread.keys().cloned().collect()
+            }
         };
         let mut is_any_read = false;
         for name in names {
@@ -82,7 +85,6 @@ impl Known {
                 Err(error) => drop(self.unread.insert(name, error.to_string())),
             }
         }
-        self.again_at = now.plus(FAILED_AGAIN);
         is_any_read
     }
 }
