@@ -3,7 +3,7 @@
 //! Law: a struct here is frozen once released. What changes gets a new schema number and an
 //! upcaster in `codec`; kinds keep their numbers for ever, whatever their order.
 //!
-//! Values that may be large are [`Payload`]s; JSON is canonical text. The time, the actor and the
+//! Values that may be large are [`Payload`](crate::json::Payload)s; JSON is canonical text. The time, the actor and the
 //! cause of an event stand in its envelope.
 
 mod codec;

@@ -138,6 +138,7 @@ impl RunState {
     }
 
     /// Whether any part waits to be looked at.
+    #[cfg(feature = "runtime")]
     pub(crate) fn is_touched(&self) -> bool {
         !self.touched.is_empty()
     }

@@ -318,6 +318,7 @@ impl RunState {
     }
 
     /// About how many bytes it needs beside what its events said.
+    #[cfg(feature = "runtime")]
     pub(crate) fn fixed_bytes(&self) -> usize {
         self.facts.steps.len() * std::mem::size_of::<super::StepState>()
     }
