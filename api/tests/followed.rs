@@ -1,80 +1,27 @@
 //! What follows the log beside the engine, where the log cannot be read for a moment.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../../projections/tests/side/away.rs"]
+mod away;
 #[path = "../../engine/tests/driver/over.rs"]
 #[allow(dead_code, reason = "faults of appends are for engines")]
 mod over;
 
-use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use away::Away;
 use everfold_api::metrics::{Metrics, Moment, follow};
 use everfold_engine::actor::Actor;
-use everfold_engine::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
+use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use everfold_engine::event::{NoteAdded, RunEvent, encode};
-use everfold_engine::id::{InputId, Position, RunId, Version};
+use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::json::Hash;
-use everfold_engine::store::{
-    Append, AppendError, Appended, EventStore, MemoryStore, ReadError, StreamNote, Subscription, Writability,
-};
+use everfold_engine::store::{Append, EventStore, MemoryStore, ReadError, StreamNote};
 use everfold_engine::time::Timestamp;
-use futures::future::BoxFuture;
-use over::{Asked, Between, Over};
-use tokio::sync::watch;
+use over::Over;
 use tokio_util::sync::CancellationToken;
-
-/// A store whose log is away now and then.
-struct Away {
-    inner: MemoryStore,
-    /// So many looks at the log fail.
-    to_fail: Arc<AtomicUsize>,
-}
-
-impl Between for Away {
-    fn inner(&self) -> &MemoryStore {
-        &self.inner
-    }
-
-    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        self.inner.append(append)
-    }
-
-    fn read<'a>(&'a self, _asked: Asked<'a>, _from: Version) -> BoxFuture<'a, Result<(), ReadError>> {
-        Box::pin(ready(Ok(())))
-    }
-
-    fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
-        Box::new(Followed { inner: self.inner.subscribe(from), to_fail: Arc::clone(&self.to_fail) })
-    }
-
-    fn writability(&self) -> watch::Receiver<Writability> {
-        self.inner.writability()
-    }
-
-    fn two_in_flight(&self, stream: &StreamId) {
-        panic!("two appends of {stream} in flight");
-    }
-}
-
-struct Followed {
-    inner: Box<dyn Subscription>,
-    to_fail: Arc<AtomicUsize>,
-}
-
-impl Subscription for Followed {
-    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>> {
-        Box::pin(async move {
-            let events = self.inner.next().await?;
-            let less = |left: usize| left.checked_sub(1);
-            match self.to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
-                Ok(_) => Err(ReadError::Index("it went away".into())),
-                Err(_) => Ok(events),
-            }
-        })
-    }
-}
 
 async fn note(store: &dyn EventStore, number: u128) {
     let stream = StreamId::run(format!("0198c1f0-0000-7000-8000-{number:012x}").parse::<RunId>().unwrap());
@@ -107,8 +54,9 @@ async fn note(store: &dyn EventStore, number: u128) {
 #[tokio::test(start_paused = true)]
 async fn events_go_on_to_be_counted_each_once() {
     let to_fail = Arc::new(AtomicUsize::new(0));
+    let why = || ReadError::Index("it went away".into());
     let store: Arc<dyn EventStore> =
-        Over::new(Away { inner: MemoryStore::default(), to_fail: Arc::clone(&to_fail) });
+        Over::new(Away { inner: MemoryStore::default(), to_fail: Arc::clone(&to_fail), why });
     let (metrics, closing) = (Arc::new(Metrics::default()), CancellationToken::new());
     let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&metrics), closing.clone()));
     tokio::time::sleep(Duration::from_millis(10)).await;

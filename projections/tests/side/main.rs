@@ -1,6 +1,7 @@
 //! The read side over a store in a folder: opened, closed, killed, damaged, deleted.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod away;
 mod grown;
 mod killed;
 #[path = "../../../engine/tests/driver/over.rs"]
