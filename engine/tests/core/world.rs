@@ -260,8 +260,8 @@ impl World {
             items.chain([StepPath::step(&step.id)]).map(Touched::Path).collect::<Vec<_>>()
         });
         let mut parts: Vec<Touched> = steps.flatten().chain([Touched::Run]).collect();
-        let channels = self.state.take_touched().into_iter();
-        parts.extend(channels.filter(|part| matches!(part, Touched::Channel(_))));
+        // Channels, and items of a round that the fork left behind, whose work is still being stopped.
+        parts.extend(self.state.take_touched());
         let listed = parts.into_iter().map(|part| (part.clone(), effects_of(&self.state, &part)));
         listed.filter(|(_, effects)| !effects.is_empty()).collect()
     }
