@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt as _;
 
 /// Long enough to check out a large repository on a slow disk.
@@ -116,12 +117,12 @@ impl Git {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound if self.folder.is_dir() => GitError::Missing,
                 _ => GitError::Io(error),
             })?;
+        let asked = AskedToEnd(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (output, said) = tokio::join!(read(stdout), read(stderr));
         let (output, said) = (output.map_err(GitError::Io)?, said.map_err(GitError::Io)?);
@@ -129,6 +130,7 @@ impl Git {
             return Err(GitError::TooMuch { command: name.to_owned() });
         }
         let status = child.wait().await.map_err(GitError::Io)?;
+        asked.not();
         if status.success() {
             return Ok(output);
         }
@@ -144,6 +146,27 @@ impl Git {
             true => GitError::NoRoom { command, message },
             false => GitError::Failed { command, message },
         })
+    }
+}
+
+/// A git that nobody waits for any more: it is asked to end, and takes its locks away first. Killed, it would
+/// leave them, and every git after it would stop there.
+struct AskedToEnd(Option<u32>);
+
+impl AskedToEnd {
+    /// It ended by itself.
+    fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for AskedToEnd {
+    fn drop(&mut self) {
+        let process = self.0.and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(process) = process {
+            // It is not waited for yet, so the number is still its own.
+            let _ended = kill_process(process, Signal::TERM);
+        }
     }
 }
 
@@ -200,7 +223,48 @@ async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Resul
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    /// Waits for something that other processes do; for so long that it is never the machine that is slow.
+    async fn until(what: &str, is_so: impl Fn() -> bool) {
+        for _ in 0..3_000 {
+            if is_so() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{what}");
+    }
+
+    #[tokio::test]
+    async fn a_git_that_nobody_waits_for_ends_and_leaves_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, git) = (folder.path().to_owned(), Git::at(folder.path()));
+        git.text(&["init", "--quiet"]).await.unwrap();
+        std::fs::write(place.join("a"), "1").unwrap();
+        git.text(&["add", "a"]).await.unwrap();
+        // Asked for all that changed, git holds the index while its hook runs.
+        let hook = place.join(".git/hooks/pre-commit");
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(
+            &hook,
+            "#!/bin/sh\ntouch begun\nwhile kill -0 $PPID 2>/dev/null; do sleep 0.05; done\n",
+        )
+        .unwrap();
+        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (begun, lock) = (place.join("begun"), place.join(".git/index.lock"));
+        let who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+        let commit = tokio::spawn(async move {
+            git.text(&[&who[..], &["commit", "--quiet", "--all", "-m", "m"]].concat()).await
+        });
+        until("the hook runs", || begun.exists()).await;
+        assert!(lock.exists(), "the case is the one that is meant");
+        commit.abort();
+        assert!(commit.await.unwrap_err().is_cancelled());
+        until("the lock is gone", || !lock.exists()).await;
+    }
 
     #[test]
     fn what_git_says_is_shown_without_passwords() {

@@ -2,6 +2,7 @@
 
 mod call;
 mod functions;
+mod locks;
 mod repository;
 mod save;
 mod worktrees;
@@ -9,5 +10,6 @@ mod worktrees;
 pub(crate) use call::Git;
 pub use call::GitError;
 pub(crate) use functions::{Context, declare};
-pub(crate) use save::{SaveRequest, free_index, head, reset, save};
+pub(crate) use locks::free as free_locks;
+pub(crate) use save::{SaveRequest, head, reset, save};
 pub use worktrees::GitWorkspaces;

@@ -2,14 +2,9 @@
 //!
 //! Law: doing it again changes nothing: a clean worktree makes no commit and gives the same head.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
 
-use super::{Git, GitError};
-
-/// How old a lock must be before it counts as left behind by a killed git.
-const LOCK_AGE: Duration = Duration::from_secs(2);
-const TRIES: u32 = 20;
+use super::{Git, GitError, locks};
 
 /// What to commit, and as whom.
 pub(crate) struct SaveRequest<'a> {
@@ -31,9 +26,9 @@ pub(crate) async fn save(request: SaveRequest<'_>) -> Result<String, GitError> {
     loop {
         match commit(&git, request.message).await {
             Ok(()) => break,
-            Err(error) if tries < TRIES && is_locked(&error) => {
-                remove_stale_lock(&git, request.worktree).await?;
-                tokio::time::sleep(LOCK_AGE / 10).await;
+            Err(error) if tries < locks::TRIES && locks::is_locked(&error) => {
+                locks::free(request.worktree).await?;
+                tokio::time::sleep(locks::PAUSE).await;
                 tries += 1;
             }
             Err(error) => return Err(error),
@@ -50,7 +45,7 @@ pub(crate) async fn save(request: SaveRequest<'_>) -> Result<String, GitError> {
 /// files that git ignores stay, because they are caches. Where commits were pushed already the history
 /// stays, and what they did is taken back by the next commit.
 pub(crate) async fn reset(worktree: &Path, commit: &str, is_pushed: bool) -> Result<(), GitError> {
-    free_index(worktree).await?;
+    locks::free(worktree).await?;
     let git = Git::at(worktree);
     if is_pushed {
         // Ends a merge in progress; the tree alone is another one afterwards.
@@ -66,21 +61,6 @@ pub(crate) async fn reset(worktree: &Path, commit: &str, is_pushed: bool) -> Res
 /// The commit that the worktree stands on.
 pub(crate) async fn head(worktree: &Path) -> Result<String, GitError> {
     Git::at(worktree).text(&["rev-parse", "--verify", "HEAD^{commit}"]).await
-}
-
-/// Frees the index of a worktree in which processes were killed: a lock that stays for a while and
-/// is nobody's any more would stop every git after it.
-pub(crate) async fn free_index(worktree: &Path) -> Result<(), GitError> {
-    let git = Git::at(worktree);
-    let lock = worktree.join(git.text(&["rev-parse", "--git-path", "index.lock"]).await?);
-    for _ in 0..TRIES {
-        if !lock.exists() {
-            break;
-        }
-        remove_stale_lock(&git, worktree).await?;
-        tokio::time::sleep(LOCK_AGE / 10).await;
-    }
-    Ok(())
 }
 
 async fn commit(git: &Git, message: &str) -> Result<(), GitError> {
@@ -101,24 +81,6 @@ pub(super) async fn is_merging(git: &Git) -> Result<bool, GitError> {
     Ok(git.folder.join(path).exists())
 }
 
-fn is_locked(error: &GitError) -> bool {
-    matches!(error, GitError::Failed { message, .. } if message.contains("index.lock"))
-}
-
-/// Removes the lock that a killed git left; one that is young may belong to a living one.
-async fn remove_stale_lock(git: &Git, worktree: &Path) -> Result<(), GitError> {
-    let path = git.text(&["rev-parse", "--git-path", "index.lock"]).await?;
-    let path: PathBuf = worktree.join(path);
-    let age = std::fs::metadata(&path)
-        .and_then(|metadata| metadata.modified())
-        .map(|modified| SystemTime::now().duration_since(modified).unwrap_or_default());
-    if age.is_ok_and(|age| age >= LOCK_AGE) {
-        tracing::warn!(path = %path.display(), "removed the lock of a git that was killed");
-        std::fs::remove_file(&path).map_err(GitError::Io)?;
-    }
-    Ok(())
-}
-
 pub(super) fn identity(author: &str) -> (&str, &str) {
     match author.split_once('<') {
         Some((name, email)) => (name.trim(), email.trim_end().trim_end_matches('>').trim()),
@@ -128,6 +90,8 @@ pub(super) fn identity(author: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -137,10 +101,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leftovers_are_committed_once_and_a_stale_lock_is_no_obstacle() {
+    async fn leftovers_are_committed_once_and_no_lock_of_a_killed_git_is_an_obstacle() {
         let folder = tempfile::tempdir().unwrap();
         let git = Git::at(folder.path());
-        git.text(&["init", "--quiet"]).await.unwrap();
+        git.text(&["init", "--quiet", "--initial-branch=delivery/1"]).await.unwrap();
         std::fs::write(folder.path().join("a"), "1").unwrap();
         let request = || SaveRequest {
             worktree: folder.path(),
@@ -148,18 +112,23 @@ mod tests {
             author: "Ada <ada@example.org>",
             push: false,
         };
-        let first = save(request()).await.unwrap();
-        assert_eq!(save(request()).await.unwrap(), first);
+        let mut head = save(request()).await.unwrap();
+        assert_eq!(save(request()).await.unwrap(), head);
         assert_eq!(git.text(&["log", "--format=%an %ce %s"]).await.unwrap(), "Ada ada@example.org leftovers");
-        std::fs::write(folder.path().join("b"), "2").unwrap();
-        let lock = std::fs::File::create(folder.path().join(".git/index.lock")).unwrap();
-        lock.set_modified(SystemTime::now() - LOCK_AGE * 2).unwrap();
-        let second = save(request()).await.unwrap();
-        assert_ne!(first, second);
-        assert_eq!(head(folder.path()).await.unwrap(), second);
-        std::fs::File::create(folder.path().join(".git/index.lock")).unwrap();
-        free_index(folder.path()).await.unwrap();
-        assert!(!folder.path().join(".git/index.lock").exists());
+        for name in ["index.lock", "HEAD.lock", "refs/heads/delivery/1.lock"] {
+            std::fs::write(folder.path().join("b"), name).unwrap();
+            let place = folder.path().join(".git").join(name);
+            let lock = std::fs::File::create(&place).unwrap();
+            lock.set_modified(SystemTime::now() - locks::AGE * 2).unwrap();
+            let saved = save(request()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_ne!(saved, head, "{name}");
+            head = saved;
+            // One that is young becomes old.
+            std::fs::File::create(&place).unwrap();
+            locks::free(folder.path()).await.unwrap();
+            assert!(!place.exists(), "{name}");
+        }
+        assert_eq!(super::head(folder.path()).await.unwrap(), head);
     }
 
     #[tokio::test]

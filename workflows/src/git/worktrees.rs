@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::repository::{branches, checked_repository, default_base, missing_base, taken, unable};
-use super::{Git, GitError};
+use super::{Git, GitError, locks};
 use crate::process::{make_absolute, make_private, write_private};
 
 /// The end of the name of the folder in which a run's copies lie.
@@ -168,6 +168,7 @@ impl GitWorkspaces {
         let path = Path::new(&workspace.path);
         discard(git, path).await.map_err(|error| unable(&error))?;
         let (branch, commit) = (workspace.branch.as_deref().unwrap_or_default(), workspace.commit.as_deref());
+        locks::free_branch(git, branch).await.map_err(|error| unable(&error))?;
         let made =
             branches(git, "refs/heads").await.map_err(|error| unable(&error))?.iter().any(|it| it == branch);
         let mut arguments =

@@ -19,7 +19,7 @@ use super::files::{Place, read_bounded, resolve, write_private};
 use super::output::{self, Stdout, outside};
 use super::turns::{self, Former, Past, Turn, TurnKind};
 use super::{Processes, told};
-use crate::git::{SaveRequest, free_index, save};
+use crate::git::{SaveRequest, free_locks, save};
 use crate::shim::log;
 use crate::shim::protocol::{ExitRecord, LOG, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
 
@@ -210,9 +210,9 @@ pub(crate) async fn report(
         Outcome::Exited { .. } => commit(processes, request, &mut end).await,
         Outcome::Signalled { .. } | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost { .. } => {
             if request.workdir.git.is_some()
-                && let Err(error) = free_index(&request.workdir.path).await
+                && let Err(error) = free_locks(&request.workdir.path).await
             {
-                tracing::warn!(attempt = %request.id, %error, "could not look for a stale lock of git");
+                tracing::warn!(attempt = %request.id, %error, "could not look for stale locks of git");
             }
             commit(processes, request, &mut end).await;
         }

@@ -9,6 +9,7 @@
 //! supervisor keeps ends them.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,16 @@ impl Survivors for ProcessSurvivors {
 
 fn living(attempts: &Path) -> Vec<PathBuf> {
     // The same folder may have been reached by another path then.
-    let Ok(attempts) = attempts.canonicalize() else { return Vec::new() };
+    let attempts = match attempts.canonicalize() {
+        Ok(attempts) => attempts,
+        Err(error) => {
+            if error.kind() != ErrorKind::NotFound {
+                let folder = attempts.display();
+                tracing::warn!(%folder, %error, "what a former engine left at work cannot be looked for; the time limits end it");
+            }
+            return Vec::new();
+        }
+    };
     let named: BTreeSet<PathBuf> = os::all().into_iter().flat_map(|stat| folders_of(stat.pid)).collect();
     let real = named.iter().filter_map(|folder| folder.canonicalize().ok());
     real.filter(|folder| lies_in(folder, &attempts) && is_at_work(folder)).collect()

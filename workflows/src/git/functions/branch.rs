@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{action, broken, checked_branch, commit_named, failed, made_by_us, worktree};
 use crate::function::Call;
-use crate::git::{Git, GitError};
+use crate::git::{Git, GitError, free_locks};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Parameters {
@@ -24,7 +24,9 @@ fn yes() -> bool {
 
 /// Makes a branch where there is none, and checks it out.
 pub(super) async fn branch(call: Call, wanted: Parameters) -> Result<Value, Failure> {
-    let git = Git::at(&worktree(&call).await?);
+    let folder = worktree(&call).await?;
+    let git = Git::at(&folder);
+    free_locks(&folder).await.map_err(broken)?;
     checked_branch(&git, &wanted.name).await?;
     let reference = format!("refs/heads/{}", wanted.name);
     let is_there = git.text(&["rev-parse", "--verify", "--quiet", &reference]).await.is_ok();

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{Context, action, broken, commit_named, made_by_us, plain, worktree};
 use crate::function::Call;
-use crate::git::save::{free_index, identity, is_merging};
-use crate::git::{Git, GitError};
+use crate::git::save::{identity, is_merging};
+use crate::git::{Git, GitError, free_locks};
 use crate::provider::branch_of;
 
 #[derive(Debug, Deserialize)]
@@ -33,8 +33,8 @@ pub(super) async fn commit(context: Context, call: Call, wanted: Parameters) -> 
     for who in ["AUTHOR", "COMMITTER"] {
         git = git.with_env(&format!("GIT_{who}_NAME"), name).with_env(&format!("GIT_{who}_EMAIL"), email);
     }
-    // A call of git that was killed with the engine leaves a lock behind.
-    free_index(&folder).await.map_err(broken)?;
+    // A call of git that was killed with the engine leaves locks behind.
+    free_locks(&folder).await.map_err(broken)?;
     let paths = match &wanted.paths {
         Some(paths) => Some(added(&git, paths).await?),
         None => {
