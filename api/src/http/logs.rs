@@ -122,7 +122,11 @@ impl Follower {
                 Ok(lines) if !lines.is_empty() => self.ready.extend(lines),
                 Ok(_) if self.over || !self.params.follow => return None,
                 Ok(_) => {
-                    self.over = !self.app.is_in_progress(&self.id).await.unwrap_or(false);
+                    self.over = match self.app.is_in_progress(&self.id).await {
+                        Ok(goes_on) => !goes_on,
+                        // Not its end: the reader is cut off, asks again, and is told why.
+                        Err(_) => return Some(Err(std::io::ErrorKind::ConnectionAborted.into())),
+                    };
                     if !self.over {
                         tokio::select! {
                             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -180,7 +184,7 @@ impl sse::Source for Streamed {
                 match self.over {
                     Over::Told => return None,
                     Over::No if self.params.follow => {
-                        if !self.app.is_in_progress(&self.id).await.unwrap_or(false) {
+                        if !self.app.is_in_progress(&self.id).await.ok()? {
                             self.over = Over::Ended;
                             continue;
                         }

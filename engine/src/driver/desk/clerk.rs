@@ -547,12 +547,8 @@ async fn cancel(shared: &Shared, victim: RunId, by: RunId) {
     loop {
         match shared.with_state(victim, RunState::is_cancelling).await {
             Ok(false) => {}
-            Err(QueryError::Store(_) | QueryError::Full(_)) => {
-                tokio::time::sleep(AGAIN).await;
-                continue;
-            }
             // Once somebody has seen to it, it is to make room still.
-            Err(error @ QueryError::SetAside { .. }) => {
+            Err(error @ (QueryError::Store(_) | QueryError::Full(_) | QueryError::SetAside { .. })) => {
                 patience.wait(&error).await;
                 continue;
             }

@@ -222,8 +222,14 @@ pub(super) async fn found(shared: &Shared, run: RunId) -> Result<Option<FoundRun
         return directory.run(run).await.map_err(|error| Trouble::Runs(error.to_string()));
     }
     let first = shared.store.read(&StreamId::run(run), Version::FIRST, 1).await?;
-    let event = first.first().and_then(|first| decode(run, first).ok());
-    let Some(RunEvent::RunStarted(started)) = event else { return Ok(None) };
+    let started = match first.first().map(|first| decode(run, first)) {
+        Some(Ok(RunEvent::RunStarted(started))) => started,
+        Some(Ok(_)) | None => return Ok(None),
+        Some(Err(error)) => {
+            tracing::warn!(%run, %error, "nobody is told of a run whose first event cannot be read");
+            return Ok(None);
+        }
+    };
     Ok(Some(FoundRun {
         run,
         pipeline: started.pipeline,

@@ -245,8 +245,17 @@ impl Cell {
         self.state = Some(folded.state);
         self.phase = Phase::Ready;
         self.unlisted = true;
-        self.advancing = false;
-        self.aligning = false;
+        self.note_own();
+    }
+
+    /// What the driver itself asked of the run, and still waits, is not asked a second time: its id would be the same.
+    pub(super) fn note_own(&mut self) {
+        let waits = |is_one: fn(&InputKind) -> bool| {
+            self.queue.iter().any(|item| matches!(item, Item::Input(queued) if is_one(&queued.kind)))
+        };
+        let advancing = waits(|kind| matches!(kind, InputKind::Advance));
+        let aligning = waits(|kind| matches!(kind, InputKind::Halt { .. } | InputKind::Release { .. }));
+        (self.advancing, self.aligning) = (advancing, aligning);
     }
 
     /// Whether the run is over, as far as it is known here.

@@ -94,12 +94,8 @@ impl Cell {
             let decision = catch_unwind(AssertUnwindSafe(|| decide(state, &input, known)));
             let at = input.at;
             queued.kind = input.kind;
-            if matches!(queued.kind, InputKind::Advance) {
-                self.advancing = false;
-            }
-            if matches!(queued.kind, InputKind::Halt { .. } | InputKind::Release { .. }) {
-                self.aligning = false;
-            }
+            let is_advance = matches!(queued.kind, InputKind::Advance);
+            let aligns = matches!(queued.kind, InputKind::Halt { .. } | InputKind::Release { .. });
             match decision {
                 Err(panic) => {
                     self.queue.push_front(Item::Input(queued));
@@ -127,6 +123,9 @@ impl Cell {
                     continue;
                 }
             }
+            // Decided, and not put back to wait for values: only then it may be asked for again.
+            self.advancing &= !is_advance;
+            self.aligning &= !aligns;
             // What one input asked for may not carry the next one further than it would come alone:
             // replay decides each by itself.
             self.known = Loaded::default();

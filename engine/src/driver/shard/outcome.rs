@@ -134,6 +134,7 @@ impl Cell {
                     (self.version, self.hash) = Default::default();
                     self.phase = Phase::Ready;
                     self.driven = true;
+                    self.note_own();
                     return true;
                 }
                 Item::Input(mut queued) => queued.answer(Err(SubmitError::NotFound(self.run))),
