@@ -88,7 +88,7 @@ async fn measure(folder: &Path, events: u64) -> Result<(), Box<dyn Error>> {
         store.report().index
     );
     let store: Arc<dyn EventStore> = Arc::new(store);
-    let scan = bench::scan_rate(&store).await?;
+    let scan = bench::scan_rate(&store, |_event| {}).await?;
     println!("scan of the whole log        {:>9.0} events/s", scan.per_second);
     let mut source = Source::new(375);
     for _ in 0..10 {

@@ -7,6 +7,7 @@
 //! Called by the shard, which encodes and hashes, and by the store, which compares.
 
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, ToSmolStr as _};
 
 use crate::actor::Actor;
 use crate::id::{InputId, Position, RunId, Version};
@@ -74,7 +75,7 @@ pub struct StreamId {
     /// What it is about.
     pub kind: StreamKind,
     /// Which one; at most [`StreamId::ID_BYTES_MAX`] bytes of UTF-8 without control characters.
-    pub id: String,
+    pub id: SmolStr,
 }
 
 impl StreamId {
@@ -84,12 +85,12 @@ impl StreamId {
     /// The stream of a run.
     #[must_use]
     pub fn run(run: RunId) -> Self {
-        Self { kind: StreamKind::Run, id: run.to_string() }
+        Self { kind: StreamKind::Run, id: run.to_smolstr() }
     }
 
     /// A stream of the engine's own.
     #[must_use]
-    pub fn engine(id: impl Into<String>) -> Self {
+    pub fn engine(id: impl Into<SmolStr>) -> Self {
         Self { kind: StreamKind::Engine, id: id.into() }
     }
 
@@ -246,7 +247,7 @@ mod tests {
         let event = NewEvent::link(header(1), b"payload".to_vec(), &Hash::ZERO);
         assert_eq!(event.hash.short(), "85260f852ab0");
         let changes: [fn(&mut EventHeader); 8] = [
-            |h| h.stream.id.push('x'),
+            |h| h.stream.id = "another".into(),
             |h| h.version = Version(2),
             |h| h.recorded_at = Timestamp(1_001),
             |h| h.actor = Actor::Engine,

@@ -5,9 +5,9 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 macro_rules! counter {
@@ -97,16 +97,17 @@ impl FromStr for RunId {
     }
 }
 
-/// A step's name inside its pipeline: `[a-z0-9][a-z0-9_-]{0,63}`. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// A step's name inside its pipeline: `[a-z0-9][a-z0-9_-]{0,63}`. Cheap to clone; a short one
+/// needs no memory of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct StepId(pub Arc<str>);
+pub struct StepId(SmolStr);
 
 impl StepId {
     /// Wraps a name that the definition has already checked.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(Arc::from(name))
+        Self(SmolStr::new(name))
     }
 
     /// The name as text.
@@ -125,27 +126,6 @@ impl fmt::Display for StepId {
 impl From<&str> for StepId {
     fn from(name: &str) -> Self {
         Self::new(name)
-    }
-}
-
-impl<'de> Deserialize<'de> for StepId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Nearly every event names a step: the name is copied once, from the bytes that are read.
-        struct Name;
-
-        impl serde::de::Visitor<'_> for Name {
-            type Value = StepId;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<StepId, E> {
-                Ok(StepId::new(name))
-            }
-        }
-
-        deserializer.deserialize_str(Name)
     }
 }
 

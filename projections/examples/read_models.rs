@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use everfold_engine::envelope::Envelope;
 use everfold_engine::event::{
-    AttemptSucceeded, RunEvent, RunStarted, RunSucceeded, ScheduledTask, ScheduledWork, StepScheduled,
+    self, AttemptSucceeded, RunEvent, RunStarted, RunSucceeded, ScheduledTask, ScheduledWork, StepScheduled,
     StepSucceeded,
 };
 use everfold_engine::id::{Attempt, AttemptId, Position, Round, RunId, StepId, StepPath};
@@ -119,11 +120,19 @@ fn open(place: &Path, store: &Arc<dyn EventStore>) -> Arc<ReadSide> {
     Arc::new(ReadSide::open(place, Arc::clone(store), &Handle::current()).unwrap())
 }
 
+fn decode(envelope: &Envelope) {
+    let header = &envelope.header;
+    std::hint::black_box(event::decode(header.kind, header.schema, &envelope.payload)).unwrap();
+}
+
 async fn fold(store: &Arc<dyn EventStore>, place: &PathBuf) {
     let last = store.last_position();
     let before = cpu();
-    let scan = bench::scan_rate(store).await.unwrap();
+    let scan = bench::scan_rate(store, |_event| {}).await.unwrap();
     println!("scan {:.0} events/s, {:.2} CPU s", scan.per_second, cpu() - before);
+    let before = cpu();
+    let decoded = bench::scan_rate(store, decode).await.unwrap();
+    println!("decoded scan {:.0} events/s, {:.2} CPU s", decoded.per_second, cpu() - before);
     if place.exists() {
         fs::remove_dir_all(place).unwrap();
     }
@@ -132,8 +141,12 @@ async fn fold(store: &Arc<dyn EventStore>, place: &PathBuf) {
     side.reach(last).await.unwrap();
     side.close().await;
     let rate = last.0 as f64 / whole.elapsed().as_secs_f64();
-    let share = rate / scan.per_second;
-    println!("fold {rate:.0} events/s, {share:.2} of the scan, {:.2} CPU s; {}", cpu() - before, memory());
+    let (share, of_decoded) = (rate / scan.per_second, rate / decoded.per_second);
+    let spent = cpu() - before;
+    println!(
+        "fold {rate:.0} events/s, {share:.2} of the scan, {of_decoded:.2} of the decoded one, {spent:.2} CPU s; {}",
+        memory()
+    );
     drop(side);
     let whole = Instant::now();
     let side = open(place, store);

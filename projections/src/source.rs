@@ -24,8 +24,9 @@ const CHUNK: usize = 1_000;
 /// Facts that are shown to the models at once, where so many are there: indexes follow once for all.
 const ENOUGH: usize = 1_024;
 
-/// Batches of events that wait to be decoded: threads that hand on one at a time wait for each other more than they work.
-const BATCHES_AHEAD: usize = 2;
+/// Batches of events, of a MiB each at most, that wait to be decoded: threads that hand on few at a time wait for
+/// each other more than they work.
+const BATCHES_AHEAD: usize = 8;
 
 /// An event that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,42 +74,64 @@ impl Facts {
 
     /// Decodes events of the log.
     pub(crate) async fn of(events: Vec<Arc<Envelope>>, store: &dyn EventStore) -> Result<Self, ReadError> {
-        let position = |event: Option<&Arc<Envelope>>| event.map_or(Position::ZERO, |event| event.position);
-        let (first, last) = (position(events.first()), position(events.last()));
-        let mut facts = Self { first, last, ..Self::default() };
-        facts.read.reserve(events.len());
+        let mut facts = Self::default();
+        facts.add(events, store).await?;
+        Ok(facts)
+    }
+
+    /// The same, with nothing in it: what was allocated is used again.
+    fn emptied(mut self) -> Self {
+        let Self { read, unreadable, staged, .. } = &mut self;
+        read.clear();
+        unreadable.clear();
+        staged.clear();
+        (self.first, self.last) = (Position::ZERO, Position::ZERO);
+        self
+    }
+
+    /// Decodes events of the log, which come next.
+    async fn add(&mut self, events: Vec<Arc<Envelope>>, store: &dyn EventStore) -> Result<(), ReadError> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
+        if self.first == Position::ZERO {
+            self.first = first.position;
+        }
+        self.last = last.position;
+        self.read.reserve(events.len());
         // The events of an append stand together; their stream is read once.
-        let mut before: Option<(Arc<Envelope>, Option<RunId>)> = None;
+        let mut before: Option<(StreamId, Option<RunId>)> = None;
         for envelope in events {
             let header = &envelope.header;
             let run = match &before {
-                Some((before, run)) if before.header.stream == header.stream => *run,
-                _another => header.stream.as_run(),
+                Some((stream, run)) if *stream == header.stream => *run,
+                _another => {
+                    let run = header.stream.as_run();
+                    before = Some((header.stream.clone(), run));
+                    run
+                }
             };
-            before = Some((Arc::clone(&envelope), run));
             let Some(run) = run else {
-                facts.staged.extend(staged(&envelope));
+                self.staged.extend(staged(&envelope));
                 continue;
             };
             if header.flags & everfold_engine::envelope::flag::COPIED != 0 {
                 continue;
             }
-            match event::decode(header.kind, header.schema, &envelope.payload) {
-                Ok(event) => {
-                    let copied = match &event {
-                        RunEvent::RunForked(_) => copied(&header.stream, header.version, store).await?,
-                        _other => Vec::new(),
-                    };
-                    facts.read.push(Read { run, around: Around::of(&envelope), event, copied });
-                }
-                Err(error) => facts.unreadable.push(Unreadable {
-                    run,
-                    version: header.version,
-                    what: error.to_string(),
-                }),
+            if let Err(unreadable) = self.decode(run, &envelope) {
+                self.unreadable.push(unreadable);
+            } else if let Some(Read { event: RunEvent::RunForked(_), copied, .. }) = self.read.last_mut() {
+                *copied = self::copied(&header.stream, header.version, store).await?;
             }
         }
-        Ok(facts)
+        Ok(())
+    }
+
+    /// Decodes an event of a run. It is large, and stays where it is put.
+    fn decode(&mut self, run: RunId, envelope: &Envelope) -> Result<(), Unreadable> {
+        let header = &envelope.header;
+        let event = event::decode(header.kind, header.schema, &envelope.payload)
+            .map_err(|error| Unreadable { run, version: header.version, what: error.to_string() })?;
+        self.read.push(Read { run, around: Around::of(envelope), event, copied: Vec::new() });
+        Ok(())
     }
 }
 
@@ -169,20 +192,17 @@ impl Source {
         Self { store, batches, _reading: reading, values: values.map(BlobStore::new) }
     }
 
-    async fn facts(&mut self) -> Result<Facts, ReadError> {
+    async fn add_to(&mut self, facts: &mut Facts) -> Result<(), ReadError> {
         let batch = self.batches.recv().await.unwrap_or(Err(ReadError::Closed))?;
-        Facts::of(batch, self.store.as_ref()).await
+        facts.add(batch, self.store.as_ref()).await
     }
 
-    /// The next facts; waits for them, and takes what is there of more.
-    pub(crate) async fn next(&mut self) -> Result<Facts, ReadError> {
-        let mut facts = self.facts().await?;
+    /// The next facts; waits for them, and takes what is there of more. `spare` is what they are put into.
+    pub(crate) async fn next(&mut self, spare: Facts) -> Result<Facts, ReadError> {
+        let mut facts = spare.emptied();
+        self.add_to(&mut facts).await?;
         while facts.read.len() < ENOUGH && facts.last < self.store.last_position() {
-            let more = self.facts().await?;
-            facts.last = more.last;
-            facts.read.extend(more.read);
-            facts.staged.extend(more.staged);
-            facts.unreadable.extend(more.unreadable);
+            self.add_to(&mut facts).await?;
         }
         if let Some(values) = &self.values {
             facts.read.iter_mut().for_each(|read| name_role(read.run, &mut read.event, values));

@@ -136,8 +136,12 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<Report
         .with("bytes_written_per_step", spent.written as f64 / steps)
         .with("peak_memory_mb", spent.peak_memory as f64 / 1e6);
     say("the whole log");
-    let scan = store_bench::scan_rate(&bench.store).await?;
-    report.add("scan of the whole log", scan.per_second, "events/s").with("events", scan.events as f64);
+    let scan = store_bench::scan_rate(&bench.store, |_event| {}).await?;
+    let decoded = store_bench::scan_rate(&bench.store, views::decode).await?;
+    report
+        .add("scan of the whole log", scan.per_second, "events/s")
+        .with("decoded_events_per_s", decoded.per_second)
+        .with("events", scan.events as f64);
     say("the read models, folded from the log");
     let shelf = folder.join("many-views");
     let before = machine::usage()?;
@@ -147,6 +151,7 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<Report
     report
         .add("fold of all read models", folded, "events/s")
         .with("of_the_scan", folded / scan.per_second)
+        .with("of_the_decoded_scan", folded / decoded.per_second)
         .with("cpu_us_per_event", spent.cpu.as_secs_f64() * 1e6 / scan.events as f64)
         .with("memory_grown_mb", spent.memory as f64 / 1e6)
         .with("bytes_written_per_event", spent.written as f64 / scan.events as f64)

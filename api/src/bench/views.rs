@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use everfold_engine::clock::Stopwatch;
+use everfold_engine::envelope::{Envelope, StreamKind};
+use everfold_engine::event;
 use everfold_engine::id::Position;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::EventStore;
@@ -18,6 +20,14 @@ use super::{Bench, IN_FLIGHT, Problem};
 const PAGE: usize = 100;
 /// Pages of each kind that are asked for.
 const PAGES: usize = 60;
+
+/// Decodes an event of a run, for nothing: what every reader of the log pays besides reading.
+pub(super) fn decode(envelope: &Envelope) {
+    let header = &envelope.header;
+    if header.stream.kind == StreamKind::Run {
+        let _decoded = std::hint::black_box(event::decode(header.kind, header.schema, &envelope.payload));
+    }
+}
 
 /// Folds all read models from the first event on, in a folder that is not there yet. Gives the events
 /// per second, the last checkpoint included.

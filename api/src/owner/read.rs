@@ -184,7 +184,7 @@ impl Owner {
         let view = |(stream, counter): (StreamId, Counter)| {
             let used = counter.used();
             CounterView {
-                counter: stream.id,
+                counter: stream.id.to_string(),
                 spent: AmountsView::of(used.spent),
                 reserved_usd: usd(used.reserved_micros),
                 raised: AmountsView::of(used.raised),

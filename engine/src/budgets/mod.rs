@@ -49,5 +49,5 @@ pub fn stream(terms: &BudgetTerms) -> Option<StreamId> {
         (false, Period::Total) => format!("{per}#{}", Hash::of(scope.as_bytes())),
         (false, _) => format!("{per}@{zone}#{}", Hash::of(scope.as_bytes())),
     };
-    Some(StreamId { kind: StreamKind::Budget, id })
+    Some(StreamId { kind: StreamKind::Budget, id: id.into() })
 }

@@ -109,7 +109,7 @@ impl Engine {
                 }
             }
             match page.last() {
-                Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
                 _ => return Ok(told),
             }
         }

@@ -128,7 +128,7 @@ impl Shared {
             names.extend(ours.map(str::to_owned));
             match page.last() {
                 Some((last, _)) if page.len() == PAGE && names.len() - before == PAGE => {
-                    after = Some(last.id.clone());
+                    after = Some(last.id.to_string());
                 }
                 _last_page => return Ok(names),
             }

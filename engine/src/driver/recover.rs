@@ -148,7 +148,7 @@ impl Engine {
             let page = shared.store.streams(StreamKind::Run, after, PAGE).await?;
             unended.extend(page.iter().filter(|(_, head)| head.note.open).filter_map(|(id, _)| run_of(id)));
             match page.last() {
-                Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
                 _ => break,
             }
         }

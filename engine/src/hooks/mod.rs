@@ -43,7 +43,7 @@ pub const FOLD_VERSION: u32 = 1;
 /// The stream of a source.
 #[must_use]
 pub fn stream(source: &str) -> StreamId {
-    StreamId { kind: StreamKind::Hook, id: source.to_owned() }
+    StreamId { kind: StreamKind::Hook, id: source.into() }
 }
 
 /// Whether a text may name a source: as ids of the language do.

@@ -44,7 +44,7 @@ fn in_space(space: &str, key: &str) -> StreamId {
         true => format!("{space}:{key}"),
         false => format!("{space}#{}", Hash::of(key.as_bytes())),
     };
-    StreamId { kind: StreamKind::Key, id }
+    StreamId { kind: StreamKind::Key, id: id.into() }
 }
 
 /// The slots in the order in which every run takes them, so that no two wait for each other.

@@ -24,7 +24,7 @@ use crate::envelope::{StreamId, StreamKind};
 /// The stream of a schedule.
 #[must_use]
 pub fn stream(name: &str) -> StreamId {
-    StreamId { kind: StreamKind::Schedule, id: name.to_owned() }
+    StreamId { kind: StreamKind::Schedule, id: name.into() }
 }
 
 /// Changes with what the fold keeps: snapshots of another one are not used.

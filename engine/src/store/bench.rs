@@ -16,7 +16,7 @@ use super::renew::{INDEX_FOLDER, remove_folder};
 use super::{Append, AppendError, EventStore, OpenError, ReadError, SledOptions, SledStore, StreamNote};
 use crate::actor::Actor;
 use crate::clock::{self, Stopwatch};
-use crate::envelope::{Cause, EventHeader, NewEvent, StreamId, StreamKind};
+use crate::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId, StreamKind};
 use crate::id::{InputId, Position, Version};
 use crate::json::Hash;
 
@@ -195,16 +195,20 @@ impl Throughput {
     }
 }
 
-/// Reads the whole log once.
+/// Reads the whole log once, and shows each event.
 ///
 /// # Errors
 /// Those of reading.
-pub async fn scan_rate(store: &Arc<dyn EventStore>) -> Result<Throughput, ReadError> {
+pub async fn scan_rate(
+    store: &Arc<dyn EventStore>,
+    mut show: impl FnMut(&Envelope),
+) -> Result<Throughput, ReadError> {
     let (whole, last) = (Stopwatch::start(), store.last_position());
     let mut follower = store.subscribe(Position::FIRST);
     let mut next = Position::FIRST;
     while next <= last {
         let events = follower.next().await?;
+        events.iter().for_each(|event| show(event));
         next = events.last().map_or(next, |event| event.position.next());
     }
     Ok(Throughput::of(last.0, whole.elapsed()))
@@ -254,7 +258,7 @@ impl Source {
     pub fn new(payload_bytes: usize) -> Self {
         let id = uuid::Uuid::from_u128(clock::draw_u128()).to_string();
         Self {
-            stream: StreamId { kind: StreamKind::Run, id },
+            stream: StreamId { kind: StreamKind::Run, id: id.into() },
             version: Version::ZERO,
             hash: Hash::ZERO,
             payload: vec![7; payload_bytes],

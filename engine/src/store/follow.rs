@@ -12,13 +12,14 @@ use tokio::sync::watch;
 
 use super::journal::reader::JournalCursor;
 use super::shared::{Published, Shared};
-use super::sled_store::READ_BYTES_ENOUGH;
 use super::{ReadError, Subscription};
 use crate::envelope::Envelope;
 use crate::id::Position;
 
 /// Events that come at once at most.
 const EVENTS_MAX: usize = 1_024;
+/// Bytes of payload that come at once, but for the last event.
+const BYTES_ENOUGH: usize = 1024 * 1024;
 
 /// A reader that follows the store.
 pub(crate) struct Follower {
@@ -58,7 +59,7 @@ impl Follower {
                 JournalCursor::new(self.shared.files.clone(), self.shared.segments.clone(), self.next)
             });
         let read = tokio::task::spawn_blocking(move || {
-            let events = cursor.next_events(last, EVENTS_MAX, READ_BYTES_ENOUGH);
+            let events = cursor.next_events(last, EVENTS_MAX, BYTES_ENOUGH);
             (events, cursor)
         });
         let (events, cursor) = read.await.map_err(|_| ReadError::Closed)?;

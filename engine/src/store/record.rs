@@ -195,7 +195,7 @@ fn read_head(reader: &mut Reader<'_>) -> Result<RecordHead, String> {
     let kind = reader.u8()?;
     let kind = StreamKind::from_code(kind).ok_or_else(|| format!("no kind of stream has number {kind}"))?;
     let length = reader.u8()?;
-    let id = reader.text(usize::from(length))?.to_owned();
+    let id = reader.text(usize::from(length))?.into();
     let bits = reader.u8()?;
     let first_version = Version(reader.u64()?);
     let count = reader.u32()?;

@@ -52,7 +52,7 @@ pub async fn keys(rig: &Rig) -> Vec<(String, KeyState)> {
         for event in rig.store.inner.read(&stream, Version::FIRST, 10_000).await.unwrap() {
             state.apply(&KeyEvent::decode(event.header.kind, event.header.schema, &event.payload).unwrap());
         }
-        keys.push((stream.id, state));
+        keys.push((stream.id.to_string(), state));
     }
     keys
 }

@@ -22,7 +22,7 @@ impl Writer {
 
     /// A writer of a run's stream.
     pub(crate) fn run(id: &str) -> Self {
-        Self { stream: StreamId { kind: StreamKind::Run, id: id.to_owned() }, ..Self::new(id) }
+        Self { stream: StreamId { kind: StreamKind::Run, id: id.into() }, ..Self::new(id) }
     }
 
     pub(crate) fn at(stream: &StreamId, head: Option<Head>) -> Self {

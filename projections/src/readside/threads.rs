@@ -45,12 +45,12 @@ pub(super) async fn follow(
     let (mut source, mut position) = (from(first), first);
     let mut is_told = false;
     loop {
+        let spare = used.try_iter().last().unwrap_or_default();
         let next = tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => return,
-            next = source.next() => next,
+            next = source.next(spare) => next,
         };
-        used.try_iter().for_each(drop);
         match next {
             Ok(read) => {
                 (position, is_told) = (read.last.next(), false);
@@ -160,6 +160,7 @@ pub(super) async fn rebuild(shared: &Shared, model: usize, mut stopping: watch::
     let models = shared.models.all();
     let Some(mut beside) = models[model].begin_rebuild(number) else { return };
     let mut source = Source::from(Arc::clone(&shared.store), Position::FIRST, shared.place.values.as_deref());
+    let mut spare = Facts::default();
     let outcome = loop {
         if let Some(stopped) = beside.stopped() {
             break Err(stopped.what);
@@ -176,10 +177,14 @@ pub(super) async fn rebuild(shared: &Shared, model: usize, mut stopping: watch::
         let next = tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => return,
-            next = source.next() => next,
+            next = source.next(std::mem::take(&mut spare)) => next,
         };
         let folded = match next {
-            Ok(facts) => beside.fold(&facts).map_err(|error| error.to_string()),
+            Ok(facts) => {
+                let folded = beside.fold(&facts);
+                spare = facts;
+                folded.map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = folded {

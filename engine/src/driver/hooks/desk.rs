@@ -245,7 +245,7 @@ impl HookDesk {
                 }
             }
             match page.last() {
-                Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
                 _last_page => break,
             }
         }

@@ -179,9 +179,9 @@ impl Engine {
         loop {
             let page = store.streams(StreamKind::Hook, after, STREAMS_PAGE).await;
             let page = page.map_err(|error| HookError::Store(error.to_string()))?;
-            sources.extend(page.iter().map(|(stream, _)| stream.id.clone()));
+            sources.extend(page.iter().map(|(stream, _)| stream.id.to_string()));
             match page.last() {
-                Some((last, _)) if page.len() == STREAMS_PAGE => after = Some(last.id.clone()),
+                Some((last, _)) if page.len() == STREAMS_PAGE => after = Some(last.id.to_string()),
                 _last_page => return Ok(sources),
             }
         }

@@ -48,16 +48,16 @@ impl Known {
             let page = page.map_err(|error| TailError::Store(error.to_string()))?;
             for (stream, _) in &page {
                 match Kept::load(shared, &stream.id).await {
-                    Ok(kept) => drop(known.kept.insert(stream.id.clone(), kept)),
+                    Ok(kept) => drop(known.kept.insert(stream.id.to_string(), kept)),
                     Err(TailError::Closed) => return Err(TailError::Closed),
                     Err(error) => {
                         tracing::error!(%error, "a schedule cannot be read; it is tried again");
-                        known.unread.insert(stream.id.clone(), error.to_string());
+                        known.unread.insert(stream.id.to_string(), error.to_string());
                     }
                 }
             }
             match page.last() {
-                Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
                 _last_page => return Ok(known),
             }
         }

@@ -113,7 +113,7 @@ impl Engine {
                 counters.push((stream.clone(), book.counter));
             }
             match page.last() {
-                Some((last, _)) if page.len() == PAGE => after = Some(last.id.clone()),
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
                 _ => return Ok(counters),
             }
         }

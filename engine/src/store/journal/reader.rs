@@ -284,6 +284,7 @@ impl JournalCursor {
                 break;
             }
             while events.len() < limit
+                && bytes < bytes_max
                 && self.held.front().is_some_and(|event| event.position <= last)
                 && let Some(event) = self.held.pop_front()
             {

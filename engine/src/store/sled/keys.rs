@@ -143,7 +143,7 @@ pub(crate) fn made_of(key: &[u8]) -> Option<(Timestamp, Hash)> {
 /// The stream of what follows the first byte of a head's or busy stream's key.
 pub(crate) fn stream_of(rest: &[u8]) -> Option<StreamId> {
     let (kind, id) = rest.split_first()?;
-    Some(StreamId { kind: StreamKind::from_code(*kind)?, id: std::str::from_utf8(id).ok()?.to_owned() })
+    Some(StreamId { kind: StreamKind::from_code(*kind)?, id: std::str::from_utf8(id).ok()?.into() })
 }
 
 /// Heads of a kind with ids after one.
