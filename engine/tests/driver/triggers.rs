@@ -364,6 +364,26 @@ async fn t_a_schedule_is_added_paused_resumed_triggered_and_removed_by_hand() {
     assert!(matches!(of_pipeline, Err(ScheduleError::OfPipeline { .. })), "{of_pipeline:?}");
 }
 
+/// Both moments had one delivery id: the run heard one of them, and both were settled as heard.
+#[tokio::test(start_paused = true)]
+async fn t_a_schedule_that_is_triggered_twice_in_one_moment_tells_a_run_twice() {
+    let rig = Rig::new();
+    let trigger = json!({"on": {"schedule": {"every": "1h"}}, "start": {}, "signal": "again"});
+    save(&rig, &pipeline("nightly", 60_000, json!({"key": {"value": "only"}, "triggers": [trigger]}))).await;
+    let by_hand = async || rig.engine.trigger_schedule("nightly:1", Actor::User("ada".into())).await.unwrap();
+    let run = started(&by_hand().await.outcome.await.unwrap());
+    let both = [by_hand().await, by_hand().await];
+    for ticked in both {
+        assert_eq!(
+            ticked.outcome.await.unwrap(),
+            Outcome::Signalled { signal: "again".into(), runs: vec![run] }
+        );
+    }
+    let heard = signals(&rig, run).await;
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert_ne!(heard[0].1, heard[1].1);
+}
+
 /// It was left out for as long as the engine lived, and said to be none.
 #[tokio::test(start_paused = true)]
 async fn t_a_schedule_that_could_not_be_read_is_no_unknown_one_and_is_read_again() {

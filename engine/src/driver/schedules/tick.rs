@@ -58,7 +58,8 @@ pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, 
     });
     let actor = Actor::Schedule(name.clone());
     let about = format!("schedule/{name}/{version}/{hash}");
-    let delivery = format!("{name}/{}", tick.at);
+    // Two that somebody asks for may be of one time.
+    let delivery = format!("{name}/{}/{version}", tick.at);
     // Its run may have begun right before an engine ended, and its trigger be another one since.
     if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
         return Ok(Outcome::Started { run });
