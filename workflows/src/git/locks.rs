@@ -1,7 +1,8 @@
 //! Locks that a killed git left behind: every git after it would stop there.
 //!
-//! Law: only locks of what one run alone changes are taken away: the index and the head of its worktree, and
-//! the branch it stands on. One that is young may belong to a git that lives; it is waited for.
+//! Law: only locks of what the run itself changes are taken away: the index and the head of the folder that it works
+//! in, which is its worktree or, without a workspace, the checkout that it was started in; and the branch it stands
+//! on. One that is young may belong to a git that lives; it is waited for.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
