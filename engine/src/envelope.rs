@@ -216,6 +216,46 @@ pub struct Envelope {
     pub payload: Vec<u8>,
 }
 
+/// An event where it lies: what who follows the whole log looks at, without a copy of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct EventView<'a> {
+    /// The stream.
+    pub stream: &'a StreamId,
+    /// The place in the stream.
+    pub version: Version,
+    /// The place in the store.
+    pub position: Position,
+    /// The input's time.
+    pub recorded_at: Timestamp,
+    /// Who caused it.
+    pub actor: &'a Actor,
+    /// Which kind of event the payload is.
+    pub kind: u16,
+    /// The payload's format within its kind.
+    pub schema: u16,
+    /// Bits of [`flag`].
+    pub flags: u16,
+    /// The stored bytes.
+    pub payload: &'a [u8],
+}
+
+impl<'a> From<&'a Envelope> for EventView<'a> {
+    fn from(envelope: &'a Envelope) -> Self {
+        let header = &envelope.header;
+        Self {
+            stream: &header.stream,
+            version: header.version,
+            position: envelope.position,
+            recorded_at: header.recorded_at,
+            actor: &header.actor,
+            kind: header.kind,
+            schema: header.schema,
+            flags: header.flags,
+            payload: &envelope.payload,
+        }
+    }
+}
+
 impl Envelope {
     /// Whether payload and header belong together and the event follows `previous` in the chain.
     #[must_use]

@@ -123,6 +123,12 @@ impl fmt::Display for StepId {
     }
 }
 
+impl AsRef<str> for StepId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl From<&str> for StepId {
     fn from(name: &str) -> Self {
         Self::new(name)

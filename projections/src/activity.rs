@@ -305,13 +305,19 @@ impl Activity {
         let is_other = |other: &StepPath| other.step != path.step;
         self.attempts.retain(is_other);
         self.probing.retain(is_other);
-        self.again.retain(is_other);
-        self.asking.retain(|other, _| is_other(other));
-        self.blocked.retain(is_other);
+        // Seldom there is any of these.
+        if !(self.again.is_empty() && self.asking.is_empty() && self.blocked.is_empty()) {
+            self.again.retain(is_other);
+            self.asking.retain(|other, _| is_other(other));
+            self.blocked.retain(is_other);
+        }
     }
 
     /// The step, or the item, goes its own way.
     fn leave(&mut self, path: &StepPath) {
+        if self.stopping.is_empty() {
+            return;
+        }
         let first = AttemptId { path: path.clone(), round: Round(0), attempt: Attempt(0) };
         let is_part = |id: &AttemptId| id.path.step == path.step && (path.item.is_none() || id.path == *path);
         for (_, is_awaited) in self.stopping.range_mut(first..).take_while(|(id, _)| is_part(id)) {
@@ -369,26 +375,27 @@ impl Activity {
 
     /// Puts the steps that something goes on in, or that people are asked about, in the order of names.
     /// Says whether that is news.
-    pub(crate) fn show_steps(&self, shown: &mut Vec<String>) -> bool {
+    pub(crate) fn show_steps(&self, shown: &mut Vec<StepId>) -> bool {
         let open = || self.attempts.keys().chain(self.probing.keys()).chain(self.asking.keys());
-        let open = || open().chain(&self.blocked).map(|path| path.step.as_str());
+        let open = || open().chain(&self.blocked).map(|path| &path.step);
         let count = self.attempts.len() + self.probing.len() + self.asking.len() + self.blocked.len();
         // Most of the time there is one, or none.
         if count < 2 {
-            let only = if count == 0 { None } else { open().next() };
-            let is_news = shown.len() != count || shown.first().map(String::as_str) != only;
+            let working = self.attempts.keys().next().map(|path| &path.step);
+            let only = if count == 0 { None } else { working.or_else(|| open().next()) };
+            let is_news = shown.len() != count || shown.first() != only;
             if is_news {
                 shown.clear();
-                shown.extend(only.map(str::to_owned));
+                shown.extend(only.cloned());
             }
             return is_news;
         }
-        let mut names: Vec<&str> = open().collect();
+        let mut names: Vec<&StepId> = open().collect();
         names.sort_unstable();
         names.dedup();
-        let is_news = shown.iter().map(String::as_str).ne(names.iter().copied());
+        let is_news = shown.iter().ne(names.iter().copied());
         if is_news {
-            *shown = names.into_iter().map(str::to_owned).collect();
+            *shown = names.into_iter().cloned().collect();
         }
         is_news
     }

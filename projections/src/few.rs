@@ -5,6 +5,7 @@
 //!
 //! Used for what comes and goes with nearly every event.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,7 +23,19 @@ impl<K, V> Default for Few<K, V> {
 impl<K: Ord, V> Few<K, V> {
     /// Where an entry is, or belongs.
     fn place(&self, key: &K) -> Result<usize, usize> {
-        self.0.binary_search_by(|(known, _)| known.cmp(key))
+        // Most of the time there is one, or none.
+        match (self.0.len(), self.0.front()) {
+            (1, Some((only, _))) => match only.cmp(key) {
+                Ordering::Equal => Ok(0),
+                Ordering::Less => Err(1),
+                Ordering::Greater => Err(0),
+            },
+            _many => self.0.binary_search_by(|(known, _)| known.cmp(key)),
+        }
+    }
+
+    fn take(&mut self, place: usize) -> Option<(K, V)> {
+        if place == 0 { self.0.pop_front() } else { self.0.remove(place) }
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
@@ -41,17 +54,19 @@ impl<K: Ord, V> Few<K, V> {
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        self.place(key).ok().and_then(|place| self.0.remove(place)).map(|(_, value)| value)
+        self.place(key).ok().and_then(|place| self.take(place)).map(|(_, value)| value)
     }
 
     /// Takes an entry out if this is true of its value.
     pub(crate) fn remove_if(&mut self, key: &K, is_meant: impl FnOnce(&V) -> bool) -> bool {
         let place = self.place(key).ok().filter(|place| is_meant(&self.0[*place].1));
-        place.and_then(|place| self.0.remove(place)).is_some()
+        place.and_then(|place| self.take(place)).is_some()
     }
 
     pub(crate) fn retain(&mut self, mut stays: impl FnMut(&K) -> bool) {
-        self.0.retain(|(key, _)| stays(key));
+        if !self.0.is_empty() {
+            self.0.retain(|(key, _)| stays(key));
+        }
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {

@@ -24,9 +24,18 @@ pub(crate) trait Keys {
 }
 
 struct State {
-    /// What the shelf does not have yet.
+    /// What the shelf does not have yet, and no checkpoint either.
     above: BTreeMap<Key, Value>,
+    /// What a checkpoint has that is being written, below that.
+    going: BTreeMap<Key, Value>,
     position: Position,
+}
+
+impl State {
+    /// The value of a key that the shelf does not have yet.
+    fn get(&self, key: &[u8]) -> Option<&Value> {
+        self.above.get(key).or_else(|| self.going.get(key))
+    }
 }
 
 /// What a read model shows.
@@ -38,7 +47,8 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn new(shelf: Arc<Shelf>, prefix: [u8; 4], position: Position) -> Self {
-        Self { shelf, prefix, state: RwLock::new(State { above: BTreeMap::new(), position }) }
+        let state = State { above: BTreeMap::new(), going: BTreeMap::new(), position };
+        Self { shelf, prefix, state: RwLock::new(state) }
     }
 
     /// Looks at it. It stays as it is for as long as that is held.
@@ -59,12 +69,19 @@ impl Seen {
         drop(former);
     }
 
-    /// The shelf has everything.
+    /// A checkpoint has everything; it is on its way into the shelf.
+    pub(crate) fn hand_over(&self) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let State { above, going, .. } = &mut *state;
+        if going.is_empty() { std::mem::swap(above, going) } else { going.append(above) }
+    }
+
+    /// The shelf has what was handed over.
     pub(crate) fn settled(&self) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let above = std::mem::take(&mut state.above);
+        let gone = std::mem::take(&mut state.going);
         drop(state);
-        drop(above);
+        drop(gone);
     }
 }
 
@@ -78,7 +95,7 @@ pub(crate) struct Look<'a> {
 impl Keys for Look<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ShelfError> {
         let full = self.full(key);
-        match self.state.above.get(full.as_slice()) {
+        match self.state.get(&full) {
             Some(value) => Ok((!value.is_empty()).then_some(Cow::Borrowed(value.as_slice()))),
             None => Ok(self.shelf.get(&full)?.map(Cow::Owned)),
         }
@@ -117,11 +134,13 @@ impl Look<'_> {
             };
             let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
             let between = (Bound::Included(low.as_slice()), Bound::Excluded(high.as_slice()));
-            for (key, value) in self.state.above.range::<[u8], _>(between) {
-                if value.is_empty() {
-                    merged.remove(&**key);
-                } else {
-                    merged.insert(key.to_vec(), value.to_vec());
+            for layer in [&self.state.going, &self.state.above] {
+                for (key, value) in layer.range::<[u8], _>(between) {
+                    if value.is_empty() {
+                        merged.remove(&**key);
+                    } else {
+                        merged.insert(key.to_vec(), value.to_vec());
+                    }
                 }
             }
             let pairs = merged.into_iter().map(|(key, value)| (key[4..].to_vec(), value));
@@ -155,6 +174,35 @@ mod tests {
     use crate::tx::Tx;
 
     #[test]
+    fn what_is_being_written_lies_between_the_shelf_and_what_was_shown_since() {
+        let shelf = Arc::new(Shelf::memory());
+        let mut tx = Tx::new(Arc::clone(&shelf), [0; 4], Position::ZERO);
+        for key in [1_u8, 2, 3] {
+            tx.put(&[key], vec![key]);
+        }
+        tx.publish(Position(1));
+        let checkpoint = tx.drain();
+        tx.put(&[2], vec![20]);
+        tx.put(&[3], Vec::new());
+        tx.publish(Position(2));
+        let seen = Arc::clone(tx.seen());
+        let shown = || {
+            let look = seen.look();
+            let got = [1, 2, 3].map(|key: u8| look.get(&[key]).unwrap().map(|value| value[0]));
+            let all = look.scan(&[0], &[9], false, 10).unwrap();
+            (got, all.iter().map(|(_, value)| value[0]).collect::<Vec<_>>())
+        };
+        let wanted = ([Some(1), Some(20), None], vec![1, 20]);
+        assert_eq!(shown(), wanted, "nothing is in the shelf");
+        shelf.put_ahead(&checkpoint).unwrap();
+        assert_eq!(shown(), wanted, "a part is");
+        shelf.put_away(&checkpoint).unwrap();
+        assert_eq!(shown(), wanted, "all of it is");
+        tx.settled(0);
+        assert_eq!(shown(), wanted, "and is looked for there");
+    }
+
+    #[test]
     fn a_scan_sees_the_stored_and_the_changed_in_one_order() {
         let shelf = Arc::new(Shelf::memory());
         let mut tx = Tx::new(Arc::clone(&shelf), [0; 4], Position::ZERO);
@@ -163,7 +211,7 @@ mod tests {
         }
         tx.publish(Position(1));
         shelf.put_away(&tx.drain()).unwrap();
-        tx.settled(true, 0);
+        tx.settled(0);
         tx.put(&[2], vec![20]);
         tx.put(&[5], Vec::new());
         tx.put(&[7], vec![70]);

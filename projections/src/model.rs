@@ -4,7 +4,7 @@
 //! last and wait for no fold. A fact that a model cannot fold stops that model alone, and names run and position.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use everfold_engine::id::{Position, RunId};
 use serde::{Deserialize, Serialize};
@@ -172,7 +172,7 @@ impl<P: Projection> Inner<P> {
     pub(crate) fn settled(&mut self, at: Position) {
         self.checkpoint = at;
         self.fold.trim();
-        self.tx.settled(at == self.position, HELD_MAX);
+        self.tx.settled(HELD_MAX);
     }
 }
 
@@ -185,13 +185,16 @@ struct Told {
     rebuilding: Option<Position>,
 }
 
+/// What the shelf did not take yet, and up to where it brings it.
+type Pending = Option<(Checkpoint, Position)>;
+
 /// A read model that is kept up, and perhaps another one being built to take its place.
 pub(crate) struct Model<P> {
     /// Locked by the threads that fold, never by readers.
     inner: Mutex<Inner<P>>,
     told: Mutex<Told>,
-    /// What the shelf did not take yet.
-    pending: Mutex<Option<(Checkpoint, Position)>>,
+    /// Locked by who writes it.
+    pending: Mutex<Pending>,
     shelf: Arc<Shelf>,
 }
 
@@ -209,6 +212,11 @@ pub(crate) trait AnyModel: Send + Sync {
     fn changed(&self) -> usize;
     /// Brings the shelf up to where the model is.
     fn checkpoint(&self) -> Result<(), FoldError>;
+    /// Makes ready what would bring the shelf up to where the model is, unless that is being written; whether there
+    /// is anything to [`Self::put_away`].
+    fn prepare(&self) -> Result<bool, FoldError>;
+    /// Writes what is ready. Nobody who folds waits for it.
+    fn put_away(&self) -> Result<(), FoldError>;
     /// Begins to build it anew, unless that is going on.
     fn begin_rebuild(&self, generation: u32) -> Option<Box<dyn Rebuild + '_>>;
     fn generation(&self) -> Generation;
@@ -257,6 +265,39 @@ impl<P: Projection> Model<P> {
     pub(crate) fn seen(&self) -> Arc<Seen> {
         Arc::clone(&self.told().seen)
     }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a checkpoint, unless there is one that was not written yet: that goes first, and readers find all of it
+    /// in memory until then.
+    fn settle(&self, pending: &mut Pending) -> Result<(), FoldError> {
+        if pending.is_some() {
+            return Ok(());
+        }
+        let mut inner = self.inner();
+        match inner.settle() {
+            Ok(settled) => *pending = settled,
+            Err(error) => {
+                let (position, what) = (inner.position, error.to_string());
+                inner.stopped = Some(Stopped { run: None, position, what });
+                self.told().stopped.clone_from(&inner.stopped);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, pending: &mut Pending) -> Result<(), FoldError> {
+        if let Some((checkpoint, at)) = pending {
+            self.shelf.put_away(checkpoint)?;
+            self.inner().settled(*at);
+            self.told().checkpoint = *at;
+        }
+        *pending = None;
+        Ok(())
+    }
 }
 
 impl<P: Projection> AnyModel for Model<P> {
@@ -299,27 +340,23 @@ impl<P: Projection> AnyModel for Model<P> {
     }
 
     fn checkpoint(&self) -> Result<(), FoldError> {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut inner = self.inner();
-        // What was not taken the last time goes first; readers find all of it in memory until then.
-        if pending.is_none() {
-            match inner.settle() {
-                Ok(settled) => *pending = settled,
-                Err(error) => {
-                    let (position, what) = (inner.position, error.to_string());
-                    inner.stopped = Some(Stopped { run: None, position, what });
-                    self.told().stopped.clone_from(&inner.stopped);
-                    return Err(error);
-                }
-            }
-        }
-        if let Some((checkpoint, at)) = &*pending {
-            self.shelf.put_away(checkpoint)?;
-            inner.settled(*at);
-            self.told().checkpoint = *at;
-        }
-        *pending = None;
-        Ok(())
+        let mut pending = self.pending();
+        self.settle(&mut pending)?;
+        self.write(&mut pending)
+    }
+
+    fn prepare(&self) -> Result<bool, FoldError> {
+        let mut pending = match self.pending.try_lock() {
+            Ok(pending) => pending,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+        };
+        self.settle(&mut pending)?;
+        Ok(pending.is_some())
+    }
+
+    fn put_away(&self) -> Result<(), FoldError> {
+        self.write(&mut self.pending())
     }
 
     fn begin_rebuild(&self, generation: u32) -> Option<Box<dyn Rebuild + '_>> {
@@ -566,6 +603,24 @@ mod tests {
         let panicking = model::<Notes<false>>(&shelf, 2);
         panicking.fold(&facts(&["a", "panic"]));
         assert_eq!(panicking.stopped().unwrap().position, Position(2));
+    }
+
+    #[test]
+    fn a_model_is_folded_while_its_checkpoint_is_written() {
+        let shelf = Arc::new(Shelf::memory());
+        let model = model::<Notes<true>>(&shelf, 1);
+        model.fold(&facts(&["a", "b"]));
+        assert!(model.prepare().unwrap());
+        let writing = model.pending();
+        model.fold(&facts(&["a", "b", "c"]));
+        assert!(!model.prepare().unwrap(), "one checkpoint at a time");
+        drop(writing);
+        model.put_away().unwrap();
+        assert_eq!((model.position(), model.status(Position(3)).checkpoint), (Position(3), Position(2)));
+        assert_eq!(self::model::<Notes<true>>(&shelf, 1).inner().fold.0, 2, "what a kill leaves");
+        assert!(model.prepare().unwrap());
+        model.put_away().unwrap();
+        assert_eq!(self::model::<Notes<true>>(&shelf, 1).inner().fold.0, 3);
     }
 
     #[test]

@@ -73,46 +73,81 @@ impl Short {
 /// What is to be said of terms. Many rows share a term: its value is looked up once for all of them.
 #[derive(Default)]
 pub(crate) struct Changes {
-    exact: HashMap<Vec<u8>, Vec<(u32, bool)>, RandomState>,
+    exact: Terms<(u32, bool)>,
     /// Of terms that are only ever added to.
-    growing: HashMap<Vec<u8>, Vec<u32>, RandomState>,
-    /// Of short ones among them.
-    growing_short: Growing,
+    growing: Terms<u32>,
 }
 
+/// Terms with a list each.
+///
 /// Short terms come again and again: they keep their places, and their lists the room that they had.
-#[derive(Default)]
-struct Growing {
+struct Terms<T> {
     places: HashMap<Short, usize, RandomState>,
-    lists: Vec<(Short, Vec<u32>)>,
+    lists: Vec<(Short, Vec<T>)>,
     /// The places of lists with anything in them.
     used: Vec<usize>,
+    long: HashMap<Vec<u8>, Vec<T>, RandomState>,
 }
 
-impl Growing {
-    fn add(&mut self, term: Short, number: u32) {
-        let place = *self.places.entry(term).or_insert_with(|| {
-            self.lists.push((term, Vec::new()));
-            self.lists.len() - 1
-        });
+impl<T> Default for Terms<T> {
+    fn default() -> Self {
+        let (places, long) = (HashMap::default(), HashMap::default());
+        Self { places, lists: Vec::new(), used: Vec::new(), long }
+    }
+}
+
+impl<T> Terms<T> {
+    fn add(&mut self, kind: u8, text: &str, of: T) {
+        let Some(term) = Short::of(kind, text) else {
+            return self.long.entry(term(kind, text)).or_default().push(of);
+        };
+        let place = match self.places.get(&term) {
+            Some(place) => *place,
+            None => {
+                self.places.insert(term, self.lists.len());
+                self.lists.push((term, Vec::new()));
+                self.lists.len() - 1
+            }
+        };
         let list = &mut self.lists[place].1;
         if list.is_empty() {
             self.used.push(place);
         }
-        list.push(number);
+        list.push(of);
     }
 
-    fn flush(&mut self, tx: &mut Tx) -> Result<(), ShelfError> {
+    /// Takes every list, and forgets what it said.
+    fn drain(
+        &mut self,
+        mut take: impl FnMut(&[u8], &[T]) -> Result<(), ShelfError>,
+    ) -> Result<(), ShelfError> {
         for place in self.used.drain(..) {
             let (term, rows) = &mut self.lists[place];
-            grow(&term.term(), rows, tx)?;
+            take(&term.term(), rows)?;
             rows.clear();
+        }
+        for (term, rows) in self.long.drain() {
+            take(&term, &rows)?;
         }
         if self.lists.len() > PLACES_MAX {
             *self = Self::default();
         }
         Ok(())
     }
+}
+
+/// Writes down of which rows a term is true, and of which it is not.
+fn follow(term: &[u8], rows: &[(u32, bool)], tx: &mut Tx) -> Result<(), ShelfError> {
+    let mut rest = rows;
+    while let Some((block, count)) = of_one_block(rest, |(number, _)| *number) {
+        let (here, further) = rest.split_at(count);
+        let bytes = tx.entry(&key(term, block))?;
+        for (number, on) in here {
+            set_in(bytes, (number % BLOCK) as u16, *on);
+        }
+        rest = further;
+    }
+    Ok(())
 }
 
 /// Writes down of which rows a term is true for ever.
@@ -137,35 +172,19 @@ fn of_one_block<T>(rows: &[T], number: impl Fn(&T) -> u32) -> Option<(u32, usize
 
 impl Changes {
     /// Says whether a term is true of a row; the last word counts.
-    pub(crate) fn set(&mut self, term: Vec<u8>, number: u32, on: bool) {
-        self.exact.entry(term).or_default().push((number, on));
+    pub(crate) fn set(&mut self, kind: u8, text: &str, number: u32, on: bool) {
+        self.exact.add(kind, text, (number, on));
     }
 
     /// Says that a term is true of a row, for ever. It may be in the shelf before the row is.
     pub(crate) fn add(&mut self, kind: u8, text: &str, number: u32) {
-        match Short::of(kind, text) {
-            Some(term) => self.growing_short.add(term, number),
-            None => self.growing.entry(term(kind, text)).or_default().push(number),
-        }
+        self.growing.add(kind, text, number);
     }
 
     /// Writes it all down.
     pub(crate) fn flush(&mut self, tx: &mut Tx) -> Result<(), ShelfError> {
-        for (term, rows) in self.exact.drain() {
-            let mut rest = rows.as_slice();
-            while let Some((block, count)) = of_one_block(rest, |(number, _)| *number) {
-                let (here, further) = rest.split_at(count);
-                let bytes = tx.entry(&key(&term, block))?;
-                for (number, on) in here {
-                    set_in(bytes, (number % BLOCK) as u16, *on);
-                }
-                rest = further;
-            }
-        }
-        for (term, rows) in self.growing.drain() {
-            grow(&term, &rows, tx)?;
-        }
-        self.growing_short.flush(tx)
+        self.exact.drain(|term, rows| follow(term, rows, tx))?;
+        self.growing.drain(|term, rows| grow(term, rows, tx))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a read model is.
 
 use everfold_engine::actor::Actor;
-use everfold_engine::envelope::{Envelope, flag};
+use everfold_engine::envelope::{EventView, flag};
 use everfold_engine::event::RunEvent;
 use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::time::Timestamp;
@@ -41,16 +41,15 @@ pub struct Around {
 }
 
 impl Around {
-    /// What an envelope says.
+    /// What the log says around an event.
     #[must_use]
-    pub fn of(envelope: &Envelope) -> Self {
-        let header = &envelope.header;
+    pub fn of(event: &EventView<'_>) -> Self {
         Self {
-            version: header.version,
-            position: envelope.position,
-            recorded_at: header.recorded_at,
-            actor: header.actor.clone(),
-            flags: header.flags,
+            version: event.version,
+            position: event.position,
+            recorded_at: event.recorded_at,
+            actor: event.actor.clone(),
+            flags: event.flags,
         }
     }
 }

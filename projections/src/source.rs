@@ -7,14 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use everfold_engine::driver::saved_definition;
-use everfold_engine::envelope::{Envelope, StreamId, StreamKind};
+use everfold_engine::envelope::{Envelope, EventView, StreamId, StreamKind, flag};
 use everfold_engine::event::{self, RetryScheduled, RunEvent, ScheduledWork};
 use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::json::{JsonText, Payload, Value};
 use everfold_engine::store::{BlobStore, EventStore, ReadError, Subscription};
 use serde_json::json;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use crate::stages::{Staged, Stages};
 use crate::{Around, Copied, Fact};
@@ -23,10 +21,6 @@ use crate::{Around, Copied, Fact};
 const CHUNK: usize = 1_000;
 /// Facts that are shown to the models at once, where so many are there: indexes follow once for all.
 const ENOUGH: usize = 1_024;
-
-/// Batches of events, of a MiB each at most, that wait to be decoded: threads that hand on few at a time wait for
-/// each other more than they work.
-const BATCHES_AHEAD: usize = 8;
 
 /// An event that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) last: Position,
     pub(crate) unreadable: Vec<Unreadable>,
     staged: Vec<Staged>,
+    /// The stream of the last event, and its run.
+    stream: Option<(StreamId, Option<RunId>)>,
 }
 
 #[derive(Debug)]
@@ -72,78 +68,85 @@ impl Facts {
         &self.staged[from..]
     }
 
-    /// Decodes events of the log.
+    /// Decodes events of the log, and reads what forks among them take over.
     pub(crate) async fn of(events: Vec<Arc<Envelope>>, store: &dyn EventStore) -> Result<Self, ReadError> {
         let mut facts = Self::default();
-        facts.add(events, store).await?;
+        events.iter().for_each(|event| facts.add(&EventView::from(&**event), None));
+        facts.take_over(store, None).await?;
         Ok(facts)
     }
 
-    /// The same, with nothing in it: what was allocated is used again.
-    fn emptied(mut self) -> Self {
-        let Self { read, unreadable, staged, .. } = &mut self;
-        read.clear();
-        unreadable.clear();
-        staged.clear();
+    /// Forgets everything but the room that it took.
+    fn clear(&mut self) {
+        self.read.clear();
+        self.unreadable.clear();
+        self.staged.clear();
         (self.first, self.last) = (Position::ZERO, Position::ZERO);
-        self
     }
 
-    /// Decodes events of the log, which come next.
-    async fn add(&mut self, events: Vec<Arc<Envelope>>, store: &dyn EventStore) -> Result<(), ReadError> {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
+    /// Decodes the event of the log that comes next. A fork has no history yet: see [`Facts::take_over`].
+    fn add(&mut self, event: &EventView<'_>, values: Option<&BlobStore>) {
         if self.first == Position::ZERO {
-            self.first = first.position;
+            self.first = event.position;
         }
-        self.last = last.position;
-        self.read.reserve(events.len());
+        self.last = event.position;
         // The events of an append stand together; their stream is read once.
-        let mut before: Option<(StreamId, Option<RunId>)> = None;
-        for envelope in events {
-            let header = &envelope.header;
-            let run = match &before {
-                Some((stream, run)) if *stream == header.stream => *run,
-                _another => {
-                    let run = header.stream.as_run();
-                    before = Some((header.stream.clone(), run));
-                    run
-                }
-            };
-            let Some(run) = run else {
-                self.staged.extend(staged(&envelope));
-                continue;
-            };
-            if header.flags & everfold_engine::envelope::flag::COPIED != 0 {
-                continue;
+        let run = match &self.stream {
+            Some((stream, run)) if stream == event.stream => *run,
+            _another => {
+                let run = event.stream.as_run();
+                self.stream = Some((event.stream.clone(), run));
+                run
             }
-            if let Err(unreadable) = self.decode(run, &envelope) {
-                self.unreadable.push(unreadable);
-            } else if let Some(Read { event: RunEvent::RunForked(_), copied, .. }) = self.read.last_mut() {
-                *copied = self::copied(&header.stream, header.version, store).await?;
-            }
+        };
+        let Some(run) = run else { return self.staged.extend(staged(event)) };
+        if event.flags & flag::COPIED != 0 {
+            return;
         }
-        Ok(())
+        if let Err(unreadable) = self.decode(run, event) {
+            self.unreadable.push(unreadable);
+        } else if let (Some(values), Some(read)) = (values, self.read.last_mut()) {
+            name_role(run, &mut read.event, values);
+        }
     }
 
     /// Decodes an event of a run. It is large, and stays where it is put.
-    fn decode(&mut self, run: RunId, envelope: &Envelope) -> Result<(), Unreadable> {
-        let header = &envelope.header;
-        let event = event::decode(header.kind, header.schema, &envelope.payload)
-            .map_err(|error| Unreadable { run, version: header.version, what: error.to_string() })?;
-        self.read.push(Read { run, around: Around::of(envelope), event, copied: Vec::new() });
+    fn decode(&mut self, run: RunId, event: &EventView<'_>) -> Result<(), Unreadable> {
+        let decoded = event::decode(event.kind, event.schema, event.payload).map_err(|error| Unreadable {
+            run,
+            version: event.version,
+            what: error.to_string(),
+        })?;
+        self.read.push(Read { run, around: Around::of(event), event: decoded, copied: Vec::new() });
+        Ok(())
+    }
+
+    /// Reads what forks take over.
+    async fn take_over(
+        &mut self,
+        store: &dyn EventStore,
+        values: Option<&BlobStore>,
+    ) -> Result<(), ReadError> {
+        let forks = self.read.iter_mut().filter(|read| matches!(read.event, RunEvent::RunForked(_)));
+        for Read { run, around, copied, .. } in forks {
+            *copied = self::copied(&StreamId::run(*run), around.version, store).await?;
+            if let Some(values) = values {
+                copied.iter_mut().for_each(|copied| name_role(*run, &mut copied.event, values));
+            }
+        }
         Ok(())
     }
 }
 
 /// What a definition that was saved says of stages.
-fn staged(envelope: &Envelope) -> Option<Staged> {
-    let stream = &envelope.header.stream;
+fn staged(event: &EventView<'_>) -> Option<Staged> {
+    let stream = event.stream;
     if stream.kind != StreamKind::Engine || !stream.id.starts_with("definition-") {
         return None;
     }
-    let saved = saved_definition(envelope).ok()?;
+    let saved = saved_definition(event).ok()?;
     let stages = Stages::of(saved.document.as_str())?;
-    Some(Staged { position: envelope.position, definition: saved.hash, stages })
+    Some(Staged { position: event.position, definition: saved.hash, stages })
 }
 
 /// The history before a fork, without its origin's end.
@@ -164,64 +167,40 @@ async fn copied(
                 continue;
             }
             if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
-                copied.push(Copied { around: Around::of(&envelope), event });
+                copied.push(Copied { around: Around::of(&(&envelope).into()), event });
             }
         }
     }
     Ok(copied)
 }
 
-/// What comes of the log at once.
-type Batch = Result<Vec<Arc<Envelope>>, ReadError>;
-
-/// Follows the log. What comes next is read while the former is decoded.
+/// Follows the log, on a thread of its own: it reads there.
 pub(crate) struct Source {
     store: Arc<dyn EventStore>,
-    batches: mpsc::Receiver<Batch>,
-    /// Reads ahead, as long as anybody takes it.
-    _reading: JoinSet<()>,
+    subscription: Box<dyn Subscription>,
     values: Option<BlobStore>,
 }
 
 impl Source {
     /// `values` is the data folder where values lie that are too large for an event.
     pub(crate) fn from(store: Arc<dyn EventStore>, first: Position, values: Option<&Path>) -> Self {
-        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        let mut reading = JoinSet::new();
-        reading.spawn(read_ahead(store.subscribe(first), sender));
-        Self { store, batches, _reading: reading, values: values.map(BlobStore::new) }
+        let subscription = store.subscribe(first);
+        Self { store, subscription, values: values.map(BlobStore::new) }
     }
 
-    async fn add_to(&mut self, facts: &mut Facts) -> Result<(), ReadError> {
-        let batch = self.batches.recv().await.unwrap_or(Err(ReadError::Closed))?;
-        facts.add(batch, self.store.as_ref()).await
-    }
-
-    /// The next facts; waits for them, and takes what is there of more. `spare` is what they are put into.
-    pub(crate) async fn next(&mut self, spare: Facts) -> Result<Facts, ReadError> {
-        let mut facts = spare.emptied();
-        self.add_to(&mut facts).await?;
-        while facts.read.len() < ENOUGH && facts.last < self.store.last_position() {
-            self.add_to(&mut facts).await?;
-        }
-        if let Some(values) = &self.values {
-            facts.read.iter_mut().for_each(|read| name_role(read.run, &mut read.event, values));
-            for read in &mut facts.read {
-                let copied = read.copied.iter_mut();
-                copied.for_each(|copied| name_role(read.run, &mut copied.event, values));
+    /// The next facts, in place of what these were; waits for them, and takes what is there of more.
+    pub(crate) async fn next(&mut self, facts: &mut Facts) -> Result<(), ReadError> {
+        facts.clear();
+        let values = self.values.as_ref();
+        loop {
+            let is_there = self.subscription.show(&mut |event| facts.add(event, values))?;
+            if !is_there {
+                let events = self.subscription.next().await?;
+                events.iter().for_each(|event| facts.add(&EventView::from(&**event), values));
             }
-        }
-        Ok(facts)
-    }
-}
-
-/// Reads some batches more than are taken, until there is an error or nobody takes any.
-async fn read_ahead(mut subscription: Box<dyn Subscription>, batches: mpsc::Sender<Batch>) {
-    loop {
-        let batch = subscription.next().await;
-        let is_last = batch.is_err();
-        if batches.send(batch).await.is_err() || is_last {
-            return;
+            if facts.read.len() >= ENOUGH || facts.last >= self.store.last_position() {
+                return facts.take_over(self.store.as_ref(), values).await;
+            }
         }
     }
 }

@@ -49,7 +49,11 @@ pub(crate) fn ended(tx: &mut Tx, number: u32, at: Position) -> Result<(), ShelfE
         return Ok(());
     }
     bytes[place..place + 8].copy_from_slice(&at.0.to_le_bytes());
-    let last = bytes.chunks_exact(ROW_BYTES).map(|row| number_at(row, 8)).max().unwrap_or(0);
+    // Most rows end in a block whose last one lives.
+    let last = match bytes.len().checked_sub(8).map(|place| number_at(bytes, place)) {
+        Some(LIVING) => LIVING,
+        _ended => bytes.chunks_exact(ROW_BYTES).map(|row| number_at(row, 8)).max().unwrap_or(0),
+    };
     last_end(tx, number / BLOCK, last)
 }
 

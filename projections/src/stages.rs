@@ -1,6 +1,6 @@
 //! The columns of a board of stages, as pipelines name them.
 
-use everfold_engine::id::Position;
+use everfold_engine::id::{Position, StepId};
 use everfold_engine::json::Hash;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,8 +61,8 @@ impl Stages {
     }
 
     /// The first column in which one of these steps stands.
-    pub(crate) fn first(&self, steps: &[String]) -> Option<(u16, &str)> {
-        let columns = steps.iter().filter_map(|step| self.columns.get(step));
+    pub(crate) fn first(&self, steps: &[StepId]) -> Option<(u16, &str)> {
+        let columns = steps.iter().filter_map(|step| self.columns.get(step.as_str()));
         columns.min().map(|(place, name)| (*place, name.as_str()))
     }
 }
@@ -79,7 +79,7 @@ mod tests {
         ], "on_finish": [{"id": "tidy"}]}"#;
         let stages = Stages::of(document).unwrap();
         let first = |steps: &[&str]| {
-            let steps: Vec<String> = steps.iter().map(|step| (*step).to_owned()).collect();
+            let steps: Vec<StepId> = steps.iter().map(|step| StepId::new(step)).collect();
             stages.first(&steps).map(|(place, name)| (place, name.to_owned()))
         };
         assert_eq!(first(&["fetch"]), Some((0, "fetch".to_owned())));

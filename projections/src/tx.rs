@@ -195,15 +195,13 @@ impl Tx {
         }
         ahead.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         self.changed = 0;
+        self.seen.hand_over();
         Checkpoint { ahead, batch }
     }
 
-    /// Forgets what the shelf has, where more than `keep` values are held; readers find all there, unless
-    /// something was folded since.
-    pub(crate) fn settled(&mut self, is_all: bool, keep: usize) {
-        if is_all {
-            self.seen.settled();
-        }
+    /// The shelf has what was drained: readers find it there. Forgets it, where more than `keep` values are held.
+    pub(crate) fn settled(&mut self, keep: usize) {
+        self.seen.settled();
         if self.held.len() > keep {
             self.held.retain(|_, slot| slot.changed || slot.unseen);
         }
@@ -216,6 +214,6 @@ impl Tx {
     pub(crate) fn write_through(&mut self) {
         let checkpoint = self.drain();
         self.shelf.put_away(&checkpoint).expect("it is in memory");
-        self.settled(true, 0);
+        self.settled(0);
     }
 }

@@ -165,7 +165,7 @@ impl Meaning for Runs {
         if stream.kind == StreamKind::Engine
             && let Some(hash) = stream.id.strip_prefix("definition-")
         {
-            let saved = saved_definition(envelope)?;
+            let saved = saved_definition(&envelope.into())?;
             if saved.hash.to_string() != hash || saved.document.hash() != saved.hash {
                 return Err("the definition is not the one that its name says".to_owned());
             }

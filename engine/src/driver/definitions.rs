@@ -13,7 +13,7 @@ use super::DefinitionError;
 use crate::actor::Actor;
 use crate::clock::Clock;
 use crate::definition::Definition;
-use crate::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
+use crate::envelope::{Cause, EventHeader, EventView, NewEvent, StreamId};
 use crate::event::DefinitionSaved;
 use crate::id::{InputId, Version};
 use crate::json::{Hash, JsonText};
@@ -31,12 +31,12 @@ const CACHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 ///
 /// # Errors
 /// What was found instead.
-pub fn saved_definition(event: &Envelope) -> Result<DefinitionSaved, String> {
-    let (kind, schema) = (event.header.kind, event.header.schema);
+pub fn saved_definition(event: &EventView<'_>) -> Result<DefinitionSaved, String> {
+    let (kind, schema) = (event.kind, event.schema);
     if (kind, schema) != (DEFINITION_SAVED, SCHEMA) {
         return Err(format!("kind {kind}, schema {schema} is of a newer everfold"));
     }
-    options().deserialize(&event.payload).map_err(|error| error.to_string())
+    options().deserialize(event.payload).map_err(|error| error.to_string())
 }
 
 /// The definitions in use.
@@ -125,7 +125,7 @@ impl Definitions {
         let events = self.store.read(&stream(&hash), Version::FIRST, 1).await?;
         let event = events.first().ok_or(DefinitionError::NotFound(hash))?;
         let unreadable = |what: String| DefinitionError::Unreadable { hash, what };
-        let saved = saved_definition(event).map_err(unreadable)?;
+        let saved = saved_definition(&event.into()).map_err(unreadable)?;
         if Hash::of(saved.document.as_str().as_bytes()) != hash {
             return Err(unreadable("its document has another hash".into()));
         }

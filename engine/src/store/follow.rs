@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::journal::reader::JournalCursor;
 use super::shared::{Published, Shared};
 use super::{ReadError, Subscription};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, EventView};
 use crate::id::Position;
 
 /// Events that come at once at most.
@@ -47,17 +47,25 @@ impl Follower {
         if published.position >= next { Ok(published.position) } else { Err(ReadError::Closed) }
     }
 
+    /// The newest events, where what comes next is among them.
+    fn newest(&mut self) -> Option<Vec<Arc<Envelope>>> {
+        let events = self.shared.recent.read(self.next, EVENTS_MAX).filter(|events| !events.is_empty())?;
+        self.cursor = None;
+        Some(events)
+    }
+
+    /// The place of what comes next in the journal.
+    fn cursor(&mut self) -> JournalCursor {
+        self.cursor.take().filter(|cursor| cursor.position() == self.next).unwrap_or_else(|| {
+            JournalCursor::new(self.shared.files.clone(), self.shared.segments.clone(), self.next)
+        })
+    }
+
     async fn read(&mut self, last: Position) -> Result<Vec<Arc<Envelope>>, ReadError> {
-        if let Some(events) = self.shared.recent.read(self.next, EVENTS_MAX)
-            && !events.is_empty()
-        {
-            self.cursor = None;
+        if let Some(events) = self.newest() {
             return Ok(events);
         }
-        let mut cursor =
-            self.cursor.take().filter(|cursor| cursor.position() == self.next).unwrap_or_else(|| {
-                JournalCursor::new(self.shared.files.clone(), self.shared.segments.clone(), self.next)
-            });
+        let mut cursor = self.cursor();
         let read = tokio::task::spawn_blocking(move || {
             let events = cursor.next_events(last, EVENTS_MAX, BYTES_ENOUGH);
             (events, cursor)
@@ -67,6 +75,11 @@ impl Follower {
         self.cursor = Some(cursor);
         Ok(events)
     }
+
+    fn unreadable(&self) -> ReadError {
+        // The position is published after the events are in the journal.
+        ReadError::Index(format!("position {} is published and not readable", self.next))
+    }
 }
 
 impl Subscription for Follower {
@@ -74,15 +87,29 @@ impl Subscription for Follower {
         Box::pin(async move {
             let last = self.wait().await?;
             let events = self.read(last).await?;
-            let Some(newest) = events.last() else {
-                // The position is published after the events are in the journal.
-                return Err(ReadError::Index(format!(
-                    "position {} is published and not readable",
-                    self.next
-                )));
-            };
+            let Some(newest) = events.last() else { return Err(self.unreadable()) };
             self.next = newest.position.next();
             Ok(events)
         })
+    }
+
+    fn show(&mut self, each: &mut dyn FnMut(&EventView<'_>)) -> Result<bool, ReadError> {
+        let last = self.published.borrow().position;
+        if last < self.next {
+            return Ok(false);
+        }
+        let before = self.next;
+        if let Some(events) = self.newest() {
+            for event in events {
+                each(&EventView::from(&*event));
+                self.next = event.position.next();
+            }
+        } else {
+            let mut cursor = self.cursor();
+            cursor.show_events(last, EVENTS_MAX, BYTES_ENOUGH, each)?;
+            self.next = cursor.position();
+            self.cursor = Some(cursor);
+        }
+        if self.next > before { Ok(true) } else { Err(self.unreadable()) }
     }
 }

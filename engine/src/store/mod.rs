@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::envelope::{Envelope, NewEvent, StreamId, StreamKind};
+use crate::envelope::{Envelope, EventView, NewEvent, StreamId, StreamKind};
 use crate::id::{Position, Version};
 use crate::json::Hash;
 use crate::time::Timestamp;
@@ -296,4 +296,14 @@ pub trait Subscription: Send {
     /// # Errors
     /// [`ReadError`] where the log is damaged; [`ReadError::Closed`] after the store's end.
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, ReadError>>;
+
+    /// Shows the next events that are there already, some of them, where they lie. They are read by the thread that
+    /// asks, which may have to wait for the disk. `false`: there are none yet, or they can only be had by
+    /// [`Subscription::next`].
+    ///
+    /// # Errors
+    /// As those of [`Subscription::next`]; what was shown before it is shown again.
+    fn show(&mut self, _each: &mut dyn FnMut(&EventView<'_>)) -> Result<bool, ReadError> {
+        Ok(false)
+    }
 }

@@ -9,7 +9,8 @@
 
 use std::io::Write as _;
 
-use crate::envelope::{Cause, Envelope, EventHeader, StreamId, StreamKind};
+use crate::actor::Actor;
+use crate::envelope::{Cause, Envelope, EventHeader, EventView, StreamId, StreamKind};
 use crate::id::{InputId, Position, Version};
 use crate::json::Hash;
 use crate::time::Timestamp;
@@ -133,6 +134,50 @@ pub(crate) fn decode_outline(bytes: &[u8]) -> Result<(RecordHead, Hash), String>
     Ok((head, last))
 }
 
+/// What stands of an event in a record, beside what it shares with the one before it.
+struct Part<'a> {
+    kind: u16,
+    schema: u16,
+    flags: u16,
+    hash: Hash,
+    payload: &'a [u8],
+}
+
+/// What events of a record may share.
+struct Shared {
+    recorded_at: Timestamp,
+    cause: Cause,
+    actor: Actor,
+}
+
+/// Goes through the events behind the head.
+fn parts<'a>(
+    reader: &mut Reader<'a>,
+    count: u32,
+    mut each: impl FnMut(u64, &Shared, Part<'a>),
+) -> Result<(), String> {
+    let mut shared: Option<Shared> = None;
+    for index in 0..u64::from(count) {
+        let bits = reader.u8()?;
+        let (kind, schema, flags) = (reader.u16()?, reader.u16()?, reader.u16()?);
+        if bits & SHARED == 0 {
+            let recorded_at = Timestamp(reader.i64()?);
+            let input = InputId(reader.array()?);
+            let cause = Cause { input, because: Version(reader.u64()?) };
+            let length = reader.u16()?;
+            let text = reader.text(usize::from(length))?;
+            let actor = text.parse().map_err(|_| format!("“{text}” is no actor"))?;
+            shared = Some(Shared { recorded_at, cause, actor });
+        }
+        let shared = shared.as_ref().ok_or("the first event shares with none")?;
+        let hash = Hash(reader.array()?);
+        let length = reader.u32()?;
+        let payload = reader.take(length as usize)?;
+        each(index, shared, Part { kind, schema, flags, hash, payload });
+    }
+    reader.end()
+}
+
 /// Reads head and events.
 ///
 /// # Errors
@@ -145,46 +190,54 @@ pub(crate) fn decode(
     let mut reader = Reader(bytes);
     let head = read_head(&mut reader)?;
     let mut events: Vec<Envelope> = Vec::with_capacity((head.count as usize).min(super::APPEND_EVENTS_MAX));
-    for index in 0..u64::from(head.count) {
-        let bits = reader.u8()?;
-        let (kind, schema, flags) = (reader.u16()?, reader.u16()?, reader.u16()?);
-        let (recorded_at, cause, actor) = match events.last() {
-            Some(previous) if bits & SHARED != 0 => {
-                (previous.header.recorded_at, previous.header.cause, previous.header.actor.clone())
-            }
-            None if bits & SHARED != 0 => return Err("the first event shares with none".into()),
-            _ => {
-                let recorded_at = Timestamp(reader.i64()?);
-                let input = InputId(reader.array()?);
-                let cause = Cause { input, because: Version(reader.u64()?) };
-                let length = reader.u16()?;
-                let text = reader.text(usize::from(length))?;
-                (recorded_at, cause, text.parse().map_err(|_| format!("“{text}” is no actor"))?)
-            }
-        };
-        let hash = Hash(reader.array()?);
-        let length = reader.u32()?;
-        let payload = reader.take(length as usize)?.to_vec();
+    parts(&mut reader, head.count, |index, shared, part| {
+        let Part { kind, schema, flags, hash, payload } = part;
         events.push(Envelope {
             header: EventHeader {
                 stream: head.stream.clone(),
                 version: Version(head.first_version.0 + index),
-                recorded_at,
-                actor,
-                cause,
+                recorded_at: shared.recorded_at,
+                actor: shared.actor.clone(),
+                cause: shared.cause,
                 kind,
                 schema,
                 flags,
-                payload_hash: Hash::of(&payload),
+                payload_hash: Hash::of(payload),
             },
             hash,
             position: Position(first_position.0 + index),
             committed_at,
-            payload,
+            payload: payload.to_vec(),
         });
-    }
-    reader.end()?;
+    })?;
     Ok((head, events))
+}
+
+/// Shows the events where they lie. Gives how many there are.
+///
+/// # Errors
+/// What was found instead; those before it were shown.
+pub(crate) fn show(
+    bytes: &[u8],
+    first_position: Position,
+    mut each: impl FnMut(&EventView<'_>),
+) -> Result<u64, String> {
+    let mut reader = Reader(bytes);
+    let head = read_head(&mut reader)?;
+    parts(&mut reader, head.count, |index, shared, part| {
+        each(&EventView {
+            stream: &head.stream,
+            version: Version(head.first_version.0 + index),
+            position: Position(first_position.0 + index),
+            recorded_at: shared.recorded_at,
+            actor: &shared.actor,
+            kind: part.kind,
+            schema: part.schema,
+            flags: part.flags,
+            payload: part.payload,
+        });
+    })?;
+    Ok(u64::from(head.count))
 }
 
 fn read_head(reader: &mut Reader<'_>) -> Result<RecordHead, String> {

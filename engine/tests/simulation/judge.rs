@@ -154,7 +154,7 @@ async fn one(
     let row = row.map_err(|error| format!("projections: {error}"))?;
     let Some(row) = row else { return Err("projections: it is not shown".into()) };
     let row = row.shown;
-    if row.status != live.status() || row.labels != *live.labels() {
+    if row.status != live.status() || *row.labels != *live.labels() {
         let (shown, is) = ((row.status, row.labels), (live.status(), live.labels()));
         return Err(format!("projections: shown as {shown:?}, it is {is:?}"));
     }

@@ -65,15 +65,21 @@ pub(crate) async fn s5_a_follower_misses_nothing_and_sees_nothing_twice_from_any
     const EVENTS: u64 = 400;
     let store = subject.open();
     let mut following = Vec::new();
-    for from in [0, 1, 2, 57, 399, EVENTS] {
+    for (from, takes) in [0, 1, 2, 57, 399, EVENTS].into_iter().flat_map(|from| [(from, false), (from, true)])
+    {
         let mut follower = store.subscribe(Position(from));
         following.push(tokio::spawn(async move {
             let mut next = from.max(1);
             while next <= EVENTS {
-                for event in follower.next().await.unwrap() {
-                    assert_eq!(event.position, Position(next));
+                // What is there already, or what comes.
+                let mut see = |position| {
+                    assert_eq!(position, Position(next));
                     next += 1;
+                };
+                if takes && follower.show(&mut |event| see(event.position)).unwrap() {
+                    continue;
                 }
+                follower.next().await.unwrap().iter().for_each(|event| see(event.position));
             }
         }));
     }

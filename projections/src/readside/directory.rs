@@ -46,7 +46,7 @@ fn shown(row: RunRow) -> FoundRun {
         run: row.id,
         pipeline: row.pipeline,
         title: row.title,
-        labels: row.shown.labels,
+        labels: Arc::unwrap_or_clone(row.shown.labels),
         status: row.shown.status,
     }
 }

@@ -8,6 +8,7 @@
 //! The owner of a data folder keeps one and answers lists from it; the engine asks it through [`RunDirectory`].
 
 mod directory;
+mod handover;
 mod threads;
 
 use std::collections::BTreeMap;
@@ -34,10 +35,9 @@ use crate::source::Unreadable;
 use crate::spend::{Spend, SpendView};
 
 pub use directory::RunDirectory;
-use threads::{fold, follow, rebuild};
+use handover::handover;
+use threads::{fold, follow, put_away, rebuild};
 
-/// Reads of the log that wait to be folded.
-const AHEAD: usize = 4;
 /// How long an asker waits for what was durable when it asked; after that it is given what there is.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an asker waits for a position that it names.
@@ -227,19 +227,23 @@ impl ReadSide {
             shown,
         });
         let (stop, stopping) = watch::channel(false);
-        let (facts, folding) = sync_channel(AHEAD);
-        let (folded, used) = sync_channel(AHEAD + 1);
+        let (giver, taker) = handover();
         let reader = {
             let (shared, runtime, stopping) = (Arc::clone(&shared), runtime.clone(), stopping.clone());
             spawn("read-side-log", move || {
-                runtime.block_on(follow(&shared, position.next(), &facts, &used, stopping))
+                runtime.block_on(follow(&shared, position.next(), &giver, stopping))
             })?
+        };
+        let (ready, writing) = sync_channel(shared.models.all().len());
+        let writer = {
+            let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
+            spawn("read-side-shelf", move || put_away(&shared, &writing, &stopping))?
         };
         let folder = {
             let (shared, stopping) = (Arc::clone(&shared), stopping);
-            spawn("read-side-fold", move || fold(&shared, &folding, &folded, &stopping))?
+            spawn("read-side-fold", move || fold(&shared, &taker, &ready, &stopping))?
         };
-        Ok(Self { shared, stop, threads: Mutex::new(vec![reader, folder]) })
+        Ok(Self { shared, stop, threads: Mutex::new(vec![reader, folder, writer]) })
     }
 
     /// Asks the model `runs`.
@@ -416,7 +420,7 @@ impl ReadSide {
         let stopping = self.stop.subscribe();
         let thread = spawn("read-side-rebuild", {
             let shared = Arc::clone(&shared);
-            move || runtime.block_on(rebuild(&shared, model, stopping))
+            move || rebuild(&shared, &runtime, model, &stopping)
         });
         let thread = thread.map_err(|_| AskError::Closed)?;
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);

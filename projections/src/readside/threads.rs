@@ -1,4 +1,5 @@
-//! The threads of the read side: one reads the log, one folds, one more for each model that is built anew.
+//! The threads of the read side: one reads the log, one folds, one writes what was folded, one more for each model
+//! that is built anew.
 //!
 //! Law: they are never waited for by who appends; what waits between them is bounded.
 
@@ -6,15 +7,18 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use everfold_engine::id::Position;
 use everfold_engine::store::ReadError;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Shared;
-use crate::model::{self, AnyModel};
-use crate::source::{Facts, Source};
+use super::handover::{Giver, Gone, Taker, handover};
+use crate::model::{self, AnyModel, Rebuild};
+use crate::source::Source;
 
 /// Changes that are worth a checkpoint, while the models keep up and while they do not.
 const CHANGES: usize = 2_000;
@@ -32,29 +36,28 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How many unreadable events are remembered.
 const UNREADABLE_MAX: usize = 1_000;
 
-/// Reads the log ahead of the fold, and lets go of what was folded: it was allocated here, and the fold has
-/// more to do. Where it cannot be read, it is tried again. The thread's whole life.
+/// Reads the log ahead of the fold. Where it cannot be read, it is tried again. The thread's whole life.
 pub(super) async fn follow(
     shared: &Shared,
     first: Position,
-    facts: &SyncSender<Facts>,
-    used: &Receiver<Facts>,
+    fold: &Giver,
     mut stopping: watch::Receiver<bool>,
 ) {
     let from = |first| Source::from(Arc::clone(&shared.store), first, shared.place.values.as_deref());
     let (mut source, mut position) = (from(first), first);
     let mut is_told = false;
     loop {
-        let spare = used.try_iter().last().unwrap_or_default();
-        let next = tokio::select! {
+        let mut facts = fold.used();
+        let read = tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => return,
-            next = source.next(spare) => next,
+            () = fold.gone() => return,
+            read = source.next(&mut facts) => read,
         };
-        match next {
-            Ok(read) => {
-                (position, is_told) = (read.last.next(), false);
-                if facts.send(read).is_err() {
+        match read {
+            Ok(()) => {
+                (position, is_told) = (facts.last.next(), false);
+                if let Err(Gone) = fold.give(facts) {
                     return;
                 }
             }
@@ -75,11 +78,11 @@ pub(super) async fn follow(
     }
 }
 
-/// Folds what is read, and brings the shelf up now and then. The thread's whole life.
+/// Folds what is read, and has the shelf brought up now and then. The thread's whole life.
 pub(super) fn fold(
     shared: &Shared,
-    facts: &Receiver<Facts>,
-    used: &SyncSender<Facts>,
+    handed: &Taker,
+    ready: &SyncSender<Ready>,
     stopping: &watch::Receiver<bool>,
 ) {
     let kept: Vec<u32> = shared.models.all().iter().map(|model| model.generation().number).collect();
@@ -87,7 +90,7 @@ pub(super) fn fold(
     let mut last_checkpoint = Instant::now();
     let mut shown_up_to = shared.told.borrow().position;
     loop {
-        match facts.recv_timeout(CHECKPOINT_EVERY) {
+        match handed.take(CHECKPOINT_EVERY) {
             Ok(mut read) => {
                 // While much is missing, readers are not told of each little part.
                 let is_far = shared.store.last_position().0.saturating_sub(read.last.0) > SHOWN_AT_ONCE;
@@ -106,8 +109,7 @@ pub(super) fn fold(
                     unreadable.extend(read.unreadable.drain(..).take(room));
                 }
                 tell(shared, read.last);
-                // Where the reader is slow to take it, it is let go of here.
-                let _full = used.try_send(read);
+                handed.give_back(read);
             }
             Err(RecvTimeoutError::Timeout) => shared.models.all().iter().for_each(|model| model.show()),
             Err(RecvTimeoutError::Disconnected) => break,
@@ -116,10 +118,10 @@ pub(super) fn fold(
         let is_behind = head.0.saturating_sub(shared.told.borrow().position.0) > BEHIND;
         let enough = if is_behind { CHANGES_BEHIND } else { CHANGES };
         let is_due = last_checkpoint.elapsed() >= CHECKPOINT_EVERY;
-        for model in shared.models.all() {
+        for (number, model) in shared.models.all().into_iter().enumerate() {
             if model.changed() >= enough || (is_due && model.changed() > 0) {
                 last_checkpoint = Instant::now();
-                put_away(model, stopping);
+                checkpoint(number, model, ready, stopping);
             }
         }
         if !is_behind
@@ -132,15 +134,47 @@ pub(super) fn fold(
     shared.told.send_modify(|told| told.closed = true);
 }
 
-/// Makes a checkpoint. Where the shelf takes nothing, what waits for it is bounded: no more is folded until
-/// it does, and readers are told how far behind the models are.
-fn put_away(model: &dyn AnyModel, stopping: &watch::Receiver<bool>) {
-    while let Err(error) = model.checkpoint() {
-        tracing::warn!(model = model.name(), %error, "a read model could not be put away yet");
+/// A model whose checkpoint is ready to be written, and who waits if too much else does.
+pub(super) struct Ready {
+    model: usize,
+    folder: Thread,
+}
+
+/// Makes a checkpoint, unless the last one is still being written. Where the shelf takes nothing, what waits for it is
+/// bounded: no more is folded until it does, and readers are told how far behind the models are.
+fn checkpoint(
+    number: usize,
+    model: &dyn AnyModel,
+    ready: &SyncSender<Ready>,
+    stopping: &watch::Receiver<bool>,
+) {
+    loop {
+        match model.prepare() {
+            // Where it is full, the model is written in its turn.
+            Ok(true) => drop(ready.try_send(Ready { model: number, folder: std::thread::current() })),
+            Ok(false) => {}
+            Err(error) => tracing::error!(model = model.name(), %error, "a read model stopped"),
+        }
         if model.changed() < WAITING_MAX || *stopping.borrow() {
             return;
         }
         std::thread::park_timeout(AGAIN_AFTER);
+    }
+}
+
+/// Writes checkpoints, each as often as it takes. The thread's whole life.
+pub(super) fn put_away(shared: &Shared, ready: &Receiver<Ready>, stopping: &watch::Receiver<bool>) {
+    while let Ok(Ready { model, folder }) = ready.recv() {
+        let models = shared.models.all();
+        let model = models[model];
+        while let Err(error) = model.put_away() {
+            tracing::warn!(model = model.name(), %error, "a read model could not be put away yet");
+            if *stopping.borrow() {
+                break;
+            }
+            std::thread::sleep(AGAIN_AFTER);
+        }
+        folder.unpark();
     }
 }
 
@@ -154,43 +188,23 @@ fn tell(shared: &Shared, folded: Position) {
     });
 }
 
-/// Builds a model beside the one that answers. The thread's whole life.
-pub(super) async fn rebuild(shared: &Shared, model: usize, mut stopping: watch::Receiver<bool>) {
+/// Builds a model beside the one that answers: the log is read on a thread of its own, which ends with this one.
+/// The thread's whole life.
+pub(super) fn rebuild(shared: &Shared, runtime: &Handle, model: usize, stopping: &watch::Receiver<bool>) {
     let number = shared.next_generation.fetch_add(1, Ordering::Relaxed);
     let models = shared.models.all();
     let Some(mut beside) = models[model].begin_rebuild(number) else { return };
-    let mut source = Source::from(Arc::clone(&shared.store), Position::FIRST, shared.place.values.as_deref());
-    let mut spare = Facts::default();
-    let outcome = loop {
-        if let Some(stopped) = beside.stopped() {
-            break Err(stopped.what);
-        }
-        let taken = {
-            let shown = shared.shown.lock().unwrap_or_else(PoisonError::into_inner);
-            beside.take_over(*shown)
-        };
-        match taken {
-            Ok(Some(former)) => break Ok(former),
-            Ok(None) => {}
-            Err(error) => break Err(error.to_string()),
-        }
-        let next = tokio::select! {
-            biased;
-            _ = stopping.wait_for(|stop| *stop) => return,
-            next = source.next(std::mem::take(&mut spare)) => next,
-        };
-        let folded = match next {
-            Ok(facts) => {
-                let folded = beside.fold(&facts);
-                spare = facts;
-                folded.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = folded {
-            break Err(error);
-        }
-    };
+    let (giver, taker) = handover();
+    let stopping = stopping.clone();
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(move || runtime.block_on(follow(shared, Position::FIRST, &giver, stopping)));
+        let outcome = build(shared, beside.as_mut(), &taker);
+        // Who reads is to end, too.
+        drop(taker);
+        outcome
+    });
+    // The engine ends; the next one begins anew.
+    let Some(outcome) = outcome else { return };
     let removed = match &outcome {
         Ok(former) => model::remove_generation(&shared.shelf, *former),
         Err(error) => {
@@ -205,4 +219,33 @@ pub(super) async fn rebuild(shared: &Shared, model: usize, mut stopping: watch::
     drop(beside);
     let shown = *shared.shown.lock().unwrap_or_else(PoisonError::into_inner);
     tell(shared, shown);
+}
+
+/// Folds until the model has come as far as the one that answers, and takes its place. Gives the generation that nobody
+/// needs any more, or what went wrong; `None`: the log is not read any more.
+fn build(shared: &Shared, beside: &mut dyn Rebuild, handed: &Taker) -> Option<Result<u32, String>> {
+    loop {
+        if let Some(stopped) = beside.stopped() {
+            return Some(Err(stopped.what));
+        }
+        let taken = {
+            let shown = shared.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            beside.take_over(*shown)
+        };
+        match taken {
+            Ok(Some(former)) => return Some(Ok(former)),
+            Ok(None) => {}
+            Err(error) => return Some(Err(error.to_string())),
+        }
+        match handed.take(CHECKPOINT_EVERY) {
+            Ok(facts) => {
+                if let Err(error) = beside.fold(&facts) {
+                    return Some(Err(error.to_string()));
+                }
+                handed.give_back(facts);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
-use everfold_engine::id::{Position, RunId};
+use everfold_engine::id::{Position, RunId, StepId};
 use everfold_engine::json::Hash;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
@@ -65,7 +65,7 @@ pub struct Card {
     /// What it is doing.
     pub status: RunStatus,
     /// The steps in progress.
-    pub steps: Vec<String>,
+    pub steps: Vec<StepId>,
     /// Whom it waits for.
     pub awaits: Vec<Awaits>,
     /// How it failed or why it stands still.

@@ -36,6 +36,8 @@ pub struct Runs {
     head: RunsHead,
     cached: QuickMap<u32, Cached>,
     numbers: QuickMap<RunId, u32>,
+    /// The run of the last fact that is among them: its next one often follows.
+    last: Option<(RunId, u32)>,
     packing: Packing,
     /// Rows whose indexes do not follow yet.
     touched: Vec<u32>,
@@ -226,6 +228,7 @@ impl Runs {
             tx.put_through(&record_key(number), Value::default());
         }
         self.numbers.remove(&cached.record.fixed.id);
+        self.last = None;
         self.cached.remove(&number);
         Ok(())
     }
@@ -277,7 +280,7 @@ pub(super) fn number_of(look: &Look<'_>, count: u32, run: RunId) -> Result<Optio
 
 impl Projection for Runs {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 6;
+    const SCHEMA: u32 = 7;
 
     fn heeds(_event: &RunEvent) -> bool {
         true
@@ -292,6 +295,7 @@ impl Projection for Runs {
             head,
             cached: QuickMap::default(),
             numbers: QuickMap::default(),
+            last: None,
             packing: Packing::default(),
             touched: Vec::new(),
             unsettled: Vec::new(),
@@ -321,8 +325,12 @@ impl Projection for Runs {
             record.mark(0)?;
             return self.add(record, tx);
         }
-        let number = match self.numbers.get(&fact.run) {
-            Some(number) => *number,
+        let number = match self.last.filter(|(run, _)| *run == fact.run) {
+            Some((_, number)) => Some(number),
+            None => self.numbers.get(&fact.run).copied(),
+        };
+        let number = match number {
+            Some(number) => number,
             // Looked for in the shelf.
             None => {
                 let Some(number) = self.number_of(tx, fact.run)? else { return Ok(()) };
@@ -335,6 +343,7 @@ impl Projection for Runs {
                 number
             }
         };
+        self.last = Some((fact.run, number));
         let Some(cached) = self.cached.get_mut(&number) else { return Ok(()) };
         let had_ended = cached.record.shown.status.is_ended();
         let full = cached.record.apply(fact)?;
@@ -405,5 +414,6 @@ impl Projection for Runs {
         });
         let cached = &self.cached;
         self.numbers.retain(|_, number| cached.contains_key(number));
+        self.last = None;
     }
 }

@@ -435,7 +435,7 @@ impl RunFilter {
             && self.labels.iter().all(has_label)
             && self.parent.is_none_or(|parent| row.parent == Some(parent))
             && self.started_after.is_none_or(|after| row.started_at > after)
-            && self.step.as_ref().is_none_or(|step| shown.steps.contains(step))
+            && self.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
             && self.awaiting.as_ref().is_none_or(|role| {
                 shown.awaits.iter().any(|awaits| awaits.roles.is_empty() || awaits.roles.contains(role))
             })

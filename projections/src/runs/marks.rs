@@ -2,7 +2,7 @@
 //!
 //! Law: a chunk of marks stands alone; its first mark holds everything.
 
-use everfold_engine::id::{Position, Version};
+use everfold_engine::id::{Position, StepId, Version};
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -55,18 +55,30 @@ impl Marks {
             (self.first, self.last, mask) = (mark.position, (0, 0, 0), u8::MAX);
             self.bytes.reserve(ROOM_BYTES);
         }
-        number(&mut self.bytes, here.0 - self.last.0);
-        number(&mut self.bytes, here.1 - self.last.1);
-        signed(&mut self.bytes, here.2 - self.last.2);
-        self.bytes.push(mask);
         let bytes = &mut self.bytes;
+        match (here.0 - self.last.0, here.1 - self.last.1, zigzag(here.2 - self.last.2)) {
+            // What nearly every mark begins with, at once.
+            (place @ 0..0x80, version @ 0..0x80, at @ 0..0x80) => {
+                bytes.extend_from_slice(&[place as u8, version as u8, at as u8, mask]);
+            }
+            (place, version, at) => {
+                number(bytes, place);
+                number(bytes, version);
+                number(bytes, at);
+                bytes.push(mask);
+            }
+        }
         if mask & STATUS != 0 {
             rowcodec::write(bytes, &now.status)?;
             // It moved with this event, but for the first mark of a chunk.
             signed(bytes, here.2 - now.moved_at.0);
         }
         if mask & STEPS != 0 {
-            rowcodec::write(bytes, &now.steps)?;
+            number(bytes, now.steps.len() as u64);
+            for step in &now.steps {
+                number(bytes, step.as_str().len() as u64);
+                bytes.extend_from_slice(step.as_str().as_bytes());
+            }
         }
         if mask & FAILURE != 0 {
             rowcodec::write(bytes, &now.failure)?;
@@ -119,7 +131,8 @@ impl Marks {
                 shown.moved_at = Timestamp(at - read_signed(&mut bytes)?);
             }
             if mask & STEPS != 0 {
-                shown.steps = rowcodec::read(&mut bytes)?;
+                let count = read_number(&mut bytes)?;
+                shown.steps = (0..count).map(|_| read_step(&mut bytes)).collect::<Result<_, _>>()?;
             }
             if mask & FAILURE != 0 {
                 shown.failure = rowcodec::read(&mut bytes)?;
@@ -160,12 +173,23 @@ fn number(bytes: &mut Vec<u8>, mut number: u64) {
 
 /// The smaller, whatever its sign, the shorter.
 fn signed(bytes: &mut Vec<u8>, span: i64) {
-    number(bytes, ((span << 1) ^ (span >> 63)).cast_unsigned());
+    number(bytes, zigzag(span));
+}
+
+fn zigzag(span: i64) -> u64 {
+    ((span << 1) ^ (span >> 63)).cast_unsigned()
 }
 
 fn read_signed(bytes: &mut &[u8]) -> Result<i64, FoldError> {
     let span = read_number(bytes)?;
     Ok((span >> 1).cast_signed() ^ -(span & 1).cast_signed())
+}
+
+fn read_step(bytes: &mut &[u8]) -> Result<StepId, FoldError> {
+    let length = usize::try_from(read_number(bytes)?).map_err(|_| cut())?;
+    let (name, rest) = bytes.split_at_checked(length).ok_or_else(cut)?;
+    *bytes = rest;
+    std::str::from_utf8(name).map(StepId::new).map_err(|error| FoldError::Row(error.to_string()))
 }
 
 fn read_number(bytes: &mut &[u8]) -> Result<u64, FoldError> {
@@ -194,7 +218,7 @@ mod tests {
         for number in 0..40_u64 {
             let changed = match number % 4 {
                 0 => {
-                    shown.steps = vec![format!("step-{number}")];
+                    shown.steps = vec![StepId::new(&format!("step-{number}"))];
                     STEPS
                 }
                 1 => {

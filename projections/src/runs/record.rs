@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use everfold_engine::event::{Origin, RunEvent};
-use everfold_engine::id::{Position, RunId, Version};
+use everfold_engine::id::{Position, RunId, StepId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
@@ -63,13 +63,13 @@ pub struct Shown {
     /// Since when it has been doing that at these steps.
     pub moved_at: Timestamp,
     /// The steps that something goes on in, or that wait for people.
-    pub steps: Vec<String>,
+    pub steps: Vec<StepId>,
     /// How it failed, in one line.
     pub failure: Option<String>,
     /// Why it stands still, where somebody said so.
     pub paused: Option<String>,
     /// Addresses and filters.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// Whom it waits for.
     pub awaits: Vec<Awaits>,
     /// When it ended.
@@ -89,7 +89,7 @@ impl Default for Shown {
             steps: Vec::new(),
             failure: None,
             paused: None,
-            labels: BTreeMap::new(),
+            labels: Arc::default(),
             awaits: Vec::new(),
             ended_at: None,
             cost_micros: 0,
@@ -146,7 +146,7 @@ impl Record {
             origin: None,
             definition: Some(event.definition),
         };
-        let shown = Shown { labels: event.labels.clone(), ..Shown::default() };
+        let shown = Shown { labels: Arc::new(event.labels.clone()), ..Shown::default() };
         let mut record = Self {
             fixed,
             shown,
@@ -202,7 +202,7 @@ impl Record {
         if let Some((_, told)) =
             told.filter(|(id, told)| !told.labels.is_empty() && self.activity.is_heard(id))
         {
-            self.shown.labels.extend(told.labels.clone());
+            Arc::make_mut(&mut self.shown.labels).extend(told.labels.clone());
             changed |= part::LABELS;
         }
         self.activity.apply(fact.event, around.recorded_at);
@@ -228,7 +228,7 @@ impl Record {
             }
             RunEvent::FundsGranted(_) => shown.paused = None,
             RunEvent::StepSucceeded(event) if !event.labels.is_empty() => {
-                shown.labels.extend(event.labels.clone());
+                Arc::make_mut(&mut shown.labels).extend(event.labels.clone());
                 changed |= part::LABELS;
             }
             RunEvent::RunFailed(event) => {

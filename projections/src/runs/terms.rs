@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use everfold_engine::id::RunId;
+use everfold_engine::id::{RunId, StepId};
 use everfold_engine::state::RunStatus;
 
 use super::record::{Fixed, Record, Shown};
@@ -36,8 +37,8 @@ const TERMS_MAX: usize = 4_096;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Indexed {
     status: Option<RunStatus>,
-    labels: BTreeMap<String, String>,
-    steps: Vec<String>,
+    labels: Arc<BTreeMap<String, String>>,
+    steps: Vec<StepId>,
     roles: BTreeSet<String>,
 }
 
@@ -45,7 +46,7 @@ impl Indexed {
     pub(super) fn of(shown: &Shown) -> Self {
         Self {
             status: Some(shown.status),
-            labels: shown.labels.clone(),
+            labels: Arc::clone(&shown.labels),
             steps: shown.steps.clone(),
             roles: roles(shown),
         }
@@ -62,7 +63,7 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
     let (fixed, shown, old) = (&record.fixed, &record.shown, &record.indexed);
     let is_new = old.status.is_none();
     let is_elsewhere = old.steps != shown.steps;
-    let has_other_labels = old.labels != shown.labels;
+    let has_other_labels = !Arc::ptr_eq(&old.labels, &shown.labels) && old.labels != shown.labels;
     let roles = if shown.awaits.is_empty() { BTreeSet::new() } else { roles(shown) };
     if old.status == Some(shown.status) && !is_elsewhere && !has_other_labels && old.roles == roles {
         return;
@@ -76,9 +77,9 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
     }
     if old.status != Some(shown.status) {
         if let Some(status) = old.status {
-            terms.set(term(STATUS, status.as_str()), number, false);
+            terms.set(STATUS, status.as_str(), number, false);
         }
-        terms.set(term(STATUS, shown.status.as_str()), number, true);
+        terms.set(STATUS, shown.status.as_str(), number, true);
     }
     let stages = record.stages.as_deref();
     let (before, stage) = (old.stage(stages), stage(shown, stages));
@@ -92,14 +93,14 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
         change(terms, ROLE, number, &old, &new);
     }
     if is_new || has_other_labels {
-        for (key, value) in &old.labels {
+        for (key, value) in &*old.labels {
             if shown.labels.get(key) != Some(value) {
-                terms.set(term(LABEL, &label(key, Some(value))), number, false);
+                terms.set(LABEL, &label(key, Some(value)), number, false);
             }
         }
-        for (key, value) in &shown.labels {
-            terms.set(term(LABEL, &label(key, None)), number, true);
-            terms.set(term(LABEL, &label(key, Some(value))), number, true);
+        for (key, value) in &*shown.labels {
+            terms.set(LABEL, key, number, true);
+            terms.set(LABEL, &label(key, Some(value)), number, true);
         }
         texts(fixed, shown).for_each(|text| grams_of(text, |gram| terms.add(GRAM, gram, number)));
     }
@@ -108,18 +109,16 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
     if is_elsewhere {
         indexed.steps.clone_from(&shown.steps);
     }
-    if has_other_labels {
-        indexed.labels.clone_from(&shown.labels);
-    }
+    indexed.labels = Arc::clone(&shown.labels);
     indexed.roles = roles;
 }
 
-fn change(terms: &mut Changes, kind: u8, number: u32, old: &[String], new: &[String]) {
+fn change<T: AsRef<str> + PartialEq>(terms: &mut Changes, kind: u8, number: u32, old: &[T], new: &[T]) {
     for gone in old.iter().filter(|text| !new.contains(text)) {
-        terms.set(term(kind, gone), number, false);
+        terms.set(kind, gone.as_ref(), number, false);
     }
     for come in new.iter().filter(|text| !old.contains(text)) {
-        terms.set(term(kind, come), number, true);
+        terms.set(kind, come.as_ref(), number, true);
     }
 }
 
@@ -129,7 +128,7 @@ pub(super) fn stage(shown: &Shown, stages: Option<&Stages>) -> Option<String> {
     stage_of(shown.status, &shown.steps, stages)
 }
 
-fn stage_of(status: RunStatus, steps: &[String], stages: Option<&Stages>) -> Option<String> {
+fn stage_of(status: RunStatus, steps: &[StepId], stages: Option<&Stages>) -> Option<String> {
     if status.is_ended() {
         return None;
     }
@@ -265,8 +264,26 @@ fn starts(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Every three characters in a row, and the first one and two of each word.
-fn grams_of(text: &str, mut gram: impl FnMut(&str)) {
+fn grams_of(text: &str, gram: impl FnMut(&str)) {
     let text = text.to_lowercase();
+    if text.is_ascii() { grams_of_ascii(&text, gram) } else { grams_of_any(&text, gram) }
+}
+
+/// The same where each character is a byte, as most are.
+fn grams_of_ascii(text: &str, mut gram: impl FnMut(&str)) {
+    (3..=text.len()).for_each(|end| gram(&text[end - 3..end]));
+    let mut inside = false;
+    for (at, byte) in text.bytes().enumerate() {
+        let is_inside = byte.is_ascii_alphanumeric();
+        if is_inside && !inside {
+            gram(&text[at..=at]);
+            gram(&text[at..text.len().min(at + 2)]);
+        }
+        inside = is_inside;
+    }
+}
+
+fn grams_of_any(text: &str, mut gram: impl FnMut(&str)) {
     // The ends of the last three characters and their beginning.
     let mut ends = [0; 3];
     for (at, char) in text.char_indices() {
@@ -277,7 +294,7 @@ fn grams_of(text: &str, mut gram: impl FnMut(&str)) {
             gram(&text[from..end]);
         }
     }
-    for start in starts(&text) {
+    for start in starts(text) {
         let mut chars = start.char_indices().skip(1).map(|(at, _)| at);
         gram(&start[..chars.next().unwrap_or(start.len())]);
         gram(&start[..chars.next().unwrap_or(start.len())]);
@@ -294,4 +311,19 @@ pub(super) fn candidates(tx: &dyn Keys, count: u32, run: RunId) -> Result<Vec<u3
         Ok(ControlFlow::<()>::Continue(()))
     })?;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_bytes_have_the_parts_that_they_have_as_characters() {
+        for text in ["", "a", "ab", "a b", "fix the login-page #42", "  two  spaces ", "x1-", "-"] {
+            let (mut quick, mut any) = (Vec::new(), Vec::new());
+            grams_of_ascii(text, |gram| quick.push(gram.to_owned()));
+            grams_of_any(text, |gram| any.push(gram.to_owned()));
+            assert_eq!(quick, any, "{text:?}");
+        }
+    }
 }

@@ -105,7 +105,7 @@ fn fits(filter: &RunFilter, row: &RunRow) -> bool {
             shown.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
         })
         && filter.started_after.is_none_or(|after| row.started_at > after)
-        && filter.step.as_ref().is_none_or(|step| shown.steps.contains(step))
+        && filter.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
         && filter.awaiting.as_ref().is_none_or(|role| {
             shown.awaits.iter().any(|awaits| awaits.roles.is_empty() || awaits.roles.contains(role))
         })
@@ -209,7 +209,7 @@ proptest! {
                 .filter_map(|event| everfold_engine::event::RunEvent::name_of(event.header.kind))
                 .collect();
             prop_assert_eq!(row.shown.status, lived.state.status(), "after {:?}", trace);
-            prop_assert_eq!(&row.shown.labels, lived.state.labels(), "after {:?}", trace);
+            prop_assert_eq!(&*row.shown.labels, lived.state.labels(), "after {:?}", trace);
             prop_assert_eq!(row.version, lived.state.version());
             let awaited = lived.state.awaited();
             let open = |id: &AttemptId, is_blocked| Task::id_of(lived.run, id, is_blocked);

@@ -18,7 +18,7 @@ use std::time::Duration;
 use everfold_engine::id::Position;
 use everfold_engine::store::{EventStore, MemoryStore};
 use everfold_projections::{AskError, Place, ReadSide, RunFilter, RunOrder};
-use grown::{grow, run};
+use grown::{fork, grow, run};
 use tokio::runtime::Handle;
 
 fn store() -> Arc<dyn EventStore> {
@@ -137,6 +137,28 @@ async fn a_rebuild_answers_all_the_time_and_takes_over_where_the_log_ends() {
     let side = open(place(&folder.path().join("projections"), "e", "b"), &store);
     assert_eq!((checkpoint(&side), count(&side).await), (520, 260));
     side.close().await;
+}
+
+/// Who folds decodes events itself while it has nothing else to do; what a fork takes over it could not read.
+#[tokio::test]
+async fn a_fork_is_shown_with_what_it_takes_over_whether_it_comes_alone_or_among_many() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), store());
+    let side = open(place(&folder.path().join("live"), "e", "b"), &store);
+    for number in (0..4_000).step_by(200) {
+        grow(&store, number..number + 199).await;
+        fork(&store, number, number + 199).await;
+        assert_eq!(count(&side).await as u64, number + 200);
+    }
+    let anew = open(place(&folder.path().join("anew"), "e", "b"), &store);
+    for side in [side, anew] {
+        for number in (0..4_000).step_by(200) {
+            let row = side.runs(None, move |runs| runs.get(run(number + 199), None)).await.unwrap().value;
+            let row = row.unwrap();
+            assert_eq!(row.title, Some(format!("Run {number}")));
+            assert_eq!(row.origin.map(|origin| origin.run), Some(run(number)));
+        }
+        side.close().await;
+    }
 }
 
 #[tokio::test]

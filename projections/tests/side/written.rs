@@ -1,15 +1,16 @@
 //! Histories that nobody lived, written into a log.
 
 use everfold_engine::actor::Actor;
-use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
+use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId, flag};
 use everfold_engine::event::{RunEvent, encode};
 use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::store::{Append, EventStore, StreamNote};
 use everfold_engine::time::Timestamp;
 
-/// Appends a run's whole history, all of it at one instant.
+/// Appends a run's whole history, all of it at one instant. What stands before a fork is copied.
 pub async fn write(store: &dyn EventStore, run: RunId, at: Timestamp, history: &[RunEvent]) {
+    let fork = history.iter().position(|event| matches!(event, RunEvent::RunForked(_))).unwrap_or(0) as u64;
     let stream = StreamId::run(run);
     let mut previous = Hash::ZERO;
     let link = |(event, version): (&RunEvent, u64)| {
@@ -22,7 +23,7 @@ pub async fn write(store: &dyn EventStore, run: RunId, at: Timestamp, history: &
             cause: Cause { input: InputId::default(), because: Version(0) },
             kind: event.kind(),
             schema,
-            flags: 0,
+            flags: if version <= fork { flag::COPIED } else { 0 },
             payload_hash: Hash::ZERO,
         };
         let event = NewEvent::link(header, payload, &previous);

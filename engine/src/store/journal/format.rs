@@ -225,6 +225,9 @@ fn seeded(nonce: u64, offset: u64, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// Bytes of the length in front of a record.
+pub(crate) const RECORD_LENGTH: usize = 4;
+
 /// Splits a group's body into its records.
 pub(crate) fn records(body: &[u8]) -> impl Iterator<Item = Result<&[u8], String>> {
     let mut reader = Reader(body);

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::format::{self, GROUP_HEADER, GroupHeader, SEGMENT_HEADER};
 use super::segment::{IndexEntry, Segment, Segments, SparseIndex};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, EventView};
 use crate::id::Position;
 use crate::store::files::{Access, Files, StoreFile};
 use crate::store::{Damage, ReadError, record};
@@ -238,6 +238,11 @@ impl JournalGroups {
         Ok(walk.current())
     }
 
+    /// The group that [`Self::next`] gave last.
+    fn current(&self) -> Option<(GroupHeader, GroupPlace<'_>)> {
+        self.walk.as_ref()?.current()
+    }
+
     /// Opens the segment that holds the first position, near that position.
     fn seek(&self) -> Result<Option<GroupWalk>, ReadError> {
         let Some(segment) = self.segments.holding(self.from) else { return Ok(None) };
@@ -249,11 +254,66 @@ impl JournalGroups {
     }
 }
 
+/// Goes through the records of groups, one at a time.
+struct Records {
+    groups: JournalGroups,
+    /// Within the group that was read last.
+    inside: Option<Inside>,
+}
+
+/// A place between two records of a group.
+struct Inside {
+    /// Where the next record stands in the group's body, and where that ends.
+    at: usize,
+    end: usize,
+    /// The position of the next record's first event.
+    first: Position,
+}
+
+/// The record of an append, where it lies.
+struct Record<'a> {
+    bytes: &'a [u8],
+    first: Position,
+    group: GroupHeader,
+    place: GroupPlace<'a>,
+}
+
+impl Records {
+    /// The next record; the same again until it was [stepped](Self::step) over. `None` at the durable end.
+    fn next(&mut self) -> Result<Option<Record<'_>>, ReadError> {
+        while self.inside.as_ref().is_none_or(|inside| inside.at == inside.end) {
+            let Some((group, place)) = self.groups.next()? else { return Ok(None) };
+            self.inside = Some(Inside { at: 0, end: place.body.len(), first: group.first_position });
+        }
+        let inside = self.inside.as_ref().expect("the loop above ends inside of a group");
+        let (group, place) = self.groups.current().expect("a group was read");
+        let mut records = format::records(&place.body[inside.at..]);
+        let record = records.next().expect("there are bytes behind the place");
+        let first = inside.first;
+        match record {
+            Ok(bytes) => Ok(Some(Record { bytes, first, group, place })),
+            Err(what) => Err(damage(&place, first, what).into()),
+        }
+    }
+
+    /// Steps over a record of so many bytes and events.
+    fn step(&mut self, bytes: usize, events: u64) {
+        if let Some(inside) = &mut self.inside {
+            inside.at += format::RECORD_LENGTH + bytes;
+            inside.first = Position(inside.first.0 + events);
+        }
+    }
+}
+
+fn damage(place: &GroupPlace<'_>, first: Position, what: String) -> Damage {
+    Damage { file: place.path.to_owned(), offset: place.offset, what, positions: Some((first, first)) }
+}
+
 /// Reads events in the order of their positions, keeping its place between calls.
 pub(crate) struct JournalCursor {
-    groups: JournalGroups,
+    records: Records,
     next: Position,
-    /// Events of a group that was read and not given out yet.
+    /// Events of a record that was read and not given out yet.
     held: VecDeque<Arc<Envelope>>,
 }
 
@@ -261,7 +321,8 @@ impl JournalCursor {
     /// Stands before the event at `from`.
     pub(crate) fn new(files: Arc<dyn Files>, segments: Segments, from: Position) -> Self {
         let next = from.max(Position::FIRST);
-        Self { groups: JournalGroups::new(files, segments, next), next, held: VecDeque::new() }
+        let records = Records { groups: JournalGroups::new(files, segments, next), inside: None };
+        Self { records, next, held: VecDeque::new() }
     }
 
     /// The position of the next event.
@@ -280,7 +341,7 @@ impl JournalCursor {
         let mut events = Vec::new();
         let mut bytes = 0;
         while self.next <= last && events.len() < limit && bytes < bytes_max {
-            if self.held.is_empty() && !self.read_group()? {
+            if self.held.is_empty() && !self.read_record()? {
                 break;
             }
             while events.len() < limit
@@ -296,22 +357,49 @@ impl JournalCursor {
         Ok(events)
     }
 
-    fn read_group(&mut self) -> Result<bool, ReadError> {
-        let Some((group, place)) = self.groups.next()? else { return Ok(false) };
-        let mut first = group.first_position;
-        for record in format::records(place.body) {
-            let decoded = record.and_then(|record| record::decode(record, first, group.committed_at));
-            let (_, batch) = decoded.map_err(|what| Damage {
-                file: place.path.to_owned(),
-                offset: place.offset,
-                what,
-                positions: Some((first, first)),
-            })?;
-            first = Position(first.0 + batch.len() as u64);
-            let wanted = batch.into_iter().filter(|event| event.position >= self.next);
-            self.held.extend(wanted.map(Arc::new));
-        }
+    fn read_record(&mut self) -> Result<bool, ReadError> {
+        let Some(record) = self.records.next()? else { return Ok(false) };
+        let decoded = record::decode(record.bytes, record.first, record.group.committed_at);
+        let (_, batch) = decoded.map_err(|what| damage(&record.place, record.first, what))?;
+        let (bytes, count) = (record.bytes.len(), batch.len() as u64);
+        self.records.step(bytes, count);
+        self.held.extend(batch.into_iter().filter(|event| event.position >= self.next).map(Arc::new));
         Ok(true)
+    }
+
+    /// Shows events up to and with the position `last` where they lie: those of whole appends, until `limit` events
+    /// or `bytes_max` bytes were shown. Nothing is shown where there are none.
+    pub(crate) fn show_events(
+        &mut self,
+        last: Position,
+        limit: usize,
+        bytes_max: usize,
+        each: &mut dyn FnMut(&EventView<'_>),
+    ) -> Result<(), ReadError> {
+        let (mut shown, mut bytes) = (0, 0);
+        while self.held.front().is_some_and(|event| event.position <= last)
+            && let Some(event) = self.held.pop_front()
+        {
+            self.next = event.position.next();
+            each(&EventView::from(&*event));
+            shown += 1;
+        }
+        while self.held.is_empty() && self.next <= last && shown < limit && bytes < bytes_max {
+            let from = self.next;
+            let Some(record) = self.records.next()? else { break };
+            let count = record::show(record.bytes, record.first, |event| {
+                if event.position >= from {
+                    shown += 1;
+                    bytes += event.payload.len();
+                    each(event);
+                }
+            });
+            let count = count.map_err(|what| damage(&record.place, record.first, what))?;
+            let (length, first) = (record.bytes.len(), record.first);
+            self.records.step(length, count);
+            self.next = self.next.max(Position(first.0 + count));
+        }
+        Ok(())
     }
 }
 
