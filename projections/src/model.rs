@@ -210,6 +210,8 @@ pub(crate) trait AnyModel: Send + Sync {
     fn show(&self);
     /// How much a checkpoint would write.
     fn changed(&self) -> usize;
+    /// How many events a kill would have it fold again.
+    fn unsaved(&self) -> u64;
     /// Brings the shelf up to where the model is.
     fn checkpoint(&self) -> Result<(), FoldError>;
     /// Makes ready what would bring the shelf up to where the model is, unless that is being written; whether there
@@ -337,6 +339,11 @@ impl<P: Projection> AnyModel for Model<P> {
 
     fn changed(&self) -> usize {
         self.inner().changed()
+    }
+
+    fn unsaved(&self) -> u64 {
+        let inner = self.inner();
+        if inner.stopped.is_some() { 0 } else { inner.position.0 - inner.checkpoint.0 }
     }
 
     fn checkpoint(&self) -> Result<(), FoldError> {

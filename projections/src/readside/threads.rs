@@ -23,7 +23,7 @@ use crate::source::Source;
 /// Changes that are worth a checkpoint, while the models keep up and while they do not.
 const CHANGES: usize = 2_000;
 const CHANGES_BEHIND: usize = 4_000;
-/// Events behind the head that count as not keeping up.
+/// Events behind the head that count as not keeping up, and behind the models that a checkpoint is to follow.
 const BEHIND: u64 = 20_000;
 /// Events that are shown together where there are so many more to come.
 const SHOWN_AT_ONCE: u64 = 8_192;
@@ -119,7 +119,9 @@ pub(super) fn fold(
         let enough = if is_behind { CHANGES_BEHIND } else { CHANGES };
         let is_due = last_checkpoint.elapsed() >= CHECKPOINT_EVERY;
         for (number, model) in shared.models.all().into_iter().enumerate() {
-            if model.changed() >= enough || (is_due && model.changed() > 0) {
+            // One that nothing happens to is brought up, too: after a kill the log is read from the earliest on.
+            let is_wanted = || model.changed() > 0 || model.unsaved() > BEHIND;
+            if model.changed() >= enough || (is_due && is_wanted()) {
                 last_checkpoint = Instant::now();
                 checkpoint(number, model, ready, stopping);
             }

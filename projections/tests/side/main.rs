@@ -139,7 +139,22 @@ async fn a_rebuild_answers_all_the_time_and_takes_over_where_the_log_ends() {
     side.close().await;
 }
 
-/// Who folds decodes events itself while it has nothing else to do; what a fork takes over it could not read.
+/// None of these events says anything to the model of notices; after a kill all of them were read again for it.
+#[tokio::test]
+async fn a_model_that_nothing_happens_to_is_put_away_before_there_is_much_to_read_again() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), store());
+    let side = open(place(&folder.path().join("projections"), "e", "b"), &store);
+    grow(&store, 0..11_000).await;
+    side.reach(store.last_position()).await.unwrap();
+    let put_away = async {
+        while checkpoint(&side) == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), put_away).await.expect("each model is put away");
+    side.close().await;
+}
+
 #[tokio::test]
 async fn a_fork_is_shown_with_what_it_takes_over_whether_it_comes_alone_or_among_many() {
     let (folder, store) = (tempfile::tempdir().unwrap(), store());
