@@ -381,8 +381,7 @@ impl Activity {
         let count = self.attempts.len() + self.probing.len() + self.asking.len() + self.blocked.len();
         // Most of the time there is one, or none.
         if count < 2 {
-            let working = self.attempts.keys().next().map(|path| &path.step);
-            let only = if count == 0 { None } else { working.or_else(|| open().next()) };
+            let only = if count == 0 { None } else { open().next() };
             let is_news = shown.len() != count || shown.first() != only;
             if is_news {
                 shown.clear();

@@ -136,28 +136,21 @@ impl<T> Terms<T> {
     }
 }
 
-/// Writes down of which rows a term is true, and of which it is not.
-fn follow(term: &[u8], rows: &[(u32, bool)], tx: &mut Tx) -> Result<(), ShelfError> {
+/// Writes down of which rows a term is true, and of which it is not; `ahead` of a checkpoint what only grows.
+fn write<T: Copy>(
+    term: &[u8],
+    rows: &[T],
+    says: impl Fn(T) -> (u32, bool),
+    ahead: bool,
+    tx: &mut Tx,
+) -> Result<(), ShelfError> {
     let mut rest = rows;
-    while let Some((block, count)) = of_one_block(rest, |(number, _)| *number) {
+    while let Some((block, count)) = of_one_block(rest, |row| says(*row).0) {
         let (here, further) = rest.split_at(count);
-        let bytes = tx.entry(&key(term, block))?;
-        for (number, on) in here {
-            set_in(bytes, (number % BLOCK) as u16, *on);
-        }
-        rest = further;
-    }
-    Ok(())
-}
-
-/// Writes down of which rows a term is true for ever.
-fn grow(term: &[u8], rows: &[u32], tx: &mut Tx) -> Result<(), ShelfError> {
-    let mut rest = rows;
-    while let Some((block, count)) = of_one_block(rest, |number| *number) {
-        let (here, further) = rest.split_at(count);
-        let bytes = tx.entry_ahead(&key(term, block))?;
-        for number in here {
-            set_in(bytes, (number % BLOCK) as u16, true);
+        let key = key(term, block);
+        let bytes = if ahead { tx.entry_ahead(&key)? } else { tx.entry(&key)? };
+        for (number, on) in here.iter().map(|row| says(*row)) {
+            set_in(bytes, (number % BLOCK) as u16, on);
         }
         rest = further;
     }
@@ -183,8 +176,8 @@ impl Changes {
 
     /// Writes it all down.
     pub(crate) fn flush(&mut self, tx: &mut Tx) -> Result<(), ShelfError> {
-        self.exact.drain(|term, rows| follow(term, rows, tx))?;
-        self.growing.drain(|term, rows| grow(term, rows, tx))
+        self.exact.drain(|term, rows| write(term, rows, |row| row, false, tx))?;
+        self.growing.drain(|term, rows| write(term, rows, |number| (number, true), true, tx))
     }
 }
 
