@@ -13,6 +13,7 @@ mod attempts;
 mod audit;
 mod decision;
 mod few;
+mod generation;
 mod inbox;
 mod look;
 mod lost;

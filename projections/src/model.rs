@@ -7,11 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use everfold_engine::id::{Position, RunId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::generation::{Generation, save_generation};
 use crate::look::Seen;
 use crate::projection::{Fact, FoldError, Projection};
-use crate::shelf::{Checkpoint, Shelf, ShelfError};
+use crate::shelf::{Checkpoint, Shelf};
 use crate::source::Facts;
 use crate::tx::Tx;
 
@@ -48,13 +49,6 @@ pub struct ModelStatus {
     pub stopped: Option<Stopped>,
     /// How far it has been built anew, where that is going on.
     pub rebuilding: Option<Position>,
-}
-
-/// Which keys are a model's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Generation {
-    pub(crate) number: u32,
-    pub(crate) schema: u32,
 }
 
 /// A read model with its keys.
@@ -167,6 +161,15 @@ impl<P: Projection> Inner<P> {
         let position = crate::shelf::Value::new(self.position.0.to_le_bytes().to_vec());
         self.tx.put_through(POSITION, position);
         Ok(Some((self.tx.drain(), self.position)))
+    }
+
+    /// Brings the shelf up to where the model is, and waits for it.
+    pub(crate) fn put_away(&mut self, shelf: &Shelf) -> Result<(), FoldError> {
+        if let Some((checkpoint, at)) = self.settle()? {
+            shelf.put_away(&checkpoint)?;
+            self.settled(at);
+        }
+        Ok(())
     }
 
     pub(crate) fn settled(&mut self, at: Position) {
@@ -395,11 +398,8 @@ impl<P: Projection> Rebuild for Beside<'_, P> {
         let Some(inner) = &mut self.inner else { return Ok(()) };
         inner.fold(facts);
         self.model.told().rebuilding = Some(inner.position);
-        if inner.changed() >= CHANGES
-            && let Some((checkpoint, at)) = inner.settle()?
-        {
-            self.model.shelf.put_away(&checkpoint)?;
-            inner.settled(at);
+        if inner.changed() >= CHANGES {
+            inner.put_away(&self.model.shelf)?;
         }
         Ok(())
     }
@@ -409,10 +409,7 @@ impl<P: Projection> Rebuild for Beside<'_, P> {
         else {
             return Ok(None);
         };
-        if let Some((checkpoint, at)) = inner.settle()? {
-            self.model.shelf.put_away(&checkpoint)?;
-            inner.settled(at);
-        }
+        inner.put_away(&self.model.shelf)?;
         let number = u32::from_be_bytes(inner.tx.prefix());
         let mut pending = self.model.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let mut live = self.model.inner();
@@ -443,61 +440,6 @@ impl<P: Projection> Drop for Beside<'_, P> {
     }
 }
 
-/// Where a model's generation stands.
-fn generation_key(name: &str) -> Vec<u8> {
-    [&[0, 0, 0, 0, b'm'][..], name.as_bytes()].concat()
-}
-
-pub(crate) fn generation_of(shelf: &Shelf, name: &str) -> Result<Option<Generation>, ShelfError> {
-    let bytes = shelf.get(&generation_key(name))?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
-}
-
-/// A number that no generation has, and none that is being swept.
-pub(crate) fn next_generation(shelf: &Shelf) -> Result<u32, ShelfError> {
-    let last = shelf.scan(&[0, 0, 0, 1], &[0xff; 8], true, 1)?.pop();
-    let used = last.and_then(|(key, _)| key.get(..4)?.try_into().ok()).map_or(0, u32::from_be_bytes);
-    let named = shelf.scan(&[0, 0, 0, 0], &[0, 0, 0, 1], false, usize::MAX)?;
-    let named = named.iter().filter_map(|(_, value)| serde_json::from_slice::<Generation>(value).ok());
-    Ok(named.map(|generation| generation.number).fold(used, u32::max) + 1)
-}
-
-pub(crate) fn save_generation(shelf: &Shelf, name: &str, generation: Generation) -> Result<(), ShelfError> {
-    let bytes = serde_json::to_vec(&generation).map_err(|error| ShelfError::new(error.to_string()))?;
-    shelf.write(vec![(generation_key(name), Some(bytes))])
-}
-
-/// The generations that have keys and that no model has.
-pub(crate) fn former_generations(shelf: &Shelf, kept: &[u32]) -> Result<Vec<u32>, ShelfError> {
-    let (mut from, mut former) = (vec![0, 0, 0, 1], Vec::new());
-    while let Some((key, _)) = shelf.scan(&from, &[0xff; 8], false, 1)?.pop() {
-        let Some(number) = key.get(..4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
-        else {
-            break;
-        };
-        if !kept.contains(&number) {
-            former.push(number);
-        }
-        from = number.saturating_add(1).to_be_bytes().to_vec();
-    }
-    Ok(former)
-}
-
-/// Removes the keys of a generation. Gives how many there were.
-pub(crate) fn remove_generation(shelf: &Shelf, number: u32) -> Result<usize, ShelfError> {
-    const CHUNK: usize = 500;
-    let (from, to) = (number.to_be_bytes(), number.saturating_add(1).to_be_bytes());
-    let mut removed = 0;
-    loop {
-        let keys = shelf.scan(&from, &to, false, CHUNK)?;
-        if keys.is_empty() {
-            return Ok(removed);
-        }
-        removed += keys.len();
-        shelf.write(keys.into_iter().map(|(key, _)| (key, None)).collect())?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -510,6 +452,7 @@ mod tests {
     use everfold_engine::time::Timestamp;
 
     use super::*;
+    use crate::generation::{former_generations, generation_of, remove_generation};
 
     /// Counts notes, and cannot fold one that says so.
     struct Notes<const CAREFUL: bool>(u64);

@@ -12,7 +12,7 @@ use crate::audit::{Audit, AuditView};
 use crate::inbox::{Inbox, InboxView};
 use crate::lost::{Lost, LostView};
 use crate::model::Inner;
-use crate::projection::{FoldError, Projection};
+use crate::projection::FoldError;
 use crate::runs::{Runs, RunsView};
 use crate::shelf::Shelf;
 use crate::source::Facts;
@@ -67,11 +67,11 @@ impl Models {
     /// # Errors
     /// A row cannot be written.
     pub fn checkpoint(&mut self) -> Result<(), FoldError> {
-        put_away(&self.shelf, &mut self.runs)?;
-        put_away(&self.shelf, &mut self.inbox)?;
-        put_away(&self.shelf, &mut self.audit)?;
-        put_away(&self.shelf, &mut self.spend)?;
-        put_away(&self.shelf, &mut self.lost)
+        self.runs.put_away(&self.shelf)?;
+        self.inbox.put_away(&self.shelf)?;
+        self.audit.put_away(&self.shelf)?;
+        self.spend.put_away(&self.shelf)?;
+        self.lost.put_away(&self.shelf)
     }
 
     /// What a kill in the middle of a checkpoint leaves: what goes ahead of its batch, and no batch. They can
@@ -146,12 +146,4 @@ impl Models {
     pub fn inbox(&self) -> Result<InboxView<'_>, FoldError> {
         InboxView::new(self.inbox.tx.seen().look())
     }
-}
-
-fn put_away<P: Projection>(shelf: &Shelf, inner: &mut Inner<P>) -> Result<(), FoldError> {
-    if let Some((checkpoint, at)) = inner.settle()? {
-        shelf.put_away(&checkpoint)?;
-        inner.settled(at);
-    }
-    Ok(())
 }

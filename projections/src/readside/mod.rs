@@ -24,10 +24,11 @@ use everfold_engine::store::EventStore;
 use tokio::sync::watch;
 
 use crate::audit::{Audit, AuditView};
+use crate::generation::{self, Generation};
 use crate::inbox::{Inbox, InboxView};
 use crate::look::Look;
 use crate::lost::{Lost, LostView};
-use crate::model::{self, AnyModel, Generation, Inner, Model, ModelStatus, Stopped};
+use crate::model::{AnyModel, Inner, Model, ModelStatus, Stopped};
 use crate::projection::{FoldError, Projection};
 use crate::runs::{Runs, RunsView};
 use crate::shelf::{Shelf, ShelfError};
@@ -199,7 +200,7 @@ impl ReadSide {
             }
         };
         let shelf = Arc::new(shelf);
-        let next = AtomicU32::new(model::next_generation(&shelf)?);
+        let next = AtomicU32::new(generation::next_generation(&shelf)?);
         let opening = Opening { shelf: &shelf, closed, head: store.last_position(), next };
         let models = Models {
             runs: opening.model()?,
@@ -482,7 +483,7 @@ impl Opening<'_> {
     /// Opens a model, or begins it anew where what is there is not to be believed: of another schema, ahead
     /// of the log, or not where it was put away.
     fn model<P: Projection>(&self) -> Result<Arc<Model<P>>, ShelfError> {
-        let found = model::generation_of(self.shelf, P::NAME)?;
+        let found = generation::generation_of(self.shelf, P::NAME)?;
         let kept = found.filter(|found| found.schema == P::SCHEMA).and_then(|found| {
             let inner = Inner::<P>::open(Arc::clone(self.shelf), found.number).ok()?;
             let put_away = self.closed.as_ref().map(|closed| closed.get(P::NAME).copied());
@@ -493,7 +494,7 @@ impl Opening<'_> {
             Some(inner) => inner,
             None => {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
-                model::save_generation(self.shelf, P::NAME, Generation { number, schema: P::SCHEMA })?;
+                generation::save_generation(self.shelf, P::NAME, Generation { number, schema: P::SCHEMA })?;
                 Inner::open(Arc::clone(self.shelf), number)
                     .map_err(|error| ShelfError::new(error.to_string()))?
             }

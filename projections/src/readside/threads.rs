@@ -17,7 +17,8 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::handover::{Giver, Gone, Taker, handover};
-use crate::model::{self, AnyModel, Rebuild};
+use crate::generation;
+use crate::model::{AnyModel, Rebuild};
 use crate::source::Source;
 
 /// Changes that are worth a checkpoint, while the models keep up and while they do not.
@@ -86,7 +87,7 @@ pub(super) fn fold(
     stopping: &watch::Receiver<bool>,
 ) {
     let kept: Vec<u32> = shared.models.all().iter().map(|model| model.generation().number).collect();
-    let mut former = model::former_generations(&shared.shelf, &kept).unwrap_or_default();
+    let mut former = generation::former_generations(&shared.shelf, &kept).unwrap_or_default();
     let mut last_checkpoint = Instant::now();
     let mut shown_up_to = shared.told.borrow().position;
     loop {
@@ -128,7 +129,7 @@ pub(super) fn fold(
         }
         if !is_behind
             && let Some(number) = former.pop()
-            && let Err(error) = model::remove_generation(&shared.shelf, number)
+            && let Err(error) = generation::remove_generation(&shared.shelf, number)
         {
             tracing::warn!(%error, "a former read model could not be removed");
         }
@@ -208,11 +209,11 @@ pub(super) fn rebuild(shared: &Shared, runtime: &Handle, model: usize, stopping:
     // The engine ends; the next one begins anew.
     let Some(outcome) = outcome else { return };
     let removed = match &outcome {
-        Ok(former) => model::remove_generation(&shared.shelf, *former),
+        Ok(former) => generation::remove_generation(&shared.shelf, *former),
         Err(error) => {
             let position = beside.position();
             tracing::error!(model = models[model].name(), %position, error, "a read model could not be built anew");
-            model::remove_generation(&shared.shelf, number)
+            generation::remove_generation(&shared.shelf, number)
         }
     };
     if let Err(error) = removed {
