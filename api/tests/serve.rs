@@ -87,6 +87,48 @@ async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_record
     served.server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn row_53_one_verification_at_a_time_and_for_admins_alone() {
+    let served = Served::new(|_| {}).await;
+    let admin = served.token("root", Role::Admin).await;
+    for (name, role) in [("eye", Role::Viewer), ("hand", Role::Operator)] {
+        let token = served.token(name, role).await;
+        assert_eq!(served.ask("GET", "/api/v1/store/verify", &token, "").await.0, 403, "{name}");
+    }
+    let owner = served.held.owner().clone();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let progress = std::sync::Arc::new(move |_| {
+        let _heard_before = begun.send(());
+        let _over = may_go_on.lock().unwrap().recv();
+    });
+    let first = tokio::spawn({
+        let owner = owner.clone();
+        async move { owner.verify(progress).await }
+    });
+    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    // Who asked first goes away; its thread does not.
+    first.abort();
+    for path in ["/api/v1/store/verify", "/api/v1/store/verify"] {
+        let (status, problem) = served.ask("GET", path, &admin, "").await;
+        assert_eq!((status, &problem["code"]), (409, &json!("EF0421")), "{problem}");
+    }
+    drop(go_on);
+    let over = async {
+        loop {
+            let (status, answer) = served.ask("GET", "/api/v1/store/verify", &admin, "").await;
+            if status == 200 {
+                return answer;
+            }
+            assert!(["EF0421", "EF0603"].contains(&answer["code"].as_str().unwrap()), "{answer}");
+        }
+    };
+    let verified = tokio::time::timeout(Duration::from_secs(60), over).await.unwrap();
+    assert_eq!(verified["sound"], true, "{verified}");
+    served.server.stop().await;
+}
+
 #[tokio::test]
 async fn a_browser_logs_in_once_by_a_link_and_writes_only_with_the_text_of_its_session() {
     let served = Served::new(|_| {}).await;

@@ -326,3 +326,26 @@ fn p2_a_full_disk_stops_neither_the_command_nor_the_record() {
     assert!(record.stdout_truncated && record.log_lost_bytes > 0);
     assert!(!free, "the disk was not full");
 }
+
+/// What tools that copy folders fail on.
+fn fifos(folder: &Path) -> Vec<PathBuf> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries.filter(|entry| entry.file_type().unwrap().is_fifo()).map(|entry| entry.path()).collect()
+}
+
+#[test]
+fn row_06_no_fifo_is_left_of_an_attempt_that_has_ended() {
+    let ended = Attempt::new("echo done", |_| {});
+    assert!(ended.run().success());
+    assert_eq!(fifos(&ended.folder), [""; 0].map(PathBuf::from));
+    // One whose supervisor was killed is ended by the next.
+    let lost = Attempt::new("sleep 60", |_| {});
+    let mut shim = lost.spawn();
+    lost.shim_record();
+    assert_eq!(fifos(&lost.folder).len(), 1, "it can be woken while it lives");
+    shim.kill().unwrap();
+    shim.wait().unwrap();
+    assert!(lost.run().success());
+    assert_eq!(fifos(&lost.folder), [""; 0].map(PathBuf::from));
+}

@@ -301,13 +301,20 @@ async fn store(context: &Context, place: &Place) -> Finding {
                 let number = |name: &str| info[name].as_u64().unwrap_or(0);
                 format!("{}, {}", count(number("runs"), "run"), count(number("position"), "event"))
             };
-            match info["writability"].as_str() {
-                Some("writable") => Finding::new("store", Health::Good, found),
-                _ => Finding::new(
-                    "store",
-                    Health::Bad,
-                    format!("{found}; it takes no writes: {}", info["writability"]),
-                ),
+            let writability = &info["writability"];
+            let refuses = |why: &str, hint: &str| {
+                Finding::new("store", Health::Bad, format!("{found}; it takes no writes: {why}")).hint(hint)
+            };
+            if writability == "writable" {
+                Finding::new("store", Health::Good, found)
+            } else if writability == "full" {
+                refuses("the disk is full", "make room; it goes on by itself")
+            } else if let Some(why) = writability["not_ours"].as_str() {
+                refuses(why, "end its process; the next one opens what lies there now")
+            } else {
+                let why =
+                    writability["read_only"].as_str().map_or_else(|| writability.to_string(), str::to_owned);
+                refuses(&why, "look after the disk; it tries again by itself, and runs go on then")
             }
         }
         Err(fault) => {

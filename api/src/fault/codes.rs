@@ -204,9 +204,13 @@ codes! {
     Full = "EF0409", 507, 7, "the disk is full",
         "Nothing of the request was recorded, and nothing is lost. An engine that runs goes on by itself when there is room; a command that found the store closed is to be repeated then.";
     ReadOnly = "EF0410", 503, 7, "the store takes no writes",
-        "Reading goes on. The message says why.";
+        "Reading goes on. The message says why. A journal that has no file to go on in is tried again four times a second and ends this state by itself; runs go on then. `everfold serve` ends after a minute of it, so that whoever watches over it hears of it.";
     NoAnswer = "EF0411", 503, 7, "the owner does not answer",
         "The process that owns the data folder took the connection and did not answer. Repeat the command; end that process if it hangs. Nothing is lost by that.";
+    NotOurs = "EF0420", 503, 7, "the folder is not this process's any more",
+        "The data folder, its lock or its journal was removed, moved or replaced while a process owned it. That process writes nothing more, and nothing that lies there now is touched by it. End it; the next owner opens what lies there.";
+    Verifying = "EF0421", 409, 4, "a verification goes on",
+        "A verification reads the whole log and holds in memory what the index should say, so the owner does one at a time. Repeat the command when it has ended.";
 
     Usage = "EF0501", 400, 2, "the command is not understood",
         "`everfold help` lists the verbs, `everfold VERB --help` what a verb takes.";

@@ -87,14 +87,18 @@ impl From<NoticeError> for Fault {
 
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
-        let code = match &error {
-            ReadError::Damaged(_) | ReadError::DamagedStream { .. } => Code::Damaged,
-            ReadError::Index(_) => Code::StoreIndex,
-            full if full.is_full() => Code::Full,
-            ReadError::Closed => Code::Ending,
-            _io => Code::StoreIo,
-        };
-        Self::new(code, chain(&error))
+        Self::new(code_of(&error), chain(&error))
+    }
+}
+
+fn code_of(error: &ReadError) -> Code {
+    match error {
+        ReadError::Damaged(_) | ReadError::DamagedStream { .. } => Code::Damaged,
+        ReadError::Index(_) => Code::StoreIndex,
+        ReadError::IndexInUse(_) => Code::InUse,
+        full if full.is_full() => Code::Full,
+        ReadError::Closed => Code::Ending,
+        _io => Code::StoreIo,
     }
 }
 
@@ -105,6 +109,9 @@ impl From<AskError> for Fault {
             AskError::Behind { .. } => {
                 fault(Code::Behind).hint("repeat a little later, or without min_position")
             }
+            AskError::Log { source, .. } => fault(code_of(source)).hint(
+                "runs go on; `everfold store verify` names every fault, `everfold store repair` what helps",
+            ),
             AskError::Stopped { name, .. } | AskError::Fold { name, .. } => {
                 fault(Code::ViewStopped).hint(format!("build it anew: everfold projections rebuild {name}"))
             }
@@ -128,6 +135,7 @@ impl From<AppendError> for Fault {
             AppendError::TooLarge { .. } => Code::TooLarge,
             AppendError::Full => Code::Full,
             AppendError::ReadOnly(_) => Code::ReadOnly,
+            AppendError::NotOurs(_) => Code::NotOurs,
             AppendError::Closed => Code::Ending,
             _other => Code::StoreIo,
         };

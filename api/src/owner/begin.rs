@@ -181,11 +181,15 @@ impl Owner {
         self.may_write()?;
         self.attend_notices().await;
         let recovered = self.engine.recover(Which::All).await?;
-        let open = self.runs(None, |runs| runs.open(None)).await?;
-        self.driven().extend(open);
+        // Before the read side is waited for: what comes by the clock is asked of the log alone.
         if !self.attended.swap(true, Ordering::AcqRel) {
             let kept = super::duties::keep(self.engine.clone(), self.closing.clone()).await;
             kept.map_err(|error| Fault::new(Code::Internal, format!("no ticks of the clock: {error}")))?;
+        }
+        match self.runs(None, |runs| runs.open(None)).await {
+            Ok(open) => self.driven().extend(open),
+            // The runs go on all the same; who asks for lists is told.
+            Err(fault) => tracing::error!(%fault, "the lists of runs cannot be had"),
         }
         Ok(recovered.runs)
     }
@@ -220,7 +224,10 @@ impl Owner {
             Writability::Writable => Ok(()),
             Writability::Full => Err(Fault::new(Code::Full, "the disk is full: nothing was recorded")
                 .hint("make room; the engine goes on by itself")),
-            Writability::ReadOnly(reason) => Err(Fault::new(Code::ReadOnly, reason.clone())),
+            Writability::ReadOnly(reason) => Err(Fault::new(Code::ReadOnly, reason.clone())
+                .hint("it tries again by itself; `everfold doctor` says how it stands")),
+            Writability::NotOurs(reason) => Err(Fault::new(Code::NotOurs, reason.clone())
+                .hint("end this process; the next one opens what lies there now")),
         }
     }
 }

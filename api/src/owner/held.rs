@@ -4,7 +4,6 @@
 //! acknowledged durable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -14,6 +13,7 @@ use axum::Router;
 use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription};
 use everfold_engine::layout::Layout;
 use everfold_engine::ledger::Ledger;
+use everfold_engine::store::files::{Files as _, SystemFiles};
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
 use everfold_projections::{Place, ReadSide, RunDirectory};
 use everfold_workflows::Hands;
@@ -187,6 +187,7 @@ fn assemble(
         traces: Traces::default(),
         telling: tokio::sync::OnceCell::new(),
         attended: AtomicBool::new(false),
+        verifying: Arc::new(tokio::sync::Semaphore::new(1)),
     });
     Held { routes: http::router(Arc::clone(&owner)), owner, server: None }
 }
@@ -215,7 +216,7 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), Fault> {
     if folder.is_dir() {
         return Ok(());
     }
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let made = SystemFiles.create_private(folder);
     let made = made.and_then(|()| std::fs::write(folder.join(".gitignore"), "*\n"));
     made.map_err(|error| {
         Fault::new(Code::StoreIo, format!("could not make the folder {}: {error}", folder.display()))
@@ -238,7 +239,12 @@ impl Held {
     /// Gives the folder back: no new connections, the engine ends, the store is closed.
     pub async fn release(self) {
         let owner = self.owner;
-        if owner.sled.is_some() {
+        // Where the folder was taken from this process, what lies there is somebody else's.
+        let is_ours = match owner.sled.clone() {
+            Some(sled) => tokio::task::spawn_blocking(move || sled.is_ours()).await.unwrap_or(false),
+            None => true,
+        };
+        if owner.sled.is_some() && is_ours {
             // Others find no socket from here on and wait for the lock.
             let _gone = std::fs::remove_file(owner.layout.socket());
             let _gone = std::fs::remove_file(owner.layout.owner());
@@ -255,7 +261,9 @@ impl Held {
         // After the runs: what they did last is told of, too.
         owner.engine.settle_notices(TELLING_END).await;
         owner.traces.end().await;
-        owner.views.close().await;
+        if is_ours {
+            owner.views.close().await;
+        }
         if let Err(error) = owner.store.close().await {
             tracing::warn!(%error, "the store did not close in order; the next start checks more");
         }

@@ -39,7 +39,7 @@ use everfold_workflows::function::Functions;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::remote::Book;
 use everfold_workflows::settings::{Settings, SettingsError};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::AccessDesk;
@@ -94,6 +94,8 @@ pub struct Owner {
     telling: OnceCell<()>,
     /// The duties by the clock are kept.
     attended: AtomicBool,
+    /// Whose turn it is to verify the store.
+    verifying: Arc<Semaphore>,
 }
 
 /// Whether the owner can be relied on.

@@ -30,7 +30,6 @@ use crate::input::InputKind;
 use crate::json::{JsonText, Value, canonical};
 use crate::saved::PipelineRef;
 use crate::state::{Kept, RunState, RunStatus};
-use crate::store::Writability;
 use crate::time::Timestamp;
 
 /// Children that start or stop at once without waiting for each other, about.
@@ -277,10 +276,8 @@ async fn begin(
             Err(StartError::Submit(SubmitError::ShuttingDown)) => return Err(Stop::Gone),
             Err(StartError::Submit(SubmitError::Full)) => {
                 drop(door);
-                let mut writable = shared.store.writability();
-                // A closed watch means a closed store: the engine ends.
-                let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                room.map_err(|_| Stop::Gone)?;
+                // Where it takes nothing any more the engine ends.
+                shared.until_writable().await.ok_or(Stop::Gone)?;
             }
             Err(StartError::Submit(SubmitError::Busy)) => {
                 drop(door);

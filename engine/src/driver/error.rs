@@ -264,6 +264,7 @@ impl DefinitionError {
                 AppendError::Full
                 | AppendError::Unknown(_)
                 | AppendError::ReadOnly(_)
+                | AppendError::NotOurs(_)
                 | AppendError::Fenced { .. }
                 | AppendError::Closed => true,
                 AppendError::WrongExpectedVersion { .. }

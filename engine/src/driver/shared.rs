@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::definitions::Definitions;
 use super::desk::Desk;
@@ -28,7 +29,7 @@ use crate::halts::Halts;
 use crate::id::RunId;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
-use crate::store::EventStore;
+use crate::store::{EventStore, Writability};
 use crate::time::Timestamp;
 
 /// What all shards share. The senders to shards in it are weak, so shards end with the last handle.
@@ -182,10 +183,36 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// Waits until the store may take what it refused for now: there is room again, or a segment to go on in.
+    /// `None`: it takes nothing any more.
+    pub(super) async fn until_writable(&self) -> Option<()> {
+        until_writable(self.store.writability()).await
+    }
+
     /// The runs that are set aside, and why.
     pub(super) fn aside(&self) -> MutexGuard<'_, BTreeMap<RunId, String>> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long a wait takes at least: what is told may lag behind what was refused.
+const REFUSED_AGAIN: Duration = Duration::from_millis(50);
+
+/// Waits until a store says that it takes appends; `None` where it never will again.
+pub(super) async fn until_writable(mut writable: watch::Receiver<Writability>) -> Option<()> {
+    let is_told = *writable.borrow() != Writability::Writable;
+    {
+        let is_over = |now: &Writability| matches!(now, Writability::Writable | Writability::NotOurs(_));
+        // A closed watch means a closed store.
+        let now = writable.wait_for(is_over).await.ok()?;
+        if *now != Writability::Writable {
+            return None;
+        }
+    }
+    if !is_told {
+        tokio::time::sleep(REFUSED_AGAIN).await;
+    }
+    Some(())
 }
 
 /// The edge with the prober that asks several others.

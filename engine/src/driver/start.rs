@@ -37,7 +37,9 @@ impl Shared {
         match &*self.store.writability().borrow() {
             Writability::Writable => {}
             Writability::Full => return Err(SubmitError::Full.into()),
-            Writability::ReadOnly(reason) => return Err(SubmitError::Store(reason.clone()).into()),
+            Writability::ReadOnly(reason) | Writability::NotOurs(reason) => {
+                return Err(SubmitError::Store(reason.clone()).into());
+            }
         }
         self.line.config().knows_resources_of(&request.definition)?;
         let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));

@@ -11,6 +11,7 @@ mod errors;
 mod lines;
 mod order;
 mod owners;
+mod ownership;
 mod people;
 mod remote;
 mod roles;

@@ -3,8 +3,10 @@
 //! Law (L33): no path and no link leads out. A path is judged after all links in it are resolved.
 
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
+
+use everfold_engine::store::files::{Files as _, SystemFiles};
 
 /// Where a declared path leads.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,9 +51,9 @@ pub(crate) fn resolve(root: &Path, path: &str) -> Place {
     }
 }
 
-/// Makes a folder that only its owner may read.
+/// Makes a folder that only its owner may read, durable in the one above it.
 pub(crate) fn make_private(folder: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    SystemFiles.create_private(folder)
 }
 
 /// Writes a file that only its owner may read: wholly or not at all.

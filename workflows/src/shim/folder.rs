@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::protocol::{
     CANCEL, EXIT, EXIT_RESERVE, ExitRecord, LOCK, PROTOCOL_SECRETS, REQUEST, Request, SHIM, STARTED,
-    ShimRecord,
+    ShimRecord, WAKE,
 };
 
 const RESERVED_BYTES: usize = 4096;
@@ -150,6 +150,8 @@ impl Folder {
 
     /// Leaves the last record: into the reserved room, synced, then under its name.
     pub(crate) fn end(&self, record: &ExitRecord) -> Result<(), ShimError> {
+        // Before the record: many tools cannot copy a folder that holds a FIFO, and nobody rings any more.
+        let _gone = std::fs::remove_file(self.path(WAKE));
         let mut text = serde_json::to_vec(record)
             .map_err(|error| ShimError::Io { what: "write exit.json", source: error.into() })?;
         text.push(b'\n');

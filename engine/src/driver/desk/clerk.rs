@@ -22,7 +22,6 @@ use crate::id::{InputId, Position, RunId, Version};
 use crate::input::InputKind;
 use crate::keys::{Availability, Demand, KeyEvent, KeyInput, KeyState, ReleaseReason, available, in_order};
 use crate::state::{RunState, RunStatus};
-use crate::store::Writability;
 
 /// The pause before something is tried again that was not taken.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -530,8 +529,7 @@ async fn admit(shared: &Shared, run: RunId) {
         match shared.ask(run, Queued::own(id, kind)).await {
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
             Err(SubmitError::Full) => {
-                let mut writable = shared.store.writability();
-                if writable.wait_for(|now| !matches!(now, Writability::Full)).await.is_err() {
+                if shared.until_writable().await.is_none() {
                     return;
                 }
             }

@@ -6,7 +6,7 @@ use crate::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use crate::id::{InputId, Version};
 use crate::json::Hash;
 use crate::keys::{KeyEvent, KeyInput, KeyState, decide};
-use crate::store::{Append, AppendError, StreamNote, Writability};
+use crate::store::{Append, AppendError, StreamNote};
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;
@@ -90,17 +90,15 @@ impl Key {
                     (self.state, self.version, self.hash) = (after, version, hash);
                     return Ok(events);
                 }
-                Err(AppendError::Full) => {
-                    let mut writable = shared.store.writability();
-                    let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                    room.map_err(|_| DeskError::Closed)?;
+                Err(AppendError::Full | AppendError::ReadOnly(_)) => {
+                    shared.until_writable().await.ok_or(DeskError::Closed)?;
                 }
                 Err(
                     AppendError::WrongExpectedVersion { .. }
                     | AppendError::WrongPreviousHash { .. }
                     | AppendError::Unknown(_),
                 ) => return Err(DeskError::Changed),
-                Err(AppendError::Closed | AppendError::ReadOnly(_) | AppendError::Fenced { .. }) => {
+                Err(AppendError::Closed | AppendError::NotOurs(_) | AppendError::Fenced { .. }) => {
                     return Err(DeskError::Closed);
                 }
                 Err(error) => return Err(DeskError::Store(error.to_string())),

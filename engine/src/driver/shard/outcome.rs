@@ -299,7 +299,8 @@ impl World {
                 self.load(cell);
             }
             AppendError::Full => self.append_later(cell),
-            AppendError::ReadOnly(_) | AppendError::Fenced { .. } | AppendError::Closed => {
+            AppendError::ReadOnly(_) => self.append_when_taken(cell, &error),
+            AppendError::NotOurs(_) | AppendError::Fenced { .. } | AppendError::Closed => {
                 cell.requeue();
                 let error = SubmitError::Store(error.to_string());
                 cell.refuse(|queued| queued.answer.is_some(), &error);

@@ -14,15 +14,13 @@ use futures::future::BoxFuture;
 use super::cell::{Cell, Item, Phase, Work};
 use super::work::Ended;
 use super::{Shard, World};
-use crate::driver::shared::Shared;
+use crate::driver::shared::{Shared, until_writable};
 use crate::driver::{QueryError, SubmitError};
 use crate::id::{AttemptId, EffectId, Position, RunId};
-use crate::store::Writability;
+use crate::store::{AppendError, Writability};
 
 /// How long an attempt that was held back waits before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a run waits whose store has room again already.
-const SHORT_PAUSE: Duration = Duration::from_millis(50);
 /// How many are tried at first; twice as many each time none of them was held back.
 const TRIED_MIN: usize = 16;
 
@@ -55,22 +53,8 @@ impl Room {
     fn stall(&mut self, run: RunId, shared: &Shared) {
         self.stalled.insert(run);
         if self.writable.is_none() && !self.is_writable {
-            let mut writable = shared.store.writability();
-            let is_known = *writable.borrow() == Writability::Full;
-            self.writable = Some(
-                async move {
-                    // A closed watch means a closed store; the next append says so.
-                    let now = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                    let is_hidden = now.is_ok_and(|now| matches!(*now, Writability::ReadOnly(_)));
-                    // Where the store does not say that it is full, it is not asked without a pause.
-                    if is_hidden {
-                        tokio::time::sleep(PAUSE).await;
-                    } else if !is_known {
-                        tokio::time::sleep(SHORT_PAUSE).await;
-                    }
-                }
-                .boxed(),
-            );
+            // Where it takes nothing any more, the next append says so.
+            self.writable = Some(until_writable(shared.store.writability()).map(drop).boxed());
         }
     }
 
@@ -156,6 +140,15 @@ impl World {
         self.stall(cell);
         // Until there is room it can be looked at.
         self.load(cell);
+    }
+
+    /// Nothing is appended for now. Who asked is told so and does not wait; the run keeps what happened to it, and
+    /// goes on when the store takes it.
+    pub(super) fn append_when_taken(&mut self, cell: &mut Cell, refused: &AppendError) {
+        cell.requeue();
+        let error = SubmitError::Store(refused.to_string());
+        cell.refuse(|queued| queued.answer.is_some(), &error);
+        self.append_later(cell);
     }
 
     /// The run cannot be read. It keeps what acts on it, and is read again when there is room.

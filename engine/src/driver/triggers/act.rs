@@ -430,22 +430,23 @@ impl Sender<'_> {
                 tokio::time::sleep(AGAIN).await;
                 Ok(())
             }
-            SubmitError::Full => {
-                let mut writable = self.shared.store.writability();
-                let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                room.map(|_| ()).map_err(|_closed| Stopped)
-            }
+            SubmitError::Full => self.shared.until_writable().await.ok_or(Stopped),
             other => self.patience(&other.to_string()).await,
         }
     }
 
     async fn patience(&self, error: &str) -> Result<(), Stopped> {
-        if self.shared.is_stopping()
-            || matches!(&*self.shared.store.writability().borrow(), Writability::ReadOnly(_))
-        {
+        if self.shared.is_stopping() {
             return Err(Stopped);
         }
         tracing::error!(about = self.about, error, "a trigger waits for the store");
+        let is_refused = matches!(
+            &*self.shared.store.writability().borrow(),
+            Writability::ReadOnly(_) | Writability::NotOurs(_)
+        );
+        if is_refused {
+            return self.shared.until_writable().await.ok_or(Stopped);
+        }
         tokio::time::sleep(FAILED_AGAIN).await;
         Ok(())
     }
