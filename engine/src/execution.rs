@@ -204,14 +204,16 @@ pub enum AttemptResult {
     Succeeded(Value),
     /// It failed.
     Failed(Failure),
-    /// The disk has no room for it to begin, or for what it left to be kept. Nothing is decided by
-    /// that: whatever has ended is kept, whatever has not begun begins later. It is asked for again.
+    /// The system has too little at this moment (room on the disk, file handles, processes, memory) for it to
+    /// begin, to be looked at, or for what it left to be kept. Nothing is decided by that: whatever has ended is
+    /// kept, whatever has not begun begins later, whatever lives lives on. It is asked for again.
     NoRoom {
-        /// What could not be written.
+        /// What could not be done.
         reason: String,
     },
-    /// What it left is stored, and cannot be read: damage. Nothing is decided by that, and what is recorded
-    /// stays: its run is set aside with the reason, and it is asked for again when somebody sees to the run.
+    /// It, or what it left, cannot be seen: damage, or an error of the system that does not pass. It may live.
+    /// Nothing is decided by that, and what is recorded stays: its run is set aside with the reason, and it is
+    /// asked for again when somebody sees to the run.
     Unreadable {
         /// What cannot be read, and where it lies.
         reason: String,

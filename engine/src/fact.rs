@@ -207,6 +207,7 @@ pub fn input_of(
             InputKind::RaiseBudget { budget: Some(fact.budget), add: fact.add, reason: fact.reason }
         }
         RunEvent::Advanced(_) => InputKind::Advance,
+        RunEvent::ClockRead(fact) => InputKind::ClockRead { clock: fact.clock },
         RunEvent::StepScheduled(_)
         | RunEvent::ItemsExpanded(_)
         | RunEvent::StopRequested(_)

@@ -282,6 +282,11 @@ pub enum InputKind {
     },
     /// What was left undone is gone on with.
     Advance,
+    /// The clock says less than what was recorded.
+    ClockRead {
+        /// What it says.
+        clock: Timestamp,
+    },
 }
 
 /// A run begins.

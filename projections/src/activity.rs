@@ -238,6 +238,7 @@ impl Activity {
             | RunEvent::NoticeQueued(_)
             | RunEvent::NoticeSent(_)
             | RunEvent::WorktreeReset(_)
+            | RunEvent::ClockRead(_)
             | RunEvent::WorkspaceShared(_)
             | RunEvent::NoticeFailed(_) => {}
         }

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod documents;
 pub mod function;
 pub mod git;
+pub mod handles;
 pub mod hook;
 pub mod http;
 pub mod probe;

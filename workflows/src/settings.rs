@@ -17,6 +17,7 @@ use everfold_engine::driver::{EngineConfig, NoticeSubscription, OrderConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::profile;
+use crate::handles;
 use crate::hook::HookSettings;
 use crate::provider::ProviderSettings;
 
@@ -234,9 +235,9 @@ impl Settings {
     pub fn engine_config(&self) -> EngineConfig {
         let LimitSettings { processes, functions, probes, .. } = self.limits;
         EngineConfig {
-            supervised_max: processes,
+            supervised_max: handles::bounded(processes, "processes"),
             functions_max: functions,
-            probes_max: probes,
+            probes_max: handles::bounded(probes, "probes"),
             // Settings that were read have been checked.
             order: self.order().unwrap_or_default(),
             ..EngineConfig::default()

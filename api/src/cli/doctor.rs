@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use everfold_engine::clock::Stopwatch;
+use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::driver::{BreakerStand, LineView};
+use everfold_engine::duration;
+use everfold_engine::time::Timestamp;
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::settings::{Argument, Settings, TEMPLATE};
 use owo_colors::OwoColorize as _;
@@ -58,6 +60,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
         findings.extend(notices(settings, place.layout.root()).await);
     }
     findings.push(store(context, place).await);
+    findings.extend(clock_behind(context).await);
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
     let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
@@ -288,6 +291,24 @@ async fn left_alone(context: &Context) -> Vec<Finding> {
             .hint(format!("{} limits reset {}", context.program, breaker.service))
     })
     .collect()
+}
+
+/// A clock that says less than when the store was written: it was ahead then, or is behind now.
+async fn clock_behind(context: &Context) -> Option<Finding> {
+    const BEHIND_MIN: Duration = Duration::from_secs(1);
+    let info: Value = context.client.get("/api/v1/store").await.ok()?;
+    let last = info["position"].as_u64().filter(|position| *position > 0)?;
+    let event: Value = context.client.get(&format!("/api/v1/events?from={last}")).await.ok()?;
+    let written: Timestamp = event["committed_at"].as_str()?.parse().ok()?;
+    let behind = written.since(clock::now());
+    (behind > BEHIND_MIN).then(|| {
+        let behind = duration::format(Duration::from_secs(behind.as_secs()));
+        let found = format!("it says {behind} less than when the store was last written ({written})");
+        Finding::new("clock", Health::Lacking, found).hint(
+            "it was ahead then, or is behind now: compare it with the time; spans go on by what it says, and what is \
+             recorded keeps the later time until it is reached",
+        )
+    })
 }
 
 async fn store(context: &Context, place: &Place) -> Finding {

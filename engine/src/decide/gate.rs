@@ -68,7 +68,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let Some(gate) = step.gates.get(draft.state.facts.steps[at].judging.gate) else { return Ok(()) };
     let id = draft.state.attempt_id(Key::step(at));
     let probe_no = draft.state.facts.steps[at].judging.probe_no + 1;
-    let case = Case { at, gate, id: &id, probe_no, now: draft.meta.at };
+    let case = Case { at, gate, id: &id, probe_no, now: draft.now() };
     match settled(prepare(draft.state, draft.loaded, case, step))? {
         Ok(Prepared::Judged(probe_no, evidence, evaluated)) => {
             record(draft, Case { probe_no, ..case }, JsonText::new(&evidence), 0, evaluated);
@@ -312,7 +312,7 @@ pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> 
     };
     let key = Key::step(at);
     let id = draft.state.attempt_id(key);
-    let case = Case { at, gate, id: &id, probe_no: 0, now: draft.meta.at };
+    let case = Case { at, gate, id: &id, probe_no: 0, now: draft.now() };
     let Some((failure, next, findings)) = settle_failed(draft.state, draft.loaded, case)? else {
         return Ok(());
     };

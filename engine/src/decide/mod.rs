@@ -202,6 +202,7 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::Note { text } => people::note(draft, text)?,
         InputKind::Advance => draft.record_with_next(Advanced {}),
+        InputKind::ClockRead { clock } => draft.read_clock(*clock),
     }
     Ok(Ok(()))
 }

@@ -87,7 +87,7 @@ fn findings(
     let step = state.graph.step(key.step);
     if let Some(gate) = gate.and_then(|id| step.gates.iter().find(|gate| gate.id == *id)) {
         let id = state.attempt_id(key);
-        let case = Case { at: key.step, gate, id: &id, probe_no: 0, now: draft.meta.at };
+        let case = Case { at: key.step, gate, id: &id, probe_no: 0, now: draft.now() };
         let told = gate::told(state, loaded, case, target)?;
         return Ok(told.unwrap_or_else(|| route::failure_findings(failure)));
     }

@@ -52,7 +52,7 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
     let judging = &draft.state.facts.steps[at].judging;
     let key = Key::step(at);
     let id = draft.state.attempt_id(key);
-    let now = draft.meta.at;
+    let now = draft.now();
     let case = Case { at, gate, id: &id, probe_no: judging.probe_no, now };
     let pace = gate::scope(draft.state, draft.loaded, case).and_then(|scope| Pace::of(gate, &scope));
     let pace = settled(pace)?;

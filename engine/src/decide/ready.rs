@@ -76,7 +76,7 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
             record(draft, id.clone(), prepared)?;
             if let Some(deadline) = deadline.filter(|_| began) {
                 let timer = TimerId { id, kind: TimerKind::Deadline, name: String::new() };
-                draft.record(TimerSet { timer, at: draft.meta.at.plus(deadline) });
+                draft.record(TimerSet { timer, at: draft.now().plus(deadline) });
             }
             Ok(())
         }
@@ -308,7 +308,7 @@ pub(super) fn set_limits(
     for (kind, span) in [(TimerKind::Expiry, expires), (TimerKind::Reminder, remind)] {
         if let Some(span) = span {
             let timer = TimerId { id: id.clone(), kind, name: String::new() };
-            draft.record(TimerSet { timer, at: draft.meta.at.plus(span) });
+            draft.record(TimerSet { timer, at: draft.now().plus(span) });
         }
     }
 }
@@ -341,7 +341,7 @@ pub(super) fn again(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
         }
         Ok(prepared) => {
-            draft.record(RetryScheduled { id: id.clone(), at: draft.meta.at, task: None });
+            draft.record(RetryScheduled { id: id.clone(), at: draft.now(), task: None });
             ask(draft, id, prepared);
         }
     }
@@ -355,7 +355,7 @@ pub(super) fn answered(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt>
     let step = graph.step(key.step);
     let id = draft.state.attempt_id(key);
     let id = AttemptId { attempt: id.attempt.next(), ..id };
-    let at = draft.meta.at;
+    let at = draft.now();
     let mentions = |template: &Template| {
         template.references().iter().any(|reference| reference.path().first() == Some(&"answers"))
     };

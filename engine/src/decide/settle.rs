@@ -124,7 +124,7 @@ pub(super) fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<
         return ready::again(draft, key);
     }
     let id = draft.state.attempt_id(key);
-    let at = draft.meta.at.plus(pause);
+    let at = draft.now().plus(pause);
     let id = AttemptId { attempt: id.attempt.next(), ..id };
     draft.record(RetryScheduled { id: id.clone(), at, task: None });
     if let Some(commit) = clean_commit(draft.state, key.step) {

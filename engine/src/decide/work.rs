@@ -195,7 +195,7 @@ pub(super) fn probe_finished(
     let graph = draft.state.graph.clone();
     let Some(at) = at else { return Ok(()) };
     let Some(gate) = graph.step(at).gates.iter().find(|known| known.id == gate) else { return Ok(()) };
-    let case = gate::Case { at, gate, id, probe_no, now: draft.meta.at };
+    let case = gate::Case { at, gate, id, probe_no, now: draft.now() };
     let judged = gate::evaluate(draft.state, draft.loaded, case, &evidence.value());
     match settled(judged)? {
         Ok(evaluated) => gate::record(draft, case, evidence.clone(), took_ms, evaluated),
@@ -240,7 +240,7 @@ pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId, due: Timestamp
         && let Some(span) = remind_again(draft.state, &timer.id)
     {
         // From now, not from when it was due: who was away is reminded once.
-        draft.record(TimerSet { timer: timer.clone(), at: draft.meta.at.plus(span) });
+        draft.record(TimerSet { timer: timer.clone(), at: draft.now().plus(span) });
     }
 }
 

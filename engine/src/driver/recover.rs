@@ -18,6 +18,7 @@ use crate::clock::Stopwatch;
 use crate::envelope::{StreamId, StreamKind};
 use crate::id::RunId;
 use crate::store::{Head, ReadError};
+use crate::time::Timestamp;
 
 /// Runs that are loaded at once.
 const LOADING_MAX: usize = 256;
@@ -31,7 +32,9 @@ const REST_MAX: Duration = Duration::from_secs(1);
 /// How long to wait before a store that could not say what is due is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The longest sleep: the machine's clock may be set meanwhile.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+/// How far the clock goes back before it counts as set back.
+const CLOCK_SLACK: Duration = Duration::from_millis(100);
 
 /// Which runs to go on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +101,7 @@ impl Engine {
 
     async fn drive_due(&self) -> Result<Recovered, RecoverError> {
         let shared = &self.inner.shared;
-        let due = shared.store.due(shared.now()).await?;
+        let due = shared.store.due(due_until(shared).await?).await?;
         let copies = shared.cut_copies(&due).await?;
         for CutCopy { run, events } in &copies {
             tracing::warn!(%run, copied = events.get(), "a copy that a crash cut short is no run; repeat its request");
@@ -157,6 +160,22 @@ impl Engine {
     }
 }
 
+/// Up to when timers are due after a start. Where the store was written by a clock that said more than this one
+/// does, moments were set by that: every run that waits for one compares them.
+async fn due_until(shared: &Shared) -> Result<Timestamp, ReadError> {
+    let (store, now) = (&shared.store, shared.now());
+    let last = store.read_all(store.last_position(), 1).await?;
+    let Some(ahead) = last.last().map(|event| event.committed_at.since(now)).filter(|it| *it > CLOCK_SLACK)
+    else {
+        return Ok(now);
+    };
+    tracing::warn!(
+        ?ahead,
+        "the clock says less than when the store was last written: it was ahead then, or is behind now"
+    );
+    Ok(Timestamp(i64::MAX))
+}
+
 fn run_of(stream: &StreamId) -> Option<RunId> {
     (stream.kind == StreamKind::Run).then(|| stream.id.parse().ok()).flatten()
 }
@@ -167,7 +186,18 @@ async fn wake(shared: Arc<Shared>, shards: Vec<mpsc::WeakSender<Message>>) {
     let mut former = None;
     let mut rest = REST_MIN;
     let mut has_failed = false;
+    let mut clock = shared.now();
     loop {
+        let now = shared.now();
+        if std::mem::replace(&mut clock, now).since(now) > CLOCK_SLACK {
+            // Moments that were set by a clock that said more: every run that waits for one compares them.
+            let waiting = shared.store.due(Timestamp(i64::MAX)).await.unwrap_or_default();
+            for run in waiting.iter().filter_map(run_of) {
+                if !tell(&shards, run).await {
+                    return;
+                }
+            }
+        }
         let next = shared.store.next_wake().await;
         let longest = if next.is_ok() { SLEEP_MAX } else { ASK_AGAIN_AFTER };
         let next = match next {

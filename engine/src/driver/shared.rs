@@ -22,7 +22,7 @@ use super::treasury::Treasury;
 use super::triggers::TriggerBook;
 use super::values::Values;
 use super::{Blobs, EngineConfig};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::execution::Edge;
 use crate::halts::Halts;
 use crate::id::RunId;
@@ -34,6 +34,7 @@ use crate::time::Timestamp;
 /// What all shards share. The senders to shards in it are weak, so shards end with the last handle.
 pub(super) struct Shared {
     pub(super) config: EngineConfig,
+    steady: Clock,
     pub(super) store: Arc<dyn EventStore>,
     pub(super) blobs: Arc<dyn Blobs>,
     pub(super) layout: Layout,
@@ -115,7 +116,8 @@ impl Shared {
         layout: Layout,
         edge: Edge,
     ) -> Self {
-        let line = Arc::new(Line::new(&config));
+        let steady = clock::steady(&config.clock);
+        let line = Arc::new(Line::new(&config, steady.clone()));
         Self {
             edge: with_members(edge, &line),
             definitions: Definitions::new(Arc::clone(&store), config.clock.clone()),
@@ -141,14 +143,22 @@ impl Shared {
             stopping: AtomicBool::new(false),
             aside: Mutex::default(),
             config,
+            steady,
             store,
             blobs,
             layout,
         }
     }
 
+    /// What the machine's clock says.
     pub(super) fn now(&self) -> Timestamp {
         (self.config.clock)()
+    }
+
+    /// What the clock said at the start of the engine, and how long that is ago: pauses count by it, because it
+    /// does not jump.
+    pub(super) fn steady(&self) -> Timestamp {
+        (self.steady)()
     }
 
     /// The id of a run that begins now.

@@ -640,6 +640,12 @@ run_events! {
         /// The author of such commits; `None`: the settings'.
         author: Option<String>,
     }
+    /// The machine's clock says less than what was recorded before: it was ahead then, or is behind now. Spans
+    /// count from what it says. Fact of `clock read`.
+    ClockRead = 69 {
+        /// What it says.
+        clock: Timestamp,
+    }
 }
 
 impl RunEvent {

@@ -74,6 +74,7 @@ impl RunEvent {
             | Self::FundsAnswered(_)
             | Self::SpendReported(_)
             | Self::WorktreeReset(_)
+            | Self::ClockRead(_)
             | Self::WorkspaceShared(_) => Vec::new(),
         }
     }

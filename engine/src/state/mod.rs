@@ -8,6 +8,7 @@
 
 mod agenda;
 mod apply;
+mod clock;
 mod edge;
 mod effects;
 mod graph;
@@ -23,6 +24,7 @@ mod step;
 mod view;
 
 pub(crate) use agenda::{Agenda, Ending};
+pub(crate) use clock::ClockFacts;
 pub use edge::SharedWorkspace;
 pub(crate) use edge::{Continued, EdgeFacts};
 pub(crate) use graph::{Graph, Shape};
@@ -142,6 +144,9 @@ pub(crate) struct Facts {
     /// Written behind everything else, and only where there is something.
     #[serde(skip)]
     pub(crate) edge: EdgeFacts,
+    /// Likewise.
+    #[serde(skip)]
+    pub(crate) clock: ClockFacts,
 }
 
 /// What began the run.

@@ -119,12 +119,12 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether waiting for room on the disk helps.
+    /// Whether waiting helps: for room on the disk, or for what else the system has too little of.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
             Self::Full => true,
-            Self::Io { source, .. } => super::is_disk_full(source),
+            Self::Io { source, .. } => super::is_shortage(source),
             Self::Damaged(_) | Self::DamagedStream { .. } | Self::Index(_) | Self::Closed => false,
         }
     }

@@ -49,7 +49,7 @@ pub use judge::{ACTOR_BYTES_MAX, DEDUP_KEPT};
 pub use mark::STORE_FORMAT;
 pub use memory::MemoryStore;
 pub use observe::{Flushed, StoreObserver, Unobserved};
-pub use reserve::is_disk_full;
+pub use reserve::{is_disk_full, is_shortage};
 pub use sled_store::{IndexOpened, OpenReport, SledOptions, SledStore};
 
 /// Most events in one append.

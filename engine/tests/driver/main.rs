@@ -11,6 +11,7 @@ mod answers;
 mod bounds;
 mod budgets;
 mod children;
+mod clock;
 mod crash;
 mod faults;
 mod forks;

@@ -175,7 +175,14 @@ impl Git {
     /// does.
     fn is_full(&self, said: &str) -> bool {
         const ROOM_BYTES: u64 = 64 * 1024;
-        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
+        const SHORTAGES: [&str; 5] = [
+            "No space left on device",
+            "Disk quota exceeded",
+            "Too many open files",
+            "Cannot allocate memory",
+            "Resource temporarily unavailable",
+        ];
+        if SHORTAGES.iter().any(|words| said.contains(words)) {
             return true;
         }
         let could_not_write = ["unable to write", "could not write", "write error", "unable to create"];
@@ -191,7 +198,7 @@ impl GitError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::NoRoom { .. } => true,
-            Self::Io(error) => everfold_engine::store::is_disk_full(error),
+            Self::Io(error) => everfold_engine::store::is_shortage(error),
             Self::Missing | Self::TimedOut { .. } | Self::TooMuch { .. } | Self::Failed { .. } => false,
         }
     }

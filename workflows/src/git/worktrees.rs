@@ -12,7 +12,7 @@ use everfold_engine::definition::Keep;
 use everfold_engine::execution::{Workspace, WorkspaceRequest, Workspaces};
 use everfold_engine::failure::{Failure, FailureKind, NO_ROOM_CODE};
 use everfold_engine::id::RunId;
-use everfold_engine::store::is_disk_full;
+use everfold_engine::store::is_shortage;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -415,7 +415,7 @@ fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
     let mut failure =
         Failure::new(FailureKind::Spawn, format!("could not write to {}: {error}", folder.display()))
             .with_hint("look at the space and the permissions of the data folder");
-    if is_disk_full(error) {
+    if is_shortage(error) {
         failure.code = Some(NO_ROOM_CODE.to_owned());
     }
     failure

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use everfold_engine::store::is_shortage;
+
 /// Where a declared path leads.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -46,6 +48,22 @@ pub(crate) fn resolve(root: &Path, path: &str) -> Place {
             }
             Place::Missing
         }
+    }
+}
+
+/// Whether an error says nothing about the file: the system cannot read it, or not now.
+pub(crate) fn is_of_the_system(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let is_broken = |errno| matches!(errno, Errno::IO | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT);
+    is_shortage(error) || Errno::from_io_error(error).is_some_and(is_broken)
+}
+
+/// `None` where the file is not there.
+pub(crate) fn if_there<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match result {
+        Ok(there) => Ok(Some(there)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

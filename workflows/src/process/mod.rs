@@ -19,7 +19,7 @@ mod turns;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use attach::{attach, cancel};
+pub(crate) use attach::{Says, attach, cancel};
 pub(crate) use attempt::{Answer, Begun, Check, Ended, Interpret, Plan, attempt, ended_now};
 pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
 #[cfg(test)]

@@ -91,5 +91,6 @@ fn lies_in(folder: &Path, attempts: &Path) -> bool {
 
 fn is_at_work(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).exists();
-    !has(EXIT) && has(REQUEST) && (is_held(folder) || has(STARTED))
+    // Where that cannot be seen it counts as at work: it is only asked whether its run wants it.
+    !has(EXIT) && has(REQUEST) && (is_held(folder).unwrap_or(true) || has(STARTED))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use everfold_engine::execution::{AttemptRequest, RequestedJson, RequestedOutputs, Secrets};
 
 use super::attempt::Plan;
+use crate::handles;
 use crate::secret::Values;
 use crate::settings::Settings;
 use crate::shim::Handover;
@@ -54,6 +55,7 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings
         log_max_bytes: settings.logs.max_bytes,
         stdout_max_bytes: plan.stdout_max_bytes,
         stdout_tail_max_bytes: plan.stdout_tail_max_bytes,
+        handles: handles::former(),
     }
 }
 

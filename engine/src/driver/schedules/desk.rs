@@ -347,7 +347,7 @@ impl ScheduleDesk {
         tick: Version,
         outcome: Result<Outcome, Stopped>,
     ) -> Result<(), TailError> {
-        let until = self.shared.now().plus(FAILED_AGAIN);
+        let until = self.shared.steady().plus(FAILED_AGAIN);
         let kept = self.all().await?.get_mut(name);
         if let Some(kept) = kept {
             kept.in_work.remove(&tick);
@@ -376,7 +376,7 @@ impl ScheduleDesk {
         if shared.is_stopping() || self.known.is_none() {
             return Ok(());
         }
-        let (is_attended, now) = (self.is_attended, self.shared.now());
+        let (is_attended, now) = (self.is_attended, self.shared.steady());
         let mut begun = Vec::new();
         for (name, kept) in self.all().await? {
             if kept.rests_until.is_some_and(|until| until > now) || kept.state.waiting().is_empty() {

@@ -137,12 +137,27 @@ pub(super) enum Work {
     Planning(Option<Grant>),
     /// It starts when `AttemptStarted` is durable.
     Recording(Box<Prepared>, Grant),
-    /// There was no room on the disk for it; it is tried again.
-    HeldBack { is_recorded: bool },
+    /// The system had too little for it, or for looking at it; it is tried again. What may live keeps its
+    /// place.
+    HeldBack { is_recorded: bool, grant: Option<Grant> },
+    /// It cannot be seen, and may live: it keeps its place until its run is gone on with.
+    Unseen(Option<Grant>),
     /// It is in progress.
     Running(Box<Running>),
     /// It ended; that is not yet decided.
     Reported,
+}
+
+impl Work {
+    /// Whether it is in progress, or may be.
+    pub(super) fn may_live(&self) -> bool {
+        match self {
+            Self::Running(_) | Self::HeldBack { .. } | Self::Unseen(_) => true,
+            Self::Fresh | Self::Waiting { .. } | Self::Planning(_) | Self::Recording(..) | Self::Reported => {
+                false
+            }
+        }
+    }
 }
 
 /// An attempt about to start.

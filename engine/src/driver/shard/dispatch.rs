@@ -10,7 +10,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use super::World;
-use super::cell::{Cell, Work};
+use super::cell::{Cell, Phase, Work};
+use super::commit::clock_read;
 use super::settle::Settling;
 use super::timers::{Due, TimerKey};
 use crate::definition::WorkspaceSpec;
@@ -139,8 +140,8 @@ impl World {
             })
             .collect();
         if !living.is_empty() && cell.settling.is_none() {
-            let until = self.shared.now().plus(self.shared.config.settle);
-            let until = self.timers.add(until, cell.run, Due::Settled);
+            let until = self.shared.steady().plus(self.shared.config.settle);
+            let until = self.pauses.add(until, cell.run, Due::Settled);
             cell.settling = Some(Settling::new(living, until));
         }
         // Of what nobody recorded as begun, a former engine may have begun something all the same.
@@ -154,6 +155,19 @@ impl World {
             self.dispatch_part(cell, part);
         }
         self.discard_copies(cell);
+        self.compare_clock(cell);
+    }
+
+    /// Tells the run what the clock says, where something in it waits by a clock that said more.
+    pub(super) fn compare_clock(&mut self, cell: &mut Cell) {
+        if !cell.driven || cell.is_copy() || matches!(cell.phase, Phase::Aside(_)) {
+            return;
+        }
+        let now = self.shared.now();
+        if cell.state.as_ref().is_some_and(|state| !state.is_ended() && state.waits_since_later(now)) {
+            cell.push(clock_read(cell.run, cell.version, now));
+            self.mark(cell);
+        }
     }
 
     /// One part of the run.
@@ -235,7 +249,7 @@ impl World {
         let Some(settling) = cell.settling.take_if(|settling| is_over || settling.is_settled()) else {
             return;
         };
-        self.timers.remove(settling.until);
+        self.pauses.remove(settling.until);
         settling.into_inputs().for_each(|queued| cell.push(queued));
         self.mark(cell);
     }
@@ -268,7 +282,7 @@ impl World {
             let (run, slots) = (cell.run, state.slots().to_vec());
             self.shared.desk.put(Ask::Ended { run, slots, reason });
         }
-        if cell.released || cell.work.values().any(|work| matches!(work, Work::Running(_))) {
+        if cell.released || cell.work.values().any(Work::may_live) {
             return;
         }
         cell.released = true;

@@ -56,8 +56,12 @@ use crate::time::Timestamp;
 const TAKEN_MAX: usize = 256;
 /// Appends and reads in progress at which a shard takes in no new messages.
 const JOBS_MAX: usize = 4_096;
-/// The longest sleep: the machine's clock may be set meanwhile.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// The longest sleep while a timer runs: the machine's clock may be set meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+/// A sleep that ends so much earlier or later is the same one: both clocks count milliseconds.
+const SLEEP_SLACK: Duration = Duration::from_millis(2);
+/// How far the clock goes back before it counts as set back.
+const CLOCK_SLACK: Duration = Duration::from_millis(100);
 
 /// One shard.
 pub(super) struct Shard {
@@ -71,6 +75,8 @@ pub(super) struct Shard {
     /// Started at shutdown: when in-process work is given up.
     closing: Option<Pin<Box<Sleep>>>,
     is_given_up: bool,
+    /// What the clock said when it was looked at last.
+    clock: Timestamp,
 }
 
 /// What a shard has beside its runs.
@@ -81,7 +87,10 @@ struct World {
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     works: JoinSet<WorkDone>,
     told: Arc<Told>,
+    /// The runs' own, by the clock.
     timers: Timers,
+    /// The driver's, by a clock that does not jump.
+    pauses: Timers,
     rings: Rings,
     idle: Idle,
     dirty: VecDeque<RunId>,
@@ -119,6 +128,7 @@ impl Shard {
                 works: JoinSet::new(),
                 told: Arc::default(),
                 timers: Timers::default(),
+                pauses: Timers::default(),
                 rings: Rings::default(),
                 idle,
                 dirty: VecDeque::new(),
@@ -132,6 +142,7 @@ impl Shard {
             worked: Vec::new(),
             closing: None,
             is_given_up: false,
+            clock: Timestamp(i64::MIN),
         }
     }
 
@@ -187,19 +198,22 @@ impl Shard {
 
     /// Whether a timer is due; asks to be woken when the next one is.
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let (now, steady) = (self.world.shared.now(), self.world.shared.steady());
         let line = self.world.shared.line.next_at().filter(|_| !self.world.shared.is_holding());
-        let next = self.world.timers.next().into_iter().chain(line).min();
-        let Some(at) = next.filter(|_| self.closing.is_none()) else {
+        let pause = self.world.pauses.next().into_iter().chain(line).min();
+        let left = self.world.timers.next().map(|at| at.since(now).min(SLEEP_MAX));
+        let left = left.into_iter().chain(pause.map(|at| at.since(steady))).min();
+        let Some(left) = left.filter(|_| self.closing.is_none()) else {
             self.world.sleep = None;
             return false;
         };
-        let now = self.world.shared.now();
-        if at <= now {
+        if left.is_zero() {
             return true;
         }
-        if self.world.sleep.as_ref().is_none_or(|(until, _)| *until != at) {
-            let sleep = Box::pin(tokio::time::sleep(at.since(now).min(SLEEP_MAX)));
-            self.world.sleep = Some((at, sleep));
+        let at = steady.plus(left);
+        let is_same = |until: Timestamp| until.since(at).max(at.since(until)) <= SLEEP_SLACK;
+        if self.world.sleep.as_ref().is_none_or(|(until, _)| !is_same(*until)) {
+            self.world.sleep = Some((at, Box::pin(tokio::time::sleep(left))));
         }
         let Some((_, sleep)) = &mut self.world.sleep else { return false };
         if sleep.as_mut().poll(cx).is_pending() {
@@ -246,9 +260,14 @@ impl Shard {
         if self.closing.is_some() {
             return;
         }
-        let now = self.world.shared.now();
+        let (now, steady) = (self.world.shared.now(), self.world.shared.steady());
+        let former = std::mem::replace(&mut self.clock, now);
+        if former.since(now) > CLOCK_SLACK {
+            self.clock_was_set_back();
+        }
         for _ in 0..TAKEN_MAX {
-            let Some((run, due, key)) = self.world.timers.pop(now) else { return };
+            let pause = self.world.pauses.pop(steady);
+            let Some((run, due, key)) = pause.or_else(|| self.world.timers.pop(now)) else { return };
             let Some(cell) = self.cells.get_mut(&run) else { continue };
             match due {
                 Due::Timer(timer) => self.world.fired(cell, timer, key),
@@ -257,6 +276,18 @@ impl Shard {
             }
         }
         self.world.again = true;
+    }
+
+    /// What waits for a span to pass since the clock said more waits by what it says now.
+    fn clock_was_set_back(&mut self) {
+        let mut runs: Vec<RunId> =
+            self.cells.values().filter(|cell| !cell.timers.is_empty()).map(|cell| cell.run).collect();
+        runs.sort_unstable();
+        for run in runs {
+            if let Some(cell) = self.cells.get_mut(&run) {
+                self.world.compare_clock(cell);
+            }
+        }
     }
 
     /// Decides what waits for a run, and sends what came of it.
@@ -289,10 +320,19 @@ impl Shard {
             notice::Stage::Pausing(key) => Some(key),
             _in_progress => None,
         });
-        let keys: Vec<_> = cell.timers.into_values().flatten().map(|(_, _, key)| key).chain(pauses).collect();
-        keys.iter().for_each(|key| self.world.timers.remove(*key));
-        if let Some((at, _)) = keys.into_iter().min() {
-            self.world.shared.wakes.parked(at);
+        let shared = &self.world.shared;
+        let (now, steady) = (shared.now(), shared.steady());
+        let mut earliest = None;
+        for key in cell.timers.into_values().flatten().map(|(_, _, key)| key) {
+            self.world.timers.remove(key);
+            earliest = earliest.into_iter().chain([key.0]).min();
+        }
+        for key in pauses {
+            self.world.pauses.remove(key);
+            earliest = earliest.into_iter().chain([now.plus(key.0.since(steady))]).min();
+        }
+        if let Some(at) = earliest {
+            shared.wakes.parked(at);
         }
     }
 

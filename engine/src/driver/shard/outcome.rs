@@ -13,7 +13,7 @@ use crate::id::{AttemptId, RunId};
 use crate::json::JsonText;
 use crate::ledger::LedgerError;
 use crate::state::{FOLD_VERSION, RunState};
-use crate::store::{AppendError, Appended, Snapshot, is_disk_full};
+use crate::store::{AppendError, Appended, Snapshot, is_shortage};
 
 /// A snapshot is looked at from so many events on.
 const SNAPSHOT_EVENTS: u64 = 500;
@@ -276,7 +276,7 @@ impl World {
 
     fn failed(&mut self, cell: &mut Cell, failure: AppendFailure) {
         let error = match failure {
-            AppendFailure::Blob(error) if is_disk_full(&error) => AppendError::Full,
+            AppendFailure::Blob(error) if is_shortage(&error) => AppendError::Full,
             AppendFailure::Blob(error) => {
                 return self.put_aside(cell, format!("a large value could not be kept: {error}"));
             }

@@ -1,5 +1,5 @@
-//! What waits for room on the disk: runs that cannot be appended to or read, attempts that could not
-//! begin.
+//! What waits for room on the disk, for handles or for memory: runs that cannot be appended to or read,
+//! attempts that could not begin, or could not be looked at.
 //!
 //! Law (S7): nothing of it is given up, and nobody need act: a run goes on when the store is writable
 //! again, an attempt is tried again after a pause, a few at a time while they go on being held back.
@@ -12,8 +12,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::cell::{Cell, Item, Phase, Work};
-use super::work::Ended;
 use super::{Shard, World};
+use crate::driver::line::Grant;
 use crate::driver::shared::Shared;
 use crate::driver::{QueryError, SubmitError};
 use crate::id::{AttemptId, EffectId, Position, RunId};
@@ -191,21 +191,38 @@ impl World {
         self.room.wait(&self.shared);
     }
 
-    /// An attempt says that there is no room for it to begin, or to be reported.
+    /// An attempt says that the system has too little at this moment for it to begin, to be looked at, or to be
+    /// reported.
     pub(super) fn held_back(&mut self, cell: &mut Cell, id: AttemptId, reason: &str) {
+        if self.is_ending(cell, &id) {
+            return;
+        }
         let Some(Work::Running(running)) = cell.work.get(&id) else { return };
-        if running.stopping {
-            return self.ended(cell, id, Ended::cancelled(self.shared.now()));
+        if running.traits.supervised {
+            // It may be at work: whoever cancels it ends it, and does not only forget it.
+            cell.doubtful.insert(id.clone());
         }
         let is_recorded = running.is_recorded;
+        let grant = self.grant_of_living(cell, &id);
         if !std::mem::replace(&mut self.room.is_short, true) {
-            tracing::warn!(run = %cell.run, attempt = %id, reason, "attempts wait for room on the disk");
+            tracing::warn!(run = %cell.run, attempt = %id, reason, "attempts wait for room on the disk, for handles or for memory");
         }
         let effect = EffectId { run: cell.run, attempt: id.clone() };
-        self.shared.live.line(&effect, &format!("waits for room on the disk: {reason}"), self.shared.now());
-        cell.work.insert(id.clone(), Work::HeldBack { is_recorded });
+        self.shared.live.line(
+            &effect,
+            &format!("waits for what the system is short of: {reason}"),
+            self.shared.now(),
+        );
+        cell.work.insert(id.clone(), Work::HeldBack { is_recorded, grant });
         self.room.held.push_back((cell.run, id));
         self.room.wait(&self.shared);
+    }
+
+    /// What an attempt holds that may have begun and may live: nothing of it is given to another one.
+    pub(super) fn grant_of_living(&self, cell: &mut Cell, id: &AttemptId) -> Option<Grant> {
+        let Some(Work::Running(running)) = cell.work.get_mut(id) else { return None };
+        let may_live = running.traits.supervised;
+        running.grant.take_if(|_| may_live)
     }
 
     fn stall(&mut self, cell: &mut Cell) {

@@ -223,12 +223,24 @@ impl World {
     /// What an attempt left is damaged: to decide anything on that would be for ever. It is asked for again when
     /// its run is loaded.
     fn unreadable(&mut self, cell: &mut Cell, id: AttemptId, reason: String) {
-        let Some(Work::Running(running)) = cell.work.get(&id) else { return };
-        if running.stopping {
-            return self.ended(cell, id, Ended::cancelled(self.shared.now()));
+        if !matches!(cell.work.get(&id), Some(Work::Running(_))) || self.is_ending(cell, &id) {
+            return;
         }
-        cell.work.remove(&id);
+        let grant = self.grant_of_living(cell, &id);
+        cell.doubtful.insert(id.clone());
+        cell.work.insert(id, Work::Unseen(grant));
         self.set_aside(cell, reason);
+    }
+
+    /// Whether an attempt that has no end to tell is being stopped. What is left of a supervised one is not
+    /// known before who stops it says that nothing is; another one has just ended with its future.
+    pub(super) fn is_ending(&mut self, cell: &mut Cell, id: &AttemptId) -> bool {
+        let Some(Work::Running(running)) = cell.work.get(id) else { return false };
+        let (stopping, is_supervised) = (running.stopping, running.traits.supervised);
+        if stopping && !is_supervised {
+            self.ended(cell, id.clone(), Ended::cancelled(self.shared.now()));
+        }
+        stopping
     }
 
     /// An attempt will not be in progress.
@@ -270,8 +282,8 @@ impl World {
         if let Some(settling) = &mut cell.settling
             && settling.lives(id)
         {
-            self.timers.remove(settling.until);
-            settling.until = self.timers.add(self.shared.now().plus(LIVING), cell.run, Due::Settled);
+            self.pauses.remove(settling.until);
+            settling.until = self.pauses.add(self.shared.steady().plus(LIVING), cell.run, Due::Settled);
         }
         if !is_recorded {
             cell.push(started_input(cell.run, id.clone()));
