@@ -156,6 +156,10 @@ pub struct GitWorkdir {
     pub base_commit: String,
     /// It is a copy that is thrown away: nothing in it is saved.
     pub is_copy: bool,
+    /// The repository that it is a worktree of. Where the folder belongs to another one, it is not the run's.
+    pub repository: PathBuf,
+    /// The run's own branch; `None`: none is known.
+    pub branch: Option<String>,
 }
 
 /// How an attempt ended.
@@ -506,6 +510,10 @@ pub enum WorkspaceRequest {
         from: Option<String>,
         /// The run's branch.
         branch: String,
+        /// Whether the worktree stays when the run has ended.
+        keep: Keep,
+        /// Whether the branch stays then.
+        keep_branch: bool,
     },
     /// A folder that is there; absolute.
     Dir(PathBuf),
@@ -533,7 +541,7 @@ pub trait Workspaces: Send + Sync + 'static {
         keep: Keep,
         keep_branch: bool,
         succeeded: bool,
-    ) -> BoxFuture<'static, ()>;
+    ) -> BoxFuture<'static, Released>;
 
     /// Makes a detached copy of a run's worktree at a commit for one attempt, or finds the one it made
     /// before a crash.
@@ -558,8 +566,38 @@ pub trait Workspaces: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
-    /// Removes what runs left behind that are neither in `unended` nor kept on purpose.
-    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()>;
+    /// The runs of which something lies there that [`Workspaces::release`] was not asked for yet.
+    fn left(&self) -> BoxFuture<'static, HashSet<RunId>>;
+
+    /// Removes what these runs left behind, as far as it is not to be kept. A run that is not named is left
+    /// alone: nobody knows what became of it.
+    /// Gives where the workspaces were that are gone.
+    fn sweep(&self, fates: BTreeMap<RunId, Fate>) -> BoxFuture<'static, BTreeMap<RunId, String>>;
+}
+
+/// What became of a run that left something behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It has ended.
+    Ended {
+        /// How.
+        succeeded: bool,
+        /// Whether it ever had its workspace: one that was made for it after it had ended holds no work.
+        began: bool,
+    },
+    /// The store does not know it.
+    Unknown,
+}
+
+/// What became of a run's workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// It is gone.
+    Removed,
+    /// It stays on purpose, or was never the engine's to remove.
+    Kept,
+    /// It could not be removed; the next sweep tries again.
+    Failed,
 }
 
 /// Finds and ends work that lives on without an engine.

@@ -124,6 +124,7 @@ pub fn input_of(
             save: fact.save,
             author: fact.author,
         }),
+        RunEvent::WorkspaceRemoved(fact) => InputKind::WorkspaceRemoved { path: fact.path },
         RunEvent::GateEvaluated(fact) => InputKind::ProbeFinished {
             evidence: text(&fact.evidence)?,
             id: fact.id,

@@ -89,6 +89,11 @@ pub enum InputKind {
     WorkspacePrepared(Result<Workspace, Failure>),
     /// The workspace is that of the run that started this one.
     WorkspaceShared(SharedFrom),
+    /// The run has ended, and its workspace is gone.
+    WorkspaceRemoved {
+        /// Where it was.
+        path: String,
+    },
     /// Evidence is there.
     ProbeFinished {
         /// The attempt that is judged.

@@ -97,11 +97,17 @@ impl Layout {
         self.worktrees().join(format!("{run}.own"))
     }
 
-    /// The copy of a run's worktree for one attempt.
+    /// The copy of a run's worktree for one attempt: `worktrees/RUN.own/RUN-STEP[.ITEM]-rROUND-aATTEMPT`. Git
+    /// names its record after the folder, for all worktrees of a repository: the run's id keeps the names of
+    /// two runs from meeting there.
     #[must_use]
     pub fn copy(&self, id: &EffectId) -> PathBuf {
         let AttemptId { path, round, attempt } = &id.attempt;
-        self.copies(id.run).join(format!("{path}-r{round}-a{attempt}"))
+        let name = format!("{path}-r{round}-a{attempt}");
+        let copies = self.copies(id.run);
+        // An older version, whose attempt may still be at work, named it without the run.
+        let former = copies.join(&name);
+        if former.is_dir() { former } else { copies.join(format!("{}-{name}", id.run)) }
     }
 
     /// The folder in which steps of a run work that have no workspace.

@@ -239,6 +239,7 @@ impl Activity {
             | RunEvent::NoticeSent(_)
             | RunEvent::WorktreeReset(_)
             | RunEvent::WorkspaceShared(_)
+            | RunEvent::WorkspaceRemoved(_)
             | RunEvent::NoticeFailed(_) => {}
         }
     }

@@ -211,6 +211,7 @@ impl Shown<'_> {
             },
             "BudgetPeriodBegan" => format!("{} until {}", self.text("budget"), self.text("until")),
             "WorktreeReset" => format!("to {}", cut(self.text("commit"), 12)),
+            "WorkspaceRemoved" => self.text("path").to_owned(),
             "WorkspaceShared" => format!("of {}", short(event["owner"].as_str())),
             "NoteAdded" => cut(self.text("text"), 120),
             "Unreadable" => cut(self.text("message"), 120),

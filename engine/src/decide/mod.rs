@@ -146,6 +146,7 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         InputKind::Usage { id, seq, usage } => work::usage(draft, id, *seq, usage),
         InputKind::WorkspacePrepared(prepared) => work::workspace(draft, prepared),
         InputKind::WorkspaceShared(shared) => work::workspace_shared(draft, shared),
+        InputKind::WorkspaceRemoved { path } => work::workspace_removed(draft, path),
         InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms } => {
             return Ok(work::probe_finished(draft, id, gate, *probe_no, evidence, *took_ms));
         }

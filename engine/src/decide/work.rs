@@ -10,7 +10,7 @@ use crate::definition::{OnLost, Task, Work};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ChildStopped,
     ProbeFailed, StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
-    WorkspacePrepared, WorkspaceShared,
+    WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, RunId};
@@ -153,6 +153,13 @@ pub(super) fn workspace_shared(draft: &mut Draft<'_>, shared: &SharedFrom) {
     if draft.state.wants_workspace() {
         let SharedFrom { workspace, owner, save, author } = shared.clone();
         draft.record(WorkspaceShared { workspace, owner, save, author });
+    }
+}
+
+/// The workspace of a run that has ended is gone. Told once: the input is known by its id.
+pub(super) fn workspace_removed(draft: &mut Draft<'_>, path: &str) {
+    if draft.state.is_ended() {
+        draft.record(WorkspaceRemoved { path: path.to_owned() });
     }
 }
 

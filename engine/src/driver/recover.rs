@@ -3,7 +3,7 @@
 //! Law: only runs that are busy or due are read, and of those that stand in a queue only whoever has a slot. All living attempts are re-attached before a new one
 //! starts (D9).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use super::shared::Shared;
 use super::{CutCopy, Engine, RecoverError};
 use crate::clock::Stopwatch;
 use crate::envelope::{StreamId, StreamKind};
+use crate::execution::Fate;
 use crate::id::RunId;
+use crate::state::{RunState, RunStatus};
 use crate::store::{Head, ReadError};
 
 /// Runs that are loaded at once.
 const LOADING_MAX: usize = 256;
-/// Streams that are listed at once.
-const PAGE: usize = 1_000;
 /// Looking for due runs takes at most one part in so many of the time.
 const WAKE_SHARE: u32 = 10;
 /// The pause after a look for due runs; longer each time while the same one stays due.
@@ -58,6 +58,7 @@ impl Engine {
     /// [`RecoverError`]: the store cannot say what is due, or there is no such run.
     pub async fn recover(&self, which: Which) -> Result<Recovered, RecoverError> {
         let recovered = self.recover_which(which).await?;
+        self.sweep_once().await?;
         self.look_at_counters().await?;
         self.end_unwanted();
         Ok(recovered)
@@ -91,7 +92,6 @@ impl Engine {
             let wake =
                 wake(Arc::clone(shared), self.inner.shards.iter().map(mpsc::Sender::downgrade).collect());
             self.inner.keep(tokio::spawn(wake));
-            self.sweep().await?;
         }
         Ok(recovered)
     }
@@ -135,25 +135,66 @@ impl Engine {
         Ok(driven)
     }
 
-    /// Removes workspaces that ended runs left behind.
+    /// Removes workspaces that ended runs left behind. The store is asked how each of them ended; where it
+    /// cannot say, the workspace stays.
     ///
     /// # Errors
     /// [`RecoverError`]: the store cannot say which runs have not ended.
     pub async fn sweep(&self) -> Result<(), RecoverError> {
-        let shared = &self.inner.shared;
+        let shared = Arc::clone(&self.inner.shared);
         let Some(workspaces) = shared.edge.workspaces.clone() else { return Ok(()) };
-        let mut unended = HashSet::new();
-        let mut after = None;
-        loop {
-            let page = shared.store.streams(StreamKind::Run, after, PAGE).await?;
-            unended.extend(page.iter().filter(|(_, head)| head.note.open).filter_map(|(id, _)| run_of(id)));
-            match page.last() {
-                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
-                _ => break,
-            }
+        let left: Vec<RunId> = workspaces.left().await.into_iter().collect();
+        if left.is_empty() {
+            return Ok(());
         }
-        self.inner.keep(tokio::spawn(async move { workspaces.sweep(unended).await }));
+        let heads = shared.store.heads(left.iter().copied().map(StreamId::run).collect()).await?;
+        let known = left.into_iter().zip(heads);
+        let ended: Vec<(RunId, bool)> = known
+            .filter(|(_, head)| head.as_ref().is_none_or(|head| !head.note.open))
+            .map(|(run, head)| (run, head.is_some()))
+            .collect();
+        self.inner.keep(tokio::spawn(async move {
+            let mut fates = BTreeMap::new();
+            for (run, is_known) in ended {
+                if let Some(fate) = fate_of(&shared, run, is_known).await {
+                    fates.insert(run, fate);
+                }
+            }
+            let is_known: HashSet<RunId> =
+                fates.iter().filter(|(_, fate)| **fate != Fate::Unknown).map(|(run, _)| *run).collect();
+            for (run, path) in workspaces.sweep(fates).await {
+                if is_known.contains(&run) {
+                    shared.tell_removed(run, path).await;
+                }
+            }
+        }));
         Ok(())
+    }
+
+    /// Sweeps once for each engine, whatever it was begun for.
+    async fn sweep_once(&self) -> Result<(), RecoverError> {
+        match self.inner.shared.swept.swap(true, Ordering::AcqRel) {
+            true => Ok(()),
+            false => self.sweep().await,
+        }
+    }
+}
+
+/// What became of a run that is not open; `None`: it cannot be said now.
+async fn fate_of(shared: &Shared, run: RunId, is_known: bool) -> Option<Fate> {
+    if !is_known {
+        return Some(Fate::Unknown);
+    }
+    let look = |state: &RunState| {
+        let succeeded = state.status() == RunStatus::Succeeded;
+        state.is_ended().then(|| Fate::Ended { succeeded, began: state.workspace().is_some() })
+    };
+    match shared.with_state(run, look).await {
+        Ok(fate) => fate,
+        Err(error) => {
+            tracing::warn!(%run, %error, "how a run ended is not known, so its workspace stays");
+            None
+        }
     }
 }
 

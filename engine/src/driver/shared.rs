@@ -64,6 +64,8 @@ pub(super) struct Shared {
     pub(super) holding: AtomicBool,
     /// What a former engine left at work has been looked for.
     pub(super) looked_for_survivors: AtomicBool,
+    /// What ended runs left behind has been looked for.
+    pub(super) swept: AtomicBool,
     /// Counters that keep something free were looked for.
     pub(super) looked_at_counters: AtomicBool,
     /// The engine ends: nothing new is taken or started.
@@ -137,6 +139,7 @@ impl Shared {
             shards: OnceLock::new(),
             holding: AtomicBool::new(false),
             looked_for_survivors: AtomicBool::new(false),
+            swept: AtomicBool::new(false),
             looked_at_counters: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             aside: Mutex::default(),

@@ -640,6 +640,11 @@ run_events! {
         /// The author of such commits; `None`: the settings'.
         author: Option<String>,
     }
+    /// The run has ended, and its workspace is gone. Fact of `workspace removed`.
+    WorkspaceRemoved = 73 {
+        /// Where it was.
+        path: String,
+    }
 }
 
 impl RunEvent {

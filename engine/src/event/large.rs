@@ -74,7 +74,8 @@ impl RunEvent {
             | Self::FundsAnswered(_)
             | Self::SpendReported(_)
             | Self::WorktreeReset(_)
-            | Self::WorkspaceShared(_) => Vec::new(),
+            | Self::WorkspaceShared(_)
+            | Self::WorkspaceRemoved(_) => Vec::new(),
         }
     }
 

@@ -11,8 +11,8 @@ use everfold_engine::clock::Clock;
 use everfold_engine::definition::{Keep, OnLost};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, ProbeFailure, ProbeRequest,
-    Prober, Service, Survivors, Traits, WorkspaceRequest, Workspaces,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, Fate, ProbeFailure,
+    ProbeRequest, Prober, Released, Service, Survivors, Traits, WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{EffectId, RunId};
@@ -39,7 +39,11 @@ pub struct Machine {
     pub damaged: Mutex<HashSet<RunId>>,
     pub probes: Mutex<BTreeMap<String, usize>>,
     pub released: Mutex<Vec<(RunId, bool)>>,
-    pub swept: Mutex<Vec<HashSet<RunId>>>,
+    pub swept: Mutex<Vec<BTreeMap<RunId, Fate>>>,
+    /// The runs of which a workspace lies there.
+    pub folders: Mutex<HashSet<RunId>>,
+    /// How long it takes to make one.
+    pub makes_for: Mutex<Duration>,
     /// Looks on when work begins.
     pub witness: Mutex<Option<Witness>>,
     /// Processes find no room on the disk.
@@ -79,6 +83,8 @@ impl Machine {
             probes: Mutex::default(),
             released: Mutex::default(),
             swept: Mutex::default(),
+            folders: Mutex::default(),
+            makes_for: Mutex::default(),
             witness: Mutex::default(),
             is_full: AtomicBool::default(),
             held_back: AtomicUsize::default(),
@@ -399,7 +405,11 @@ impl Workspaces for Folders {
         run: RunId,
         _request: WorkspaceRequest,
     ) -> BoxFuture<'static, Result<Workspace, Failure>> {
+        let machine = Arc::clone(&self.0);
         Box::pin(async move {
+            let makes_for = *machine.makes_for.lock().unwrap();
+            tokio::time::sleep(makes_for).await;
+            machine.folders.lock().unwrap().insert(run);
             let path = format!("/worktrees/{run}");
             Ok(Workspace { path, repository: None, branch: None, base: None, commit: Some("c0".into()) })
         })
@@ -412,14 +422,22 @@ impl Workspaces for Folders {
         _keep: Keep,
         _keep_branch: bool,
         succeeded: bool,
-    ) -> BoxFuture<'static, ()> {
+    ) -> BoxFuture<'static, Released> {
         self.0.released.lock().unwrap().push((run, succeeded));
-        Box::pin(async {})
+        self.0.folders.lock().unwrap().remove(&run);
+        Box::pin(async { Released::Removed })
     }
 
-    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()> {
-        self.0.swept.lock().unwrap().push(unended);
-        Box::pin(async {})
+    fn left(&self) -> BoxFuture<'static, HashSet<RunId>> {
+        let left = self.0.folders.lock().unwrap().clone();
+        Box::pin(async { left })
+    }
+
+    fn sweep(&self, fates: BTreeMap<RunId, Fate>) -> BoxFuture<'static, BTreeMap<RunId, String>> {
+        let gone = fates.keys().map(|run| (*run, format!("/worktrees/{run}"))).collect();
+        self.0.folders.lock().unwrap().retain(|run| !fates.contains_key(run));
+        self.0.swept.lock().unwrap().push(fates);
+        Box::pin(async { gone })
     }
 }
 

@@ -14,9 +14,9 @@ use everfold_engine::clock::Clock;
 use everfold_engine::definition::{Definition, Keep, OnLost};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, BuiltIns, Edge, Executor, NoticeFailure,
-    NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Service, Survivors, Traits,
-    WorkspaceRequest, Workspaces,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, BuiltIns, Edge, Executor, Fate,
+    NoticeFailure, NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Released, Service, Survivors,
+    Traits, WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{EffectId, RunId};
@@ -461,13 +461,17 @@ impl Workspaces for Folders {
         _keep: Keep,
         _keep_branch: bool,
         _succeeded: bool,
-    ) -> BoxFuture<'static, ()> {
-        Box::pin(async {})
+    ) -> BoxFuture<'static, Released> {
+        Box::pin(async { Released::Kept })
     }
 
-    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()> {
-        drop(unended);
-        Box::pin(async {})
+    fn left(&self) -> BoxFuture<'static, HashSet<RunId>> {
+        Box::pin(async { HashSet::new() })
+    }
+
+    fn sweep(&self, fates: BTreeMap<RunId, Fate>) -> BoxFuture<'static, BTreeMap<RunId, String>> {
+        drop(fates);
+        Box::pin(async { BTreeMap::new() })
     }
 }
 

@@ -133,7 +133,7 @@ impl Executor for FunctionExecutor {
             }
             if workdir.git.as_ref().is_some_and(|git| !git.is_copy) {
                 // It may have committed there.
-                end.commit = head(&workdir.path).await.ok();
+                end.commit = head(&workdir).await.ok();
             }
             end
         }

@@ -18,6 +18,7 @@ use super::output::Stdout;
 use super::report::{self, StoredEnd};
 use super::told::{self, INPUT};
 use super::turns::{self, Next};
+use crate::git::{Git, GitError, unable};
 use crate::secret;
 use crate::shim::os::now_ms;
 use crate::shim::protocol::{CANCEL, ExitRecord, Outcome, REQUEST, STARTED};
@@ -184,14 +185,17 @@ pub(crate) fn ended_now(result: AttemptResult) -> AttemptEnd {
     AttemptEnd::new(result, Timestamp(now_ms()))
 }
 
-/// Brings the worktree back to where the attempt is to begin, unless it has.
+/// Sees to it that the worktree is there, and brings it back to where the attempt is to begin, unless it has.
 async fn cleaned(request: &AttemptRequest) -> Result<(), Unready> {
-    let (Some(commit), Some(git)) = (&request.reset_to, &request.workdir.git) else { return Ok(()) };
-    if git.is_copy || has_begun(request) {
+    let Some(git) = &request.workdir.git else { return Ok(()) };
+    if has_begun(request) {
         return Ok(());
     }
-    match crate::git::reset(&request.workdir.path, commit, git.save == Save::Push).await {
+    Git::within(&request.workdir).map_err(|error| unable(&error))?;
+    let Some(commit) = request.reset_to.as_ref().filter(|_| !git.is_copy) else { return Ok(()) };
+    match crate::git::reset(&request.workdir, commit, git.save == Save::Push).await {
         Ok(()) => Ok(()),
+        Err(error @ GitError::Gone { .. }) => Err(unable(&error).into()),
         Err(error) if error.is_full() => {
             Err(Unready::NoRoom(format!("the worktree could not be reset: {error}")))
         }

@@ -19,7 +19,7 @@ use super::files::{Place, read_bounded, resolve, write_private};
 use super::output::{self, Stdout, outside};
 use super::turns::{self, Former, Past, Turn, TurnKind};
 use super::{Processes, told};
-use crate::git::{SaveRequest, free_locks, save};
+use crate::git::{Git, SaveError, SaveRequest, free_locks, save};
 use crate::shim::log;
 use crate::shim::protocol::{ExitRecord, LOG, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
 
@@ -209,8 +209,8 @@ pub(crate) async fn report(
         Outcome::NotStarted { .. } => {}
         Outcome::Exited { .. } => commit(processes, request, &mut end).await,
         Outcome::Signalled { .. } | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost { .. } => {
-            if request.workdir.git.is_some()
-                && let Err(error) = free_locks(&request.workdir.path).await
+            if let (Ok(git), true) = (Git::within(&request.workdir), request.workdir.git.is_some())
+                && let Err(error) = free_locks(&git).await
             {
                 tracing::warn!(attempt = %request.id, %error, "could not look for stale locks of git");
             }
@@ -429,9 +429,8 @@ fn keep_texts(processes: &Processes, request: &AttemptRequest, texts: &[(String,
 async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut AttemptEnd) {
     // A copy is thrown away: its head is nobody's.
     let Some(git) = request.workdir.git.as_ref().filter(|git| !git.is_copy) else { return };
-    let worktree = &request.workdir.path;
     let result = match git.save {
-        Save::None => crate::git::head(worktree).await,
+        Save::None => crate::git::head(&request.workdir).await.map_err(SaveError::from),
         Save::Commit | Save::Push => {
             let id = &request.id.attempt;
             let message = match &git.message {
@@ -439,7 +438,9 @@ async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut Attem
                 None => format!("{}: round {}, attempt {}", id.path, id.round, id.attempt),
             };
             let author = git.author.as_deref().unwrap_or(&processes.settings.git.author);
-            save(SaveRequest { worktree, message: &message, author, push: git.save == Save::Push }).await
+            let push = (git.save == Save::Push).then_some(&*processes.settings);
+            let (run, workdir, limit) = (request.id.run, &request.workdir, request.timeout);
+            save(SaveRequest { run, workdir, message: &message, author, push, limit }).await
         }
     };
     match result {
@@ -452,12 +453,9 @@ async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut Attem
         Err(error) => {
             tracing::warn!(attempt = %request.id, %error, "could not save the worktree");
             if matches!(end.result, AttemptResult::Succeeded(_)) {
-                let mut failure =
-                    Failure::new(FailureKind::Error, format!("the worktree could not be saved: {error}"));
-                failure.code = Some("save".to_owned());
                 // What it asks can wait: the next attempt would not find what this one did.
                 end.ask = None;
-                end.result = AttemptResult::Failed(failure);
+                end.result = AttemptResult::Failed(error.failure());
             }
         }
     }

@@ -1,11 +1,13 @@
 //! What a process is told: its environment, its input file, the request for its supervisor.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::execution::{AttemptRequest, RequestedJson, RequestedOutputs, Secrets};
+use everfold_engine::execution::{AttemptRequest, RequestedJson, RequestedOutputs, Secrets, Workdir};
 
 use super::attempt::Plan;
+use crate::git::{CEILING, ceiling_of};
 use crate::secret::Values;
 use crate::settings::Settings;
 use crate::shim::Handover;
@@ -39,6 +41,7 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings
     let mut env: BTreeMap<String, String> = plan.env.clone();
     env.extend(attempt.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     env.extend(variables(attempt));
+    env.extend(ceiling(&attempt.workdir, &env));
     let secrets = !attempt.secrets.is_empty();
     Request {
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
@@ -55,6 +58,17 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings
         stdout_max_bytes: plan.stdout_max_bytes,
         stdout_tail_max_bytes: plan.stdout_tail_max_bytes,
     }
+}
+
+/// Keeps a git of the process from the repository in which the data folder lies, where the folder that it works
+/// in is none any more. What the step, or else the engine, is told of such folders counts as well.
+pub(crate) fn ceiling(workdir: &Workdir, env: &BTreeMap<String, String>) -> Option<(String, String)> {
+    let own = ceiling_of(workdir)?.into_os_string();
+    let others = env.get(CEILING).map(OsString::from).or_else(|| std::env::var_os(CEILING));
+    let all = std::iter::once(own.into()).chain(others.iter().flat_map(std::env::split_paths));
+    let all: Vec<PathBuf> = all.filter(|path: &PathBuf| !path.as_os_str().is_empty()).collect();
+    let joined = std::env::join_paths(&all).ok()?;
+    Some((CEILING.to_owned(), joined.to_string_lossy().into_owned()))
 }
 
 /// The files that are read when the process has ended.

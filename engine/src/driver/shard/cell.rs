@@ -25,6 +25,7 @@ use crate::input::InputKind;
 use crate::json::Hash;
 use crate::state::RunState;
 use crate::time::Timestamp;
+use crate::trace::Workspace;
 
 /// What can be done with a run at this moment.
 #[derive(Debug)]
@@ -99,6 +100,10 @@ pub(super) struct Cell {
     /// It was told to stand still, or to go on; that is not yet decided.
     pub(super) aligning: bool,
     pub(super) released: bool,
+    /// Its workspace is being given back.
+    pub(super) releasing: bool,
+    /// A workspace that was made, and that the run did not take: it had ended, or was about to.
+    pub(super) unwanted: Option<Workspace>,
     /// The desk knows that it waits for its slots.
     pub(super) wanting: bool,
     /// Attempts that the treasury knows of, and since which event they ask.
@@ -212,6 +217,8 @@ impl Cell {
             advancing: false,
             aligning: false,
             released: false,
+            releasing: false,
+            unwanted: None,
             wanting: false,
             asked: HashMap::new(),
             reported: BTreeSet::new(),
@@ -320,7 +327,12 @@ impl Cell {
             | InputKind::ProbeFailed { id, gate, probe_no, .. } => {
                 self.probes.remove(&(id.clone(), gate.clone(), *probe_no));
             }
-            InputKind::WorkspacePrepared(_) | InputKind::WorkspaceShared(_) => self.preparing = false,
+            InputKind::WorkspacePrepared(prepared) => {
+                self.preparing = false;
+                let taken = self.state.as_ref().and_then(RunState::workspace);
+                self.unwanted = prepared.as_ref().ok().filter(|made| Some(*made) != taken).cloned();
+            }
+            InputKind::WorkspaceShared(_) => self.preparing = false,
             InputKind::NoticeFinished { version, notice, .. } => self.settle_notice(*version, notice),
             _no_end_of_work => {}
         }
@@ -334,6 +346,7 @@ impl Cell {
             || !self.probes.is_empty()
             || self.notices.values().any(|telling| !matches!(telling.stage, Stage::Pausing(_)))
             || self.preparing
+            || self.releasing
             || self.fetching > 0
             || self.settling.is_some()
     }

@@ -4,23 +4,17 @@
 //! touched are looked at, except after a load, when everything is.
 
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-
-use futures::FutureExt as _;
 
 use super::World;
 use super::cell::{Cell, Work};
 use super::settle::Settling;
 use super::timers::{Due, TimerKey};
-use crate::definition::WorkspaceSpec;
-use crate::driver::desk::{Ask, reason_of};
+use crate::driver::desk::Ask;
 use crate::driver::message::Queued;
 use crate::effect::{Effect, Touched, effects_of};
 use crate::event::{HaltScope, OriginKind, TimerId};
 use crate::id::InputId;
 use crate::input::InputKind;
-use crate::state::RunStatus;
 use crate::time::Timestamp;
 
 impl World {
@@ -256,40 +250,5 @@ impl World {
             let parent = state.parent().cloned();
             self.shared.desk.put(Ask::Want { run, slots, priority, after, parent });
         }
-    }
-
-    /// Gives what a run that has ended held back: its slots, its workspace.
-    fn release(&mut self, cell: &mut Cell) {
-        let Some(state) = cell.state.as_ref().filter(|state| state.is_ended()) else { return };
-        if !std::mem::replace(&mut cell.returned, true)
-            && !state.slots().is_empty()
-            && let Some(reason) = reason_of(state.status())
-        {
-            let (run, slots) = (cell.run, state.slots().to_vec());
-            self.shared.desk.put(Ask::Ended { run, slots, reason });
-        }
-        if cell.released || cell.work.values().any(|work| matches!(work, Work::Running(_))) {
-            return;
-        }
-        cell.released = true;
-        if !matches!(state.definition().workspace, Some(WorkspaceSpec::Git(_))) {
-            return self.discard_copies(cell);
-        }
-        let (Some(workspace), Some(WorkspaceSpec::Git(git)), Some(workspaces)) =
-            (state.workspace(), &state.definition().workspace, &self.shared.edge.workspaces)
-        else {
-            return;
-        };
-        let is_success = state.status() == RunStatus::Succeeded;
-        let keep_branch = git.keep_branch.unwrap_or(true);
-        let (run, workspace, keep) = (cell.run, workspace.clone(), git.keep);
-        let workspaces = Arc::clone(workspaces);
-        let released = async move { workspaces.release(run, workspace, keep, keep_branch, is_success).await };
-        self.jobs.push(Box::pin(async move {
-            if AssertUnwindSafe(released).catch_unwind().await.is_err() {
-                tracing::error!(%run, "giving the workspace back panicked; the next start sweeps it");
-            }
-            super::outcome::Done::Kept
-        }));
     }
 }

@@ -15,6 +15,7 @@ mod intake;
 mod notice;
 mod outcome;
 mod probe;
+mod release;
 mod rings;
 mod room;
 mod settle;
@@ -265,6 +266,10 @@ impl Shard {
         cell.is_dirty = false;
         if matches!(cell.phase, Phase::Ready) {
             self.world.advance(cell);
+        }
+        if matches!(cell.phase, Phase::Ready) && cell.driven && !cell.is_copy() {
+            // What was on its way when the run ended is there, or will not come.
+            self.world.release(cell);
         }
         if cell.is_nothing() {
             // Its start was refused: there is no such run.

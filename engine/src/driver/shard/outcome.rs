@@ -22,9 +22,24 @@ const SNAPSHOT_WEIGHT: u64 = 4;
 
 /// The end of one of the shard's own futures.
 pub(super) enum Done {
-    Appended { run: RunId, result: Result<Appended, AppendFailure> },
-    Loaded { run: RunId, result: Box<Result<Folded, LoadError>> },
-    Values { run: RunId, wanted_by: WantedBy, result: Result<Vec<(ValueRef, JsonText)>, LoadError> },
+    Appended {
+        run: RunId,
+        result: Result<Appended, AppendFailure>,
+    },
+    Loaded {
+        run: RunId,
+        result: Box<Result<Folded, LoadError>>,
+    },
+    Values {
+        run: RunId,
+        wanted_by: WantedBy,
+        result: Result<Vec<(ValueRef, JsonText)>, LoadError>,
+    },
+    /// The workspace of a run that has ended was given back; where it was, if it is gone.
+    Released {
+        run: RunId,
+        removed: Option<String>,
+    },
     Kept,
 }
 
@@ -49,6 +64,11 @@ impl Shard {
             Done::Values { run, wanted_by, result } => {
                 if let Some(cell) = self.cells.get_mut(&run) {
                     self.world.fetched(cell, wanted_by, result);
+                }
+            }
+            Done::Released { run, removed } => {
+                if let Some(cell) = self.cells.get_mut(&run) {
+                    self.world.given_back(cell, removed);
                 }
             }
             Done::Kept => {}

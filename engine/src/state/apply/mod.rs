@@ -37,7 +37,8 @@ impl RunState {
         let former_at = self.facts.last_at;
         self.facts.last_at = former_at.max(meta.at);
         // Reports of work are recognised by what they are about; these are not.
-        let is_known_by_id = !meta.actor.is_engine() || matches!(event, RunEvent::WorkspacePrepared(_));
+        let is_known_by_id = !meta.actor.is_engine()
+            || matches!(event, RunEvent::WorkspacePrepared(_) | RunEvent::WorkspaceRemoved(_));
         if is_known_by_id && self.facts.inputs.back() != Some(&meta.input) {
             self.facts.inputs.push_back(meta.input);
             if self.facts.inputs.len() > INPUTS_MAX {
@@ -100,6 +101,8 @@ impl RunState {
                 self.workspace_shared(event);
                 self.workspace_prepared(Some(&event.workspace));
             }
+            // Where it was stays known: people look for what was done there.
+            RunEvent::WorkspaceRemoved(_) => {}
             RunEvent::RunPaused(event) => self.run_paused(event.reason.as_ref(), meta),
             RunEvent::RunResumed(_) => self.run_resumed(meta.at),
             RunEvent::RunHalted(event) => self.run_halted(&event.scope, event.reason.as_ref(), meta.at),
