@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -230,6 +230,10 @@ pub trait AttemptObserver: Send + Sync {
     fn started(&self);
     /// The newest line of its output.
     fn line(&self, line: &str);
+    /// All that it has used up so far, by model. Said while it works, so that budgets can hold it.
+    fn used(&self, so_far: &[Usage]) {
+        let _nobody_counts = so_far;
+    }
     /// A line as it may be kept: the values of secrets masked.
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {
         Cow::Borrowed(line)
@@ -573,6 +577,13 @@ pub trait Survivors: Send + Sync + 'static {
     fn end(&self, folder: PathBuf) -> BoxFuture<'static, ()>;
 }
 
+/// Counts how often the engine ended by itself, in a row, with the same work in hand.
+pub trait Witness: Send + Sync + 'static {
+    /// An attempt or a probe that a former engine left is about to be taken up again: how many engines in a row,
+    /// up to the last one, aborted while it was outstanding. It is noted that it is in hand again. Must be quick.
+    fn ends_with(&self, folder: &Path) -> u32;
+}
+
 /// Which runs are meant; all conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunQuery {
@@ -654,4 +665,6 @@ pub struct Edge {
     pub notifier: Option<Arc<dyn Notifier>>,
     /// Pipelines that `run` steps may name without their being saved.
     pub built_ins: Option<Arc<dyn BuiltIns>>,
+    /// `None`: nobody counts what brings engines down.
+    pub witness: Option<Arc<dyn Witness>>,
 }

@@ -206,6 +206,7 @@ pub fn input_of(
         RunEvent::BudgetRaised(fact) => {
             InputKind::RaiseBudget { budget: Some(fact.budget), add: fact.add, reason: fact.reason }
         }
+        RunEvent::RunAbandoned(fact) => InputKind::Abandon { reason: fact.reason },
         RunEvent::Advanced(_) => InputKind::Advance,
         RunEvent::StepScheduled(_)
         | RunEvent::ItemsExpanded(_)

@@ -85,6 +85,13 @@ pub enum InputKind {
         /// What.
         usage: Usage,
     },
+    /// All that an attempt has used up so far of one model: what is new of it is recorded.
+    UsageSoFar {
+        /// By whom.
+        id: AttemptId,
+        /// What.
+        usage: Usage,
+    },
     /// The workspace is there, or cannot be had. Each preparation reports under an id of its own.
     WorkspacePrepared(Result<Workspace, Failure>),
     /// The workspace is that of the run that started this one.
@@ -277,6 +284,11 @@ pub enum InputKind {
         budget: Option<String>,
         /// By how much.
         add: Spent,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The run cannot be gone on with, and is given up where it stands.
+    Abandon {
         /// Why.
         reason: Option<String>,
     },

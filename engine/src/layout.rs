@@ -41,6 +41,18 @@ impl Layout {
         self.root.join("owner.json")
     }
 
+    /// One byte for each engine that ended by itself and that the next one has not counted yet.
+    #[must_use]
+    pub fn aborts(&self) -> PathBuf {
+        self.root.join("aborts")
+    }
+
+    /// What was in hand when engines ended by themselves; may be removed.
+    #[must_use]
+    pub fn suspects(&self) -> PathBuf {
+        self.root.join("suspects")
+    }
+
     /// The blobs of all runs.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {

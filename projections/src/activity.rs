@@ -192,7 +192,7 @@ impl Activity {
             RunEvent::RunPaused(_) | RunEvent::BreakpointHit(_) => self.paused = true,
             RunEvent::RunHalted(event) => drop(self.halts.insert(event.scope.clone())),
             RunEvent::RunReleased(event) => drop(self.halts.remove(&event.scope)),
-            RunEvent::CancelRequested(_) => {
+            RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => {
                 self.paused = false;
                 self.halts.clear();
                 self.last.extend(self.stopping.keys().cloned());

@@ -25,6 +25,9 @@ mod in_process;
 mod notify;
 mod outage;
 mod secret;
+mod witness;
+mod xml;
 mod yaml;
 
 pub use edge::{Hands, edge, hands};
+pub use witness::AbortWitness;

@@ -163,7 +163,7 @@ impl Shown<'_> {
                 let scope = event["scope"]["pipeline"].as_str().unwrap_or("engine");
                 said(scope, event["reason"].as_str())
             }
-            "StepCancelRequested" | "RunPaused" | "RunResumed" | "CancelRequested" => {
+            "StepCancelRequested" | "RunPaused" | "RunResumed" | "CancelRequested" | "RunAbandoned" => {
                 self.text("reason").to_owned()
             }
             "RunUnblocked" => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::driver::{BreakerStand, LineView};
+use everfold_engine::id::RunId;
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::settings::{Argument, Settings, TEMPLATE};
 use owo_colors::OwoColorize as _;
@@ -58,6 +59,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
         findings.extend(notices(settings, place.layout.root()).await);
     }
     findings.push(store(context, place).await);
+    findings.extend(set_aside(context).await);
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
     let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
@@ -288,6 +290,22 @@ async fn left_alone(context: &Context) -> Vec<Finding> {
             .hint(format!("{} limits reset {}", context.program, breaker.service))
     })
     .collect()
+}
+
+/// Runs that cannot be gone on with.
+async fn set_aside(context: &Context) -> Vec<Finding> {
+    let Ok(info) = context.client.get::<Value>("/api/v1/store").await else {
+        return Vec::new(); // The store's finding says why.
+    };
+    let finding = |aside: &Value| {
+        let run: RunId = aside[0].as_str()?.parse().ok()?;
+        let why = cut(aside[1].as_str().unwrap_or_default(), 240);
+        let (program, short) = (&context.program, run.short());
+        Some(Finding::new(&format!("run {short}"), Health::Bad, format!("set aside: {why}")).hint(format!(
+            "{program} resume {short} tries again when that is mended, {program} cancel {short} --force ends it"
+        )))
+    };
+    info["set_aside"].as_array().into_iter().flatten().filter_map(finding).collect()
 }
 
 async fn store(context: &Context, place: &Place) -> Finding {

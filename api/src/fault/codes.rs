@@ -83,7 +83,9 @@ codes! {
     NotYet = "EF0215", 404, 3, "the run has not come that far",
         "Versions count a run's events from 1. `everfold events RUN` shows the last one.";
     SetAside = "EF0216", 409, 4, "the run is set aside",
-        "Its history cannot be read or decided on, so it is left alone; other runs go on. `everfold store verify` names the damage.";
+        "Its history cannot be read or decided on, or its work brought the engine down three times in a row, so it is left alone; other runs go on. \
+         The message says why; `everfold store verify` names damage, and `everfold resume RUN` tries once more when the cause is mended. \
+         `everfold cancel RUN --force` ends it where it stands and gives its key and slots to others.";
     Busy = "EF0217", 503, 7, "too much waits already",
         "The engine takes only so many inputs at once. Repeat a little later, with the same idempotency key.";
     Ending = "EF0218", 503, 7, "the engine is ending",
@@ -183,6 +185,9 @@ codes! {
         "Paid work waits because a budget of the run is used up; there is no pause to lift. It goes on by itself when the budget's next period begins, or \
          when somebody raises it: everfold budget RUN --add 2.00 -m WHY";
 
+    NotSetAside = "EF0370", 409, 4, "the run is not set aside",
+        "`everfold cancel RUN --force` ends a run where it stands, without stopping, following up or tidying away anything by its own steps: only one that \
+         cannot be gone on with. Any other is cancelled in order: `everfold cancel RUN`.";
     InUse = "EF0401", 503, 7, "the store is in use",
         "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \
          Bring it to the front or end it; nothing is lost by that.";

@@ -141,6 +141,7 @@ impl From<Refusal> for Fault {
             Refusal::AlreadyStarted => Code::Conflict,
             Refusal::NotStarted => Code::NoRun,
             Refusal::Ended(_) => Code::Ended,
+            Refusal::NotSetAside => Code::NotSetAside,
             Refusal::InvalidInput(_) => Code::BadInput,
             Refusal::UnknownStep(_) => Code::NoStep,
             Refusal::NotAsking(_) => Code::NoTask,
@@ -185,6 +186,7 @@ impl From<Refusal> for Fault {
             Refusal::OverBudget(_) => fault.hint("everfold budget RUN --add 2.00 -m WHY"),
             Refusal::BadRaise { .. } => fault.hint("`everfold budget RUN` shows what it limits"),
             Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
+            Refusal::NotSetAside => fault.hint("everfold cancel RUN, without --force"),
             Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => {
                 fault.hint("`everfold show RUN` says what it waits for")

@@ -109,6 +109,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(runs::get))
         .routes(routes!(control::drive))
         .routes(routes!(control::cancel))
+        .routes(routes!(control::abandon))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
         .routes(routes!(control::unblock))

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::{self, Checked, Definition, similar};
-use everfold_engine::driver::{StartRequest, Submission, Which};
+use everfold_engine::driver::{Abandon, Accepted, StartRequest, Submission, Which};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::input::InputKind;
@@ -155,6 +155,22 @@ impl Owner {
             .await?;
         self.note_driven(run, false);
         Ok(accepted.position)
+    }
+
+    /// Ends a run that is set aside; resolves when that is durable.
+    ///
+    /// # Errors
+    /// It is not set aside, or the store takes nothing.
+    pub(crate) async fn abandon(
+        &self,
+        run: RunId,
+        reason: Option<String>,
+        actor: Actor,
+        once: Once,
+    ) -> Result<Accepted, Fault> {
+        self.may_write()?;
+        let abandon = Abandon { run, reason, actor, id: once.input, dedup: once.dedup };
+        Ok(self.engine.abandon(abandon).await?)
     }
 
     /// Goes on with a run.

@@ -24,6 +24,7 @@ use everfold_workflows::settings::Settings;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::aborts::AbortMark;
 use super::{Owner, Readiness, record, settings, socket};
 use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
@@ -51,6 +52,8 @@ pub struct Held {
     owner: Arc<Owner>,
     routes: Router,
     server: Option<JoinHandle<()>>,
+    /// That this process ends by itself is seen by the next one.
+    mark: Option<AbortMark>,
 }
 
 /// How long connections may go on when the owner ends.
@@ -98,6 +101,9 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let hands = hands(&layout, settings, shim, functions, &views);
     let mut held =
         assemble(layout, views, metrics, Some(sled), store, epoch, hands, config, hooks, subscriptions);
+    held.mark = AbortMark::in_file(&held.owner.layout.aborts())
+        .inspect_err(|error| tracing::warn!(%error, "that this process aborts would not be counted"))
+        .ok();
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner(), None) {
@@ -188,7 +194,7 @@ fn assemble(
         telling: tokio::sync::OnceCell::new(),
         attended: AtomicBool::new(false),
     });
-    Held { routes: http::router(Arc::clone(&owner)), owner, server: None }
+    Held { routes: http::router(Arc::clone(&owner)), owner, server: None, mark: None }
 }
 
 /// The engine's bounds, as the settings have them.
@@ -237,7 +243,7 @@ impl Held {
 
     /// Gives the folder back: no new connections, the engine ends, the store is closed.
     pub async fn release(self) {
-        let owner = self.owner;
+        let (owner, _until_it_is_closed) = (self.owner, self.mark);
         if owner.sled.is_some() {
             // Others find no socket from here on and wait for the lock.
             let _gone = std::fs::remove_file(owner.layout.socket());

@@ -5,6 +5,7 @@
 //!
 //! [`hold`] opens a folder; the command line's client decides when.
 
+mod aborts;
 mod begin;
 mod breakers;
 mod duties;

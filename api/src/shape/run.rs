@@ -161,6 +161,8 @@ pub(crate) struct RunRow {
     /// The run that started it.
     parent: Option<RunId>,
     origin: Option<Origin>,
+    /// Why it cannot be gone on with; null where it can.
+    set_aside: Option<String>,
 }
 
 /// Somebody whom a run waits for.

@@ -112,8 +112,8 @@ impl Beginning {
     pub fn new(state: RunState, run: RunId, title: Option<&str>, given: &Value) -> Result<Self, Refusal> {
         let input = checked(state.definition(), given)?;
         let run = json!({
-            "id": run.to_string(), "short_id": run.short(), "title": title, "pipeline": state.pipeline(),
-            "labels": {}, "status": "queued", "origin": null, "started_at": null,
+            "id": run.to_string(), "short_id": run.short(), "root": run.short(), "title": title,
+            "pipeline": state.pipeline(), "labels": {}, "status": "queued", "origin": null, "started_at": null,
         });
         Ok(Self { state, input, config: json!({}), run })
     }
@@ -122,6 +122,15 @@ impl Beginning {
     #[must_use]
     pub fn in_folder(mut self, cwd: Option<&str>) -> Self {
         self.state.set_folder(cwd);
+        self
+    }
+
+    /// The same of a run that goes on from another one's history: which began with `root`.
+    #[must_use]
+    pub fn rooted(mut self, root: Option<RunId>) -> Self {
+        if let Some(root) = root {
+            self.run["root"] = json!(root.short());
+        }
         self
     }
 

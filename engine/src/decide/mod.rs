@@ -144,6 +144,7 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::AttemptLost { id, reason, fallback } => work::lost(draft, id, reason, *fallback),
         InputKind::Usage { id, seq, usage } => work::usage(draft, id, *seq, usage),
+        InputKind::UsageSoFar { id, usage } => work::usage_so_far(draft, id, usage),
         InputKind::WorkspacePrepared(prepared) => work::workspace(draft, prepared),
         InputKind::WorkspaceShared(shared) => work::workspace_shared(draft, shared),
         InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms } => {
@@ -179,6 +180,7 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::Fork(fork) => return fork::fork(draft, fork),
         InputKind::Cancel { reason } => people::cancel(draft, reason.as_ref())?,
+        InputKind::Abandon { reason } => people::abandon(draft, reason.as_ref())?,
         InputKind::Pause { reason } => pause::pause(draft, reason.as_ref())?,
         InputKind::Resume { reason } => pause::resume(draft, reason.as_ref())?,
         InputKind::Halt { scope, reason } => pause::halt(draft, scope, reason.as_ref()),

@@ -7,8 +7,8 @@ use super::ready::type_name;
 use super::refusal::Refusal;
 use crate::definition::{Vote, Work};
 use crate::event::{
-    ApprovalDecided, CancelRequested, Comment, NoteAdded, RunResumed, RunUnblocked, UnblockDecision,
-    Unblocked, VoteCast,
+    ApprovalDecided, CancelRequested, Comment, NoteAdded, RunAbandoned, RunCancelled, RunResumed,
+    RunUnblocked, UnblockDecision, Unblocked, VoteCast,
 };
 use crate::id::{Attempt, AttemptId, Round, StepPath};
 use crate::json::JsonText;
@@ -260,6 +260,17 @@ pub(super) fn cancel(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(
     if is_first {
         super::end::stop_children(draft);
     }
+    Ok(())
+}
+
+/// The run ends where it stands: nothing of it is stopped, followed up or tidied away by its own steps.
+pub(super) fn abandon(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
+    check_text("the reason", reason.map(String::as_str))?;
+    if draft.state.is_ended() {
+        return Err(Refusal::Ended(draft.state.status()));
+    }
+    draft.record(RunAbandoned { reason: reason.cloned() });
+    draft.record(RunCancelled {});
     Ok(())
 }
 

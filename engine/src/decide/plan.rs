@@ -235,8 +235,9 @@ pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePl
             let short = state.run().map(|run| run.short()).unwrap_or_default();
             let forked = state.facts.started.as_ref().and_then(|started| started.forked.as_ref());
             let mut branch = text(&git.branch)?.unwrap_or_else(|| format!("everfold/{short}"));
-            if forked.is_some_and(|forked| forked.branch.as_ref() == Some(&branch)) {
-                // Its origin's branch stays the origin's.
+            let of_origin = forked.and_then(|forked| forked.branch.as_ref()?.strip_prefix(branch.as_str()));
+            if of_origin.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+                // Its origin's branch stays the origin's, and that of its origin's origin theirs.
                 branch = format!("{branch}-{short}");
             }
             Some(WorkspacePlan::Git {

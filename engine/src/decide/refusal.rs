@@ -19,6 +19,9 @@ pub enum Refusal {
     /// The run is over; it never changes again.
     #[error("the run is over: it {}", how_ended(*.0))]
     Ended(RunStatus),
+    /// Only a run that cannot be gone on with is given up where it stands.
+    #[error("the run is not set aside: it can be cancelled in order")]
+    NotSetAside,
     /// The input does not fit the pipeline's schema.
     #[error("the input does not fit: {}", .0.join("; "))]
     InvalidInput(Vec<String>),
@@ -257,6 +260,7 @@ impl Refusal {
             Self::AlreadyStarted => "already_started",
             Self::NotStarted => "not_started",
             Self::Ended(_) => "ended",
+            Self::NotSetAside => "not_set_aside",
             Self::InvalidInput(_) => "invalid_input",
             Self::Start(_) => "start",
             Self::Config { .. } => "config",

@@ -89,6 +89,7 @@ impl<'a> RunScope<'a> {
         json!({
             "id": started.map(|started| started.run.to_string()),
             "short_id": started.map(|started| started.run.short()),
+            "root": self.state.root().map(|root| root.short()),
             "title": started.and_then(|started| started.title.clone()),
             "pipeline": self.state.pipeline(),
             "labels": self.state.labels(),

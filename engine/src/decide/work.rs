@@ -125,6 +125,37 @@ pub(super) fn usage(draft: &mut Draft<'_>, id: &AttemptId, seq: u32, usage: &Usa
     }
 }
 
+/// What an attempt has used up so far, while it works or at its end: recorded as far as it is more than before.
+/// Its fact says what is new, and replays as [`usage`].
+pub(super) fn usage_so_far(draft: &mut Draft<'_>, id: &AttemptId, so_far: &Usage) {
+    if !is_awaited(draft.state, id) {
+        return;
+    }
+    let known = draft.state.facts.edge.used_by(id, so_far.model.as_deref());
+    let more = match known {
+        None => so_far.clone(),
+        Some(known) => Usage {
+            model: so_far.model.clone(),
+            input_tokens: so_far.input_tokens.saturating_sub(known.input_tokens),
+            cached_tokens: so_far.cached_tokens.saturating_sub(known.cached_tokens),
+            output_tokens: so_far.output_tokens.saturating_sub(known.output_tokens),
+            cost_micros: so_far.cost_micros.saturating_sub(known.cost_micros),
+            session: so_far.session.clone(),
+        },
+    };
+    let is_nothing = more.input_tokens == 0
+        && more.cached_tokens == 0
+        && more.output_tokens == 0
+        && more.cost_micros == 0
+        && known.is_some_and(|known| known.session == more.session || more.session.is_none());
+    if is_nothing {
+        return;
+    }
+    let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
+    let seq = unit.map_or(0, |unit| unit.usage_seq) + 1;
+    draft.record(UsageRecorded { id: id.clone(), seq, usage: more });
+}
+
 pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Failure>) {
     if !draft.state.wants_workspace() {
         return;

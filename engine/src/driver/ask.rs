@@ -15,7 +15,7 @@ use crate::store::Dedup;
 
 impl Shared {
     /// The way to the shard of a run; `None` where the engine is gone.
-    fn shard(&self, run: RunId) -> Option<mpsc::Sender<Message>> {
+    pub(super) fn shard(&self, run: RunId) -> Option<mpsc::Sender<Message>> {
         let shards = self.shards();
         shards.get(shard_of(run, shards.len()))?.upgrade()
     }

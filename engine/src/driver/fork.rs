@@ -200,7 +200,8 @@ impl Shared {
             return Ok(());
         }
         let new = RunState::new(Arc::new(wanted));
-        let beginning = Beginning::new(new, run, state.title(), input)?.in_folder(state.cwd());
+        let beginning =
+            Beginning::new(new, run, state.title(), input)?.rooted(state.root()).in_folder(state.cwd());
         let found = admission::config(&beginning, state.cwd(), self.config.blocking).await?;
         if let Some(Value::Object(found)) = found {
             merge(config, found);
@@ -253,6 +254,7 @@ impl Shared {
         let title = fork.title.as_deref().or(state.title());
         let config = fork.config.as_ref().map_or_else(|| Value::Object(Default::default()), JsonText::value);
         let beginning = Beginning::new(new, run, title, &fork.input.value())?
+            .rooted(state.root())
             .in_folder(state.cwd())
             .with_config(config)
             .with_labels(state.labels());

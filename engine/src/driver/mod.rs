@@ -11,6 +11,7 @@
 //! Called by the edge (command line, REST) through [`Engine`]; calls the executors, probers and
 //! workspaces of [`crate::execution::Edge`], and is the only writer of run streams.
 
+mod abandon;
 mod absent;
 mod admission;
 mod ask;
@@ -52,6 +53,7 @@ mod unfit;
 mod values;
 mod verdicts;
 
+pub use abandon::Abandon;
 pub use backtest::{Outcome, Rejudged};
 pub use blobs::Blobs;
 pub use blocking::Blocking;

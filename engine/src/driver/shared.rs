@@ -1,6 +1,6 @@
 //! What all shards share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -28,8 +28,13 @@ use crate::halts::Halts;
 use crate::id::RunId;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
+use crate::prices::Priced;
 use crate::store::EventStore;
 use crate::time::Timestamp;
+use crate::trace::Usage;
+
+/// Models of which it is said that their tokens count nothing.
+const UNPRICED_MAX: usize = 1_000;
 
 /// What all shards share. The senders to shards in it are weak, so shards end with the last handle.
 pub(super) struct Shared {
@@ -69,6 +74,8 @@ pub(super) struct Shared {
     /// The engine ends: nothing new is taken or started.
     pub(super) stopping: AtomicBool,
     aside: Mutex<BTreeMap<RunId, String>>,
+    /// Models whose tokens count nothing, of which it was said.
+    unpriced: Mutex<BTreeSet<String>>,
     shards: OnceLock<Vec<mpsc::WeakSender<Message>>>,
 }
 
@@ -140,6 +147,7 @@ impl Shared {
             looked_at_counters: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             aside: Mutex::default(),
+            unpriced: Mutex::default(),
             config,
             store,
             blobs,
@@ -183,6 +191,22 @@ impl Shared {
     }
 
     /// The runs that are set aside, and why.
+    /// Says what a use cost, where that can be told.
+    pub(super) fn price(&self, run: RunId, usage: &mut Usage) {
+        if self.config.prices.fill(usage) != Priced::Unknown {
+            return;
+        }
+        let model = usage.model.clone().unwrap_or_default();
+        let mut unpriced = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner);
+        if unpriced.len() < UNPRICED_MAX && unpriced.insert(model.clone()) {
+            tracing::warn!(
+                %run,
+                model,
+                "tokens without a cost count nothing towards budgets in money: give [prices.\"PROVIDER:MODEL\"] in everfold.toml"
+            );
+        }
+    }
+
     pub(super) fn aside(&self) -> MutexGuard<'_, BTreeMap<RunId, String>> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -629,6 +629,11 @@ run_events! {
         /// The worktree's commit then.
         commit: String,
     }
+    /// The run is given up where it stands: it could not be gone on with. Fact of `abandon`.
+    RunAbandoned = 75 {
+        /// Why.
+        reason: Option<String>,
+    }
     /// The run works where the run works that started it. Fact of `workspace shared`.
     WorkspaceShared = 68 {
         /// Where that is, and its head at this moment.

@@ -49,6 +49,7 @@ impl RunEvent {
             | Self::RunResumed(_)
             | Self::CancelRequested(_)
             | Self::RunCancelled(_)
+            | Self::RunAbandoned(_)
             | Self::RunFailed(_)
             | Self::Advanced(_)
             | Self::NoteAdded(_)

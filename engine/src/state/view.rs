@@ -269,6 +269,12 @@ impl RunState {
         Some(&self.facts.started.as_ref()?.forked.as_ref()?.origin)
     }
 
+    /// The run that the history began with: the first origin of one that was forked, else the run itself.
+    #[must_use]
+    pub fn root(&self) -> Option<RunId> {
+        self.facts.edge.root.or_else(|| self.run())
+    }
+
     /// The step that a retry of an ended run begins with: the one that made it fail, else the first that
     /// did not end well.
     #[must_use]
@@ -367,6 +373,7 @@ impl RunState {
         facts.attempts.len() > facts.spend.held.len()
             || !facts.probing.is_empty()
             || !facts.stops.is_empty()
+            || (self.owes_workspace() && !self.stands_still())
             || self.next_agenda().is_some()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Machine {
     pub swept: Mutex<Vec<HashSet<RunId>>>,
     /// Looks on when work begins.
     pub witness: Mutex<Option<Witness>>,
+    /// How often in a row engines aborted with whatever is outstanding in hand.
+    pub aborts: AtomicU32,
     /// Processes find no room on the disk.
     pub is_full: AtomicBool,
     /// How often that was said.
@@ -54,6 +56,14 @@ pub struct Machine {
     pub is_down: AtomicBool,
     /// Who is told of things.
     pub ears: Arc<crate::notices::Ears>,
+}
+
+struct Aborts(Arc<Machine>);
+
+impl everfold_engine::execution::Witness for Aborts {
+    fn ends_with(&self, _folder: &std::path::Path) -> u32 {
+        self.0.aborts.load(Ordering::SeqCst)
+    }
 }
 
 pub type Witness = Box<dyn Fn(&EffectId) + Send>;
@@ -80,6 +90,7 @@ impl Machine {
             released: Mutex::default(),
             swept: Mutex::default(),
             witness: Mutex::default(),
+            aborts: AtomicU32::default(),
             is_full: AtomicBool::default(),
             held_back: AtomicUsize::default(),
             left: Mutex::default(),
@@ -97,6 +108,7 @@ impl Machine {
         edge.workspaces = Some(Arc::new(Folders(Arc::clone(self))));
         edge.survivors = Some(Arc::new(Left(Arc::clone(self))));
         edge.notifier = Some(self.ears.clone());
+        edge.witness = Some(Arc::new(Aborts(Arc::clone(self))));
         edge
     }
 

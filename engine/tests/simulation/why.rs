@@ -31,6 +31,7 @@ pub fn never_of_run(pair: Pair) -> Option<&'static str> {
         {
             None
         }
+        (_, "RunAbandoned") => Some("nobody gives up a run of these plans; the driver's tests do"),
         _ if is_over => Some("L30: ended runs never change"),
         (_, "WorktreeReset") => Some("this machine has no worktrees of git; the tests of workspaces have"),
         (_, "WorkspaceShared") => Some("no plan has a workspace of its parent's; the driver's tests have"),

@@ -12,6 +12,7 @@ mod lines;
 mod order;
 mod owners;
 mod people;
+mod poison;
 mod remote;
 mod roles;
 mod runs;

@@ -8,12 +8,14 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everfold_engine::execution::AttemptObserver;
+use everfold_engine::execution::{AttemptObserver, Usage};
 use everfold_engine::store::is_disk_full;
 use rustix::fs::{FlockOperation, flock};
 use tokio::io::AsyncWriteExt as _;
 
 use super::ShimProgram;
+use super::attempt::Meter;
+use super::meter::Metered;
 use crate::shim::Handover;
 use crate::shim::log::{LogReader, Source};
 use crate::shim::protocol::{
@@ -88,20 +90,35 @@ pub(crate) struct Watch {
     reader: LogReader,
     folder: PathBuf,
     started: bool,
+    metered: Option<Metered>,
 }
 
 impl Watch {
+    /// Tells also what it uses up, on top of what it had used up before.
+    pub(crate) fn metered(
+        mut self,
+        meter: Box<dyn Meter>,
+        model: Option<String>,
+        before: Vec<Usage>,
+    ) -> Self {
+        self.metered = Some(Metered::new(&self.folder, meter, model, before));
+        self
+    }
+
     pub(crate) fn new(folder: &Path, observer: Arc<dyn AttemptObserver>, progress: Progress) -> Self {
         let path = folder.join(LOG);
         // An old log was shown by a former engine; its last line is enough.
         let reader = LogReader::from_tail(&path, 1).unwrap_or_else(|_| LogReader::from_start(&path));
-        Self { observer, progress, reader, folder: folder.to_owned(), started: false }
+        Self { observer, progress, reader, folder: folder.to_owned(), started: false, metered: None }
     }
 
     fn look(&mut self) {
         if !self.started && self.folder.join(SHIM).exists() {
             self.started = true;
             self.observer.started();
+        }
+        if let Some(metered) = &mut self.metered {
+            metered.look(&*self.observer);
         }
         // Who writes faster than it is read here is shown by the end of the log.
         let Ok(lines) = self.reader.skip(SHOWN_BYTES_MAX).and_then(|()| self.reader.read()) else { return };
@@ -280,7 +297,7 @@ pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError
 }
 
 /// Whether a supervisor lives.
-pub(super) fn is_held(folder: &Path) -> bool {
+pub(crate) fn is_held(folder: &Path) -> bool {
     let Ok(lock) = std::fs::File::open(folder.join(LOCK)) else { return false };
     // Shared, and let go at once: a supervisor that starts in this moment tries again.
     flock(&lock, FlockOperation::NonBlockingLockShared).is_err()

@@ -35,6 +35,10 @@ pub(crate) struct Plan {
     pub(crate) stdout_tail_max_bytes: u64,
     pub(crate) progress: Progress,
     pub(crate) interpret: Interpret,
+    /// What counts what it uses up while it works.
+    pub(crate) meter: Option<fn() -> Box<dyn Meter>>,
+    /// The model of what it does not name one for.
+    pub(crate) model: Option<String>,
     /// Whether it is called once more when it has ended.
     pub(crate) next: Option<Next>,
     /// Said in the log before it begins.
@@ -66,6 +70,15 @@ pub(crate) struct Answer {
     pub(crate) check: Option<Check>,
     /// An output that is not what the step declares is null, and fails nothing.
     pub(crate) keeps: bool,
+}
+
+/// Counts what a process uses up, by what it says on standard output while it works.
+pub(crate) trait Meter: Send {
+    /// Takes a line; whether it said something of that.
+    fn line(&mut self, line: &str) -> bool;
+
+    /// All of it so far, by model.
+    fn used(&self) -> Vec<Usage>;
 }
 
 /// Says what is wrong with an output, which the text names.
@@ -122,7 +135,11 @@ pub(crate) async fn attempt(
         };
         let mut shim_request = told::request(&request, &plan, &processes.settings);
         turns::change_request(&mut shim_request, &past);
-        let watch = Watch::new(&request.folder, observer.clone(), plan.progress);
+        let mut watch = Watch::new(&request.folder, observer.clone(), plan.progress);
+        if let Some(meter) = plan.meter {
+            let before = report::before_turns(&plan, &past).await;
+            watch = watch.metered(meter(), plan.model.clone(), before);
+        }
         let folder = &request.folder;
         let record =
             match attach(&processes.shim, folder, &shim_request, handover.as_ref(), Some(watch)).await {

@@ -10,6 +10,7 @@
 mod attach;
 mod attempt;
 mod files;
+mod meter;
 mod output;
 mod report;
 mod survivors;
@@ -19,8 +20,8 @@ mod turns;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use attach::{attach, cancel};
-pub(crate) use attempt::{Answer, Begun, Check, Ended, Interpret, Plan, attempt, ended_now};
+pub(crate) use attach::{attach, cancel, is_held};
+pub(crate) use attempt::{Answer, Begun, Check, Ended, Interpret, Meter, Plan, attempt, ended_now};
 pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
 #[cfg(test)]
 pub(crate) use output::Stdout;

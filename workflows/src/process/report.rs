@@ -166,6 +166,16 @@ fn before(interpret: &super::Interpret, past: &[Past]) -> Vec<Usage> {
     past.iter().flat_map(of_turn).collect()
 }
 
+/// What turns that are over used up: the present one adds to it.
+pub(crate) async fn before_turns(plan: &Plan, past: &[Past]) -> Vec<Usage> {
+    if past.is_empty() {
+        return Vec::new();
+    }
+    let (interpret, past) = (plan.interpret.clone(), past.to_vec());
+    let reading = tokio::task::spawn_blocking(move || turns::sum(before(&interpret, &past)));
+    reading.await.unwrap_or_default()
+}
+
 /// Reads all that an ended process left, commits leftovers, and keeps the report.
 pub(crate) async fn report(
     processes: &Processes,

@@ -52,6 +52,7 @@ pub(crate) enum TurnKind {
 }
 
 /// A turn that ended, and what was decided then.
+#[derive(Clone)]
 pub(crate) struct Past {
     pub(crate) next: Turn,
     pub(crate) record: ExitRecord,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NoticeFailure, NoticeRequest,
-    Notifier, ProbeFailure, ProbeRequest, Prober, Service, Traits,
+    Notifier, ProbeFailure, ProbeRequest, Prober, Service, Traits, Usage,
 };
 use everfold_engine::failure::Failure;
 use everfold_engine::json::Value;
@@ -34,6 +34,10 @@ impl AttemptObserver for Masked {
 
     fn line(&self, line: &str) {
         self.0.line(&self.shown(line));
+    }
+
+    fn used(&self, so_far: &[Usage]) {
+        self.0.used(so_far);
     }
 
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {

@@ -17,7 +17,7 @@ use super::{Ask, Found};
 use crate::actor::Actor;
 use crate::definition::OnTaken;
 use crate::envelope::StreamId;
-use crate::event::{SlotKind, WantedSlot};
+use crate::event::{RunEvent, SlotKind, WantedSlot};
 use crate::id::{InputId, Position, RunId, Version};
 use crate::input::InputKind;
 use crate::keys::{Availability, Demand, KeyEvent, KeyInput, KeyState, ReleaseReason, available, in_order};
@@ -194,6 +194,21 @@ impl Clerk {
                 for (stream, _) in in_order(&slots) {
                     self.give(&stream, &KeyInput::Release(run, reason), Some(run)).await?;
                 }
+                self.serve().await
+            }
+            Ask::Abandoned { run, streams, done } => {
+                self.wants.remove(&run);
+                self.granted.retain(|granted| *granted != run);
+                for stream in streams {
+                    self.open(&stream).await?;
+                    let is_of = |key: &Key| key.state.holds(run) || key.state.waits(run).is_some();
+                    if self.keys.get(&stream).is_some_and(is_of) {
+                        let release = KeyInput::Release(run, ReleaseReason::Cancelled);
+                        self.give(&stream, &release, Some(run)).await?;
+                    }
+                    self.tidy(&stream);
+                }
+                let _gone = done.send(());
                 self.serve().await
             }
             Ask::Look(streams, answer) => {
@@ -455,14 +470,28 @@ impl Clerk {
         match head.map_err(|error| DeskError::Store(error.to_string()))? {
             None => Ok(Some(ReleaseReason::NeverBegan)),
             Some(head) if head.note.open => Ok(None),
-            Some(_ended) => match self.shared.loader().fold(run, None).await {
+            Some(head) => match self.shared.loader().fold(run, None).await {
                 Ok(folded) => Ok(reason_of(folded.state.status())),
                 // Nobody tells of its end a second time.
                 Err(error) if error.is_passing() => Err(DeskError::Store(error.to_string())),
-                // It cannot be read, so it cannot go on either; whoever repairs it tells.
-                Err(_unreadable) => Ok(None),
+                // It cannot be read, so it cannot go on either; whoever repairs it tells, and whoever gave it up
+                // has told.
+                Err(_unreadable) => self.last_word(run, head.version).await,
             },
         }
+    }
+
+    /// How a run ended whose history cannot be read, where its last event alone says so.
+    async fn last_word(&self, run: RunId, version: Version) -> Result<Option<ReleaseReason>, DeskError> {
+        let last = self.shared.store.read(&StreamId::run(run), version, 1).await;
+        let last = last.map_err(|error| DeskError::Store(error.to_string()))?;
+        let name = last.first().and_then(|last| RunEvent::name_of(last.header.kind));
+        Ok(match name {
+            Some("RunSucceeded") => Some(ReleaseReason::Succeeded),
+            Some("RunFailed") => Some(ReleaseReason::Failed),
+            Some("RunCancelled") => Some(ReleaseReason::Cancelled),
+            _not_the_end => None,
+        })
     }
 
     /// A run was granted a slot that is not at hand: it is loaded.

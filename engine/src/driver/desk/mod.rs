@@ -51,6 +51,8 @@ pub(super) enum Ask {
     Want { run: RunId, slots: Vec<WantedSlot>, priority: i32, after: Option<RunId>, parent: Option<Parent> },
     /// A run has ended.
     Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
+    /// A run was given up whose history need not say which of these it holds or waits for.
+    Abandoned { run: RunId, streams: Vec<StreamId>, done: oneshot::Sender<()> },
     /// Keys that a former engine left in use; the runs that wait for one of them and get nothing now.
     Look(Vec<StreamId>, Option<oneshot::Sender<HashSet<RunId>>>),
     /// Whoever could not be served is to be served.
@@ -72,6 +74,10 @@ impl Ask {
                 Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })
             }
             Self::Look(streams, _) => Some(Self::Look(streams.clone(), None)),
+            Self::Abandoned { run, streams, done: _ } => {
+                let (done, _nobody_waits) = oneshot::channel();
+                Some(Self::Abandoned { run: *run, streams: streams.clone(), done })
+            }
             Self::Check { .. } | Self::PutBack(_) | Self::CatchUp => None,
         }
     }
@@ -152,6 +158,13 @@ impl Desk {
         let (answer, waiting) = oneshot::channel();
         self.put(Ask::Look(keys, Some(answer)));
         waiting.await.unwrap_or_default()
+    }
+
+    /// Takes the keys of a run that was given up; gone with the desk, the next one compares them with its head.
+    pub(super) async fn abandoned(&self, run: RunId, streams: Vec<StreamId>) {
+        let (done, taken) = oneshot::channel();
+        self.put(Ask::Abandoned { run, streams, done });
+        let _gone = taken.await;
     }
 
     /// Nobody sits at the desk any more.

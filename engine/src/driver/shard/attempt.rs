@@ -433,6 +433,34 @@ impl World {
         cell.work.insert(id, Work::Running(Box::new(running)));
     }
 
+    /// Ends whatever is in progress of a run that was given up. How it ended nobody asks.
+    pub(super) fn leave_work(&mut self, cell: &mut Cell) {
+        for (_, work) in cell.work.drain() {
+            let Work::Running(running) = work else { continue };
+            let Running { executor, request, task, .. } = *running;
+            let cancelled = AssertUnwindSafe(async move { executor.cancel(request).await }).catch_unwind();
+            self.jobs.push(Box::pin(async move {
+                let _done_or_panicked = cancelled.await;
+                task.abort();
+                super::outcome::Done::Kept
+            }));
+        }
+        for probing in std::mem::take(&mut cell.probes).into_values() {
+            let Some((prober, request)) = probing.stop else { continue };
+            let Ok(stopped) = catch_unwind(AssertUnwindSafe(|| prober.cancel(request))) else { continue };
+            self.jobs.push(Box::pin(async move {
+                let _done_or_panicked = AssertUnwindSafe(stopped).catch_unwind().await;
+                super::outcome::Done::Kept
+            }));
+        }
+        let timers = std::mem::take(&mut cell.timers);
+        timers.into_values().flatten().for_each(|(_, _, key)| self.timers.remove(key));
+        cell.fresh.clear();
+        cell.later.clear();
+        cell.doubtful.clear();
+        cell.settling = None;
+    }
+
     /// Asks running work to end, and sees that its end is reported even where it says nothing.
     fn stop(&mut self, cell: &mut Cell, id: &AttemptId) {
         let Some(Work::Running(running)) = cell.work.get_mut(id) else { return };

@@ -150,6 +150,9 @@ impl World {
                 _ => None,
             });
         cell.doubtful.extend(doubtful);
+        if let Some(reason) = self.poison(cell, &parts) {
+            return self.set_aside(cell, reason);
+        }
         for part in parts.iter().chain(&gone) {
             self.dispatch_part(cell, part);
         }

@@ -14,6 +14,7 @@ mod idle;
 mod intake;
 mod notice;
 mod outcome;
+mod poison;
 mod probe;
 mod rings;
 mod room;
@@ -232,8 +233,13 @@ impl Shard {
         }
     }
 
-    /// Attempts that say that they really began.
+    /// Attempts that say that they really began, and what they use up.
     fn hear(&mut self) {
+        for (id, so_far) in self.world.told.take_used() {
+            if let Some(cell) = self.cells.get_mut(&id.run) {
+                self.world.uses(cell, &id.attempt, so_far);
+            }
+        }
         for id in self.world.told.take() {
             if let Some(cell) = self.cells.get_mut(&id.run) {
                 self.world.began(cell, &id.attempt);

@@ -103,7 +103,7 @@ impl Shard {
                     cell.phase = Phase::Stalled;
                     cell.refuse_starts();
                     cell.answer_looks();
-                } else {
+                } else if !cell.has_order() {
                     self.world.dispatch(cell);
                 }
             }
@@ -174,7 +174,9 @@ impl World {
                     cell.loaded = crate::decide::Loaded::default();
                 }
                 // What is no event may give others their turn.
-                if cell.state.as_ref().is_some_and(RunState::is_touched) {
+                let is_touched = cell.state.as_ref().is_some_and(RunState::is_touched);
+                // What was asked of a run that had to be loaded went first, and was refused.
+                if is_touched || (cell.driven && cell.unlisted) {
                     self.dispatch(cell);
                 }
             }

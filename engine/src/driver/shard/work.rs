@@ -13,6 +13,7 @@ use crate::definition::OnLost;
 use crate::driver::line::Outcome;
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
+use crate::driver::shared::Shared;
 use crate::execution::{AttemptEnd, AttemptResult, Executor, NoticeFailure, ProbeFailure, Told};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId, InputId, RunId};
@@ -242,7 +243,7 @@ impl World {
         cell.work.insert(id.clone(), Work::Reported);
         self.shared.live.ended(cell.run, id);
         let ended_at = ended.ended_at;
-        let inputs = inputs(cell.run, id, ended, fallback);
+        let inputs = inputs(&self.shared, cell.run, id, ended, fallback);
         match &mut cell.settling {
             Some(settling) => {
                 settling.report(id, ended_at, inputs);
@@ -253,6 +254,16 @@ impl World {
                 self.mark(cell);
             }
         }
+    }
+
+    /// An attempt says what it has used up so far.
+    pub(super) fn uses(&mut self, cell: &mut Cell, id: &AttemptId, so_far: Vec<Usage>) {
+        if !matches!(cell.work.get(id), Some(Work::Running(_))) {
+            return;
+        }
+        let used = used_so_far(&self.shared, cell.run, id, so_far);
+        used.into_iter().for_each(|queued| cell.push(queued));
+        self.mark(cell);
     }
 
     /// An attempt that was stopped is over, with or without a word of its own.
@@ -286,13 +297,35 @@ pub(super) fn started_input(run: RunId, id: AttemptId) -> Queued {
     Queued::own(InputId::derive(&about), InputKind::AttemptStarted { id })
 }
 
-fn inputs(run: RunId, id: &AttemptId, ended: Ended, fallback: OnLost) -> Vec<Queued> {
+/// One input for each model: of each is recorded what is more than before.
+fn used_so_far(shared: &Shared, run: RunId, id: &AttemptId, so_far: Vec<Usage>) -> Vec<Queued> {
     let effect = EffectId { run, attempt: id.clone() };
-    let mut inputs = Vec::with_capacity(1 + ended.usage.len());
-    for (seq, usage) in (1..).zip(ended.usage) {
-        let about = InputId::derive(&format!("{effect}/usage/{seq}"));
-        inputs.push(Queued::own(about, InputKind::Usage { id: id.clone(), seq, usage }));
+    let mut models: Vec<Usage> = Vec::with_capacity(so_far.len());
+    for usage in so_far {
+        match models.iter_mut().find(|known| known.model == usage.model) {
+            None => models.push(usage),
+            Some(known) => {
+                known.input_tokens = known.input_tokens.saturating_add(usage.input_tokens);
+                known.cached_tokens = known.cached_tokens.saturating_add(usage.cached_tokens);
+                known.output_tokens = known.output_tokens.saturating_add(usage.output_tokens);
+                known.cost_micros = known.cost_micros.saturating_add(usage.cost_micros);
+                known.session = usage.session.or(known.session.take());
+            }
+        }
     }
+    let input = |mut usage: Usage| {
+        shared.price(run, &mut usage);
+        let Usage { model, input_tokens, cached_tokens, output_tokens, cost_micros, .. } = &usage;
+        let so_far = format!("{model:?}/{input_tokens}/{cached_tokens}/{output_tokens}/{cost_micros}");
+        let about = InputId::derive(&format!("{effect}/usage/{so_far}"));
+        Queued::own(about, InputKind::UsageSoFar { id: id.clone(), usage })
+    };
+    models.into_iter().map(input).collect()
+}
+
+fn inputs(shared: &Shared, run: RunId, id: &AttemptId, ended: Ended, fallback: OnLost) -> Vec<Queued> {
+    let effect = EffectId { run, attempt: id.clone() };
+    let mut inputs = used_so_far(shared, run, id, ended.usage);
     let (about, kind) = match ended.result {
         Ok(result) => {
             let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);

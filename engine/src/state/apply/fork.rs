@@ -20,6 +20,7 @@ impl RunState {
         let version = self.facts.version;
         let workspace = self.facts.workspace.take();
         let commit = self.facts.commit.clone();
+        let (root, inherited) = (self.root(), self.inherited(workspace.as_ref()));
         if let Some(started) = &mut self.facts.started {
             started.run = event.run;
             started.definition = event.definition;
@@ -28,7 +29,8 @@ impl RunState {
             started.at = meta.at;
             started.by = meta.actor.clone();
             started.parent = None;
-            let branch = workspace.and_then(|workspace| workspace.branch);
+            let former = started.forked.take().and_then(|forked| forked.branch);
+            let branch = workspace.and_then(|workspace| workspace.branch).or(former);
             started.forked = Some(Forked { origin: event.origin.clone(), commit, branch });
         }
         self.facts.input = Kept::inline(&event.input, version);
@@ -37,7 +39,7 @@ impl RunState {
         self.facts.queue = Queue::default();
         self.facts.usage = UsageTotal::default();
         self.forget_spend();
-        self.facts.edge = EdgeFacts::default();
+        self.facts.edge = EdgeFacts::of_fork(root, inherited);
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
         // Who was to take it is not known.
@@ -45,6 +47,7 @@ impl RunState {
         self.forget_pauses(copied_at, meta.at);
         self.reset_forked(event);
         self.mend_forked();
+        self.owe_workspace();
         self.go_on_forked(meta);
         let put_off: Vec<usize> =
             self.facts.order.deferred.keys().map(|(place, _)| place.unwrap_or_default()).collect();

@@ -25,7 +25,6 @@ use crate::failure::Failure;
 use crate::id::StepPath;
 use crate::state::{Agenda, Ended, EventMeta, Kept, Key, Outcome, Phase, RunState, Started, Unit};
 use crate::time::Timestamp;
-use crate::trace::Workspace;
 
 /// Inputs that are remembered by their id.
 const INPUTS_MAX: usize = 64;
@@ -94,6 +93,7 @@ impl RunState {
                     unit.usage_seq = event.seq;
                 }
                 self.note_session(event);
+                self.note_usage(event);
             }
             RunEvent::WorktreeReset(event) => self.worktree_reset(event),
             RunEvent::WorkspaceShared(event) => {
@@ -107,9 +107,11 @@ impl RunState {
             RunEvent::RunUnblocked(event) => self.run_unblocked(&event.unblocked),
             RunEvent::CancelRequested(_) => {
                 self.facts.cancels += 1;
+                self.stop_owing_workspace();
                 self.end_pauses(meta.at);
                 self.set_outcome(Outcome::Cancelled);
             }
+            RunEvent::RunAbandoned(_) => self.run_abandoned(meta.at),
             RunEvent::RunCancelled(_) => {
                 self.end_run(FinishStatus::Cancelled, None, None, Kept::Null, meta.at)
             }
@@ -188,10 +190,23 @@ impl RunState {
         }
     }
 
-    fn workspace_prepared(&mut self, workspace: Option<&Workspace>) {
-        self.facts.workspace = workspace.cloned();
-        self.facts.commit = workspace.and_then(|workspace| workspace.commit.clone());
-        self.touch_waiting();
+    /// The run ends where it stands: whatever it had outstanding is not listed any more.
+    fn run_abandoned(&mut self, at: Timestamp) {
+        self.stop_owing_workspace();
+        self.end_pauses(at);
+        self.facts.outcome = Some(Outcome::Cancelled);
+        for step in 0..self.graph.len() {
+            if !self.facts.steps[step].phase.is_ended() {
+                self.end_step(step, Phase::Cancelled, at);
+            }
+        }
+        for id in std::mem::take(&mut self.facts.stops).into_keys() {
+            self.touched.push(Touched::Path(id.path));
+        }
+        self.facts.rework_stops = 0;
+        for key in std::mem::take(&mut self.facts.held) {
+            self.touch(key);
+        }
     }
 
     /// Puts a unit on the agenda, unless its step is not gone on with any more.

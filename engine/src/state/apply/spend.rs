@@ -157,6 +157,7 @@ impl RunState {
 
     /// An attempt is over: what was kept free for it is free, and the counters are to hear of it.
     pub(super) fn settle_funds(&mut self, id: &AttemptId, ended_at: Timestamp) {
+        self.forget_usage(id);
         let version = self.facts.version;
         let spend = &mut self.facts.spend;
         if spend.budgets.is_empty() {
