@@ -65,7 +65,7 @@ async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_record
     }
 
     let (status, made) =
-        served.ask("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "role": "product"}"#).await;
+        served.ask("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "approves": ["product"]}"#).await;
     assert_eq!((status, &made["role"], &made["approves"]), (201, &json!("approver"), &json!(["product"])));
     let (_, problem) =
         served.ask("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "role": "viewer"}"#).await;

@@ -586,6 +586,16 @@ pub struct RunQuery {
     pub limit: usize,
 }
 
+impl RunQuery {
+    /// Whether a run is one of those that are meant.
+    #[must_use]
+    pub fn fits(&self, run: &FoundRun) -> bool {
+        self.labels.iter().all(|(name, value)| run.labels.get(name) == Some(value))
+            && (self.status.is_empty() || self.status.contains(&run.status))
+            && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == run.pipeline)
+    }
+}
+
 /// A run that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundRun {

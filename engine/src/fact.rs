@@ -138,6 +138,7 @@ pub fn input_of(
             message: fact.message,
             permanent: fact.permanent,
             took_ms: fact.took_ms,
+            broken: fact.broken,
         },
         RunEvent::TimerFired(fact) => InputKind::TimerFired { timer: fact.timer, due: fact.due },
         RunEvent::VoteCast(fact) => {
@@ -159,7 +160,9 @@ pub fn input_of(
         }
         RunEvent::StepCancelRequested(fact) => InputKind::CancelStep { path: fact.path, reason: fact.reason },
         RunEvent::BreakpointsSet(fact) => InputKind::Breakpoints { steps: fact.steps },
-        RunEvent::RunAdmitted(fact) => InputKind::Admitted { admission: fact.admission },
+        RunEvent::RunAdmitted(fact) => {
+            InputKind::Admitted { admission: fact.admission, at_once: fact.at_once }
+        }
         RunEvent::NoticeSent(fact) => InputKind::NoticeFinished {
             version: fact.version,
             notice: fact.notice,

@@ -116,6 +116,8 @@ pub enum InputKind {
         permanent: bool,
         /// How long it took.
         took_ms: u64,
+        /// The gate itself cannot be judged.
+        broken: bool,
     },
     /// Time has passed.
     TimerFired {
@@ -191,6 +193,8 @@ pub enum InputKind {
     Admitted {
         /// What `admit` is judged on at this moment.
         admission: Vec<AdmissionEvidence>,
+        /// It waited for nothing since its start, where `admit` was judged; it is not judged again.
+        at_once: bool,
     },
     /// A notice was sent, or will not be.
     NoticeFinished {

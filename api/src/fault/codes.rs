@@ -182,6 +182,9 @@ codes! {
     OverBudget = "EF0341", 409, 4, "the run waits for a budget",
         "Paid work waits because a budget of the run is used up; there is no pause to lift. It goes on by itself when the budget's next period begins, or \
          when somebody raises it: everfold budget RUN --add 2.00 -m WHY";
+    NothingToRetry = "EF0380", 409, 4, "nothing is to be retried",
+        "A retry goes on with what failed, and in this run nothing did. `everfold restart RUN --from STEP` begins a step and all after it anew; `everfold run` \
+         starts another run.";
 
     InUse = "EF0401", 503, 7, "the store is in use",
         "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \

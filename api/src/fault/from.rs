@@ -160,6 +160,7 @@ impl From<Refusal> for Fault {
             Refusal::BadSignal(_) => Code::Invalid,
             Refusal::TooLarge { .. } | Refusal::TooMany { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
+            Refusal::NothingToRetry(_) => Code::NothingToRetry,
             Refusal::Unfit { .. } | Refusal::OtherPipeline { .. } => Code::Unfit,
             Refusal::NotJudged(_) => Code::NotJudged,
             Refusal::UnknownGate { .. } => Code::NoGate,
@@ -185,6 +186,9 @@ impl From<Refusal> for Fault {
             Refusal::OverBudget(_) => fault.hint("everfold budget RUN --add 2.00 -m WHY"),
             Refusal::BadRaise { .. } => fault.hint("`everfold budget RUN` shows what it limits"),
             Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
+            Refusal::NothingToRetry(_) => {
+                fault.hint("everfold restart RUN --from STEP begins a step and all after it anew")
+            }
             Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => {
                 fault.hint("`everfold show RUN` says what it waits for")

@@ -60,8 +60,10 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<Token>>, Fa
 pub(crate) struct TokenBody {
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    #[schema(min_length = 1)]
-    role: String,
+    /// Without it: approver, where `approves` says in which roles.
+    #[schema(value_type = Option<shape::Role>)]
+    role: Option<String>,
+    /// The roles in which it decides: words of the pipelines.
     #[serde(default)]
     approves: Vec<String>,
     /// A span: `30d`.
@@ -86,18 +88,7 @@ pub(crate) async fn create(
     let Body { value: asked, bytes } = body;
     let once = once(&headers, &caller, "POST /tokens", &bytes, DedupKeep::Week)?;
     let lasts = asked.expires_in.as_deref().map(span).transpose()?;
-    let (role, mut approves) = (asked.role, asked.approves);
-    // A free word is an approval role.
-    let role = match role.parse::<Role>() {
-        Ok(role) => role,
-        Err(_) if role.is_empty() => return Err(Fault::new(Code::Invalid, "role is empty")),
-        Err(_) => {
-            if !approves.contains(&role) {
-                approves.push(role);
-            }
-            Role::Approver
-        }
-    };
+    let (role, approves) = (role_of(asked.role.as_deref(), &asked.approves)?, asked.approves);
     let wish = TokenWish { name: asked.name.clone(), role, approves: approves.clone(), lasts };
     let made = app.access().create(wish, caller.actor, once.dedup).await?;
     let token = TokenMade {
@@ -109,6 +100,26 @@ pub(crate) async fn create(
     };
     Ok(written(StatusCode::CREATED, made.position, token))
 }
+
+/// The role that is meant. A word that is none is refused: a mistyped role would be a token that can do next to
+/// nothing, under a name that no other token can have.
+fn role_of(word: Option<&str>, approves: &[String]) -> Result<Role, Fault> {
+    let Some(word) = word else {
+        return match approves.is_empty() {
+            false => Ok(Role::Approver),
+            true => Err(Fault::new(Code::Invalid, "the token has no role").hint(ROLES)),
+        };
+    };
+    word.parse().map_err(|_| {
+        let known = Role::ALL.map(Role::as_str);
+        let meant = everfold_engine::definition::similar(word, known.iter().copied());
+        let meant = meant.map(|role| format!("; did you mean {role}?")).unwrap_or_default();
+        Fault::new(Code::Invalid, format!("role: “{word}” is none{meant}")).hint(ROLES)
+    })
+}
+
+const ROLES: &str = "a role is viewer, approver, operator, worker or admin; a word of a pipeline's own, in which it decides, \
+                     goes into --approves";
 
 fn span(text: &str) -> Result<Duration, Fault> {
     everfold_engine::duration::parse(text)

@@ -81,6 +81,8 @@ pub(crate) enum BlockReason {
     Asked,
     /// The route of a signal says so.
     Signal { name: String },
+    /// A gate cannot be judged: an expression of it failed.
+    Broken { gate: String },
 }
 
 /// The run whose history another one began with.

@@ -193,6 +193,10 @@ pub fn block_message(reason: &BlockReason, said: Option<&str>) -> String {
             Some(said) => format!("the gate {gate} has no evidence: {said}"),
             None => format!("the gate {gate} has no evidence"),
         },
+        BlockReason::Broken { gate } => match said {
+            Some(said) => format!("the gate {gate} cannot be judged: {said}"),
+            None => format!("the gate {gate} cannot be judged"),
+        },
         BlockReason::Rejected => "a person rejected".to_owned(),
         BlockReason::Held => "its new round waits for a person".to_owned(),
         BlockReason::Unchanged { gate, .. } => format!("the gate {gate} failed on unchanged evidence"),

@@ -343,7 +343,9 @@ impl Beginning {
             return Ok(Some(Judgement::new(Verdict::Skipped, reason)));
         }
         let own = if policy.starts_with("default:") { None } else { Some(gate::parse(policy)?) };
-        gate::judge_by(own.as_ref(), gate, &scope, evidence).map(|(judgement, _)| Some(judgement))
+        gate::judge_by(own.as_ref(), gate, &scope, evidence)
+            .map(|(judgement, _)| Some(judgement))
+            .map_err(EvalError::from)
     }
 
     fn judge(&self, gate: &Gate, found: Option<&AdmissionEvidence>) -> Result<Step, EvalError> {

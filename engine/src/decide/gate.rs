@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Loaded;
 use super::draft::{Draft, Interrupt, settled};
-use super::members;
+use super::members::{self, NoVerdict};
 use super::ready::render_env;
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
@@ -80,7 +80,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
         // There is no evidence, and asking again would not help.
         Err(failure) => {
             let (gate, message) = (gate.id.clone(), failure.message);
-            draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms: 0 });
+            let (permanent, broken) = (true, true);
+            draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms: 0, broken });
         }
     }
     Ok(())
@@ -197,7 +198,7 @@ pub(super) fn evaluate(
     loaded: &Loaded,
     case: Case<'_>,
     evidence: &Value,
-) -> Result<Evaluated, EvalError> {
+) -> Result<Evaluated, NoVerdict> {
     let own = match state.facts.steps[case.at].policies.get(&case.gate.id) {
         Some(text) if state.current(case.id).is_some() => Some(parse(text)?),
         _pipelines => case.gate.policy.clone(),
@@ -210,7 +211,12 @@ pub(super) fn evaluate(
         let scope = scope
             .with("evidence", judged.as_ref().unwrap_or(evidence).clone())
             .with("failure", failure_value(&failure));
-        matches!(next(state, &scope, case.at, case.gate, &failure)?, Next::Continue)
+        match next(state, &scope, case.at, case.gate, &failure) {
+            Ok(next) => matches!(next, Next::Continue),
+            Err(needs @ EvalError::Needs(_)) => return Err(needs.into()),
+            // There is a verdict. That its route cannot be followed is told where it is taken.
+            Err(EvalError::Failed { .. }) => false,
+        }
     };
     Ok(Evaluated { policy, judgement, tolerated, evidence: judged })
 }
@@ -232,7 +238,7 @@ pub(super) fn judge_by(
     gate: &Gate,
     scope: &RunScope<'_>,
     evidence: &Value,
-) -> Result<(Judgement, Option<Value>), EvalError> {
+) -> Result<(Judgement, Option<Value>), NoVerdict> {
     if gate.fresh
         && let Some(stale) = policy::judge_fresh(evidence)
     {
@@ -360,7 +366,11 @@ fn settle_failed(
     }))?;
     Ok(Some(match next {
         Ok(next) => (failure, next, findings),
-        Err(broken) => (broken, Next::Fail(None), findings),
+        Err(broken) => {
+            // Nobody knows where it leads: a person does.
+            let message = format!("{}; its route cannot be followed: {}", failure.message, broken.message);
+            (Failure { message, ..failure }, Next::Block(None), findings)
+        }
     }))
 }
 

@@ -149,8 +149,10 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms } => {
             return Ok(work::probe_finished(draft, id, gate, *probe_no, evidence, *took_ms));
         }
-        InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms } => {
-            work::probe_failed(draft, id, gate, *probe_no, message, *permanent, *took_ms);
+        InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken } => {
+            let missing =
+                work::Missing { message, permanent: *permanent, broken: *broken, took_ms: *took_ms };
+            work::probe_failed(draft, id, gate, *probe_no, &missing);
         }
         InputKind::TimerFired { timer, due } => work::timer_fired(draft, timer, *due),
         InputKind::Vote { id, vote, comment, roles, comments, edited } => {
@@ -173,7 +175,9 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::CancelStep { path, reason } => cut::cancel(draft, path, reason.as_ref())?,
         InputKind::Breakpoints { steps } => breakpoint::set(draft, steps)?,
-        InputKind::Admitted { admission } => return admission::admitted(draft, admission),
+        InputKind::Admitted { admission, at_once } => {
+            return admission::admitted(draft, admission, *at_once);
+        }
         InputKind::NoticeFinished { version, notice, tries, failure } => {
             notice::finished(draft, *version, notice, *tries, failure.as_ref());
         }

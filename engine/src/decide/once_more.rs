@@ -50,7 +50,9 @@ fn again(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), In
         BlockReason::Lost | BlockReason::Failed | BlockReason::Asked if goes_on => {
             return retry(draft, key, Duration::ZERO);
         }
-        BlockReason::NoEvidence { gate } => return probe_again(draft, key, gate),
+        BlockReason::NoEvidence { gate } | BlockReason::Broken { gate } => {
+            return probe_again(draft, key, gate);
+        }
         BlockReason::Lost
         | BlockReason::Failed
         | BlockReason::Rejected
@@ -131,7 +133,7 @@ fn final_failure(state: &RunState, key: Key, reason: &BlockReason) -> Failure {
             let why = verdict.map_or("it failed", |verdict| verdict.reason.as_str());
             Failure::new(FailureKind::Gate, format!("gate “{gate}” failed: {why}"))
         }
-        BlockReason::NoEvidence { gate } => {
+        BlockReason::NoEvidence { gate } | BlockReason::Broken { gate } => {
             Failure::new(FailureKind::Gate, format!("gate “{gate}” has no verdict"))
         }
         BlockReason::Rejected => Failure::new(FailureKind::Rejected, "rejected"),

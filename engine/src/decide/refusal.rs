@@ -25,6 +25,9 @@ pub enum Refusal {
     /// An expression that the start needs failed.
     #[error("the run cannot start: {0}")]
     Start(String),
+    /// Nothing of the run is to be retried.
+    #[error("nothing of the run is to be retried: it {}", how_ended(*.0))]
+    NothingToRetry(RunStatus),
     /// The settings documents cannot be had.
     #[error("config “{name}”: {why}")]
     Config {
@@ -263,6 +266,7 @@ impl Refusal {
             Self::KeyTaken { .. } => "key_taken",
             Self::NoSlot { .. } => "no_slot",
             Self::NotAdmitted { .. } => "not_admitted",
+            Self::NothingToRetry(_) => "nothing_to_retry",
             Self::UnknownStep(_) => "unknown_step",
             Self::NotAsking(_) => "not_asking",
             Self::Superseded(_) => "superseded",

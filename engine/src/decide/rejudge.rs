@@ -54,5 +54,7 @@ pub fn rejudge(
     let text = policy.unwrap_or(&event.policy);
     let own = if text.starts_with("default:") { None } else { Some(gate::parse(text)?) };
     let scope = gate::scope(state, loaded, case)?;
-    gate::judge_by(own.as_ref(), gate, &scope, evidence).map(|(judgement, _)| Some(judgement))
+    gate::judge_by(own.as_ref(), gate, &scope, evidence)
+        .map(|(judgement, _)| Some(judgement))
+        .map_err(EvalError::from)
 }

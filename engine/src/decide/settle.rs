@@ -30,6 +30,10 @@ pub(super) fn settle(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
         Settling::Items => items(draft, key),
         Settling::GateFailed => gate::failed(draft, key.step),
         Settling::GateOpen { permanent } => gate::open(draft, key.step, permanent),
+        Settling::GateBroken => {
+            super::poll::broken(draft, key.step);
+            Ok(())
+        }
         Settling::GatesPassed => passed(draft, key),
         Settling::Cut => cut(draft, key),
         Settling::Unheard => unheard(draft, key),

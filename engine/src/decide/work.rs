@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::LABELS_BYTES_MAX;
-use super::draft::{Draft, Interrupt, settled};
+use super::draft::{Draft, Interrupt};
 use super::gate;
+use super::members::NoVerdict;
 use crate::definition::{OnLost, Task, Work};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ChildStopped,
     ProbeFailed, StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
     WorkspacePrepared, WorkspaceShared,
 };
+use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, RunId};
 use crate::input::SharedFrom;
@@ -166,7 +168,7 @@ fn fail_waiting(draft: &mut Draft<'_>, key: Key, failure: &Failure, ended_at: Ti
     } else if let Some(gate) = gate::current(draft.state, key.step) {
         let (gate, probe_no) = (gate.id.clone(), draft.state.facts.steps[key.step].judging.probe_no);
         let message = failure.message.clone();
-        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms: 0 });
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms: 0, broken: false });
     }
 }
 
@@ -197,17 +199,30 @@ pub(super) fn probe_finished(
     let Some(gate) = graph.step(at).gates.iter().find(|known| known.id == gate) else { return Ok(()) };
     let case = gate::Case { at, gate, id, probe_no, now: draft.meta.at };
     let judged = gate::evaluate(draft.state, draft.loaded, case, &evidence.value());
-    match settled(judged)? {
-        Ok(evaluated) => gate::record(draft, case, evidence.clone(), took_ms, evaluated),
-        Err(_no_verdict) if is_late => {}
-        Err(failure) => {
-            let (id, gate, message) = (id.clone(), gate.id.clone(), failure.message);
-            // What the judging asked for is not in this fact: decided by it alone, the rest would wait.
-            draft.go_on_alone();
-            draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms });
+    let (message, broken) = match judged {
+        Ok(evaluated) => {
+            gate::record(draft, case, evidence.clone(), took_ms, evaluated);
+            return Ok(());
         }
+        Err(NoVerdict::Eval(EvalError::Needs(values))) => return Err(Interrupt::Needs(values)),
+        Err(NoVerdict::Eval(failed)) => (failed.to_string(), true),
+        Err(NoVerdict::Hopeless(nobody)) => (nobody.to_string(), false),
+    };
+    if !is_late {
+        let (id, gate) = (id.clone(), gate.id.clone());
+        // What the judging asked for is not in this fact: decided by it alone, the rest would wait.
+        draft.go_on_alone();
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms, broken });
     }
     Ok(())
+}
+
+/// Why there is no verdict on a gate.
+pub(super) struct Missing<'a> {
+    pub(super) message: &'a str,
+    pub(super) permanent: bool,
+    pub(super) broken: bool,
+    pub(super) took_ms: u64,
 }
 
 pub(super) fn probe_failed(
@@ -215,13 +230,12 @@ pub(super) fn probe_failed(
     id: &AttemptId,
     gate: &str,
     probe_no: u32,
-    message: &str,
-    permanent: bool,
-    took_ms: u64,
+    missing: &Missing<'_>,
 ) {
     if probing(draft.state, id, gate, probe_no).is_some() {
+        let &Missing { message, permanent, broken, took_ms } = missing;
         let (id, gate, message) = (id.clone(), gate.to_owned(), message.to_owned());
-        draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms });
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken });
     }
 }
 

@@ -140,7 +140,19 @@ impl Shared {
             return Err(format!("no probe of kind “{}” can be made here", probe.kind));
         };
         let id = EffectId { run, attempt: admission_id(round) };
-        let path = cwd.map_or_else(|| self.layout.scratch(run), PathBuf::from);
+        let path = match cwd {
+            Some(cwd) => PathBuf::from(cwd),
+            // Started from afar: its probes work in the folder that its steps are going to work in.
+            None => {
+                let scratch = self.layout.scratch(run);
+                let made = scratch.clone();
+                let made = self.config.blocking.run(move || std::fs::create_dir_all(made)).await;
+                made.map_err(std::io::Error::other)
+                    .flatten()
+                    .map_err(|error| format!("the folder {} cannot be made: {error}", scratch.display()))?;
+                scratch
+            }
+        };
         let mut spec = probe.spec;
         let secrets = Secrets {
             spec: take_hidden(&mut spec),

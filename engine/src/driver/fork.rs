@@ -142,9 +142,9 @@ impl Shared {
     ) -> Result<Fork, StartError> {
         let from_step = match (request.how, &request.from_step) {
             (_, Some(step)) => Some(step.clone()),
-            (OriginKind::Retry, None) => Some(
-                state.retry_step().ok_or_else(|| Refusal::Start("nothing of it is to be retried".into()))?,
-            ),
+            (OriginKind::Retry, None) => {
+                Some(state.retry_step().ok_or_else(|| Refusal::NothingToRetry(state.status()))?)
+            }
             (OriginKind::Restart, None) => {
                 return Err(Refusal::Start("a restart names the step that it begins with".into()).into());
             }

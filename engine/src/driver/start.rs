@@ -203,8 +203,10 @@ impl Shared {
     async fn forget(&self, run: RunId) {
         let is_there = self.store.head(&StreamId::run(run)).await;
         if matches!(is_there, Ok(None)) {
-            let folder = self.layout.attempts(run);
-            let _nothing_left = self.config.blocking.run(move || std::fs::remove_dir_all(folder)).await;
+            let folders = [self.layout.attempts(run), self.layout.scratch(run)];
+            for folder in folders {
+                let _nothing_left = self.config.blocking.run(move || std::fs::remove_dir_all(folder)).await;
+            }
         }
     }
 

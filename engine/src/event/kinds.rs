@@ -228,7 +228,7 @@ run_events! {
         tolerated: bool,
     }
     /// Evidence could not be had. Fact of `probe failed`.
-    ProbeFailed = 18 {
+    ProbeFailed = 18 [former::ProbeFailed1, unless is_sound] {
         /// The attempt that is judged.
         id: AttemptId,
         /// The gate.
@@ -241,6 +241,9 @@ run_events! {
         permanent: bool,
         /// How long the probe took.
         took_ms: u64,
+        /// The gate itself cannot be judged: an expression of it failed, its policy for example.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        broken: bool,
     }
     /// A step and all that depends on it go into their next round.
     ReworkRequested = 19 [former::ReworkRequested1] {
@@ -372,9 +375,12 @@ run_events! {
         slots: Vec<WantedSlot>,
     }
     /// The run holds all its slots. Fact of `admitted`.
-    RunAdmitted = 36 {
+    RunAdmitted = 36 [former::RunAdmitted1, unless has_waited] {
         /// What `admit` was judged on at this moment.
         admission: Vec<AdmissionEvidence>,
+        /// It waited for nothing since it started: what `admit` said then is true still.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_once: bool,
     }
     /// A child run is durably started. Fact of `attempt started`, where the work is a run.
     ChildStarted = 37 {

@@ -142,6 +142,20 @@ pub(crate) struct Facts {
     /// Written behind everything else, and only where there is something.
     #[serde(skip)]
     pub(crate) edge: EdgeFacts,
+    /// Who had the run cancelled, and why; written like those.
+    #[serde(skip)]
+    pub(crate) cancelling: Option<Cancelling>,
+}
+
+/// Why a run is being cancelled, or was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelling {
+    /// Who said so first.
+    pub by: Actor,
+    /// Why.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What began the run.

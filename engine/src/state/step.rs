@@ -171,6 +171,8 @@ pub enum Settling {
     Unheard,
     /// A person decided on a blocked step.
     Unblocked(UnblockDecision, BlockReason),
+    /// A gate cannot be judged: an expression of it failed.
+    GateBroken,
 }
 
 /// The work of one round, or of one item of it.

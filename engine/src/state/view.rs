@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, Key, Phase, RunState, Settling, Stage, StepState, UsageTotal};
+use super::{Cancelling, Kept, Key, Phase, RunState, Settling, Stage, StepState, UsageTotal};
 use crate::actor::Actor;
 use crate::definition::{FinishStatus, Step, Work};
 use crate::event::{BlockReason, Origin, Parent, StopReason, TimerId, TimerKind};
@@ -231,6 +231,12 @@ impl RunState {
     #[must_use]
     pub fn started(&self) -> Option<(&Actor, Timestamp)> {
         self.facts.started.as_ref().map(|started| (&started.by, started.at))
+    }
+
+    /// Who had it cancelled, and why; `None`: nobody, whatever its status.
+    #[must_use]
+    pub fn cancelling(&self) -> Option<&Cancelling> {
+        self.facts.cancelling.as_ref()
     }
 
     /// The folder of the one who started it.

@@ -201,6 +201,7 @@ fn l14_a_late_verdict_of_a_reset_round_is_recorded_without_effect() {
         message: "cancelled".into(),
         permanent: false,
         took_ms: 1,
+        broken: false,
     };
     assert_eq!(world.give(kind), Ok(Vec::new()));
 }

@@ -155,6 +155,7 @@ fn cancelled() -> World {
         message: "no network".into(),
         permanent: false,
         took_ms: 3,
+        broken: false,
     };
     world.give(failed).expect("taken");
     world.by("ada", InputKind::Cancel { reason: Some("enough".into()) }).expect("taken");

@@ -337,6 +337,7 @@ fn l16_a_gate_without_evidence_asks_again_and_never_passes() {
         message: "no network".into(),
         permanent: false,
         took_ms: 1,
+        broken: false,
     };
     assert_eq!(names(&world.give(failed(1)).expect("taken")), ["ProbeFailed", "TimerSet"]);
     assert_eq!(world.state.status(), RunStatus::Waiting);

@@ -65,6 +65,8 @@ struct Want {
     priority: i32,
     began: Position,
     ancestors: Vec<RunId>,
+    /// All of it was set aside for it when it started, and it has waited for nothing since.
+    at_once: bool,
 }
 
 /// What a start learns of one slot.
@@ -184,7 +186,11 @@ impl Clerk {
                 }
                 let ancestors = ancestors(&self.shared, run, parent).await;
                 let ancestors = ancestors.map_err(|error| DeskError::Store(error.to_string()))?;
-                self.wants.insert(run, Want { slots: in_order(&slots), priority, began, ancestors });
+                let slots = in_order(&slots);
+                let aside = self.aside.get(&run);
+                let at_once =
+                    aside.is_some_and(|aside| slots.iter().all(|(stream, _)| aside.contains(stream)));
+                self.wants.insert(run, Want { slots, priority, began, ancestors, at_once });
                 self.grant([run]);
                 self.serve().await?;
                 self.put_back(run).await
@@ -356,6 +362,9 @@ impl Clerk {
             self.granted.retain(|granted| *granted != run);
             let Some(key) = self.keys.get(stream) else { continue };
             if !key.state.holds(run) {
+                if let Some(want) = self.wants.get_mut(&run) {
+                    want.at_once = false;
+                }
                 let victims = key.state.waits(run).map(|it| it.victims.clone()).unwrap_or_default();
                 victims.into_iter().for_each(|victim| self.send_away(victim, run));
                 return Ok(());
@@ -363,7 +372,7 @@ impl Clerk {
         }
         self.wants.remove(&run);
         let shared = Arc::clone(&self.shared);
-        self.errands.spawn(async move { admit(&shared, run).await });
+        self.errands.spawn(async move { admit(&shared, run, want.at_once).await });
         Ok(())
     }
 
@@ -512,11 +521,15 @@ pub(in crate::driver) fn reason_of(status: RunStatus) -> Option<ReleaseReason> {
     }
 }
 
-/// Tells a run that it holds everything; its gates are judged once more.
-async fn admit(shared: &Shared, run: RunId) {
+/// Tells a run that it holds everything. Its gates are judged once more, unless it held everything `at_once`.
+async fn admit(shared: &Shared, run: RunId, at_once: bool) {
     let mut patience = Patience::new(run, "a run that has its slots cannot be admitted");
     loop {
-        let admission = match shared.admission_from_queue(run).await {
+        let found = match at_once {
+            true => shared.with_state(run, |state| state.is_queued().then(Vec::new)).await,
+            false => shared.admission_from_queue(run).await,
+        };
+        let admission = match found {
             Ok(Some(admission)) => admission,
             Err(error @ (QueryError::Store(_) | QueryError::Full(_))) => {
                 patience.wait(&error).await;
@@ -525,7 +538,7 @@ async fn admit(shared: &Shared, run: RunId) {
             // It waits no more, or wants its slots again when it is there again.
             Ok(None) | Err(_) => return,
         };
-        let kind = InputKind::Admitted { admission };
+        let kind = InputKind::Admitted { admission, at_once };
         let id = InputId::derive(&format!("{run}/admitted"));
         match shared.ask(run, Queued::own(id, kind)).await {
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,

@@ -153,7 +153,7 @@ impl World {
             match result {
                 Ok(evidence) => InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms },
                 Err(ProbeFailure { message, permanent, .. }) => {
-                    InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms }
+                    InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken: false }
                 }
             },
         ));

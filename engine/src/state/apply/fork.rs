@@ -60,6 +60,7 @@ impl RunState {
             self.facts.outcome = None;
             self.facts.ended = None;
             self.facts.cancels = 0;
+            self.facts.cancelling = None;
             self.facts.agenda.remove(&Agenda::End);
         }
         let reset: Vec<usize> = event.reset.iter().filter_map(|step| self.graph.find(step)).collect();

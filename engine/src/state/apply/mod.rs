@@ -23,7 +23,9 @@ use crate::effect::Touched;
 use crate::event::{RunEvent, RunStarted, TimerId};
 use crate::failure::Failure;
 use crate::id::StepPath;
-use crate::state::{Agenda, Ended, EventMeta, Kept, Key, Outcome, Phase, RunState, Started, Unit};
+use crate::state::{
+    Agenda, Cancelling, Ended, EventMeta, Kept, Key, Outcome, Phase, RunState, Started, Unit,
+};
 use crate::time::Timestamp;
 use crate::trace::Workspace;
 
@@ -105,8 +107,10 @@ impl RunState {
             RunEvent::RunHalted(event) => self.run_halted(&event.scope, event.reason.as_ref(), meta.at),
             RunEvent::RunReleased(event) => self.run_released(&event.scope, meta.at),
             RunEvent::RunUnblocked(event) => self.run_unblocked(&event.unblocked),
-            RunEvent::CancelRequested(_) => {
+            RunEvent::CancelRequested(event) => {
                 self.facts.cancels += 1;
+                let (by, reason, at) = (meta.actor.clone(), event.reason.clone(), meta.at);
+                self.facts.cancelling.get_or_insert(Cancelling { by, reason, at });
                 self.end_pauses(meta.at);
                 self.set_outcome(Outcome::Cancelled);
             }
