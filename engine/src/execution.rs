@@ -308,6 +308,13 @@ pub trait Executor: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What the work names by its parameters as they are written, and nobody here could ever do: a run whose
+    /// pipeline asks for it does not begin.
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        let _ = spec;
+        None
+    }
+
     /// Whether somebody else fetches the work and does it, at a place of their own: it takes none of those
     /// that work on this machine shares. Such work is [`Traits::supervised`].
     fn is_elsewhere(&self, spec: &Value) -> bool {
@@ -414,6 +421,12 @@ pub trait Prober: Send + Sync + 'static {
     fn services(&self, spec: &Value) -> Vec<Service> {
         let _ = spec;
         Vec::new()
+    }
+
+    /// What the probe names and nobody here could ever ask, as [`Executor::unknown`].
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        let _ = spec;
+        None
     }
 
     /// Asks a probe to end that nobody wants to know any more; what it answers is not heard. What must

@@ -17,6 +17,15 @@ impl Layout {
         Self { root: root.into() }
     }
 
+    /// The layout of the data folder in which the folder of an attempt or a probe of this run lies.
+    #[must_use]
+    pub fn around(folder: &Path, run: RunId) -> Option<Self> {
+        let run = run.to_string();
+        let of_run =
+            folder.ancestors().find(|folder| folder.file_name().is_some_and(|name| *name == *run))?;
+        Some(Self::new(of_run.parent()?.parent()?))
+    }
+
     /// The data folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -108,5 +117,21 @@ impl Layout {
     #[must_use]
     pub fn scratch(&self, run: RunId) -> PathBuf {
         self.root.join("scratch").join(run.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_folder_is_known_by_the_folder_of_an_attempt_or_a_probe() {
+        let run: RunId = "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap();
+        let id = EffectId { run, attempt: "build.3/2/1".parse().unwrap() };
+        let layout = Layout::new("/srv/attempts/data");
+        assert_eq!(Layout::around(&layout.attempt(&id), run), Some(layout.clone()));
+        assert_eq!(Layout::around(&layout.probe(&id, "g", 4), run), Some(layout.clone()));
+        assert_eq!(Layout::around(&layout.attempt(&id).join("turn-2"), run), Some(layout));
+        assert_eq!(Layout::around(Path::new("/tmp/elsewhere"), run), None);
     }
 }

@@ -119,7 +119,11 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             let definition = &loaded.checked.definition;
             let view = PipelineView::of(definition, origin(&loaded), None);
             let missing = match Where::of(cli)?.target {
-                Target::Folder(folder) => missing(definition, &Layout::new(folder), cli.config.as_deref())?,
+                Target::Folder(folder) => {
+                    let layout = Layout::new(folder);
+                    refuse_unknown(&loaded.name, definition, &layout, cli.config.as_deref(), as_json)?;
+                    missing(definition, &layout, cli.config.as_deref())?
+                }
                 // The settings are the server's.
                 Target::Server(_) => Vec::new(),
             };
@@ -150,7 +154,11 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
         PipelineVerb::Check { pipeline } => {
             let view = named(context, pipeline).await?;
             let missing = match context.client.place() {
-                Some(place) => missing(&definition_of(&view)?, &place.layout, place.config.as_deref())?,
+                Some(place) => {
+                    let (definition, config) = (definition_of(&view)?, place.config.as_deref());
+                    refuse_unknown(pipeline, &definition, &place.layout, config, as_json)?;
+                    missing(&definition, &place.layout, config)?
+                }
                 None => Vec::new(),
             };
             checked(out, pipeline, &view, (&[], &missing), as_json)
@@ -165,7 +173,10 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
         }
         PipelineVerb::List => list(context).await,
         PipelineVerb::Save { file } => save(context, file).await,
-        PipelineVerb::Diff { from, to } => diff(context, from, to.as_deref()).await,
+        PipelineVerb::Diff { from, to, exit_code } => {
+            let differ = diff(context, from, to.as_deref()).await?;
+            Ok(u8::from(*exit_code && differ))
+        }
         PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
     }
 }
@@ -206,6 +217,33 @@ fn checked(
     };
     out.line(format!("{name}: {}, no errors{noted}", count(view.steps.len() as u64, "step")));
     Ok(0)
+}
+
+/// Refuses what a start here would refuse: functions and agent profiles that there are not. As JSON they are in the
+/// fault.
+fn refuse_unknown(
+    name: &str,
+    definition: &Definition,
+    layout: &Layout,
+    config: Option<&Path>,
+    as_json: bool,
+) -> Result<(), Fault> {
+    let unknown = owner::unknown_work(definition, layout, config)?;
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{name}: {}, so no run could start", count(unknown.len() as u64, "unknown name"));
+    let fault = Fault::new(Code::NoFunction, message);
+    if as_json {
+        return Err(fault.errors(unknown.iter().map(owner::unknown_view).collect()));
+    }
+    for one in &unknown {
+        note(format!("error[{}]: {one}", Code::NoFunction));
+        if let Some(hint) = &one.failure.hint {
+            note(format!("  help: {hint}"));
+        }
+    }
+    Err(fault)
 }
 
 /// What a pipeline needs and the settings at hand do not name; nothing is said where there are none.
@@ -272,7 +310,8 @@ async fn save(context: &Context, file: &str) -> Result<u8, Fault> {
     Ok(0)
 }
 
-async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<u8, Fault> {
+/// Prints what is different; whether anything is.
+async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<bool, Fault> {
     let (before, after) = match to {
         Some(to) => (document(context, from).await?, document(context, to).await?),
         None if is_path(from) => {
@@ -294,11 +333,11 @@ async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<u8, Fau
     let found = differences(&before.1, &after.1);
     if context.json {
         context.out.json(&json!({ "from": before.0, "to": after.0, "differences": found }))?;
-        return Ok(0);
+        return Ok(!found.is_empty());
     }
     if found.is_empty() {
         context.out.line(format!("{} and {} are the same", before.0, after.0));
-        return Ok(0);
+        return Ok(!found.is_empty());
     }
     context.out.line(format!("{} → {}", before.0, after.0));
     for Difference { path, before, after } in &found {
@@ -308,7 +347,7 @@ async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<u8, Fau
             }
         }
     }
-    Ok(0)
+    Ok(true)
 }
 
 /// The canonical document of a file or a name, with what it is called.

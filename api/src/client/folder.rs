@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{Method, Request, Response, StatusCode, header};
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
@@ -47,6 +47,8 @@ pub struct Place {
 enum Link {
     /// This process is the owner.
     Here(Box<Held>),
+    /// There is no folder: what is asked is answered as by an empty one.
+    Nowhere(Box<Held>),
     /// Another one is.
     There,
 }
@@ -64,7 +66,7 @@ impl Folder {
     }
 
     pub(super) async fn is_owner(&self) -> bool {
-        matches!(*self.link.lock().await, Some(Link::Here(_)))
+        matches!(*self.link.lock().await, Some(Link::Here(_) | Link::Nowhere(_)))
     }
 
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response<Body>, Fault> {
@@ -100,8 +102,9 @@ impl Folder {
     /// Sends a request over the link; `None` where the owner is gone.
     async fn once(&self, mut request: Request<Body>) -> Result<Option<Response<Body>>, Fault> {
         let routes = match &*self.link.lock().await {
-            Some(Link::Here(held)) => Some(held.routes()),
-            _there => None,
+            Some(Link::Nowhere(_)) if *request.method() != Method::GET => return Err(self.no_folder()),
+            Some(Link::Here(held) | Link::Nowhere(held)) => Some(held.routes()),
+            Some(Link::There) | None => None,
         };
         if let Some(routes) = routes {
             request.extensions_mut().insert(Caller::local(&self.user));
@@ -132,6 +135,13 @@ impl Folder {
             .hint("bring that process to the front or end it; nothing is lost by that")
     }
 
+    /// There is nothing that could be changed.
+    fn no_folder(&self) -> Fault {
+        let folder = self.place.layout.root().display();
+        Fault::new(Code::NoFolder, format!("there is no data folder {folder}"))
+            .hint("name one with --dir, or start a run first: `everfold run` makes a folder")
+    }
+
     /// Forgets an owner that is gone.
     async fn lost(&self) {
         let mut link = self.link.lock().await;
@@ -158,7 +168,7 @@ impl Folder {
                 }
             }
             if !self.place.create && !self.place.layout.root().exists() {
-                *link = Some(Link::Here(Box::new(owner::imagine(self.place.layout.clone())?)));
+                *link = Some(Link::Nowhere(Box::new(owner::imagine(self.place.layout.clone())?)));
                 return Ok(());
             }
             let options = HoldOptions {
@@ -188,7 +198,7 @@ impl Folder {
             return Vec::new();
         }
         let link = self.link.lock().await;
-        let Some(Link::Here(held)) = &*link else { return Vec::new() };
+        let Some(Link::Here(held) | Link::Nowhere(held)) = &*link else { return Vec::new() };
         let owner = held.owner();
         let mut unfinished = Vec::new();
         let driven = owner.driven_runs().await;
@@ -205,14 +215,14 @@ impl Folder {
 
     pub(super) async fn driven_runs(&self) -> Vec<RunId> {
         match &*self.link.lock().await {
-            Some(Link::Here(held)) => held.owner().driven_runs().await,
+            Some(Link::Here(held) | Link::Nowhere(held)) => held.owner().driven_runs().await,
             _there => Vec::new(),
         }
     }
 
     pub(super) async fn leave(&self, leave: Leave) -> Vec<RunId> {
         let unfinished = self.unfinished(leave).await;
-        if let Some(Link::Here(held)) = self.link.lock().await.take() {
+        if let Some(Link::Here(held) | Link::Nowhere(held)) = self.link.lock().await.take() {
             held.release().await;
         }
         unfinished
@@ -220,7 +230,7 @@ impl Folder {
 
     pub(super) async fn with_held<R>(&self, body: impl FnOnce(&Held) -> R) -> Option<R> {
         match &*self.link.lock().await {
-            Some(Link::Here(held)) => Some(body(held)),
+            Some(Link::Here(held) | Link::Nowhere(held)) => Some(body(held)),
             _there => None,
         }
     }

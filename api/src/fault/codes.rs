@@ -183,6 +183,9 @@ codes! {
         "Paid work waits because a budget of the run is used up; there is no pause to lift. It goes on by itself when the budget's next period begins, or \
          when somebody raises it: everfold budget RUN --add 2.00 -m WHY";
 
+    NoFolder = "EF0390", 404, 3, "there is no data folder",
+        "A verb that changes something found no data folder, so there is nothing that it could change. `--dir` or EVERFOLD_DIR names one; without them it is \
+         the nearest `.everfold` upwards. A step's process is told the folder of its engine in EVERFOLD_DIR. `everfold run` makes a folder.";
     InUse = "EF0401", 503, 7, "the store is in use",
         "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \
          Bring it to the front or end it; nothing is lost by that.";
@@ -275,9 +278,10 @@ codes! {
          What a worker gives then does not count; the message says why.";
     NotRemote = "EF0622", 422, 2, "no function of workers",
         "The settings leave functions to workers by name: `[workers.functions.\"NAME\"]` in everfold.toml. `everfold workers` lists them.";
-    NoFunction = "EF0623", 422, 2, "no such function",
-        "A step names a function that neither comes with this program nor is left to workers: correct the name, or add \
-         `[workers.functions.\"NAME\"]` to everfold.toml. A program that embeds the engine brings functions of its own.";
+    NoFunction = "EF0623", 422, 2, "a function or profile that there is not",
+        "A step or a gate names a function that neither comes with this program nor is left to workers, or an agent profile that the settings do not have, or \
+         a gate calls a function that does not say that it only reads; so no run begins. Correct the name, or add `[workers.functions.\"NAME\"]` or \
+         `[agents.NAME]` to everfold.toml. A program that embeds the engine brings functions of its own.";
 }
 
 impl Code {

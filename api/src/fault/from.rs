@@ -248,6 +248,10 @@ impl From<StartError> for Fault {
                     format!("[resources] in everfold.toml names how many there are of each: {known} so far");
                 Self::new(Code::NoResource, error.to_string()).hint(hint)
             }
+            StartError::UnknownWork(ref unknown) => {
+                let hint = unknown.failure.hint.clone();
+                Self::new(Code::NoFunction, error.to_string()).hinted(hint)
+            }
             other => Self::new(Code::StoreIo, chain(&other)),
         }
     }

@@ -190,14 +190,14 @@ impl Owner {
         Ok(recovered.runs)
     }
 
-    /// A definition whose functions are known.
+    /// A definition of which everything is known that its steps and gates name.
     pub(super) async fn definition_of(&self, source: &Source) -> Result<Arc<Definition>, Fault> {
         let definition = match source {
             Source::Named(name) => self.pipeline(name).await?,
             Source::Built(definition) => Arc::clone(definition),
             Source::Text { text, file, files } => Arc::new(parsed(text, file.as_deref(), files)?.definition),
         };
-        self.knows_functions(&definition)?;
+        self.knows_work(&definition)?;
         Ok(definition)
     }
 

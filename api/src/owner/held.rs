@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription};
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription, Unknown};
 use everfold_engine::layout::Layout;
 use everfold_engine::ledger::Ledger;
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
@@ -208,6 +209,22 @@ fn hands(
     let processes = Processes { shim, blobs, settings: Arc::new(settings) };
     let directory = Arc::new(RunDirectory(Arc::clone(views)));
     everfold_workflows::hands(layout, &processes, functions, Some(directory))
+}
+
+/// What a pipeline names and no owner of this folder, with these settings, could do.
+///
+/// # Errors
+/// The settings cannot be read.
+pub(crate) fn unknown_work(
+    definition: &Definition,
+    layout: &Layout,
+    config: Option<&Path>,
+) -> Result<Vec<Unknown>, Fault> {
+    let settings = Arc::new(super::settings(layout, config)?);
+    let blobs = Arc::new(BlobStore::new(layout.root()));
+    let processes = Processes { shim: ShimProgram::at(Path::new("everfold")), blobs, settings };
+    let hands = everfold_workflows::hands(layout, &processes, Functions::built_in(), None);
+    Ok(everfold_engine::driver::unknown_work(&hands.edge, definition))
 }
 
 /// Makes a data folder for its user alone, which git leaves alone: it often lies in a repository.

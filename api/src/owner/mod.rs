@@ -49,8 +49,8 @@ use crate::traces::Traces;
 
 pub use begin::{Begin, Begun, Source, built_in, parsed};
 pub(crate) use fork::Again;
-pub(crate) use held::make_folder;
 pub use held::{Held, HoldOptions, hold, imagine};
+pub(crate) use held::{make_folder, unknown_work};
 pub use hooks::{DeliveryView, HandlingView, OutcomeView};
 pub(crate) use moments::RunDiff;
 pub use notices::{NoticeView, SubscriptionView};
@@ -62,6 +62,7 @@ pub use schedules::{ScheduleView, TickView};
 pub use socket::{connect, listen};
 pub use verify::{Verified, verify_folder};
 pub use workers::WorkersAnswer;
+pub(crate) use workers::unknown_view;
 
 /// What the routes work on.
 pub struct Owner {

@@ -131,9 +131,8 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn into_batch(mut self) -> Batch {
-        for wanted in std::mem::take(&mut self.wanted) {
-            notice::queue(&mut self, wanted);
-        }
+        let wanted = std::mem::take(&mut self.wanted);
+        notice::queue_all(&mut self, wanted);
         self.batch
     }
 }

@@ -210,7 +210,13 @@ pub(super) fn evaluate(
         let scope = scope
             .with("evidence", judged.as_ref().unwrap_or(evidence).clone())
             .with("failure", failure_value(&failure));
-        matches!(next(state, &scope, case.at, case.gate, &failure)?, Next::Continue)
+        match next(state, &scope, case.at, case.gate, &failure) {
+            Ok(next) => matches!(next, Next::Continue),
+            Err(needs @ EvalError::Needs(_)) => return Err(needs),
+            // The verdict stands. What is wrong with its route is said where the route is taken: there it sees the
+            // verdict, too.
+            Err(EvalError::Failed { .. }) => false,
+        }
     };
     Ok(Evaluated { policy, judgement, tolerated, evidence: judged })
 }

@@ -367,6 +367,7 @@ fn refused(pipeline: &str, error: &StartError) -> Failure {
     let (kind, code) = match error {
         StartError::Refused(refusal) => (FailureKind::Validation, Some(refusal.code().to_owned())),
         StartError::UnknownResource { .. } => (FailureKind::Validation, Some("no_resource".to_owned())),
+        StartError::UnknownWork(_) => (FailureKind::Validation, Some("unknown_work".to_owned())),
         _not_taken => (FailureKind::Spawn, None),
     };
     let failure = Failure::new(kind, format!("the child run of “{pipeline}” cannot start: {error}"));

@@ -1,5 +1,6 @@
 //! What can go wrong, by operation.
 
+use super::unknown::Unknown;
 use crate::decide::Refusal;
 use crate::definition::{ChildError, Problems};
 use crate::event::CodecError;
@@ -65,6 +66,9 @@ pub enum StartError {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// It names a function or a profile that there is not; nothing was recorded.
+    #[error("{0}")]
+    UnknownWork(Unknown),
     /// The definition could not be kept.
     #[error(transparent)]
     Definition(DefinitionError),

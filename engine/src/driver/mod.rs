@@ -49,6 +49,7 @@ mod survivors;
 mod treasury;
 mod triggers;
 mod unfit;
+mod unknown;
 mod values;
 mod verdicts;
 
@@ -76,3 +77,4 @@ pub use recover::{Recovered, Which};
 pub use replay::{Difference, ReplayError, Replayed};
 pub use schedules::{NewSchedule, ScheduleError, ScheduleRecord, Ticked};
 pub use triggers::By;
+pub use unknown::{Unknown, unknown_work};

@@ -6,6 +6,7 @@ use super::desk::{Found, SetAside};
 use super::lineage::ancestors;
 use super::message::{Answered, Queued};
 use super::shared::Shared;
+use super::unknown::refuse_unknown;
 use super::{Accepted, QueryError, StartError, StartRequest, Started, SubmitError, admission};
 use crate::decide::Refusal;
 use crate::decide::begin::Beginning;
@@ -40,6 +41,7 @@ impl Shared {
             Writability::ReadOnly(reason) => return Err(SubmitError::Store(reason.clone()).into()),
         }
         self.line.config().knows_resources_of(&request.definition)?;
+        refuse_unknown(&self.edge, &request.definition)?;
         let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));
         self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         let id = match &request.dedup {

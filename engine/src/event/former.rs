@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{ApprovalTerms, Told, UnblockDecision, Unblocked};
 use super::{
-    ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, Origin, ReworkRequested, RunForked,
-    RunStarted, RunUnblocked, VoteCast,
+    ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, NoticeQueued, Origin, ReworkRequested,
+    RunForked, RunStarted, RunUnblocked, VoteCast,
 };
 use crate::definition::Vote;
 use crate::failure::Failure;
-use crate::id::{AttemptId, RunId, StepId, StepPath};
+use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
 use crate::json::{Hash, Payload};
 use crate::time::Timestamp;
 use crate::trace::Artefact;
@@ -236,6 +236,30 @@ impl From<RunForked1> for RunForked {
             entropy: old.entropy,
             until_step: None,
         }
+    }
+}
+
+/// [`NoticeQueued`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NoticeQueued1 {
+    version: Version,
+    notice: String,
+    function: String,
+    channel: String,
+    with: Payload,
+}
+
+impl From<NoticeQueued1> for NoticeQueued {
+    fn from(old: NoticeQueued1) -> Self {
+        let NoticeQueued1 { version, notice, function, channel, with } = old;
+        Self { version, notice, function, channel, with, replaces: false }
+    }
+}
+
+impl NoticeQueued {
+    /// The former schema says all of it.
+    pub(super) fn replaces_none(&self) -> bool {
+        !self.replaces
     }
 }
 

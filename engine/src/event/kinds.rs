@@ -534,7 +534,7 @@ run_events! {
         until_step: Option<StepId>,
     }
     /// Somebody is to be told of an event.
-    NoticeQueued = 53 {
+    NoticeQueued = 53 [former::NoticeQueued1, unless replaces_none] {
         /// The event's version.
         version: Version,
         /// The notice.
@@ -545,6 +545,9 @@ run_events! {
         channel: String,
         /// Its parameters, rendered: `{with, as}`.
         with: Payload,
+        /// Those of the same notice that stand unsent in its channel are not sent: this one takes their place.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        replaces: bool,
     }
     /// Somebody was told. Fact of `notice finished`.
     NoticeSent = 54 {

@@ -272,3 +272,24 @@ fn maps_are_gone_through_in_the_order_of_their_keys() {
         assert_eq!(eval("input.map.map(k, k + '!').join()").unwrap(), first);
     }
 }
+
+#[test]
+fn row_49_what_does_not_compile_is_said_in_this_projects_words() {
+    let cases = [
+        ("input.a ==", "the expression breaks off: a value is missing at its end"),
+        ("size(input.a", "the expression breaks off: “)” is missing"),
+        ("input.a = 1", "“=” does not belong here: the expression is complete before it"),
+        ("input.a & input.b", "one `&` means nothing: `&&` is “and”"),
+        ("input.a | trim", "one `|` means nothing: `||` is “or”"),
+        ("input.for", "“for” is a word of CEL, and no name"),
+        ("1 + * 2", "this does not belong here"),
+        ("99999999999999999999 > 1", "this number is too large"),
+    ];
+    for (source, expected) in cases {
+        let error = Expr::parse(source).map(|_| ()).expect_err(source);
+        assert!(error.message.starts_with(expected), "{source}: {error}");
+        for word in ["expecting", "mismatched", "EOF", "identifier", "literal", "token"] {
+            assert!(!error.message.contains(word), "{source}: {error}");
+        }
+    }
+}

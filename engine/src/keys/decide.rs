@@ -1,5 +1,7 @@
 //! What follows for a key.
 
+use std::collections::BTreeSet;
+
 use super::event::{KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested, SlotShared};
 use super::state::{Holder, KeyState, Waiting};
 use crate::definition::{OnLimit, OnTaken};
@@ -85,10 +87,10 @@ pub fn available(
 }
 
 /// What follows from an input. `aside`: runs other than the asking one that have found a slot free and
-/// are on their way.
+/// are on their way; `still`: runs that stand still, and would only keep others waiting with a slot.
 #[must_use]
-pub fn decide(state: &KeyState, input: &KeyInput, aside: usize) -> Vec<KeyEvent> {
-    let mut draft = Draft { state: state.clone(), events: Vec::new() };
+pub fn decide(state: &KeyState, input: &KeyInput, aside: usize, still: &BTreeSet<RunId>) -> Vec<KeyEvent> {
+    let mut draft = Draft { state: state.clone(), events: Vec::new(), still };
     match input {
         KeyInput::Request(demand) => draft.request(demand, aside),
         KeyInput::Release(run, reason) => {
@@ -105,12 +107,13 @@ pub fn decide(state: &KeyState, input: &KeyInput, aside: usize) -> Vec<KeyEvent>
     draft.events
 }
 
-struct Draft {
+struct Draft<'a> {
     state: KeyState,
     events: Vec<KeyEvent>,
+    still: &'a BTreeSet<RunId>,
 }
 
-impl Draft {
+impl Draft<'_> {
     fn record(&mut self, event: KeyEvent) {
         self.state.apply(&event);
         self.events.push(event);
@@ -137,7 +140,8 @@ impl Draft {
                 self.record(KeyEvent::SlotReleased(SlotReleased { run, reason }));
             }
         }
-        if self.state.waiting.is_empty() && self.state.holders.len() + aside < slot.limit() {
+        let is_first = self.state.waiting.keys().all(|waiting| self.still.contains(waiting));
+        if is_first && !self.still.contains(run) && self.state.holders.len() + aside < slot.limit() {
             let (run, slot, priority) = (*run, slot.clone(), *priority);
             return self.record(KeyEvent::SlotGranted(SlotGranted { run, slot, priority }));
         }
@@ -162,9 +166,13 @@ impl Draft {
     }
 
     /// Grants what is free to those who wait, in their order. One who cannot be served keeps those behind
-    /// it waiting: a smaller limit must not be overtaken for ever.
+    /// it waiting: a smaller limit must not be overtaken for ever. One who stands still is passed over, and keeps its
+    /// place.
     fn grant(&mut self, aside: usize) {
         for run in self.state.queue() {
+            if self.still.contains(&run) {
+                continue;
+            }
             let Some(Waiting { slot, priority, .. }) = self.state.waiting.get(&run).cloned() else {
                 continue;
             };

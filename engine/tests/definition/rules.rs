@@ -426,3 +426,50 @@ fn a_pipeline_has_at_most_twenty_notices() {
     assert_eq!(codes(&notices(20)), []);
     assert_eq!(codes(&notices(25)), [Code::Value], "said once");
 }
+
+/// Messages of what is wrong with a pipeline.
+fn problems(text: &str) -> Vec<String> {
+    let found = check(text).map_or_else(|problems| problems.0, |checked| checked.warnings);
+    found.into_iter().map(|problem| problem.message).collect()
+}
+
+#[test]
+fn row_30_the_when_of_a_notice_guards_what_it_says() {
+    let notice = |when: &str| {
+        format!(
+            "name: x\nnotify:\n  - id: n\n    events: [StepFailed]\n{when}    function: notify.log\n    as: \"${{steps.a.output.who}}\"\n    \
+             channel: \"${{steps.a.output.who}}\"\n    with: {{ text: \"${{steps.a.failure.message}}\" }}\nsteps: [{{id: a, command: x}}]\n"
+        )
+    };
+    assert_eq!(codes(&notice("")), [Code::Unguarded; 3]);
+    assert_eq!(codes(&notice("    when: steps.a.status == 'failed'\n")), []);
+    // Another step's state says nothing of this one.
+    let other = notice("    when: run.status == 'failed'\n");
+    assert_eq!(codes(&other), [Code::Unguarded; 3]);
+}
+
+#[test]
+fn row_37_a_text_that_asks_for_the_workspace_before_it_is_made_is_said() {
+    let pipeline = |steps: &str| format!("name: x\nworkspace: {{git: .}}\nsteps:\n{steps}");
+    let tell = "  - {id: tell, http: {url: \"https://example.org/${workspace.branch}\"}}\n";
+    let found = problems(&pipeline(tell));
+    assert!(found.len() == 1 && found[0].starts_with("workspace.branch may be absent"), "{found:?}");
+    // A step that works in it lies before.
+    let build = "  - {id: build, command: make}\n";
+    assert_eq!(problems(&pipeline(&format!("{build}{tell}"))), Vec::<String>::new());
+    // One that may be passed over, one that works elsewhere, and a request make none.
+    for before in [
+        "  - {id: build, when: input.x == 1, command: make}\n",
+        "  - {id: build, workspace: none, command: make}\n",
+        "  - {id: build, http: \"https://example.org\"}\n",
+    ] {
+        assert_eq!(problems(&pipeline(&format!("{before}{tell}"))).len(), 1, "{before}");
+    }
+    // The work of the first step is rendered before; its gates are not.
+    let own = "  - {id: build, command: \"git switch ${workspace.branch}\"}\n";
+    assert_eq!(problems(&pipeline(own)).len(), 1);
+    let gated = "  - {id: build, command: make, gates: [{id: g, expression: \"workspace.branch == 'b'\"}]}\n";
+    assert_eq!(problems(&pipeline(gated)), Vec::<String>::new());
+    let asked = "  - {id: tell, http: {url: \"https://example.org/${workspace.?branch.orValue('')}\"}}\n";
+    assert_eq!(problems(&pipeline(asked)), Vec::<String>::new());
+}

@@ -12,6 +12,7 @@ mod lines;
 mod order;
 mod owners;
 mod people;
+mod reach;
 mod remote;
 mod roles;
 mod runs;

@@ -246,6 +246,12 @@ impl Executor for AgentExecutor {
         Traits { supervised: true, idempotent: false, on_lost, paid: true, told: true }
     }
 
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        let name = spec["profile"].as_str().unwrap_or(DEFAULT_PROFILE);
+        // One that is computed is known when the step begins.
+        if name.contains("${") { None } else { self.profile(name).err() }
+    }
+
     /// The profile.
     fn services(&self, spec: &Value) -> Vec<Service> {
         vec![Service::new("agent", spec["profile"].as_str().unwrap_or(DEFAULT_PROFILE))]

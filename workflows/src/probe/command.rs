@@ -8,7 +8,9 @@ use serde_json::json;
 
 use super::{never, not_now};
 use crate::command::{CommandLine, STDOUT_BYTES_MAX, command_line};
-use crate::process::{Processes, attach, cancel, env_removed, make_absolute, make_private, millis};
+use crate::process::{
+    Processes, attach, cancel, env_removed, make_absolute, make_private, millis, tell_data_folder,
+};
 use crate::secret::look_up;
 use crate::shim::Handover;
 use crate::shim::log;
@@ -135,6 +137,7 @@ fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandLin
     ] {
         env.insert(format!("EVERFOLD_{name}"), value);
     }
+    tell_data_folder(&mut env, &request.folder, request.id.run);
     let secrets = !request.secrets.is_empty();
     Request {
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },

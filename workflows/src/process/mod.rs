@@ -27,7 +27,7 @@ pub(crate) use output::Stdout;
 pub(crate) use output::{ANSWER, RESULT_BYTES_MAX, cost_micros, last_json};
 pub use survivors::ProcessSurvivors;
 pub use told::find_program;
-pub(crate) use told::{INPUT, OUTPUT, env_removed, millis};
+pub(crate) use told::{INPUT, OUTPUT, env_removed, millis, tell_data_folder};
 pub(crate) use turns::{Former, Next, Turn, TurnKind};
 
 use everfold_engine::driver::Blobs;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_engine::execution::{AttemptRequest, RequestedJson, RequestedOutputs, Secrets};
+use everfold_engine::id::RunId;
+use everfold_engine::layout::Layout;
 
 use super::attempt::Plan;
 use crate::secret::Values;
@@ -39,6 +41,7 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings
     let mut env: BTreeMap<String, String> = plan.env.clone();
     env.extend(attempt.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     env.extend(variables(attempt));
+    tell_data_folder(&mut env, &attempt.folder, attempt.id.run);
     let secrets = !attempt.secrets.is_empty();
     Request {
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
@@ -80,6 +83,14 @@ pub(crate) fn handover(attempt: &AttemptRequest, values: &Values) -> Handover {
 
 pub(crate) fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells a process in which data folder its engine works, so that the command line reaches that engine from wherever
+/// the process calls it.
+pub(crate) fn tell_data_folder(env: &mut BTreeMap<String, String>, folder: &Path, run: RunId) {
+    if let Some(layout) = Layout::around(folder, run) {
+        env.insert("EVERFOLD_DIR".to_owned(), layout.root().display().to_string());
+    }
 }
 
 fn variables(attempt: &AttemptRequest) -> [(String, String); 8] {

@@ -83,6 +83,10 @@ impl Executor for GuardedExecutor {
         self.0.services(spec)
     }
 
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        self.0.unknown(spec)
+    }
+
     fn is_elsewhere(&self, spec: &Value) -> bool {
         self.0.is_elsewhere(spec)
     }
@@ -125,6 +129,10 @@ impl Executor for GuardedExecutor {
 pub(crate) struct GuardedProber(pub(crate) Arc<dyn Prober>);
 
 impl Prober for GuardedProber {
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        self.0.unknown(spec)
+    }
+
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
         let inner = Arc::clone(&self.0);
         probed(request, move |request, _| inner.probe(request)).boxed()

@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::super::codes::Code;
 use super::super::read::{Draft, Pipeline, Place, Reader, Use};
 use super::super::similar::similar;
-use super::super::{Definition, RouteTo, Routes};
+use super::super::{Definition, RouteTo, Routes, Work};
 use super::Upstream;
 use super::fields::{
     FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, RUN_FIELDS, STEP_FIELDS, WORKSPACE_FIELDS,
     evidence_fields, fields, report,
 };
-use crate::expr::{Access, step_path};
+use crate::expr::{Access, Expr, step_path};
 
 /// Roots of other places, for a better message.
 const ELSEWHERE: [(&str, &str); 17] = [
@@ -151,6 +151,10 @@ impl<'a> Check<'a> {
                 fields(reader, used, access, &WORKSPACE_FIELDS, "`workspace`");
                 if self.declared.workspace.is_none() {
                     self.null_root(reader, used, access, "the pipeline declares no workspace");
+                } else if self.is_before_workspace(used) {
+                    let why = "it is made when the first step begins that works in it, after the texts of its work \
+                               are rendered, and no such step is certain to lie before this one";
+                    self.null_root(reader, used, access, why);
                 }
             }
             "rework" => {
@@ -264,15 +268,31 @@ impl<'a> Check<'a> {
         let root = &access.path[0];
         let Some(field) = access.path.get(1) else { return };
         let whole = |access: &Access| access.path.len() == 1 && access.path[0] == *root;
-        let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
         let asked = used.expr.accesses().iter().any(whole)
-            || when.is_some_and(|when| when.accesses().iter().any(whole));
+            || self.conditions(used).any(|when| when.accesses().iter().any(whole));
         if asked || self.guarded(used, access, 1) {
             return;
         }
         let message = format!("{root}.{field} may be absent: {why}");
         let hint = format!("write {root}.?{field}, or {root} == null ? '…' : {root}.{field}");
         report(reader, used, access, 2, Code::Unguarded, message, hint);
+    }
+
+    /// Whether an expression of a step may be asked before there is a workspace.
+    fn is_before_workspace(&self, used: &Use) -> bool {
+        let (Some(own), Some(draft)) = (used.step, self.draft(used)) else { return false };
+        let is_behind_work = !matches!(used.place, Place::Step | Place::Work | Place::Match | Place::Answer);
+        // Gates without work before them are the first to need it themselves.
+        let has_attempts = matches!(draft.step.work, Some(Work::Task(_))) && draft.step.is_in_workspace();
+        if draft.finish || (is_behind_work && has_attempts) {
+            return false;
+        }
+        let makes_it = |(at, other): (usize, &Draft)| {
+            let runs =
+                !other.step.standby && (other.step.when.is_none() || other.step.when == draft.step.when);
+            runs && other.step.is_in_workspace() && self.upstream.is_none_or(|all| all.is_certain(own, at))
+        };
+        !self.drafts.iter().enumerate().any(makes_it)
     }
 
     fn step(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
@@ -416,8 +436,14 @@ impl<'a> Check<'a> {
                 && other.path[..=index] == access.path[..=index]
                 && other.guarded_from.is_some_and(|guarded| guarded <= index)
         };
-        let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
-        used.expr.accesses().iter().any(asks) || when.is_some_and(|when| when.accesses().iter().any(asks))
+        used.expr.accesses().iter().any(asks)
+            || self.conditions(used).any(|when| when.accesses().iter().any(asks))
+    }
+
+    /// What holds wherever an expression is looked at: the `when` of its step, and that of what it belongs to.
+    fn conditions<'u>(&'u self, used: &'u Use) -> impl Iterator<Item = &'u Expr> {
+        let of_step = self.draft(used).and_then(|draft| draft.step.when.as_ref());
+        of_step.into_iter().chain(&used.guard)
     }
 
     /// Whether the expression, or the step's `when`, asks how a step ended; or both steps have the
@@ -427,9 +453,8 @@ impl<'a> Check<'a> {
             matches!(access.path.as_slice(), [root, step, field, ..] if root == "steps" && step == name
                 && (field == "status" || (field == "output" && access.path.len() == 3)))
         };
-        let own = self.draft(used).and_then(|draft| draft.step.when.as_ref());
         used.expr.accesses().iter().any(asks)
-            || own.is_some_and(|when| {
+            || self.conditions(used).any(|when| {
                 when.accesses().iter().any(asks) || Some(when) == self.drafts[at].step.when.as_ref()
             })
     }

@@ -102,6 +102,16 @@ pub struct Step {
     pub work: Option<Work>,
 }
 
+impl Step {
+    /// Whether it works in the workspace of its run, where the pipeline has one: its first round makes it.
+    pub(crate) fn is_in_workspace(&self) -> bool {
+        let is_own = self.workspace == StepWorkspace::Own;
+        matches!(self.workspace, StepWorkspace::Run | StepWorkspace::Own)
+            && (matches!(&self.work, Some(Work::Task(task)) if is_own || task.is_in_folder())
+                || !self.gates.is_empty())
+    }
+}
+
 fn grace_default() -> Setting<Span> {
     Setting::Fixed(Span(Duration::from_secs(10)))
 }

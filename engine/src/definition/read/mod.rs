@@ -131,6 +131,8 @@ pub(super) struct Use {
     pub(super) shell: bool,
     /// It stands where secrets may.
     pub(super) secrets: bool,
+    /// It is looked at only where this holds: the `when` of what it belongs to, beside that of its step.
+    pub(super) guard: Option<Expr>,
 }
 
 /// What type an expression must have.
@@ -174,6 +176,8 @@ pub(super) struct Reader<'a> {
     pub(super) secrets: Vec<(String, Range<usize>)>,
     /// What is being read may hold secrets.
     secret_place: bool,
+    /// What is being read is looked at only where this holds.
+    guard: Option<Expr>,
     /// The step that is being read.
     pub(super) step: Option<usize>,
     /// It belongs to `on_finish`.
@@ -221,6 +225,7 @@ impl<'a> Reader<'a> {
             signals: Vec::new(),
             secrets: Vec::new(),
             secret_place: false,
+            guard: None,
             step: None,
             finishing: false,
             broken: Vec::new(),
@@ -232,6 +237,14 @@ impl<'a> Reader<'a> {
         let before = std::mem::replace(&mut self.secret_place, true);
         let found = read(self);
         self.secret_place = before;
+        found
+    }
+
+    /// Reads what is looked at only where a condition holds.
+    pub(super) fn where_holds<T>(&mut self, guard: Option<&Expr>, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.guard, guard.cloned());
+        let found = read(self);
+        self.guard = before;
         found
     }
 

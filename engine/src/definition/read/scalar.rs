@@ -277,7 +277,8 @@ impl Reader<'_> {
 
     pub(super) fn remember(&mut self, expr: Expr, origin: Origin, place: Place, wants: Wants, shell: bool) {
         let (step, secrets) = (self.step, self.secret_place);
-        self.uses.push(Use { expr, origin, place, step, wants, shell, secrets });
+        let guard = self.guard.clone();
+        self.uses.push(Use { expr, origin, place, step, wants, shell, secrets, guard });
     }
 
     /// A text with `${…}`.

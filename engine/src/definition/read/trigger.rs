@@ -292,9 +292,12 @@ impl Reader<'_> {
         let events = keys.get("events").map(|node| self.event_types(node));
         let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
         let function = keys.get("function").and_then(|node| self.function_name(node));
-        let with = keys.get("with").and_then(|node| self.parameters(node, place));
-        let sender = keys.get("as").and_then(|node| self.text_template(node, "`as`", place));
-        let channel = keys.get("channel").and_then(|node| self.text_template(node, "`channel`", place));
+        let (with, sender, channel) = self.where_holds(when.as_ref(), |reader| {
+            let with = keys.get("with").and_then(|node| reader.parameters(node, place));
+            let sender = keys.get("as").and_then(|node| reader.text_template(node, "`as`", place));
+            let channel = keys.get("channel").and_then(|node| reader.text_template(node, "`channel`", place));
+            (with, sender, channel)
+        });
         let flag = |reader: &mut Self, keys: Keys<'_>, key: &str| {
             keys.get(key).and_then(|node| reader.bool(node, &format!("`{key}`"))).unwrap_or_default()
         };

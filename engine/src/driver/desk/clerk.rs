@@ -65,6 +65,8 @@ struct Want {
     priority: i32,
     began: Position,
     ancestors: Vec<RunId>,
+    /// It stands still: a slot would only keep others waiting.
+    still: bool,
 }
 
 /// What a start learns of one slot.
@@ -150,7 +152,7 @@ impl Clerk {
                 self.serve().await?;
                 failed.map_or(Ok(()), Err)
             }
-            Ask::Want { run, slots, priority, after: Some(origin), parent }
+            Ask::Want { run, slots, priority, after: Some(origin), parent, still }
                 if self.over(origin).await?.is_none() =>
             {
                 self.send_away(origin, run);
@@ -171,11 +173,11 @@ impl Clerk {
                         }
                         break;
                     }
-                    shared.desk.put(Ask::Want { run, slots, priority, after: None, parent });
+                    shared.desk.put(Ask::Want { run, slots, priority, after: None, parent, still });
                 });
                 Ok(())
             }
-            Ask::Want { run, slots, priority, after: _, parent } => {
+            Ask::Want { run, slots, priority, after: _, parent, still } => {
                 // Its place among those who wait; a run without one was never recorded.
                 let Some(began) = self.began(run).await? else { return Ok(()) };
                 if self.over(run).await?.is_some() {
@@ -184,7 +186,7 @@ impl Clerk {
                 }
                 let ancestors = ancestors(&self.shared, run, parent).await;
                 let ancestors = ancestors.map_err(|error| DeskError::Store(error.to_string()))?;
-                self.wants.insert(run, Want { slots: in_order(&slots), priority, began, ancestors });
+                self.wants.insert(run, Want { slots: in_order(&slots), priority, began, ancestors, still });
                 self.grant([run]);
                 self.serve().await?;
                 self.put_back(run).await
@@ -378,8 +380,9 @@ impl Clerk {
         let mut tries = 0;
         loop {
             self.open(stream).await?;
+            let still = self.still_at(stream, input, aside).await;
             let Some(key) = self.keys.get_mut(stream) else { return Ok(()) };
-            match key.give(&self.shared, input, aside).await {
+            match key.give(&self.shared, input, aside, &still).await {
                 Ok(events) => {
                     let by_request = matches!(input, KeyInput::Request(_));
                     if !by_request {
@@ -400,6 +403,37 @@ impl Clerk {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn still_at(&self, stream: &StreamId, input: &KeyInput, aside: usize) -> BTreeSet<RunId> {
+        match self.keys.get(stream) {
+            Some(key) => self.still_of(&key.state, input, aside).await,
+            None => BTreeSet::new(),
+        }
+    }
+
+    /// Of those who would be served now, the runs that stand still. Nobody is asked where nothing is free.
+    async fn still_of(&self, key: &KeyState, input: &KeyInput, aside: usize) -> BTreeSet<RunId> {
+        let mut still = BTreeSet::new();
+        let mut held = key.held() + aside;
+        match input {
+            KeyInput::Request(demand) if self.wants.get(&demand.run).is_some_and(|want| want.still) => {
+                still.insert(demand.run);
+            }
+            KeyInput::Release(run, _) if key.holds(*run) => held = held.saturating_sub(1),
+            KeyInput::Request(_) | KeyInput::Release(..) | KeyInput::Look => {}
+        }
+        for run in key.queue() {
+            if key.waits(run).is_none_or(|waiting| held >= waiting.slot.limit()) {
+                break;
+            }
+            match self.shared.with_state(run, RunState::is_paused).await {
+                Ok(true) => drop(still.insert(run)),
+                // Whoever cannot be looked at now is served as it would be.
+                Ok(false) | Err(_) => held += 1,
+            }
+        }
+        still
     }
 
     /// Forgets a key that nobody holds or waits for.
@@ -442,7 +476,8 @@ impl Clerk {
         let known = key.state.guests().chain(key.state.living()).chain(key.state.queue());
         for run in known.collect::<Vec<RunId>>() {
             if let Some(reason) = self.over(run).await? {
-                let events = key.give(&self.shared, &KeyInput::Release(run, reason), aside).await?;
+                let still = self.still_of(&key.state, &KeyInput::Release(run, reason), aside).await;
+                let events = key.give(&self.shared, &KeyInput::Release(run, reason), aside, &still).await?;
                 self.grant(granted(&events));
             }
         }

@@ -1,9 +1,11 @@
 //! One key at the desk: its folded stream, and the appends to it.
 
+use std::collections::BTreeSet;
+
 use super::super::shared::Shared;
 use crate::actor::Actor;
 use crate::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use crate::id::{InputId, Version};
+use crate::id::{InputId, RunId, Version};
 use crate::json::Hash;
 use crate::keys::{KeyEvent, KeyInput, KeyState, decide};
 use crate::store::{Append, AppendError, StreamNote, Writability};
@@ -69,8 +71,9 @@ impl Key {
         shared: &Shared,
         input: &KeyInput,
         aside: usize,
+        still: &BTreeSet<RunId>,
     ) -> Result<Vec<KeyEvent>, DeskError> {
-        let events = decide(&self.state, input, aside);
+        let events = decide(&self.state, input, aside, still);
         if events.is_empty() {
             return Ok(events);
         }

@@ -47,8 +47,16 @@ pub(super) enum Ask {
     },
     /// What was set aside for a start is not needed any more.
     PutBack(RunId),
-    /// A run that is recorded waits for its slots, and for the end of the run whose place it takes.
-    Want { run: RunId, slots: Vec<WantedSlot>, priority: i32, after: Option<RunId>, parent: Option<Parent> },
+    /// A run that is recorded waits for its slots, and for the end of the run whose place it takes; `still`: it is
+    /// paused, and wants them once more when it goes on.
+    Want {
+        run: RunId,
+        slots: Vec<WantedSlot>,
+        priority: i32,
+        after: Option<RunId>,
+        parent: Option<Parent>,
+        still: bool,
+    },
     /// A run has ended.
     Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
     /// Keys that a former engine left in use; the runs that wait for one of them and get nothing now.
@@ -61,12 +69,13 @@ impl Ask {
     /// The same once more, where nobody would ask again: who starts a run gets an error and may.
     fn again(&self) -> Option<Self> {
         match self {
-            Self::Want { run, slots, priority, after, parent } => Some(Self::Want {
+            Self::Want { run, slots, priority, after, parent, still } => Some(Self::Want {
                 run: *run,
                 slots: slots.clone(),
                 priority: *priority,
                 after: *after,
                 parent: parent.clone(),
+                still: *still,
             }),
             Self::Ended { run, slots, reason } => {
                 Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })

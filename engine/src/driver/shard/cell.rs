@@ -101,6 +101,8 @@ pub(super) struct Cell {
     pub(super) released: bool,
     /// The desk knows that it waits for its slots.
     pub(super) wanting: bool,
+    /// It stood still when the desk was told, or since.
+    pub(super) wanting_still: bool,
     /// Attempts that the treasury knows of, and since which event they ask.
     pub(super) asked: HashMap<AttemptId, Version>,
     /// What the treasury was told, and has not confirmed.
@@ -213,6 +215,7 @@ impl Cell {
             aligning: false,
             released: false,
             wanting: false,
+            wanting_still: false,
             asked: HashMap::new(),
             reported: BTreeSet::new(),
             returned: false,

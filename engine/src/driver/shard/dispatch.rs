@@ -248,13 +248,15 @@ impl World {
     /// The state lists slots that it waits for.
     fn slots_listed(&mut self, cell: &mut Cell) {
         let Some(state) = &cell.state else { return };
-        if !std::mem::replace(&mut cell.wanting, true) {
+        let still = state.is_paused();
+        let stood_still = std::mem::replace(&mut cell.wanting_still, still);
+        if !std::mem::replace(&mut cell.wanting, true) || (stood_still && !still) {
             let (run, slots, priority) = (cell.run, state.slots().to_vec(), state.priority());
             // What takes the place of a run begins after that has ended.
             let origin = state.origin().filter(|origin| origin.how != OriginKind::Fork);
             let after = origin.map(|origin| origin.run);
             let parent = state.parent().cloned();
-            self.shared.desk.put(Ask::Want { run, slots, priority, after, parent });
+            self.shared.desk.put(Ask::Want { run, slots, priority, after, parent, still });
         }
     }
 
