@@ -143,6 +143,8 @@ pub struct EventHeader {
 pub mod flag {
     /// The event was copied from another run by a fork; spend, metrics and audit skip it.
     pub const COPIED: u16 = 1;
+    /// The run was set aside, and is ended by this without having decided it: replay stops before it.
+    pub const FORCED: u16 = 2;
 }
 
 impl EventHeader {

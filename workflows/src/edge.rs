@@ -11,6 +11,7 @@ use crate::command::CommandExecutor;
 use crate::function::{FunctionExecutor, Functions};
 use crate::git::{self, GitWorkspaces};
 use crate::http::{HttpClient, HttpExecutor};
+use crate::in_hand::{IN_HAND, InHand};
 use crate::notify::{self, FunctionNotifier};
 use crate::probe::{
     CiProber, CommandProber, ConfigProber, DiffProber, FileProber, FrontmatterProber, FunctionProber,
@@ -84,7 +85,7 @@ pub fn hands(
     let edge = Edge {
         directory,
         executors: executors.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
-        probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), guarded(kind, it))).collect(),
+        probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), guarded(layout, kind, it))).collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
         notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier)))),
@@ -93,9 +94,15 @@ pub fn hands(
     Hands { edge, functions: known, book }
 }
 
-/// Commands are given secrets by their supervisor, which masks what they say; those that keep the files that
+/// What reads files inside this process says so while it does. Commands are given secrets by their supervisor, which masks what they say; those that keep the files that
 /// they read mask these as well.
-fn guarded(kind: &str, prober: Arc<dyn Prober>) -> Arc<dyn Prober> {
+fn guarded(layout: &Layout, kind: &str, prober: Arc<dyn Prober>) -> Arc<dyn Prober> {
+    let prober: Arc<dyn Prober> = match kind {
+        "file" | "frontmatter" | "tests" | "config" => {
+            Arc::new(InHand::new(prober, layout.root().join(IN_HAND)))
+        }
+        _reads_no_files_here => prober,
+    };
     match kind {
         "command" | "file" | "frontmatter" => prober,
         _answers_only => Arc::new(GuardedProber(prober)),

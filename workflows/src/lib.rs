@@ -21,6 +21,7 @@ pub mod settings;
 pub mod shim;
 
 mod edge;
+mod in_hand;
 mod in_process;
 mod notify;
 mod outage;

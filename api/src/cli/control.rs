@@ -8,9 +8,20 @@ use super::format::does;
 use super::order::halt;
 use crate::client::encode;
 use crate::fault::{Code, Fault};
+use crate::http::AbandonedView;
 use crate::view::RunView;
 
 pub(crate) async fn cancel(context: &Context, args: CancelArgs) -> Result<u8, Fault> {
+    if args.force {
+        let path = format!("/api/v1/runs/{}/abandon", encode(&args.run));
+        let view: AbandonedView = context.client.post(&path, &json!({ "reason": args.why.message })).await?;
+        if context.json {
+            context.out.json(&view)?;
+        } else {
+            context.out.line(format!("the cancellation is recorded; run {} ends", view.short_id));
+        }
+        return Ok(0);
+    }
     let body = json!({ "step": args.step, "reason": args.why.message });
     act(context, &args.run, "cancel", body, "cancellation is recorded").await
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::driver::{BreakerStand, LineView};
+use everfold_engine::id::RunId;
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::settings::{Argument, Settings, TEMPLATE};
 use owo_colors::OwoColorize as _;
@@ -58,6 +59,7 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
         findings.extend(notices(settings, place.layout.root()).await);
     }
     findings.push(store(context, place).await);
+    findings.extend(set_aside(context).await);
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
     let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
@@ -271,6 +273,21 @@ async fn paused(context: &Context) -> Vec<Finding> {
             .hint(format!("{} resume {flag}", context.program))
     };
     halts.into_iter().map(finding).collect()
+}
+
+/// Runs that cannot be gone on with, and the way out.
+async fn set_aside(context: &Context) -> Vec<Finding> {
+    let Ok(store) = context.client.get::<Value>("/api/v1/store").await else {
+        return Vec::new(); // The store's finding says why.
+    };
+    let aside: Vec<(RunId, String)> = serde_json::from_value(store["set_aside"].clone()).unwrap_or_default();
+    let finding = |(run, reason): (RunId, String)| {
+        let run = run.short();
+        let program = &context.program;
+        Finding::new(&format!("run {run}"), Health::Lacking, format!("set aside: {}", cut(&reason, 200)))
+            .hint(format!("{program} resume {run} tries once more; {program} cancel {run} --force ends it"))
+    };
+    aside.into_iter().map(finding).collect()
 }
 
 /// Services behind open breakers.

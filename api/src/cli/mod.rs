@@ -40,6 +40,7 @@ mod rest;
 mod run;
 mod runs;
 mod schedule;
+mod scripts;
 mod serve;
 mod show;
 mod spend;

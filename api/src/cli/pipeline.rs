@@ -14,6 +14,7 @@ use super::context::{Context, items};
 use super::files;
 use super::format::{count, cut, table};
 use super::output::{Out, note};
+use super::scripts;
 use super::target::{Target, Where};
 use crate::client::encode;
 use crate::compare::{Difference, differences};
@@ -123,6 +124,10 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
                 // The settings are the server's.
                 Target::Server(_) => Vec::new(),
             };
+            scripts::refuse_unreadable(&loaded.name, definition, as_json)?;
+            let folder = std::env::current_dir().unwrap_or_default();
+            let missing: Vec<String> =
+                missing.into_iter().chain(scripts::absent(definition, &folder)).collect();
             checked(&out, &loaded.name, &view, (&loaded.checked.warnings, &missing), as_json)
         }
         PipelineVerb::Show { pipeline, text } => {

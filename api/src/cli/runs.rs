@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::args::RunsArgs;
 use super::context::Context;
-use super::format::{cut, span, table};
+use super::format::{count, cut, span, table};
 use super::output::note;
 use crate::client::{encode, query};
 use crate::fault::Fault;
@@ -63,7 +63,18 @@ pub(crate) async fn run(context: &Context, args: RunsArgs) -> Result<u8, Fault> 
         return Ok(0);
     }
     context.out.line(list(&items, clock::now()));
+    say_set_aside(context).await;
     Ok(0)
+}
+
+/// Says that there are runs whose status is not what they do: nothing of them is gone on with.
+async fn say_set_aside(context: &Context) {
+    let engine = context.client.get::<Value>("/api/v1/engine").await;
+    let runs = engine.ok().and_then(|engine| engine["set_aside"].as_u64()).unwrap_or_default();
+    if runs > 0 {
+        let what = count(runs, "run");
+        note(format!("{what} set aside, whatever the list says: {} doctor names them", context.program));
+    }
 }
 
 /// The list as a table.

@@ -83,7 +83,9 @@ codes! {
     NotYet = "EF0215", 404, 3, "the run has not come that far",
         "Versions count a run's events from 1. `everfold events RUN` shows the last one.";
     SetAside = "EF0216", 409, 4, "the run is set aside",
-        "Its history cannot be read or decided on, so it is left alone; other runs go on. `everfold store verify` names the damage.";
+        "Its history cannot be read or decided on, so it is left alone; other runs go on. `everfold doctor` lists such runs with the reason, \
+         `everfold store verify` names damage, `everfold resume RUN` tries once more. `everfold cancel RUN --force` ends it by its head alone, without \
+         `on_finish`, and gives back its key, its slots and what it has at work.";
     Busy = "EF0217", 503, 7, "too much waits already",
         "The engine takes only so many inputs at once. Repeat a little later, with the same idempotency key.";
     Ending = "EF0218", 503, 7, "the engine is ending",

@@ -193,6 +193,9 @@ impl From<Refusal> for Fault {
             Refusal::Halted(HaltScope::Pipeline(name)) => {
                 fault.hint(format!("everfold resume --pipeline {name}"))
             }
+            Refusal::Needed { .. } => fault.hint(
+                "`everfold unblock RUN STEP --decision proceed --output JSON` gives the step the output that is read",
+            ),
             Refusal::SelfApproval(_) => fault.hint("somebody else decides; EVERFOLD_USER says who types"),
             Refusal::Superseded(_) | Refusal::Decided { .. } => {
                 fault.hint("`everfold inbox` lists what is open")

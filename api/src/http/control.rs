@@ -11,7 +11,7 @@ use everfold_engine::id::StepPath;
 use everfold_engine::input::InputKind;
 use everfold_engine::json::JsonText;
 use everfold_engine::store::DedupKeep;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::written;
@@ -98,6 +98,38 @@ pub(crate) async fn cancel(
         Some(path) => InputKind::CancelStep { path, reason },
     };
     act(app, caller, headers, run, "cancel", &body.bytes, kind).await
+}
+
+/// A run that has been ended.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"id": "0192f0c1-7d1e-7c33-9f2a-4b8f6a1c2d3e", "short_id": "6a1c2d3e"}))]
+pub(crate) struct AbandonedView {
+    /// The run.
+    pub(crate) id: String,
+    /// The run, as people type it.
+    pub(crate) short_id: String,
+}
+
+/// `POST /runs/{id}/abandon`: it is cancelled; where it is set aside, by its head alone.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/abandon",
+    tag = "steering",
+    request_body = ReasonBody,
+    responses((status = 200, description = "Which run that was.", body = AbandonedView))
+)]
+pub(crate) async fn abandon(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(run): Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let once = once(&headers, &caller, &format!("POST /runs/{run}/abandon"), &body.bytes, DedupKeep::Week)?;
+    let position = app.abandon(run, body.value.reason, caller.actor, once).await?;
+    let view = AbandonedView { id: run.to_string(), short_id: run.short() };
+    Ok(written(StatusCode::OK, position, view))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

@@ -62,6 +62,7 @@ pub use access::Session;
 pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
 pub(crate) use backtest::{BacktestAnswer, Changed};
 pub use caller::Caller;
+pub(crate) use control::AbandonedView;
 pub use document::document;
 pub(crate) use events::{cursor, cursor_text, shown};
 pub use extract::BodyWithin;
@@ -109,6 +110,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(runs::get))
         .routes(routes!(control::drive))
         .routes(routes!(control::cancel))
+        .routes(routes!(control::abandon))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
         .routes(routes!(control::unblock))

@@ -155,9 +155,11 @@ pub(crate) struct HaltBody {
 pub(crate) struct EngineAnswer {
     /// The pauses in force, that of the engine first.
     paused: Vec<HaltView>,
+    /// How many runs are set aside: they cannot be gone on with.
+    set_aside: usize,
 }
 
-/// `GET /engine`: what is paused.
+/// `GET /engine`: what is paused, and how many runs are set aside.
 #[utoipa::path(
     get,
     path = "/engine",
@@ -165,7 +167,8 @@ pub(crate) struct EngineAnswer {
     responses((status = 200, description = "The pauses in force.", body = EngineAnswer))
 )]
 pub(crate) async fn engine(State(app): State<App>) -> Result<Json<EngineAnswer>, Fault> {
-    Ok(Json(EngineAnswer { paused: app.halts().await? }))
+    let set_aside = app.set_aside().len();
+    Ok(Json(EngineAnswer { paused: app.halts().await?, set_aside }))
 }
 
 /// `POST /engine/pause`: a pipeline's runs stand still, or all runs.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::{self, Checked, Definition, similar};
-use everfold_engine::driver::{StartRequest, Submission, Which};
+use everfold_engine::driver::{By, StartRequest, Submission, Which};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::input::InputKind;
@@ -153,6 +153,24 @@ impl Owner {
             .engine
             .submit(Submission { run, kind, actor, id: Some(once.input), dedup: once.dedup })
             .await?;
+        self.note_driven(run, false);
+        Ok(accepted.position)
+    }
+
+    /// Cancels a run; where it is set aside it is ended by its head alone.
+    ///
+    /// # Errors
+    /// There is no such run, it has ended, or the store takes nothing.
+    pub(crate) async fn abandon(
+        &self,
+        run: RunId,
+        reason: Option<String>,
+        actor: Actor,
+        once: Once,
+    ) -> Result<Position, Fault> {
+        self.may_write()?;
+        self.attend_notices().await;
+        let accepted = self.engine.abandon(run, reason, By { actor, dedup: once.dedup }).await?;
         self.note_driven(run, false);
         Ok(accepted.position)
     }

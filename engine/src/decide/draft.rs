@@ -144,10 +144,17 @@ pub(super) fn settled<T>(result: Result<T, EvalError>) -> Result<Result<T, Failu
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(EvalError::Needs(values)) => Err(Interrupt::Needs(values)),
-        Err(failed @ EvalError::Failed { .. }) => {
-            Ok(Err(Failure::new(FailureKind::Validation, failed.to_string()).with_hint(
-                "an expression of the pipeline failed on this run's values; guard it with has() or ?.",
-            )))
+        Err(EvalError::Failed { expression, message, code }) => {
+            let hint = match code {
+                None => {
+                    "an expression of the pipeline failed on this run's values; guard it with has() or ?."
+                }
+                Some(_) => {
+                    "an expression of the pipeline gave a value that may not stand there; see `everfold explain` and the code"
+                }
+            };
+            let failed = Failure::new(FailureKind::Validation, format!("`{expression}`: {message}"));
+            Ok(Err(Failure { code: code.map(str::to_owned), ..failed.with_hint(hint) }))
         }
     }
 }

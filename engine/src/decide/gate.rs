@@ -217,8 +217,11 @@ pub(super) fn evaluate(
 
 /// A policy that is given as a text.
 pub(super) fn parse(policy: &str) -> Result<Expr, EvalError> {
-    Expr::parse(policy)
-        .map_err(|error| EvalError::Failed { expression: policy.to_owned(), message: error.to_string() })
+    Expr::parse(policy).map_err(|error| EvalError::Failed {
+        expression: policy.to_owned(),
+        message: error.to_string(),
+        code: None,
+    })
 }
 
 /// The name under which a verdict without an own policy is recorded.

@@ -180,7 +180,7 @@ pub(super) fn prepare(probe: &Probe, scope: &RunScope<'_>) -> Result<(Value, boo
     }
     let mut list = json!({ "members": listed });
     if let Probe::AtLeast { n, .. } = probe {
-        list["n"] = n.resolve(scope)?.into();
+        list["n"] = n.resolve_within("`n` of `at_least`", 1..=u32::MAX, scope)?.into();
     }
     Ok((list, asks))
 }
@@ -205,14 +205,18 @@ pub(super) fn judge_one(
             policy::judge_default(kind, evidence).ok_or_else(|| EvalError::Failed {
                 expression: format!("default:{kind}"),
                 message: "this kind of probe has no default policy; give it a `policy`".into(),
+                code: None,
             })
         }
     }
 }
 
 fn read_policy(source: &str, value: &Value) -> Result<Judgement, EvalError> {
-    let mut judgement = policy::judge_value(value)
-        .map_err(|message| EvalError::Failed { expression: source.to_owned(), message })?;
+    let mut judgement = policy::judge_value(value).map_err(|message| EvalError::Failed {
+        expression: source.to_owned(),
+        message,
+        code: None,
+    })?;
     if value.is_boolean() {
         judgement.reason = format!("`{source}` is {value}");
     }
@@ -255,7 +259,7 @@ pub(super) fn judge(
     if combined.verdict == Verdict::Pending && is_hopeless(&judged) {
         // Nobody who is waited for will ever answer.
         let message = format!("no evidence, and asking again cannot help: {}", combined.reason);
-        return Err(EvalError::Failed { expression: word.to_owned(), message });
+        return Err(EvalError::Failed { expression: word.to_owned(), message, code: None });
     }
     let mut evidence = evidence.clone();
     evidence["members"] = Value::Array(judged);

@@ -24,6 +24,7 @@ mod people;
 pub mod plan;
 mod poll;
 mod question;
+mod readers;
 mod ready;
 mod recheck;
 mod refusal;

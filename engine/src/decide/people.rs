@@ -293,6 +293,12 @@ pub(super) fn unblock(
         let why = "no gate blocks it, so there is nothing to judge again";
         return Err(Refusal::CannotUnblock { path, decision, why });
     }
+    let at = draft.state.graph.find(&path.step).filter(|_| path.item.is_none());
+    if decision == UnblockDecision::Skip
+        && let Some(reader) = at.and_then(|at| super::readers::first_reader(draft.state, at))
+    {
+        return Err(Refusal::Needed { path, reader: reader.of, chain: reader.chain });
+    }
     if output.is_some() && decision != UnblockDecision::Proceed {
         return Err(Refusal::CannotUnblock { path, decision, why: "only proceed takes an output" });
     }

@@ -7,7 +7,7 @@ use super::gate::{self, Case, Evaluated, GAVE_UP};
 use super::members;
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
-use crate::definition::{Gate, Routes, Span};
+use crate::definition::{Gate, Routes, Setting, Span};
 use crate::event::{BlockReason, TimerId, TimerKind, TimerSet};
 use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
@@ -31,14 +31,17 @@ impl Pace {
         let every = Duration::from_secs(if is_slow { 30 } else { 10 });
         let (max, span) = if is_slow { (None, Some(Duration::from_secs(60 * 60))) } else { (Some(3), None) };
         let Some(poll) = &gate.poll else { return Ok(Self { every, max, span }) };
-        let every = poll.every.resolve(scope)?.0;
+        let every = poll.every.resolve_some("`every`", scope)?.0;
         if poll.max.is_none() && poll.span.is_none() {
             // A pause alone is no bound.
             return Ok(Self { every, max, span });
         }
         Ok(Self {
             every,
-            max: poll.max.as_ref().map(|max| max.resolve(scope)).transpose()?,
+            max: {
+                let least = |max: &Setting<u32>| max.resolve_within("`max` of `poll`", 1..=u32::MAX, scope);
+                poll.max.as_ref().map(least).transpose()?
+            },
             span: poll.span.as_ref().map(|span| span.resolve(scope)).transpose()?.map(|Span(span)| span),
         })
     }

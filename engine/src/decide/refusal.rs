@@ -149,6 +149,16 @@ pub enum Refusal {
         /// Why not.
         why: &'static str,
     },
+    /// A step that is skipped has no output, and somebody takes it for granted.
+    #[error("“{path}” cannot be skipped: {reader} reads {chain}, which would be missing")]
+    Needed {
+        /// The step.
+        path: StepPath,
+        /// Who reads it.
+        reader: String,
+        /// What it reads.
+        chain: String,
+    },
     /// No gate of the step is open, so there is nothing to judge again.
     #[error("no gate of “{0}” is being judged or blocks it")]
     NotJudged(StepPath),
@@ -279,6 +289,7 @@ impl Refusal {
             Self::NothingBlocked => "nothing_blocked",
             Self::SeveralBlocked(_) => "several_blocked",
             Self::CannotUnblock { .. } => "cannot_unblock",
+            Self::Needed { .. } => "needed",
             Self::NotJudged(_) => "not_judged",
             Self::UnknownGate { .. } => "no_gate",
             Self::BadPolicy { .. } => "bad_policy",

@@ -374,6 +374,12 @@ fn follow_at(draft: &mut Draft<'_>, offer: &Offer, at: usize, id: AttemptId, act
                 };
                 draft.record(StepBlocked { path, round, reason, message: offer.failure().message });
             }
+            Next::Ceiling(target) => {
+                stop_step(draft, at, StopReason::Signal);
+                let message = route::ceiling_message(draft.state, &offer.failure().message);
+                let reason = BlockReason::UsedUp { target, gate: None };
+                draft.record(StepBlocked { path, round, reason, message });
+            }
             Next::Fail(own) => {
                 stop_step(draft, at, StopReason::Signal);
                 let failure = own.unwrap_or_else(|| offer.failure());
@@ -400,7 +406,7 @@ fn follow_run(draft: &mut Draft<'_>, offer: &Offer, act: Act) {
             let id = draft.state.attempt_id(Key::step(target));
             route::request(draft, rework, from(draft.state, offer, target, id));
         }
-        Act::Follow(Next::Block(_)) if draft.state.facts.order.pause.is_none() => {
+        Act::Follow(Next::Block(_) | Next::Ceiling(_)) if draft.state.facts.order.pause.is_none() => {
             // A person decides how the run goes on.
             draft.record(RunPaused { reason: Some(offer.failure().message) });
         }

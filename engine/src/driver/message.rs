@@ -77,6 +77,8 @@ pub(super) enum Message {
     /// The run is to stand still, or go on, with its pipeline and the engine; answered when it does.
     /// With `drives` it is gone on with, too.
     Align { run: RunId, drives: bool, done: oneshot::Sender<bool> },
+    /// A run that was set aside was ended by its head: whoever asks for it next reads what is there.
+    Forget { run: RunId, done: oneshot::Sender<()> },
     /// Recovery is over: new attempts may start.
     Release,
     /// The engine ends.

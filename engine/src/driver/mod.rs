@@ -11,6 +11,7 @@
 //! Called by the edge (command line, REST) through [`Engine`]; calls the executors, probers and
 //! workspaces of [`crate::execution::Edge`], and is the only writer of run streams.
 
+mod abandon;
 mod absent;
 mod admission;
 mod ask;

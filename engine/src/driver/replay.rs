@@ -11,7 +11,7 @@ use super::load::{decode, meta, panic_text};
 use super::shared::Shared;
 use super::verdicts;
 use crate::decide::{Decision, Loaded, decide};
-use crate::envelope::{Cause, Envelope, StreamId};
+use crate::envelope::{Cause, Envelope, StreamId, flag};
 use crate::event::RunEvent;
 use crate::fact::input_of;
 use crate::id::{RunId, Version};
@@ -128,6 +128,10 @@ async fn again(
     group: Group,
     replayed: &mut Replayed,
 ) -> Result<(), ReplayError> {
+    if group.first.header.flags & flag::FORCED != 0 {
+        // It ended without being asked: there is no decision to compare.
+        return Ok(());
+    }
     let version = group.first.header.version;
     let meta = meta(&group.first);
     let mut state_now = match (state.take(), group.events.first()) {

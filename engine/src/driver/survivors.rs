@@ -61,6 +61,13 @@ async fn end_unwanted(
     futures::future::join_all(ending).await;
 }
 
+/// Ends all that is at work for a run, whatever its state says.
+pub(super) async fn end_all_of(layout: &Layout, survivors: &dyn Survivors, run: RunId) {
+    let living = survivors.living(layout.all_attempts()).await;
+    let own = living.into_iter().filter(|folder| run_of(folder) == Some(run));
+    futures::future::join_all(own.map(|folder| survivors.end(folder))).await;
+}
+
 /// The run whose attempts lie beside this one.
 fn run_of(folder: &Path) -> Option<RunId> {
     folder.parent()?.file_name()?.to_str()?.parse().ok()

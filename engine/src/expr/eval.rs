@@ -62,7 +62,7 @@ impl Expr {
     }
 
     fn failed(&self, message: impl Into<String>) -> EvalError {
-        EvalError::Failed { expression: self.source().to_owned(), message: message.into() }
+        EvalError::Failed { expression: self.source().to_owned(), message: message.into(), code: None }
     }
 
     fn register(&self, context: &mut Context<'_, '_>) -> Result<(), String> {
@@ -210,8 +210,12 @@ impl Values {
                     values.insert(reference.clone(), value);
                 }
                 Err(EvalError::Needs(more)) => needs.extend(more),
-                Err(EvalError::Failed { message, .. }) => {
-                    failed.get_or_insert(EvalError::Failed { expression: expression.to_owned(), message });
+                Err(EvalError::Failed { message, code, .. }) => {
+                    failed.get_or_insert(EvalError::Failed {
+                        expression: expression.to_owned(),
+                        message,
+                        code,
+                    });
                 }
             }
         }

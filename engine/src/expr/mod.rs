@@ -56,5 +56,7 @@ pub enum EvalError {
         expression: String,
         /// What happened.
         message: String,
+        /// The code of the check that refuses the same value where it is written down.
+        code: Option<&'static str>,
     },
 }

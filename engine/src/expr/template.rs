@@ -329,6 +329,7 @@ impl Node {
                         return Err(EvalError::Failed {
                             expression: text.chars().take(40).collect(),
                             message: format!("the text is longer than {RENDERED_BYTES_MAX} bytes"),
+                            code: None,
                         });
                     }
                 }

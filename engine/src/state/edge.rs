@@ -1,4 +1,5 @@
-//! What the fold remembers for the edge: sessions of agents, worktrees to be reset, a shared workspace.
+//! What the fold remembers beside the graph: sessions of agents, worktrees to be reset, a shared workspace, how
+//! often the run was reworked by itself.
 //!
 //! Law: a history in which none of that occurs folds to the same bytes as before there was any of it:
 //! these stand behind the other facts, and only where there are some ([`super::snapshot`]).
@@ -13,7 +14,7 @@ use crate::event::{UsageRecorded, WorkspaceShared, WorktreeReset};
 use crate::id::{AttemptId, RunId, StepPath};
 use crate::json::Value;
 
-/// What the fold remembers for the edge.
+/// What the fold remembers beside the graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EdgeFacts {
     /// The newest session of each step that continues its own.
@@ -24,6 +25,8 @@ pub(crate) struct EdgeFacts {
     resets: BTreeMap<StepPath, String>,
     /// Of whom the run has its workspace.
     pub(crate) shared: Option<SharedWorkspace>,
+    /// How often steps were reworked without a person, by whatever route.
+    pub(crate) reworks: u32,
 }
 
 /// A workspace that is another run's.
@@ -96,6 +99,11 @@ impl RunState {
     #[must_use]
     pub fn shared_workspace(&self) -> Option<&SharedWorkspace> {
         self.facts.edge.shared.as_ref()
+    }
+
+    /// How often steps were reworked without a person.
+    pub(crate) fn reworks(&self) -> u32 {
+        self.facts.edge.reworks
     }
 
     /// Whether some step works in copies of the worktree.

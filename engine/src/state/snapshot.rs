@@ -10,7 +10,7 @@ use crate::json::Hash;
 
 /// The number of this fold. Grows whenever the same history folds to another state or the state's
 /// bytes change, so that no snapshot of another fold is used.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// Parts that stand behind all others where they are used; states without them keep their bytes.
 const SPEND: u8 = 1;

@@ -2,6 +2,7 @@
 
 mod anew;
 mod approvals;
+mod bounds;
 mod edge;
 mod fan_out;
 mod gates;
@@ -23,6 +24,7 @@ mod rules;
 mod runs;
 mod sentences;
 mod signals;
+mod skips;
 mod spend;
 mod tasks;
 mod words;

@@ -85,3 +85,18 @@ fn each_error_that_a_check_must_find_has_a_bad_file_that_names_its_place() {
         assert!(found.hint.is_some() || tells, "{what}: {found:?}");
     }
 }
+
+#[test]
+fn row_48_every_problem_says_what_to_write() {
+    for path in folder("bad") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let problems = parse(&std::fs::read_to_string(&path).unwrap(), &name, &files()).expect_err(&name);
+        for problem in problems.0 {
+            assert!(
+                problem.hint.as_deref().is_some_and(|hint| hint.len() > 10),
+                "{name}: {}",
+                problem.message
+            );
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::decide::Refusal;
 use everfold_engine::driver::{QueryError, StartError, SubmitError, Which};
 use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use everfold_engine::event::RunEvent;
@@ -13,7 +14,7 @@ use everfold_engine::state::RunStatus;
 use everfold_engine::store::{Append, EventStore as _, StreamNote, Writability};
 use serde_json::json;
 
-use crate::rig::{Rig, chain, function, pipeline, request};
+use crate::rig::{Rig, chain, command, definition, function, pipeline, request};
 use crate::watched::Fault;
 
 fn waiting() -> std::sync::Arc<everfold_engine::definition::Definition> {
@@ -199,4 +200,86 @@ async fn d4_a_run_whose_appends_never_succeed_is_set_aside() {
     assert!(rig.engine.recover(Which::Only(run)).await.is_ok());
     assert!(rig.submit(run, note("now")).await.is_ok(), "tried again, it goes on");
     assert!(rig.engine.set_aside().is_empty());
+}
+
+/// A run in the only place of a hall, under the only key.
+fn alone(ms: u64) -> std::sync::Arc<everfold_engine::definition::Definition> {
+    definition(json!({
+        "name": "p",
+        "key": {"value": "one", "on_taken": "reject"},
+        "concurrency": [{"key": "hall"}],
+        "steps": [command("work", &[], ms)],
+        "on_finish": [function("tidy", &[], "ok", json!({}))],
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_39_a_run_that_cannot_be_read_is_ended_by_its_head_and_gives_back_what_it_holds() {
+    let mut rig = Rig::new();
+    let ada = || Actor::User("ada".into());
+    let broken = rig.start(&alone(600_000)).await;
+    rig.until(broken, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    meddle(&rig, broken, 60_000, b"of the future".to_vec()).await;
+    rig.crash().await;
+    rig.recover().await;
+    assert_eq!(rig.engine.set_aside().len(), 1);
+    let refused = rig.submit(broken, InputKind::Cancel { reason: None }).await;
+    assert!(matches!(refused, Err(SubmitError::SetAside { .. })), "{refused:?}");
+    let ended = rig.engine.abandon(broken, Some("lost".into()), ada()).await.unwrap();
+    assert!(ended.changed && rig.engine.set_aside().is_empty());
+    let last = rig.envelopes(broken).await.split_off(3);
+    let kinds: Vec<_> = last.iter().filter_map(|event| RunEvent::name_of(event.header.kind)).collect();
+    assert_eq!(kinds, ["CancelRequested", "RunCancelled"]);
+    assert!(last.iter().rev().take(2).all(|event| event.header.actor == ada()));
+    let again = rig.engine.abandon(broken, None, ada()).await;
+    assert!(matches!(again, Err(SubmitError::Refused(Refusal::Ended(_)))), "{again:?}");
+    for dies in [false, true] {
+        if dies {
+            rig.crash().await;
+            rig.recover().await;
+        }
+        let other = loop {
+            match rig.engine.start(request(&alone(10), json!({}))).await {
+                Ok(started) => break started.run,
+                Err(StartError::Refused(Refusal::KeyTaken { .. })) => {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(rig.end(other).await, RunStatus::Succeeded, "it has the key and the place");
+        assert!(rig.engine.with_state(broken, |_| ()).await.is_err(), "it cannot be read, as before");
+        assert!(rig.engine.set_aside().is_empty(), "and nobody waits for it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_39_a_run_whose_decision_panicked_is_ended_by_its_head_and_folds_as_cancelled() {
+    let rig = Rig::with(|config| config.tries = 2);
+    let run = rig.start(&alone(600_000)).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    (0..3).for_each(|_| rig.store.fail_next(Fault::Dropped));
+    let refused = rig.submit(run, note("?")).await;
+    assert!(matches!(refused, Err(SubmitError::SetAside { .. })), "{refused:?}");
+    rig.engine.abandon(run, None, Actor::User("ada".into())).await.unwrap();
+    assert_eq!(rig.status(run).await, RunStatus::Cancelled);
+    assert_eq!(rig.engine.replay(run).await.unwrap().differences, [], "what nobody decided is not compared");
+    rig.submit(run, note("after its end")).await.unwrap();
+    assert_eq!(rig.status(run).await, RunStatus::Cancelled, "and nothing of it is gone on with");
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_39_a_run_that_can_be_told_is_cancelled_as_ever() {
+    let rig = Rig::new();
+    let run = rig.start(&alone(600_000)).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.engine.abandon(run, None, Actor::User("ada".into())).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Cancelled);
+    let tidied = rig
+        .history(run)
+        .await
+        .iter()
+        .any(|event| matches!(event, RunEvent::StepSucceeded(step) if step.path.step.as_str() == "tidy"));
+    assert!(tidied, "with its `on_finish`");
+    rig.assert_replays(run).await;
 }

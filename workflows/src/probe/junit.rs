@@ -18,6 +18,9 @@ const REPORT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Failed tests that are named, and what is kept of what each says.
 const FAILURES_MAX: usize = 50;
 const MESSAGE_CHARS_MAX: usize = 600;
+/// How deep elements may stand in each other. The parser calls itself for each level, and a stack that
+/// overflows ends the whole process: what is deeper is refused before the parser sees it.
+const DEPTH_MAX: usize = 64;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -157,6 +160,9 @@ impl Sum {
 fn report(bytes: &[u8]) -> Result<Report, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is no UTF-8 text".to_owned())?;
     let text = text.trim_start_matches('\u{feff}');
+    if is_deeper_than(text, DEPTH_MAX) {
+        return Err(format!("is nested deeper than {DEPTH_MAX} levels"));
+    }
     let document = Document::parse(text).map_err(|error| format!("is no XML: {error}"))?;
     let root = document.root_element();
     if !matches!(root.tag_name().name(), "testsuites" | "testsuite") {
@@ -191,6 +197,55 @@ fn report(bytes: &[u8]) -> Result<Report, String> {
     report.tests = report.tests.max(tests);
     report.failed = report.failed.max(failed);
     Ok(report)
+}
+
+/// Whether elements stand deeper in each other than that. Of a text that is no XML it may say either: the
+/// parser stops at the first thing that is wrong, and up to there the levels are counted as it counts them.
+fn is_deeper_than(text: &str, max: usize) -> bool {
+    let mut rest = text;
+    let mut depth = 0_usize;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        let (end, is_element) = match rest.as_bytes() {
+            [b'!', b'-', b'-', ..] => (after(rest, 3, "-->"), false),
+            [b'!', b'[', ..] => (after(rest, 2, "]]>"), false),
+            [b'?', ..] => (after(rest, 1, "?>"), false),
+            [b'!', ..] => (after(rest, 1, ">"), false),
+            [b'/', ..] => {
+                depth = depth.saturating_sub(1);
+                (after(rest, 1, ">"), false)
+            }
+            _start => (end_of_tag(rest), true),
+        };
+        let Some(end) = end else { return is_element && depth >= max };
+        if is_element && !rest[..end].ends_with("/>") {
+            depth += 1;
+            if depth > max {
+                return true;
+            }
+        }
+        rest = &rest[end..];
+    }
+    false
+}
+
+/// Where a part ends that goes on to these characters.
+fn after(text: &str, from: usize, end: &str) -> Option<usize> {
+    text.get(from..)?.find(end).map(|at| from + at + end.len())
+}
+
+/// Where a start tag ends: a `>` in the value of an attribute does not.
+fn end_of_tag(text: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b'>') => return Some(at + 1),
+            (Some(open), close) if open == close => quote = None,
+            _inside => {}
+        }
+    }
+    None
 }
 
 fn name_of(case: Node<'_, '_>) -> String {
@@ -228,5 +283,24 @@ mod tests {
         }
         let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\">]><testsuite>&a;</testsuite>";
         assert!(report(bomb.as_bytes()).unwrap_err().contains("no XML"));
+    }
+
+    #[test]
+    fn row_38_a_report_that_is_nested_deeply_is_a_problem_of_the_report() {
+        let nested =
+            |levels: usize| format!("{}{}", "<testsuite>".repeat(levels), "</testsuite>".repeat(levels));
+        assert_eq!(report(nested(DEPTH_MAX).as_bytes()), Ok(Report::default()));
+        for levels in [DEPTH_MAX + 1, 10_000, 1_000_000] {
+            let problem = report(nested(levels).as_bytes()).unwrap_err();
+            assert!(problem.contains("deeper than 64"), "{problem}");
+            let unclosed = report("<testsuite a='>'>".repeat(levels).as_bytes()).unwrap_err();
+            assert!(unclosed.contains("deeper than 64"), "{unclosed}");
+        }
+        // Beside each other, in comments, in sections of text and in attributes nothing gets deeper.
+        let flat =
+            "<testcase name='<'/><testcase name=\"a/>b\"></testcase>".replace("'<'", "'&lt;'").repeat(500);
+        let hidden = "<!-- <a> --><![CDATA[<a><a>]]><?a <a> ?>".repeat(500);
+        let text = format!("<testsuite>{flat}{hidden}</testsuite>");
+        assert_eq!(report(text.as_bytes()).unwrap().tests, 1_000);
     }
 }

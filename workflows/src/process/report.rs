@@ -20,6 +20,7 @@ use super::output::{self, Stdout, outside};
 use super::turns::{self, Former, Past, Turn, TurnKind};
 use super::{Processes, told};
 use crate::git::{SaveRequest, free_locks, save};
+use crate::in_hand::{self, IN_HAND};
 use crate::shim::log;
 use crate::shim::protocol::{ExitRecord, LOG, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
 
@@ -134,6 +135,8 @@ pub(crate) async fn next_turn(
     let (request, record, interpret) = (request.clone(), record.clone(), plan.interpret.clone());
     let deciding = tokio::task::spawn_blocking(move || {
         let folder = &request.folder;
+        let what = format!("what attempt {} left", request.id);
+        let _in_hand = in_hand::take(&folder.join(IN_HAND), &what).ok()?;
         let result = output::read_result(&folder.join(told::OUTPUT));
         let stdout = stdout(folder, &record);
         let result_output = result.as_ref().ok().and_then(|result| result.output.as_ref());
@@ -184,6 +187,11 @@ pub(crate) async fn report(
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             let _of_the_attempt = span.entered();
+            let what = format!("what attempt {} left", request.id);
+            let _in_hand = match in_hand::take(&request.folder.join(IN_HAND), &what) {
+                Ok(held) => held,
+                Err(reason) => return super::attempt::ended_now(AttemptResult::Unreadable { reason }),
+            };
             let mut end = read(&request, &record, &interpret, &processes, &hint, progress);
             if !before.is_empty() {
                 end.usage = turns::sum(before.into_iter().chain(end.usage));
@@ -202,7 +210,7 @@ pub(crate) async fn report(
             format!("reading what the process left failed: {error}"),
         ))),
     };
-    if matches!(end.result, AttemptResult::NoRoom { .. }) {
+    if matches!(end.result, AttemptResult::NoRoom { .. } | AttemptResult::Unreadable { .. }) {
         return end;
     }
     match record.outcome {

@@ -75,6 +75,9 @@ pub(crate) struct CancelArgs {
     /// Only this step, or STEP.ITEM
     #[arg(value_name = "STEP")]
     pub(crate) step: Option<String>,
+    /// Also where the run is set aside: it is ended at once, without `on_finish`
+    #[arg(long, conflicts_with = "step")]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) why: Why,
 }

@@ -13,6 +13,7 @@ use super::fields::{
     FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, RUN_FIELDS, STEP_FIELDS, WORKSPACE_FIELDS,
     evidence_fields, fields, report,
 };
+use crate::expr::functions::compile_pattern;
 use crate::expr::{Access, step_path};
 
 /// Roots of other places, for a better message.
@@ -51,12 +52,24 @@ pub(in super::super) fn names(reader: &mut Reader<'_>, pipeline: &Pipeline, upst
     }
     for used in std::mem::take(&mut reader.uses) {
         let before = reader.problems.len();
+        patterns(reader, &used);
         for access in used.expr.accesses() {
             check.access(reader, &used, access);
         }
         if reader.problems.len() == before {
             check.types(reader, &used);
         }
+    }
+}
+
+/// Reports patterns that could match nothing, because they do not compile.
+fn patterns(reader: &mut Reader<'_>, used: &Use) {
+    for pattern in used.expr.patterns() {
+        let Err(error) = compile_pattern(pattern) else { continue };
+        let at = used.expr.source().find(pattern.as_str()).unwrap_or(0);
+        let span = used.origin.at(at)..used.origin.at(at + pattern.len().max(1));
+        let problem = used.origin.source.problem(Code::Pattern, span, format!("“{pattern}”: {error}"));
+        reader.problems.push(problem);
     }
 }
 
@@ -146,7 +159,10 @@ impl<'a> Check<'a> {
             "steps" => self.step(reader, used, access),
             "input" => self.input(reader, used, access),
             "config" => self.config(reader, used, access),
-            "run" => fields(reader, used, access, &RUN_FIELDS, "`run`"),
+            "run" => {
+                fields(reader, used, access, &RUN_FIELDS, "`run`");
+                self.run_end(reader, used, access);
+            }
             "workspace" => {
                 fields(reader, used, access, &WORKSPACE_FIELDS, "`workspace`");
                 if self.declared.workspace.is_none() {
@@ -257,6 +273,44 @@ impl<'a> Check<'a> {
             format!("names at this place: {}; texts stand in quotes", roots.join(", "))
         };
         report(reader, used, access, 1, Code::UnknownName, format!("there is no name “{name}”"), hint);
+    }
+
+    /// Reports who asks in `on_finish` for a status that is always the same there, and who takes a failure for
+    /// granted.
+    fn run_end(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        let finishing = self.draft(used).is_some_and(|draft| draft.finish);
+        match access.path.get(1).map(String::as_str) {
+            Some("status") if finishing => {
+                let message =
+                    "`run.status` does not say how the run ends: in `on_finish` it has not ended yet";
+                let hint = "write run.outcome: it is succeeded, failed or cancelled".to_owned();
+                report(reader, used, access, 2, Code::OnFinish, message.to_owned(), hint);
+            }
+            Some("failure") if access.path.len() > 2 => {
+                let field = access.path[2].as_str();
+                if field != "step" && !FAILURE_FIELDS.contains(&field) {
+                    let message = format!("`run.failure` has no “{field}”");
+                    let hint = format!("it has: {}, step", FAILURE_FIELDS.join(", "));
+                    return report(reader, used, access, 3, Code::UnknownField, message, hint);
+                }
+                let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
+                let asks = |access: &Access| {
+                    let field = access.path.get(1).map(String::as_str);
+                    access.path[0] == "run"
+                        && (field == Some("outcome") || (field == Some("failure") && access.path.len() == 2))
+                };
+                let is_asked = used.expr.accesses().iter().any(asks)
+                    || when.is_some_and(|when| when.accesses().iter().any(asks));
+                if is_asked || self.guarded(used, access, 2) {
+                    return;
+                }
+                let message =
+                    format!("run.failure.{field} may be absent: a run that did not fail has no failure");
+                let hint = format!("write run.failure.?{field}, or ask for run.outcome first");
+                report(reader, used, access, 3, Code::Unguarded, message, hint);
+            }
+            _other => {}
+        }
     }
 
     /// Reports a field of a root that may be null as a whole.

@@ -127,6 +127,9 @@ impl Join {
     }
 }
 
+/// The most attempts of one round.
+pub const ATTEMPTS_MAX: u32 = 100;
+
 /// How often an attempt is repeated inside a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retry {

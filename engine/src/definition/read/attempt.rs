@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{Condition, OnLost, Retry, Span, StepWorkspace};
+use super::super::{ATTEMPTS_MAX, Condition, OnLost, Retry, Setting, Span, StepWorkspace};
 use super::{Place, Reader, Shape, Wants};
 use crate::expr::Template;
 
@@ -17,7 +17,15 @@ impl Reader<'_> {
             self.missing(node.span.clone(), "`retry`", "attempts", "attempts: 3 (the first one included)");
             return None;
         };
+        let place = attempts.span.clone();
         let attempts = self.number_setting(attempts, "`attempts`", 1, Place::Step)?;
+        if let Setting::Fixed(number) = attempts
+            && number > ATTEMPTS_MAX
+        {
+            let message = format!("`attempts` is at most {ATTEMPTS_MAX}, not {number}");
+            self.report(Code::TooLarge, place, message).hint =
+                Some("longer pauses let fewer attempts cover more time: backoff: 1m..1h".to_owned());
+        }
         let mut retry = Retry { attempts, ..Retry::default() };
         if let Some(backoff) = keys.get("backoff") {
             (retry.backoff_min, retry.backoff_max) = self.backoff(backoff)?;

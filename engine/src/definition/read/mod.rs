@@ -286,7 +286,9 @@ impl<'a> Reader<'a> {
     pub(super) fn wrong_type(&mut self, node: &Node, what: &str, needed: &str) {
         if !node.is_bad() {
             let span = self.first_line(node.span.clone());
-            self.report(Code::Type, span, format!("{what} is {needed}, this is {}", node.what()));
+            let hint = example_of(needed);
+            self.report(Code::Type, span, format!("{what} is {needed}, this is {}", node.what())).hint =
+                hint.map(str::to_owned);
         }
     }
 
@@ -324,6 +326,22 @@ impl<'a> Reader<'a> {
         let problem = origin.source.problem(Code::Expression, at..end, error.message.clone()).hinted(hint);
         self.problems.push(problem);
     }
+}
+
+/// How a value of a type is written.
+fn example_of(needed: &str) -> Option<&'static str> {
+    let known = [
+        ("a map", "write NAME: VALUE, one a line, indented below the key"),
+        ("a list", "write [ONE, TWO], or one `- ITEM` a line"),
+        ("true or false", "write true or false, without quotes"),
+        ("a whole number", "write it in digits, without quotes: 3"),
+        ("a text", "write it behind the key; one with `: ` or a special character first stands in quotes"),
+        ("a word", "write it behind the key, without quotes"),
+        ("a JSON Schema", "write type: object, and its properties below it"),
+        ("a shell string", "write command: make test, or command: [make, test]"),
+        ("one route", "write it without the `-` of a list; `then` of the route goes on"),
+    ];
+    known.iter().find(|(type_name, _)| needed.starts_with(type_name)).map(|(_, example)| *example)
 }
 
 /// Whether a text after `${` looks like a parameter expansion: `VAR:-x}`, `#VAR}`, `VAR%.*}`.

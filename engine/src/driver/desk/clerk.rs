@@ -16,7 +16,7 @@ use super::key::{DeskError, Key};
 use super::{Ask, Found};
 use crate::actor::Actor;
 use crate::definition::OnTaken;
-use crate::envelope::StreamId;
+use crate::envelope::{StreamId, StreamKind};
 use crate::event::{SlotKind, WantedSlot};
 use crate::id::{InputId, Position, RunId, Version};
 use crate::input::InputKind;
@@ -28,6 +28,8 @@ use crate::store::Writability;
 const AGAIN: Duration = Duration::from_millis(200);
 /// How often a key is decided on again whose stream is not what it was thought to be.
 const TRIES: u32 = 5;
+/// Keys that are listed at once.
+const PAGE: usize = 1_000;
 
 /// The one who sits at the desk.
 pub(in crate::driver) struct Clerk {
@@ -196,6 +198,20 @@ impl Clerk {
                 }
                 self.serve().await
             }
+            Ask::Gone(run) => {
+                self.wants.remove(&run);
+                for stream in self.keys_in_use().await? {
+                    self.open(&stream).await?;
+                    let state = self.keys.get(&stream).map(|key| &key.state);
+                    if state.is_some_and(|state| present(state).chain(state.queue()).any(|it| it == run)) {
+                        self.give(&stream, &KeyInput::Release(run, ReleaseReason::Cancelled), Some(run))
+                            .await?;
+                    }
+                    self.tidy(&stream);
+                }
+                self.put_back(run).await?;
+                self.serve().await
+            }
             Ask::Look(streams, answer) => {
                 let mut waiting = HashSet::new();
                 for stream in streams {
@@ -206,6 +222,21 @@ impl Clerk {
                     let _gone = answer.send(waiting);
                 }
                 self.serve().await
+            }
+        }
+    }
+
+    /// The keys that somebody holds or waits for.
+    async fn keys_in_use(&self) -> Result<Vec<StreamId>, DeskError> {
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.shared.store.streams(StreamKind::Key, after, PAGE).await;
+            let page = page.map_err(|error| DeskError::Store(error.to_string()))?;
+            let in_use = page.iter().filter(|(_, head)| head.note.open || head.note.busy);
+            keys.extend(in_use.map(|(stream, _)| stream.clone()));
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
+                _ => return Ok(keys),
             }
         }
     }
@@ -459,6 +490,7 @@ impl Clerk {
                 Ok(folded) => Ok(reason_of(folded.state.status())),
                 // Nobody tells of its end a second time.
                 Err(error) if error.is_passing() => Err(DeskError::Store(error.to_string())),
+                Err(_unreadable) if self.shared.is_forced(run).await => Ok(Some(ReleaseReason::Cancelled)),
                 // It cannot be read, so it cannot go on either; whoever repairs it tells.
                 Err(_unreadable) => Ok(None),
             },

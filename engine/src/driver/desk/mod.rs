@@ -51,6 +51,8 @@ pub(super) enum Ask {
     Want { run: RunId, slots: Vec<WantedSlot>, priority: i32, after: Option<RunId>, parent: Option<Parent> },
     /// A run has ended.
     Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
+    /// A run that nobody can read has ended: it holds and wants nothing any more.
+    Gone(RunId),
     /// Keys that a former engine left in use; the runs that wait for one of them and get nothing now.
     Look(Vec<StreamId>, Option<oneshot::Sender<HashSet<RunId>>>),
     /// Whoever could not be served is to be served.
@@ -71,6 +73,7 @@ impl Ask {
             Self::Ended { run, slots, reason } => {
                 Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })
             }
+            Self::Gone(run) => Some(Self::Gone(*run)),
             Self::Look(streams, _) => Some(Self::Look(streams.clone(), None)),
             Self::Check { .. } | Self::PutBack(_) | Self::CatchUp => None,
         }

@@ -19,6 +19,10 @@ impl Shard {
             Message::Look { run, look } => self.look(run, look),
             Message::Drive { run, even_aside, done } => self.drive(run, even_aside, done),
             Message::Align { run, drives, done } => self.align(run, drives, done),
+            Message::Forget { run, done } => {
+                self.forget(run);
+                let _gone = done.send(());
+            }
             Message::Release => self.world.again = true,
             Message::Shutdown => {
                 self.world.shared.stopping.store(true, Ordering::Release);
@@ -85,6 +89,15 @@ impl Shard {
         }
         cell.queue.push_back(Item::Look(look));
         self.world.mark(cell);
+    }
+
+    /// Lets go of a run that is set aside; what it has at work in this process is not heard any more.
+    fn forget(&mut self, run: RunId) {
+        if self.cells.get(&run).is_some_and(|cell| matches!(cell.phase, Phase::Aside(_))) {
+            self.world.idle.rouse(&run);
+            self.cells.remove(&run);
+        }
+        self.world.shared.aside().remove(&run);
     }
 
     /// Has a run look at what stands still; it is gone on with for that only with `drives`.

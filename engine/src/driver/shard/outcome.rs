@@ -22,9 +22,21 @@ const SNAPSHOT_WEIGHT: u64 = 4;
 
 /// The end of one of the shard's own futures.
 pub(super) enum Done {
-    Appended { run: RunId, result: Result<Appended, AppendFailure> },
-    Loaded { run: RunId, result: Box<Result<Folded, LoadError>> },
-    Values { run: RunId, wanted_by: WantedBy, result: Result<Vec<(ValueRef, JsonText)>, LoadError> },
+    Appended {
+        run: RunId,
+        result: Result<Appended, AppendFailure>,
+    },
+    /// `is_over`: it cannot be read, and has ended.
+    Loaded {
+        run: RunId,
+        result: Box<Result<Folded, LoadError>>,
+        is_over: bool,
+    },
+    Values {
+        run: RunId,
+        wanted_by: WantedBy,
+        result: Result<Vec<(ValueRef, JsonText)>, LoadError>,
+    },
     Kept,
 }
 
@@ -45,7 +57,7 @@ impl Shard {
     pub(super) fn took(&mut self, done: Done) {
         match done {
             Done::Appended { run, result } => self.appended(run, result),
-            Done::Loaded { run, result } => self.loaded(run, *result),
+            Done::Loaded { run, result, is_over } => self.loaded(run, *result, is_over),
             Done::Values { run, wanted_by, result } => {
                 if let Some(cell) = self.cells.get_mut(&run) {
                     self.world.fetched(cell, wanted_by, result);
@@ -88,7 +100,7 @@ impl Shard {
         }
     }
 
-    fn loaded(&mut self, run: RunId, result: Result<Folded, LoadError>) {
+    fn loaded(&mut self, run: RunId, result: Result<Folded, LoadError>, is_over: bool) {
         let Some(cell) = self.cells.get_mut(&run) else { return };
         let result = match result {
             // Copied events alone are no run; what makes one of them comes with this input.
@@ -116,7 +128,13 @@ impl Shard {
                 }
             }
             Err(error) if error.is_full() => self.world.read_later(cell),
-            Err(error) => self.world.set_aside(cell, error.to_string()),
+            Err(error) => {
+                self.world.set_aside(cell, error.to_string());
+                if is_over {
+                    // Nobody waits for it to go on: it is only not shown.
+                    self.world.shared.aside().remove(&run);
+                }
+            }
         }
         self.world.mark(cell);
     }
@@ -160,8 +178,9 @@ impl World {
                 Err(LedgerError::Read(error)) => Err(error.into()),
                 Err(error) => Err(LoadError::Halts { run, what: error.to_string() }),
             };
+            let is_over = matches!(&result, Err(error) if !error.is_full()) && shared.is_forced(run).await;
             let result = Box::new(result);
-            Done::Loaded { run, result }
+            Done::Loaded { run, result, is_over }
         }));
     }
 

@@ -37,7 +37,9 @@ impl RunState {
         self.facts.queue = Queue::default();
         self.facts.usage = UsageTotal::default();
         self.forget_spend();
+        let reworks = if event.origin.how == OriginKind::Fork { self.facts.edge.reworks } else { 0 };
         self.facts.edge = EdgeFacts::default();
+        self.facts.edge.reworks = reworks;
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
         // Who was to take it is not known.

@@ -237,6 +237,9 @@ impl RunState {
     pub(super) fn rework_requested(&mut self, event: &ReworkRequested) {
         let version = self.facts.version;
         self.facts.routes.insert(event.route.clone(), RouteUse { used: event.used, max: event.max });
+        if event.source.by.is_none() && !event.hold {
+            self.facts.edge.reworks += 1;
+        }
         let reset: Vec<usize> = event.reset.iter().filter_map(|step| self.graph.find(step)).collect();
         // What is already being stopped there for another reason is waited for as well.
         for (id, reason) in &mut self.facts.stops {
