@@ -88,17 +88,35 @@ async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_record
 }
 
 #[tokio::test]
-async fn a_browser_logs_in_once_by_a_link_and_writes_only_with_the_text_of_its_session() {
+async fn row_54_a_browser_logs_in_once_by_the_button_of_a_link_and_writes_only_with_the_text_of_its_session()
+{
     let served = Served::new(|_| {}).await;
     let admin = served.token("root", Role::Admin).await;
     let (_, link) = served.ask("POST", "/api/v1/session/links", &admin, r#"{"token": "root"}"#).await;
     let path = link["path"].as_str().unwrap();
-    let response = served.send("GET", path, &[], "").await;
+    // Whatever looks at the link first (a chat's preview, a scanner) does not use it up.
+    for _ in 0..2 {
+        assert_eq!(served.send("HEAD", path, &[], "").await.status(), 200);
+        let page = served.send("GET", path, &[], "").await;
+        assert_eq!(page.status(), 200);
+        assert!(!page.headers().contains_key(header::SET_COOKIE));
+        assert_eq!(page.headers()[header::REFERRER_POLICY], "no-referrer");
+        let page = page.into_body().collect().await.unwrap().to_bytes();
+        let page = String::from_utf8(page.to_vec()).unwrap();
+        assert!(page.contains(&format!(r#"<form method="post" action="{path}">"#)), "{page}");
+    }
+    let elsewhere = served.send("POST", path, &[("sec-fetch-site", "cross-site")], "").await;
+    assert_eq!(read(elsewhere).await.1["code"], "EF0607");
+    let response = served.send("POST", path, &[("sec-fetch-site", "same-origin")], "").await;
     assert_eq!(response.status(), 303);
+    let next = response.headers()[header::LOCATION].to_str().unwrap().to_owned();
+    assert_eq!(served.send("GET", &next, &[], "").await.status(), 200, "it leads somewhere");
     let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap();
-    assert_eq!(read(served.send("GET", path, &[], "").await).await.1["code"], "EF0606", "it works once");
+    assert_eq!(read(served.send("POST", path, &[], "").await).await.1["code"], "EF0606", "it works once");
+    let again = served.send("POST", path, &[("cookie", cookie)], "").await;
+    assert_eq!(read(again).await.1["code"], "EF0606", "who has a session is told so, too");
 
     let (_, who) = read(served.send("GET", "/api/v1/session", &[("cookie", cookie)], "").await).await;
     assert_eq!(who["actor"], "token:root");
@@ -139,6 +157,60 @@ async fn who_is_too_fast_is_told_when_to_come_again() {
     }));
     let statuses = guesses.await;
     assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn row_53_a_verification_is_for_admins() {
+    let served = Served::new(|_| {}).await;
+    for (name, role, status) in
+        [("eye", Role::Viewer, 403), ("hand", Role::Operator, 403), ("root", Role::Admin, 200)]
+    {
+        let token = served.token(name, role).await;
+        for path in ["/api/v1/store/verify", "/api/v1/store/verify?progress=true"] {
+            assert_eq!(served.ask("GET", path, &token, "").await.0, status, "{name} {path}");
+        }
+    }
+}
+
+/// Each took 170 MB, and nobody waited for another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_53_there_is_one_verification_at_a_time_also_where_nobody_waits_for_it_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = owner::HoldOptions {
+        supervisor: Some(everfold_workflows::process::ShimProgram::at(std::path::Path::new("everfold"))),
+        ..owner::HoldOptions::default()
+    };
+    let held = owner::hold(everfold_engine::layout::Layout::new(folder.path()), options).await.unwrap();
+    let owner = held.owner().clone();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
+    let goes_on = std::sync::Mutex::new(goes_on);
+    // Ends when it may go on, or nobody is there who would say so.
+    let first: std::sync::Arc<dyn Fn(everfold_engine::store::Progress) + Send + Sync> =
+        std::sync::Arc::new(move |_| {
+            let _told = begun.send(());
+            let _ended = goes_on.lock().unwrap().recv();
+        });
+    let asking = tokio::spawn({
+        let owner = owner.clone();
+        async move { owner.verify(first).await }
+    });
+    begins.recv().unwrap();
+    asking.abort();
+    let second = owner.verify(std::sync::Arc::new(|_| {})).await;
+    assert_eq!(second.unwrap_err().code.as_str(), "EF0626");
+    drop(go_on);
+    let third = async {
+        loop {
+            match owner.verify(std::sync::Arc::new(|_| {})).await {
+                Ok(verified) => return verified,
+                Err(fault) => assert_eq!(fault.code.as_str(), "EF0626"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), third).await.unwrap().sound);
+    held.release().await;
 }
 
 #[tokio::test]

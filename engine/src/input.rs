@@ -284,6 +284,47 @@ pub enum InputKind {
     Advance,
 }
 
+impl InputKind {
+    /// How deep the value is nested that it brings, if it brings one.
+    #[must_use]
+    pub fn depth(&self) -> Option<usize> {
+        match self {
+            Self::Start(start) => Some(&start.input),
+            Self::Fork(fork) => Some(&fork.input),
+            Self::AttemptFinished { result, .. } => result.as_ref().ok(),
+            Self::ProbeFinished { evidence, .. } => Some(evidence),
+            Self::Vote { edited, .. } => edited.as_ref(),
+            Self::SaveAnswer { answer, .. } | Self::Answer { answer, .. } => Some(answer),
+            Self::Signal { payload, .. } => Some(payload),
+            Self::Unblock { output, .. } => output.as_ref(),
+            Self::AttemptStarted { .. }
+            | Self::AttemptLost { .. }
+            | Self::Usage { .. }
+            | Self::WorkspacePrepared(_)
+            | Self::WorkspaceShared(_)
+            | Self::ProbeFailed { .. }
+            | Self::TimerFired { .. }
+            | Self::Recheck { .. }
+            | Self::CancelStep { .. }
+            | Self::Breakpoints { .. }
+            | Self::Admitted { .. }
+            | Self::NoticeFinished { .. }
+            | Self::Cancel { .. }
+            | Self::Pause { .. }
+            | Self::Halt { .. }
+            | Self::Release { .. }
+            | Self::Resume { .. }
+            | Self::Note { .. }
+            | Self::FundsWanted { .. }
+            | Self::FundsAnswered { .. }
+            | Self::SpendReported { .. }
+            | Self::RaiseBudget { .. }
+            | Self::Advance => None,
+        }
+        .map(JsonText::depth)
+    }
+}
+
 /// A run begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {

@@ -81,7 +81,8 @@ pub fn needed(method: &Method, route: &str) -> Needs {
         ("workers", false) => Needs::Work,
         // Signed by who sends it.
         ("hooks", false) if rest == "hooks/{source}" => Needs::Nobody,
-        ("store", _) if rest == "store/adopt" => Needs::Administer,
+        // Verifying reads everything there is, and takes the disk's time.
+        ("store", _) if rest == "store/adopt" || rest == "store/verify" => Needs::Administer,
         ("projections", false) => Needs::Administer,
         (_, true) => Needs::Read,
         ("inbox", false) => Needs::Decide,

@@ -53,7 +53,13 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
     if recovered > 0 {
         note(format!("{recovered} unfinished {} on", if recovered == 1 { "run goes" } else { "runs go" }));
     }
-    interrupts.next().await;
+    tokio::select! {
+        _interrupted = interrupts.next() => {}
+        fault = owner.broken() => {
+            owner.begin_closing();
+            return Err(fault);
+        }
+    }
     note("ending: what is being answered is finished, processes of steps live on");
     owner.set_readiness(Readiness::Ending);
     let drained = tokio::time::sleep(Duration::from_secs(settings.drain_seconds));

@@ -10,6 +10,7 @@ use axum::http::{Request, Response, StatusCode, header};
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
+use everfold_workflows::process::{Descent, descent};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 use tower::ServiceExt as _;
@@ -27,6 +28,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long an owner may take to say that it is there.
 const HEALTH: Duration = Duration::from_secs(5);
+/// How long a process with a broken engine may take to end in good order.
+const BROKEN_ENDS_WITHIN: Duration = Duration::from_secs(15);
 /// How long it may take for an answer.
 const ANSWER: Duration = Duration::from_secs(60);
 
@@ -132,6 +135,19 @@ impl Folder {
             .hint("bring that process to the front or end it; nothing is lost by that")
     }
 
+    /// A step's process does not become the owner of the folder that its run lies in.
+    fn no_step(&self) -> Result<(), Fault> {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        match descent(own, &self.place.layout.all_attempts()) {
+            Descent::Attempt(_) => Err(Fault::new(
+                Code::OfStep,
+                "no engine goes on with the folder, and a step's process cannot",
+            )
+            .hint("the next `everfold` that somebody else starts goes on with the run, and with this step")),
+            Descent::Outside | Descent::Own | Descent::Gone => Ok(()),
+        }
+    }
+
     /// Forgets an owner that is gone.
     async fn lost(&self) {
         let mut link = self.link.lock().await;
@@ -161,7 +177,9 @@ impl Folder {
                 *link = Some(Link::Here(Box::new(owner::imagine(self.place.layout.clone())?)));
                 return Ok(());
             }
+            self.no_step()?;
             let options = HoldOptions {
+                serves_alone: true,
                 config: self.place.config.clone(),
                 crash_after: self.place.crash_after.clone(),
                 progress: Some(crate::cli::progress_of_store()),
@@ -169,6 +187,7 @@ impl Folder {
             };
             match owner::hold(self.place.layout.clone(), options).await {
                 Ok(held) => {
+                    tokio::spawn(end_broken(std::sync::Arc::clone(held.owner())));
                     *link = Some(Link::Here(Box::new(held)));
                     return Ok(());
                 }
@@ -224,6 +243,15 @@ impl Folder {
             _there => None,
         }
     }
+}
+
+/// Ends this process where its engine is broken and it does not come to its end by itself: what it waits for
+/// would never happen.
+async fn end_broken(owner: std::sync::Arc<owner::Owner>) {
+    let fault = owner.broken().await;
+    tokio::time::sleep(BROKEN_ENDS_WITHIN).await;
+    tracing::error!("{fault}");
+    std::process::exit(i32::from(fault.code.exit()));
 }
 
 /// Whether the owner at the other end says that it is there.

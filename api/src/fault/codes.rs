@@ -278,6 +278,15 @@ codes! {
     NoFunction = "EF0623", 422, 2, "no such function",
         "A step names a function that neither comes with this program nor is left to workers: correct the name, or add \
          `[workers.functions.\"NAME\"]` to everfold.toml. A program that embeds the engine brings functions of its own.";
+    Broken = "EF0624", 503, 7, "the engine is broken",
+        "A part of the engine that all runs need ended in a panic: a bug of Everfold. The process ends with that, because it could not be relied on. Nothing that was \
+         acknowledged is lost, and processes of steps live on: the next start goes on. Please report the message.";
+    OfStep = "EF0625", 403, 4, "a step's process is not let in",
+        "Whoever descends from a step or gate of a run is not the user at the keyboard, though it runs as the same user: the socket refuses it. `api: {role: viewer}`, \
+         `approver` or `operator` in a `command` or `agent` step lets its process in as `run:ID/STEP` while the attempt lasts. A gate's command, a git hook and a program \
+         that the engine itself called are never let in.";
+    Verifying = "EF0626", 409, 4, "a verification is going on",
+        "A verification reads the whole store, so there is one at a time. It goes on to its end also where nobody waits for it any more. Repeat when it has ended.";
 }
 
 impl Code {

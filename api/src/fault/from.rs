@@ -157,7 +157,7 @@ impl From<Refusal> for Fault {
             Refusal::SeveralBudgets(_) => Code::SeveralBudgets,
             Refusal::BadRaise { .. } => Code::BadRaise,
             Refusal::OverBudget(_) => Code::OverBudget,
-            Refusal::BadSignal(_) => Code::Invalid,
+            Refusal::BadSignal(_) | Refusal::TooDeep { .. } => Code::Invalid,
             Refusal::TooLarge { .. } | Refusal::TooMany { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
             Refusal::Unfit { .. } | Refusal::OtherPipeline { .. } => Code::Unfit,
@@ -184,6 +184,7 @@ impl From<Refusal> for Fault {
             Refusal::SeveralBudgets(_) => fault.hint("name one with --budget"),
             Refusal::OverBudget(_) => fault.hint("everfold budget RUN --add 2.00 -m WHY"),
             Refusal::BadRaise { .. } => fault.hint("`everfold budget RUN` shows what it limits"),
+            Refusal::TooDeep { .. } => fault.hint("give it as text, or as a file that is named"),
             Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
             Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => {
@@ -292,6 +293,7 @@ impl From<HookError> for Fault {
         let code = match &error {
             HookError::BadSource(_) | HookError::BadId | HookError::Ambiguous(_) => Code::Invalid,
             HookError::TooLarge { .. } => Code::TooLarge,
+            HookError::TooDeep { .. } => Code::Invalid,
             HookError::NotFound(_) => Code::NoDelivery,
             HookError::BeingHandled => Code::Refused,
             HookError::ShuttingDown => Code::Ending,
@@ -339,6 +341,7 @@ impl From<QueryError> for Fault {
             QueryError::Full(_) => Code::Full,
             QueryError::ShuttingDown => Code::Ending,
             QueryError::Store(_) => Code::StoreIo,
+            QueryError::Panicked(_) => Code::Internal,
             _later => Code::Internal,
         };
         Self::new(code, chain(&error))

@@ -28,7 +28,7 @@ pub(crate) struct HealthView {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ReadyView {
     ready: bool,
-    /// `starting`, `folding`, `ready` or `ending`.
+    /// `starting`, `folding`, `ready`, `ending` or `broken`.
     state: &'static str,
 }
 

@@ -42,6 +42,8 @@ pub struct HoldOptions {
     pub functions: Vec<Function>,
     /// What supervises processes; `None`: this program.
     pub supervisor: Option<ShimProgram>,
+    /// Whether this process has no children but those that it starts for runs: they are not let in on the socket.
+    pub serves_alone: bool,
     /// Told how far building the index has come.
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
@@ -96,8 +98,19 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let views = views(place, &store).await?;
     let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
     let hands = hands(&layout, settings, shim, functions, &views);
-    let mut held =
-        assemble(layout, views, metrics, Some(sled), store, epoch, hands, config, hooks, subscriptions);
+    let mut held = assemble(
+        layout,
+        views,
+        metrics,
+        Some(sled),
+        store,
+        epoch,
+        hands,
+        config,
+        hooks,
+        subscriptions,
+        !options.serves_alone,
+    );
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner(), None) {
@@ -105,7 +118,8 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
         tracing::warn!(%error, "owner.json could not be written");
     }
     let place = owner.layout.socket();
-    let listening = socket::listen(&place, held.routes.clone(), owner.closing.clone());
+    let listening =
+        socket::listen(&place, held.routes.clone(), Some(Arc::clone(owner)), owner.closing.clone());
     match listening {
         Ok(server) => held.server = Some(server),
         Err(error) => {
@@ -130,7 +144,7 @@ pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
     let hands = hands(&layout, Settings::default(), shim, Functions::built_in(), &views);
     let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
-    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks, Vec::new()))
+    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks, Vec::new(), true))
 }
 
 /// Opens the read models beside the store.
@@ -157,6 +171,7 @@ fn assemble(
     config: EngineConfig,
     hooks: BTreeMap<String, HookSettings>,
     subscriptions: Vec<NoticeSubscription>,
+    trusts_children: bool,
 ) -> Held {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let Hands { edge, functions, book } = hands;
@@ -185,8 +200,11 @@ fn assemble(
         hooks,
         subscriptions,
         traces: Traces::default(),
+        encoded: http::Encoded::default(),
+        verifying: Arc::new(tokio::sync::Semaphore::new(1)),
         telling: tokio::sync::OnceCell::new(),
         attended: AtomicBool::new(false),
+        trusts_children,
     });
     Held { routes: http::router(Arc::clone(&owner)), owner, server: None }
 }

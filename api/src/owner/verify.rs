@@ -1,8 +1,8 @@
 //! What verification must know of the bytes: events decode, runs begin as they must, a snapshot of a
 //! run's newest version equals the fold.
 //!
-//! Bounded: of very many runs only the newest states are kept, so an old run's snapshot may be checked
-//! for being readable only.
+//! Bounded: only the states of so many bytes are kept, of ended runs none but their newest, so an old run's
+//! snapshot may be checked for being readable only.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -28,10 +28,12 @@ use everfold_engine::store::{Progress, SledOptions, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 
-/// States kept at once.
-const STATES_MAX: usize = 20_000;
+/// What the states that are kept at once were folded from, in bytes: a bound for what they take.
+const STATES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a state takes beside that.
+const STATE_BYTES: usize = 4 * 1024;
 
 /// A folder without any of these holds settings at most, as `init` leaves it.
 const WRITTEN_BY_RUNS: [&str; 8] =
@@ -82,10 +84,21 @@ impl Owner {
     /// # Errors
     /// Where nothing can be said.
     pub async fn verify(&self, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Result<Verified, Fault> {
+        let Ok(alone) = Arc::clone(&self.verifying).try_acquire_owned() else {
+            return Err(Fault::new(Code::Verifying, "a verification is going on")
+                .hint("wait for its end; `everfold store verify` asks again then"));
+        };
         let Some(sled) = self.sled.clone() else {
             return Ok(Verified { sound: true, ..Verified::default() });
         };
-        Ok(verify::verify_open(sled, Box::new(Runs::default()), progress).await?.into())
+        // It goes on to its end where nobody waits for it any more, and keeps its place for as long.
+        let verified = tokio::spawn(async move {
+            let verified = verify::verify_open(sled, Box::new(Runs::default()), progress).await;
+            drop(alone);
+            verified
+        });
+        let verified = verified.await.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        Ok(verified?.into())
     }
 }
 
@@ -105,7 +118,9 @@ pub fn verify_folder(folder: &Path, options: &SledOptions) -> Result<Verified, F
 #[derive(Default)]
 struct Runs {
     definitions: HashMap<String, Arc<Definition>>,
-    states: BTreeMap<RunId, RunState>,
+    /// States, and what each was folded from.
+    states: BTreeMap<RunId, (RunState, usize)>,
+    bytes: usize,
 }
 
 impl Runs {
@@ -124,10 +139,8 @@ impl Runs {
             let Some(definition) = self.definitions.get(&started.definition.to_string()) else {
                 return Err(format!("its definition {} was never saved", started.definition.short()));
             };
-            self.states.insert(run, RunState::new(Arc::clone(definition)));
-            if self.states.len() > STATES_MAX {
-                self.states.pop_first();
-            }
+            self.states.insert(run, (RunState::new(Arc::clone(definition)), STATE_BYTES));
+            self.bytes += STATE_BYTES;
         } else if header.version.get() == 1 {
             return Err(format!("a run begins with {}", event.name()));
         }
@@ -137,7 +150,9 @@ impl Runs {
         {
             return Err(format!("it makes a run of another one, {}", forked.run));
         }
-        if let Some(state) = self.states.get_mut(&run) {
+        if let Some((state, bytes)) = self.states.get_mut(&run) {
+            *bytes += envelope.payload.len();
+            self.bytes += envelope.payload.len();
             if let RunEvent::RunForked(forked) = event
                 && state.definition_hash() != Some(forked.definition)
             {
@@ -150,6 +165,10 @@ impl Runs {
                 EventMeta { at: header.recorded_at, actor: header.actor.clone(), input: header.cause.input };
             state.apply(event, &meta);
             state.take_touched();
+        }
+        while self.bytes > STATES_BYTES_MAX {
+            let Some((_, (_, bytes))) = self.states.pop_first() else { break };
+            self.bytes -= bytes;
         }
         Ok(())
     }
@@ -215,7 +234,7 @@ impl Meaning for Runs {
     }
 
     fn snapshot(&mut self, stream: &StreamId, snapshot: &Snapshot) -> Result<(), String> {
-        let state = stream.as_run().and_then(|run| self.states.get(&run));
+        let state = stream.as_run().and_then(|run| self.states.get(&run)).map(|(state, _)| state);
         let Some(state) = state.filter(|_| snapshot.fold_version == FOLD_VERSION) else { return Ok(()) };
         let kept = RunState::from_snapshot(Arc::clone(state.definition()), &snapshot.bytes)
             .map_err(|error| error.to_string())?;

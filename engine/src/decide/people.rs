@@ -183,6 +183,11 @@ fn check_remarks(remarks: &[Comment]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The run of an actor `run:ID` or `run:ID/STEP`.
+fn run_of(actor: &str) -> Option<&str> {
+    actor.strip_prefix("run:").map(|name| name.split('/').next().unwrap_or(name))
+}
+
 /// Whether this person may say this.
 fn check_ballot(
     draft: &Draft<'_>,
@@ -195,7 +200,11 @@ fn check_ballot(
     let vote = ballot.vote;
     check_roles(path, &terms.roles, ballot.roles)?;
     let started_by = draft.state.started().map(|(by, _)| by.to_string());
-    if !terms.self_approval && started_by.as_deref() == Some(by) {
+    let is_starter = started_by.as_deref() == Some(by)
+        || run_of(by).is_some_and(|run| started_by.as_deref().and_then(run_of) == Some(run));
+    // A run's own steps never decide on it, whoever started it.
+    let is_own = draft.state.run().is_some_and(|run| run_of(by) == Some(run.to_string().as_str()));
+    if is_own || !terms.self_approval && is_starter {
         return Err(Refusal::SelfApproval(path.clone()));
     }
     if vote == Vote::Changes && !terms.changes {

@@ -85,7 +85,7 @@ pub enum Refusal {
         roles: Vec<String>,
     },
     /// The one who started the run may not vote.
-    #[error("who started the run may not decide on “{0}”")]
+    #[error("who started the run, and the run's own steps, may not decide on “{0}”")]
     SelfApproval(StepPath),
     /// This decision needs a comment.
     #[error("“{path}” wants a comment with {}", vote_word(*.vote))]
@@ -239,6 +239,14 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// A value is nested too deeply.
+    #[error("a value is nested {depth} levels deep; {max} are the most")]
+    TooDeep {
+        /// Its depth.
+        depth: usize,
+        /// The limit.
+        max: usize,
+    },
     /// There are more of them than may be.
     #[error("there may be at most {max} {what}")]
     TooMany {
@@ -295,6 +303,7 @@ impl Refusal {
             Self::OtherPipeline { .. } => "other_pipeline",
             Self::Unfit { .. } => "unfit",
             Self::TooLarge { .. } => "too_large",
+            Self::TooDeep { .. } => "too_deep",
             Self::TooMany { .. } => "too_many",
         }
     }

@@ -184,7 +184,12 @@ async fn child(
                 continue;
             }
             Err(QueryError::ShuttingDown) => return Err(Stop::Gone),
-            Err(QueryError::NotFound(_) | QueryError::Store(_) | QueryError::Full(_)) => {
+            Err(
+                QueryError::NotFound(_)
+                | QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_),
+            ) => {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
@@ -220,7 +225,12 @@ async fn begin(
         let about = match shared.with_state(request.id.run, look).await {
             Ok(about) => about,
             Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return Err(Stop::Gone),
-            Err(error @ (QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_))) => {
+            Err(
+                error @ (QueryError::SetAside { .. }
+                | QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_)),
+            ) => {
                 drop(door);
                 patience.wait(&error).await;
                 continue;
@@ -324,7 +334,12 @@ async fn look_until_seen<R: Send + 'static>(
         match shared.with_state(run, look.clone()).await {
             Ok(seen) => return Some(seen),
             Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return None,
-            Err(error @ (QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_))) => {
+            Err(
+                error @ (QueryError::SetAside { .. }
+                | QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_)),
+            ) => {
                 patience.wait(&error).await;
             }
         }

@@ -123,6 +123,9 @@ pub enum QueryError {
     /// The store could not be read.
     #[error("the store failed: {0}")]
     Store(String),
+    /// The look itself failed; the run goes on.
+    #[error("looking at the run {0}")]
+    Panicked(String),
     /// The engine ends.
     #[error("the engine is shutting down")]
     ShuttingDown,

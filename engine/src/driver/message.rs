@@ -65,6 +65,19 @@ impl Queued {
     }
 }
 
+impl Message {
+    /// The run that it is about; `None`: it is about them all.
+    pub(super) fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Input { run, .. }
+            | Self::Look { run, .. }
+            | Self::Drive { run, .. }
+            | Self::Align { run, .. } => Some(*run),
+            Self::Release | Self::Shutdown => None,
+        }
+    }
+}
+
 /// What a shard is told.
 pub(super) enum Message {
     /// An input of the outside.

@@ -90,7 +90,7 @@ impl Engine {
         if !shared.wakes.attended.swap(true, Ordering::AcqRel) {
             let wake =
                 wake(Arc::clone(shared), self.inner.shards.iter().map(mpsc::Sender::downgrade).collect());
-            self.inner.keep(tokio::spawn(wake));
+            self.inner.keep(shared.keep_up("the wakening of runs", wake));
             self.sweep().await?;
         }
         Ok(recovered)

@@ -29,13 +29,20 @@ pub(super) fn attempt(
     plan: AttemptPlan,
     loaded: &Loaded,
 ) -> Result<AttemptRequest, EvalError> {
+    let mut env = plan.env;
+    let step = state.step(&id.attempt.path.step);
+    if step.is_some_and(|(step, _)| step.api.is_some()) {
+        // Its process may speak to the engine, wherever it works.
+        let root = std::path::absolute(layout.root()).unwrap_or_else(|_| layout.root().to_owned());
+        env.insert("EVERFOLD_DIR".to_owned(), root.display().to_string());
+    }
     Ok(AttemptRequest {
         workdir: workdir(state, layout, id, &plan.place, loaded)?,
         folder: layout.attempt(id),
         id: id.clone(),
         secrets: secrets(state, plan.secrets),
         spec: plan.spec,
-        env: plan.env,
+        env,
         idempotent: plan.idempotent,
         timeout: plan.timeout,
         grace: plan.grace,

@@ -1,10 +1,13 @@
 //! What all shards share.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use futures::FutureExt as _;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::definitions::Definitions;
 use super::desk::Desk;
@@ -12,7 +15,7 @@ use super::ends::Ends;
 use super::hooks::HookPost;
 use super::line::Line;
 use super::live::Live;
-use super::load::Loader;
+use super::load::{Loader, panic_text};
 use super::members::Members;
 use super::message::Message;
 use super::outbox::Outbox;
@@ -69,6 +72,8 @@ pub(super) struct Shared {
     /// The engine ends: nothing new is taken or started.
     pub(super) stopping: AtomicBool,
     aside: Mutex<BTreeMap<RunId, String>>,
+    /// What of the engine broke, and how.
+    broken: watch::Sender<Option<String>>,
     shards: OnceLock<Vec<mpsc::WeakSender<Message>>>,
 }
 
@@ -140,6 +145,7 @@ impl Shared {
             looked_at_counters: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             aside: Mutex::default(),
+            broken: watch::Sender::new(None),
             config,
             store,
             blobs,
@@ -180,6 +186,30 @@ impl Shared {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Spawns a task that the engine cannot do without: where it panics, the engine is broken.
+    pub(super) fn keep_up(
+        self: &Arc<Self>,
+        what: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let Err(panic) = AssertUnwindSafe(task).catch_unwind().await else { return };
+            let told = format!("{what} {}", panic_text(panic.as_ref()));
+            tracing::error!("the engine is broken: {told}");
+            shared.broken.send_if_modified(|broken| {
+                let is_first = broken.is_none();
+                broken.get_or_insert(told);
+                is_first
+            });
+        })
+    }
+
+    /// What of the engine broke first, and how.
+    pub(super) fn broken(&self) -> watch::Receiver<Option<String>> {
+        self.broken.subscribe()
     }
 
     /// The runs that are set aside, and why.

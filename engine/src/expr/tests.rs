@@ -272,3 +272,30 @@ fn maps_are_gone_through_in_the_order_of_their_keys() {
         assert_eq!(eval("input.map.map(k, k + '!').join()").unwrap(), first);
     }
 }
+
+#[test]
+fn row_50_a_value_is_made_up_to_the_depth_that_one_may_enter_with() {
+    use crate::json::{DEPTH_MAX, STORED_DEPTH_MAX, depth};
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    let mut scope = scope();
+    let mut eval = |levels: usize, source: &str| {
+        scope.0.insert("input".into(), Ok(nested(levels)));
+        let whole = Template::parse(&json!({ "deep": source })).unwrap();
+        whole.render(&scope).map_err(|error| error.to_string())
+    };
+    assert_eq!(depth(&eval(DEPTH_MAX - 2, "${[input]}").unwrap()), DEPTH_MAX);
+    for (levels, source) in [
+        (DEPTH_MAX - 1, "${[input]}"),
+        (DEPTH_MAX, "${[input]}"),
+        (DEPTH_MAX, "${input}"),
+        (DEPTH_MAX - 1, "${{'a': input}}"),
+        (STORED_DEPTH_MAX, "${input}"),
+    ] {
+        let error = eval(levels, source).unwrap_err();
+        assert!(error.contains("nested deeper than 100 levels"), "{source}: {error}");
+    }
+    // What is there already can still be worked with.
+    assert_eq!(eval(STORED_DEPTH_MAX, "${size(input)}").unwrap(), json!({"deep": 1}));
+    let text = eval(STORED_DEPTH_MAX, "${toJson(input)}").unwrap();
+    assert_eq!(text["deep"].as_str().map(str::len), Some(2 * STORED_DEPTH_MAX + 1));
+}

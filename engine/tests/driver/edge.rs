@@ -145,7 +145,8 @@ impl Drop for Guard {
 }
 
 /// `{name, with}`: `ok`, `slow` (for `with.ms`), `busy` (asks to be left alone for `with.ms`), `hang`, `guarded` (hangs, too), `fail`, `panic`,
-/// `big` (after `with.ms`), `paid`; idempotent unless
+/// `big` (after `with.ms`), `paid`, `deep` (`with.levels` lists within each other), `wild` (of which the executor cannot say
+/// what it calls upon, once it has begun); idempotent unless
 /// `with.once`.
 struct Functions(Arc<Machine>);
 
@@ -164,6 +165,7 @@ impl Executor for Functions {
     }
 
     fn services(&self, spec: &Value) -> Vec<Service> {
+        assert!(spec["name"] != "wild" || self.0.begun() == 0, "a bug in an executor");
         spec["name"].as_str().map(|name| Service::new("function", name)).into_iter().collect()
     }
 
@@ -199,6 +201,14 @@ impl Executor for Functions {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                     again_after = Some(Duration::from_millis(ms));
                     AttemptResult::Failed(Failure::new(FailureKind::Error, "too many requests"))
+                }
+                "wild" => {
+                    again_after = Some(Duration::from_secs(1));
+                    AttemptResult::Failed(Failure::new(FailureKind::Error, "as asked"))
+                }
+                "deep" => {
+                    let levels = request.spec["with"]["levels"].as_u64().unwrap_or(0);
+                    AttemptResult::Succeeded((0..levels).fold(json!(1), |inner, _| json!([inner])))
                 }
                 "fail" => AttemptResult::Failed(Failure::new(FailureKind::Error, "as asked")),
                 "panic" => panic!("a bug in a function"),

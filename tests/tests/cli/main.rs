@@ -15,6 +15,7 @@ mod people;
 mod remote;
 mod roles;
 mod runs;
+mod steps;
 mod support;
 mod texts;
 mod verbs;

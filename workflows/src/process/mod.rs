@@ -9,6 +9,7 @@
 
 mod attach;
 mod attempt;
+mod descent;
 mod files;
 mod output;
 mod report;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub(crate) use attach::{attach, cancel};
 pub(crate) use attempt::{Answer, Begun, Check, Ended, Interpret, Plan, attempt, ended_now};
+pub use descent::{Descent, descent};
 pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
 #[cfg(test)]
 pub(crate) use output::Stdout;

@@ -65,7 +65,7 @@ fn living(attempts: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders that a process names.
-fn folders_of(pid: i32) -> impl Iterator<Item = PathBuf> {
+pub(super) fn folders_of(pid: i32) -> impl Iterator<Item = PathBuf> {
     let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let arguments = read("cmdline");
     let arguments: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
@@ -85,7 +85,7 @@ fn path(bytes: &[u8]) -> PathBuf {
 }
 
 /// `attempts/RUN/FOLDER`, and nothing deeper.
-fn lies_in(folder: &Path, attempts: &Path) -> bool {
+pub(super) fn lies_in(folder: &Path, attempts: &Path) -> bool {
     folder.parent().and_then(Path::parent) == Some(attempts)
 }
 

@@ -76,6 +76,9 @@ pub struct Step {
     /// Secrets of the pipeline that the process gets as variables, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// What its process may do with the engine; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<StepApi>,
     /// Slots of the engine that an attempt holds while it runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
@@ -100,6 +103,25 @@ pub struct Step {
     /// What it does; `None` for a step with gates only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Work>,
+}
+
+/// What the process of a step may do with the engine that runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepApi {
+    /// As whom.
+    pub role: StepRole,
+}
+
+/// The roles that a step's process can be given: none that could give itself more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepRole {
+    /// Reads everything.
+    Viewer,
+    /// Reads, and decides tasks of other runs.
+    Approver,
+    /// Reads, starts and steers runs.
+    Operator,
 }
 
 fn grace_default() -> Setting<Span> {

@@ -4,13 +4,30 @@ use std::collections::BTreeMap;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{Condition, OnLost, Retry, Span, StepWorkspace};
+use super::super::{Condition, OnLost, Retry, Span, StepApi, StepRole, StepWorkspace};
 use super::{Place, Reader, Shape, Wants};
 use crate::expr::Template;
 
 pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"] };
 
+pub(super) const API: Shape = Shape { what: "`api`", keys: &["role"] };
+
 impl Reader<'_> {
+    /// What the step's process may do with the engine.
+    pub(super) fn api(&mut self, node: &Node) -> Option<StepApi> {
+        let keys = self.keys(node, &API)?;
+        let Some(role) = keys.get("role") else {
+            self.missing(node.span.clone(), "`api`", "role", "role: operator (or viewer, approver)");
+            return None;
+        };
+        let words = [
+            ("viewer", StepRole::Viewer),
+            ("approver", StepRole::Approver),
+            ("operator", StepRole::Operator),
+        ];
+        Some(StepApi { role: self.word(role, "`role`", &words)? })
+    }
+
     pub(super) fn retry(&mut self, node: &Node) -> Option<Retry> {
         let keys = self.keys(node, &RETRY)?;
         let Some(attempts) = keys.get("attempts") else {

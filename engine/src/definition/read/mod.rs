@@ -45,6 +45,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("/$defs/notice", trigger::NOTICE.keys),
         ("/$defs/git", workspace::GIT.keys),
         ("/$defs/step", step::SHAPE.keys),
+        ("/$defs/api", attempt::API.keys),
         ("/$defs/retry", attempt::RETRY.keys),
         ("/$defs/ask", people::ASK.keys),
         ("/$defs/foreach", foreach::FOREACH.keys),

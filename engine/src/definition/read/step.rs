@@ -38,6 +38,7 @@ pub(super) const SHAPE: Shape = Shape {
         "labels",
         "env",
         "secrets",
+        "api",
         "workspace",
         "clean",
         "resources",
@@ -274,6 +275,7 @@ impl Reader<'_> {
             env,
             on_signal: keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node)),
             secrets: keys.get("secrets").map_or_else(Vec::new, |node| self.secret_names(node)),
+            api: keys.get("api").and_then(|node| self.api(node)),
             resources: keys.get("resources").map_or_else(Vec::new, |node| self.resources(node)),
             priority: keys
                 .get("priority")
@@ -310,6 +312,11 @@ impl Reader<'_> {
             let span = keys.key_span("outputs");
             self.report(Code::NoEffect, span, "`outputs` is for processes: `command` and `agent`").hint =
                 Some("of other work the output itself is kept: steps.ID.output".to_owned());
+        }
+        if keys.get("api").is_some() && !is_process {
+            let span = keys.key_span("api");
+            self.report(Code::Combination, span, "`api` is for processes: `command` and `agent`").hint =
+                Some("a function or an http step is given a token as a secret".to_owned());
         }
         if is_executed {
             return;

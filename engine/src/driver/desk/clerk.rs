@@ -162,7 +162,7 @@ impl Clerk {
                             Ok(false) => {
                                 let _seen_or_gone = ended.seen().await;
                             }
-                            Err(QueryError::Store(_) | QueryError::Full(_)) => {
+                            Err(QueryError::Store(_) | QueryError::Full(_) | QueryError::Panicked(_)) => {
                                 tokio::time::sleep(AGAIN).await;
                                 continue;
                             }
@@ -518,7 +518,7 @@ async fn admit(shared: &Shared, run: RunId) {
     loop {
         let admission = match shared.admission_from_queue(run).await {
             Ok(Some(admission)) => admission,
-            Err(error @ (QueryError::Store(_) | QueryError::Full(_))) => {
+            Err(error @ (QueryError::Store(_) | QueryError::Full(_) | QueryError::Panicked(_))) => {
                 patience.wait(&error).await;
                 continue;
             }
@@ -548,7 +548,12 @@ async fn cancel(shared: &Shared, victim: RunId, by: RunId) {
         match shared.with_state(victim, RunState::is_cancelling).await {
             Ok(false) => {}
             // Once somebody has seen to it, it is to make room still.
-            Err(error @ (QueryError::Store(_) | QueryError::Full(_) | QueryError::SetAside { .. })) => {
+            Err(
+                error @ (QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_)
+                | QueryError::SetAside { .. }),
+            ) => {
                 patience.wait(&error).await;
                 continue;
             }

@@ -25,6 +25,7 @@ mod work;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -47,6 +48,7 @@ use told::Told;
 use work::WorkDone;
 pub(super) use work::cancelled as stopped;
 
+use super::load::panic_text;
 use super::message::Message;
 use super::shared::Shared;
 use crate::id::RunId;
@@ -212,23 +214,43 @@ impl Shard {
 
     fn turn(&mut self) {
         for message in std::mem::take(&mut self.messages) {
-            self.take(message);
+            match message.run() {
+                Some(run) => self.contained(run, |shard| shard.take(message)),
+                None => self.take(message),
+            }
         }
         for done in std::mem::take(&mut self.done) {
-            self.took(done);
+            match done.run() {
+                Some(run) => self.contained(run, |shard| shard.took(done)),
+                None => self.took(done),
+            }
         }
         for worked in std::mem::take(&mut self.worked) {
-            self.worked(worked);
+            self.contained(worked.run(), |shard| shard.worked(worked));
         }
         self.use_room();
         self.hear();
         self.fire();
         self.start_waiting();
         while let Some(run) = self.world.dirty.pop_front() {
-            self.look_at(run);
+            self.contained(run, |shard| shard.look_at(run));
         }
         while let Some(run) = self.world.idle.surplus() {
             self.forget(run);
+        }
+    }
+
+    /// Does something for one run. A panic in it sets that run aside, and the others of the shard go on (D4).
+    fn contained(&mut self, run: RunId, work: impl FnOnce(&mut Self)) {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) else { return };
+        let reason = panic_text(panic.as_ref());
+        match self.cells.get_mut(&run) {
+            Some(cell) => {
+                let was_dirty = std::mem::replace(&mut cell.is_dirty, false);
+                self.world.dirty.retain(|dirty| !was_dirty || *dirty != run);
+                self.world.set_aside(cell, reason);
+            }
+            None => tracing::error!(%run, reason, "a shard could not do something for a run"),
         }
     }
 
@@ -249,12 +271,14 @@ impl Shard {
         let now = self.world.shared.now();
         for _ in 0..TAKEN_MAX {
             let Some((run, due, key)) = self.world.timers.pop(now) else { return };
-            let Some(cell) = self.cells.get_mut(&run) else { continue };
-            match due {
-                Due::Timer(timer) => self.world.fired(cell, timer, key),
-                Due::Settled => self.world.settled(cell, true),
-                Due::Notice(channel) => self.world.notice_due(cell, channel),
-            }
+            self.contained(run, |shard| {
+                let Some(cell) = shard.cells.get_mut(&run) else { return };
+                match due {
+                    Due::Timer(timer) => shard.world.fired(cell, timer, key),
+                    Due::Settled => shard.world.settled(cell, true),
+                    Due::Notice(channel) => shard.world.notice_due(cell, channel),
+                }
+            });
         }
         self.world.again = true;
     }

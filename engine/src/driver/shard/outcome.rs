@@ -28,6 +28,16 @@ pub(super) enum Done {
     Kept,
 }
 
+impl Done {
+    /// The run that it is about.
+    pub(super) fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Appended { run, .. } | Self::Loaded { run, .. } | Self::Values { run, .. } => Some(*run),
+            Self::Kept => None,
+        }
+    }
+}
+
 /// Why an append did not happen.
 pub(super) enum AppendFailure {
     Store(AppendError),
@@ -57,6 +67,8 @@ impl Shard {
 
     fn appended(&mut self, run: RunId, result: Result<Appended, AppendFailure>) {
         let Some(cell) = self.cells.get_mut(&run) else { return };
+        // It is over, whatever is made of it: a run in this phase has an append in flight.
+        cell.phase = Phase::Ready;
         if let Some(reason) = cell.doom.take() {
             match &result {
                 Ok(appended) if appended.repeated => cell.repeated(appended),
@@ -194,8 +206,8 @@ impl World {
 
     /// Appends the first chunk of the outbox.
     pub(super) fn send(&mut self, cell: &mut Cell) {
-        cell.phase = Phase::Appending;
         let Some((append, blobs)) = cell.next_append(&self.shared) else { return };
+        cell.phase = Phase::Appending;
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
         self.jobs.push(Box::pin(async move {
             if !blobs.is_empty() {

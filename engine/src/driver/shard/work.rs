@@ -17,7 +17,7 @@ use crate::execution::{AttemptEnd, AttemptResult, Executor, NoticeFailure, Probe
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId, InputId, RunId};
 use crate::input::{InputKind, SharedFrom};
-use crate::json::JsonText;
+use crate::json::{DEPTH_MAX, JsonText, Value};
 use crate::time::Timestamp;
 use crate::trace::{Artefact, Usage, Workspace};
 
@@ -65,6 +65,21 @@ pub(super) enum WorkDone {
         channel: String,
         result: Result<(), NoticeFailure>,
     },
+}
+
+impl WorkDone {
+    /// The run that it is about.
+    pub(super) fn run(&self) -> RunId {
+        match self {
+            Self::Attempt { run, .. }
+            | Self::HeldBack { run, .. }
+            | Self::Unreadable { run, .. }
+            | Self::Stopped { run, .. }
+            | Self::Probe { run, .. }
+            | Self::Workspace { run, .. }
+            | Self::Notice { run, .. } => *run,
+        }
+    }
 }
 
 /// A workspace that can be worked in.
@@ -160,14 +175,30 @@ pub(super) async fn attempt_end(
     };
     let AttemptEnd { result, commit, artefacts, usage, ended_at, told, ask, again_after } = end;
     let result = match result {
-        AttemptResult::Succeeded(output) => Ok(Ok(JsonText::new(&output))),
+        AttemptResult::Succeeded(output) => Ok(kept("output", &output)),
         AttemptResult::Failed(failure) => Ok(Err(failure)),
         AttemptResult::Lost { reason } => Err(reason),
         AttemptResult::NoRoom { reason } => return Err(NoEnd::NoRoom(reason)),
         AttemptResult::Unreadable { reason } => return Err(NoEnd::Unreadable(reason)),
     };
-    let ask = ask.as_ref().map(JsonText::new);
+    // A question that is nested too deeply is the failure of the work that asked it.
+    let (result, ask) = match ask.as_ref().map(|ask| kept("question", ask)) {
+        None => (result, None),
+        Some(Ok(ask)) => (result, Some(ask)),
+        Some(Err(failure)) => (Ok(Err(failure)), None),
+    };
     Ok(Ended { result, commit, artefacts, usage, ended_at, told, ask, again_after })
+}
+
+/// What work gave, as it is kept.
+fn kept(what: &str, value: &Value) -> Result<JsonText, Failure> {
+    let text = JsonText::new(value);
+    if text.depth() <= DEPTH_MAX {
+        return Ok(text);
+    }
+    let message = format!("the {what} is nested {} levels deep; {DEPTH_MAX} are the most", text.depth());
+    Err(Failure::new(FailureKind::Validation, message)
+        .with_hint("write it to a file and give its path, or give it as text"))
 }
 
 /// The failure of work whose executor panicked.
@@ -179,14 +210,7 @@ pub(super) fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
 
 impl Shard {
     pub(super) fn worked(&mut self, done: WorkDone) {
-        let (WorkDone::Attempt { run, .. }
-        | WorkDone::HeldBack { run, .. }
-        | WorkDone::Unreadable { run, .. }
-        | WorkDone::Stopped { run, .. }
-        | WorkDone::Probe { run, .. }
-        | WorkDone::Workspace { run, .. }
-        | WorkDone::Notice { run, .. }) = &done;
-        let Some(cell) = self.cells.get_mut(run) else { return };
+        let Some(cell) = self.cells.get_mut(&done.run()) else { return };
         match done {
             WorkDone::Attempt { id, ended, .. } => self.world.ended(cell, id, *ended),
             WorkDone::HeldBack { id, reason, .. } => self.world.held_back(cell, id, &reason),
