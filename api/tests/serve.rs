@@ -199,3 +199,46 @@ async fn the_metrics_count_what_was_recorded_and_asked() {
         panic!("{}", text().await);
     }
 }
+
+#[tokio::test]
+async fn row_70_whatever_callers_send_the_series_of_all_metrics_stay_those_of_this_program() {
+    let served = Served::new(|_| {}).await;
+    served.held.owner().measure();
+    let token = served.token("root", Role::Admin).await;
+    let bearer = format!("Bearer {token}");
+    let series = async || {
+        let response = served.send("GET", "/metrics", &[("authorization", &bearer)], "").await;
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let named = text.lines().filter(|line| !line.starts_with('#'));
+        named.filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    // What a stranger chooses: the method, the path, the names in it, headers; what a caller does: all that names
+    // something new.
+    let round = async |n: usize| {
+        let strange =
+            [("x-forwarded-for", "10.1.2.3"), ("user-agent", "strange-1"), ("origin", "http://strange")];
+        for (method, path) in [
+            (format!("STRANGE{n}"), "/".to_owned()),
+            (format!("STRANGE{n}"), "/api/v1/runs".to_owned()),
+            ("GET".to_owned(), format!("/strange{n}")),
+            ("GET".to_owned(), format!("/api/v1/runs/strange{n}")),
+            ("POST".to_owned(), format!("/api/v1/hooks/strange{n}")),
+        ] {
+            served.send(&method, &path, &strange, "{}").await;
+        }
+        let definition =
+            format!("name: strange{n}\nsteps:\n  - {{ id: strange{n}, function: everfold.noop }}\n");
+        let body = json!({ "definition": definition, "labels": { format!("strange{n}"): "strange" } });
+        assert_eq!(served.ask("POST", "/api/v1/runs", &token, &body.to_string()).await.0, 201);
+        served.ask("GET", &format!("/api/v1/pipelines/strange{n}"), &token, "").await;
+    };
+    for n in 0..30 {
+        round(n).await;
+    }
+    let first = series().await;
+    assert!(first.iter().any(|line| line.contains("method=\"_OTHER\"")), "{first:#?}");
+    let strange: Vec<_> = first.iter().filter(|line| line.to_lowercase().contains("strange")).collect();
+    assert!(strange.is_empty(), "{strange:#?}");
+    assert!(first.len() < 1_000, "{} series", first.len());
+}

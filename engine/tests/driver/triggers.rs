@@ -328,6 +328,34 @@ async fn t_after_a_time_without_an_engine_all_moments_are_queued_one_after_the_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_75_paused_and_removed_schedules_start_nothing_for_moments_that_waited() {
+    for removes in [false, true] {
+        let rig = Rig::new();
+        save(&rig, &pipeline("p", 60_000, json!({}))).await;
+        let ada = || Actor::User("ada".into());
+        let schedule = serde_json::from_value(json!({"every": "10s", "overlap": "queue"})).unwrap();
+        let origin = ScheduleOrigin::Added {
+            pipeline: "p".into(),
+            input: JsonText::new(&json!({"n": 1})),
+            title: None,
+        };
+        let new = NewSchedule { name: "tick".into(), schedule, origin };
+        rig.engine.add_schedule(new, ada()).await.unwrap();
+        pass(&rig, 45).await;
+        assert_eq!(runs(&rig).await, 1);
+        assert!(rig.engine.schedules().await.unwrap()[0].waiting > 1);
+        match removes {
+            true => drop(rig.engine.remove_schedule("tick", None, ada()).await.unwrap()),
+            false => drop(rig.engine.pause_schedule("tick", true, None, ada()).await.unwrap()),
+        }
+        pass(&rig, 300).await;
+        assert_eq!(runs(&rig).await, 1, "removes: {removes}");
+        let listed = rig.engine.schedules().await.unwrap();
+        assert!(listed.iter().all(|schedule| schedule.waiting == 0), "removes: {removes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn t_a_schedule_is_added_paused_resumed_triggered_and_removed_by_hand() {
     let rig = Rig::new();
     save(&rig, &pipeline("p", 10, json!({}))).await;

@@ -21,7 +21,7 @@ use crate::id::{Position, RunId, Version};
 use crate::json::JsonText;
 use crate::schedules::{
     Now, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed, ScheduleSet,
-    ScheduleState, TickMeant, TickSettled, look, name_of_trigger, trigger,
+    ScheduleState, TickMeant, TickSettled, drop_waiting, look, name_of_trigger, trigger,
 };
 use crate::triggers::Outcome;
 
@@ -29,6 +29,10 @@ use crate::triggers::Outcome;
 const TRIES: u32 = 5;
 /// The pause before a moment is followed again that could not be.
 pub(super) const FAILED_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why nothing follows from a moment that waited.
+const PAUSED: &str = "the schedule was paused while the moment waited";
+const REMOVED: &str = "the schedule was removed while the moment waited";
 
 /// The one who keeps schedules.
 pub(in crate::driver) struct ScheduleDesk {
@@ -118,9 +122,7 @@ impl ScheduleDesk {
                     Ok(ScheduleOrigin::Trigger { pipeline, .. }) => {
                         Err(Trouble::Refused(ScheduleError::OfPipeline { name, pipeline }))
                     }
-                    Ok(ScheduleOrigin::Added { .. }) => {
-                        self.record(&name, &by, |_| vec![event.clone()]).await
-                    }
+                    Ok(ScheduleOrigin::Added { .. }) => self.record_stop(&name, &by, event, REMOVED).await,
                     Err(trouble) => Err(trouble),
                 };
                 return told(answer, removed);
@@ -211,6 +213,23 @@ impl ScheduleDesk {
         }
     }
 
+    /// Records that a schedule stops, and that nothing follows from the moments that wait.
+    async fn record_stop(
+        &mut self,
+        name: &str,
+        by: &By,
+        event: ScheduleEvent,
+        why: &str,
+    ) -> Result<Position, Trouble> {
+        let in_work = self.named(name).await?.map(|kept| kept.in_work.clone()).unwrap_or_default();
+        let decide = |state: &ScheduleState| {
+            let mut events = vec![event.clone()];
+            events.extend(drop_waiting(state, &in_work, why));
+            events
+        };
+        self.record(name, by, decide).await
+    }
+
     async fn origin_of(&mut self, name: &str) -> Result<ScheduleOrigin, Trouble> {
         let origin = self.named(name).await?.and_then(|kept| kept.state.origin().cloned());
         origin.ok_or_else(|| Trouble::Refused(ScheduleError::NotFound(name.to_owned())))
@@ -243,9 +262,8 @@ impl ScheduleDesk {
         for name in gone {
             let reason = Some("the newest version of the pipeline has no such trigger".to_owned());
             let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
-            self.record(&name, &Actor::Engine.into(), |_| vec![event.clone()])
-                .await
-                .map_err(Trouble::tail)?;
+            let by = Actor::Engine.into();
+            self.record_stop(&name, &by, event, REMOVED).await.map_err(Trouble::tail)?;
         }
         for (name, set) in wanted {
             if self.known(Again::InAWhile).await?.unread.contains_key(&name) {
@@ -307,7 +325,10 @@ impl ScheduleDesk {
         self.origin_of(name).await?;
         let is_paused = self.all().await?.get(name).is_some_and(|kept| kept.state.paused().is_some());
         let event = match (pauses, is_paused) {
-            (true, false) => ScheduleEvent::SchedulePaused(SchedulePaused { reason }),
+            (true, false) => {
+                let event = ScheduleEvent::SchedulePaused(SchedulePaused { reason });
+                return self.record_stop(name, by, event, PAUSED).await;
+            }
             (false, true) => ScheduleEvent::ScheduleResumed(ScheduleResumed { reason }),
             (true, true) => return Err(already(format!("“{name}” is paused already"))),
             (false, false) => return Err(already(format!("“{name}” is not paused"))),
