@@ -65,7 +65,7 @@ async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_record
     }
 
     let (status, made) =
-        served.ask("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "role": "product"}"#).await;
+        served.ask("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "approves": ["product"]}"#).await;
     assert_eq!((status, &made["role"], &made["approves"]), (201, &json!("approver"), &json!(["product"])));
     let (_, problem) =
         served.ask("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "role": "viewer"}"#).await;
@@ -88,17 +88,90 @@ async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_record
 }
 
 #[tokio::test]
-async fn a_browser_logs_in_once_by_a_link_and_writes_only_with_the_text_of_its_session() {
+async fn row_53_a_verification_is_for_admins() {
+    let served = Served::new(|_| {}).await;
+    for (name, role, status) in
+        [("eye", Role::Viewer, 403), ("hand", Role::Operator, 403), ("root", Role::Admin, 200)]
+    {
+        let token = served.token(name, role).await;
+        for path in ["/api/v1/store/verify", "/api/v1/store/verify?progress=true"] {
+            assert_eq!(served.ask("GET", path, &token, "").await.0, status, "{name} {path}");
+        }
+    }
+}
+
+/// Each took 170 MB, and nobody waited for another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_53_there_is_one_verification_at_a_time_also_where_nobody_waits_for_it_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = owner::HoldOptions {
+        supervisor: Some(everfold_workflows::process::ShimProgram::at(std::path::Path::new("everfold"))),
+        ..owner::HoldOptions::default()
+    };
+    let held = owner::hold(everfold_engine::layout::Layout::new(folder.path()), options).await.unwrap();
+    let owner = held.owner().clone();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel::<()>();
+    let goes_on = std::sync::Mutex::new(goes_on);
+    // Ends when it may go on, or nobody is there who would say so.
+    let first: std::sync::Arc<dyn Fn(everfold_engine::store::Progress) + Send + Sync> =
+        std::sync::Arc::new(move |_| {
+            let _told = begun.send(());
+            let _ended = goes_on.lock().unwrap().recv();
+        });
+    let asking = tokio::spawn({
+        let owner = owner.clone();
+        async move { owner.verify(first).await }
+    });
+    tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
+    // Who asked first goes away; its thread does not.
+    asking.abort();
+    let second = owner.verify(std::sync::Arc::new(|_| {})).await;
+    assert_eq!(second.unwrap_err().code.as_str(), "EF0421");
+    drop(go_on);
+    let third = async {
+        loop {
+            match owner.verify(std::sync::Arc::new(|_| {})).await {
+                Ok(verified) => return verified,
+                Err(fault) => assert_eq!(fault.code.as_str(), "EF0421"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), third).await.unwrap().sound);
+    held.release().await;
+}
+
+#[tokio::test]
+async fn row_54_a_browser_logs_in_once_by_the_button_of_a_link_and_writes_only_with_the_text_of_its_session()
+{
     let served = Served::new(|_| {}).await;
     let admin = served.token("root", Role::Admin).await;
     let (_, link) = served.ask("POST", "/api/v1/session/links", &admin, r#"{"token": "root"}"#).await;
     let path = link["path"].as_str().unwrap();
-    let response = served.send("GET", path, &[], "").await;
+    // Whatever looks at the link first (a chat's preview, a scanner) does not use it up.
+    for _ in 0..2 {
+        assert_eq!(served.send("HEAD", path, &[], "").await.status(), 200);
+        let page = served.send("GET", path, &[], "").await;
+        assert_eq!(page.status(), 200);
+        assert!(!page.headers().contains_key(header::SET_COOKIE));
+        assert_eq!(page.headers()[header::REFERRER_POLICY], "no-referrer");
+        let page = page.into_body().collect().await.unwrap().to_bytes();
+        let page = String::from_utf8(page.to_vec()).unwrap();
+        assert!(page.contains(&format!(r#"<form method="post" action="{path}">"#)), "{page}");
+    }
+    let elsewhere = served.send("POST", path, &[("sec-fetch-site", "cross-site")], "").await;
+    assert_eq!(read(elsewhere).await.1["code"], "EF0607");
+    let response = served.send("POST", path, &[("sec-fetch-site", "same-origin")], "").await;
     assert_eq!(response.status(), 303);
+    let next = response.headers()[header::LOCATION].to_str().unwrap().to_owned();
+    assert_eq!(served.send("GET", &next, &[], "").await.status(), 200, "it leads somewhere");
     let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap();
-    assert_eq!(read(served.send("GET", path, &[], "").await).await.1["code"], "EF0606", "it works once");
+    assert_eq!(read(served.send("POST", path, &[], "").await).await.1["code"], "EF0606", "it works once");
+    let again = served.send("POST", path, &[("cookie", cookie)], "").await;
+    assert_eq!(read(again).await.1["code"], "EF0606", "who has a session is told so, too");
 
     let (_, who) = read(served.send("GET", "/api/v1/session", &[("cookie", cookie)], "").await).await;
     assert_eq!(who["actor"], "token:root");
@@ -139,6 +212,17 @@ async fn who_is_too_fast_is_told_when_to_come_again() {
     }));
     let statuses = guesses.await;
     assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn row_50_readyz_says_that_the_engine_is_broken_and_never_again_that_it_is_ready() {
+    let served = Served::new(|_| {}).await;
+    let owner = served.held.owner();
+    for readiness in [owner::Readiness::Ready, owner::Readiness::Broken, owner::Readiness::Ready] {
+        owner.set_readiness(readiness);
+    }
+    let (status, said) = read(served.send("GET", "/readyz", &[], "").await).await;
+    assert_eq!((status, &said["ready"], &said["state"]), (503, &json!(false), &json!("broken")));
 }
 
 #[tokio::test]
@@ -198,4 +282,47 @@ async fn the_metrics_count_what_was_recorded_and_asked() {
     if tokio::time::timeout(Duration::from_secs(10), all).await.is_err() {
         panic!("{}", text().await);
     }
+}
+
+#[tokio::test]
+async fn row_70_whatever_callers_send_the_series_of_all_metrics_stay_those_of_this_program() {
+    let served = Served::new(|_| {}).await;
+    served.held.owner().measure();
+    let token = served.token("root", Role::Admin).await;
+    let bearer = format!("Bearer {token}");
+    let series = async || {
+        let response = served.send("GET", "/metrics", &[("authorization", &bearer)], "").await;
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let named = text.lines().filter(|line| !line.starts_with('#'));
+        named.filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    // What a stranger chooses: the method, the path, the names in it, headers; what a caller does: all that names
+    // something new.
+    let round = async |n: usize| {
+        let strange =
+            [("x-forwarded-for", "10.1.2.3"), ("user-agent", "strange-1"), ("origin", "http://strange")];
+        for (method, path) in [
+            (format!("STRANGE{n}"), "/".to_owned()),
+            (format!("STRANGE{n}"), "/api/v1/runs".to_owned()),
+            ("GET".to_owned(), format!("/strange{n}")),
+            ("GET".to_owned(), format!("/api/v1/runs/strange{n}")),
+            ("POST".to_owned(), format!("/api/v1/hooks/strange{n}")),
+        ] {
+            served.send(&method, &path, &strange, "{}").await;
+        }
+        let definition =
+            format!("name: strange{n}\nsteps:\n  - {{ id: strange{n}, function: everfold.noop }}\n");
+        let body = json!({ "definition": definition, "labels": { format!("strange{n}"): "strange" } });
+        assert_eq!(served.ask("POST", "/api/v1/runs", &token, &body.to_string()).await.0, 201);
+        served.ask("GET", &format!("/api/v1/pipelines/strange{n}"), &token, "").await;
+    };
+    for n in 0..30 {
+        round(n).await;
+    }
+    let first = series().await;
+    assert!(first.iter().any(|line| line.contains("method=\"_OTHER\"")), "{first:#?}");
+    let strange: Vec<_> = first.iter().filter(|line| line.to_lowercase().contains("strange")).collect();
+    assert!(strange.is_empty(), "{strange:#?}");
+    assert!(first.len() < 1_000, "{} series", first.len());
 }

@@ -7,10 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Version};
 use axum::routing::get;
 use everfold_api::owner;
 use everfold_engine::access::Role;
 use everfold_engine::actor::Actor;
+use everfold_workflows::settings::ServeSettings;
+use http_body_util::BodyExt as _;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use served::Served;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -389,7 +394,7 @@ async fn the_owners_socket_has_a_bound_and_who_is_idle_makes_room() {
         .route("/quick", get(async || "here"))
         .route("/slow", get(async || std::future::pending::<()>().await));
     let closing = CancellationToken::new();
-    let listening = owner::listen(&place, routes, closing.clone()).unwrap();
+    let listening = owner::listen(&place, routes, None, closing.clone()).unwrap();
     let ask = async |path: &str| {
         let mut stream = UnixStream::connect(&place).await.unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -437,23 +442,69 @@ fn certificates(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/cli/certificates").join(name)
 }
 
-#[tokio::test]
-async fn over_tls_too_who_finds_no_room_is_told_so() {
-    let served = Served::new(|settings| {
-        settings.connections = 3;
-        let (cert, key) = (certificates("good.pem"), certificates("server.key"));
-        settings.tls = Some(everfold_workflows::settings::TlsFiles { cert, key });
-    })
-    .await;
-    let token = served.token("one", None).await;
+/// What speaks TLS, and offers these protocols.
+fn tls(protocols: &[&str]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificates("ca.pem")).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let tls = TlsConnector::from(Arc::new(config));
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+fn over_tls(settings: &mut ServeSettings) {
+    let (cert, key) = (certificates("good.pem"), certificates("server.key"));
+    settings.tls = Some(everfold_workflows::settings::TlsFiles { cert, key });
+}
+
+/// What was offered to every client was spoken to none: browsers, curl and httpx got nothing.
+#[tokio::test]
+async fn row_51_over_tls_each_version_that_is_offered_is_spoken_streams_included() {
+    let served = Served::new(over_tls).await;
+    let token = served.token("one", None).await;
+    let address = served.server.url.strip_prefix("https://").unwrap();
+    let connect = async |protocols: &[&str]| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        tls(protocols).connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await.unwrap()
+    };
+    let stream = connect(&["h2", "http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = |path: &str| {
+        let request = Request::get(format!("https://{address}{path}"));
+        request.header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()
+    };
+    // Several at once on one connection, a stream that stays open among them.
+    let mut stream = in_time(sender.send_request(request("/api/v1/stream"))).await.unwrap();
+    assert_eq!((stream.status().as_u16(), stream.version()), (200, Version::HTTP_2));
+    let first = in_time(stream.frame()).await.unwrap().unwrap().into_data().unwrap();
+    assert!(first.windows(12).any(|part| part == b"event: ready"), "{first:?}");
+    for _ in 0..3 {
+        let answer = in_time(sender.send_request(request("/api/v1/runs"))).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
+    }
+    let mut stream = connect(&["http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut said = Vec::new();
+    in_time(stream.read_to_end(&mut said)).await.unwrap();
+    assert!(said.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
+}
+
+#[tokio::test]
+async fn over_tls_too_who_finds_no_room_is_told_so() {
+    let served = Served::new(|settings| {
+        settings.connections = 3;
+        over_tls(settings);
+    })
+    .await;
+    let token = served.token("one", None).await;
+    let tls = tls(&[]);
     let address = served.server.url.strip_prefix("https://").unwrap();
     let ask = async |path: &str| {
         let stream = TcpStream::connect(address).await.unwrap();

@@ -14,6 +14,7 @@ use std::str::FromStr;
 use bincode::Options as _;
 use serde::{Deserialize, Serialize};
 
+use crate::definition::StepRole;
 use crate::envelope::StreamId;
 use crate::json::Hash;
 use crate::kept::{Kept, Noted};
@@ -67,6 +68,16 @@ impl Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl From<StepRole> for Role {
+    fn from(role: StepRole) -> Self {
+        match role {
+            StepRole::Viewer => Self::Viewer,
+            StepRole::Approver => Self::Approver,
+            StepRole::Operator => Self::Operator,
+        }
     }
 }
 

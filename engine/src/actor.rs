@@ -18,7 +18,7 @@ pub enum Actor {
     Hook(String),
     /// A schedule, by its name.
     Schedule(String),
-    /// Another run, by its id.
+    /// Another run, by its id, or a step's process, by `ID/STEP`.
     Run(String),
     /// A remote worker, by its name.
     Worker(String),

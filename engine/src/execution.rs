@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,6 +156,10 @@ pub struct GitWorkdir {
     pub base_commit: String,
     /// It is a copy that is thrown away: nothing in it is saved.
     pub is_copy: bool,
+    /// The repository that it is a worktree of. Where the folder belongs to another one, it is not the run's.
+    pub repository: PathBuf,
+    /// The run's own branch; `None`: none is known.
+    pub branch: Option<String>,
 }
 
 /// How an attempt ended.
@@ -204,14 +208,16 @@ pub enum AttemptResult {
     Succeeded(Value),
     /// It failed.
     Failed(Failure),
-    /// The disk has no room for it to begin, or for what it left to be kept. Nothing is decided by
-    /// that: whatever has ended is kept, whatever has not begun begins later. It is asked for again.
+    /// The system has too little at this moment (room on the disk, file handles, processes, memory) for it to
+    /// begin, to be looked at, or for what it left to be kept. Nothing is decided by that: whatever has ended is
+    /// kept, whatever has not begun begins later, whatever lives lives on. It is asked for again.
     NoRoom {
-        /// What could not be written.
+        /// What could not be done.
         reason: String,
     },
-    /// What it left is stored, and cannot be read: damage. Nothing is decided by that, and what is recorded
-    /// stays: its run is set aside with the reason, and it is asked for again when somebody sees to the run.
+    /// It, or what it left, cannot be seen: damage, or an error of the system that does not pass. It may live.
+    /// Nothing is decided by that, and what is recorded stays: its run is set aside with the reason, and it is
+    /// asked for again when somebody sees to the run.
     Unreadable {
         /// What cannot be read, and where it lies.
         reason: String,
@@ -230,6 +236,10 @@ pub trait AttemptObserver: Send + Sync {
     fn started(&self);
     /// The newest line of its output.
     fn line(&self, line: &str);
+    /// All that it has used up so far, by model. Said while it works, so that budgets can hold it.
+    fn used(&self, so_far: &[Usage]) {
+        let _nobody_counts = so_far;
+    }
     /// A line as it may be kept: the values of secrets masked.
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {
         Cow::Borrowed(line)
@@ -306,6 +316,13 @@ pub trait Executor: Send + Sync + 'static {
     fn services(&self, spec: &Value) -> Vec<Service> {
         let _ = spec;
         Vec::new()
+    }
+
+    /// What the work names by its parameters as they are written, and nobody here could ever do: a run whose
+    /// pipeline asks for it does not begin.
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        let _ = spec;
+        None
     }
 
     /// Whether somebody else fetches the work and does it, at a place of their own: it takes none of those
@@ -416,6 +433,12 @@ pub trait Prober: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What the probe names and nobody here could ever ask, as [`Executor::unknown`].
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        let _ = spec;
+        None
+    }
+
     /// Asks a probe to end that nobody wants to know any more; what it answers is not heard. What must
     /// not be forgotten when the engine ends meanwhile is done before the future is polled.
     fn cancel(&self, request: ProbeRequest) -> BoxFuture<'static, ()> {
@@ -506,6 +529,10 @@ pub enum WorkspaceRequest {
         from: Option<String>,
         /// The run's branch.
         branch: String,
+        /// Whether the worktree stays when the run has ended.
+        keep: Keep,
+        /// Whether the branch stays then.
+        keep_branch: bool,
     },
     /// A folder that is there; absolute.
     Dir(PathBuf),
@@ -533,7 +560,7 @@ pub trait Workspaces: Send + Sync + 'static {
         keep: Keep,
         keep_branch: bool,
         succeeded: bool,
-    ) -> BoxFuture<'static, ()>;
+    ) -> BoxFuture<'static, Released>;
 
     /// Makes a detached copy of a run's worktree at a commit for one attempt, or finds the one it made
     /// before a crash.
@@ -558,8 +585,38 @@ pub trait Workspaces: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
-    /// Removes what runs left behind that are neither in `unended` nor kept on purpose.
-    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()>;
+    /// The runs of which something lies there that [`Workspaces::release`] was not asked for yet.
+    fn left(&self) -> BoxFuture<'static, HashSet<RunId>>;
+
+    /// Removes what these runs left behind, as far as it is not to be kept. A run that is not named is left
+    /// alone: nobody knows what became of it.
+    /// Gives where the workspaces were that are gone.
+    fn sweep(&self, fates: BTreeMap<RunId, Fate>) -> BoxFuture<'static, BTreeMap<RunId, String>>;
+}
+
+/// What became of a run that left something behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It has ended.
+    Ended {
+        /// How.
+        succeeded: bool,
+        /// Whether it ever had its workspace: one that was made for it after it had ended holds no work.
+        began: bool,
+    },
+    /// The store does not know it.
+    Unknown,
+}
+
+/// What became of a run's workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// It is gone.
+    Removed,
+    /// It stays on purpose, or was never the engine's to remove.
+    Kept,
+    /// It could not be removed; the next sweep tries again.
+    Failed,
 }
 
 /// Finds and ends work that lives on without an engine.
@@ -573,6 +630,16 @@ pub trait Survivors: Send + Sync + 'static {
     fn end(&self, folder: PathBuf) -> BoxFuture<'static, ()>;
 }
 
+/// After so many ends in a row it is believed that what was in hand brought them about.
+pub const ENDS_MAX: u32 = 3;
+
+/// Counts how often the engine ended by itself, in a row, with the same work in hand.
+pub trait Witness: Send + Sync + 'static {
+    /// An attempt or a probe that a former engine left is about to be taken up again: how many engines in a row,
+    /// up to the last one, aborted while it was outstanding. It is noted that it is in hand again. Must be quick.
+    fn ends_with(&self, folder: &Path) -> u32;
+}
+
 /// Which runs are meant; all conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunQuery {
@@ -584,6 +651,16 @@ pub struct RunQuery {
     pub pipeline: Option<String>,
     /// At most so many are named; all are counted.
     pub limit: usize,
+}
+
+impl RunQuery {
+    /// Whether a run is one of those that are meant.
+    #[must_use]
+    pub fn fits(&self, run: &FoundRun) -> bool {
+        self.labels.iter().all(|(name, value)| run.labels.get(name) == Some(value))
+            && (self.status.is_empty() || self.status.contains(&run.status))
+            && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == run.pipeline)
+    }
 }
 
 /// A run that was found.
@@ -654,4 +731,6 @@ pub struct Edge {
     pub notifier: Option<Arc<dyn Notifier>>,
     /// Pipelines that `run` steps may name without their being saved.
     pub built_ins: Option<Arc<dyn BuiltIns>>,
+    /// `None`: nobody counts what brings engines down.
+    pub witness: Option<Arc<dyn Witness>>,
 }

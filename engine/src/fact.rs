@@ -124,6 +124,7 @@ pub fn input_of(
             save: fact.save,
             author: fact.author,
         }),
+        RunEvent::WorkspaceRemoved(fact) => InputKind::WorkspaceRemoved { path: fact.path },
         RunEvent::GateEvaluated(fact) => InputKind::ProbeFinished {
             evidence: text(&fact.evidence)?,
             id: fact.id,
@@ -138,6 +139,7 @@ pub fn input_of(
             message: fact.message,
             permanent: fact.permanent,
             took_ms: fact.took_ms,
+            broken: fact.broken,
         },
         RunEvent::TimerFired(fact) => InputKind::TimerFired { timer: fact.timer, due: fact.due },
         RunEvent::VoteCast(fact) => {
@@ -159,7 +161,9 @@ pub fn input_of(
         }
         RunEvent::StepCancelRequested(fact) => InputKind::CancelStep { path: fact.path, reason: fact.reason },
         RunEvent::BreakpointsSet(fact) => InputKind::Breakpoints { steps: fact.steps },
-        RunEvent::RunAdmitted(fact) => InputKind::Admitted { admission: fact.admission },
+        RunEvent::RunAdmitted(fact) => {
+            InputKind::Admitted { admission: fact.admission, at_once: fact.at_once }
+        }
         RunEvent::NoticeSent(fact) => InputKind::NoticeFinished {
             version: fact.version,
             notice: fact.notice,
@@ -206,7 +210,9 @@ pub fn input_of(
         RunEvent::BudgetRaised(fact) => {
             InputKind::RaiseBudget { budget: Some(fact.budget), add: fact.add, reason: fact.reason }
         }
+        RunEvent::RunAbandoned(fact) => InputKind::Abandon { reason: fact.reason },
         RunEvent::Advanced(_) => InputKind::Advance,
+        RunEvent::ClockRead(fact) => InputKind::ClockRead { clock: fact.clock },
         RunEvent::StepScheduled(_)
         | RunEvent::ItemsExpanded(_)
         | RunEvent::StopRequested(_)

@@ -85,10 +85,22 @@ pub enum InputKind {
         /// What.
         usage: Usage,
     },
+    /// All that an attempt has used up so far of one model: what is new of it is recorded.
+    UsageSoFar {
+        /// By whom.
+        id: AttemptId,
+        /// What.
+        usage: Usage,
+    },
     /// The workspace is there, or cannot be had. Each preparation reports under an id of its own.
     WorkspacePrepared(Result<Workspace, Failure>),
     /// The workspace is that of the run that started this one.
     WorkspaceShared(SharedFrom),
+    /// The run has ended, and its workspace is gone.
+    WorkspaceRemoved {
+        /// Where it was.
+        path: String,
+    },
     /// Evidence is there.
     ProbeFinished {
         /// The attempt that is judged.
@@ -116,6 +128,8 @@ pub enum InputKind {
         permanent: bool,
         /// How long it took.
         took_ms: u64,
+        /// The gate itself cannot be judged.
+        broken: bool,
     },
     /// Time has passed.
     TimerFired {
@@ -191,6 +205,8 @@ pub enum InputKind {
     Admitted {
         /// What `admit` is judged on at this moment.
         admission: Vec<AdmissionEvidence>,
+        /// It waited for nothing since its start, where `admit` was judged; it is not judged again.
+        at_once: bool,
     },
     /// A notice was sent, or will not be.
     NoticeFinished {
@@ -280,8 +296,63 @@ pub enum InputKind {
         /// Why.
         reason: Option<String>,
     },
+    /// The run cannot be gone on with, and is given up where it stands.
+    Abandon {
+        /// Why.
+        reason: Option<String>,
+    },
     /// What was left undone is gone on with.
     Advance,
+    /// The clock says less than what was recorded.
+    ClockRead {
+        /// What it says.
+        clock: Timestamp,
+    },
+}
+
+impl InputKind {
+    /// How deep the value is nested that it brings, if it brings one.
+    #[must_use]
+    pub fn depth(&self) -> Option<usize> {
+        match self {
+            Self::Start(start) => Some(&start.input),
+            Self::Fork(fork) => Some(&fork.input),
+            Self::AttemptFinished { result, .. } => result.as_ref().ok(),
+            Self::ProbeFinished { evidence, .. } => Some(evidence),
+            Self::Vote { edited, .. } => edited.as_ref(),
+            Self::SaveAnswer { answer, .. } | Self::Answer { answer, .. } => Some(answer),
+            Self::Signal { payload, .. } => Some(payload),
+            Self::Unblock { output, .. } => output.as_ref(),
+            Self::AttemptStarted { .. }
+            | Self::AttemptLost { .. }
+            | Self::Usage { .. }
+            | Self::UsageSoFar { .. }
+            | Self::Abandon { .. }
+            | Self::WorkspacePrepared(_)
+            | Self::WorkspaceShared(_)
+            | Self::WorkspaceRemoved { .. }
+            | Self::ProbeFailed { .. }
+            | Self::TimerFired { .. }
+            | Self::Recheck { .. }
+            | Self::CancelStep { .. }
+            | Self::Breakpoints { .. }
+            | Self::Admitted { .. }
+            | Self::NoticeFinished { .. }
+            | Self::Cancel { .. }
+            | Self::Pause { .. }
+            | Self::Halt { .. }
+            | Self::Release { .. }
+            | Self::Resume { .. }
+            | Self::Note { .. }
+            | Self::FundsWanted { .. }
+            | Self::FundsAnswered { .. }
+            | Self::SpendReported { .. }
+            | Self::RaiseBudget { .. }
+            | Self::Advance
+            | Self::ClockRead { .. } => None,
+        }
+        .map(JsonText::depth)
+    }
 }
 
 /// A run begins.

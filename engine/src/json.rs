@@ -1,10 +1,14 @@
 //! JSON inside events: canonical text, so that equal values have equal bytes and equal hashes.
 
+mod deep;
+
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 pub use serde_json::Value;
 use smol_str::SmolStr;
+
+pub use deep::{DEPTH_MAX, STORED_DEPTH_MAX, depth, depth_of_text};
 
 /// The canonical text of a value: keys sorted by their bytes, no white space, numbers as
 /// `serde_json` writes them.
@@ -81,7 +85,29 @@ impl JsonText {
     /// The value.
     #[must_use]
     pub fn value(&self) -> Value {
-        serde_json::from_str(&self.0).expect("a JsonText is parsed before it is made")
+        // A text is written from a value, or was read once: only its depth can keep `serde_json` from it.
+        serde_json::from_str(&self.0).or_else(|_deep| deep::read(&self.0, usize::MAX)).unwrap_or_default()
+    }
+
+    /// How many lists and maps lie within each other in it.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        depth_of_text(&self.0)
+    }
+
+    /// Reads a text of any form and depth that is kept: up to [`STORED_DEPTH_MAX`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(text: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+        let value = match serde_json::from_str(text) {
+            Ok(value) => value,
+            Err(_malformed_or_deep) => {
+                deep::read(text, STORED_DEPTH_MAX).map_err(|error| error.to_string())?
+            }
+        };
+        Ok(Self::new(&value))
     }
 
     /// BLAKE3 of the text.
@@ -145,8 +171,62 @@ impl serde::de::Visitor<'_> for Stored {
             return Ok(JsonText::null());
         }
         // Stored bytes are not trusted: `value` relies on this check.
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(E::custom)?;
+        if serde_json::from_str::<Checked>(text).is_err() {
+            deep::read(text, STORED_DEPTH_MAX).map_err(E::custom)?;
+        }
         Ok(JsonText(text.into()))
+    }
+}
+
+/// Any value, read as strictly as [`Value`] is and kept nowhere. `IgnoredAny` also takes what no value
+/// can hold: half a surrogate pair, a number out of all range.
+struct Checked;
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> serde::de::Visitor<'de> for Checked {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        while fields.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
     }
 }
 
@@ -313,6 +393,24 @@ mod tests {
         assert_eq!(serde_json::to_string(&text).unwrap(), r#"{"a":1}"#);
         let broken = bincode::serialize("{").unwrap();
         assert!(bincode::deserialize::<JsonText>(&broken).is_err());
+    }
+
+    #[test]
+    fn row_50_a_stored_value_of_any_depth_is_read_and_shown_and_what_no_value_holds_is_refused() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        for depth in [1, 127, 128, 129, 225, STORED_DEPTH_MAX] {
+            let bytes = bincode::serialize(&nested(depth)).unwrap();
+            let text = bincode::deserialize::<JsonText>(&bytes).unwrap();
+            assert_eq!((text.depth(), super::depth(&text.value())), (depth, depth));
+            assert_eq!(serde_json::to_string(&text).unwrap(), nested(depth), "an export does not break off");
+            assert_eq!(JsonText::read(nested(depth).as_bytes()).unwrap(), text);
+        }
+        let beyond = nested(STORED_DEPTH_MAX + 1);
+        for never in [beyond.as_str(), r#""\ud800""#, "1e999", "[1", "{\"a\":1,}", "\"\n\""] {
+            let bytes = bincode::serialize(never).unwrap();
+            assert!(bincode::deserialize::<JsonText>(&bytes).is_err(), "{never}");
+            assert!(JsonText::read(never.as_bytes()).is_err(), "{never}");
+        }
     }
 
     #[test]

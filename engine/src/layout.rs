@@ -17,6 +17,15 @@ impl Layout {
         Self { root: root.into() }
     }
 
+    /// The layout of the data folder in which the folder of an attempt or a probe of this run lies.
+    #[must_use]
+    pub fn around(folder: &Path, run: RunId) -> Option<Self> {
+        let run = run.to_string();
+        let of_run =
+            folder.ancestors().find(|folder| folder.file_name().is_some_and(|name| *name == *run))?;
+        Some(Self::new(of_run.parent()?.parent()?))
+    }
+
     /// The data folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -39,6 +48,18 @@ impl Layout {
     #[must_use]
     pub fn owner(&self) -> PathBuf {
         self.root.join("owner.json")
+    }
+
+    /// One byte for each engine that ended by itself and that the next one has not counted yet.
+    #[must_use]
+    pub fn aborts(&self) -> PathBuf {
+        self.root.join("aborts")
+    }
+
+    /// What was in hand when engines ended by themselves; may be removed.
+    #[must_use]
+    pub fn suspects(&self) -> PathBuf {
+        self.root.join("suspects")
     }
 
     /// The blobs of all runs.
@@ -97,16 +118,38 @@ impl Layout {
         self.worktrees().join(format!("{run}.own"))
     }
 
-    /// The copy of a run's worktree for one attempt.
+    /// The copy of a run's worktree for one attempt: `worktrees/RUN.own/RUN-STEP[.ITEM]-rROUND-aATTEMPT`. Git
+    /// names its record after the folder, for all worktrees of a repository: the run's id keeps the names of
+    /// two runs from meeting there.
     #[must_use]
     pub fn copy(&self, id: &EffectId) -> PathBuf {
         let AttemptId { path, round, attempt } = &id.attempt;
-        self.copies(id.run).join(format!("{path}-r{round}-a{attempt}"))
+        let name = format!("{path}-r{round}-a{attempt}");
+        let copies = self.copies(id.run);
+        // An older version, whose attempt may still be at work, named it without the run.
+        let former = copies.join(&name);
+        if former.is_dir() { former } else { copies.join(format!("{}-{name}", id.run)) }
     }
 
     /// The folder in which steps of a run work that have no workspace.
     #[must_use]
     pub fn scratch(&self, run: RunId) -> PathBuf {
         self.root.join("scratch").join(run.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_folder_is_known_by_the_folder_of_an_attempt_or_a_probe() {
+        let run: RunId = "0198c1f0-0000-7000-8000-0000deadbeef".parse().unwrap();
+        let id = EffectId { run, attempt: "build.3/2/1".parse().unwrap() };
+        let layout = Layout::new("/srv/attempts/data");
+        assert_eq!(Layout::around(&layout.attempt(&id), run), Some(layout.clone()));
+        assert_eq!(Layout::around(&layout.probe(&id, "g", 4), run), Some(layout.clone()));
+        assert_eq!(Layout::around(&layout.attempt(&id).join("turn-2"), run), Some(layout));
+        assert_eq!(Layout::around(Path::new("/tmp/elsewhere"), run), None);
     }
 }

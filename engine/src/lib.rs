@@ -30,6 +30,7 @@ pub mod kept;
 pub mod keys;
 pub mod notices;
 pub mod policy;
+pub mod prices;
 pub mod saved;
 pub mod schedules;
 pub mod state;

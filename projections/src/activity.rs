@@ -61,6 +61,8 @@ pub(crate) struct Activity {
     last: BTreeSet<AttemptId>,
     asking: BTreeMap<StepPath, Asked>,
     blocked: BTreeSet<StepPath>,
+    /// Steps, and items, that wait for a signal or a timer between what is done for them.
+    waiting: BTreeSet<StepPath>,
     queued: bool,
     /// It stands still by itself.
     paused: bool,
@@ -85,15 +87,18 @@ enum Fund {
 impl Activity {
     pub(crate) fn apply(&mut self, event: &RunEvent, at: Timestamp) {
         match event {
-            RunEvent::StepScheduled(event) => {
-                if matches!(event.work, ScheduledWork::Task(_)) {
-                    self.begin(&event.id);
+            RunEvent::StepScheduled(event) => match event.work {
+                ScheduledWork::Task(_) => self.begin(&event.id),
+                ScheduledWork::Wait | ScheduledWork::Gates => {
+                    self.waiting.insert(event.id.path.clone());
                 }
-            }
+                ScheduledWork::Items | ScheduledWork::Approval | ScheduledWork::Question => {}
+            },
             RunEvent::RetryScheduled(event) => {
                 self.blocked.remove(&event.id.path);
-                if event.at <= at {
-                    self.begin(&event.id);
+                match event.at <= at {
+                    true => self.begin(&event.id),
+                    false => drop(self.waiting.insert(event.id.path.clone())),
                 }
             }
             RunEvent::TimerFired(event) => match event.timer.kind {
@@ -111,6 +116,11 @@ impl Activity {
                 TimerKind::Wait | TimerKind::Timeout | TimerKind::Reminder | TimerKind::Signal => {}
                 TimerKind::Budget => self.budget_timer_fired(&event.timer.name),
             },
+            RunEvent::TimerSet(event) => {
+                if event.timer.kind == TimerKind::Poll {
+                    self.waiting.insert(event.timer.id.path.clone());
+                }
+            }
             RunEvent::AttemptSucceeded(event) => self.end(&event.id),
             RunEvent::AttemptFailed(event) => self.end(&event.id),
             RunEvent::AttemptLost(event) => self.end(&event.id),
@@ -192,7 +202,7 @@ impl Activity {
             RunEvent::RunPaused(_) | RunEvent::BreakpointHit(_) => self.paused = true,
             RunEvent::RunHalted(event) => drop(self.halts.insert(event.scope.clone())),
             RunEvent::RunReleased(event) => drop(self.halts.remove(&event.scope)),
-            RunEvent::CancelRequested(_) => {
+            RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => {
                 self.paused = false;
                 self.halts.clear();
                 self.last.extend(self.stopping.keys().cloned());
@@ -227,7 +237,6 @@ impl Activity {
             | RunEvent::ItemsExpanded(_)
             | RunEvent::AttemptStarted(_)
             | RunEvent::VoteCast(_)
-            | RunEvent::TimerSet(_)
             | RunEvent::UsageRecorded(_)
             | RunEvent::Advanced(_)
             | RunEvent::NoteAdded(_)
@@ -238,7 +247,9 @@ impl Activity {
             | RunEvent::NoticeQueued(_)
             | RunEvent::NoticeSent(_)
             | RunEvent::WorktreeReset(_)
+            | RunEvent::ClockRead(_)
             | RunEvent::WorkspaceShared(_)
+            | RunEvent::WorkspaceRemoved(_)
             | RunEvent::NoticeFailed(_) => {}
         }
     }
@@ -300,12 +311,16 @@ impl Activity {
             self.again.remove(path);
             self.asking.remove(path);
             self.blocked.remove(path);
+            self.waiting.remove(path);
             return;
         }
         let is_other = |other: &StepPath| other.step != path.step;
         self.attempts.retain(is_other);
         self.probing.retain(is_other);
         // Seldom there is any of these.
+        if !self.waiting.is_empty() {
+            self.waiting.retain(is_other);
+        }
         if !(self.again.is_empty() && self.asking.is_empty() && self.blocked.is_empty()) {
             self.again.retain(is_other);
             self.asking.retain(|other, _| is_other(other));
@@ -373,12 +388,17 @@ impl Activity {
         }
     }
 
-    /// Puts the steps that something goes on in, or that people are asked about, in the order of names.
+    /// Puts the steps that something goes on in, that wait for a signal or a timer, or that people are asked about,
+    /// in the order of names.
     /// Says whether that is news.
     pub(crate) fn show_steps(&self, shown: &mut Vec<StepId>) -> bool {
         let open = || self.attempts.keys().chain(self.probing.keys()).chain(self.asking.keys());
-        let open = || open().chain(&self.blocked).map(|path| &path.step);
-        let count = self.attempts.len() + self.probing.len() + self.asking.len() + self.blocked.len();
+        let open = || open().chain(&self.blocked).chain(&self.waiting).map(|path| &path.step);
+        let count = self.attempts.len()
+            + self.probing.len()
+            + self.asking.len()
+            + self.blocked.len()
+            + self.waiting.len();
         // Most of the time there is one, or none.
         if count < 2 {
             let only = if count == 0 { None } else { open().next() };
@@ -425,7 +445,10 @@ impl Activity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use everfold_engine::event::{StepCancelRequested, StopRequested, TimerFired, TimerId};
+    use everfold_engine::event::{
+        RetryScheduled, StepCancelRequested, StepCancelled, StepScheduled, StopRequested, TimerFired,
+        TimerId, TimerSet,
+    };
 
     /// What is asked to end by its time limit is not asked again when its round ends before its time.
     #[test]
@@ -445,6 +468,32 @@ mod tests {
             assert!(activity.is_heard(&id));
             activity.apply(&cut, Timestamp(2));
             assert!(!activity.is_heard(&id), "{}", cut.name());
+        }
+    }
+
+    #[test]
+    fn row_56_a_step_that_waits_for_a_signal_or_a_timer_is_shown_until_it_ends() {
+        let id = |text: &str| -> AttemptId { text.parse().unwrap() };
+        let scheduled = |text: &str, work| StepScheduled { id: id(text), work }.into();
+        let poll = TimerId { id: id("check/1/1"), kind: TimerKind::Poll, name: "gate".into() };
+        let again = RetryScheduled { id: id("build/1/2"), at: Timestamp(60_000), task: None };
+        for (step, events) in [
+            ("deploy", vec![scheduled("deploy/1/1", ScheduledWork::Wait)]),
+            ("review", vec![scheduled("review/1/1", ScheduledWork::Gates)]),
+            ("check", vec![TimerSet { timer: poll, at: Timestamp(60_000) }.into()]),
+            ("build", vec![again.into()]),
+        ] {
+            let events: Vec<RunEvent> = events;
+            let (mut activity, mut shown) = (Activity::default(), Vec::new());
+            for event in &events {
+                activity.apply(event, Timestamp(1));
+            }
+            assert!(activity.show_steps(&mut shown), "{step}");
+            assert_eq!(shown, [StepId::new(step)]);
+            assert_eq!(activity.status(), RunStatus::Waiting, "{step}");
+            let path = StepPath::step(&StepId::new(step));
+            activity.apply(&StepCancelled { path, round: Round(1) }.into(), Timestamp(2));
+            assert!(activity.show_steps(&mut shown) && shown.is_empty(), "{step}: {shown:?}");
         }
     }
 

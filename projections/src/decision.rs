@@ -157,7 +157,8 @@ pub(crate) fn is_decision(event: &RunEvent) -> bool {
         | RunEvent::RecheckRequested(_)
         | RunEvent::ReworkRequested(_)
         | RunEvent::StepCancelRequested(_)
-        | RunEvent::CancelRequested(_) => true,
+        | RunEvent::CancelRequested(_)
+        | RunEvent::RunAbandoned(_) => true,
         _other => false,
     }
 }
@@ -237,6 +238,9 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
             return Some((step, None, DecisionKind::Cancel { reason: event.reason.clone() }));
         }
         RunEvent::CancelRequested(event) => {
+            return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+        }
+        RunEvent::RunAbandoned(event) => {
             return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
         }
         _other => return None,

@@ -451,7 +451,7 @@ impl Inbox {
                 let ends_run = event.path.item.is_none() && (event.finish.is_some() || !event.tolerated);
                 self.withdraw(fact, tx, |path, _| ends_run || is_part(path, &event.path))
             }
-            RunEvent::CancelRequested(_) => self.withdraw(fact, tx, |_, _| true),
+            RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => self.withdraw(fact, tx, |_, _| true),
             RunEvent::StepSkipped(event) => self.withdraw(fact, tx, |path, _| is_part(path, &event.path)),
             RunEvent::StepCancelled(event) => self.withdraw(fact, tx, |path, _| is_part(path, &event.path)),
             RunEvent::ReworkRequested(event) => {
@@ -507,6 +507,7 @@ impl Projection for Inbox {
             | RunEvent::StepSucceeded(_)
             | RunEvent::StepFailed(_)
             | RunEvent::CancelRequested(_)
+            | RunEvent::RunAbandoned(_)
             | RunEvent::StepSkipped(_)
             | RunEvent::StepCancelled(_)
             | RunEvent::ReworkRequested(_)

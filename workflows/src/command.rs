@@ -114,6 +114,8 @@ fn plan(request: &AttemptRequest) -> Result<Plan, Failure> {
         stdout_max_bytes: STDOUT_BYTES_MAX,
         stdout_tail_max_bytes: STDOUT_TAIL_BYTES_MAX,
         progress: |line| Some(line.to_owned()),
+        meter: None,
+        model: None,
         interpret: Arc::new(interpret),
         next: None,
         remark: None,

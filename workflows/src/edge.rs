@@ -20,6 +20,7 @@ use crate::process::{ProcessSurvivors, Processes};
 use crate::provider::Providers;
 use crate::remote::Book;
 use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber};
+use crate::witness::AbortWitness;
 
 /// Every executor and prober of the reference, git workspaces in the data folder, and what finds
 /// supervised processes again. The functions `git.*` are added to those given. Without a directory gates
@@ -89,6 +90,7 @@ pub fn hands(
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
         notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier)))),
         built_ins: Some(Arc::new(Checked)),
+        witness: Some(Arc::new(AbortWitness::new(layout))),
     };
     Hands { edge, functions: known, book }
 }

@@ -9,9 +9,11 @@
 mod executor;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use everfold_engine::store::is_shortage;
 use everfold_engine::time::Timestamp;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -29,6 +31,8 @@ pub use executor::HttpExecutor;
 
 /// Redirects that are followed before the chain counts as endless.
 const REDIRECTS_MAX: usize = 5;
+/// How long a request waits that the system has no handle for, before it asks for one again.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(500);
 /// Headers of one answer.
 const HEADERS_MAX: usize = 256;
 const AGENT: &str = concat!("everfold/", env!("CARGO_PKG_VERSION"));
@@ -142,6 +146,14 @@ impl HttpError {
     }
 }
 
+/// How far a request has come.
+#[derive(Default)]
+struct Stand {
+    is_sent: AtomicBool,
+    /// The system had no handle or memory for it.
+    is_held_back: AtomicBool,
+}
+
 /// Sends requests, each over a connection of its own. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct HttpClient {
@@ -165,7 +177,8 @@ impl HttpClient {
         Self { tls: Arc::new(tls) }
     }
 
-    /// Sends a request; a `GET` or `HEAD` is sent on to where the answer says that it moved.
+    /// Sends a request; a `GET` or `HEAD` is sent on to where the answer says that it moved. Where the system has
+    /// no file handle for a connection, it waits for one, up to the request's time limit.
     ///
     /// # Errors
     /// [`HttpError`]: there is no answer. Any status is one.
@@ -173,29 +186,42 @@ impl HttpClient {
         let limit = request.timeout;
         let mut place = Place::of(&request.url)?;
         let host = place.authority();
-        let sent = std::sync::atomic::AtomicBool::new(false);
-        match tokio::time::timeout(limit, self.follow(request, &mut place, &sent)).await {
+        let stand = Stand::default();
+        match tokio::time::timeout(limit, self.follow(request, &mut place, &stand)).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
-                let reason = format!("no answer within {}", everfold_engine::duration::format(limit));
-                Err(match sent.into_inner() {
-                    true => HttpError::NoAnswer { host, reason },
-                    false => HttpError::Unreachable { host, reason },
+                let limit = everfold_engine::duration::format(limit);
+                Err(if stand.is_sent.into_inner() {
+                    HttpError::NoAnswer { host, reason: format!("no answer within {limit}") }
+                } else if stand.is_held_back.into_inner() {
+                    let reason = format!("this machine had no file handle or memory for it within {limit}");
+                    HttpError::Unreachable { host, reason }
+                } else {
+                    HttpError::Unreachable { host, reason: format!("no answer within {limit}") }
                 })
             }
         }
+    }
+
+    /// How it speaks TLS. A machine that named no authority is asked again: it may have had no handle to read them.
+    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        if let Some(config) = self.tls.get() {
+            return config.clone();
+        }
+        let config = tls(native_roots()?);
+        self.tls.get_or_init(|| config).clone()
     }
 
     async fn follow(
         &self,
         request: HttpRequest,
         place: &mut Place,
-        sent: &std::sync::atomic::AtomicBool,
+        stand: &Stand,
     ) -> Result<HttpAnswer, HttpError> {
         let mut headers = headers(&request.headers)?;
         let is_safe = matches!(request.method, Method::GET | Method::HEAD);
         for _ in 0..=REDIRECTS_MAX {
-            let answer = self.once(&request, place, headers.clone(), sent).await?;
+            let answer = self.once(&request, place, headers.clone(), stand).await?;
             let moved = match answer.status {
                 301 | 302 | 303 | 307 | 308 if is_safe => answer.headers.get("location"),
                 _stays => None,
@@ -216,25 +242,32 @@ impl HttpClient {
         request: &HttpRequest,
         place: &Place,
         headers: HeaderMap,
-        sent: &std::sync::atomic::AtomicBool,
+        stand: &Stand,
     ) -> Result<HttpAnswer, HttpError> {
         let unreachable =
             |reason: String| HttpError::Unreachable { host: place.authority(), reason: shown(reason) };
-        let stream = TcpStream::connect((place.host.as_str(), place.port))
-            .await
-            .map_err(|error| unreachable(error.to_string()))?;
+        let stream = loop {
+            match TcpStream::connect((place.host.as_str(), place.port)).await {
+                Ok(stream) => break stream,
+                Err(error) if is_shortage(&error) => {
+                    stand.is_held_back.store(true, Ordering::Relaxed);
+                    tokio::time::sleep(SHORTAGE_PAUSE).await;
+                }
+                Err(error) => return Err(unreachable(error.to_string())),
+            }
+        };
         let _small_writes_go_at_once = stream.set_nodelay(true);
         if !place.is_tls {
-            return exchange(request, place, headers, stream, sent).await;
+            return exchange(request, place, headers, stream, stand).await;
         }
-        let config = self.tls.get_or_init(|| tls(native_roots()?)).clone().map_err(unreachable)?;
+        let config = self.config().map_err(unreachable)?;
         let name = ServerName::try_from(place.host.clone())
             .map_err(|_| HttpError::Invalid(format!("{} is no name of a host", place.host)))?;
         let stream = TlsConnector::from(config)
             .connect(name, stream)
             .await
             .map_err(|error| unreachable(error.to_string()))?;
-        exchange(request, place, headers, stream, sent).await
+        exchange(request, place, headers, stream, stand).await
     }
 }
 
@@ -243,7 +276,7 @@ async fn exchange<S>(
     place: &Place,
     headers: HeaderMap,
     stream: S,
-    sent: &std::sync::atomic::AtomicBool,
+    stand: &Stand,
 ) -> Result<HttpAnswer, HttpError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -270,7 +303,7 @@ where
         all.extend(headers);
     }
     let message = message.body(body).map_err(|error| HttpError::Invalid(error.to_string()))?;
-    sent.store(true, std::sync::atomic::Ordering::Relaxed);
+    stand.is_sent.store(true, Ordering::Relaxed);
     let answered = async {
         let response = sender.send_request(message).await.map_err(failed)?;
         read(response, place, request.body_bytes_max).await.map_err(failed)

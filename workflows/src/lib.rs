@@ -11,6 +11,7 @@ pub mod demo;
 pub mod documents;
 pub mod function;
 pub mod git;
+pub mod handles;
 pub mod hook;
 pub mod http;
 pub mod probe;
@@ -25,6 +26,9 @@ mod in_process;
 mod notify;
 mod outage;
 mod secret;
+mod witness;
+mod xml;
 mod yaml;
 
 pub use edge::{Hands, edge, hands};
+pub use witness::AbortWitness;

@@ -4,6 +4,7 @@
 
 mod mail;
 mod order;
+mod prices;
 mod secrets;
 mod serve;
 mod subscriptions;
@@ -17,11 +18,13 @@ use everfold_engine::driver::{EngineConfig, NoticeSubscription, OrderConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::profile;
+use crate::handles;
 use crate::hook::HookSettings;
 use crate::provider::ProviderSettings;
 
 pub use mail::{MailSettings, MailTls};
 pub use order::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
+pub use prices::PriceSettings;
 pub use secrets::Source;
 pub use serve::{ServeSettings, TlsFiles};
 pub use subscriptions::{OneOrMore, SubscriptionSettings};
@@ -46,6 +49,8 @@ pub struct Settings {
     pub breakers: BreakerKinds,
     /// Profiles of agents by name; they replace a built-in one of the same name.
     pub agents: BTreeMap<String, AgentProfile>,
+    /// What tokens cost, by `PROVIDER:MODEL`, where whoever used them does not say.
+    pub prices: BTreeMap<String, PriceSettings>,
     /// Services that host repositories, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// How `everfold serve` listens.
@@ -205,6 +210,7 @@ impl Settings {
         for (name, profile) in &settings.agents {
             profile::check(profile).map_err(|message| invalid(None, format!("agents.{name}: {message}")))?;
         }
+        prices::table(&settings.prices).map_err(|message| invalid(None, message))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for (name, provider) in &mut settings.providers {
             provider
@@ -234,11 +240,12 @@ impl Settings {
     pub fn engine_config(&self) -> EngineConfig {
         let LimitSettings { processes, functions, probes, .. } = self.limits;
         EngineConfig {
-            supervised_max: processes,
+            supervised_max: handles::bounded(processes, "processes"),
             functions_max: functions,
-            probes_max: probes,
+            probes_max: handles::bounded(probes, "probes"),
             // Settings that were read have been checked.
             order: self.order().unwrap_or_default(),
+            prices: prices::table(&self.prices).unwrap_or_default(),
             ..EngineConfig::default()
         }
     }
@@ -310,6 +317,7 @@ mod tests {
         assert!(settings.resources.contains_key("gpu"));
         assert_eq!(settings.serve.listen, ServeSettings::default().listen);
         assert!(settings.agents.contains_key("mine"));
+        assert!(settings.prices.contains_key("openai:gpt-5*"));
         assert!(settings.providers.contains_key("gitea"));
         assert!(settings.hooks.contains_key("forge"));
         assert_eq!(settings.subscriptions[0].name, "on-call");
@@ -345,6 +353,11 @@ mod tests {
             ("[resources]\ngpu = -1", "everfold.toml:2"),
             ("[breakers.agent.claude]\nfailure = 1", "did you mean `failures`?"),
             ("[breakers.agent.claude]\npause = \"1h\"", "breakers.agent.claude: pause (1h) is longer than"),
+            ("[prices.\"gpt-5\"]\nin = 1\nout = 1", "prices.gpt-5: write PROVIDER:MODEL"),
+            ("[prices.\"a:*\"]\nin = 1\nout = 1", "prices.a:*: write PROVIDER:MODEL"),
+            ("[prices.\"a:b\"]\nin = -1\nout = 1", "prices.a:b: in: -1 is no price"),
+            ("[prices.\"a:b\"]\nin = 1", "missing field `out`"),
+            ("[prices.\"a:b\"]\nin = 1\nout = 1\ncache = 1", "did you mean `cached`?"),
             ("[providers.x]\nkind = \"gitae\"", "did you mean `gitea`?"),
             ("[providers.x]\nkind = \"gitea\"", "providers.x: url is required"),
             ("[serve]\nrate = 0", "serve: rate and burst are at least 1"),

@@ -97,6 +97,15 @@ mod tests {
     }
 
     #[test]
+    fn row_38_a_deep_document_is_refused_however_it_is_nested() {
+        for begin in ["[", "{a: ", "- ", "? ", "[{a: "] {
+            assert!(read(&begin.repeat(100_000)).is_err(), "{begin}");
+        }
+        let indented: String = (0..1_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+        assert!(read(&indented).is_err());
+    }
+
+    #[test]
     fn what_is_broken_or_without_bounds_is_refused() {
         for text in ["a: [", "a: 1\na: 2", "a: &x 1\nb: *x", "a: b: c", "? [k]\n: v", "\t- x: ["] {
             assert!(read(text).is_err(), "{text}");

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::decide::{Decision, Loaded, decide, plan, rejudge};
-use everfold_engine::definition::{Vote, WorkspaceSpec, input, parse};
+use everfold_engine::definition::{Keep, Vote, WorkspaceSpec, input, parse};
 use everfold_engine::effect::{Effect, effects};
 use everfold_engine::event::RunEvent;
 use everfold_engine::execution::{
@@ -154,6 +154,8 @@ impl Run {
             author: save.author,
             base_commit: workspace.commit.unwrap(),
             is_copy: false,
+            repository: workspace.repository.unwrap().into(),
+            branch: workspace.branch,
         };
         Workdir { path: PathBuf::from(workspace.path), git: Some(git) }
     }
@@ -271,7 +273,9 @@ impl Run {
                 let plan::WorkspacePlan::Git { repository, base, from, branch } = wanted else {
                     panic!("{wanted:?}")
                 };
-                let request = WorkspaceRequest::Git { repository: repository.into(), base, from, branch };
+                let (keep, keep_branch) = (Keep::Never, true);
+                let repository = repository.into();
+                let request = WorkspaceRequest::Git { repository, base, from, branch, keep, keep_branch };
                 let workspaces = GitWorkspaces::new(&self.layout.worktrees());
                 let made = workspaces.prepare(self.home.run, request).await;
                 self.tell(InputKind::WorkspacePrepared(made));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use everfold_engine::definition::{Keep, Save, SecretSource};
 use everfold_engine::execution::{
-    AttemptEnd, AttemptRequest, AttemptResult, Executor as _, GitWorkdir, Hidden, Piece, Prober as _,
+    AttemptEnd, AttemptRequest, AttemptResult, Executor as _, Fate, GitWorkdir, Hidden, Piece, Prober as _,
     RequestedFile, RequestedJson, Secrets, WorkspaceRequest, Workspaces as _,
 };
 use everfold_engine::failure::FailureKind;
@@ -185,7 +185,15 @@ async fn l34_a_declared_json_file_is_read_masked() {
 fn in_worktree(home: &Home, script: &str, save: Save) -> AttemptRequest {
     let mut request = home.shell(script);
     let base_commit = git(&home.path("work"), &["rev-parse", "HEAD"]);
-    request.workdir.git = Some(GitWorkdir { save, message: None, author: None, base_commit, is_copy: false });
+    request.workdir.git = Some(GitWorkdir {
+        save,
+        message: None,
+        author: None,
+        base_commit,
+        is_copy: false,
+        repository: home.path("work"),
+        branch: Some("main".to_owned()),
+    });
     request
 }
 
@@ -478,6 +486,8 @@ async fn l33_copies_are_made_once_found_again_discarded_and_swept() {
         base: None,
         from: None,
         branch: "everfold/1".to_owned(),
+        keep: Keep::Never,
+        keep_branch: true,
     };
     let workspace = workspaces.prepare(home.run, request).await.unwrap();
     let commit = workspace.commit.clone().unwrap();
@@ -496,7 +506,7 @@ async fn l33_copies_are_made_once_found_again_discarded_and_swept() {
     assert!(!two.join("mine").exists());
     workspaces.discard(home.run, workspace.clone(), HashSet::from([one.clone()])).await;
     assert!(!one.exists() && two.exists());
-    GitWorkspaces::new(&home.path("worktrees")).sweep(HashSet::from([home.run])).await;
+    GitWorkspaces::new(&home.path("worktrees")).sweep([].into()).await;
     assert!(two.exists(), "the run has not ended");
     workspaces.release(home.run, workspace, Keep::Always, true, true).await;
     assert!(!copies.exists());
@@ -511,7 +521,8 @@ async fn l33_copies_are_made_once_found_again_discarded_and_swept() {
         commit: Some(commit.clone()),
     };
     workspaces.copy(home.run, workspace, commit, path.clone()).await.unwrap();
-    GitWorkspaces::new(&home.path("worktrees")).sweep(HashSet::new()).await;
+    let ended = Fate::Ended { succeeded: true, began: true };
+    GitWorkspaces::new(&home.path("worktrees")).sweep([(home.run, ended)].into()).await;
     assert!(!path.exists() && !copies.exists(), "what a crash left goes with the next start");
     assert_eq!(git(&home.path("repo"), &["worktree", "list"]).lines().count(), 2, "and git forgets it");
 }

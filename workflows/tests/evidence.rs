@@ -197,6 +197,31 @@ async fn a_url_is_asked_and_its_status_is_expected_or_not() {
     }
 }
 
+/// A sign-in page, a page of a proxy: what answers with 200 is not what was asked for.
+#[tokio::test]
+async fn row_27_a_page_is_no_json_and_passes_no_gate_that_asks_for_it() {
+    let home = Home::new();
+    let page = answer("200 OK", "content-type: text/html\r\n", "<html>Please sign in</html>");
+    let long = answer("200 OK", "content-type: application/json\r\n", &format!("[{}1]", "1,".repeat(40_000)));
+    let plain = answer("200 OK", "content-type: text/plain\r\n", "[1, 2]");
+    let (url, _) = server(vec![page.clone(), page, long, plain]).await;
+    let prober = HttpProber::new(HttpClient::new());
+    let ask = async |json: bool| {
+        prober.probe(probe_request(&home, json!({"url": url, "json": json}))).await.unwrap()
+    };
+    assert_eq!(
+        judged("http", &ask(false).await).0,
+        Verdict::Pass,
+        "a page is fine where nobody asked for JSON"
+    );
+    let refused = judged("http", &ask(true).await);
+    assert!(refused.0 == Verdict::Fail && refused.1.contains("the body is no JSON"), "{refused:?}");
+    let cut = judged("http", &ask(true).await);
+    assert!(cut.0 == Verdict::Fail && cut.1.contains("over 65536 bytes"), "{cut:?}");
+    let found = ask(true).await;
+    assert_eq!((&found["body"], judged("http", &found).0), (&json!([1, 2]), Verdict::Pass));
+}
+
 #[tokio::test]
 async fn redirects_are_followed_without_telling_another_host_who_asks() {
     let (other, asked_there) = server(vec![answer("200 OK", "", "there")]).await;
@@ -399,4 +424,37 @@ async fn other_runs_are_found_by_labels_and_status_and_the_run_itself_does_not_c
     }
     let alone = RunsProber::new(None).probe(probe_request(&home, json!({}))).await;
     assert!(alone.unwrap_err().permanent);
+}
+
+#[tokio::test]
+async fn row_22_every_value_of_every_label_is_counted_and_what_is_not_named_is_said() {
+    let home = Home::new();
+    let run = |id: u128| FoundRun {
+        run: format!("{id:032x}").parse().unwrap(),
+        pipeline: "p".into(),
+        title: None,
+        labels: BTreeMap::from([
+            ("card".to_owned(), if id == 1 { "oldest".to_owned() } else { format!("c{}", id % 3) }),
+            ("own".to_owned(), format!("{id} {}", "x".repeat(100))),
+        ]),
+        status: RunStatus::Running,
+    };
+    let listed: Vec<FoundRun> = (1..=120).rev().map(run).collect();
+    let prober = RunsProber::new(Some(Arc::new(Listed(listed))));
+    let evidence = prober.probe(probe_request(&home, json!({}))).await.unwrap();
+    let named = evidence["runs"].as_array().unwrap().len() as u64;
+    assert!(named <= 50, "{named}");
+    assert_eq!((&evidence["total"], &evidence["unnamed"]), (&json!(120), &json!(120 - named)));
+    assert_eq!(
+        evidence["labels"]["card"],
+        json!([
+            {"value": "c0", "count": 40}, {"value": "c1", "count": 39}, {"value": "c2", "count": 40},
+            {"value": "oldest", "count": 1},
+        ]),
+    );
+    assert_eq!(evidence["labels"].get("own"), Some(&Value::Null), "more values than have room");
+    assert!(evidence.to_string().len() < 32 * 1024, "a start keeps its evidence whole");
+    let few = RunsProber::new(Some(Arc::new(Listed(vec![run(1), run(2)]))));
+    let evidence = few.probe(probe_request(&home, json!({}))).await.unwrap();
+    assert_eq!((evidence.get("unnamed"), evidence["runs"].as_array().unwrap().len()), (None, 2));
 }

@@ -344,6 +344,8 @@ async fn l33_leftovers_are_committed_once_with_the_configured_author() {
         author: None,
         base_commit: git(&home.path("work"), &["rev-parse", "HEAD"]),
         is_copy: false,
+        repository: home.path("work"),
+        branch: Some("main".to_owned()),
     });
     let end = executor.start(request.clone(), nobody()).await;
     assert_eq!(failure(&end).kind, FailureKind::Exit);

@@ -37,6 +37,7 @@ impl Attempt {
             stdout_tail_max_bytes: 1 << 10,
             secrets: false,
             declared: Vec::new(),
+            handles: None,
         };
         change(&mut request);
         std::fs::write(folder.join("request.json"), serde_json::to_vec(&request).unwrap()).unwrap();
@@ -325,4 +326,104 @@ fn p2_a_full_disk_stops_neither_the_command_nor_the_record() {
     assert_eq!(record.outcome, Outcome::Exited { code: 4 });
     assert!(record.stdout_truncated && record.log_lost_bytes > 0);
     assert!(!free, "the disk was not full");
+}
+
+/// What tools that copy folders fail on.
+fn fifos(folder: &Path) -> Vec<PathBuf> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries.filter(|entry| entry.file_type().unwrap().is_fifo()).map(|entry| entry.path()).collect()
+}
+
+#[test]
+fn row_06_no_fifo_is_left_of_an_attempt_that_has_ended() {
+    let ended = Attempt::new("echo done", |_| {});
+    assert!(ended.run().success());
+    assert_eq!(fifos(&ended.folder), [""; 0].map(PathBuf::from));
+    // One whose supervisor was killed is ended by the next.
+    let lost = Attempt::new("sleep 60", |_| {});
+    let mut shim = lost.spawn();
+    lost.shim_record();
+    assert_eq!(fifos(&lost.folder).len(), 1, "it can be woken while it lives");
+    shim.kill().unwrap();
+    shim.wait().unwrap();
+    assert!(lost.run().success());
+    assert_eq!(fifos(&lost.folder), [""; 0].map(PathBuf::from));
+}
+
+fn signal(pid: i32, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// A folder stands where the record is to be written: it cannot be, whoever tries.
+#[test]
+fn row_08_a_record_that_cannot_be_written_is_tried_again_and_nobody_takes_the_folder_meanwhile() {
+    let attempt = Attempt::new("echo ran >> count; while [ ! -e go ]; do sleep 0.02; done; exit 4", |_| {});
+    let mut shim = attempt.spawn();
+    until("the start", || attempt.file("count").exists());
+    let reserve = attempt.folder.join("exit.json.new");
+    std::fs::remove_file(&reserve).unwrap();
+    std::fs::create_dir(&reserve).unwrap();
+    let head = attempt.shim_record().command.pid;
+    std::fs::write(attempt.file("go"), "").unwrap();
+    until("the end of the command", || !is_alive(head));
+    for _ in 0..3 {
+        assert_eq!(attempt.run().code(), Some(75), "it is held by who knows how the command ended");
+    }
+    assert!(shim.try_wait().unwrap().is_none() && !attempt.folder.join("exit.json").exists());
+    std::fs::remove_dir(&reserve).unwrap();
+    assert!(shim.wait().unwrap().success());
+    assert_eq!(attempt.record().outcome, Outcome::Exited { code: 4 });
+    assert_eq!(std::fs::read_to_string(attempt.file("count")).unwrap(), "ran\n");
+}
+
+#[test]
+fn row_08_a_supervisor_whose_folder_was_deleted_does_not_try_for_ever() {
+    let attempt = Attempt::new("echo ran >> count; while [ ! -e go ]; do sleep 0.02; done", |_| {});
+    let mut shim = attempt.spawn();
+    until("the start", || attempt.file("count").exists() && attempt.folder.join("shim.json").exists());
+    std::fs::remove_dir_all(&attempt.folder).unwrap();
+    std::fs::write(attempt.file("go"), "").unwrap();
+    until("its end", || shim.try_wait().unwrap().is_some());
+}
+
+/// What `systemctl stop` does to everything in a unit, by default.
+#[test]
+fn row_10_signals_that_ask_for_an_end_do_not_end_the_supervisor() {
+    use rustix::process::Signal;
+    let attempt = Attempt::new(
+        "trap 'echo asked >> asked' TERM; echo $$ > head; while [ ! -e go ]; do sleep 0.02; done; exit 3",
+        |_| {},
+    );
+    let mut shim = attempt.spawn();
+    let (head, record) = (pid_in(&attempt.file("head")), attempt.shim_record());
+    for each in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::TERM] {
+        signal(record.shim.pid, each);
+    }
+    // The command's own: it was not shielded from it.
+    signal(head, Signal::TERM);
+    until("the command's trap", || attempt.file("asked").exists());
+    assert!(shim.try_wait().unwrap().is_none() && is_alive(head));
+    std::fs::write(attempt.file("go"), "").unwrap();
+    assert!(shim.wait().unwrap().success());
+    assert_eq!(attempt.record().outcome, Outcome::Exited { code: 3 });
+}
+
+#[test]
+fn row_10_a_command_that_the_same_stop_ends_has_its_end_recorded() {
+    use rustix::process::Signal;
+    let attempt = Attempt::new("echo $$ > head; exec sleep 60", |_| {});
+    let mut shim = attempt.spawn();
+    let (head, record) = (pid_in(&attempt.file("head")), attempt.shim_record());
+    signal(record.shim.pid, Signal::TERM);
+    signal(head, Signal::TERM);
+    assert!(shim.wait().unwrap().success());
+    assert_eq!(attempt.record().outcome, Outcome::Signalled { signal: 15 });
+}
+
+#[test]
+fn row_11_a_command_has_the_limit_of_open_files_that_it_would_have_without_an_engine() {
+    let attempt = Attempt::new("ulimit -Sn", |request| request.handles = Some(77));
+    assert!(attempt.run().success());
+    assert_eq!(std::fs::read_to_string(attempt.folder.join("stdout")).unwrap(), "77\n");
 }

@@ -7,11 +7,13 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use everfold_engine::definition::Keep;
-use everfold_engine::execution::{Workspace, WorkspaceRequest, Workspaces};
+use everfold_engine::execution::{Fate, Released, Workspace, WorkspaceRequest, Workspaces};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::RunId;
 use everfold_workflows::git::GitWorkspaces;
 use support::{Home, git, repository};
+
+const ENDED: Fate = Fate::Ended { succeeded: true, began: true };
 
 fn wanted(repository: &Path, base: Option<&str>, branch: &str) -> WorkspaceRequest {
     WorkspaceRequest::Git {
@@ -19,6 +21,8 @@ fn wanted(repository: &Path, base: Option<&str>, branch: &str) -> WorkspaceReque
         base: base.map(str::to_owned),
         from: None,
         branch: branch.to_owned(),
+        keep: Keep::Never,
+        keep_branch: true,
     }
 }
 
@@ -139,9 +143,11 @@ async fn release_and_sweep_keep_what_they_are_told_to_keep() {
         (Keep::Always, true, true),
     ] {
         let workspace = place.prepare(None, "b").await.unwrap();
-        place.workspaces.release(place.home.run, workspace.clone(), keep, false, succeeded).await;
+        let released =
+            place.workspaces.release(place.home.run, workspace.clone(), keep, false, succeeded).await;
+        assert_eq!(released, if stays { Released::Kept } else { Released::Removed });
         assert_eq!(Path::new(&workspace.path).exists(), stays, "{keep:?} {succeeded}");
-        place.workspaces.sweep(HashSet::new()).await;
+        place.workspaces.sweep([(place.home.run, ENDED)].into()).await;
         assert_eq!(worktrees(), usize::from(stays), "{keep:?} {succeeded}");
         place.workspaces.release(place.home.run, workspace.clone(), Keep::Never, false, true).await;
         place.workspaces.release(place.home.run, workspace, Keep::Never, false, true).await;
@@ -158,7 +164,10 @@ async fn orphans_are_swept_and_their_branches_stay() {
     let orphan = place.workspaces.prepare(other, request).await.unwrap();
     let stray = place.home.path("worktrees/0198c1f0-0000-7000-8000-00000000cafe");
     std::fs::create_dir(&stray).unwrap();
-    place.workspaces.sweep([place.home.run].into()).await;
+    let left = place.workspaces.left().await;
+    assert_eq!(left.len(), 3, "{left:?}");
+    let stranger: RunId = "0198c1f0-0000-7000-8000-00000000cafe".parse().unwrap();
+    place.workspaces.sweep([(other, Fate::Unknown), (stranger, Fate::Unknown)].into()).await;
     assert!(Path::new(&workspace.path).exists() && !Path::new(&orphan.path).exists() && !stray.exists());
     assert_eq!(
         git(&place.home.path("repo"), &["branch", "--list", "--format=%(refname:short)"]),

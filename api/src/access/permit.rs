@@ -81,7 +81,8 @@ pub fn needed(method: &Method, route: &str) -> Needs {
         ("workers", false) => Needs::Work,
         // Signed by who sends it.
         ("hooks", false) if rest == "hooks/{source}" => Needs::Nobody,
-        ("store", _) if rest == "store/adopt" => Needs::Administer,
+        // A verification reads everything that there is.
+        ("store", _) if matches!(rest, "store/adopt" | "store/verify") => Needs::Administer,
         ("projections", false) => Needs::Administer,
         (_, true) => Needs::Read,
         ("inbox", false) => Needs::Decide,

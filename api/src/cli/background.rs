@@ -27,7 +27,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const STAY: Duration = Duration::from_millis(300);
 
 /// The hidden verb: owns the folder, goes on with runs, ends when none is left.
-pub(crate) async fn run(context: &Context, args: BackgroundArgs) -> Result<u8, Fault> {
+///
+/// Where it is asked to end before that, nobody takes its place: whoever ended it would have to end the next
+/// one, too. What it went on with waits for the next command or service that is asked to go on.
+pub(crate) async fn run(context: &Context, args: BackgroundArgs) -> Result<(u8, Leave), Fault> {
+    let mut interrupts = Interrupts::listen()?;
     // A terminal that closes must not take this process with it.
     let _leader_already = rustix::process::setsid();
     context.client.reach().await?;
@@ -36,28 +40,27 @@ pub(crate) async fn run(context: &Context, args: BackgroundArgs) -> Result<u8, F
         for run in &args.runs {
             drive(&context.client, run).await?;
         }
-        return Ok(0);
+        return Ok((0, Leave::Waiting));
     }
     for run in &args.runs {
         drive(&context.client, run).await?;
     }
-    let mut interrupts = Interrupts::listen()?;
     let since = Stopwatch::start();
     let mut ended = HashSet::new();
     loop {
         let runs = context.client.driven_runs().await;
         let is_new = runs.is_empty() && since.elapsed() < FIRST;
         if !is_new && !has_open(&context.client, &runs, &mut ended).await {
-            return Ok(0);
+            return Ok((0, Leave::Waiting));
         }
         let Some(store) = context.client.with_owner(|owner| owner.store().clone()).await else {
-            return Ok(0);
+            return Ok((0, Leave::Waiting));
         };
         let mut events = store.subscribe(store.last_position().next());
         tokio::select! {
             () = next_end(events.as_mut()) => {}
             () = tokio::time::sleep(FIRST / 10) => {}
-            _ended = interrupts.next() => return Ok(0),
+            _asked = interrupts.next() => return Ok((0, Leave::Nothing)),
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
 pub(crate) async fn cancel(context: &Context, args: CancelArgs) -> Result<u8, Fault> {
+    if args.force {
+        return abandon(context, &args.run, json!({ "reason": args.why.message })).await;
+    }
     let body = json!({ "step": args.step, "reason": args.why.message });
     act(context, &args.run, "cancel", body, "cancellation is recorded").await
 }
@@ -67,6 +70,19 @@ fn policies(given: &[String]) -> Result<Value, Fault> {
         }
     }
     Ok(Value::Object(policies))
+}
+
+/// Ends a run that cannot be gone on with, nor shown where its history is damaged.
+async fn abandon(context: &Context, run: &str, body: Value) -> Result<u8, Fault> {
+    let path = format!("/api/v1/runs/{}/abandon", encode(run));
+    let ended: Value = context.client.post(&path, &body).await?;
+    if context.json {
+        context.out.json(&ended)?;
+        return Ok(0);
+    }
+    let short = ended["short_id"].as_str().unwrap_or(run);
+    context.out.line(format!("run {short} was ended where it stood; its key and its slots are free"));
+    Ok(0)
 }
 
 async fn act(context: &Context, run: &str, verb: &str, body: Value, done: &str) -> Result<u8, Fault> {

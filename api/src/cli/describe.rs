@@ -163,7 +163,7 @@ impl Shown<'_> {
                 let scope = event["scope"]["pipeline"].as_str().unwrap_or("engine");
                 said(scope, event["reason"].as_str())
             }
-            "StepCancelRequested" | "RunPaused" | "RunResumed" | "CancelRequested" => {
+            "StepCancelRequested" | "RunPaused" | "RunResumed" | "CancelRequested" | "RunAbandoned" => {
                 self.text("reason").to_owned()
             }
             "RunUnblocked" => {
@@ -211,6 +211,8 @@ impl Shown<'_> {
             },
             "BudgetPeriodBegan" => format!("{} until {}", self.text("budget"), self.text("until")),
             "WorktreeReset" => format!("to {}", cut(self.text("commit"), 12)),
+            "ClockRead" => format!("the clock says {}", self.text("clock")),
+            "WorkspaceRemoved" => self.text("path").to_owned(),
             "WorkspaceShared" => format!("of {}", short(event["owner"].as_str())),
             "NoteAdded" => cut(self.text("text"), 120),
             "Unreadable" => cut(self.text("message"), 120),

@@ -4,8 +4,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use everfold_engine::clock::Stopwatch;
+use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::driver::{BreakerStand, LineView};
+use everfold_engine::duration;
+use everfold_engine::id::RunId;
+use everfold_engine::time::Timestamp;
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::settings::{Argument, Settings, TEMPLATE};
 use owo_colors::OwoColorize as _;
@@ -58,6 +61,8 @@ pub(crate) async fn run(context: &Context) -> Result<u8, Fault> {
         findings.extend(notices(settings, place.layout.root()).await);
     }
     findings.push(store(context, place).await);
+    findings.extend(clock_behind(context).await);
+    findings.extend(set_aside(context).await);
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
     let is_bad = findings.iter().any(|finding| finding.health == Health::Bad);
@@ -290,6 +295,40 @@ async fn left_alone(context: &Context) -> Vec<Finding> {
     .collect()
 }
 
+/// A clock that says less than when the store was written: it was ahead then, or is behind now.
+async fn clock_behind(context: &Context) -> Option<Finding> {
+    const BEHIND_MIN: Duration = Duration::from_secs(1);
+    let info: Value = context.client.get("/api/v1/store").await.ok()?;
+    let last = info["position"].as_u64().filter(|position| *position > 0)?;
+    let event: Value = context.client.get(&format!("/api/v1/events?from={last}")).await.ok()?;
+    let written: Timestamp = event["committed_at"].as_str()?.parse().ok()?;
+    let behind = written.since(clock::now());
+    (behind > BEHIND_MIN).then(|| {
+        let behind = duration::format(Duration::from_secs(behind.as_secs()));
+        let found = format!("it says {behind} less than when the store was last written ({written})");
+        Finding::new("clock", Health::Lacking, found).hint(
+            "it was ahead then, or is behind now: compare it with the time; spans go on by what it says, and what is \
+             recorded keeps the later time until it is reached",
+        )
+    })
+}
+
+/// Runs that cannot be gone on with.
+async fn set_aside(context: &Context) -> Vec<Finding> {
+    let Ok(info) = context.client.get::<Value>("/api/v1/store").await else {
+        return Vec::new(); // The store's finding says why.
+    };
+    let finding = |aside: &Value| {
+        let run: RunId = aside[0].as_str()?.parse().ok()?;
+        let why = cut(aside[1].as_str().unwrap_or_default(), 240);
+        let (program, short) = (&context.program, run.short());
+        Some(Finding::new(&format!("run {short}"), Health::Bad, format!("set aside: {why}")).hint(format!(
+            "{program} resume {short} tries again when that is mended, {program} cancel {short} --force ends it"
+        )))
+    };
+    info["set_aside"].as_array().into_iter().flatten().filter_map(finding).collect()
+}
+
 async fn store(context: &Context, place: &Place) -> Finding {
     let info: Result<Value, Fault> = context.client.get("/api/v1/store").await;
     match info {
@@ -301,13 +340,20 @@ async fn store(context: &Context, place: &Place) -> Finding {
                 let number = |name: &str| info[name].as_u64().unwrap_or(0);
                 format!("{}, {}", count(number("runs"), "run"), count(number("position"), "event"))
             };
-            match info["writability"].as_str() {
-                Some("writable") => Finding::new("store", Health::Good, found),
-                _ => Finding::new(
-                    "store",
-                    Health::Bad,
-                    format!("{found}; it takes no writes: {}", info["writability"]),
-                ),
+            let writability = &info["writability"];
+            let refuses = |why: &str, hint: &str| {
+                Finding::new("store", Health::Bad, format!("{found}; it takes no writes: {why}")).hint(hint)
+            };
+            if writability == "writable" {
+                Finding::new("store", Health::Good, found)
+            } else if writability == "full" {
+                refuses("the disk is full", "make room; it goes on by itself")
+            } else if let Some(why) = writability["not_ours"].as_str() {
+                refuses(why, "end its process; the next one opens what lies there now")
+            } else {
+                let why =
+                    writability["read_only"].as_str().map_or_else(|| writability.to_string(), str::to_owned);
+                refuses(&why, "look after the disk; it tries again by itself, and runs go on then")
             }
         }
         Err(fault) => {

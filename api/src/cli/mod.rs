@@ -40,6 +40,7 @@ mod rest;
 mod run;
 mod runs;
 mod schedule;
+mod scripts;
 mod serve;
 mod show;
 mod spend;
@@ -75,6 +76,8 @@ pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         return everfold_workflows::shim::shim_main(std::path::Path::new(folder));
     }
+    // Commands get the former limit back.
+    everfold_workflows::handles::raise();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),
@@ -201,7 +204,7 @@ async fn verb(context: &Context, verb: Verb) -> Result<(u8, Leave), Fault> {
         Verb::Doctor => looked(doctor::run(context).await?),
         Verb::Demo(args) => looked(demo::run(context, args).await?),
         Verb::Bench(args) => looked(bench::run(context, args).await?),
-        Verb::Background(args) => looked(background::run(context, args).await?),
+        Verb::Background(args) => background::run(context, args).await?,
         Verb::Version | Verb::Explain(_) | Verb::Completions(_) | Verb::Init(_) | Verb::Shim { .. } => {
             return Err(Fault::new(Code::Internal, "this verb asks nobody"));
         }

@@ -14,6 +14,7 @@ use super::context::{Context, items};
 use super::files;
 use super::format::{count, cut, table};
 use super::output::{Out, note};
+use super::scripts;
 use super::target::{Target, Where};
 use crate::client::encode;
 use crate::compare::{Difference, differences};
@@ -118,12 +119,18 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             let loaded = load(pipeline, as_json)?;
             let definition = &loaded.checked.definition;
             let view = PipelineView::of(definition, origin(&loaded), None);
-            let missing = match Where::of(cli)?.target {
-                Target::Folder(folder) => missing(definition, &Layout::new(folder), cli.config.as_deref())?,
+            match Where::of(cli)?.target {
+                Target::Folder(folder) => {
+                    let (layout, config) = (Layout::new(folder), cli.config.as_deref());
+                    refuse_unknown(&loaded.name, definition, &layout, config, as_json)?;
+                    refuse_missing(&loaded.name, &missing(definition, &layout, config)?, as_json)?;
+                }
                 // The settings are the server's.
-                Target::Server(_) => Vec::new(),
-            };
-            checked(&out, &loaded.name, &view, (&loaded.checked.warnings, &missing), as_json)
+                Target::Server(_) => {}
+            }
+            scripts::refuse_unreadable(&loaded.name, definition, as_json)?;
+            let absent = scripts::absent(definition, &std::env::current_dir().unwrap_or_default());
+            checked(&out, &loaded.name, &view, (&loaded.checked.warnings, &absent), as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
             let loaded = load(pipeline, as_json)?;
@@ -149,11 +156,12 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
     match &args.verb {
         PipelineVerb::Check { pipeline } => {
             let view = named(context, pipeline).await?;
-            let missing = match context.client.place() {
-                Some(place) => missing(&definition_of(&view)?, &place.layout, place.config.as_deref())?,
-                None => Vec::new(),
-            };
-            checked(out, pipeline, &view, (&[], &missing), as_json)
+            if let Some(place) = context.client.place() {
+                let (definition, config) = (definition_of(&view)?, place.config.as_deref());
+                refuse_unknown(pipeline, &definition, &place.layout, config, as_json)?;
+                refuse_missing(pipeline, &missing(&definition, &place.layout, config)?, as_json)?;
+            }
+            checked(out, pipeline, &view, (&[], &[]), as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
             let view = named(context, pipeline).await?;
@@ -165,7 +173,10 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
         }
         PipelineVerb::List => list(context).await,
         PipelineVerb::Save { file } => save(context, file).await,
-        PipelineVerb::Diff { from, to } => diff(context, from, to.as_deref()).await,
+        PipelineVerb::Diff { from, to, exit_code } => {
+            let differ = diff(context, from, to.as_deref()).await?;
+            Ok(u8::from(*exit_code && differ))
+        }
         PipelineVerb::Schema => out.json(&definition::schema()).map(|()| 0),
     }
 }
@@ -206,6 +217,46 @@ fn checked(
     };
     out.line(format!("{name}: {}, no errors{noted}", count(view.steps.len() as u64, "step")));
     Ok(0)
+}
+
+/// Refuses what a start here would refuse: functions and agent profiles that there are not. As JSON they are in the
+/// fault.
+fn refuse_unknown(
+    name: &str,
+    definition: &Definition,
+    layout: &Layout,
+    config: Option<&Path>,
+    as_json: bool,
+) -> Result<(), Fault> {
+    let unknown = owner::unknown_work(definition, layout, config)?;
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{name}: {}, so no run could start", count(unknown.len() as u64, "unknown name"));
+    let fault = Fault::new(Code::NoFunction, message);
+    if as_json {
+        return Err(fault.errors(unknown.iter().map(owner::unknown_view).collect()));
+    }
+    for one in &unknown {
+        note(format!("error[{}]: {one}", Code::NoFunction));
+        if let Some(hint) = &one.failure.hint {
+            note(format!("  help: {hint}"));
+        }
+    }
+    Err(fault)
+}
+
+/// Refuses resources that a start here would refuse. As JSON they are in the fault.
+fn refuse_missing(name: &str, missing: &[String], as_json: bool) -> Result<(), Fault> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let fault = Fault::new(Code::NoResource, format!("{name}: {}", count(missing.len() as u64, "error")));
+    if as_json {
+        return Err(fault.errors(missing.iter().map(|message| json!({ "message": message })).collect()));
+    }
+    missing.iter().for_each(|missing| note(format!("error[{}]: {missing}", Code::NoResource)));
+    Err(fault.hint("[resources] in everfold.toml says how many there are of each"))
 }
 
 /// What a pipeline needs and the settings at hand do not name; nothing is said where there are none.
@@ -272,7 +323,8 @@ async fn save(context: &Context, file: &str) -> Result<u8, Fault> {
     Ok(0)
 }
 
-async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<u8, Fault> {
+/// Prints what is different; whether anything is.
+async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<bool, Fault> {
     let (before, after) = match to {
         Some(to) => (document(context, from).await?, document(context, to).await?),
         None if is_path(from) => {
@@ -294,11 +346,11 @@ async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<u8, Fau
     let found = differences(&before.1, &after.1);
     if context.json {
         context.out.json(&json!({ "from": before.0, "to": after.0, "differences": found }))?;
-        return Ok(0);
+        return Ok(!found.is_empty());
     }
     if found.is_empty() {
         context.out.line(format!("{} and {} are the same", before.0, after.0));
-        return Ok(0);
+        return Ok(!found.is_empty());
     }
     context.out.line(format!("{} → {}", before.0, after.0));
     for Difference { path, before, after } in &found {
@@ -308,7 +360,7 @@ async fn diff(context: &Context, from: &str, to: Option<&str>) -> Result<u8, Fau
             }
         }
     }
-    Ok(0)
+    Ok(true)
 }
 
 /// The canonical document of a file or a name, with what it is called.

@@ -285,7 +285,7 @@ fn word(name: &str) -> Option<&'static str> {
         "StepFailed" => "failed",
         "StepBlocked" => "blocked",
         "GateEvaluated" => "gate",
-        "ProbeFailed" => "no evidence",
+        "ProbeFailed" => "no verdict",
         "ReworkRequested" => "rework",
         "ApprovalRequested" => "asks",
         "ApprovalDecided" => "decided",

@@ -1,15 +1,17 @@
 //! Whether anything of a run still needs the process that goes on with it.
 //!
 //! Law: a run rests where it waits for people, moments, signals or the end of others, and so does every run below it
-//! that has not ended. Where that cannot be told, it does not.
+//! that has not ended. One that is to get another run's key does not: that run ends for it. Where that cannot be told,
+//! it does not rest either.
 
+use everfold_engine::event::SlotKind;
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
 use serde_json::Value;
 
 use super::context::Context;
 use crate::client::encode;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::view::{AwaitView, RunView};
 
 /// The runs below one that rests, where all of them do; `None` where something goes on.
@@ -18,7 +20,7 @@ pub(super) async fn resting(context: &Context, run: &RunView) -> Option<Vec<RunV
     let mut looked = 0;
     while let Some(view) = family.get(looked).cloned() {
         looked += 1;
-        if !rests(&view) {
+        if !rests(&view) || gets_its_key(context, &view).await {
             return None;
         }
         for child in below(context, &view).await.ok()? {
@@ -45,6 +47,29 @@ pub(super) fn rests(view: &RunView) -> bool {
     let is_asking = matches!(view.status, RunStatus::Waiting | RunStatus::Blocked | RunStatus::Paused);
     let is_queued = view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Slot { .. }));
     is_asking || is_queued || !view.awaited_runs.is_empty()
+}
+
+/// Whether another run is about to leave it the key that it waits for. Nobody waits for a key otherwise: whoever has
+/// it is being cancelled, or ends because this one takes its place. Both need somebody who goes on with them.
+async fn gets_its_key(context: &Context, view: &RunView) -> bool {
+    let is_key = |key: &str| {
+        view.slots.iter().any(|slot| slot.key == key && matches!(slot.kind, SlotKind::Identity { .. }))
+    };
+    for awaited in &view.awaits {
+        let AwaitView::Slot { key, holders } = awaited else { continue };
+        if !is_key(key) {
+            continue;
+        }
+        let mut leaves = holders.is_empty();
+        for holder in holders {
+            // Nothing becomes of a run that is set aside before somebody has seen to it.
+            leaves |= !matches!(look(context, *holder).await, Err(fault) if fault.code == Code::SetAside);
+        }
+        if leaves {
+            return true;
+        }
+    }
+    false
 }
 
 async fn look(context: &Context, run: RunId) -> Result<RunView, Fault> {

@@ -77,10 +77,14 @@ pub(crate) fn list(items: &[Value], now: everfold_engine::time::Timestamp) -> St
         let what = run["paused"]
             .as_str()
             .or(run["failure"].as_str())
+            .or(run["set_aside"].as_str())
             .map_or_else(|| steps.join(", "), str::to_owned);
         [
             text(&run["short_id"]),
-            text(&run["status"]),
+            match run["set_aside"].is_string() {
+                true => "set aside".to_owned(),
+                false => text(&run["status"]),
+            },
             text(&run["pipeline"]),
             started.map(|started| format!("{} ago", span(now.since(started)))).unwrap_or_default(),
             started.map(|started| span(ended.unwrap_or(now).since(started))).unwrap_or_default(),

@@ -11,7 +11,7 @@ use super::hooks::words;
 use super::output::note;
 use super::run::pairs;
 use crate::client::{encode, query};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
 use crate::owner::ScheduleView;
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, args: ScheduleArgs) -> Result<u8, Fau
         ScheduleVerb::Trigger { name } => {
             let view: ScheduleView =
                 context.client.post(&format!("{}/trigger", path(&name)), &json!({})).await?;
-            (view, "was triggered")
+            return triggered(context, &view);
         }
     };
     if context.json {
@@ -60,6 +60,20 @@ pub(crate) async fn run(context: &Context, args: ScheduleArgs) -> Result<u8, Fau
     }
     describe(context, &view, said);
     Ok(0)
+}
+
+/// What an order to trigger led to. A start that was refused is no success of it.
+fn triggered(context: &Context, view: &ScheduleView) -> Result<u8, Fault> {
+    let is_refused = view.triggered.as_ref().is_some_and(|outcome| outcome.outcome == "refused");
+    let code = if is_refused { Code::Refused.exit() } else { 0 };
+    if context.json {
+        context.out.json(view)?;
+        return Ok(code);
+    }
+    let said = if is_refused { "was triggered, and its start refused" } else { "was triggered" };
+    context.out.line(format!("{} {said}", view.name));
+    describe(context, view, "was triggered");
+    Ok(code)
 }
 
 fn describe(context: &Context, view: &ScheduleView, said: &str) {
@@ -78,15 +92,16 @@ fn describe(context: &Context, view: &ScheduleView, said: &str) {
     for (why, count) in &view.passed {
         line("passed", format!("{count} {why}"));
     }
-    let ticks = if said == "was triggered" { 1 } else { 5 };
+    if said == "was triggered" {
+        line("now", view.triggered.as_ref().map_or_else(|| "not settled yet".to_owned(), words));
+    }
+    let ticks = if said == "was triggered" { 0 } else { 5 };
     for tick in view.ticks.iter().take(ticks) {
         let by_hand = if tick.by_hand { " by hand" } else { "" };
         line("last", format!("{}{by_hand} {}", instant(tick.at), words(&tick.outcome)));
     }
-    match view.ticks.first().and_then(|tick| tick.outcome.runs.first()) {
-        Some(run) if said == "was triggered" => {
-            context.out.line(format!("  {} show {}", context.program, run.short()));
-        }
+    match view.triggered.as_ref().and_then(|outcome| outcome.runs.first()) {
+        Some(run) => context.out.line(format!("  {} show {}", context.program, run.short())),
         _other if said == "is added" => {
             context.out.line(format!("  {} serve   has its moments come", context.program));
         }

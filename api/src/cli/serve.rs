@@ -15,7 +15,11 @@ use crate::owner::{self, Readiness};
 use crate::serve::Server;
 use everfold_engine::access::Role;
 use everfold_engine::actor::Actor;
+use everfold_engine::store::Writability;
+use tokio::sync::watch;
 
+/// How long a store may take no writes before the service ends.
+const READ_ONLY_FOR: Duration = Duration::from_secs(60);
 /// The name of the token that the first `serve` makes.
 const FIRST_TOKEN: &str = "admin";
 
@@ -34,7 +38,14 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
     crate::serve::Place::of(&settings)?;
 
     let mut interrupts = Interrupts::listen()?;
-    context.client.reach().await?;
+    tokio::select! {
+        biased;
+        _signal = interrupts.next() => {
+            note("ending before the store is open; the next start goes on from there");
+            return Ok(0);
+        }
+        reached = context.client.reach() => reached?,
+    }
     let held = context.client.with_held(|held| (held.owner().clone(), held.routes())).await;
     let Some((owner, routes)) = held else {
         let record = owner::read_record(&place.layout.owner());
@@ -46,14 +57,25 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
     owner.measure();
     let server = Server::start(owner.clone(), routes, &settings).await?;
     owner.set_url(&server.url);
-    let first = first_token(&owner).await?;
-    announce(context, &server.url, &owner, first.as_deref()).await?;
-    let recovered = owner.drive_all().await?;
-    owner.set_readiness(Readiness::Ready);
-    if recovered > 0 {
-        note(format!("{recovered} unfinished {} on", if recovered == 1 { "run goes" } else { "runs go" }));
+    let served = async {
+        begin(context, &owner, &server.url).await?;
+        Err(given_up(owner.store().writability(), READ_ONLY_FOR).await)
+    };
+    let served: Result<(), Fault> = tokio::select! {
+        biased;
+        _signal = interrupts.next() => Ok(()),
+        served = served => served,
+        fault = owner.broken() => {
+            // What it waits for in good order would not come.
+            owner.begin_closing();
+            return Err(fault);
+        }
+    };
+    if let Err(fault) = served {
+        owner.begin_closing();
+        server.stop().await;
+        return Err(fault);
     }
-    interrupts.next().await;
     note("ending: what is being answered is finished, processes of steps live on");
     owner.set_readiness(Readiness::Ending);
     let drained = tokio::time::sleep(Duration::from_secs(settings.drain_seconds));
@@ -66,6 +88,42 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
     owner.begin_closing();
     server.stop().await;
     Ok(0)
+}
+
+/// Says where it serves, and goes on with what was left.
+async fn begin(context: &Context, owner: &owner::Owner, url: &str) -> Result<(), Fault> {
+    let first = first_token(owner).await?;
+    announce(context, url, owner, first.as_deref()).await?;
+    let recovered = owner.drive_all().await?;
+    owner.set_readiness(Readiness::Ready);
+    if recovered > 0 {
+        note(format!("{recovered} unfinished {} on", if recovered == 1 { "run goes" } else { "runs go" }));
+    }
+    Ok(())
+}
+
+/// Resolves when the store has taken no writes for so long, which a full disk is no part of, or never will again:
+/// who watches over this process is to hear of it.
+async fn given_up(mut writability: watch::Receiver<Writability>, patience: Duration) -> Fault {
+    loop {
+        let is_refusing =
+            |now: &Writability| matches!(now, Writability::ReadOnly(_) | Writability::NotOurs(_));
+        let now = writability.wait_for(is_refusing).await.map(|now| now.clone());
+        let why = match now {
+            Ok(Writability::NotOurs(why)) => {
+                return Fault::new(Code::NotOurs, why).hint("the next start opens what lies there now");
+            }
+            Ok(Writability::ReadOnly(why)) => why,
+            Ok(Writability::Writable | Writability::Full) => continue,
+            // The store is being closed.
+            Err(_) => return std::future::pending().await,
+        };
+        let mended = writability.wait_for(|now| !matches!(now, Writability::ReadOnly(_)));
+        if tokio::time::timeout(patience, mended).await.is_err() {
+            return Fault::new(Code::ReadOnly, format!("no writes for {} s: {why}", patience.as_secs()))
+                .hint("nothing that was acknowledged is lost; look after the disk, then start again");
+        }
+    }
 }
 
 /// Makes the first token of a folder; its text, where it was made now.
@@ -106,4 +164,40 @@ async fn announce(
         context.out.line(format!("  {program} token list, or {program} token create NAME --role viewer|approver|operator|worker|admin"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn row_03_a_service_ends_after_a_minute_without_writes_and_not_before() {
+        let store = watch::Sender::new(Writability::Writable);
+        let given_up = tokio::spawn(given_up(store.subscribe(), READ_ONLY_FOR));
+        let refusing = || Writability::ReadOnly("the disk failed".into());
+        for _ in 0..3 {
+            store.send_replace(refusing());
+            tokio::time::sleep(READ_ONLY_FOR - Duration::from_secs(1)).await;
+            store.send_replace(Writability::Writable);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        // A full disk ends by itself, however long that takes.
+        store.send_replace(Writability::Full);
+        tokio::time::sleep(10 * READ_ONLY_FOR).await;
+        assert!(!given_up.is_finished());
+        store.send_replace(refusing());
+        let fault = given_up.await.unwrap_or_else(|error| Fault::new(Code::Internal, error.to_string()));
+        assert_eq!((fault.code, fault.code.exit()), (Code::ReadOnly, 7), "{fault}");
+        assert!(fault.message.contains("the disk failed"), "{fault}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn row_02_a_service_whose_folder_is_gone_ends_at_once() {
+        let store = watch::Sender::new(Writability::Writable);
+        let given_up = tokio::spawn(given_up(store.subscribe(), READ_ONLY_FOR));
+        tokio::task::yield_now().await;
+        store.send_replace(Writability::NotOurs("it was moved away".into()));
+        let fault = given_up.await.unwrap_or_else(|error| Fault::new(Code::Internal, error.to_string()));
+        assert_eq!((fault.code, fault.code.exit()), (Code::NotOurs, 7), "{fault}");
+    }
 }

@@ -64,6 +64,15 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
         };
         lines.push(format!("origin    {how} {} at version {}", origin.run.short(), origin.version));
     }
+    if let Some(cancelled) = &view.cancelled {
+        let why = cancelled.reason.as_ref().map(|reason| format!(": {}", cut(reason, 200)));
+        lines.push(format!(
+            "cancelled by {} {}{}",
+            cancelled.by,
+            instant(cancelled.at),
+            why.unwrap_or_default()
+        ));
+    }
     if let Some(workspace) = &view.workspace {
         let branch = workspace.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
         lines.push(format!("workspace {}{branch}", workspace.path));

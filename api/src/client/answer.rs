@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
+use everfold_engine::json::{DEPTH_MAX, JsonText};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +27,11 @@ pub(crate) async fn document<T: DeserializeOwned>(response: Response<Body>) -> R
 /// The document that a whole answer holds.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(bytes)
+        .or_else(|error| match JsonText::read(bytes) {
+            // It may hold a value that was stored before there was a limit to how deep one is nested.
+            Ok(text) if text.depth() > DEPTH_MAX => serde_json::from_value(text.value()),
+            _malformed => Err(error),
+        })
         .map_err(|error| Fault::new(Code::Internal, format!("the owner's answer cannot be read: {error}")))
 }
 
@@ -83,4 +89,21 @@ pub(super) fn told(body: &[u8]) -> Option<Fault> {
 pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let value = response.headers().get(axum::http::header::RETRY_AFTER)?;
     value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_50_an_answer_is_read_that_holds_a_value_of_any_depth_that_is_stored() {
+        let answer =
+            |levels: usize| format!(r#"{{"items": [{}1{}]}}"#, "[".repeat(levels), "]".repeat(levels));
+        for levels in [1, 130, 225] {
+            let read: serde_json::Value = parse(answer(levels).as_bytes()).unwrap();
+            assert_eq!(everfold_engine::json::depth(&read), levels + 2);
+        }
+        assert!(parse::<serde_json::Value>(answer(200).trim_end_matches('}').as_bytes()).is_err());
+        assert!(parse::<u8>(answer(200).as_bytes()).is_err());
+    }
 }

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{Method, Request, Response, StatusCode, header};
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
+use everfold_workflows::process::{Descent, descent};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 use tower::ServiceExt as _;
@@ -27,6 +28,12 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long an owner may take to say that it is there.
 const HEALTH: Duration = Duration::from_secs(5);
+/// How long a process with a broken engine may take to end in good order.
+const BROKEN_ENDS_WITHIN: Duration = Duration::from_secs(15);
+/// How long the process of a step waits for an engine: one ends, and another begins, while steps go on.
+const STEP_PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks.
+const STEP_LOOKS_EVERY: Duration = Duration::from_millis(200);
 /// How long it may take for an answer.
 const ANSWER: Duration = Duration::from_secs(60);
 
@@ -47,6 +54,8 @@ pub struct Place {
 enum Link {
     /// This process is the owner.
     Here(Box<Held>),
+    /// There is no folder: what is asked is answered as by an empty one.
+    Nowhere(Box<Held>),
     /// Another one is.
     There,
 }
@@ -64,7 +73,7 @@ impl Folder {
     }
 
     pub(super) async fn is_owner(&self) -> bool {
-        matches!(*self.link.lock().await, Some(Link::Here(_)))
+        matches!(*self.link.lock().await, Some(Link::Here(_) | Link::Nowhere(_)))
     }
 
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response<Body>, Fault> {
@@ -100,8 +109,9 @@ impl Folder {
     /// Sends a request over the link; `None` where the owner is gone.
     async fn once(&self, mut request: Request<Body>) -> Result<Option<Response<Body>>, Fault> {
         let routes = match &*self.link.lock().await {
-            Some(Link::Here(held)) => Some(held.routes()),
-            _there => None,
+            Some(Link::Nowhere(_)) if *request.method() != Method::GET => return Err(self.no_folder()),
+            Some(Link::Here(held) | Link::Nowhere(held)) => Some(held.routes()),
+            Some(Link::There) | None => None,
         };
         if let Some(routes) = routes {
             request.extensions_mut().insert(Caller::local(&self.user));
@@ -132,6 +142,26 @@ impl Folder {
             .hint("bring that process to the front or end it; nothing is lost by that")
     }
 
+    /// There is nothing that could be changed.
+    fn no_folder(&self) -> Fault {
+        let folder = self.place.layout.root().display();
+        Fault::new(Code::NoFolder, format!("there is no data folder {folder}"))
+            .hint("name one with --dir, or start a run first: `everfold run` makes a folder")
+    }
+
+    /// A step's process does not become the owner of the folder that its run lies in.
+    fn no_step(&self) -> Result<(), Fault> {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        match descent(own, &self.place.layout.all_attempts()) {
+            Descent::Attempt(_) => Err(Fault::new(
+                Code::OfStep,
+                "no engine goes on with the folder, and a step's process cannot",
+            )
+            .hint("the next `everfold` that somebody else starts goes on with the run, and with this step")),
+            Descent::Outside | Descent::Own | Descent::Gone => Ok(()),
+        }
+    }
+
     /// Forgets an owner that is gone.
     async fn lost(&self) {
         let mut link = self.link.lock().await;
@@ -158,10 +188,18 @@ impl Folder {
                 }
             }
             if !self.place.create && !self.place.layout.root().exists() {
-                *link = Some(Link::Here(Box::new(owner::imagine(self.place.layout.clone())?)));
+                *link = Some(Link::Nowhere(Box::new(owner::imagine(self.place.layout.clone())?)));
                 return Ok(());
             }
+            if let Err(fault) = self.no_step() {
+                if since.elapsed() > STEP_PATIENCE {
+                    return Err(fault);
+                }
+                tokio::time::sleep(STEP_LOOKS_EVERY).await;
+                continue;
+            }
             let options = HoldOptions {
+                serves_alone: true,
                 config: self.place.config.clone(),
                 crash_after: self.place.crash_after.clone(),
                 progress: Some(crate::cli::progress_of_store()),
@@ -169,6 +207,7 @@ impl Folder {
             };
             match owner::hold(self.place.layout.clone(), options).await {
                 Ok(held) => {
+                    tokio::spawn(end_broken(std::sync::Arc::clone(held.owner())));
                     *link = Some(Link::Here(Box::new(held)));
                     return Ok(());
                 }
@@ -188,7 +227,7 @@ impl Folder {
             return Vec::new();
         }
         let link = self.link.lock().await;
-        let Some(Link::Here(held)) = &*link else { return Vec::new() };
+        let Some(Link::Here(held) | Link::Nowhere(held)) = &*link else { return Vec::new() };
         let owner = held.owner();
         let mut unfinished = Vec::new();
         let driven = owner.driven_runs().await;
@@ -205,14 +244,14 @@ impl Folder {
 
     pub(super) async fn driven_runs(&self) -> Vec<RunId> {
         match &*self.link.lock().await {
-            Some(Link::Here(held)) => held.owner().driven_runs().await,
+            Some(Link::Here(held) | Link::Nowhere(held)) => held.owner().driven_runs().await,
             _there => Vec::new(),
         }
     }
 
     pub(super) async fn leave(&self, leave: Leave) -> Vec<RunId> {
         let unfinished = self.unfinished(leave).await;
-        if let Some(Link::Here(held)) = self.link.lock().await.take() {
+        if let Some(Link::Here(held) | Link::Nowhere(held)) = self.link.lock().await.take() {
             held.release().await;
         }
         unfinished
@@ -220,10 +259,19 @@ impl Folder {
 
     pub(super) async fn with_held<R>(&self, body: impl FnOnce(&Held) -> R) -> Option<R> {
         match &*self.link.lock().await {
-            Some(Link::Here(held)) => Some(body(held)),
+            Some(Link::Here(held) | Link::Nowhere(held)) => Some(body(held)),
             _there => None,
         }
     }
+}
+
+/// Ends this process where its engine is broken and it does not come to its end by itself: what it waits for
+/// would never happen.
+async fn end_broken(owner: std::sync::Arc<owner::Owner>) {
+    let fault = owner.broken().await;
+    tokio::time::sleep(BROKEN_ENDS_WITHIN).await;
+    tracing::error!("{fault}");
+    std::process::exit(i32::from(fault.code.exit()));
 }
 
 /// Whether the owner at the other end says that it is there.

@@ -6,6 +6,7 @@ use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use serde_json::Value;
 
+use super::answer::parse;
 use super::sse::Events;
 use super::{Client, encode};
 use crate::fault::{Code, Fault};
@@ -159,12 +160,12 @@ impl<'a> Followed<'a> {
             match event.name.as_str() {
                 "event" => {
                     self.last_id = event.id.or(self.last_id.take());
-                    if let Ok(event) = serde_json::from_str(&event.data) {
+                    if let Ok(event) = parse(event.data.as_bytes()) {
                         return Some(Message::Event(Box::new(event)));
                     }
                 }
                 "state" => {
-                    if let Ok(view) = serde_json::from_str(&event.data) {
+                    if let Ok(view) = parse(event.data.as_bytes()) {
                         return Some(Message::State(Box::new(view)));
                     }
                 }

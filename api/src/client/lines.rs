@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::Client;
+use super::answer::parse;
 use super::follow::SILENCE;
 use super::sse::Events;
 use crate::fault::Fault;
@@ -40,7 +41,7 @@ impl<'a> Lines<'a> {
                     "over" => return Ok(None),
                     "line" => {
                         self.last_id = event.id;
-                        return Ok(Some(serde_json::from_str(&event.data).unwrap_or_default()));
+                        return Ok(Some(parse(event.data.as_bytes()).unwrap_or_default()));
                     }
                     _end => {}
                 }

@@ -83,7 +83,9 @@ codes! {
     NotYet = "EF0215", 404, 3, "the run has not come that far",
         "Versions count a run's events from 1. `everfold events RUN` shows the last one.";
     SetAside = "EF0216", 409, 4, "the run is set aside",
-        "Its history cannot be read or decided on, so it is left alone; other runs go on. `everfold store verify` names the damage.";
+        "Its history cannot be read or decided on, or its work brought the engine down three times in a row, so it is left alone; other runs go on. \
+         The message says why; `everfold store verify` names damage, and `everfold resume RUN` tries once more when the cause is mended. \
+         `everfold cancel RUN --force` ends it where it stands and gives its key and slots to others.";
     Busy = "EF0217", 503, 7, "too much waits already",
         "The engine takes only so many inputs at once. Repeat a little later, with the same idempotency key.";
     Ending = "EF0218", 503, 7, "the engine is ending",
@@ -182,7 +184,15 @@ codes! {
     OverBudget = "EF0341", 409, 4, "the run waits for a budget",
         "Paid work waits because a budget of the run is used up; there is no pause to lift. It goes on by itself when the budget's next period begins, or \
          when somebody raises it: everfold budget RUN --add 2.00 -m WHY";
-
+    NotSetAside = "EF0370", 409, 4, "the run is not set aside",
+        "`everfold cancel RUN --force` ends a run where it stands, without stopping, following up or tidying away anything by its own steps: only one that \
+         cannot be gone on with. Any other is cancelled in order: `everfold cancel RUN`.";
+    NothingToRetry = "EF0380", 409, 4, "nothing is to be retried",
+        "A retry goes on with what failed, and in this run nothing did. `everfold restart RUN --from STEP` begins a step and all after it anew; `everfold run` \
+         starts another run.";
+    NoFolder = "EF0390", 404, 3, "there is no data folder",
+        "A verb that changes something found no data folder, so there is nothing that it could change. `--dir` or EVERFOLD_DIR names one; without them it is \
+         the nearest `.everfold` upwards. A step's process is told the folder of its engine in EVERFOLD_DIR. `everfold run` makes a folder.";
     InUse = "EF0401", 503, 7, "the store is in use",
         "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \
          Bring it to the front or end it; nothing is lost by that.";
@@ -204,9 +214,13 @@ codes! {
     Full = "EF0409", 507, 7, "the disk is full",
         "Nothing of the request was recorded, and nothing is lost. An engine that runs goes on by itself when there is room; a command that found the store closed is to be repeated then.";
     ReadOnly = "EF0410", 503, 7, "the store takes no writes",
-        "Reading goes on. The message says why.";
+        "Reading goes on. The message says why. A journal that has no file to go on in is tried again four times a second and ends this state by itself; runs go on then. `everfold serve` ends after a minute of it, so that whoever watches over it hears of it.";
     NoAnswer = "EF0411", 503, 7, "the owner does not answer",
         "The process that owns the data folder took the connection and did not answer. Repeat the command; end that process if it hangs. Nothing is lost by that.";
+    NotOurs = "EF0420", 503, 7, "the folder is not this process's any more",
+        "The data folder, its lock or its journal was removed, moved or replaced while a process owned it. That process writes nothing more, and nothing that lies there now is touched by it. End it; the next owner opens what lies there.";
+    Verifying = "EF0421", 409, 4, "a verification goes on",
+        "A verification reads the whole log and holds in memory what the index should say, so the owner does one at a time. Repeat the command when it has ended.";
 
     Usage = "EF0501", 400, 2, "the command is not understood",
         "`everfold help` lists the verbs, `everfold VERB --help` what a verb takes.";
@@ -275,9 +289,17 @@ codes! {
          What a worker gives then does not count; the message says why.";
     NotRemote = "EF0622", 422, 2, "no function of workers",
         "The settings leave functions to workers by name: `[workers.functions.\"NAME\"]` in everfold.toml. `everfold workers` lists them.";
-    NoFunction = "EF0623", 422, 2, "no such function",
-        "A step names a function that neither comes with this program nor is left to workers: correct the name, or add \
-         `[workers.functions.\"NAME\"]` to everfold.toml. A program that embeds the engine brings functions of its own.";
+    NoFunction = "EF0623", 422, 2, "a function or profile that there is not",
+        "A step or a gate names a function that neither comes with this program nor is left to workers, or an agent profile that the settings do not have, or \
+         a gate calls a function that does not say that it only reads; so no run begins. Correct the name, or add `[workers.functions.\"NAME\"]` or \
+         `[agents.NAME]` to everfold.toml. A program that embeds the engine brings functions of its own.";
+    Broken = "EF0624", 503, 7, "the engine is broken",
+        "A part of the engine that all runs need ended in a panic: a bug of Everfold. The process ends with that, because it could not be relied on. Nothing that was \
+         acknowledged is lost, and processes of steps live on: the next start goes on. Please report the message.";
+    OfStep = "EF0625", 403, 4, "a step's process is not let in",
+        "Whoever descends from a step or gate of a run is not the user at the keyboard, though it runs as the same user: the socket refuses it. `api: {role: viewer}`, \
+         `approver` or `operator` in a step lets the processes of its work and of its gates in as `run:ID/STEP` while they last. A git hook and a program \
+         that the engine itself called are never let in.";
 }
 
 impl Code {

@@ -87,14 +87,18 @@ impl From<NoticeError> for Fault {
 
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
-        let code = match &error {
-            ReadError::Damaged(_) | ReadError::DamagedStream { .. } => Code::Damaged,
-            ReadError::Index(_) => Code::StoreIndex,
-            full if full.is_full() => Code::Full,
-            ReadError::Closed => Code::Ending,
-            _io => Code::StoreIo,
-        };
-        Self::new(code, chain(&error))
+        Self::new(code_of(&error), chain(&error))
+    }
+}
+
+fn code_of(error: &ReadError) -> Code {
+    match error {
+        ReadError::Damaged(_) | ReadError::DamagedStream { .. } => Code::Damaged,
+        ReadError::Index(_) => Code::StoreIndex,
+        ReadError::IndexInUse(_) => Code::InUse,
+        full if full.is_full() => Code::Full,
+        ReadError::Closed => Code::Ending,
+        _io => Code::StoreIo,
     }
 }
 
@@ -105,6 +109,9 @@ impl From<AskError> for Fault {
             AskError::Behind { .. } => {
                 fault(Code::Behind).hint("repeat a little later, or without min_position")
             }
+            AskError::Log { source, .. } => fault(code_of(source)).hint(
+                "runs go on; `everfold store verify` names every fault, `everfold store repair` what helps",
+            ),
             AskError::Stopped { name, .. } | AskError::Fold { name, .. } => {
                 fault(Code::ViewStopped).hint(format!("build it anew: everfold projections rebuild {name}"))
             }
@@ -128,6 +135,7 @@ impl From<AppendError> for Fault {
             AppendError::TooLarge { .. } => Code::TooLarge,
             AppendError::Full => Code::Full,
             AppendError::ReadOnly(_) => Code::ReadOnly,
+            AppendError::NotOurs(_) => Code::NotOurs,
             AppendError::Closed => Code::Ending,
             _other => Code::StoreIo,
         };
@@ -141,6 +149,7 @@ impl From<Refusal> for Fault {
             Refusal::AlreadyStarted => Code::Conflict,
             Refusal::NotStarted => Code::NoRun,
             Refusal::Ended(_) => Code::Ended,
+            Refusal::NotSetAside => Code::NotSetAside,
             Refusal::InvalidInput(_) => Code::BadInput,
             Refusal::UnknownStep(_) => Code::NoStep,
             Refusal::NotAsking(_) => Code::NoTask,
@@ -157,9 +166,10 @@ impl From<Refusal> for Fault {
             Refusal::SeveralBudgets(_) => Code::SeveralBudgets,
             Refusal::BadRaise { .. } => Code::BadRaise,
             Refusal::OverBudget(_) => Code::OverBudget,
-            Refusal::BadSignal(_) => Code::Invalid,
+            Refusal::BadSignal(_) | Refusal::TooDeep { .. } => Code::Invalid,
             Refusal::TooLarge { .. } | Refusal::TooMany { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
+            Refusal::NothingToRetry(_) => Code::NothingToRetry,
             Refusal::Unfit { .. } | Refusal::OtherPipeline { .. } => Code::Unfit,
             Refusal::NotJudged(_) => Code::NotJudged,
             Refusal::UnknownGate { .. } => Code::NoGate,
@@ -184,7 +194,12 @@ impl From<Refusal> for Fault {
             Refusal::SeveralBudgets(_) => fault.hint("name one with --budget"),
             Refusal::OverBudget(_) => fault.hint("everfold budget RUN --add 2.00 -m WHY"),
             Refusal::BadRaise { .. } => fault.hint("`everfold budget RUN` shows what it limits"),
+            Refusal::TooDeep { .. } => fault.hint("give it as text, or as a file that is named"),
             Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
+            Refusal::NotSetAside => fault.hint("everfold cancel RUN, without --force"),
+            Refusal::NothingToRetry(_) => {
+                fault.hint("everfold restart RUN --from STEP begins a step and all after it anew")
+            }
             Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => {
                 fault.hint("`everfold show RUN` says what it waits for")
@@ -193,6 +208,9 @@ impl From<Refusal> for Fault {
             Refusal::Halted(HaltScope::Pipeline(name)) => {
                 fault.hint(format!("everfold resume --pipeline {name}"))
             }
+            Refusal::Needed { .. } => fault.hint(
+                "`everfold unblock RUN STEP --decision proceed --output JSON` gives the step the output that is read",
+            ),
             Refusal::SelfApproval(_) => fault.hint("somebody else decides; EVERFOLD_USER says who types"),
             Refusal::Superseded(_) | Refusal::Decided { .. } => {
                 fault.hint("`everfold inbox` lists what is open")
@@ -248,6 +266,10 @@ impl From<StartError> for Fault {
                     format!("[resources] in everfold.toml names how many there are of each: {known} so far");
                 Self::new(Code::NoResource, error.to_string()).hint(hint)
             }
+            StartError::UnknownWork(ref unknown) => {
+                let hint = unknown.failure.hint.clone();
+                Self::new(Code::NoFunction, error.to_string()).hinted(hint)
+            }
             other => Self::new(Code::StoreIo, chain(&other)),
         }
     }
@@ -292,6 +314,7 @@ impl From<HookError> for Fault {
         let code = match &error {
             HookError::BadSource(_) | HookError::BadId | HookError::Ambiguous(_) => Code::Invalid,
             HookError::TooLarge { .. } => Code::TooLarge,
+            HookError::TooDeep { .. } => Code::Invalid,
             HookError::NotFound(_) => Code::NoDelivery,
             HookError::BeingHandled => Code::Refused,
             HookError::ShuttingDown => Code::Ending,
@@ -339,6 +362,7 @@ impl From<QueryError> for Fault {
             QueryError::Full(_) => Code::Full,
             QueryError::ShuttingDown => Code::Ending,
             QueryError::Store(_) => Code::StoreIo,
+            QueryError::Panicked(_) => Code::Internal,
             _later => Code::Internal,
         };
         Self::new(code, chain(&error))

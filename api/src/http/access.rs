@@ -60,8 +60,10 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Page<Token>>, Fa
 pub(crate) struct TokenBody {
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    #[schema(min_length = 1)]
-    role: String,
+    /// Without it: approver, where `approves` says in which roles.
+    #[schema(value_type = Option<shape::Role>)]
+    role: Option<String>,
+    /// The roles in which it decides: words of the pipelines.
     #[serde(default)]
     approves: Vec<String>,
     /// A span: `30d`.
@@ -86,18 +88,7 @@ pub(crate) async fn create(
     let Body { value: asked, bytes } = body;
     let once = once(&headers, &caller, "POST /tokens", &bytes, DedupKeep::Week)?;
     let lasts = asked.expires_in.as_deref().map(span).transpose()?;
-    let (role, mut approves) = (asked.role, asked.approves);
-    // A free word is an approval role.
-    let role = match role.parse::<Role>() {
-        Ok(role) => role,
-        Err(_) if role.is_empty() => return Err(Fault::new(Code::Invalid, "role is empty")),
-        Err(_) => {
-            if !approves.contains(&role) {
-                approves.push(role);
-            }
-            Role::Approver
-        }
-    };
+    let (role, approves) = (role_of(asked.role.as_deref(), &asked.approves)?, asked.approves);
     let wish = TokenWish { name: asked.name.clone(), role, approves: approves.clone(), lasts };
     let made = app.access().create(wish, caller.actor, once.dedup).await?;
     let token = TokenMade {
@@ -109,6 +100,26 @@ pub(crate) async fn create(
     };
     Ok(written(StatusCode::CREATED, made.position, token))
 }
+
+/// The role that is meant. A word that is none is refused: a mistyped role would be a token that can do next to
+/// nothing, under a name that no other token can have.
+fn role_of(word: Option<&str>, approves: &[String]) -> Result<Role, Fault> {
+    let Some(word) = word else {
+        return match approves.is_empty() {
+            false => Ok(Role::Approver),
+            true => Err(Fault::new(Code::Invalid, "the token has no role").hint(ROLES)),
+        };
+    };
+    word.parse().map_err(|_| {
+        let known = Role::ALL.map(Role::as_str);
+        let meant = everfold_engine::definition::similar(word, known.iter().copied());
+        let meant = meant.map(|role| format!("; did you mean {role}?")).unwrap_or_default();
+        Fault::new(Code::Invalid, format!("role: “{word}” is none{meant}")).hint(ROLES)
+    })
+}
+
+const ROLES: &str = "a role is viewer, approver, operator, worker or admin; a word of a pipeline's own, in which it decides, \
+                     goes into --approves";
 
 fn span(text: &str) -> Result<Duration, Fault> {
     everfold_engine::duration::parse(text)
@@ -289,28 +300,64 @@ pub(crate) struct LoginParams {
     code: String,
 }
 
-/// `GET /login`: the link that `serve` prints.
+/// `GET /login`: the link that `serve` prints. It opens nothing by itself: what looks at links before people do (a
+/// chat's preview, a scanner of mails) would use it up.
 #[utoipa::path(
     get,
     path = "/login",
     tag = "access",
     params(LoginParams),
-    responses((status = 303, description = "The session; its cookie is set, and the start page comes next."))
+    responses((status = 200, description = "A page with a button, which asks for the session.", body = String, content_type = "text/html; charset=utf-8"))
+)]
+pub(crate) async fn link_page(Params(params): Params<LoginParams>) -> Result<Response, Fault> {
+    // Hexadecimal digits behind a fixed word: nothing in it means anything to a browser.
+    let code = Secret::parse(&params.code).ok_or_else(over)?;
+    let page = LINK_PAGE.replace("{code}", code.reveal());
+    let head = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    Ok((head, page).into_response())
+}
+
+const LINK_PAGE: &str = include_str!("../../assets/login.html");
+
+fn over() -> Fault {
+    Fault::new(Code::LinkOver, "the login link was used already, or its time is over")
+}
+
+/// `POST /login`: the button of that page. Opens the session, once.
+#[utoipa::path(
+    post,
+    path = "/login",
+    tag = "access",
+    params(LoginParams),
+    responses((status = 303, description = "The session; its cookie is set, and the page of this document comes next."))
 )]
 pub(crate) async fn by_link(
     State(app): State<App>,
     session: Option<Extension<Session>>,
+    headers: HeaderMap,
     Params(params): Params<LoginParams>,
 ) -> Result<Response, Fault> {
+    // Another site's page must not log its visitor in as somebody else; browsers say where a form stands.
+    let site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return Err(Fault::new(Code::NoCsrf, "the button stands on another page")
+            .hint("open the login link itself, and press its button"));
+    }
     let secure = session.is_some_and(|session| session.secure);
-    let over = || Fault::new(Code::LinkOver, "the login link was used already, or its time is over");
     let code = Secret::parse(&params.code).ok_or_else(over)?;
     let made = app.access().open(&code).await.map_err(|error| match Fault::from(error) {
         fault if fault.code == Code::NotKnown => over(),
         fault => fault,
     })?;
     let seconds = made.expires_at.since(everfold_engine::clock::now()).as_secs();
-    let mut response = Redirect::to("/").into_response();
+    let mut response = Redirect::to("/api").into_response();
     set_cookie(&mut response, &session_cookie(Some((&made.secret, seconds)), secure));
     Ok(response)
 }

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use everfold_engine::access::Role;
 use everfold_engine::actor::Actor;
+use everfold_engine::id::RunId;
 
 use crate::fault::{Code, Fault};
 
@@ -32,6 +33,19 @@ impl Caller {
     #[must_use]
     pub fn local(name: &str) -> Self {
         Self { actor: Actor::User(name.to_owned()), role: Some(Role::Admin), roles: None, local: true }
+    }
+
+    /// The process of a step, which may do what the step's `api` says; `None`: nothing.
+    #[must_use]
+    pub fn of_step(run: RunId, step: &str, role: Option<Role>) -> Self {
+        let name = if step.is_empty() { run.to_string() } else { format!("{run}/{step}") };
+        Self { actor: Actor::Run(name), role, roles: Some(Vec::new()), local: role.is_some() }
+    }
+
+    /// A process of which nobody can say for whom it acts.
+    #[must_use]
+    pub fn of_nobody() -> Self {
+        Self { actor: Actor::Run("unknown".to_owned()), ..Self::anonymous() }
     }
 
     /// Somebody from afar who has not said who they are.

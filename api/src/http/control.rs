@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::event::UnblockDecision;
-use everfold_engine::id::StepPath;
+use everfold_engine::id::{RunId, StepPath, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::JsonText;
 use everfold_engine::store::DedupKeep;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::written;
@@ -98,6 +98,42 @@ pub(crate) async fn cancel(
         Some(path) => InputKind::CancelStep { path, reason },
     };
     act(app, caller, headers, run, "cancel", &body.bytes, kind).await
+}
+
+/// A run that was given up.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct AbandonedAnswer {
+    #[schema(value_type = String)]
+    id: RunId,
+    short_id: String,
+    /// The event that ended it.
+    #[schema(value_type = u64)]
+    version: Version,
+}
+
+/// `POST /runs/{id}/abandon`: a run that is set aside ends where it stands.
+///
+/// Its key and slots go to others. Nothing of it is followed up, and no step of `on_finish` begins. A run that is
+/// not set aside is cancelled instead.
+#[utoipa::path(
+    post,
+    path = "/runs/{run}/abandon",
+    tag = "steering",
+    request_body = ReasonBody,
+    responses((status = 200, description = "It has ended. Its history may still be one that cannot be shown.", body = AbandonedAnswer))
+)]
+pub(crate) async fn abandon(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(run): Path<String>,
+    body: Body<ReasonBody>,
+) -> Result<Response, Fault> {
+    let run = app.resolve(&run).await?;
+    let once = once(&headers, &caller, &format!("POST /runs/{run}/abandon"), &body.bytes, DedupKeep::Week)?;
+    let ended = app.abandon(run, body.value.reason, caller.actor, once).await?;
+    let answer = AbandonedAnswer { id: run, short_id: run.short(), version: ended.version };
+    Ok(written(StatusCode::OK, ended.position, answer))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

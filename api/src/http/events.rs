@@ -5,6 +5,7 @@
 //! state comes between the events whenever it changed, without an id and at most ten times a second.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -113,8 +114,8 @@ pub(crate) struct StreamParams {
 const STATE_EVERY: Duration = Duration::from_millis(100);
 /// How often the state is sent anew while something waits in line.
 const LINE_EVERY: Duration = Duration::from_secs(1);
-/// Events read at once.
-const CHUNK: usize = 256;
+/// Events read at once: what they take waits for as long as the reader does.
+const CHUNK: usize = 32;
 
 /// `GET /runs/{id}/events/stream`: server-sent events; ends behind the run's last event.
 #[utoipa::path(
@@ -165,6 +166,12 @@ pub(super) fn last_event_id(app: &App, headers: &HeaderMap) -> Result<Option<u64
     id.map(|id| app.cursor(id)).transpose()
 }
 
+/// What a reader gets next.
+enum Ready {
+    Event(Arc<Envelope>),
+    State(Bytes),
+}
+
 struct Follower {
     app: App,
     run: RunId,
@@ -174,7 +181,8 @@ struct Follower {
     live: bool,
     /// Whether stored events are still to be read.
     history: bool,
-    ready: VecDeque<Bytes>,
+    /// What is still to be sent; events are encoded one by one, as the reader takes them.
+    ready: VecDeque<Ready>,
     /// What the run's attempts say; listened to while the run goes on.
     lines: Option<watch::Receiver<LiveRun>>,
     /// The state that was sent last, and when.
@@ -191,8 +199,14 @@ impl Source for Follower {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {
-                if let Some(chunk) = self.ready.pop_front() {
-                    return Some(chunk);
+                match self.ready.pop_front() {
+                    Some(Ready::State(chunk)) => return Some(chunk),
+                    Some(Ready::Event(event)) => {
+                        let number = event.header.version.get();
+                        let id = self.app.cursor_text(number);
+                        return Some(self.app.encoded().event(&id, number, &event));
+                    }
+                    None => {}
                 }
                 if self.ended {
                     return None;
@@ -221,8 +235,8 @@ impl Follower {
             let end = self.app.view(self.run).await;
             self.ended = end.is_ok_and(|view| view.status.is_ended() && view.version < self.next);
         }
-        for event in &events {
-            self.send(event);
+        for event in events {
+            self.send(Arc::new(event));
         }
         Some(())
     }
@@ -247,7 +261,7 @@ impl Follower {
             }
         };
         let stream = StreamId::run(self.run);
-        let own: Vec<_> = events.iter().filter(|event| event.header.stream == stream).collect();
+        let own: Vec<_> = events.into_iter().filter(|event| event.header.stream == stream).collect();
         if own.is_empty() {
             return Some(());
         }
@@ -260,13 +274,12 @@ impl Follower {
         Some(())
     }
 
-    fn send(&mut self, event: &Envelope) {
+    fn send(&mut self, event: Arc<Envelope>) {
         if event.header.version < self.next {
             return;
         }
         self.next = event.header.version.next();
-        let id = self.app.cursor_text(event.header.version.get());
-        self.ready.push_back(sse::event(Some(&id), "event", &shown(event)));
+        self.ready.push_back(Ready::Event(event));
     }
 
     async fn send_state(&mut self) {
@@ -278,7 +291,7 @@ impl Follower {
         self.in_line = !view.in_line.is_empty();
         let Ok(state) = serde_json::to_value(&view) else { return };
         if self.state_sent.as_ref() != Some(&state) {
-            self.ready.push_back(sse::event(None, "state", &state));
+            self.ready.push_back(Ready::State(sse::event(None, "state", &state)));
             self.state_sent = Some(state);
         }
     }

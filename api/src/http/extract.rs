@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 use everfold_engine::definition::similar;
 
 use super::Caller;
+use super::strict;
 use crate::fault::{Code, Fault};
 
-/// A JSON body with the bytes it was read from. An empty body is an empty object.
+/// A JSON body, and its canonical bytes. An empty body is an empty object.
 pub(crate) struct Body<T> {
     pub(crate) value: T,
     pub(crate) bytes: Bytes,
@@ -42,6 +43,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             let message = error.to_string();
             Fault::new(code, format!("the body: {message}")).hinted(nearest(&message))
         })?;
+        let bytes = strict::canonical(text)
+            .map_err(|error| Fault::new(Code::Unreadable, format!("the body: {error}")))?
+            .into();
         Ok(Self { value, bytes })
     }
 }
@@ -106,6 +110,13 @@ pub(crate) struct Raw(pub(crate) Bytes);
 #[derive(Debug, Clone, Copy)]
 pub struct BodyWithin(pub Duration);
 
+/// How large a body may be, where less than usual is taken; in the extensions of requests.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyMax(pub usize);
+
+/// The largest body of others.
+const BODY_MAX: BodyMax = BodyMax(4 * 1024 * 1024);
+
 /// How long others may take.
 const BODY_WITHIN: BodyWithin = BodyWithin(Duration::from_secs(30));
 
@@ -114,14 +125,17 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
         let BodyWithin(within) = request.extensions().get().copied().unwrap_or(BODY_WITHIN);
+        let BodyMax(max) = request.extensions().get().copied().unwrap_or(BODY_MAX);
         let read = tokio::time::timeout(within, Bytes::from_request(request, state)).await;
         let late = |_| {
             let seconds = within.as_secs();
             Fault::new(Code::TooSlow, format!("the body had not come after {seconds} s"))
         };
         let bytes = read.map_err(late)?.map_err(|rejection| match rejection.status().as_u16() {
-            413 => Fault::new(Code::TooLarge, "the body is over the limit of 4 MiB")
-                .hint("name a file in the input in place of what it holds"),
+            413 => {
+                Fault::new(Code::TooLarge, format!("the body is over the limit of {} MiB", max / 1024 / 1024))
+                    .hint("name a file in the input in place of what it holds")
+            }
             _ => Fault::new(Code::Unreadable, rejection.body_text()),
         })?;
         Ok(Self(bytes))

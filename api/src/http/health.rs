@@ -4,11 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use everfold_engine::store::Writability;
 use serde::Serialize;
 
 use super::App;
 use crate::fault::{Code, Fault};
 use crate::metrics;
+use crate::owner::Readiness;
 
 /// Who owns the data folder, and how far its log is.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -28,8 +30,11 @@ pub(crate) struct HealthView {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ReadyView {
     ready: bool,
-    /// `starting`, `folding`, `ready` or `ending`.
+    /// `starting`, `folding`, `damaged`, `full`, `read_only`, `not_ours`, `ready`, `ending` or `broken`.
     state: &'static str,
+    /// Why it is not ready, where there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 /// `GET /healthz`: who owns the data folder, and how far its log is.
@@ -49,8 +54,8 @@ pub(crate) async fn healthz(State(app): State<App>) -> Json<HealthView> {
     })
 }
 
-/// `GET /readyz`: 200 once runs are recovered and the read models have reached the head; 503 before,
-/// and when the owner is about to end.
+/// `GET /readyz`: 200 once runs are recovered and the read models have reached the head; 503 before, while the
+/// store takes no writes, and when the owner is about to end.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -62,10 +67,20 @@ pub(crate) async fn healthz(State(app): State<App>) -> Json<HealthView> {
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let readiness = app.readiness();
-    let is_ready = readiness.is_ready() && app.views().is_ready();
-    let state = if readiness.is_ready() && !is_ready { "folding" } else { readiness.as_str() };
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(ReadyView { ready: is_ready, state })).into_response()
+    let (state, why) = match &*app.store().writability().borrow() {
+        _ if !readiness.is_ready() => (readiness.as_str(), None),
+        Writability::Full => ("full", None),
+        Writability::ReadOnly(why) => ("read_only", Some(why.clone())),
+        Writability::NotOurs(why) => ("not_ours", Some(why.clone())),
+        Writability::Writable => match app.views().unread() {
+            Some(error) => ("damaged", Some(error.to_string())),
+            None if app.views().is_ready() => (readiness.as_str(), None),
+            None => ("folding", None),
+        },
+    };
+    let ready = state == Readiness::Ready.as_str();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(ReadyView { ready, state, why })).into_response()
 }
 
 /// `GET /metrics`: for Prometheus.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use everfold_engine::driver::By;
@@ -97,12 +97,16 @@ pub(crate) struct ReceivedAnswer {
 pub(crate) async fn receive(
     State(app): State<App>,
     Path(source): Path<String>,
-    headers: HeaderMap,
-    Raw(body): Raw,
+    request: Request,
 ) -> Result<Response, Fault> {
     let text = |value: &axum::http::HeaderValue| value.to_str().map(str::to_owned).ok();
-    let headers = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)));
-    let (position, id, repeated) = app.receive(&source, &headers.collect(), &body).await?;
+    let headers = request.headers().iter();
+    let headers =
+        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect();
+    // Before the body is taken in: what is not even signed is not waited for.
+    app.expects(&source, &headers)?;
+    let Raw(body) = Raw::from_request(request, &app).await?;
+    let (position, id, repeated) = app.receive(&source, &headers, &body).await?;
     let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(written(status, position, ReceivedAnswer { source, id, repeated }))
 }

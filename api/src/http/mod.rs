@@ -16,6 +16,7 @@ pub mod caller;
 mod control;
 mod diff;
 mod document;
+mod encoded;
 mod events;
 mod export;
 mod extract;
@@ -37,6 +38,7 @@ mod standing;
 mod state;
 mod store;
 mod stream;
+mod strict;
 mod workers;
 
 use std::panic::AssertUnwindSafe;
@@ -47,6 +49,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use everfold_engine::actor::Actor;
 use futures::FutureExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
@@ -63,9 +66,10 @@ pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
 pub(crate) use backtest::{BacktestAnswer, Changed};
 pub use caller::Caller;
 pub use document::document;
+pub(crate) use encoded::Encoded;
 pub(crate) use events::{cursor, cursor_text, shown};
-pub use extract::BodyWithin;
 pub(crate) use extract::Once;
+pub use extract::{BodyMax, BodyWithin};
 pub use head::{REQUEST_ID, named};
 pub(crate) use limits::LimitsAnswer;
 pub(crate) use notices::TestAnswer;
@@ -109,6 +113,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(runs::get))
         .routes(routes!(control::drive))
         .routes(routes!(control::cancel))
+        .routes(routes!(control::abandon))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
         .routes(routes!(control::unblock))
@@ -182,7 +187,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
-        .routes(routes!(access::by_link))
+        .routes(routes!(access::link_page, access::by_link))
         .routes(routes!(document::page))
         .routes(routes!(document::file))
         .routes(routes!(document::json))
@@ -217,6 +222,14 @@ async fn permitted(app: &Owner, caller: &Caller, method: &Method, route: &str) -
     let needs = needed(method, route);
     match caller.role {
         _ if needs == Needs::Nobody => Ok(()),
+        None if matches!(caller.actor, Actor::Run(_)) => {
+            app.access().refused(caller, format!("{method} {route}"), needs.least()).await;
+            Err(Fault::new(
+                Code::OfStep,
+                format!("{} may not speak to the engine: {method} {route}", caller.actor),
+            )
+            .hint("`api: {role: operator}` in the step lets its process in, as itself and for as long as the attempt lasts"))
+        }
         None => Err(Fault::new(Code::NotKnown, format!("{method} {route} needs a token"))
             .hint("send `Authorization: Bearer TOKEN`; `everfold token create NAME --role ROLE` makes one")),
         Some(role) if needs.has(role) => Ok(()),

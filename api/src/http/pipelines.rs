@@ -266,6 +266,6 @@ pub(crate) async fn check(State(app): State<App>, body: Body<CheckBody>) -> Resu
     let asked = body.value;
     let text = text_of(asked.definition)?;
     let Checked { definition, warnings, .. } = owner::parsed(&text, asked.file.as_deref(), &asked.files)?;
-    app.knows_functions(&definition)?;
+    app.knows_work(&definition)?;
     Ok(Json(CheckView { pipeline: PipelineView::of(&definition, "file", None), warnings }))
 }

@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use everfold_engine::id::Position;
+use everfold_engine::id::{Position, RunId};
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::DedupKeep;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{RunFilter, RunOrder};
-use serde::Deserialize;
+use everfold_projections::{RunFilter, RunOrder, RunRow};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::{Page, read, written};
@@ -82,7 +82,19 @@ pub(crate) async fn list(
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
     let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
-    Ok(read(answer.position, Page { items: answer.value.items, next_cursor }))
+    let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
+    let listed = |row: RunRow| Listed { set_aside: aside.get(&row.id).cloned(), row };
+    let items: Vec<Listed> = answer.value.items.into_iter().map(listed).collect();
+    Ok(read(answer.position, Page { items, next_cursor }))
+}
+
+/// A run in the list.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    row: RunRow,
+    /// Why it cannot be gone on with.
+    set_aside: Option<String>,
 }
 
 /// The position that a read waits for.

@@ -1,10 +1,11 @@
 //! Server-sent events: what all streams have in common.
 //!
-//! Law: a reader who is slow is left behind, never waited for: a bounded number of chunks waits for
+//! Law: a reader who is slow is left behind, never waited for: a bounded number of bytes waits for
 //! it; when they have waited too long the stream ends with an event that says where to go on. An idle
 //! stream says now and then that it lives. Every stream ends when the owner does, and when its reader is
 //! not let in any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::future::BoxFuture;
 use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::App;
 use super::standing::Standing;
@@ -22,10 +23,11 @@ use super::standing::Standing;
 pub(super) const KIND: &str = "text/event-stream";
 /// How often an idle stream says that it lives.
 pub(super) const IDLE: Duration = Duration::from_secs(15);
-/// Chunks that wait for a reader.
-const WAITING_MAX: usize = 64;
-/// How long they may wait.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes that wait for a reader; a single chunk may be larger, and then waits alone.
+const WAITING_BYTES_MAX: usize = 256 * 1024;
+/// How long they may wait. Shorter than the server's own patience with a connection that takes nothing, so that the
+/// last word reaches who begins to read again.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What feeds a stream.
 pub(super) trait Source: Send + 'static {
@@ -34,6 +36,63 @@ pub(super) trait Source: Send + 'static {
 
     /// Where a reader goes on who has taken nothing yet; asked before the first chunk.
     fn first_id(&self) -> String;
+}
+
+/// The feeding end of what waits for a reader.
+struct Room {
+    chunks: mpsc::UnboundedSender<Waiting>,
+    /// Bytes for which there is room.
+    bytes: Arc<Semaphore>,
+    bytes_max: usize,
+}
+
+/// A chunk that waits, and the room that it takes meanwhile.
+struct Waiting {
+    chunk: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a chunk was not handed over.
+#[derive(Debug, PartialEq, Eq)]
+enum NotTaken {
+    /// The reader is gone.
+    Gone,
+    /// There was no room for so long.
+    Slow,
+}
+
+impl Room {
+    fn new(bytes_max: usize) -> (Self, mpsc::UnboundedReceiver<Waiting>) {
+        let (chunks, taken) = mpsc::unbounded_channel();
+        (Self { chunks, bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max }, taken)
+    }
+
+    fn weight(&self, chunk: &Bytes) -> u32 {
+        u32::try_from(chunk.len().clamp(1, self.bytes_max)).unwrap_or(u32::MAX)
+    }
+
+    /// Hands a chunk over as soon as there is room for it.
+    async fn send(&self, chunk: Bytes, patience: Duration) -> Result<(), NotTaken> {
+        let room = Arc::clone(&self.bytes).acquire_many_owned(self.weight(&chunk));
+        let room = tokio::select! {
+            () = self.chunks.closed() => return Err(NotTaken::Gone),
+            room = tokio::time::timeout(patience, room) => room.map_err(|_| NotTaken::Slow)?,
+        };
+        let waiting = Waiting { chunk, _room: Some(room.map_err(|_closed| NotTaken::Gone)?) };
+        self.chunks.send(waiting).map_err(|_| NotTaken::Gone)
+    }
+
+    /// Hands a chunk over where there is room for it at once.
+    fn try_send(&self, chunk: Bytes) {
+        if let Ok(room) = Arc::clone(&self.bytes).try_acquire_many_owned(self.weight(&chunk)) {
+            let _gone = self.chunks.send(Waiting { chunk, _room: Some(room) });
+        }
+    }
+
+    /// The last word needs no room.
+    fn end(&self, chunk: Bytes) {
+        let _gone = self.chunks.send(Waiting { chunk, _room: None });
+    }
 }
 
 /// A stream that is counted as long as it is fed.
@@ -65,15 +124,15 @@ pub(super) fn idle() -> Bytes {
 
 /// The answer that a source feeds.
 pub(super) fn answer(app: App, standing: Standing, source: impl Source) -> Response {
-    let (chunks, taken) = mpsc::channel(WAITING_MAX);
+    let (room, taken) = Room::new(WAITING_BYTES_MAX);
     let open = Open::new(&app.metrics().streams);
     tokio::spawn(async move {
-        feed(app, standing, source, chunks).await;
+        feed(app, standing, source, room).await;
         drop(open);
     });
     let body = Body::from_stream(futures::stream::unfold(taken, |mut taken| async move {
-        let chunk: Bytes = taken.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(chunk), taken))
+        let waiting = taken.recv().await?;
+        Some((Ok::<_, std::convert::Infallible>(waiting.chunk), taken))
     }));
     let head = [
         (header::CONTENT_TYPE, KIND),
@@ -84,40 +143,38 @@ pub(super) fn answer(app: App, standing: Standing, source: impl Source) -> Respo
     (head, body).into_response()
 }
 
-async fn feed(app: App, standing: Standing, source: impl Source, chunks: mpsc::Sender<Bytes>) {
-    // Room for the last word is kept from the start.
-    let Ok(last_word) = chunks.clone().reserve_owned().await else { return };
+async fn feed(app: App, standing: Standing, source: impl Source, room: Room) {
     let mut last_id = source.first_id();
     let reason = tokio::select! {
         biased;
         reason = standing.over(&app) => reason,
         () = app.closing() => "the server ends".to_owned(),
-        () = chunks.closed() => return,
-        slow = hand_over(source, &chunks, &mut last_id, PATIENCE) => match slow {
+        () = room.chunks.closed() => return,
+        slow = hand_over(source, &room, &mut last_id, PATIENCE) => match slow {
             Some(reason) => reason,
             None => return,
         },
     };
-    let _gone = last_word.send(event(None, "end", &json!({ "reason": reason, "last_event_id": last_id })));
+    room.end(event(None, "end", &json!({ "reason": reason, "last_event_id": last_id })));
 }
 
 /// Hands over chunk by chunk and keeps the id of the last one that has one; says why it ends before the source does.
 async fn hand_over(
     mut source: impl Source,
-    chunks: &mpsc::Sender<Bytes>,
+    room: &Room,
     last_id: &mut String,
     patience: Duration,
 ) -> Option<String> {
-    while let Some(chunk) = next(&mut source, chunks).await {
+    while let Some(chunk) = next(&mut source, room).await {
         let id = id_of(&chunk);
-        match chunks.send_timeout(chunk, patience).await {
+        match room.send(chunk, patience).await {
             Ok(()) => {
                 if let Some(id) = id {
                     *last_id = id;
                 }
             }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => return None,
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+            Err(NotTaken::Gone) => return None,
+            Err(NotTaken::Slow) => {
                 return Some(format!("the reader took nothing for {} s", patience.as_secs()));
             }
         }
@@ -127,13 +184,13 @@ async fn hand_over(
 
 /// The source's next chunk; while it has none the reader hears that the stream lives, also where the source is
 /// busy with what the reader does not want to hear.
-async fn next(source: &mut impl Source, chunks: &mpsc::Sender<Bytes>) -> Option<Bytes> {
+async fn next(source: &mut impl Source, room: &Room) -> Option<Bytes> {
     let mut next = source.next();
     loop {
         tokio::select! {
             chunk = &mut next => return chunk,
             // Where no room is left the reader has signs of life enough.
-            () = tokio::time::sleep(IDLE) => drop(chunks.try_send(idle())),
+            () = tokio::time::sleep(IDLE) => room.try_send(idle()),
         }
     }
 }
@@ -171,15 +228,16 @@ mod tests {
 
     #[tokio::test]
     async fn who_takes_nothing_is_left_behind_and_told_where_to_go_on() {
-        let (chunks, mut taken) = mpsc::channel(4);
+        let one = event(Some("e-1"), "event", &json!({}));
+        let (room, mut taken) = Room::new(2 * (one.len() + idle().len()));
         let mut last_id = Numbers(0).first_id();
-        let why = hand_over(Numbers(0), &chunks, &mut last_id, Duration::from_millis(10)).await;
+        let why = hand_over(Numbers(0), &room, &mut last_id, Duration::from_millis(10)).await;
         assert_eq!(why.as_deref(), Some("the reader took nothing for 0 s"));
         // What was handed over ends with the event that is named, so that nothing is missed behind it.
         assert_eq!(last_id, "e-3");
         let mut seen = Vec::new();
-        while let Ok(chunk) = taken.try_recv() {
-            seen.extend(id_of(&chunk));
+        while let Ok(waiting) = taken.try_recv() {
+            seen.extend(id_of(&waiting.chunk));
         }
         assert_eq!(seen, ["e-1", "e-3"]);
         let several =
@@ -216,14 +274,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_says_that_it_lives_also_where_all_that_happens_is_left_out() {
-        let (chunks, mut taken) = mpsc::channel(4);
+        let (room, mut taken) = Room::new(1_000);
         let mut last_id = Busy.first_id();
-        let fed = hand_over(Busy, &chunks, &mut last_id, PATIENCE);
+        let fed = hand_over(Busy, &room, &mut last_id, PATIENCE);
         assert!(tokio::time::timeout(IDLE * 3 + Duration::from_secs(1), fed).await.is_err());
-        drop(chunks);
+        drop(room);
         let mut signs = 0;
-        while let Some(chunk) = taken.recv().await {
-            assert_eq!(chunk, idle());
+        while let Some(waiting) = taken.recv().await {
+            assert_eq!(waiting.chunk, idle());
             signs += 1;
         }
         assert_eq!((signs, last_id.as_str()), (3, "e-0"));
@@ -231,9 +289,41 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_gone_is_not_waited_for() {
-        let (chunks, taken) = mpsc::channel(4);
+        let (room, taken) = Room::new(1_000);
         drop(taken);
         let mut last_id = String::new();
-        assert_eq!(hand_over(Numbers(0), &chunks, &mut last_id, PATIENCE).await, None);
+        assert_eq!(hand_over(Numbers(0), &room, &mut last_id, PATIENCE).await, None);
+    }
+
+    /// Large events without end.
+    struct Large;
+
+    impl Source for Large {
+        fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
+            let chunk = event(Some("e-1"), "event", &json!("x".repeat(60_000)));
+            async move { Some(chunk) }.boxed()
+        }
+
+        fn first_id(&self) -> String {
+            "e-0".to_owned()
+        }
+    }
+
+    /// 64 chunks waited for each reader, however large they were: 500 readers cost 2.3 GB.
+    #[tokio::test(start_paused = true)]
+    async fn row_53_what_waits_for_a_reader_is_bounded_by_its_bytes_and_a_larger_chunk_waits_alone() {
+        let (room, mut taken) = Room::new(WAITING_BYTES_MAX);
+        let mut last_id = String::new();
+        assert!(hand_over(Large, &room, &mut last_id, PATIENCE).await.is_some());
+        let mut bytes = 0;
+        while let Ok(waiting) = taken.try_recv() {
+            bytes += waiting.chunk.len();
+        }
+        assert!(bytes <= WAITING_BYTES_MAX && bytes > WAITING_BYTES_MAX / 2, "{bytes}");
+        let huge = Bytes::from(vec![b'x'; 2 * WAITING_BYTES_MAX]);
+        assert_eq!(room.send(huge.clone(), PATIENCE).await, Ok(()));
+        assert_eq!(room.send(idle(), PATIENCE).await, Err(NotTaken::Slow));
+        assert_eq!(taken.recv().await.map(|waiting| waiting.chunk.len()), Some(huge.len()));
+        assert_eq!(room.send(idle(), PATIENCE).await, Ok(()));
     }
 }

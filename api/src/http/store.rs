@@ -69,6 +69,7 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<StoreView>, Faul
         Writability::Writable => json!("writable"),
         Writability::Full => json!("full"),
         Writability::ReadOnly(reason) => json!({ "read_only": reason }),
+        Writability::NotOurs(reason) => json!({ "not_ours": reason }),
     };
     let runs = app.runs(None, |runs| Ok(runs.len())).await?;
     let unreadable = app.views().unreadable().len();

@@ -1,6 +1,7 @@
 //! Everything that happens, as it happens.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::App;
-use super::events::{last_event_id, shown};
+use super::events::last_event_id;
 use super::extract::Params;
 use super::sse::{self, Source};
 use super::standing::Standing;
@@ -82,8 +83,13 @@ pub(crate) async fn all(
     let id = app.cursor_text(from - 1);
     let ready = sse::event(Some(&id), "ready", &json!({ "position": from - 1, "epoch": app.epoch() }));
     let filter = Filter { app: app.clone(), run, types, pipeline: params.pipeline };
-    let source =
-        Everything { filter, subscription, before: Position(from - 1), waiting: VecDeque::from([ready]) };
+    let source = Everything {
+        filter,
+        subscription,
+        before: Position(from - 1),
+        ready: Some(ready),
+        waiting: VecDeque::new(),
+    };
     Ok(sse::answer(app, standing, source))
 }
 
@@ -92,7 +98,10 @@ struct Everything {
     subscription: Box<dyn Subscription>,
     /// Behind this position it begins.
     before: Position,
-    waiting: VecDeque<Bytes>,
+    /// The first word, until it was given.
+    ready: Option<Bytes>,
+    /// Events that are still to be looked at; they are encoded one by one, as the reader takes them.
+    waiting: VecDeque<Arc<Envelope>>,
 }
 
 /// What a reader wants to hear.
@@ -125,17 +134,17 @@ impl Source for Everything {
     fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
         async move {
             loop {
-                if let Some(chunk) = self.waiting.pop_front() {
+                if let Some(chunk) = self.ready.take() {
                     return Some(chunk);
                 }
-                let batch = self.subscription.next().await.ok()?;
-                for event in &batch {
+                while let Some(event) = self.waiting.pop_front() {
                     // Where that cannot be told the stream ends: whoever resumes it misses nothing.
-                    if self.filter.wants(event).await.ok()? {
-                        let id = self.filter.app.cursor_text(event.position.get());
-                        self.waiting.push_back(sse::event(Some(&id), "event", &shown(event)));
+                    if self.filter.wants(&event).await.ok()? {
+                        let (app, number) = (&self.filter.app, event.position.get());
+                        return Some(app.encoded().event(&app.cursor_text(number), number, &event));
                     }
                 }
+                self.waiting.extend(self.subscription.next().await.ok()?);
             }
         }
         .boxed()

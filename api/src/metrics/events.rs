@@ -48,7 +48,7 @@ impl Meter {
             let counter = self
                 .types
                 .entry(name)
-                .or_insert_with(|| metrics.events.get_or_create(&vec![("type", name.to_owned())]).clone());
+                .or_insert_with(|| metrics.events.get_or_create(&vec![("type", name.into())]).clone());
             counter.inc();
         }
         let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) else { return };
@@ -61,7 +61,7 @@ impl Meter {
             RunEvent::AttemptLost(event) => self.ended(run, event.id, at, "lost"),
             RunEvent::GateEvaluated(event) => {
                 let verdict = event.verdict.as_str();
-                let label = vec![("verdict", verdict.to_owned())];
+                let label = vec![("verdict", verdict.into())];
                 self.metrics.verdicts.get_or_create(&label).inc();
                 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one probe")]
                 self.metrics.gate.get_or_create(&label).observe(event.took_ms as f64 / 1_000.0);
@@ -73,16 +73,16 @@ impl Meter {
         }
     }
 
-    fn ended(&mut self, run: RunId, id: AttemptId, at: Timestamp, result: &str) {
-        let label = vec![("result", result.to_owned())];
+    fn ended(&mut self, run: RunId, id: AttemptId, at: Timestamp, result: &'static str) {
+        let label = vec![("result", result.into())];
         self.metrics.attempts.get_or_create(&label).inc();
         if let Some(began) = self.open.pop(&(run, id)) {
             self.metrics.step.get_or_create(&label).observe(at.since(began).as_secs_f64());
         }
     }
 
-    fn run_ended(&self, status: &str) {
-        self.metrics.runs_ended.get_or_create(&vec![("status", status.to_owned())]).inc();
+    fn run_ended(&self, status: &'static str) {
+        self.metrics.runs_ended.get_or_create(&vec![("status", status.into())]).inc();
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod events;
 mod http;
+mod label;
 mod process;
 mod store;
 
@@ -19,6 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use events::{Meter, follow};
 pub use http::count;
+use label::LabelValue;
 pub use store::StoreMetrics;
 
 /// What the text is: OpenMetrics, which Prometheus reads.
@@ -32,7 +34,7 @@ pub(crate) const SLOW: [f64; 12] =
     [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 43_200.0, 86_400.0];
 
 /// One label, whose name is that of its field.
-type Labelled<M> = Family<Vec<(&'static str, String)>, M>;
+type Labelled<M> = Family<Vec<(&'static str, LabelValue)>, M>;
 
 /// Everything that is measured.
 pub struct Metrics {
@@ -68,7 +70,7 @@ pub struct Moment {
     /// The last event's position.
     pub position: u64,
     /// Events that each read model has still to take.
-    pub lag: Vec<(String, u64)>,
+    pub lag: Vec<(&'static str, u64)>,
     /// Runs that are set aside.
     pub set_aside: u64,
 }
@@ -135,7 +137,7 @@ impl Default for Metrics {
         );
         let written = "Bytes written to the journal";
         registry.register_with_unit("store_written", written, Unit::Bytes, metrics.written.clone());
-        let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        let version = vec![("version", env!("CARGO_PKG_VERSION").into())];
         let build: Labelled<Gauge> = Family::default();
         build.get_or_create(&version).set(1);
         registry.register("build_info", "This program", build);
@@ -152,17 +154,17 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         let mut now = Registry::with_prefix("everfold");
-        let labelled = |pairs: Vec<(&'static str, String, u64)>| {
+        let labelled = |label: &'static str, values: &[(&'static str, u64)]| {
             let family: Labelled<Gauge> = Family::default();
-            for (label, value, count) in pairs {
-                family.get_or_create(&vec![(label, value)]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            for (value, count) in values {
+                let gauge = family.get_or_create(&vec![(label, (*value).into())]);
+                gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
             }
             family
         };
-        let runs = moment.runs.iter().map(|(status, n)| ("status", (*status).to_owned(), *n)).collect();
-        now.register("runs", "Runs, by status", labelled(runs));
-        let lag = moment.lag.iter().map(|(name, n)| ("projection", name.clone(), *n)).collect();
-        now.register("projection_lag_events", "Events that a read model has still to take", labelled(lag));
+        now.register("runs", "Runs, by status", labelled("status", &moment.runs));
+        let lag = labelled("projection", &moment.lag);
+        now.register("projection_lag_events", "Events that a read model has still to take", lag);
         let whole = |count: u64| {
             let gauge: Gauge = Gauge::default();
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -201,10 +203,9 @@ mod tests {
     #[test]
     fn the_text_is_one_document_with_units_in_its_names() {
         let metrics = Metrics::default();
-        metrics.events.get_or_create(&vec![("type", "RunStarted".to_owned())]).inc();
+        metrics.events.get_or_create(&vec![("type", "RunStarted".into())]).inc();
         metrics.flush.observe(0.002);
-        let moment =
-            Moment { runs: vec![("running", 3)], lag: vec![("board".into(), 0)], ..Moment::default() };
+        let moment = Moment { runs: vec![("running", 3)], lag: vec![("board", 0)], ..Moment::default() };
         let text = metrics.text(&moment).unwrap();
         assert_eq!(text.matches("# EOF").count(), 1);
         assert!(text.ends_with("# EOF\n"));

@@ -13,7 +13,7 @@ pub struct StoreMetrics(pub Arc<Metrics>);
 impl StoreObserver for StoreMetrics {
     fn appended(&self, took: Duration, was_taken: bool) {
         let result = if was_taken { "taken" } else { "refused" };
-        self.0.appends.get_or_create(&vec![("result", result.to_owned())]).observe(took.as_secs_f64());
+        self.0.appends.get_or_create(&vec![("result", result.into())]).observe(took.as_secs_f64());
     }
 
     fn flushed(&self, group: Flushed) {

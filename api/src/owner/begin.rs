@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::{self, Checked, Definition, similar};
-use everfold_engine::driver::{StartRequest, Submission, Which};
+use everfold_engine::driver::{Abandon, Accepted, StartRequest, Submission, Which};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::input::InputKind;
@@ -157,6 +157,22 @@ impl Owner {
         Ok(accepted.position)
     }
 
+    /// Ends a run that is set aside; resolves when that is durable.
+    ///
+    /// # Errors
+    /// It is not set aside, or the store takes nothing.
+    pub(crate) async fn abandon(
+        &self,
+        run: RunId,
+        reason: Option<String>,
+        actor: Actor,
+        once: Once,
+    ) -> Result<Accepted, Fault> {
+        self.may_write()?;
+        let abandon = Abandon { run, reason, actor, id: once.input, dedup: once.dedup };
+        Ok(self.engine.abandon(abandon).await?)
+    }
+
     /// Goes on with a run.
     ///
     /// # Errors
@@ -181,23 +197,27 @@ impl Owner {
         self.may_write()?;
         self.attend_notices().await;
         let recovered = self.engine.recover(Which::All).await?;
-        let open = self.runs(None, |runs| runs.open(None)).await?;
-        self.driven().extend(open);
+        // Before the read side is waited for: what comes by the clock is asked of the log alone.
         if !self.attended.swap(true, Ordering::AcqRel) {
             let kept = super::duties::keep(self.engine.clone(), self.closing.clone()).await;
             kept.map_err(|error| Fault::new(Code::Internal, format!("no ticks of the clock: {error}")))?;
         }
+        match self.runs(None, |runs| runs.open(None)).await {
+            Ok(open) => self.driven().extend(open),
+            // The runs go on all the same; who asks for lists is told.
+            Err(fault) => tracing::error!(%fault, "the lists of runs cannot be had"),
+        }
         Ok(recovered.runs)
     }
 
-    /// A definition whose functions are known.
+    /// A definition of which everything is known that its steps and gates name.
     pub(super) async fn definition_of(&self, source: &Source) -> Result<Arc<Definition>, Fault> {
         let definition = match source {
             Source::Named(name) => self.pipeline(name).await?,
             Source::Built(definition) => Arc::clone(definition),
             Source::Text { text, file, files } => Arc::new(parsed(text, file.as_deref(), files)?.definition),
         };
-        self.knows_functions(&definition)?;
+        self.knows_work(&definition)?;
         Ok(definition)
     }
 
@@ -220,7 +240,10 @@ impl Owner {
             Writability::Writable => Ok(()),
             Writability::Full => Err(Fault::new(Code::Full, "the disk is full: nothing was recorded")
                 .hint("make room; the engine goes on by itself")),
-            Writability::ReadOnly(reason) => Err(Fault::new(Code::ReadOnly, reason.clone())),
+            Writability::ReadOnly(reason) => Err(Fault::new(Code::ReadOnly, reason.clone())
+                .hint("it tries again by itself; `everfold doctor` says how it stands")),
+            Writability::NotOurs(reason) => Err(Fault::new(Code::NotOurs, reason.clone())
+                .hint("end this process; the next one opens what lies there now")),
         }
     }
 }

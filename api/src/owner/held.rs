@@ -4,16 +4,17 @@
 //! acknowledged durable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription};
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::{Engine, EngineConfig, NoticeSubscription, Unknown};
 use everfold_engine::layout::Layout;
 use everfold_engine::ledger::Ledger;
+use everfold_engine::store::files::{Files as _, SystemFiles};
 use everfold_engine::store::{BlobStore, EventStore, MemoryStore, Progress, SledOptions, SledStore};
 use everfold_projections::{Place, ReadSide, RunDirectory};
 use everfold_workflows::Hands;
@@ -24,6 +25,7 @@ use everfold_workflows::settings::Settings;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::aborts::AbortMark;
 use super::{Owner, Readiness, record, settings, socket};
 use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
@@ -42,6 +44,8 @@ pub struct HoldOptions {
     pub functions: Vec<Function>,
     /// What supervises processes; `None`: this program.
     pub supervisor: Option<ShimProgram>,
+    /// Whether this process has no children but those that it starts for runs: they are not let in on the socket.
+    pub serves_alone: bool,
     /// Told how far building the index has come.
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
@@ -51,6 +55,8 @@ pub struct Held {
     owner: Arc<Owner>,
     routes: Router,
     server: Option<JoinHandle<()>>,
+    /// That this process ends by itself is seen by the next one.
+    mark: Option<AbortMark>,
 }
 
 /// How long connections may go on when the owner ends.
@@ -96,8 +102,22 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
     let views = views(place, &store).await?;
     let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
     let hands = hands(&layout, settings, shim, functions, &views);
-    let mut held =
-        assemble(layout, views, metrics, Some(sled), store, epoch, hands, config, hooks, subscriptions);
+    let mut held = assemble(
+        layout,
+        views,
+        metrics,
+        Some(sled),
+        store,
+        epoch,
+        hands,
+        config,
+        hooks,
+        subscriptions,
+        !options.serves_alone,
+    );
+    held.mark = AbortMark::in_file(&held.owner.layout.aborts())
+        .inspect_err(|error| tracing::warn!(%error, "that this process aborts would not be counted"))
+        .ok();
     let owner = &held.owner;
     // Before it listens: whoever reaches it finds its record.
     if let Err(error) = record::write(&owner.layout.owner(), None) {
@@ -105,7 +125,8 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<Held, Fault> {
         tracing::warn!(%error, "owner.json could not be written");
     }
     let place = owner.layout.socket();
-    let listening = socket::listen(&place, held.routes.clone(), owner.closing.clone());
+    let listening =
+        socket::listen(&place, held.routes.clone(), Some(Arc::clone(owner)), owner.closing.clone());
     match listening {
         Ok(server) => held.server = Some(server),
         Err(error) => {
@@ -130,7 +151,7 @@ pub fn imagine(layout: Layout) -> Result<Held, Fault> {
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
     let hands = hands(&layout, Settings::default(), shim, Functions::built_in(), &views);
     let (metrics, config, hooks) = (Arc::default(), EngineConfig::default(), BTreeMap::new());
-    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks, Vec::new()))
+    Ok(assemble(layout, views, metrics, None, store, "0".repeat(16), hands, config, hooks, Vec::new(), true))
 }
 
 /// Opens the read models beside the store.
@@ -157,6 +178,7 @@ fn assemble(
     config: EngineConfig,
     hooks: BTreeMap<String, HookSettings>,
     subscriptions: Vec<NoticeSubscription>,
+    trusts_children: bool,
 ) -> Held {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let Hands { edge, functions, book } = hands;
@@ -185,10 +207,13 @@ fn assemble(
         hooks,
         subscriptions,
         traces: Traces::default(),
+        encoded: http::Encoded::default(),
         telling: tokio::sync::OnceCell::new(),
         attended: AtomicBool::new(false),
+        verifying: Arc::new(tokio::sync::Semaphore::new(1)),
+        trusts_children,
     });
-    Held { routes: http::router(Arc::clone(&owner)), owner, server: None }
+    Held { routes: http::router(Arc::clone(&owner)), owner, server: None, mark: None }
 }
 
 /// The engine's bounds, as the settings have them.
@@ -210,12 +235,28 @@ fn hands(
     everfold_workflows::hands(layout, &processes, functions, Some(directory))
 }
 
+/// What a pipeline names and no owner of this folder, with these settings, could do.
+///
+/// # Errors
+/// The settings cannot be read.
+pub(crate) fn unknown_work(
+    definition: &Definition,
+    layout: &Layout,
+    config: Option<&Path>,
+) -> Result<Vec<Unknown>, Fault> {
+    let settings = Arc::new(super::settings(layout, config)?);
+    let blobs = Arc::new(BlobStore::new(layout.root()));
+    let processes = Processes { shim: ShimProgram::at(Path::new("everfold")), blobs, settings };
+    let hands = everfold_workflows::hands(layout, &processes, Functions::built_in(), None);
+    Ok(everfold_engine::driver::unknown_work(&hands.edge, definition))
+}
+
 /// Makes a data folder for its user alone, which git leaves alone: it often lies in a repository.
 pub(crate) fn make_folder(folder: &Path) -> Result<(), Fault> {
     if folder.is_dir() {
         return Ok(());
     }
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let made = SystemFiles.create_private(folder);
     let made = made.and_then(|()| std::fs::write(folder.join(".gitignore"), "*\n"));
     made.map_err(|error| {
         Fault::new(Code::StoreIo, format!("could not make the folder {}: {error}", folder.display()))
@@ -237,8 +278,13 @@ impl Held {
 
     /// Gives the folder back: no new connections, the engine ends, the store is closed.
     pub async fn release(self) {
-        let owner = self.owner;
-        if owner.sled.is_some() {
+        let (owner, _until_it_is_closed) = (self.owner, self.mark);
+        // Where the folder was taken from this process, what lies there is somebody else's.
+        let is_ours = match owner.sled.clone() {
+            Some(sled) => tokio::task::spawn_blocking(move || sled.is_ours()).await.unwrap_or(false),
+            None => true,
+        };
+        if owner.sled.is_some() && is_ours {
             // Others find no socket from here on and wait for the lock.
             let _gone = std::fs::remove_file(owner.layout.socket());
             let _gone = std::fs::remove_file(owner.layout.owner());
@@ -255,7 +301,9 @@ impl Held {
         // After the runs: what they did last is told of, too.
         owner.engine.settle_notices(TELLING_END).await;
         owner.traces.end().await;
-        owner.views.close().await;
+        if is_ours {
+            owner.views.close().await;
+        }
         if let Err(error) = owner.store.close().await {
             tracing::warn!(%error, "the store did not close in order; the next start checks more");
         }

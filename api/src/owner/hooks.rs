@@ -7,6 +7,7 @@ use everfold_engine::hooks::{DeliveryReceived, TriggerOutcome, is_source};
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::time::Timestamp;
 use everfold_engine::triggers::Outcome;
+use everfold_workflows::hook::signature::SignatureError;
 use everfold_workflows::hook::{self, Headers, HookSettings, ReadError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -137,6 +138,11 @@ fn read(
     })
 }
 
+fn not_believed(error: SignatureError) -> Fault {
+    let code = if error.is_of_sender() { Code::NotSigned } else { Code::Settings };
+    Fault::new(code, crate::fault::chain(&error))
+}
+
 impl Owner {
     /// Takes a delivery; resolves when it is durable and, within half a minute, what it led to is. `id` is
     /// what to call it, where its sender's word does not count.
@@ -158,6 +164,28 @@ impl Owner {
         self.await_outcome(source, &id, receipt).await
     }
 
+    /// Refuses a delivery of which its head alone tells that it will not be taken.
+    ///
+    /// # Errors
+    /// The settings do not know the source, or the head holds no signature of its kind.
+    pub fn expects(&self, source: &str, headers: &Headers) -> Result<(), Fault> {
+        hook::signature::is_claimed(self.source(source)?, headers).map_err(not_believed)
+    }
+
+    /// Whether deliveries of a source are signed.
+    #[must_use]
+    pub fn is_signed_source(&self, source: &str) -> bool {
+        self.hooks.get(source).is_some_and(|settings| settings.scheme() != hook::Scheme::None)
+    }
+
+    /// The settings of a source. Who sends is told nothing of what there is.
+    fn source(&self, source: &str) -> Result<&HookSettings, Fault> {
+        self.hooks.get(source).ok_or_else(|| {
+            Fault::new(Code::NoSource, format!("there is no source “{source}”"))
+                .hint(format!("name it in everfold.toml: [hooks.{source}]"))
+        })
+    }
+
     /// Takes a signed delivery; resolves when it is durable, with its id and whether it had come before.
     ///
     /// # Errors
@@ -169,16 +197,9 @@ impl Owner {
         headers: &Headers,
         raw: &[u8],
     ) -> Result<(Position, String, bool), Fault> {
-        // Who sends it is told nothing of what there is.
-        let unknown = || {
-            Fault::new(Code::NoSource, format!("there is no source “{source}”"))
-                .hint(format!("name it in everfold.toml: [hooks.{source}]"))
-        };
-        let settings = self.hooks.get(source).ok_or_else(unknown)?;
-        hook::signature::check(settings, headers, raw, everfold_engine::clock::now()).map_err(|error| {
-            let code = if error.is_of_sender() { Code::NotSigned } else { Code::Settings };
-            Fault::new(code, crate::fault::chain(&error))
-        })?;
+        let settings = self.source(source)?;
+        let now = everfold_engine::clock::now();
+        hook::signature::check(settings, headers, raw, now).map_err(not_believed)?;
         self.may_write()?;
         let delivery = read(settings, headers, raw, None)?;
         let id = delivery.id.clone();

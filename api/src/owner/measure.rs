@@ -47,7 +47,7 @@ impl Owner {
             oldest_queued: age(queued),
             tasks,
             position,
-            lag: self.views.status().into_iter().map(|model| (model.name.to_owned(), model.lag)).collect(),
+            lag: self.views.status().into_iter().map(|model| (model.name, model.lag)).collect(),
             set_aside: self.set_aside().len() as u64,
         })
     }

@@ -5,6 +5,7 @@
 //!
 //! [`hold`] opens a folder; the command line's client decides when.
 
+mod aborts;
 mod begin;
 mod breakers;
 mod duties;
@@ -20,6 +21,7 @@ mod read;
 mod record;
 mod schedules;
 mod socket;
+mod steps;
 mod verify;
 mod workers;
 
@@ -39,18 +41,19 @@ use everfold_workflows::function::Functions;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::remote::Book;
 use everfold_workflows::settings::{Settings, SettingsError};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::AccessDesk;
 use crate::fault::{Code, Fault};
+use crate::http;
 use crate::metrics::{self, Metrics};
 use crate::traces::Traces;
 
 pub use begin::{Begin, Begun, Source, built_in, parsed};
 pub(crate) use fork::Again;
-pub(crate) use held::make_folder;
 pub use held::{Held, HoldOptions, hold, imagine};
+pub(crate) use held::{make_folder, unknown_work};
 pub use hooks::{DeliveryView, HandlingView, OutcomeView};
 pub(crate) use moments::RunDiff;
 pub use notices::{NoticeView, SubscriptionView};
@@ -62,6 +65,7 @@ pub use schedules::{ScheduleView, TickView};
 pub use socket::{connect, listen};
 pub use verify::{Verified, verify_folder};
 pub use workers::WorkersAnswer;
+pub(crate) use workers::unknown_view;
 
 /// What the routes work on.
 pub struct Owner {
@@ -90,10 +94,16 @@ pub struct Owner {
     subscriptions: Vec<NoticeSubscription>,
     /// Runs as traces.
     traces: Traces,
+    /// Events as streams show them.
+    encoded: http::Encoded,
+    /// Whose turn it is to verify the store.
+    verifying: Arc<Semaphore>,
     /// They are being told.
     telling: OnceCell<()>,
     /// The duties by the clock are kept.
     attended: AtomicBool,
+    /// Whether this process's own children act for its user: so in a program that embeds the engine.
+    trusts_children: bool,
 }
 
 /// Whether the owner can be relied on.
@@ -105,6 +115,8 @@ pub enum Readiness {
     Ready,
     /// It ends in a moment.
     Ending,
+    /// A part of the engine panicked; it ends in a moment.
+    Broken,
 }
 
 impl Readiness {
@@ -121,6 +133,7 @@ impl Readiness {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Ending => "ending",
+            Self::Broken => "broken",
         }
     }
 }
@@ -129,6 +142,11 @@ impl Owner {
     /// Runs as traces.
     pub(crate) fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    /// Events as streams show them, encoded once for all readers.
+    pub(crate) fn encoded(&self) -> &http::Encoded {
+        &self.encoded
     }
 
     /// Tokens and sessions.
@@ -158,7 +176,20 @@ impl Owner {
 
     /// Says whether it can be relied on.
     pub fn set_readiness(&self, readiness: Readiness) {
-        *self.readiness.lock().unwrap_or_else(PoisonError::into_inner) = readiness;
+        let mut stands = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is broken does not get ready again.
+        if *stands != Readiness::Broken {
+            *stands = readiness;
+        }
+    }
+
+    /// Resolves with the fault to end with when a part of the engine panicked; requests that ask whether
+    /// the owner can be relied on are told so from then on.
+    pub async fn broken(&self) -> Fault {
+        let what = self.engine.broken().await;
+        self.set_readiness(Readiness::Broken);
+        Fault::new(Code::Broken, format!("the engine is broken: {what}"))
+            .hint("nothing that was acknowledged is lost: start it again, and report the message as a bug")
     }
 
     /// Where it serves, if it does.
@@ -173,6 +204,11 @@ impl Owner {
         if let Err(error) = record::write(&self.layout.owner(), Some(url)) {
             tracing::warn!(%error, "owner.json could not be written");
         }
+    }
+
+    /// Whether this process's own children act for its user.
+    fn trusts_children(&self) -> bool {
+        self.trusts_children
     }
 
     /// The engine.

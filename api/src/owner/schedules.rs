@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{OutcomeView, Owner};
 use crate::fault::{Code, Fault};
 use crate::shape;
+use everfold_engine::triggers::Outcome;
 
 /// How long an answer waits for what a moment leads to.
 const OUTCOME: Duration = Duration::from_secs(30);
@@ -50,6 +51,9 @@ pub struct ScheduleView {
     pub passed: BTreeMap<String, u64>,
     /// The last moments that led to something, the newest first.
     pub ticks: Vec<TickView>,
+    /// What an order to trigger it led to; absent in other answers, and where it waits still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggered: Option<OutcomeView>,
 }
 
 /// A moment and what it led to.
@@ -95,6 +99,7 @@ impl ScheduleView {
             waiting: record.waiting,
             passed: record.passed.clone(),
             ticks: ticks.collect(),
+            triggered: None,
         }
     }
 }
@@ -219,12 +224,23 @@ impl Owner {
             Ok(ticked) => ticked,
             Err(error) => return Err(self.refused(name, error).await),
         };
-        if let Ok(Ok(outcome)) = tokio::time::timeout(OUTCOME, ticked.outcome).await {
-            for run in outcome.runs() {
-                self.note_driven(run, true);
-            }
+        let outcome = tokio::time::timeout(OUTCOME, ticked.outcome).await.ok().and_then(Result::ok);
+        for run in outcome.iter().flat_map(Outcome::runs) {
+            self.note_driven(run, true);
         }
-        Ok((ticked.position, self.schedule_after(name, ticked.position).await?))
+        let view = self.schedule_after(name, ticked.position).await?;
+        let triggered = match outcome {
+            Some(outcome) => Some(OutcomeView::of(&outcome)),
+            None => self.triggered_then(name, ticked.position).await?,
+        };
+        Ok((ticked.position, ScheduleView { triggered, ..view }))
+    }
+
+    /// What an order to trigger led to that was taken before; `None`: nothing yet.
+    async fn triggered_then(&self, name: &str, position: Position) -> Result<Option<OutcomeView>, Fault> {
+        let Some(then) = self.engine().schedule_then(name, position).await? else { return Ok(None) };
+        let newest = then.settled.last().filter(|settled| settled.tick.by_hand && then.waiting == 0);
+        Ok(newest.map(|settled| OutcomeView::of(&settled.outcome)))
     }
 
     /// The schedule behind an order that was taken, also where that came again and the schedule is there no more.

@@ -1,7 +1,8 @@
 //! The owner's socket, from both ends.
 //!
 //! Law: only the folder's user can connect (0600 in a folder of theirs); who connects is known from
-//! the kernel, not from what they say. There are never more connections than a bound: as at the server, who is idle makes
+//! the kernel, not from what they say: a process that descends from a step's attempt is that step and not the
+//! folder's user. There are never more connections than a bound: as at the server, who is idle makes
 //! room.
 
 use std::io;
@@ -11,14 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
 use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
+use everfold_workflows::process::{Descent, descent};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+use super::Owner;
 use crate::http::Caller;
 use crate::serve::connections::{Busy, Connections, Held};
 
@@ -48,13 +51,14 @@ impl Address {
 }
 
 /// Listens and serves the routes until `closing`. The caller holds the folder's lock, so a socket
-/// that is there is a dead owner's.
+/// that is there is a dead owner's. Without an `owner` there are no attempts that somebody could descend from.
 ///
 /// # Errors
 /// The socket cannot be made.
 pub fn listen(
     path: &Path,
     routes: Router,
+    owner: Option<Arc<Owner>>,
     closing: CancellationToken,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     match std::fs::remove_file(path) {
@@ -64,8 +68,10 @@ pub fn listen(
     let address = Address::of(path)?;
     let listener = UnixListener::bind(&address.path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    let routes = routes.layer(middleware::from_fn(named)).into_make_service_with_connect_info::<Peer>();
-    let listener = Bounded { listener, connections: Connections::few(CONNECTIONS_MAX) };
+    let attempts = owner.as_ref().map(|owner| owner.layout.all_attempts().into());
+    let named = middleware::from_fn_with_state(owner, named);
+    let routes = routes.layer(named).into_make_service_with_connect_info::<Peer>();
+    let listener = Bounded { listener, attempts, connections: Connections::few(CONNECTIONS_MAX) };
     Ok(tokio::spawn(async move {
         let served = axum::serve(listener, routes).with_graceful_shutdown(closing.cancelled_owned()).await;
         if let Err(error) = served {
@@ -77,46 +83,77 @@ pub fn listen(
 /// Takes in as many connections as there may be.
 struct Bounded {
     listener: UnixListener,
+    attempts: Option<Arc<Path>>,
     connections: Arc<Connections>,
 }
 
 impl Listener for Bounded {
     type Io = Held<UnixStream>;
-    type Addr = tokio::net::unix::SocketAddr;
+    type Addr = Origin;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
-            let (stream, address) = Listener::accept(&mut self.listener).await;
+            let (stream, _nameless) = Listener::accept(&mut self.listener).await;
+            // Before anything is read: who connected is likely to be there still.
+            let from = Origin::of(&stream, self.attempts.as_deref());
             if let Some(held) = self.connections.take_in_or_tell(stream) {
-                return (held, address);
+                return (held, from);
             }
         }
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
+        Ok(Origin { uid: None, descent: Descent::Own })
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone)]
+struct Origin {
+    uid: Option<u32>,
+    descent: Descent,
+}
+
+impl Origin {
+    fn of(stream: &UnixStream, attempts: Option<&Path>) -> Self {
+        let Ok(peer) = stream.peer_cred() else { return Self { uid: None, descent: Descent::Gone } };
+        let own = rustix::process::geteuid().as_raw();
+        let itself = rustix::process::getpid().as_raw_nonzero().get();
+        let descent = match (peer.pid(), attempts) {
+            // Of another user's processes the system may tell nothing; root may do everything anyway.
+            _ if peer.uid() == 0 && own != 0 => Descent::Outside,
+            (Some(pid), Some(attempts)) if pid != itself => descent(pid, attempts),
+            _itself_or_untold => Descent::Outside,
+        };
+        Self { uid: Some(peer.uid()), descent }
     }
 }
 
 /// Who is on the other end, and of which connection.
 #[derive(Clone)]
 struct Peer {
-    uid: Option<u32>,
+    from: Origin,
     busy: Option<Busy>,
 }
 
 impl Connected<IncomingStream<'_, Bounded>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        let held = stream.io();
-        Self { uid: held.stream().peer_cred().ok().map(|peer| peer.uid()), busy: held.busy() }
+        Self { from: stream.remote_addr().clone(), busy: stream.io().busy() }
     }
 }
 
 /// Names the caller by the connection, which is busy up to the end of the answer. Without a name the routes refuse.
-async fn named(mut request: Request, next: Next) -> Response {
+async fn named(State(owner): State<Option<Arc<Owner>>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.clone());
-    if let Some(uid) = peer.as_ref().and_then(|peer| peer.uid) {
-        let caller = Caller::on_socket(uid, request.headers());
+    if let Some(Peer { from: Origin { uid: Some(uid), descent }, .. }) = &peer {
+        let caller = match (descent, &owner) {
+            (Descent::Own, Some(owner)) if owner.trusts_children() => {
+                Caller::on_socket(*uid, request.headers())
+            }
+            (Descent::Outside, _) | (_, None) => Caller::on_socket(*uid, request.headers()),
+            (Descent::Attempt(folder), Some(owner)) => owner.caller_of(folder).await,
+            (Descent::Own | Descent::Gone, Some(_)) => Caller::of_nobody(),
+        };
         request.extensions_mut().insert(caller);
     }
     let answering = peer.and_then(|peer| peer.busy).map(|busy| busy.answering());

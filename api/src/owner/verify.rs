@@ -1,8 +1,8 @@
 //! What verification must know of the bytes: events decode, runs begin as they must, a snapshot of a
 //! run's newest version equals the fold.
 //!
-//! Bounded: of very many runs only the newest states are kept, so an old run's snapshot may be checked
-//! for being readable only.
+//! Bounded: of very many or very large runs only the newest states are kept, so an old run's snapshot may be
+//! checked for being readable only; and the owner does one verification at a time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -26,12 +26,15 @@ use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyReport};
 use everfold_engine::store::{Progress, SledOptions, Snapshot};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Owner;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 
 /// States kept at once.
 const STATES_MAX: usize = 20_000;
+/// Bytes of the events that they were folded from, which they are about as large as.
+const STATES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A folder without any of these holds settings at most, as `init` leaves it.
 const WRITTEN_BY_RUNS: [&str; 8] =
@@ -77,15 +80,21 @@ impl From<VerifyReport> for Verified {
 }
 
 impl Owner {
-    /// Verifies the store beside its work, and tells `progress` how far it has come.
+    /// Verifies the store beside its work, and tells `progress` how far it has come. It goes on to its end where
+    /// nobody waits for it any more.
     ///
     /// # Errors
-    /// Where nothing can be said.
+    /// Where nothing can be said, or another verification goes on.
     pub async fn verify(&self, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Result<Verified, Fault> {
         let Some(sled) = self.sled.clone() else {
             return Ok(Verified { sound: true, ..Verified::default() });
         };
-        Ok(verify::verify_open(sled, Box::new(Runs::default()), progress).await?.into())
+        let turn = Arc::clone(&self.verifying).try_acquire_owned().map_err(|_| {
+            Fault::new(Code::Verifying, "another verification of this store goes on")
+                .hint("repeat it a little later")
+        })?;
+        let meaning = Runs { _turn: Some(turn), ..Runs::default() };
+        Ok(verify::verify_open(sled, Box::new(meaning), progress).await?.into())
     }
 }
 
@@ -105,7 +114,16 @@ pub fn verify_folder(folder: &Path, options: &SledOptions) -> Result<Verified, F
 #[derive(Default)]
 struct Runs {
     definitions: HashMap<String, Arc<Definition>>,
-    states: BTreeMap<RunId, RunState>,
+    states: BTreeMap<RunId, Folded>,
+    /// Of all of them.
+    bytes: usize,
+    /// Given back with the thread that verifies.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+struct Folded {
+    state: RunState,
+    bytes: usize,
 }
 
 impl Runs {
@@ -124,9 +142,9 @@ impl Runs {
             let Some(definition) = self.definitions.get(&started.definition.to_string()) else {
                 return Err(format!("its definition {} was never saved", started.definition.short()));
             };
-            self.states.insert(run, RunState::new(Arc::clone(definition)));
-            if self.states.len() > STATES_MAX {
-                self.states.pop_first();
+            let state = RunState::new(Arc::clone(definition));
+            if let Some(before) = self.states.insert(run, Folded { state, bytes: 0 }) {
+                self.bytes -= before.bytes;
             }
         } else if header.version.get() == 1 {
             return Err(format!("a run begins with {}", event.name()));
@@ -137,7 +155,9 @@ impl Runs {
         {
             return Err(format!("it makes a run of another one, {}", forked.run));
         }
-        if let Some(state) = self.states.get_mut(&run) {
+        if let Some(Folded { state, bytes }) = self.states.get_mut(&run) {
+            *bytes += envelope.payload.len();
+            self.bytes += envelope.payload.len();
             if let RunEvent::RunForked(forked) = event
                 && state.definition_hash() != Some(forked.definition)
             {
@@ -150,6 +170,10 @@ impl Runs {
                 EventMeta { at: header.recorded_at, actor: header.actor.clone(), input: header.cause.input };
             state.apply(event, &meta);
             state.take_touched();
+        }
+        while self.states.len() > STATES_MAX || (self.bytes > STATES_BYTES_MAX && self.states.len() > 1) {
+            let Some((_, dropped)) = self.states.pop_first() else { break };
+            self.bytes -= dropped.bytes;
         }
         Ok(())
     }
@@ -215,7 +239,7 @@ impl Meaning for Runs {
     }
 
     fn snapshot(&mut self, stream: &StreamId, snapshot: &Snapshot) -> Result<(), String> {
-        let state = stream.as_run().and_then(|run| self.states.get(&run));
+        let state = stream.as_run().and_then(|run| self.states.get(&run)).map(|folded| &folded.state);
         let Some(state) = state.filter(|_| snapshot.fold_version == FOLD_VERSION) else { return Ok(()) };
         let kept = RunState::from_snapshot(Arc::clone(state.definition()), &snapshot.bytes)
             .map_err(|error| error.to_string())?;

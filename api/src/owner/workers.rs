@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use everfold_engine::definition::{Definition, Task, Work};
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::Unknown;
 use everfold_workflows::function::Functions;
 use everfold_workflows::remote::{Book, RemoteView, WorkerView};
 use serde::{Deserialize, Serialize};
@@ -42,32 +43,23 @@ impl Owner {
         WorkersAnswer { items: self.book.workers().await, functions, next_cursor: None }
     }
 
-    /// That there is every function that the steps of a pipeline name.
+    /// That there is every function and every agent profile that the steps and gates of a pipeline name.
     ///
     /// # Errors
     /// [`Code::NoFunction`], with each that there is not and the nearest that there is.
-    pub fn knows_functions(&self, definition: &Definition) -> Result<(), Fault> {
-        let mut unknown = Vec::new();
-        for step in definition.steps.iter().chain(&definition.on_finish) {
-            let Some(Work::Task(task)) = &step.work else { continue };
-            if task.kind != Task::FUNCTION {
-                continue;
-            }
-            // One that is made of `${…}` is known when the step begins.
-            let Some(name) = task.spec.source()["name"].as_str().filter(|name| !name.contains("${")) else {
-                continue;
-            };
-            if let Err(failure) = self.functions.known(name) {
-                unknown.push((step.id.to_string(), failure));
-            }
-        }
-        let Some((step, first)) = unknown.first() else { return Ok(()) };
-        let message = format!("{}: the step {step}: {}", definition.name, first.message);
-        let errors = unknown.iter().map(|(step, failure)| {
-            serde_json::json!({ "step": step, "message": failure.message, "hint": failure.hint() })
-        });
+    pub fn knows_work(&self, definition: &Definition) -> Result<(), Fault> {
+        let unknown = self.engine().unknown_work(definition);
+        let Some(first) = unknown.first() else { return Ok(()) };
+        let message = format!("{}: {first}", definition.name);
+        let hint = first.failure.hint.clone();
         Err(Fault::new(Code::NoFunction, message)
-            .errors(errors.collect())
-            .hint("one that workers do is named in everfold.toml: [workers.functions.\"NAME\"]"))
+            .errors(unknown.iter().map(unknown_view).collect())
+            .hinted(hint))
     }
+}
+
+/// One of several that there are not, for programs.
+pub(crate) fn unknown_view(unknown: &Unknown) -> serde_json::Value {
+    let Unknown { place, failure } = unknown;
+    serde_json::json!({ "place": place, "message": failure.message, "hint": failure.hint() })
 }

@@ -10,27 +10,33 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use everfold_workflows::settings::ServeSettings;
 
+use super::bodies::{self, Bodies};
 use super::cookie::session_of;
 use super::rate::Rates;
 use crate::access::{AccessError, Secret};
 use crate::fault::{Code, Fault};
-use crate::http::{Caller, Session};
+use crate::http::{BodyMax, Caller, Session};
 use crate::owner::Owner;
 
 /// The header that a program in the browser sends with a write, so that no other page can.
 const CSRF_HEADER: &str = "x-csrf-token";
 
+/// Where a login link leads.
+const LOGIN: &str = "/login";
+
 /// What stands between the listener and the routes.
 pub(super) struct Gate {
     owner: Arc<Owner>,
     rates: Rates,
+    bodies: Bodies,
     behind_proxy: bool,
     is_tls: bool,
 }
 
 impl Gate {
     pub(super) fn new(owner: Arc<Owner>, settings: &ServeSettings, is_tls: bool) -> Self {
-        Self { owner, rates: Rates::new(settings), behind_proxy: settings.behind_proxy, is_tls }
+        let (rates, bodies) = (Rates::new(settings), Bodies::default());
+        Self { owner, rates, bodies, behind_proxy: settings.behind_proxy, is_tls }
     }
 
     /// Where the request comes from: the last address that a trusted proxy names, else the peer's.
@@ -46,14 +52,24 @@ impl Gate {
         self.is_tls || (self.behind_proxy && forwarded)
     }
 
+    /// Whether a path takes deliveries that their source signs.
+    fn takes_signed(&self, path: &str) -> bool {
+        path.strip_prefix("/api/v1/hooks/").is_some_and(|source| self.owner.is_signed_source(source))
+    }
+
     async fn caller(
         &self,
         from: IpAddr,
         method: &Method,
+        path: &str,
         headers: &HeaderMap,
     ) -> Result<(Caller, Session), Fault> {
         let secure = self.is_secure(headers);
         let session = |secret, expires_at| Session { secret, expires_at, secure };
+        if path == LOGIN {
+            // Who logs in is known by the code alone, whoever they were before.
+            return Ok((Caller::anonymous(), session(None, None)));
+        }
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let secret = bearer(value).ok_or_else(|| {
                 Fault::new(Code::NotKnown, "Authorization is no bearer token of Everfold")
@@ -96,13 +112,17 @@ pub(super) async fn let_in(
     next: Next,
 ) -> Response {
     let from = gate.address(peer, request.headers());
-    let (caller, session) =
-        match gate.caller(from, &request.method().clone(), &request.headers().clone()).await {
-            Ok(found) => found,
-            Err(fault) => return fault.into_response(),
-        };
-    let counted = match caller.role {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (caller, session) = match gate.caller(from, &method, &path, &request.headers().clone()).await {
+        Ok(found) => found,
+        Err(fault) => return fault.into_response(),
+    };
+    let is_stranger = caller.role.is_none();
+    // Who signs is no stranger: only what turns out to be signed by nobody counts.
+    let is_signed = is_stranger && method == Method::POST && gate.takes_signed(&path);
+    let counted = match &caller.role {
         Some(_) => gate.rates.of_token(&caller.actor.to_string()),
+        None if is_signed => Ok(()),
         None => gate.rates.of_stranger(from),
     };
     if let Err(wait) = counted {
@@ -110,7 +130,30 @@ pub(super) async fn let_in(
     }
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(session);
-    next.run(request).await
+    let has_body = is_stranger && !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !has_body {
+        return next.run(request).await;
+    }
+    let Some(_room) = gate.bodies.room(from).await else {
+        return busy().into_response();
+    };
+    request.extensions_mut().insert(BodyMax(bodies::BYTES_MAX));
+    let answer = next.run(request.map(bodies::bounded)).await;
+    if is_signed
+        && answer.status().is_client_error()
+        && let Err(wait) = gate.rates.of_stranger(from)
+    {
+        return too_fast(wait).into_response();
+    }
+    answer
+}
+
+/// Too many bodies of strangers are on their way.
+fn busy() -> Fault {
+    let mut fault = Fault::new(Code::TooMany, "too many bodies of callers without a token are on their way")
+        .hint("come again a little later");
+    fault.retry_after = Some(Duration::from_secs(1));
+    fault
 }
 
 fn bearer(value: &HeaderValue) -> Option<Secret> {

@@ -241,11 +241,6 @@ pub(crate) struct Held<S> {
 }
 
 impl<S> Held<S> {
-    /// The connection itself.
-    pub(crate) fn stream(&self) -> &S {
-        &self.stream
-    }
-
     /// How it is told that it answers; `None`: a newcomer for whom there is no room.
     pub(crate) fn busy(&self) -> Option<Busy> {
         match &self.place {

@@ -4,8 +4,10 @@
 //! speaks TLS. Who calls is known from a token or a session alone; the rest of a request is not believed.
 
 mod authenticate;
+mod bodies;
 pub(crate) mod connections;
 mod cookie;
+mod first;
 #[cfg(test)]
 mod gone;
 mod place;
@@ -25,6 +27,7 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::task::JoinHandle;
 
 use connections::{Connections, Door};
+use first::First;
 
 use crate::fault::{Code, Fault};
 use crate::http::BodyWithin;
@@ -36,7 +39,13 @@ pub use place::Place;
 /// How long requests that are being answered may go on when the server ends.
 const FINISH: Duration = Duration::from_secs(10);
 /// How long a reader may take nothing of what is written to it before its connection is cut.
-const TAKES_NOTHING: Duration = Duration::from_secs(120);
+const TAKES_NOTHING: Duration = Duration::from_secs(30);
+/// What is kept of a connection's requests and answers that are on their way.
+const BUFFERED_MAX: usize = 64 * 1024;
+/// Requests at once on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 100;
+/// What a client of HTTP/2 may send of bodies that nobody reads yet.
+const WINDOW: u32 = 64 * 1024;
 
 /// A server that listens.
 pub struct Server {
@@ -83,14 +92,25 @@ impl Server {
                 let server = axum_server::from_tcp(listener).map_err(cannot)?.acceptor(door);
                 // Where the version is guessed from the first bytes, none at all are waited for without end.
                 let mut server = server.http1_only().handle(handle.clone());
-                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(head);
+                let http = server.http_builder();
+                http.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(BUFFERED_MAX);
                 tokio::spawn(server.serve(service))
             }
             Some(files) => {
                 let tls = certificate(files).await?;
                 let server = axum_server::from_tcp_rustls(listener, tls).map_err(cannot)?;
-                let mut server = server.map(|tls| tls.acceptor(door)).http1_only().handle(handle.clone());
-                server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(head);
+                let mut server =
+                    server.map(|tls| First::new(tls.acceptor(door), head)).handle(handle.clone());
+                let http = server.http_builder();
+                http.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(BUFFERED_MAX);
+                http.http2()
+                    .timer(TokioTimer::new())
+                    .keep_alive_interval(Some(head))
+                    .keep_alive_timeout(head)
+                    .max_concurrent_streams(STREAMS_MAX)
+                    .initial_stream_window_size(WINDOW)
+                    .initial_connection_window_size(WINDOW)
+                    .max_send_buf_size(BUFFERED_MAX);
                 tokio::spawn(server.serve(service))
             }
         };

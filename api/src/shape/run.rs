@@ -81,6 +81,8 @@ pub(crate) enum BlockReason {
     Asked,
     /// The route of a signal says so.
     Signal { name: String },
+    /// A gate cannot be judged: an expression of it failed.
+    Broken { gate: String },
 }
 
 /// The run whose history another one began with.
@@ -161,6 +163,8 @@ pub(crate) struct RunRow {
     /// The run that started it.
     parent: Option<RunId>,
     origin: Option<Origin>,
+    /// Why it cannot be gone on with; null where it can.
+    set_aside: Option<String>,
 }
 
 /// Somebody whom a run waits for.

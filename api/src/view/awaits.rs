@@ -190,8 +190,12 @@ pub fn block_message(reason: &BlockReason, said: Option<&str>) -> String {
         }
         BlockReason::UsedUp { target, gate: None } => format!("{target} was reworked as often as it may be"),
         BlockReason::NoEvidence { gate } => match said {
-            Some(said) => format!("the gate {gate} has no evidence: {said}"),
-            None => format!("the gate {gate} has no evidence"),
+            Some(said) => format!("the gate {gate} has no verdict: {said}"),
+            None => format!("the gate {gate} has no verdict"),
+        },
+        BlockReason::Broken { gate } => match said {
+            Some(said) => format!("the gate {gate} cannot be judged: {said}"),
+            None => format!("the gate {gate} cannot be judged"),
         },
         BlockReason::Rejected => "a person rejected".to_owned(),
         BlockReason::Held => "its new round waits for a person".to_owned(),

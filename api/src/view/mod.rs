@@ -93,6 +93,9 @@ pub struct RunView {
     /// Why it stands still: its own pause first.
     #[serde(default)]
     pub paused: Vec<PauseView>,
+    /// Who had it cancelled, and why; also while it is still ending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<CancelView>,
     /// The steps before which it pauses.
     #[serde(default)]
     pub breakpoints: Vec<String>,
@@ -132,6 +135,18 @@ pub struct RunView {
     /// Its budgets, in the order of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget: Vec<BudgetView>,
+}
+
+/// Who had a run cancelled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CancelView {
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When.
+    #[schema(value_type = shape::Time)]
+    pub at: Timestamp,
 }
 
 /// The step that started a run.
@@ -198,6 +213,11 @@ impl RunView {
             awaits: state.awaited().iter().map(|awaited| await_view(id, state, awaited)).collect(),
             awaited_runs: state.awaited_runs(),
             paused: state.pauses().map(pause_view).collect(),
+            cancelled: state.cancelling().map(|cancelling| CancelView {
+                by: cancelling.by.to_string(),
+                reason: cancelling.reason.clone(),
+                at: cancelling.at,
+            }),
             breakpoints: state.breakpoints().map(|step| step.to_string()).collect(),
             next_steps: match state.status() {
                 RunStatus::Paused => state.next_steps().map(|step| step.to_string()).collect(),

@@ -106,7 +106,8 @@ async fn every_error_is_a_problem_document_with_a_code() {
         ("POST", "/api/v1/runs", r#"{"pipeline": "nothing"}"#.into(), 404, "EF0205"),
         ("POST", "/api/v1/runs", r#"{"definition": "name: x"}"#.into(), 422, "EF0213"),
         ("POST", "/api/v1/runs", big.clone(), 413, "EF0209"),
-        ("POST", "/api/v1/hooks/tracker", big, 413, "EF0209"),
+        // Nothing of its body is taken in before it is known that it will be taken.
+        ("POST", "/api/v1/hooks/tracker", big, 404, "EF0224"),
         ("GET", "/api/v1/runs?limit=0", String::new(), 422, "EF0211"),
         ("GET", "/api/v1/runs?sttus=x", String::new(), 422, "EF0211"),
         ("GET", "/api/v1/runs?cursor=other-3", String::new(), 422, "EF0211"),

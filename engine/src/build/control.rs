@@ -61,7 +61,7 @@ construct! {
 }
 
 impl Key {
-    /// Rendered when the run starts; an empty text is no key.
+    /// Rendered when the run starts; null is no key, an empty text refuses the start.
     pub fn new(value: impl Into<Text>) -> Self {
         let value: Text = value.into();
         Self::empty().with_key("value", value)

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::construct::{Construct as _, construct};
 use super::{
-    Budget, BuildError, Concurrency, Config, Data, Defaults, Gate, Key, Notice, Routes, Secret, Step, Text,
-    Trigger, Word, Workspace,
+    Budget, BuildError, Concurrency, Config, Data, Defaults, Gate, Key, Notice, Number, Routes, Secret, Step,
+    Text, Trigger, Word, Workspace,
 };
 use crate::definition::{Checked, Definition, FileSource, OnRefused, parse};
 
@@ -25,6 +25,8 @@ construct! {
         defaults "defaults": Defaults;
         /// Where the steps work.
         workspace "workspace": Workspace;
+        /// How often steps may be reworked without a person, by all routes together.
+        rounds "rounds": Number;
         /// The run's result.
         output "output": Data;
     }

@@ -7,7 +7,7 @@ use super::{
     Agent, Approval, Ask, ChildRun, CommandLine, Data, Flag, Gate, Http, Number, Pause, Question, Routes,
     StepWorkspace, Text, Texts, Wait, Word,
 };
-use crate::definition::{Join, OnItemFailure, OnLost};
+use crate::definition::{Join, OnItemFailure, OnLost, StepRole};
 
 construct! {
     /// A step: one kind of work, any number of gates, at least one of the two.
@@ -43,6 +43,8 @@ construct! {
         on_fail "on_fail": Routes;
         /// Secrets that its process gets as variables.
         secrets "secrets": Texts;
+        /// What its process may do with the engine; without it nothing.
+        api "api": Api;
         /// Where it works.
         workspace "workspace": StepWorkspace;
         /// Resets the worktree before a retry.
@@ -183,6 +185,20 @@ impl Defaults {
     #[expect(clippy::new_without_default, reason = "all builders begin with a word of their own")]
     pub fn new() -> Self {
         Self::empty()
+    }
+}
+
+construct! {
+    /// What the process of a step may do with the engine that runs it.
+    Api
+    also ["role"]
+}
+
+impl Api {
+    /// What this role may do.
+    pub fn role(role: impl Into<Word<StepRole>>) -> Self {
+        let role: Word<StepRole> = role.into();
+        Self::empty().with_key("role", role)
     }
 }
 

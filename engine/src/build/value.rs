@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::construct::words;
 use crate::definition::{
     Busy, CatchUp, FinishStatus, IfUnchanged, Join, Keep, OnItemFailure, OnLimit, OnLost, OnOver, OnRefused,
-    OnTaken, Overlap, Period, Release, Save, Vote,
+    OnTaken, Overlap, Period, Release, Save, StepRole, Vote,
 };
 use crate::event::UnblockDecision;
 
@@ -138,6 +138,7 @@ words! {
     Period { Total "total", Day "day", Week "week", Month "month" }
     Release { Ended "ended", Unsuccessful "unsuccessful" }
     Save { None "none", Commit "commit", Push "push" }
+    StepRole { Viewer "viewer", Approver "approver", Operator "operator" }
     UnblockDecision { Retry "retry", Recheck "recheck", Proceed "proceed", Skip "skip", Fail "fail" }
     Vote { Approve "approve", Changes "changes", Reject "reject" }
 }

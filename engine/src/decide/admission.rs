@@ -26,19 +26,25 @@ pub fn admission_id(round: Round) -> AttemptId {
     AttemptId { path: StepPath::step(&StepId::new(ADMIT)), round, attempt: Attempt::FIRST }
 }
 
-/// The run holds all its slots: it begins, if its gates still let it.
+/// The run holds all its slots: it begins, if its gates still let it. They are asked again where it waited.
 pub(super) fn admitted(
     draft: &mut Draft<'_>,
     evidence: &[AdmissionEvidence],
+    at_once: bool,
 ) -> Result<Result<(), Interrupt>, Refusal> {
     if !draft.state.is_queued() {
         return Ok(Ok(())); // It began before, or is over.
+    }
+    // What is gone on with from another run's history was judged nowhere that its own history tells of.
+    if at_once && draft.state.origin().is_none() {
+        draft.record(RunAdmitted { admission: Vec::new(), at_once });
+        return Ok(Ok(()));
     }
     let beginning = match settled(again(draft.state, draft.loaded)) {
         Ok(beginning) => beginning.unwrap_or_else(Err),
         Err(interrupt) => return Ok(Err(interrupt)),
     };
-    draft.record(RunAdmitted { admission: evidence.to_vec() });
+    draft.record(RunAdmitted { admission: evidence.to_vec(), at_once: false });
     if draft.state.facts.outcome.is_none() {
         match &beginning {
             Ok(beginning) => drop(record(draft, &beginning.admission(evidence), FROM_QUEUE)),
@@ -57,7 +63,8 @@ fn again(state: &RunState, loaded: &Loaded) -> Result<Result<Beginning, Failure>
     let config = if config.is_null() { Value::Object(serde_json::Map::new()) } else { config };
     let new = RunState::new(state.definition().clone());
     Ok(Beginning::new(new, run, state.title(), &input)
-        .map(|beginning| beginning.in_folder(state.cwd()).with_config(config).with_labels(state.labels()))
+        .map(|beginning| beginning.rooted(state.root()).in_folder(state.cwd()))
+        .map(|beginning| beginning.with_config(config).with_labels(state.labels()))
         .map_err(|refusal| Failure::new(FailureKind::Validation, refusal.to_string())))
 }
 
@@ -122,7 +129,7 @@ pub(super) fn record(draft: &mut Draft<'_>, admission: &Admission, round: Round)
 
 fn no_evidence(draft: &mut Draft<'_>, round: Round, gate: &str, message: String, took_ms: u64) {
     let (id, gate) = (admission_id(round), gate.to_owned());
-    draft.record(ProbeFailed { id, gate, probe_no: 1, message, permanent: true, took_ms });
+    draft.record(ProbeFailed { id, gate, probe_no: 1, message, permanent: true, took_ms, broken: false });
 }
 
 fn failure(gate: &str, code: Option<String>, reason: &str) -> Failure {

@@ -17,6 +17,7 @@ use super::scope::RunScope;
 use crate::definition::{Budget, ConfigSource, Definition, Gate, OnRefused, Probe, SecretSource, input};
 use crate::event::{AdmissionEvidence, BudgetTerms, SlotKind, WantedSlot};
 use crate::expr::EvalError;
+use crate::expr::functions::to_text;
 use crate::id::RunId;
 use crate::json::{Value, canonical};
 use crate::policy::{Judgement, Verdict};
@@ -112,8 +113,9 @@ impl Beginning {
     pub fn new(state: RunState, run: RunId, title: Option<&str>, given: &Value) -> Result<Self, Refusal> {
         let input = checked(state.definition(), given)?;
         let run = json!({
-            "id": run.to_string(), "short_id": run.short(), "title": title, "pipeline": state.pipeline(),
-            "labels": {}, "status": "queued", "origin": null, "started_at": null,
+            "id": run.to_string(), "short_id": run.short(), "root": run.short(), "title": title,
+            "pipeline": state.pipeline(), "labels": {}, "status": "queued", "origin": null, "started_at": null,
+            "outcome": null, "failure": null,
         });
         Ok(Self { state, input, config: json!({}), run })
     }
@@ -122,6 +124,15 @@ impl Beginning {
     #[must_use]
     pub fn in_folder(mut self, cwd: Option<&str>) -> Self {
         self.state.set_folder(cwd);
+        self
+    }
+
+    /// The same of a run that goes on from another one's history: which began with `root`.
+    #[must_use]
+    pub fn rooted(mut self, root: Option<RunId>) -> Self {
+        if let Some(root) = root {
+            self.run["root"] = json!(root.short());
+        }
         self
     }
 
@@ -198,14 +209,22 @@ impl Beginning {
     /// The run's identity, where it has one.
     ///
     /// # Errors
-    /// [`Refusal::Start`]: the expression failed; [`Refusal::TooLarge`].
+    /// [`Refusal::Start`]: the expression failed, or gave an empty text; [`Refusal::TooLarge`].
     pub fn identity(&self) -> Result<Option<WantedSlot>, Refusal> {
         let Some(key) = &self.definition().key else { return Ok(None) };
         let loaded = Loaded::default();
-        let value = key.value.render_text(&self.scope(&loaded));
+        let value = key.value.render(&self.scope(&loaded));
         let value = value.map_err(|error| failed("key", "value", &error))?;
-        if value.trim().is_empty() {
+        if value.is_null() {
             return Ok(None);
+        }
+        let value = to_text(&value);
+        if value.trim().is_empty() {
+            return Err(Refusal::Start(
+                "`key` renders to an empty text, and a run without its key would run beside others; give it an input \
+                 that makes one, or let the pipeline say that there is none with null: `${has(input.id) ? input.id : null}`"
+                    .to_owned(),
+            ));
         }
         let kind = SlotKind::Identity { release: key.release, on_taken: key.on_taken };
         wanted(value, kind).map(Some)
@@ -233,7 +252,10 @@ impl Beginning {
             let limit = concurrency.limit.resolve(&scope);
             let limit = limit.map_err(|error| failed("concurrency", "limit", &error))?;
             if limit == 0 {
-                return Err(Refusal::Start(format!("the concurrency limit of “{key}” is 0")));
+                let code = crate::definition::Code::TooSmall;
+                return Err(Refusal::Start(format!(
+                    "the concurrency limit of “{key}” is 0, and it is at least 1 ({code})"
+                )));
             }
             let kind = SlotKind::Concurrency { limit, on_limit: concurrency.on_limit };
             let slot = wanted(key, kind)?;
@@ -343,7 +365,9 @@ impl Beginning {
             return Ok(Some(Judgement::new(Verdict::Skipped, reason)));
         }
         let own = if policy.starts_with("default:") { None } else { Some(gate::parse(policy)?) };
-        gate::judge_by(own.as_ref(), gate, &scope, evidence).map(|(judgement, _)| Some(judgement))
+        gate::judge_by(own.as_ref(), gate, &scope, evidence)
+            .map(|(judgement, _)| Some(judgement))
+            .map_err(EvalError::from)
     }
 
     fn judge(&self, gate: &Gate, found: Option<&AdmissionEvidence>) -> Result<Step, EvalError> {

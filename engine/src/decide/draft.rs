@@ -2,12 +2,13 @@
 
 use super::notice::{self, Wanted};
 use super::{Batch, Loaded};
-use crate::event::RunEvent;
+use crate::event::{ClockRead, RunEvent};
 use crate::expr::{EvalError, ValueRef};
 use crate::failure::{Failure, FailureKind};
 use crate::input::Input;
 use crate::json::{BlobRef, INLINE_BYTES_MAX, JsonText, Payload, Value};
 use crate::state::{EventMeta, RunState};
+use crate::time::Timestamp;
 
 /// A decision stops here and leaves the rest to `advance`: well below the store's limits of 1,000
 /// events and 4 MiB, because one step may record several more.
@@ -43,6 +44,18 @@ impl<'a> Draft<'a> {
         let values = (!state.definition().notify.is_empty()).then(|| loaded.clone());
         let (batch, wanted) = (Batch::default(), Vec::new());
         Self { state, loaded, alone, meta, batch, bytes: 0, fact: None, wanted, values }
+    }
+
+    /// What the clock says: spans count from here.
+    pub(super) fn now(&self) -> Timestamp {
+        self.state.clock_at(self.meta.at)
+    }
+
+    /// Records what the clock says, where that is less than what is recorded.
+    pub(super) fn read_clock(&mut self, clock: Timestamp) {
+        if clock < self.meta.at && clock != self.now() && !self.state.is_ended() {
+            self.record(ClockRead { clock });
+        }
     }
 
     /// From here on it is decided as by the fact alone that comes: what else was loaded is not at hand.
@@ -131,9 +144,8 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn into_batch(mut self) -> Batch {
-        for wanted in std::mem::take(&mut self.wanted) {
-            notice::queue(&mut self, wanted);
-        }
+        let wanted = std::mem::take(&mut self.wanted);
+        notice::queue_all(&mut self, wanted);
         self.batch
     }
 }
@@ -144,10 +156,17 @@ pub(super) fn settled<T>(result: Result<T, EvalError>) -> Result<Result<T, Failu
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(EvalError::Needs(values)) => Err(Interrupt::Needs(values)),
-        Err(failed @ EvalError::Failed { .. }) => {
-            Ok(Err(Failure::new(FailureKind::Validation, failed.to_string()).with_hint(
-                "an expression of the pipeline failed on this run's values; guard it with has() or ?.",
-            )))
+        Err(EvalError::Failed { expression, message, code }) => {
+            let hint = match code {
+                None => {
+                    "an expression of the pipeline failed on this run's values; guard it with has() or ?."
+                }
+                Some(_) => {
+                    "an expression of the pipeline gave a value that may not stand there; see `everfold explain` and the code"
+                }
+            };
+            let failed = Failure::new(FailureKind::Validation, format!("`{expression}`: {message}"));
+            Ok(Err(Failure { code: code.map(str::to_owned), ..failed.with_hint(hint) }))
         }
     }
 }

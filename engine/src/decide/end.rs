@@ -9,7 +9,7 @@ use crate::event::{
 };
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, StepPath};
-use crate::state::{AttemptEnding, Ending, Key, Outcome, Stage};
+use crate::state::{AttemptEnding, Ending, Key, Outcome, RunState, Stage};
 
 /// Attempts that one event asks to stop.
 const STOPS_MAX: usize = 500;
@@ -92,24 +92,10 @@ fn sweep(draft: &mut Draft<'_>) {
 }
 
 fn close(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
-    match draft.state.facts.outcome.clone() {
-        Some(Outcome::Cancelled | Outcome::Finished { status: FinishStatus::Cancelled, .. }) => {
-            draft.record(RunCancelled {});
-        }
-        Some(Outcome::Failed { path, failure }) => draft.record(RunFailed { path, failure }),
-        Some(Outcome::Finished { status: FinishStatus::Failed, path }) => {
-            let key = path.as_ref().and_then(|path| draft.state.key(path));
-            let known = key.and_then(|key| draft.state.facts.steps[key.step].failure.clone());
-            let failure = known.unwrap_or_else(|| {
-                let message = match &path {
-                    Some(path) => format!("“{path}” finished the run as failed"),
-                    None => "a signal finished the run as failed".to_owned(),
-                };
-                Failure::new(FailureKind::Error, message)
-            });
-            draft.record(RunFailed { path, failure });
-        }
-        Some(Outcome::Finished { status: FinishStatus::Succeeded, .. }) | None => {
+    match outcome(draft.state) {
+        (FinishStatus::Cancelled, _) => draft.record(RunCancelled {}),
+        (FinishStatus::Failed, Some((failure, path))) => draft.record(RunFailed { path, failure }),
+        (FinishStatus::Succeeded, _) | (FinishStatus::Failed, None) => {
             let definition = draft.state.definition().clone();
             let output = match &definition.output {
                 None => Ok(serde_json::Value::Null),
@@ -125,4 +111,28 @@ fn close(draft: &mut Draft<'_>) -> Result<(), Interrupt> {
         }
     }
     Ok(())
+}
+
+/// How a run ends whose steps have ended: its status, and of a failed one why and at which step.
+///
+/// Until that is certain it is to succeed.
+pub(super) fn outcome(state: &RunState) -> (FinishStatus, Option<(Failure, Option<StepPath>)>) {
+    match state.facts.outcome.clone() {
+        Some(Outcome::Cancelled) => (FinishStatus::Cancelled, None),
+        Some(Outcome::Failed { path, failure }) => (FinishStatus::Failed, Some((failure, path))),
+        Some(Outcome::Finished { status: FinishStatus::Failed, path }) => {
+            let key = path.as_ref().and_then(|path| state.key(path));
+            let known = key.and_then(|key| state.facts.steps[key.step].failure.clone());
+            let failure = known.unwrap_or_else(|| {
+                let message = match &path {
+                    Some(path) => format!("“{path}” finished the run as failed"),
+                    None => "a signal finished the run as failed".to_owned(),
+                };
+                Failure::new(FailureKind::Error, message)
+            });
+            (FinishStatus::Failed, Some((failure, path)))
+        }
+        Some(Outcome::Finished { status, .. }) => (status, None),
+        None => (FinishStatus::Succeeded, None),
+    }
 }

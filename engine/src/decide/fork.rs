@@ -42,6 +42,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     let new = RunState::new(next.definition);
     let title = fork.title.as_deref().or(state.title());
     let beginning = Beginning::new(new, fork.run, title, &fork.input.value())?
+        .rooted(state.root())
         .in_folder(state.cwd())
         .with_config(config)
         .with_labels(state.labels());

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Loaded;
 use super::draft::{Draft, Interrupt, settled};
-use super::members;
+use super::members::{self, NoVerdict};
 use super::ready::render_env;
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
@@ -68,7 +68,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
     let Some(gate) = step.gates.get(draft.state.facts.steps[at].judging.gate) else { return Ok(()) };
     let id = draft.state.attempt_id(Key::step(at));
     let probe_no = draft.state.facts.steps[at].judging.probe_no + 1;
-    let case = Case { at, gate, id: &id, probe_no, now: draft.meta.at };
+    let case = Case { at, gate, id: &id, probe_no, now: draft.now() };
     match settled(prepare(draft.state, draft.loaded, case, step))? {
         Ok(Prepared::Judged(probe_no, evidence, evaluated)) => {
             record(draft, Case { probe_no, ..case }, JsonText::new(&evidence), 0, evaluated);
@@ -80,7 +80,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
         // There is no evidence, and asking again would not help.
         Err(failure) => {
             let (gate, message) = (gate.id.clone(), failure.message);
-            draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms: 0 });
+            let (permanent, broken) = (true, true);
+            draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms: 0, broken });
         }
     }
     Ok(())
@@ -197,7 +198,7 @@ pub(super) fn evaluate(
     loaded: &Loaded,
     case: Case<'_>,
     evidence: &Value,
-) -> Result<Evaluated, EvalError> {
+) -> Result<Evaluated, NoVerdict> {
     let own = match state.facts.steps[case.at].policies.get(&case.gate.id) {
         Some(text) if state.current(case.id).is_some() => Some(parse(text)?),
         _pipelines => case.gate.policy.clone(),
@@ -210,15 +211,24 @@ pub(super) fn evaluate(
         let scope = scope
             .with("evidence", judged.as_ref().unwrap_or(evidence).clone())
             .with("failure", failure_value(&failure));
-        matches!(next(state, &scope, case.at, case.gate, &failure)?, Next::Continue)
+        match next(state, &scope, case.at, case.gate, &failure) {
+            Ok(next) => matches!(next, Next::Continue),
+            Err(needs @ EvalError::Needs(_)) => return Err(needs.into()),
+            // The verdict stands. What is wrong with its route is said where the route is taken: there it sees the
+            // verdict, too.
+            Err(EvalError::Failed { .. }) => false,
+        }
     };
     Ok(Evaluated { policy, judgement, tolerated, evidence: judged })
 }
 
 /// A policy that is given as a text.
 pub(super) fn parse(policy: &str) -> Result<Expr, EvalError> {
-    Expr::parse(policy)
-        .map_err(|error| EvalError::Failed { expression: policy.to_owned(), message: error.to_string() })
+    Expr::parse(policy).map_err(|error| EvalError::Failed {
+        expression: policy.to_owned(),
+        message: error.to_string(),
+        code: None,
+    })
 }
 
 /// The name under which a verdict without an own policy is recorded.
@@ -232,7 +242,7 @@ pub(super) fn judge_by(
     gate: &Gate,
     scope: &RunScope<'_>,
     evidence: &Value,
-) -> Result<(Judgement, Option<Value>), EvalError> {
+) -> Result<(Judgement, Option<Value>), NoVerdict> {
     if gate.fresh
         && let Some(stale) = policy::judge_fresh(evidence)
     {
@@ -312,7 +322,7 @@ pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> 
     };
     let key = Key::step(at);
     let id = draft.state.attempt_id(key);
-    let case = Case { at, gate, id: &id, probe_no: 0, now: draft.meta.at };
+    let case = Case { at, gate, id: &id, probe_no: 0, now: draft.now() };
     let Some((failure, next, findings)) = settle_failed(draft.state, draft.loaded, case)? else {
         return Ok(());
     };
@@ -360,7 +370,11 @@ fn settle_failed(
     }))?;
     Ok(Some(match next {
         Ok(next) => (failure, next, findings),
-        Err(broken) => (broken, Next::Fail(None), findings),
+        Err(broken) => {
+            // Nobody knows where it leads: a person does.
+            let message = format!("{}; its route cannot be followed: {}", failure.message, broken.message);
+            (Failure { message, ..failure }, Next::Block(None), findings)
+        }
     }))
 }
 

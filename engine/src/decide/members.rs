@@ -180,7 +180,7 @@ pub(super) fn prepare(probe: &Probe, scope: &RunScope<'_>) -> Result<(Value, boo
     }
     let mut list = json!({ "members": listed });
     if let Probe::AtLeast { n, .. } = probe {
-        list["n"] = n.resolve(scope)?.into();
+        list["n"] = n.resolve_within("`n` of `at_least`", 1..=u32::MAX, scope)?.into();
     }
     Ok((list, asks))
 }
@@ -194,6 +194,9 @@ pub(super) fn judge_one(
 ) -> Result<Judgement, EvalError> {
     match (own, probe) {
         (Some(own), _) => {
+            if let Some(message) = unseen(own, probe, evidence) {
+                return Err(EvalError::Failed { expression: own.source().to_owned(), message, code: None });
+            }
             let value = own.eval(&scope.clone().with("evidence", evidence.clone()))?;
             read_policy(own.source(), &value)
         }
@@ -205,18 +208,61 @@ pub(super) fn judge_one(
             policy::judge_default(kind, evidence).ok_or_else(|| EvalError::Failed {
                 expression: format!("default:{kind}"),
                 message: "this kind of probe has no default policy; give it a `policy`".into(),
+                code: None,
             })
         }
     }
 }
 
+/// Why a policy that looks at the runs by name gives no verdict: some of them are not named, and it does not care.
+fn unseen(own: &Expr, probe: &Probe, evidence: &Value) -> Option<String> {
+    let unnamed = evidence["unnamed"].as_u64().filter(|unnamed| *unnamed > 0 && kind_of(probe) == "runs")?;
+    let looks_at = |field: &str| {
+        let is_it =
+            |path: &[String]| matches!(path, [root, first, ..] if root == "evidence" && first == field);
+        own.accesses().iter().any(|access| is_it(&access.path))
+    };
+    (looks_at("runs") && !looks_at("unnamed")).then(|| {
+        let total = evidence["total"].as_u64().unwrap_or(unnamed);
+        format!(
+            "{unnamed} of {total} runs are not named in evidence.runs; ask for fewer by labels or status, look at \
+             evidence.labels, which counts the runs of each value, or at evidence.unnamed"
+        )
+    })
+}
+
 fn read_policy(source: &str, value: &Value) -> Result<Judgement, EvalError> {
-    let mut judgement = policy::judge_value(value)
-        .map_err(|message| EvalError::Failed { expression: source.to_owned(), message })?;
+    let mut judgement = policy::judge_value(value).map_err(|message| EvalError::Failed {
+        expression: source.to_owned(),
+        message,
+        code: None,
+    })?;
     if value.is_boolean() {
         judgement.reason = format!("`{source}` is {value}");
     }
     Ok(judgement)
+}
+
+/// Why evidence that is there gives no verdict.
+pub(super) enum NoVerdict {
+    /// A policy or another expression of the gate failed, or needs values first.
+    Eval(EvalError),
+    /// Whoever is waited for will never answer.
+    Hopeless(EvalError),
+}
+
+impl From<EvalError> for NoVerdict {
+    fn from(error: EvalError) -> Self {
+        Self::Eval(error)
+    }
+}
+
+impl From<NoVerdict> for EvalError {
+    fn from(why: NoVerdict) -> Self {
+        match why {
+            NoVerdict::Eval(error) | NoVerdict::Hopeless(error) => error,
+        }
+    }
 }
 
 /// Judges every member of a probe and combines what they say; `None`: it has no members.
@@ -227,7 +273,7 @@ pub(super) fn judge(
     fresh: bool,
     scope: &RunScope<'_>,
     evidence: &Value,
-) -> Result<Option<(Judgement, Value)>, EvalError> {
+) -> Result<Option<(Judgement, Value)>, NoVerdict> {
     let Some((word, members)) = members_of(probe) else { return Ok(None) };
     let names = names(members);
     let answers = evidence["members"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -255,7 +301,8 @@ pub(super) fn judge(
     if combined.verdict == Verdict::Pending && is_hopeless(&judged) {
         // Nobody who is waited for will ever answer.
         let message = format!("no evidence, and asking again cannot help: {}", combined.reason);
-        return Err(EvalError::Failed { expression: word.to_owned(), message });
+        let failed = EvalError::Failed { expression: word.to_owned(), message, code: None };
+        return Err(NoVerdict::Hopeless(failed));
     }
     let mut evidence = evidence.clone();
     evidence["members"] = Value::Array(judged);
@@ -267,7 +314,7 @@ fn judge_member(
     fresh: bool,
     scope: &RunScope<'_>,
     answer: &mut Value,
-) -> Result<Judgement, EvalError> {
+) -> Result<Judgement, NoVerdict> {
     if let Some(reason) = answer["skipped"].as_str() {
         return Ok(Judgement::new(Verdict::Skipped, reason));
     }
@@ -284,7 +331,7 @@ fn judge_member(
         return Ok(stale);
     }
     let Some((combined, judged)) = judge(&member.probe, fresh, scope, &evidence)? else {
-        return judge_one(member.policy.as_ref(), &member.probe, scope, &evidence);
+        return Ok(judge_one(member.policy.as_ref(), &member.probe, scope, &evidence)?);
     };
     let judgement = match &member.policy {
         None => combined,

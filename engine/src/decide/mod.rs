@@ -24,6 +24,7 @@ mod people;
 pub mod plan;
 mod poll;
 mod question;
+mod readers;
 mod ready;
 mod recheck;
 mod refusal;
@@ -144,13 +145,17 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::AttemptLost { id, reason, fallback } => work::lost(draft, id, reason, *fallback),
         InputKind::Usage { id, seq, usage } => work::usage(draft, id, *seq, usage),
+        InputKind::UsageSoFar { id, usage } => work::usage_so_far(draft, id, usage),
         InputKind::WorkspacePrepared(prepared) => work::workspace(draft, prepared),
         InputKind::WorkspaceShared(shared) => work::workspace_shared(draft, shared),
+        InputKind::WorkspaceRemoved { path } => work::workspace_removed(draft, path),
         InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms } => {
             return Ok(work::probe_finished(draft, id, gate, *probe_no, evidence, *took_ms));
         }
-        InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms } => {
-            work::probe_failed(draft, id, gate, *probe_no, message, *permanent, *took_ms);
+        InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken } => {
+            let missing =
+                work::Missing { message, permanent: *permanent, broken: *broken, took_ms: *took_ms };
+            work::probe_failed(draft, id, gate, *probe_no, &missing);
         }
         InputKind::TimerFired { timer, due } => work::timer_fired(draft, timer, *due),
         InputKind::Vote { id, vote, comment, roles, comments, edited } => {
@@ -173,12 +178,15 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::CancelStep { path, reason } => cut::cancel(draft, path, reason.as_ref())?,
         InputKind::Breakpoints { steps } => breakpoint::set(draft, steps)?,
-        InputKind::Admitted { admission } => return admission::admitted(draft, admission),
+        InputKind::Admitted { admission, at_once } => {
+            return admission::admitted(draft, admission, *at_once);
+        }
         InputKind::NoticeFinished { version, notice, tries, failure } => {
             notice::finished(draft, *version, notice, *tries, failure.as_ref());
         }
         InputKind::Fork(fork) => return fork::fork(draft, fork),
         InputKind::Cancel { reason } => people::cancel(draft, reason.as_ref())?,
+        InputKind::Abandon { reason } => people::abandon(draft, reason.as_ref())?,
         InputKind::Pause { reason } => pause::pause(draft, reason.as_ref())?,
         InputKind::Resume { reason } => pause::resume(draft, reason.as_ref())?,
         InputKind::Halt { scope, reason } => pause::halt(draft, scope, reason.as_ref()),
@@ -202,6 +210,7 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         }
         InputKind::Note { text } => people::note(draft, text)?,
         InputKind::Advance => draft.record_with_next(Advanced {}),
+        InputKind::ClockRead { clock } => draft.read_clock(*clock),
     }
     Ok(Ok(()))
 }

@@ -171,35 +171,44 @@ fn check(said: Said) -> Result<Said, String> {
     Ok(said)
 }
 
-/// Records what is wanted, at the end of the batch.
-pub(super) fn queue(draft: &mut Draft<'_>, wanted: Wanted) {
-    let Wanted { version, at, said } = wanted;
+/// Records what is wanted, at the end of the batch. Of several that stand for each other only the newest is a fact.
+pub(super) fn queue_all(draft: &mut Draft<'_>, wanted: Vec<Wanted>) {
     let definition = Arc::clone(draft.state.definition());
-    let Some(notice) = definition.notify.get(at) else { return };
-    let said = match said {
-        Ok(said) => said,
-        Err(message) => return fail(draft, version, notice, message),
-    };
-    if notice.collapse {
-        for older in draft.state.facts.outbox.of(&notice.id) {
-            fail(draft, older, notice, "a newer one took its place".to_owned());
+    let mut newer = BTreeSet::new();
+    let mut kept: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    for one in wanted.into_iter().rev() {
+        let collapses = definition.notify.get(one.at).is_some_and(|notice| notice.collapse);
+        if let (true, Ok(said)) = (collapses, &one.said)
+            && !newer.insert((one.at, said.channel.clone()))
+        {
+            continue;
+        }
+        kept.push(one);
+    }
+    for one in kept.into_iter().rev() {
+        let Some(notice) = definition.notify.get(one.at) else { continue };
+        match one.said {
+            Ok(said) => queue(draft, notice, one.version, said),
+            Err(message) => fail(draft, one.version, notice, message),
         }
     }
-    let with: Payload = draft.payload(said.with);
-    if notice.changes_only && draft.state.facts.outbox.said_last(&notice.id) == Some(with.hash()) {
+}
+
+fn queue(draft: &mut Draft<'_>, notice: &Notice, version: Version, said: Said) {
+    let Said { channel, with } = said;
+    let outbox = &draft.state.facts.outbox;
+    let is_the_same = || outbox.said_last(&channel) == Some((notice.function.as_str(), with.hash()));
+    if notice.changes_only && is_the_same() {
         return;
     }
-    if draft.state.facts.outbox.len() >= NOTICES_MAX {
+    let replaced = if notice.collapse { outbox.count_of(&channel, &notice.id) } else { 0 };
+    if outbox.len() - replaced >= NOTICES_MAX {
         let message = format!("too many notices of this run are outstanding: {NOTICES_MAX}");
         return fail(draft, version, notice, message);
     }
-    draft.record(NoticeQueued {
-        version,
-        notice: notice.id.clone(),
-        function: notice.function.clone(),
-        channel: said.channel,
-        with,
-    });
+    let with: Payload = draft.payload(with);
+    let (notice, function) = (notice.id.clone(), notice.function.clone());
+    draft.record(NoticeQueued { version, notice, function, channel, with, replaces: replaced > 0 });
 }
 
 fn fail(draft: &mut Draft<'_>, version: Version, notice: &Notice, message: String) {

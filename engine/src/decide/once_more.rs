@@ -50,7 +50,9 @@ fn again(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), In
         BlockReason::Lost | BlockReason::Failed | BlockReason::Asked if goes_on => {
             return retry(draft, key, Duration::ZERO);
         }
-        BlockReason::NoEvidence { gate } => return probe_again(draft, key, gate),
+        BlockReason::NoEvidence { gate } | BlockReason::Broken { gate } => {
+            return probe_again(draft, key, gate);
+        }
         BlockReason::Lost
         | BlockReason::Failed
         | BlockReason::Rejected
@@ -87,7 +89,7 @@ fn findings(
     let step = state.graph.step(key.step);
     if let Some(gate) = gate.and_then(|id| step.gates.iter().find(|gate| gate.id == *id)) {
         let id = state.attempt_id(key);
-        let case = Case { at: key.step, gate, id: &id, probe_no: 0, now: draft.meta.at };
+        let case = Case { at: key.step, gate, id: &id, probe_no: 0, now: draft.now() };
         let told = gate::told(state, loaded, case, target)?;
         return Ok(told.unwrap_or_else(|| route::failure_findings(failure)));
     }
@@ -131,7 +133,7 @@ fn final_failure(state: &RunState, key: Key, reason: &BlockReason) -> Failure {
             let why = verdict.map_or("it failed", |verdict| verdict.reason.as_str());
             Failure::new(FailureKind::Gate, format!("gate “{gate}” failed: {why}"))
         }
-        BlockReason::NoEvidence { gate } => {
+        BlockReason::NoEvidence { gate } | BlockReason::Broken { gate } => {
             Failure::new(FailureKind::Gate, format!("gate “{gate}” has no verdict"))
         }
         BlockReason::Rejected => Failure::new(FailureKind::Rejected, "rejected"),

@@ -7,8 +7,8 @@ use super::ready::type_name;
 use super::refusal::Refusal;
 use crate::definition::{Vote, Work};
 use crate::event::{
-    ApprovalDecided, CancelRequested, Comment, NoteAdded, RunResumed, RunUnblocked, UnblockDecision,
-    Unblocked, VoteCast,
+    ApprovalDecided, CancelRequested, Comment, NoteAdded, RunAbandoned, RunCancelled, RunResumed,
+    RunUnblocked, UnblockDecision, Unblocked, VoteCast,
 };
 use crate::id::{Attempt, AttemptId, Round, StepPath};
 use crate::json::JsonText;
@@ -183,6 +183,11 @@ fn check_remarks(remarks: &[Comment]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The run of an actor `run:ID` or `run:ID/STEP`.
+fn run_of(actor: &str) -> Option<&str> {
+    actor.strip_prefix("run:").map(|name| name.split('/').next().unwrap_or(name))
+}
+
 /// Whether this person may say this.
 fn check_ballot(
     draft: &Draft<'_>,
@@ -195,7 +200,11 @@ fn check_ballot(
     let vote = ballot.vote;
     check_roles(path, &terms.roles, ballot.roles)?;
     let started_by = draft.state.started().map(|(by, _)| by.to_string());
-    if !terms.self_approval && started_by.as_deref() == Some(by) {
+    let is_starter = started_by.as_deref() == Some(by)
+        || run_of(by).is_some_and(|run| started_by.as_deref().and_then(run_of) == Some(run));
+    // A run's own steps never decide on it, whoever started it.
+    let is_own = draft.state.run().is_some_and(|run| run_of(by) == Some(run.to_string().as_str()));
+    if is_own || !terms.self_approval && is_starter {
         return Err(Refusal::SelfApproval(path.clone()));
     }
     if vote == Vote::Changes && !terms.changes {
@@ -263,6 +272,17 @@ pub(super) fn cancel(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(
     Ok(())
 }
 
+/// The run ends where it stands: nothing of it is stopped, followed up or tidied away by its own steps.
+pub(super) fn abandon(draft: &mut Draft<'_>, reason: Option<&String>) -> Result<(), Refusal> {
+    check_text("the reason", reason.map(String::as_str))?;
+    if draft.state.is_ended() {
+        return Err(Refusal::Ended(draft.state.status()));
+    }
+    draft.record(RunAbandoned { reason: reason.cloned() });
+    draft.record(RunCancelled {});
+    Ok(())
+}
+
 pub(super) fn note(draft: &mut Draft<'_>, text: &str) -> Result<(), Refusal> {
     check_text("the note", Some(text))?;
     draft.record(NoteAdded { text: text.to_owned() });
@@ -292,6 +312,12 @@ pub(super) fn unblock(
     if decision == UnblockDecision::Recheck && (path.item.is_some() || blocked.gate().is_none()) {
         let why = "no gate blocks it, so there is nothing to judge again";
         return Err(Refusal::CannotUnblock { path, decision, why });
+    }
+    let at = draft.state.graph.find(&path.step).filter(|_| path.item.is_none());
+    if decision == UnblockDecision::Skip
+        && let Some(reader) = at.and_then(|at| super::readers::first_reader(draft.state, at))
+    {
+        return Err(Refusal::Needed { path, reader: reader.of, chain: reader.chain });
     }
     if output.is_some() && decision != UnblockDecision::Proceed {
         return Err(Refusal::CannotUnblock { path, decision, why: "only proceed takes an output" });

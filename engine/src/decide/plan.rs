@@ -235,8 +235,15 @@ pub fn workspace(state: &RunState, loaded: &Loaded) -> Result<Option<WorkspacePl
             let short = state.run().map(|run| run.short()).unwrap_or_default();
             let forked = state.facts.started.as_ref().and_then(|started| started.forked.as_ref());
             let mut branch = text(&git.branch)?.unwrap_or_else(|| format!("everfold/{short}"));
-            if forked.is_some_and(|forked| forked.branch.as_ref() == Some(&branch)) {
-                // Its origin's branch stays the origin's.
+            let is_taken = forked.is_some_and(|forked| match &forked.branch {
+                Some(origin) => origin
+                    .strip_prefix(branch.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('-')),
+                // Its history ends before its origin had one; by now it has.
+                None => !branch.contains(&short),
+            });
+            if is_taken {
+                // Its origin's branch stays the origin's, and that of its origin's origin theirs.
                 branch = format!("{branch}-{short}");
             }
             Some(WorkspacePlan::Git {

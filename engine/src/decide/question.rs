@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 
 use super::draft::{Draft, Interrupt, settled};
 use super::people::{self, Open};
-use super::ready::{self, resolve_span};
+use super::ready::{self, resolve_pause};
 use super::refusal::Refusal;
 use super::scope::RunScope;
 use super::work::{self, End};
@@ -50,8 +50,8 @@ pub(super) fn prepare(
     let (options, items) = (render(&question.options)?, render(&question.items)?);
     let text = question.text.as_ref().map(|text| text.render_text(scope)).transpose()?;
     let title = question.title.render_text(scope)?;
-    let expires = resolve_span(question.expires.as_ref(), scope)?;
-    let remind_ms = resolve_span(question.remind.as_ref(), scope)?.map(ready::millis);
+    let expires = resolve_pause(question.expires.as_ref(), "`expires`", scope)?;
+    let remind_ms = resolve_pause(question.remind.as_ref(), "`remind`", scope)?.map(ready::millis);
     let parts = read_options(options.as_ref()).and_then(|options| Ok((options, read_items(items.as_ref())?)));
     Ok(match parts {
         Err(message) => Err(Failure::new(FailureKind::Validation, format!("the question: {message}"))),
@@ -210,9 +210,12 @@ fn prepare_asked(
     let scope = RunScope::of(draft.state, draft.loaded, key);
     let people = draft.state.unit_at(key).and_then(|unit| unit.people.as_ref());
     let ask = people.map_or(Ok(Value::Null), |people| people.ask.value(draft.loaded))?;
-    let ask =
-        read_ask(&ask).map_err(|message| EvalError::Failed { expression: "everfold.ask".into(), message })?;
-    Ok((ask, of_step.max.resolve(&scope)?, resolve_span(of_step.expires.as_ref(), &scope)?))
+    let ask = read_ask(&ask).map_err(|message| EvalError::Failed {
+        expression: "everfold.ask".into(),
+        message,
+        code: None,
+    })?;
+    Ok((ask, of_step.max.resolve(&scope)?, resolve_pause(of_step.expires.as_ref(), "`expires`", &scope)?))
 }
 
 /// The first line of a text, cut where it is long.

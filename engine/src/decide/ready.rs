@@ -76,7 +76,7 @@ pub(super) fn begin(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> {
             record(draft, id.clone(), prepared)?;
             if let Some(deadline) = deadline.filter(|_| began) {
                 let timer = TimerId { id, kind: TimerKind::Deadline, name: String::new() };
-                draft.record(TimerSet { timer, at: draft.meta.at.plus(deadline) });
+                draft.record(TimerSet { timer, at: draft.now().plus(deadline) });
             }
             Ok(())
         }
@@ -121,8 +121,8 @@ fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<Prepared, EvalError> {
     Ok(match (&step.foreach, &step.work) {
         (Some(foreach), _) => match foreach.items.render(scope)? {
             Value::Array(items) => {
-                let max_in_flight =
-                    foreach.max_in_flight.as_ref().map(|max| max.resolve(scope)).transpose()?;
+                let least = |max: &Setting<u32>| max.resolve_within("`max_in_flight`", 1..=u32::MAX, scope);
+                let max_in_flight = foreach.max_in_flight.as_ref().map(least).transpose()?;
                 check_items(items, max_in_flight)
             }
             other => Prepared::Refused(Failure::new(
@@ -203,6 +203,15 @@ pub(super) fn resolve_span(
     setting.map(|setting| setting.resolve(scope).map(|span| span.0)).transpose()
 }
 
+/// A span that is more than nothing.
+pub(super) fn resolve_pause(
+    setting: Option<&Setting<Span>>,
+    what: &str,
+    scope: &RunScope<'_>,
+) -> Result<Option<Duration>, EvalError> {
+    setting.map(|setting| setting.resolve_some(what, scope).map(|span| span.0)).transpose()
+}
+
 pub(super) fn render_texts(
     templates: &BTreeMap<String, Template>,
     scope: &RunScope<'_>,
@@ -232,14 +241,14 @@ fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepare
         edit: approval.edit.as_ref().map(|edit| edit.render(scope)).transpose()?,
         terms: ApprovalTerms {
             roles: approval.roles.clone(),
-            quorum: approval.quorum.resolve(scope)?.max(1),
+            quorum: approval.quorum.resolve_within("`quorum`", 1..=u32::MAX, scope)?.max(1),
             veto: approval.veto,
             self_approval: approval.self_approval,
             comment: approval.comment.clone(),
             changes: !approval.on_changes.is_empty(),
-            remind_ms: resolve_span(approval.remind.as_ref(), scope)?.map(millis),
+            remind_ms: resolve_pause(approval.remind.as_ref(), "`remind`", scope)?.map(millis),
         },
-        expires: resolve_span(approval.expires.as_ref(), scope)?,
+        expires: resolve_pause(approval.expires.as_ref(), "`expires`", scope)?,
     })
 }
 
@@ -308,7 +317,7 @@ pub(super) fn set_limits(
     for (kind, span) in [(TimerKind::Expiry, expires), (TimerKind::Reminder, remind)] {
         if let Some(span) = span {
             let timer = TimerId { id: id.clone(), kind, name: String::new() };
-            draft.record(TimerSet { timer, at: draft.meta.at.plus(span) });
+            draft.record(TimerSet { timer, at: draft.now().plus(span) });
         }
     }
 }
@@ -341,7 +350,7 @@ pub(super) fn again(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             draft.record(StepFailed { path, round, failure, tolerated: false, finish: None });
         }
         Ok(prepared) => {
-            draft.record(RetryScheduled { id: id.clone(), at: draft.meta.at, task: None });
+            draft.record(RetryScheduled { id: id.clone(), at: draft.now(), task: None });
             ask(draft, id, prepared);
         }
     }
@@ -355,7 +364,7 @@ pub(super) fn answered(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt>
     let step = graph.step(key.step);
     let id = draft.state.attempt_id(key);
     let id = AttemptId { attempt: id.attempt.next(), ..id };
-    let at = draft.meta.at;
+    let at = draft.now();
     let mentions = |template: &Template| {
         template.references().iter().any(|reference| reference.path().first() == Some(&"answers"))
     };

@@ -21,7 +21,8 @@ pub(super) fn recheck(
     refuse_ended(draft.state)?;
     let at = draft.state.graph.find(&path.step).ok_or_else(|| Refusal::UnknownStep(path.clone()))?;
     let has_verdicts = match &draft.state.facts.steps[at].phase {
-        Phase::Judging | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed) => true,
+        Phase::Judging
+        | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::GateBroken) => true,
         Phase::Blocked(reason) => reason.gate().is_some(),
         _no_gate_is_open => false,
     };

@@ -19,12 +19,18 @@ pub enum Refusal {
     /// The run is over; it never changes again.
     #[error("the run is over: it {}", how_ended(*.0))]
     Ended(RunStatus),
+    /// Only a run that cannot be gone on with is given up where it stands.
+    #[error("the run is not set aside: it can be cancelled in order")]
+    NotSetAside,
     /// The input does not fit the pipeline's schema.
     #[error("the input does not fit: {}", .0.join("; "))]
     InvalidInput(Vec<String>),
     /// An expression that the start needs failed.
     #[error("the run cannot start: {0}")]
     Start(String),
+    /// Nothing of the run is to be retried.
+    #[error("nothing of the run is to be retried: it {}", how_ended(*.0))]
+    NothingToRetry(RunStatus),
     /// The settings documents cannot be had.
     #[error("config “{name}”: {why}")]
     Config {
@@ -85,7 +91,7 @@ pub enum Refusal {
         roles: Vec<String>,
     },
     /// The one who started the run may not vote.
-    #[error("who started the run may not decide on “{0}”")]
+    #[error("who started the run, and the run's own steps, may not decide on “{0}”")]
     SelfApproval(StepPath),
     /// This decision needs a comment.
     #[error("“{path}” wants a comment with {}", vote_word(*.vote))]
@@ -148,6 +154,16 @@ pub enum Refusal {
         decision: UnblockDecision,
         /// Why not.
         why: &'static str,
+    },
+    /// A step that is skipped has no output, and somebody takes it for granted.
+    #[error("“{path}” cannot be skipped: {reader} reads {chain}, which would be missing")]
+    Needed {
+        /// The step.
+        path: StepPath,
+        /// Who reads it.
+        reader: String,
+        /// What it reads.
+        chain: String,
     },
     /// No gate of the step is open, so there is nothing to judge again.
     #[error("no gate of “{0}” is being judged or blocks it")]
@@ -239,6 +255,14 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// A value is nested too deeply.
+    #[error("a value is nested {depth} levels deep; {max} are the most")]
+    TooDeep {
+        /// Its depth.
+        depth: usize,
+        /// The limit.
+        max: usize,
+    },
     /// There are more of them than may be.
     #[error("there may be at most {max} {what}")]
     TooMany {
@@ -257,12 +281,14 @@ impl Refusal {
             Self::AlreadyStarted => "already_started",
             Self::NotStarted => "not_started",
             Self::Ended(_) => "ended",
+            Self::NotSetAside => "not_set_aside",
             Self::InvalidInput(_) => "invalid_input",
             Self::Start(_) => "start",
             Self::Config { .. } => "config",
             Self::KeyTaken { .. } => "key_taken",
             Self::NoSlot { .. } => "no_slot",
             Self::NotAdmitted { .. } => "not_admitted",
+            Self::NothingToRetry(_) => "nothing_to_retry",
             Self::UnknownStep(_) => "unknown_step",
             Self::NotAsking(_) => "not_asking",
             Self::Superseded(_) => "superseded",
@@ -279,6 +305,7 @@ impl Refusal {
             Self::NothingBlocked => "nothing_blocked",
             Self::SeveralBlocked(_) => "several_blocked",
             Self::CannotUnblock { .. } => "cannot_unblock",
+            Self::Needed { .. } => "needed",
             Self::NotJudged(_) => "not_judged",
             Self::UnknownGate { .. } => "no_gate",
             Self::BadPolicy { .. } => "bad_policy",
@@ -295,6 +322,7 @@ impl Refusal {
             Self::OtherPipeline { .. } => "other_pipeline",
             Self::Unfit { .. } => "unfit",
             Self::TooLarge { .. } => "too_large",
+            Self::TooDeep { .. } => "too_deep",
             Self::TooMany { .. } => "too_many",
         }
     }

@@ -37,7 +37,7 @@ pub fn rejudge(
     let Some(gate) = graph.step(step).gates.iter().find(|gate| gate.id == event.gate) else {
         return Ok(None);
     };
-    let case = Case { at: step, gate, id: &event.id, probe_no: event.probe_no, now: at };
+    let case = Case { at: step, gate, id: &event.id, probe_no: event.probe_no, now: state.clock_at(at) };
     if event.policy == GAVE_UP {
         return Ok(policy.is_none().then(|| Judgement::new(Verdict::Fail, event.reason.clone())));
     }
@@ -54,5 +54,7 @@ pub fn rejudge(
     let text = policy.unwrap_or(&event.policy);
     let own = if text.starts_with("default:") { None } else { Some(gate::parse(text)?) };
     let scope = gate::scope(state, loaded, case)?;
-    gate::judge_by(own.as_ref(), gate, &scope, evidence).map(|(judgement, _)| Some(judgement))
+    gate::judge_by(own.as_ref(), gate, &scope, evidence)
+        .map(|(judgement, _)| Some(judgement))
+        .map_err(EvalError::from)
 }

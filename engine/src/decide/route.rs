@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::draft::{Draft, Interrupt};
 use super::scope::RunScope;
-use crate::definition::{FinishStatus, IfUnchanged, Route, RouteMax, RouteTo, Routes, Setting};
+use crate::definition::{
+    FinishStatus, IfUnchanged, ROUNDS_DEFAULT, Route, RouteMax, RouteTo, Routes, Setting,
+};
 use crate::event::{
     BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason, StopRequested,
 };
@@ -31,6 +33,8 @@ pub(super) enum Next {
     Continue,
     Rework(Rework),
     Block(Option<StepId>),
+    /// A person decides: the run has been reworked as often by itself as its pipeline lets it.
+    Ceiling(StepId),
     Fail(Option<Failure>),
     Finish(FinishStatus),
 }
@@ -119,7 +123,12 @@ pub(super) fn follow(
             };
             let used = former.map_or(0, |former: RouteUse| former.used);
             let rounds_left = by_person || has_rounds_left(state, scope, target)?;
-            if rounds_left && max.is_none_or(|max| used < max) {
+            let is_allowed = rounds_left && max.is_none_or(|max| used < max);
+            // A held round begins with a person, so it is none of those that go on by themselves.
+            if is_allowed && !by_person && !route.hold && state.reworks() >= ceiling(state) {
+                return Ok(Next::Ceiling(state.step_id(target)));
+            }
+            if is_allowed {
                 return Ok(Next::Rework(Rework {
                     target,
                     route: name,
@@ -141,6 +150,19 @@ pub(super) fn follow(
             }
         }
     })
+}
+
+/// How often steps of the run may be reworked without a person.
+fn ceiling(state: &RunState) -> u32 {
+    state.definition().rounds.unwrap_or(ROUNDS_DEFAULT)
+}
+
+/// Why a person decides once so many rounds went by without one.
+pub(super) fn ceiling_message(state: &RunState, cause: &str) -> String {
+    let rounds = ceiling(state);
+    format!(
+        "{cause}; the run was reworked {rounds} times without a person, which is all that `rounds` allows"
+    )
 }
 
 /// What the route says that the step is told. Findings that cannot be rendered are replaced by the
@@ -172,7 +194,7 @@ pub(super) fn told(
 
 fn has_rounds_left(state: &RunState, scope: &RunScope<'_>, target: usize) -> Result<bool, EvalError> {
     let max: Option<&Setting<u32>> = state.graph.step(target).max_rounds.as_ref();
-    let max = max.map(|max| max.resolve(scope)).transpose()?;
+    let max = max.map(|max| max.resolve_within("`max_rounds`", 1..=u32::MAX, scope)).transpose()?;
     Ok(max.is_none_or(|max| state.facts.steps[target].rounds_run < max))
 }
 
@@ -219,7 +241,12 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
             };
             draft.record(StepBlocked { path, round, reason, message });
         }
-        Next::Block(_) => {
+        Next::Ceiling(target) if !is_finish_step => {
+            let message = ceiling_message(draft.state, &from.failure.message);
+            let reason = BlockReason::UsedUp { target, gate: from.gate };
+            draft.record(StepBlocked { path, round, reason, message });
+        }
+        Next::Block(_) | Next::Ceiling(_) => {
             draft.record(StepFailed { path, round, failure: from.failure, tolerated: true, finish: None });
         }
         Next::Fail(own) => {

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::Loaded;
-use crate::definition::{Step, Task, Work};
+use crate::definition::{FinishStatus, Step, Task, Work};
 use crate::expr::{EvalError, Scope};
 use crate::failure::Failure;
 use crate::id::Round;
 use crate::json::Value;
-use crate::state::{ItemEnd, Items, Kept, Key, Last, Phase, RunState, Stage, StepState, Unit};
+use crate::state::{ItemEnd, Items, Kept, Key, Last, Phase, RunState, RunStatus, Stage, StepState, Unit};
 
 /// Gives the names that an expression of one step may use.
 #[derive(Clone)]
@@ -86,18 +86,44 @@ impl<'a> RunScope<'a> {
 
     fn run_value(&self) -> Value {
         let started = self.state.facts.started.as_ref();
+        let (outcome, failure) = self.outcome();
         json!({
             "id": started.map(|started| started.run.to_string()),
             "short_id": started.map(|started| started.run.short()),
+            "root": self.state.root().map(|root| root.short()),
             "title": started.and_then(|started| started.title.clone()),
             "pipeline": self.state.pipeline(),
             "labels": self.state.labels(),
             "status": self.state.status(),
+            "outcome": outcome,
+            "failure": failure,
             "origin": self.state.origin().map(|origin| json!({
                 "run": origin.run, "version": origin.version, "how": origin.how,
             })),
             "started_at": started.map(|started| started.at),
         })
+    }
+
+    /// How the run ends, once its steps have ended: its status, and of a failed one the failure with its step.
+    fn outcome(&self) -> (Option<&'static str>, Value) {
+        let facts = &self.state.facts;
+        let is_certain = facts.outcome.is_some() || (facts.started.is_some() && facts.unended == 0);
+        let (status, failure) = match &facts.ended {
+            Some(ended) => (ended.status, ended.failure.clone().map(|failure| (failure, ended.path.clone()))),
+            None if is_certain && !facts.queue.waits => super::end::outcome(self.state),
+            None => return (None, Value::Null),
+        };
+        let failure = failure.map_or(Value::Null, |(failure, path)| {
+            let mut value = failure_value(&failure);
+            value["step"] = json!(path.map(|path| path.to_string()));
+            value
+        });
+        let word = match status {
+            FinishStatus::Succeeded => RunStatus::Succeeded,
+            FinishStatus::Failed => RunStatus::Failed,
+            FinishStatus::Cancelled => RunStatus::Cancelled,
+        };
+        (Some(word.as_str()), failure)
     }
 
     fn workspace_value(&self) -> Value {

@@ -8,7 +8,7 @@ use super::draft::{Draft, Interrupt, settled};
 use super::route::{self, Next, Place};
 use super::scope::{RunScope, failure_value};
 use super::{LABELS_BYTES_MAX, gate, once_more, question, ready, work};
-use crate::definition::{OnLost, Retry, Routes, Step, StepWorkspace, Vote, Work};
+use crate::definition::{ATTEMPTS_MAX, OnLost, Retry, Routes, Step, StepWorkspace, Vote, Work};
 use crate::event::{
     BlockReason, RetryScheduled, SkipReason, StepBlocked, StepFailed, StepSkipped, StepSucceeded,
     UnblockDecision, WorktreeReset,
@@ -30,6 +30,10 @@ pub(super) fn settle(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
         Settling::Items => items(draft, key),
         Settling::GateFailed => gate::failed(draft, key.step),
         Settling::GateOpen { permanent } => gate::open(draft, key.step, permanent),
+        Settling::GateBroken => {
+            super::poll::broken(draft, key.step);
+            Ok(())
+        }
         Settling::GatesPassed => passed(draft, key),
         Settling::Cut => cut(draft, key),
         Settling::Unheard => unheard(draft, key),
@@ -92,7 +96,7 @@ fn may_retry(
     failure: &Failure,
 ) -> Result<Option<Duration>, crate::expr::EvalError> {
     let scope = RunScope::of(draft.state, draft.loaded, key);
-    let attempts = step.retry.attempts.resolve(&scope)?;
+    let attempts = step.retry.attempts.resolve_within("`attempts`", 1..=ATTEMPTS_MAX, &scope)?;
     // Attempts that vanished are not tries that failed, unless the step says that they are.
     let made = draft.state.unit_at(key).map_or(0, |unit| {
         let lost = unit.lost.saturating_sub(u32::from(failure.kind == FailureKind::Lost));
@@ -124,7 +128,7 @@ pub(super) fn retry(draft: &mut Draft<'_>, key: Key, pause: Duration) -> Result<
         return ready::again(draft, key);
     }
     let id = draft.state.attempt_id(key);
-    let at = draft.meta.at.plus(pause);
+    let at = draft.now().plus(pause);
     let id = AttemptId { attempt: id.attempt.next(), ..id };
     draft.record(RetryScheduled { id: id.clone(), at, task: None });
     if let Some(commit) = clean_commit(draft.state, key.step) {
@@ -272,7 +276,7 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     Ok(())
 }
 
-/// People decided against the work, or none decided in time: where that leads, and who said what.
+/// People decided against the work, or who was waited for did not come in time: where that leads, and who said what.
 pub(super) struct Refused<'a> {
     pub(super) routes: &'a Routes,
     place: &'static str,
@@ -300,6 +304,7 @@ impl<'a> Refused<'a> {
             (Against::Vote(_), _) => return None,
             (Against::Time, Some(Work::Approval(approval))) => (Some(&approval.on_expire), "on_expire"),
             (Against::Time, Some(Work::Question(question))) => (Some(&question.on_expire), "on_expire"),
+            (Against::Time, Some(Work::Wait(wait))) => (Some(&wait.on_timeout), "on_timeout"),
             (Against::Time, _) => (step.ask.as_ref().map(|ask| &ask.on_expire), "on_expire"),
         };
         let (routes, place) = match own {

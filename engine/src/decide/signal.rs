@@ -33,6 +33,8 @@ use crate::state::{KEPT_MAX, Key, Order, RunState};
 /// Names of signals and ids of deliveries.
 const NAME_BYTES_MAX: usize = 128;
 const DELIVERY_BYTES_MAX: usize = 256;
+/// What a signal says that is as good as a comment.
+const LITTLE_BYTES: usize = 512;
 /// What a signal says.
 pub const SIGNAL_BYTES_MAX: usize = 1024 * 1024;
 
@@ -57,12 +59,20 @@ impl Offer {
             Value::String(text) => text.clone(),
             other => canonical(other),
         };
-        let mut end = text.len().min(TEXT_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
+        text.truncate(fitting(&text).len());
         Some(text)
+    }
+
+    /// What it says to people: a text, or that of the fields in which services put one, or all of it where that is
+    /// little. The rest of a delivery stands in the signal itself.
+    fn words(&self) -> Option<String> {
+        const FIELDS: [&str; 4] = ["text", "comment", "body", "message"];
+        let mut texts = FIELDS.iter().filter_map(|field| self.payload.get(field)?.as_str()).map(str::trim);
+        let words = self.payload.as_str().or_else(|| texts.find(|words| !words.is_empty()));
+        match words {
+            Some(words) => Some(fitting(words).to_owned()),
+            None => self.text().filter(|text| text.len() <= LITTLE_BYTES),
+        }
     }
 
     fn failure(&self) -> Failure {
@@ -70,6 +80,15 @@ impl Offer {
         let message = format!("the signal “{}” says so{}", self.name, text.unwrap_or_default());
         Failure::new(FailureKind::Error, message)
     }
+}
+
+/// As much of a text as people's words may have.
+fn fitting(text: &str) -> &str {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Who takes a signal, and what follows.
@@ -245,9 +264,9 @@ fn act(
         _now => {}
     }
     let comment = || match &route.findings {
-        None => Ok(offer.text()),
+        None => Ok(offer.words()),
         Some(findings) => match findings.render_text(scope) {
-            Err(EvalError::Failed { .. }) => Ok(offer.text()),
+            Err(EvalError::Failed { .. }) => Ok(offer.words()),
             rendered_or_needed => rendered_or_needed.map(Some),
         },
     };
@@ -374,6 +393,12 @@ fn follow_at(draft: &mut Draft<'_>, offer: &Offer, at: usize, id: AttemptId, act
                 };
                 draft.record(StepBlocked { path, round, reason, message: offer.failure().message });
             }
+            Next::Ceiling(target) => {
+                stop_step(draft, at, StopReason::Signal);
+                let message = route::ceiling_message(draft.state, &offer.failure().message);
+                let reason = BlockReason::UsedUp { target, gate: None };
+                draft.record(StepBlocked { path, round, reason, message });
+            }
             Next::Fail(own) => {
                 stop_step(draft, at, StopReason::Signal);
                 let failure = own.unwrap_or_else(|| offer.failure());
@@ -400,7 +425,7 @@ fn follow_run(draft: &mut Draft<'_>, offer: &Offer, act: Act) {
             let id = draft.state.attempt_id(Key::step(target));
             route::request(draft, rework, from(draft.state, offer, target, id));
         }
-        Act::Follow(Next::Block(_)) if draft.state.facts.order.pause.is_none() => {
+        Act::Follow(Next::Block(_) | Next::Ceiling(_)) if draft.state.facts.order.pause.is_none() => {
             // A person decides how the run goes on.
             draft.record(RunPaused { reason: Some(offer.failure().message) });
         }

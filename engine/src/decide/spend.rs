@@ -140,7 +140,7 @@ pub(super) fn tend(draft: &mut Draft<'_>) {
 
 /// Periods of the run's own budgets begin.
 fn begin_periods(draft: &mut Draft<'_>) {
-    let at = draft.meta.at;
+    let at = draft.now();
     let is_over =
         |budget: &&BudgetState| !budget.is_shared() && budget.period.is_none_or(|(_, until)| at >= until);
     let begin = |budget: &BudgetState| {
@@ -153,7 +153,7 @@ fn begin_periods(draft: &mut Draft<'_>) {
 
 /// A limit was passed while paid work runs: where the pipeline says so that is stopped, or the run fails.
 fn passed(draft: &mut Draft<'_>) {
-    let at = draft.meta.at;
+    let at = draft.now();
     let spend = &draft.state.facts.spend;
     let runs = draft.state.facts.attempts.iter().any(|key| is_spending(draft, &draft.state.attempt_id(*key)));
     let found: Vec<(usize, Measure)> = spend
@@ -182,7 +182,7 @@ fn is_spending(draft: &Draft<'_>, id: &AttemptId) -> bool {
 
 /// Paid work may start, as far as the run's own budgets have room: in the order in which it asked.
 fn grant(draft: &mut Draft<'_>) {
-    let at = draft.meta.at;
+    let at = draft.now();
     while !draft.is_full() && !draft.state.is_ending() {
         let spend = &draft.state.facts.spend;
         let is_held = |id: &AttemptId| {
@@ -208,7 +208,7 @@ fn grant(draft: &mut Draft<'_>) {
 fn exceed(draft: &mut Draft<'_>, place: usize, measure: Measure, id: Option<AttemptId>) {
     let spend = &draft.state.facts.spend;
     let budget = &spend.budgets[place];
-    let (reading, on_over) = (budget.reading(&spend.clock, draft.meta.at), budget.terms.on_over);
+    let (reading, on_over) = (budget.reading(&spend.clock, draft.now()), budget.terms.on_over);
     draft.record(BudgetExceeded { reading, measure, id });
     if on_over == OnOver::Stop {
         let attempts = draft.state.facts.attempts.iter().map(|key| draft.state.attempt_id(*key));
@@ -221,7 +221,7 @@ fn exceed(draft: &mut Draft<'_>, place: usize, measure: Measure, id: Option<Atte
 
 /// The moments at which a budget's time is used up, or it has room again.
 fn set_timers(draft: &mut Draft<'_>) {
-    let at = draft.meta.at;
+    let at = draft.now();
     let spend = &draft.state.facts.spend;
     let mut wanted = Vec::new();
     for budget in &spend.budgets {

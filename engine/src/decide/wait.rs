@@ -108,7 +108,7 @@ pub(super) fn matches(
 
 /// Records what a scheduled wait waits for.
 pub(super) fn begin(draft: &mut Draft<'_>, id: AttemptId, awaiting: Awaiting) {
-    let now = draft.meta.at;
+    let now = draft.now();
     let (kind, due) = match awaiting {
         Awaiting::Span(span) => (TimerKind::Wait, now.plus(span)),
         Awaiting::Moment(at) => (TimerKind::Wait, at),

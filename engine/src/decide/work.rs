@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::LABELS_BYTES_MAX;
-use super::draft::{Draft, Interrupt, settled};
+use super::draft::{Draft, Interrupt};
 use super::gate;
+use super::members::NoVerdict;
 use crate::definition::{OnLost, Task, Work};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted, ChildStopped,
     ProbeFailed, StopReason, StopRequested, TimerFired, TimerId, TimerKind, TimerSet, Told, UsageRecorded,
-    WorkspacePrepared, WorkspaceShared,
+    WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
 };
+use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, RunId};
 use crate::input::SharedFrom;
@@ -125,6 +127,37 @@ pub(super) fn usage(draft: &mut Draft<'_>, id: &AttemptId, seq: u32, usage: &Usa
     }
 }
 
+/// What an attempt has used up so far, while it works or at its end: recorded as far as it is more than before.
+/// Its fact says what is new, and replays as [`usage`].
+pub(super) fn usage_so_far(draft: &mut Draft<'_>, id: &AttemptId, so_far: &Usage) {
+    if !is_awaited(draft.state, id) {
+        return;
+    }
+    let known = draft.state.facts.edge.used_by(id, so_far.model.as_deref());
+    let more = match known {
+        None => so_far.clone(),
+        Some(known) => Usage {
+            model: so_far.model.clone(),
+            input_tokens: so_far.input_tokens.saturating_sub(known.input_tokens),
+            cached_tokens: so_far.cached_tokens.saturating_sub(known.cached_tokens),
+            output_tokens: so_far.output_tokens.saturating_sub(known.output_tokens),
+            cost_micros: so_far.cost_micros.saturating_sub(known.cost_micros),
+            session: so_far.session.clone(),
+        },
+    };
+    let is_nothing = more.input_tokens == 0
+        && more.cached_tokens == 0
+        && more.output_tokens == 0
+        && more.cost_micros == 0
+        && known.is_some_and(|known| known.session == more.session || more.session.is_none());
+    if is_nothing {
+        return;
+    }
+    let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
+    let seq = unit.map_or(0, |unit| unit.usage_seq) + 1;
+    draft.record(UsageRecorded { id: id.clone(), seq, usage: more });
+}
+
 pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Failure>) {
     if !draft.state.wants_workspace() {
         return;
@@ -156,6 +189,13 @@ pub(super) fn workspace_shared(draft: &mut Draft<'_>, shared: &SharedFrom) {
     }
 }
 
+/// The workspace of a run that has ended is gone. Told once: the input is known by its id.
+pub(super) fn workspace_removed(draft: &mut Draft<'_>, path: &str) {
+    if draft.state.is_ended() {
+        draft.record(WorkspaceRemoved { path: path.to_owned() });
+    }
+}
+
 /// What waited for the workspace fails with it.
 fn fail_waiting(draft: &mut Draft<'_>, key: Key, failure: &Failure, ended_at: Timestamp) {
     let id = draft.state.attempt_id(key);
@@ -166,7 +206,7 @@ fn fail_waiting(draft: &mut Draft<'_>, key: Key, failure: &Failure, ended_at: Ti
     } else if let Some(gate) = gate::current(draft.state, key.step) {
         let (gate, probe_no) = (gate.id.clone(), draft.state.facts.steps[key.step].judging.probe_no);
         let message = failure.message.clone();
-        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms: 0 });
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms: 0, broken: false });
     }
 }
 
@@ -195,19 +235,32 @@ pub(super) fn probe_finished(
     let graph = draft.state.graph.clone();
     let Some(at) = at else { return Ok(()) };
     let Some(gate) = graph.step(at).gates.iter().find(|known| known.id == gate) else { return Ok(()) };
-    let case = gate::Case { at, gate, id, probe_no, now: draft.meta.at };
+    let case = gate::Case { at, gate, id, probe_no, now: draft.now() };
     let judged = gate::evaluate(draft.state, draft.loaded, case, &evidence.value());
-    match settled(judged)? {
-        Ok(evaluated) => gate::record(draft, case, evidence.clone(), took_ms, evaluated),
-        Err(_no_verdict) if is_late => {}
-        Err(failure) => {
-            let (id, gate, message) = (id.clone(), gate.id.clone(), failure.message);
-            // What the judging asked for is not in this fact: decided by it alone, the rest would wait.
-            draft.go_on_alone();
-            draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms });
+    let (message, broken) = match judged {
+        Ok(evaluated) => {
+            gate::record(draft, case, evidence.clone(), took_ms, evaluated);
+            return Ok(());
         }
+        Err(NoVerdict::Eval(EvalError::Needs(values))) => return Err(Interrupt::Needs(values)),
+        Err(NoVerdict::Eval(failed)) => (failed.to_string(), true),
+        Err(NoVerdict::Hopeless(nobody)) => (nobody.to_string(), false),
+    };
+    if !is_late {
+        let (id, gate) = (id.clone(), gate.id.clone());
+        // What the judging asked for is not in this fact: decided by it alone, the rest would wait.
+        draft.go_on_alone();
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent: true, took_ms, broken });
     }
     Ok(())
+}
+
+/// Why there is no verdict on a gate.
+pub(super) struct Missing<'a> {
+    pub(super) message: &'a str,
+    pub(super) permanent: bool,
+    pub(super) broken: bool,
+    pub(super) took_ms: u64,
 }
 
 pub(super) fn probe_failed(
@@ -215,13 +268,12 @@ pub(super) fn probe_failed(
     id: &AttemptId,
     gate: &str,
     probe_no: u32,
-    message: &str,
-    permanent: bool,
-    took_ms: u64,
+    missing: &Missing<'_>,
 ) {
     if probing(draft.state, id, gate, probe_no).is_some() {
+        let &Missing { message, permanent, broken, took_ms } = missing;
         let (id, gate, message) = (id.clone(), gate.to_owned(), message.to_owned());
-        draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms });
+        draft.record(ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken });
     }
 }
 
@@ -240,7 +292,7 @@ pub(super) fn timer_fired(draft: &mut Draft<'_>, timer: &TimerId, due: Timestamp
         && let Some(span) = remind_again(draft.state, &timer.id)
     {
         // From now, not from when it was due: who was away is reminded once.
-        draft.record(TimerSet { timer: timer.clone(), at: draft.meta.at.plus(span) });
+        draft.record(TimerSet { timer: timer.clone(), at: draft.now().plus(span) });
     }
 }
 

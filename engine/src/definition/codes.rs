@@ -20,7 +20,7 @@ macro_rules! codes {
 
             /// The stable name: `EF0105`.
             #[must_use]
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
             }
 
@@ -144,6 +144,9 @@ codes! {
          The pipeline's own `on_signal` belongs to no step: there a signal reworks a step, ends the run, or is ignored.";
     DuplicateId = "EF0138", Error, "two of a kind with one id",
         "Budgets, notices and the parts of a question are told apart by their ids: what was spent, sent or answered is recorded under them.";
+    TooLarge = "EF0139", Error, "a number above its greatest value",
+        "`retry.attempts` goes up to 100, `rounds` up to 1,000,000: what is tried without an end is a loop that nobody watches. \
+         A longer pause (`backoff: 1m..1h`) lets fewer attempts cover more time.";
     UnusedKind = "EF0181", Warning, "a code that looks like a kind of failure",
         "`retry.only` takes kinds of failures (error exit crash timeout lost spawn validation gate rejected budget cancelled dependency conflict) and own codes. \
          The word is none of the kinds, so it is taken for a code; if you meant a kind, correct it.";

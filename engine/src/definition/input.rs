@@ -27,6 +27,8 @@ pub struct InputProblem {
 
 /// Most problems of one input that are reported.
 const PROBLEMS_MAX: usize = 50;
+/// Defaults of one schema that are looked at.
+const DEFAULTS_MAX: usize = 1_000;
 /// Schemas and inputs are followed so deep when defaults are filled in.
 const DEPTH_MAX: usize = 64;
 
@@ -105,6 +107,63 @@ pub(super) fn check_schema(schema: &Value) -> Vec<(String, String)> {
     match options().build(schema) {
         Ok(_) => Vec::new(),
         Err(error) => vec![(error.instance_path().to_string(), shorten(&error.to_string()))],
+    }
+}
+
+/// The defaults that a schema fills in and does not take itself: the JSON pointer of each in the schema, and what
+/// is wrong with it. Looked at is what is filled in: properties, also of properties.
+pub(super) fn check_defaults(schema: &Value) -> Vec<(String, String)> {
+    let Ok(validator) = options().build(schema) else { return Vec::new() };
+    let mut defaults = Vec::new();
+    collect_defaults(schema, schema, &mut Vec::new(), String::new(), &mut defaults);
+    let mut problems = Vec::new();
+    for FilledIn { names, pointer, value } in defaults {
+        let place: String =
+            names.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect();
+        let instance = names.iter().rev().fold(value, |inner, name| json!({ name.as_str(): inner }));
+        let own = |error: &ValidationError<'_>| {
+            let at = error.instance_path().to_string();
+            at == place || at.strip_prefix(&place).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if let Some(error) = validator.iter_errors(&instance).find(own) {
+            let problem = problem(schema, &error);
+            problems.push((pointer, format!("{}: {}", problem.path, problem.message)));
+        }
+    }
+    problems
+}
+
+/// A default of a schema: of which property, where it stands, what it is.
+struct FilledIn {
+    names: Vec<String>,
+    pointer: String,
+    value: Value,
+}
+
+fn collect_defaults(
+    root: &Value,
+    schema: &Value,
+    names: &mut Vec<String>,
+    pointer: String,
+    found: &mut Vec<FilledIn>,
+) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    if names.len() >= DEPTH_MAX || found.len() >= DEFAULTS_MAX {
+        return;
+    }
+    for (name, property) in properties {
+        let key = name.replace('~', "~0").replace('/', "~1");
+        let pointer = format!("{pointer}/properties/{key}");
+        names.push(name.clone());
+        let target = local_reference(root, property);
+        if let Some(default) = target.unwrap_or(property).get("default").or(property.get("default")) {
+            found.push(FilledIn { names: names.clone(), pointer: pointer.clone(), value: default.clone() });
+        }
+        // What a reference names may name itself: only what stands here is followed.
+        if target.is_none() {
+            collect_defaults(root, property, names, pointer, found);
+        }
+        names.pop();
     }
 }
 

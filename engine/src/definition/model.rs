@@ -71,6 +71,9 @@ pub struct Definition {
     /// Addresses and filters, rendered at start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, Template>,
+    /// How often steps of the run may be reworked without a person; `None`: [`ROUNDS_DEFAULT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u32>,
     /// What starts or signals runs by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<Trigger>,
@@ -95,6 +98,11 @@ pub struct Definition {
     #[serde(skip)]
     pub(crate) derived: Derived,
 }
+
+/// Automatic reworks of a run whose pipeline does not say how many there may be.
+pub const ROUNDS_DEFAULT: u32 = 1_000;
+/// The most that a pipeline may say.
+pub const ROUNDS_MAX: u32 = 1_000_000;
 
 /// What follows from a definition, found once: thousands of runs may be pinned to the same one.
 #[derive(Default)]

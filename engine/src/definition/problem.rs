@@ -87,11 +87,46 @@ impl Problems {
         self.0.dedup_by(|later, earlier| {
             later.span == earlier.span && later.message == earlier.message && later.file == earlier.file
         });
+        for problem in self.0.iter_mut().filter(|problem| problem.hint.is_none()) {
+            problem.hint = Some(remedy(problem.code).to_owned());
+        }
         if self.0.len() > PROBLEMS_MAX {
             // Errors stay before warnings, so that a refusal keeps a reason.
             self.0.sort_by_key(|problem| problem.severity);
             self.0.truncate(PROBLEMS_MAX);
         }
+    }
+}
+
+/// What to do about a problem of a kind, where the check that found it knows nothing better.
+fn remedy(code: Code) -> &'static str {
+    match code {
+        Code::Syntax => "quote texts with `: ` or a special character first, and indent with spaces",
+        Code::NotHere => "write the value out",
+        Code::DuplicateKey | Code::DuplicateId | Code::DuplicateStep | Code::DuplicateGate => {
+            "rename one of the two, or take it out"
+        }
+        Code::Limit | Code::TooLarge => "make it smaller, or move a part into a file of its own",
+        Code::UnknownKey => "`everfold pipeline schema` lists the keys of every construct",
+        Code::MissingKey => "add the key that the message names",
+        Code::Type => "docs/reference/pipeline.md shows how each value is written",
+        Code::Value => "write one of the forms that the message names",
+        Code::TooSmall => "give a larger value, or take the key out for its default",
+        Code::Combination | Code::TwoWorks | Code::NoEffect => {
+            "take out the key that the message names, or add what it belongs to"
+        }
+        Code::Unreachable => "take out what never happens, or give the one before it a `when`",
+        Code::File => "check the path: it is relative to the pipeline file",
+        Code::Schema => {
+            "JSON Schema 2020-12 says what may stand there; `type` is object, array, string, number, integer, boolean or null"
+        }
+        Code::Pattern => {
+            "patterns have no look-around and no back-references; in YAML put them in single quotes"
+        }
+        Code::Expression | Code::ExpressionType => {
+            "`everfold explain EF0122` shows how expressions are written"
+        }
+        _other => "`everfold explain` and the code tell more",
     }
 }
 

@@ -140,7 +140,19 @@ impl Shared {
             return Err(format!("no probe of kind “{}” can be made here", probe.kind));
         };
         let id = EffectId { run, attempt: admission_id(round) };
-        let path = cwd.map_or_else(|| self.layout.scratch(run), PathBuf::from);
+        let path = match cwd {
+            Some(cwd) => PathBuf::from(cwd),
+            // Started from afar: its probes work in the folder that its steps are going to work in.
+            None => {
+                let scratch = self.layout.scratch(run);
+                let made = scratch.clone();
+                let made = self.config.blocking.run(move || std::fs::create_dir_all(made)).await;
+                made.map_err(std::io::Error::other)
+                    .flatten()
+                    .map_err(|error| format!("the folder {} cannot be made: {error}", scratch.display()))?;
+                scratch
+            }
+        };
         let mut spec = probe.spec;
         let secrets = Secrets {
             spec: take_hidden(&mut spec),
@@ -183,11 +195,11 @@ impl Shared {
                 let definition = std::sync::Arc::clone(state.definition());
                 let values = (state.input().clone(), state.config().clone());
                 let about = (state.title().map(str::to_owned), state.cwd().map(str::to_owned));
-                (definition, values, about, state.labels().clone())
+                (definition, values, about, (state.root(), state.labels().clone()))
             })
         };
-        let Some((definition, (input, config), (title, cwd), labels)) = self.with_state(run, look).await?
-        else {
+        let found = self.with_state(run, look).await?;
+        let Some((definition, (input, config), (title, cwd), (root, labels))) = found else {
             return Ok(None);
         };
         if definition.admit.is_empty() {
@@ -204,7 +216,8 @@ impl Shared {
         let Ok(beginning) = Beginning::new(RunState::new(definition), run, title.as_deref(), &input) else {
             return Ok(None);
         };
-        let beginning = beginning.in_folder(cwd.as_deref()).with_config(config).with_labels(&labels);
+        let beginning = beginning.rooted(root).in_folder(cwd.as_deref());
+        let beginning = beginning.with_config(config).with_labels(&labels);
         Ok(Some(self.admission(run, &beginning, cwd.as_deref(), Round(2)).await.0))
     }
 

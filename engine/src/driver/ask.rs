@@ -3,19 +3,24 @@
 //! Law: the ways to the shards that are kept here do not keep them alive: shards end with the last
 //! handle of the engine, however much work of theirs still wants something of another run.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::engine::shard_of;
+use super::load::panic_text;
 use super::message::{Answered, Message, Queued};
 use super::shared::Shared;
 use super::{Accepted, QueryError, RecoverError, Submission, SubmitError};
+use crate::decide::Refusal;
 use crate::id::{InputId, RunId};
+use crate::json::DEPTH_MAX;
 use crate::state::RunState;
 use crate::store::Dedup;
 
 impl Shared {
     /// The way to the shard of a run; `None` where the engine is gone.
-    fn shard(&self, run: RunId) -> Option<mpsc::Sender<Message>> {
+    pub(super) fn shard(&self, run: RunId) -> Option<mpsc::Sender<Message>> {
         let shards = self.shards();
         shards.get(shard_of(run, shards.len()))?.upgrade()
     }
@@ -38,6 +43,10 @@ impl Shared {
     pub(super) async fn ask(&self, run: RunId, mut queued: Queued) -> Result<Answered, SubmitError> {
         if self.is_stopping() {
             return Err(SubmitError::ShuttingDown);
+        }
+        // Here and not in `decide`: what was taken before there was this limit is decided as it was.
+        if let Some(depth) = queued.kind.depth().filter(|depth| *depth > DEPTH_MAX) {
+            return Err(SubmitError::Refused(Refusal::TooDeep { depth, max: DEPTH_MAX }));
         }
         let (sender, answer) = oneshot::channel();
         queued.answer = Some(sender);
@@ -86,8 +95,13 @@ impl Shared {
         look: impl FnOnce(&RunState) -> R + Send + 'static,
     ) -> Result<R, QueryError> {
         let (sender, seen) = oneshot::channel();
+        // Whoever looks from outside must not take the shard's runs with it.
         let look = Box::new(move |state: Result<&RunState, QueryError>| {
-            let _gone = sender.send(state.map(look));
+            let seen = state.and_then(|state| {
+                catch_unwind(AssertUnwindSafe(|| look(state)))
+                    .map_err(|panic| QueryError::Panicked(panic_text(panic.as_ref())))
+            });
+            let _gone = sender.send(seen);
         });
         self.send(run, Message::Look { run, look }).await.map_err(|error| match error {
             SubmitError::ShuttingDown => QueryError::ShuttingDown,

@@ -30,7 +30,6 @@ use crate::input::InputKind;
 use crate::json::{JsonText, Value, canonical};
 use crate::saved::PipelineRef;
 use crate::state::{Kept, RunState, RunStatus};
-use crate::store::Writability;
 use crate::time::Timestamp;
 
 /// Children that start or stop at once without waiting for each other, about.
@@ -184,7 +183,12 @@ async fn child(
                 continue;
             }
             Err(QueryError::ShuttingDown) => return Err(Stop::Gone),
-            Err(QueryError::NotFound(_) | QueryError::Store(_) | QueryError::Full(_)) => {
+            Err(
+                QueryError::NotFound(_)
+                | QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_),
+            ) => {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
@@ -220,7 +224,12 @@ async fn begin(
         let about = match shared.with_state(request.id.run, look).await {
             Ok(about) => about,
             Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return Err(Stop::Gone),
-            Err(error @ (QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_))) => {
+            Err(
+                error @ (QueryError::SetAside { .. }
+                | QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_)),
+            ) => {
                 drop(door);
                 patience.wait(&error).await;
                 continue;
@@ -277,10 +286,8 @@ async fn begin(
             Err(StartError::Submit(SubmitError::ShuttingDown)) => return Err(Stop::Gone),
             Err(StartError::Submit(SubmitError::Full)) => {
                 drop(door);
-                let mut writable = shared.store.writability();
-                // A closed watch means a closed store: the engine ends.
-                let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                room.map_err(|_| Stop::Gone)?;
+                // Where it takes nothing any more the engine ends.
+                shared.until_writable().await.ok_or(Stop::Gone)?;
             }
             Err(StartError::Submit(SubmitError::Busy)) => {
                 drop(door);
@@ -324,7 +331,12 @@ async fn look_until_seen<R: Send + 'static>(
         match shared.with_state(run, look.clone()).await {
             Ok(seen) => return Some(seen),
             Err(QueryError::NotFound(_) | QueryError::ShuttingDown) => return None,
-            Err(error @ (QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_))) => {
+            Err(
+                error @ (QueryError::SetAside { .. }
+                | QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_)),
+            ) => {
                 patience.wait(&error).await;
             }
         }
@@ -367,6 +379,7 @@ fn refused(pipeline: &str, error: &StartError) -> Failure {
     let (kind, code) = match error {
         StartError::Refused(refusal) => (FailureKind::Validation, Some(refusal.code().to_owned())),
         StartError::UnknownResource { .. } => (FailureKind::Validation, Some("no_resource".to_owned())),
+        StartError::UnknownWork(_) => (FailureKind::Validation, Some("unknown_work".to_owned())),
         _not_taken => (FailureKind::Spawn, None),
     };
     let failure = Failure::new(kind, format!("the child run of “{pipeline}” cannot start: {error}"));

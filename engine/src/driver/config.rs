@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::blocking::Blocking;
 use super::line::OrderConfig;
 use crate::clock::{self, Chance, Clock};
+use crate::prices::Prices;
 use crate::store::Fence;
 
 /// How an engine is run. Everything in it is a bound; none is unlimited.
@@ -50,6 +51,8 @@ pub struct EngineConfig {
     pub chance: Chance,
     /// Where work is done that waits for files.
     pub blocking: Blocking,
+    /// What tokens cost where whoever used them does not say.
+    pub prices: Prices,
     /// The ownership that appends claim.
     pub fence: Option<Fence>,
     /// For tests and demonstrations: the process kills itself right after an event of this name is
@@ -80,6 +83,7 @@ impl Default for EngineConfig {
             clock: clock::system(),
             chance: clock::chance(),
             blocking: Blocking::default(),
+            prices: Prices::default(),
             fence: None,
             crash_after: None,
         }

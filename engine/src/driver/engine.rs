@@ -176,19 +176,21 @@ impl Engine {
         });
         let (shards, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(inbox)).unzip();
         shared.meet(shards.iter().map(mpsc::Sender::downgrade).collect());
-        let shard = |(at, receiver)| tokio::spawn(Shard::new(Arc::clone(&shared), at, receiver).run());
+        let shard =
+            |(at, receiver)| shared.keep_up("a shard", Shard::new(Arc::clone(&shared), at, receiver).run());
         let mut tasks: Vec<_> = receivers.into_iter().enumerate().map(shard).collect();
         if let Some(survivors) = shared.edge.survivors.clone()
             && !shared.config.order.resources.is_empty()
         {
             shared.line.keep_resources(true);
             let ends = shards.iter().map(mpsc::Sender::downgrade).collect();
-            tasks.push(tokio::spawn(super::absent::count(Arc::clone(&shared), ends, survivors)));
+            let count = super::absent::count(Arc::clone(&shared), ends, survivors);
+            tasks.push(shared.keep_up("the count of what lives", count));
         }
-        tasks.push(tokio::spawn(Clerk::new(Arc::clone(&shared)).run()));
-        tasks.push(tokio::spawn(HookDesk::new(Arc::clone(&shared)).run()));
-        tasks.push(tokio::spawn(ScheduleDesk::new(Arc::clone(&shared)).run()));
-        tasks.push(tokio::spawn(Treasurer::new(Arc::clone(&shared)).run()));
+        tasks.push(shared.keep_up("the desk of keys", Clerk::new(Arc::clone(&shared)).run()));
+        tasks.push(shared.keep_up("the desk of webhooks", HookDesk::new(Arc::clone(&shared)).run()));
+        tasks.push(shared.keep_up("the desk of schedules", ScheduleDesk::new(Arc::clone(&shared)).run()));
+        tasks.push(shared.keep_up("the treasury", Treasurer::new(Arc::clone(&shared)).run()));
         Self { inner: Arc::new(Inner { shared, shards, tasks: Mutex::new(tasks) }) }
     }
 
@@ -300,6 +302,19 @@ impl Engine {
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.inner.shared.layout
+    }
+
+    /// Resolves when a part of the engine panicked that it cannot do without, with what happened. A
+    /// panic that is one run's alone sets that run aside instead. What is broken is not mended: the
+    /// process is to end, and the next one goes on from what is durable.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.inner.shared.broken();
+        let told = broken.wait_for(Option::is_some).await.map(|told| told.clone());
+        match told {
+            Ok(Some(what)) => what,
+            // The sender lives as long as the engine.
+            _gone => std::future::pending().await,
+        }
     }
 
     /// The runs that cannot be gone on with, and why. [`Engine::recover`] with

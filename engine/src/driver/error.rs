@@ -1,5 +1,6 @@
 //! What can go wrong, by operation.
 
+use super::unknown::Unknown;
 use crate::decide::Refusal;
 use crate::definition::{ChildError, Problems};
 use crate::event::CodecError;
@@ -65,6 +66,9 @@ pub enum StartError {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// It names a function or a profile that there is not; nothing was recorded.
+    #[error("{0}")]
+    UnknownWork(Box<Unknown>),
     /// The definition could not be kept.
     #[error(transparent)]
     Definition(DefinitionError),
@@ -123,6 +127,9 @@ pub enum QueryError {
     /// The store could not be read.
     #[error("the store failed: {0}")]
     Store(String),
+    /// The look itself failed; the run goes on.
+    #[error("looking at the run {0}")]
+    Panicked(String),
     /// The engine ends.
     #[error("the engine is shutting down")]
     ShuttingDown,
@@ -264,6 +271,7 @@ impl DefinitionError {
                 AppendError::Full
                 | AppendError::Unknown(_)
                 | AppendError::ReadOnly(_)
+                | AppendError::NotOurs(_)
                 | AppendError::Fenced { .. }
                 | AppendError::Closed => true,
                 AppendError::WrongExpectedVersion { .. }

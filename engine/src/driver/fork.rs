@@ -92,10 +92,7 @@ impl Shared {
             }
             other => other?,
         }
-        let checked = self.check_fork(run, &state, &definition, &fork, &request.how).await?;
-        if let Some(holder) = checked {
-            return Ok(holder);
-        }
+        self.check_fork(run, &state, &definition, &fork, &request.how).await?;
         self.definitions.save(&definition).await?;
         self.copy(request.origin, run, fork.origin.version).await?;
         let kind = InputKind::Fork(Box::new(fork));
@@ -142,9 +139,9 @@ impl Shared {
     ) -> Result<Fork, StartError> {
         let from_step = match (request.how, &request.from_step) {
             (_, Some(step)) => Some(step.clone()),
-            (OriginKind::Retry, None) => Some(
-                state.retry_step().ok_or_else(|| Refusal::Start("nothing of it is to be retried".into()))?,
-            ),
+            (OriginKind::Retry, None) => {
+                Some(state.retry_step().ok_or_else(|| Refusal::NothingToRetry(state.status()))?)
+            }
             (OriginKind::Restart, None) => {
                 return Err(Refusal::Start("a restart names the step that it begins with".into()).into());
             }
@@ -200,7 +197,8 @@ impl Shared {
             return Ok(());
         }
         let new = RunState::new(Arc::new(wanted));
-        let beginning = Beginning::new(new, run, state.title(), input)?.in_folder(state.cwd());
+        let beginning =
+            Beginning::new(new, run, state.title(), input)?.rooted(state.root()).in_folder(state.cwd());
         let found = admission::config(&beginning, state.cwd(), self.config.blocking).await?;
         if let Some(Value::Object(found)) = found {
             merge(config, found);
@@ -239,8 +237,7 @@ impl Shared {
         Err(SubmitError::Store("a decision asks for ever more values".into()).into())
     }
 
-    /// Whether gates, key and slots let the run begin (L30); the run that is the answer, if another one
-    /// has the key.
+    /// Whether gates, key and slots let the run begin (L30).
     async fn check_fork(
         self: &Arc<Self>,
         run: RunId,
@@ -248,11 +245,12 @@ impl Shared {
         definition: &Arc<Definition>,
         fork: &Fork,
         how: &OriginKind,
-    ) -> Result<Option<Started>, StartError> {
+    ) -> Result<(), StartError> {
         let new = RunState::new(Arc::clone(definition));
         let title = fork.title.as_deref().or(state.title());
         let config = fork.config.as_ref().map_or_else(|| Value::Object(Default::default()), JsonText::value);
         let beginning = Beginning::new(new, run, title, &fork.input.value())?
+            .rooted(state.root())
             .in_folder(state.cwd())
             .with_config(config)
             .with_labels(state.labels());
@@ -273,13 +271,9 @@ impl Shared {
             asked_for.kind = asked;
             let found = claim.check(vec![asked_for], Vec::new()).await?;
             match (found, on_taken) {
-                (Found::Taken(slot, holder), OnTaken::Reject) if holder != origin => {
+                // The run that has it is no answer: it does not go on from this one's history.
+                (Found::Taken(slot, holder), OnTaken::Reject | OnTaken::Return) if holder != origin => {
                     return Err(Refusal::KeyTaken { key: slot.key, holder }.into());
-                }
-                (Found::Taken(_, holder), OnTaken::Return) if holder != origin => {
-                    let head = self.head_of(holder).await?.ok_or(SubmitError::NotFound(holder))?;
-                    let (version, position) = (head.version, head.position);
-                    return Ok(Some(Started { run: holder, version, position, repeated: true, held: true }));
                 }
                 _free_or_replaced => {}
             }
@@ -296,7 +290,7 @@ impl Shared {
                 return Err(Refusal::NoSlot { key: slot.key, limit }.into());
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Copies the history of a run up to a version, as far as it is not copied yet.

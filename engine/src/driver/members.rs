@@ -222,7 +222,8 @@ mod tests {
             workdir: crate::execution::Workdir { path: "/".into(), git: None },
             fresh: None,
         };
-        let line = Arc::new(Line::new(&crate::driver::EngineConfig::default()));
+        let config = crate::driver::EngineConfig::default();
+        let line = Arc::new(Line::new(&config, config.clock.clone()));
         let evidence = Members { probers, line }.probe(request).await.unwrap();
         let said = |at: usize| evidence["members"][at].clone();
         assert_eq!(

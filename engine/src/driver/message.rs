@@ -65,6 +65,20 @@ impl Queued {
     }
 }
 
+impl Message {
+    /// The run that it is about; `None`: it is about them all.
+    pub(super) fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Input { run, .. }
+            | Self::Look { run, .. }
+            | Self::Drive { run, .. }
+            | Self::Align { run, .. }
+            | Self::Abandoned { run, .. } => Some(*run),
+            Self::Release | Self::Shutdown => None,
+        }
+    }
+}
+
 /// What a shard is told.
 pub(super) enum Message {
     /// An input of the outside.
@@ -77,6 +91,9 @@ pub(super) enum Message {
     /// The run is to stand still, or go on, with its pipeline and the engine; answered when it does.
     /// With `drives` it is gone on with, too.
     Align { run: RunId, drives: bool, done: oneshot::Sender<bool> },
+    /// The run was given up, durably: what it has in progress here ends. It is loaded anew, or forgotten where it
+    /// cannot be folded.
+    Abandoned { run: RunId, is_folded: bool, done: oneshot::Sender<bool> },
     /// Recovery is over: new attempts may start.
     Release,
     /// The engine ends.

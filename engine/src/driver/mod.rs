@@ -11,6 +11,7 @@
 //! Called by the edge (command line, REST) through [`Engine`]; calls the executors, probers and
 //! workspaces of [`crate::execution::Edge`], and is the only writer of run streams.
 
+mod abandon;
 mod absent;
 mod admission;
 mod ask;
@@ -49,9 +50,11 @@ mod survivors;
 mod treasury;
 mod triggers;
 mod unfit;
+mod unknown;
 mod values;
 mod verdicts;
 
+pub use abandon::Abandon;
 pub use backtest::{Outcome, Rejudged};
 pub use blobs::Blobs;
 pub use blocking::Blocking;
@@ -76,3 +79,4 @@ pub use recover::{Recovered, Which};
 pub use replay::{Difference, ReplayError, Replayed};
 pub use schedules::{NewSchedule, ScheduleError, ScheduleRecord, Ticked};
 pub use triggers::By;
+pub use unknown::{Unknown, unknown_work};

@@ -3,7 +3,7 @@
 //! Law: only runs that are busy or due are read, and of those that stand in a queue only whoever has a slot. All living attempts are re-attached before a new one
 //! starts (D9).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,13 +16,14 @@ use super::shared::Shared;
 use super::{CutCopy, Engine, RecoverError};
 use crate::clock::Stopwatch;
 use crate::envelope::{StreamId, StreamKind};
+use crate::execution::Fate;
 use crate::id::RunId;
+use crate::state::{RunState, RunStatus};
 use crate::store::{Head, ReadError};
+use crate::time::Timestamp;
 
 /// Runs that are loaded at once.
 const LOADING_MAX: usize = 256;
-/// Streams that are listed at once.
-const PAGE: usize = 1_000;
 /// Looking for due runs takes at most one part in so many of the time.
 const WAKE_SHARE: u32 = 10;
 /// The pause after a look for due runs; longer each time while the same one stays due.
@@ -31,7 +32,9 @@ const REST_MAX: Duration = Duration::from_secs(1);
 /// How long to wait before a store that could not say what is due is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The longest sleep: the machine's clock may be set meanwhile.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+/// How far the clock goes back before it counts as set back.
+const CLOCK_SLACK: Duration = Duration::from_millis(100);
 
 /// Which runs to go on with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,7 @@ impl Engine {
     /// [`RecoverError`]: the store cannot say what is due, or there is no such run.
     pub async fn recover(&self, which: Which) -> Result<Recovered, RecoverError> {
         let recovered = self.recover_which(which).await?;
+        self.sweep_once().await?;
         self.look_at_counters().await?;
         self.end_unwanted();
         Ok(recovered)
@@ -90,15 +94,14 @@ impl Engine {
         if !shared.wakes.attended.swap(true, Ordering::AcqRel) {
             let wake =
                 wake(Arc::clone(shared), self.inner.shards.iter().map(mpsc::Sender::downgrade).collect());
-            self.inner.keep(tokio::spawn(wake));
-            self.sweep().await?;
+            self.inner.keep(shared.keep_up("the wakening of runs", wake));
         }
         Ok(recovered)
     }
 
     async fn drive_due(&self) -> Result<Recovered, RecoverError> {
         let shared = &self.inner.shared;
-        let due = shared.store.due(shared.now()).await?;
+        let due = shared.store.due(due_until(shared).await?).await?;
         let copies = shared.cut_copies(&due).await?;
         for CutCopy { run, events } in &copies {
             tracing::warn!(%run, copied = events.get(), "a copy that a crash cut short is no run; repeat its request");
@@ -135,26 +138,83 @@ impl Engine {
         Ok(driven)
     }
 
-    /// Removes workspaces that ended runs left behind.
+    /// Removes workspaces that ended runs left behind. The store is asked how each of them ended; where it
+    /// cannot say, the workspace stays.
     ///
     /// # Errors
     /// [`RecoverError`]: the store cannot say which runs have not ended.
     pub async fn sweep(&self) -> Result<(), RecoverError> {
-        let shared = &self.inner.shared;
+        let shared = Arc::clone(&self.inner.shared);
         let Some(workspaces) = shared.edge.workspaces.clone() else { return Ok(()) };
-        let mut unended = HashSet::new();
-        let mut after = None;
-        loop {
-            let page = shared.store.streams(StreamKind::Run, after, PAGE).await?;
-            unended.extend(page.iter().filter(|(_, head)| head.note.open).filter_map(|(id, _)| run_of(id)));
-            match page.last() {
-                Some((last, _)) if page.len() == PAGE => after = Some(last.id.to_string()),
-                _ => break,
-            }
+        let left: Vec<RunId> = workspaces.left().await.into_iter().collect();
+        if left.is_empty() {
+            return Ok(());
         }
-        self.inner.keep(tokio::spawn(async move { workspaces.sweep(unended).await }));
+        let heads = shared.store.heads(left.iter().copied().map(StreamId::run).collect()).await?;
+        let known = left.into_iter().zip(heads);
+        let ended: Vec<(RunId, bool)> = known
+            .filter(|(_, head)| head.as_ref().is_none_or(|head| !head.note.open))
+            .map(|(run, head)| (run, head.is_some()))
+            .collect();
+        self.inner.keep(tokio::spawn(async move {
+            let mut fates = BTreeMap::new();
+            for (run, is_known) in ended {
+                if let Some(fate) = fate_of(&shared, run, is_known).await {
+                    fates.insert(run, fate);
+                }
+            }
+            let is_known: HashSet<RunId> =
+                fates.iter().filter(|(_, fate)| **fate != Fate::Unknown).map(|(run, _)| *run).collect();
+            for (run, path) in workspaces.sweep(fates).await {
+                if is_known.contains(&run) {
+                    shared.tell_removed(run, path).await;
+                }
+            }
+        }));
         Ok(())
     }
+
+    /// Sweeps once for each engine, whatever it was begun for.
+    async fn sweep_once(&self) -> Result<(), RecoverError> {
+        match self.inner.shared.swept.swap(true, Ordering::AcqRel) {
+            true => Ok(()),
+            false => self.sweep().await,
+        }
+    }
+}
+
+/// What became of a run that is not open; `None`: it cannot be said now.
+async fn fate_of(shared: &Shared, run: RunId, is_known: bool) -> Option<Fate> {
+    if !is_known {
+        return Some(Fate::Unknown);
+    }
+    let look = |state: &RunState| {
+        let succeeded = state.status() == RunStatus::Succeeded;
+        state.is_ended().then(|| Fate::Ended { succeeded, began: state.workspace().is_some() })
+    };
+    match shared.with_state(run, look).await {
+        Ok(fate) => fate,
+        Err(error) => {
+            tracing::warn!(%run, %error, "how a run ended is not known, so its workspace stays");
+            None
+        }
+    }
+}
+
+/// Up to when timers are due after a start. Where the store was written by a clock that said more than this one
+/// does, moments were set by that: every run that waits for one compares them.
+async fn due_until(shared: &Shared) -> Result<Timestamp, ReadError> {
+    let (store, now) = (&shared.store, shared.now());
+    let last = store.read_all(store.last_position(), 1).await?;
+    let Some(ahead) = last.last().map(|event| event.committed_at.since(now)).filter(|it| *it > CLOCK_SLACK)
+    else {
+        return Ok(now);
+    };
+    tracing::warn!(
+        ?ahead,
+        "the clock says less than when the store was last written: it was ahead then, or is behind now"
+    );
+    Ok(Timestamp(i64::MAX))
 }
 
 fn run_of(stream: &StreamId) -> Option<RunId> {
@@ -167,7 +227,18 @@ async fn wake(shared: Arc<Shared>, shards: Vec<mpsc::WeakSender<Message>>) {
     let mut former = None;
     let mut rest = REST_MIN;
     let mut has_failed = false;
+    let mut clock = shared.now();
     loop {
+        let now = shared.now();
+        if std::mem::replace(&mut clock, now).since(now) > CLOCK_SLACK {
+            // Moments that were set by a clock that said more: every run that waits for one compares them.
+            let waiting = shared.store.due(Timestamp(i64::MAX)).await.unwrap_or_default();
+            for run in waiting.iter().filter_map(run_of) {
+                if !tell(&shards, run).await {
+                    return;
+                }
+            }
+        }
         let next = shared.store.next_wake().await;
         let longest = if next.is_ok() { SLEEP_MAX } else { ASK_AGAIN_AFTER };
         let next = match next {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::decide::Loaded;
 use crate::decide::plan::{self, AttemptPlan, Place, ProbePlan, SecretPlan, WorkspacePlan};
-use crate::definition::{Save, WorkspaceSpec};
+use crate::definition::{Keep, Save, WorkspaceSpec};
 use crate::execution::{
     AttemptRequest, Fresh, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Secrets,
     Workdir, WorkspaceRequest,
@@ -118,8 +118,18 @@ pub(super) fn workspace(
         WorkspacePlan::Parent => None,
         WorkspacePlan::Dir(dir) => Some(WorkspaceRequest::Dir(from.join(dir))),
         WorkspacePlan::Git { repository, base, from: commit, branch } => {
-            Some(WorkspaceRequest::Git { repository: from.join(repository), base, from: commit, branch })
+            let (keep, keep_branch) = keeps(state);
+            let repository = from.join(repository);
+            Some(WorkspaceRequest::Git { repository, base, from: commit, branch, keep, keep_branch })
         }
+    }
+}
+
+/// Whether the run's worktree and its branch stay when it has ended.
+pub(super) fn keeps(state: &RunState) -> (Keep, bool) {
+    match &state.definition().workspace {
+        Some(WorkspaceSpec::Git(git)) => (git.keep, git.keep_branch.unwrap_or(true)),
+        Some(WorkspaceSpec::Dir(_) | WorkspaceSpec::Parent) | None => (Keep::Always, true),
     }
 }
 
@@ -153,27 +163,29 @@ fn workdir(
         Place::Workspace => PathBuf::from(&workspace.path),
         Place::Copy(_) => layout.copy(id),
     };
-    let base_commit = workspace.commit.clone().unwrap_or_default();
-    let unsaved = |is_copy| {
-        let base_commit = base_commit.clone();
-        Some(GitWorkdir { save: Save::None, message: None, author: None, base_commit, is_copy })
+    let Some(repository) = workspace.repository.as_ref().map(PathBuf::from) else {
+        return Ok(Workdir { path, git: None });
+    };
+    let unsaved = GitWorkdir {
+        save: Save::None,
+        message: None,
+        author: None,
+        base_commit: workspace.commit.clone().unwrap_or_default(),
+        is_copy: false,
+        repository,
+        branch: workspace.branch.clone(),
     };
     let git = match (&state.definition().workspace, state.shared_workspace()) {
-        _ if workspace.repository.is_none() => None,
-        _ if matches!(place, Place::Copy(_)) => unsaved(true),
+        _ if matches!(place, Place::Copy(_)) => GitWorkdir { is_copy: true, branch: None, ..unsaved },
         (Some(WorkspaceSpec::Git(git)), _) => {
             let save = plan::save(state, &id.attempt, git, loaded)?;
-            let (message, author) = (save.message, save.author);
-            Some(GitWorkdir { save: git.save, message, author, base_commit, is_copy: false })
+            GitWorkdir { save: git.save, message: save.message, author: save.author, ..unsaved }
         }
         // As the run whose worktree it is says.
-        (_, Some(shared)) => {
-            let (save, author) = (shared.save, shared.author.clone());
-            Some(GitWorkdir { save, message: None, author, base_commit, is_copy: false })
-        }
-        _ => unsaved(false),
+        (_, Some(shared)) => GitWorkdir { save: shared.save, author: shared.author.clone(), ..unsaved },
+        _ => unsaved,
     };
-    Ok(Workdir { path, git })
+    Ok(Workdir { path, git: Some(git) })
 }
 
 /// Reads what a step declares that it leaves; the core wrote it ([`AttemptPlan::outputs`]).

@@ -1,10 +1,14 @@
 //! What all shards share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use futures::FutureExt as _;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::definitions::Definitions;
 use super::desk::Desk;
@@ -12,7 +16,7 @@ use super::ends::Ends;
 use super::hooks::HookPost;
 use super::line::Line;
 use super::live::Live;
-use super::load::Loader;
+use super::load::{Loader, panic_text};
 use super::members::Members;
 use super::message::Message;
 use super::outbox::Outbox;
@@ -22,18 +26,24 @@ use super::treasury::Treasury;
 use super::triggers::TriggerBook;
 use super::values::Values;
 use super::{Blobs, EngineConfig};
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::execution::Edge;
 use crate::halts::Halts;
 use crate::id::RunId;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
-use crate::store::EventStore;
+use crate::prices::Priced;
+use crate::store::{EventStore, Writability};
 use crate::time::Timestamp;
+use crate::trace::Usage;
+
+/// Models of which it is said that their tokens count nothing.
+const UNPRICED_MAX: usize = 1_000;
 
 /// What all shards share. The senders to shards in it are weak, so shards end with the last handle.
 pub(super) struct Shared {
     pub(super) config: EngineConfig,
+    steady: Clock,
     pub(super) store: Arc<dyn EventStore>,
     pub(super) blobs: Arc<dyn Blobs>,
     pub(super) layout: Layout,
@@ -64,11 +74,17 @@ pub(super) struct Shared {
     pub(super) holding: AtomicBool,
     /// What a former engine left at work has been looked for.
     pub(super) looked_for_survivors: AtomicBool,
+    /// What ended runs left behind has been looked for.
+    pub(super) swept: AtomicBool,
     /// Counters that keep something free were looked for.
     pub(super) looked_at_counters: AtomicBool,
     /// The engine ends: nothing new is taken or started.
     pub(super) stopping: AtomicBool,
     aside: Mutex<BTreeMap<RunId, String>>,
+    /// Models whose tokens count nothing, of which it was said.
+    unpriced: Mutex<BTreeSet<String>>,
+    /// What of the engine broke, and how.
+    broken: watch::Sender<Option<String>>,
     shards: OnceLock<Vec<mpsc::WeakSender<Message>>>,
 }
 
@@ -115,7 +131,8 @@ impl Shared {
         layout: Layout,
         edge: Edge,
     ) -> Self {
-        let line = Arc::new(Line::new(&config));
+        let steady = clock::steady(&config.clock);
+        let line = Arc::new(Line::new(&config, steady.clone()));
         Self {
             edge: with_members(edge, &line),
             definitions: Definitions::new(Arc::clone(&store), config.clock.clone()),
@@ -137,18 +154,29 @@ impl Shared {
             shards: OnceLock::new(),
             holding: AtomicBool::new(false),
             looked_for_survivors: AtomicBool::new(false),
+            swept: AtomicBool::new(false),
             looked_at_counters: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             aside: Mutex::default(),
+            unpriced: Mutex::default(),
+            broken: watch::Sender::new(None),
             config,
+            steady,
             store,
             blobs,
             layout,
         }
     }
 
+    /// What the machine's clock says.
     pub(super) fn now(&self) -> Timestamp {
         (self.config.clock)()
+    }
+
+    /// What the clock said at the start of the engine, and how long that is ago: pauses count by it, because it
+    /// does not jump.
+    pub(super) fn steady(&self) -> Timestamp {
+        (self.steady)()
     }
 
     /// The id of a run that begins now.
@@ -182,10 +210,76 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// Waits until the store may take what it refused for now: there is room again, or a segment to go on in.
+    /// `None`: it takes nothing any more.
+    pub(super) async fn until_writable(&self) -> Option<()> {
+        until_writable(self.store.writability()).await
+    }
+
+    /// Spawns a task that the engine cannot do without: where it panics, the engine is broken.
+    pub(super) fn keep_up(
+        self: &Arc<Self>,
+        what: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let Err(panic) = AssertUnwindSafe(task).catch_unwind().await else { return };
+            let told = format!("{what} {}", panic_text(panic.as_ref()));
+            tracing::error!("the engine is broken: {told}");
+            shared.broken.send_if_modified(|broken| {
+                let is_first = broken.is_none();
+                broken.get_or_insert(told);
+                is_first
+            });
+        })
+    }
+
+    /// What of the engine broke first, and how.
+    pub(super) fn broken(&self) -> watch::Receiver<Option<String>> {
+        self.broken.subscribe()
+    }
+
+    /// Says what a use cost, where that can be told.
+    pub(super) fn price(&self, run: RunId, usage: &mut Usage) {
+        if self.config.prices.fill(usage) != Priced::Unknown {
+            return;
+        }
+        let model = usage.model.clone().unwrap_or_default();
+        let mut unpriced = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner);
+        if unpriced.len() < UNPRICED_MAX && unpriced.insert(model.clone()) {
+            tracing::warn!(
+                %run,
+                model,
+                "tokens without a cost count nothing towards budgets in money: give [prices.\"PROVIDER:MODEL\"] in everfold.toml"
+            );
+        }
+    }
+
     /// The runs that are set aside, and why.
     pub(super) fn aside(&self) -> MutexGuard<'_, BTreeMap<RunId, String>> {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long a wait takes at least: what is told may lag behind what was refused.
+const REFUSED_AGAIN: Duration = Duration::from_millis(50);
+
+/// Waits until a store says that it takes appends; `None` where it never will again.
+pub(super) async fn until_writable(mut writable: watch::Receiver<Writability>) -> Option<()> {
+    let is_told = *writable.borrow() != Writability::Writable;
+    {
+        let is_over = |now: &Writability| matches!(now, Writability::Writable | Writability::NotOurs(_));
+        // A closed watch means a closed store.
+        let now = writable.wait_for(is_over).await.ok()?;
+        if *now != Writability::Writable {
+            return None;
+        }
+    }
+    if !is_told {
+        tokio::time::sleep(REFUSED_AGAIN).await;
+    }
+    Some(())
 }
 
 /// The edge with the prober that asks several others.

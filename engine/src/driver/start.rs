@@ -6,6 +6,7 @@ use super::desk::{Found, SetAside};
 use super::lineage::ancestors;
 use super::message::{Answered, Queued};
 use super::shared::Shared;
+use super::unknown::refuse_unknown;
 use super::{Accepted, QueryError, StartError, StartRequest, Started, SubmitError, admission};
 use crate::decide::Refusal;
 use crate::decide::begin::Beginning;
@@ -37,9 +38,12 @@ impl Shared {
         match &*self.store.writability().borrow() {
             Writability::Writable => {}
             Writability::Full => return Err(SubmitError::Full.into()),
-            Writability::ReadOnly(reason) => return Err(SubmitError::Store(reason.clone()).into()),
+            Writability::ReadOnly(reason) | Writability::NotOurs(reason) => {
+                return Err(SubmitError::Store(reason.clone()).into());
+            }
         }
         self.line.config().knows_resources_of(&request.definition)?;
+        refuse_unknown(&self.edge, &request.definition)?;
         let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));
         self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         let id = match &request.dedup {
@@ -203,8 +207,10 @@ impl Shared {
     async fn forget(&self, run: RunId) {
         let is_there = self.store.head(&StreamId::run(run)).await;
         if matches!(is_there, Ok(None)) {
-            let folder = self.layout.attempts(run);
-            let _nothing_left = self.config.blocking.run(move || std::fs::remove_dir_all(folder)).await;
+            let folders = [self.layout.attempts(run), self.layout.scratch(run)];
+            for folder in folders {
+                let _nothing_left = self.config.blocking.run(move || std::fs::remove_dir_all(folder)).await;
+            }
         }
     }
 

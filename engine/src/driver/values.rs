@@ -82,8 +82,7 @@ impl Values {
         let blobs = Arc::clone(&self.blobs);
         let read = self.blocking.run(move || blobs.get(run, &blob)).await;
         let bytes = read?.map_err(|error| error.to_string())?;
-        let value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-        let text = JsonText::new(&value);
+        let text = JsonText::read(&bytes)?;
         if text.hash() != blob.hash {
             return Err(format!("blob {} does not hold what was written", blob.hash.short()));
         }

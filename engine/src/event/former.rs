@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{ApprovalTerms, Told, UnblockDecision, Unblocked};
 use super::{
-    ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, Origin, ReworkRequested, RunForked,
-    RunStarted, RunUnblocked, VoteCast,
+    AdmissionEvidence, ApprovalRequested, AttemptFailed, AttemptSucceeded, ChildFinished, NoticeQueued,
+    Origin, ProbeFailed, ReworkRequested, RunAdmitted, RunForked, RunStarted, RunUnblocked, VoteCast,
 };
 use crate::definition::Vote;
 use crate::failure::Failure;
-use crate::id::{AttemptId, RunId, StepId, StepPath};
+use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
 use crate::json::{Hash, Payload};
 use crate::time::Timestamp;
 use crate::trace::Artefact;
@@ -102,6 +102,36 @@ impl From<ChildFinished1> for ChildFinished {
     fn from(old: ChildFinished1) -> Self {
         let ChildFinished1 { id, child, output, failure, ended_at } = old;
         Self { id, child, output, failure, ended_at, commit: None }
+    }
+}
+
+/// [`ProbeFailed`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProbeFailed1 {
+    id: AttemptId,
+    gate: String,
+    probe_no: u32,
+    message: String,
+    permanent: bool,
+    took_ms: u64,
+}
+
+impl From<ProbeFailed1> for ProbeFailed {
+    fn from(old: ProbeFailed1) -> Self {
+        let ProbeFailed1 { id, gate, probe_no, message, permanent, took_ms } = old;
+        Self { id, gate, probe_no, message, permanent, took_ms, broken: false }
+    }
+}
+
+/// [`RunAdmitted`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunAdmitted1 {
+    admission: Vec<AdmissionEvidence>,
+}
+
+impl From<RunAdmitted1> for RunAdmitted {
+    fn from(old: RunAdmitted1) -> Self {
+        Self { admission: old.admission, at_once: false }
     }
 }
 
@@ -239,10 +269,48 @@ impl From<RunForked1> for RunForked {
     }
 }
 
+/// [`NoticeQueued`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NoticeQueued1 {
+    version: Version,
+    notice: String,
+    function: String,
+    channel: String,
+    with: Payload,
+}
+
+impl From<NoticeQueued1> for NoticeQueued {
+    fn from(old: NoticeQueued1) -> Self {
+        let NoticeQueued1 { version, notice, function, channel, with } = old;
+        Self { version, notice, function, channel, with, replaces: false }
+    }
+}
+
+impl NoticeQueued {
+    /// The former schema says all of it.
+    pub(super) fn replaces_none(&self) -> bool {
+        !self.replaces
+    }
+}
+
 impl AttemptFailed {
     /// The former schema, in which such events were released, says all of it.
     pub(super) fn is_silent(&self) -> bool {
         self.told.is_nothing()
+    }
+}
+
+impl RunAdmitted {
+    /// The former schema says all of it.
+    pub(super) fn has_waited(&self) -> bool {
+        !self.at_once
+    }
+}
+
+impl ProbeFailed {
+    /// The former schema says all of it.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.broken
     }
 }
 

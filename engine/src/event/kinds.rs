@@ -228,7 +228,7 @@ run_events! {
         tolerated: bool,
     }
     /// Evidence could not be had. Fact of `probe failed`.
-    ProbeFailed = 18 {
+    ProbeFailed = 18 [former::ProbeFailed1, unless is_sound] {
         /// The attempt that is judged.
         id: AttemptId,
         /// The gate.
@@ -241,6 +241,9 @@ run_events! {
         permanent: bool,
         /// How long the probe took.
         took_ms: u64,
+        /// The gate itself cannot be judged: an expression of it failed, its policy for example.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        broken: bool,
     }
     /// A step and all that depends on it go into their next round.
     ReworkRequested = 19 [former::ReworkRequested1] {
@@ -372,9 +375,12 @@ run_events! {
         slots: Vec<WantedSlot>,
     }
     /// The run holds all its slots. Fact of `admitted`.
-    RunAdmitted = 36 {
+    RunAdmitted = 36 [former::RunAdmitted1, unless has_waited] {
         /// What `admit` was judged on at this moment.
         admission: Vec<AdmissionEvidence>,
+        /// It waited for nothing since it started: what `admit` said then is true still.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        at_once: bool,
     }
     /// A child run is durably started. Fact of `attempt started`, where the work is a run.
     ChildStarted = 37 {
@@ -534,7 +540,7 @@ run_events! {
         until_step: Option<StepId>,
     }
     /// Somebody is to be told of an event.
-    NoticeQueued = 53 {
+    NoticeQueued = 53 [former::NoticeQueued1, unless replaces_none] {
         /// The event's version.
         version: Version,
         /// The notice.
@@ -545,6 +551,9 @@ run_events! {
         channel: String,
         /// Its parameters, rendered: `{with, as}`.
         with: Payload,
+        /// Those of the same notice that stand unsent in its channel are not sent: this one takes their place.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        replaces: bool,
     }
     /// Somebody was told. Fact of `notice finished`.
     NoticeSent = 54 {
@@ -639,6 +648,22 @@ run_events! {
         save: Save,
         /// The author of such commits; `None`: the settings'.
         author: Option<String>,
+    }
+    /// The machine's clock says less than what was recorded before: it was ahead then, or is behind now. Spans
+    /// count from what it says. Fact of `clock read`.
+    ClockRead = 69 {
+        /// What it says.
+        clock: Timestamp,
+    }
+    /// The run is given up where it stands: it could not be gone on with. Fact of `abandon`.
+    RunAbandoned = 70 {
+        /// Why.
+        reason: Option<String>,
+    }
+    /// The run has ended, and its workspace is gone. Fact of `workspace removed`.
+    WorkspaceRemoved = 71 {
+        /// Where it was.
+        path: String,
     }
 }
 

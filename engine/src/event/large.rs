@@ -49,6 +49,7 @@ impl RunEvent {
             | Self::RunResumed(_)
             | Self::CancelRequested(_)
             | Self::RunCancelled(_)
+            | Self::RunAbandoned(_)
             | Self::RunFailed(_)
             | Self::Advanced(_)
             | Self::NoteAdded(_)
@@ -74,7 +75,9 @@ impl RunEvent {
             | Self::FundsAnswered(_)
             | Self::SpendReported(_)
             | Self::WorktreeReset(_)
-            | Self::WorkspaceShared(_) => Vec::new(),
+            | Self::ClockRead(_)
+            | Self::WorkspaceShared(_)
+            | Self::WorkspaceRemoved(_) => Vec::new(),
         }
     }
 

@@ -125,6 +125,11 @@ pub enum BlockReason {
         /// The signal's name.
         name: String,
     },
+    /// A gate cannot be judged: its policy or another expression of it failed. `retry`: its probe, anew.
+    Broken {
+        /// The gate.
+        gate: String,
+    },
 }
 
 impl BlockReason {
@@ -132,7 +137,10 @@ impl BlockReason {
     #[must_use]
     pub fn gate(&self) -> Option<&String> {
         match self {
-            Self::Gate { gate } | Self::NoEvidence { gate } | Self::Unchanged { gate, .. } => Some(gate),
+            Self::Gate { gate }
+            | Self::NoEvidence { gate }
+            | Self::Broken { gate }
+            | Self::Unchanged { gate, .. } => Some(gate),
             Self::UsedUp { gate, .. } => gate.as_ref(),
             Self::Lost | Self::Failed | Self::Rejected | Self::Held | Self::Asked | Self::Signal { .. } => {
                 None

@@ -18,11 +18,10 @@ use serde_json::Value;
 use super::functions::{self, kind};
 use super::parse::{Expr, HAS, RANGE, Reference};
 use super::{EvalError, Scope};
+use crate::json::{DEPTH_MAX, STORED_DEPTH_MAX};
 
 /// What the loops of one evaluation may go over, in parts of values (a text counts per 64 bytes).
 const BUDGET: usize = 200_000;
-/// Values nested deeper are refused: their conversion recurses.
-const VALUE_DEPTH_MAX: usize = 128;
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
@@ -58,11 +57,11 @@ impl Expr {
         }
         let result =
             CelValue::resolve_val(&self.0.tree, &context).map_err(|error| self.failed(explain(&error)))?;
-        to_json(result.as_ref(), 0).map_err(|message| self.failed(message))
+        to_json(result.as_ref(), 0, DEPTH_MAX).map_err(|message| self.failed(message))
     }
 
     fn failed(&self, message: impl Into<String>) -> EvalError {
-        EvalError::Failed { expression: self.source().to_owned(), message: message.into() }
+        EvalError::Failed { expression: self.source().to_owned(), message: message.into(), code: None }
     }
 
     fn register(&self, context: &mut Context<'_, '_>) -> Result<(), String> {
@@ -107,9 +106,9 @@ fn charge(budget: &AtomicUsize, weight: usize) -> Result<(), ExecutionError> {
     }
 }
 
-/// What a value costs to go over: its parts, and its text.
+/// What a value costs to go over: its parts, and its text. Stored values may be deeper than new ones.
 fn weight(value: &dyn Val, depth: usize) -> Result<usize, ExecutionError> {
-    if depth > VALUE_DEPTH_MAX {
+    if depth > STORED_DEPTH_MAX {
         return Err(ExecutionError::function_error("limit", "a value is nested too deeply"));
     }
     if let Some(text) = value.downcast_ref::<CelString>() {
@@ -185,7 +184,7 @@ fn own<'context, 'call>(
     let mut arguments = Vec::with_capacity(call.args.len() + 1);
     for value in call.this.iter().chain(&call.args) {
         charge(budget, weight(value.as_ref(), 0)?)?;
-        arguments.push(to_json(value.as_ref(), 0).map_err(error)?);
+        arguments.push(to_json(value.as_ref(), 0, STORED_DEPTH_MAX).map_err(error)?);
     }
     let result = run(&arguments).map_err(error)?;
     Ok(CowVal::Owned(from_json(&result)))
@@ -210,8 +209,12 @@ impl Values {
                     values.insert(reference.clone(), value);
                 }
                 Err(EvalError::Needs(more)) => needs.extend(more),
-                Err(EvalError::Failed { message, .. }) => {
-                    failed.get_or_insert(EvalError::Failed { expression: expression.to_owned(), message });
+                Err(EvalError::Failed { message, code, .. }) => {
+                    failed.get_or_insert(EvalError::Failed {
+                        expression: expression.to_owned(),
+                        message,
+                        code,
+                    });
                 }
             }
         }
@@ -284,9 +287,11 @@ fn from_json(value: &Value) -> Box<dyn Val> {
     }
 }
 
-fn to_json(value: &dyn Val, depth: usize) -> Result<Value, String> {
-    if depth > VALUE_DEPTH_MAX {
-        return Err("the value is nested too deeply".to_owned());
+/// CEL's value as JSON; `depth` lists and maps are open round it.
+fn to_json(value: &dyn Val, depth: usize, depth_max: usize) -> Result<Value, String> {
+    let is_open = || value.downcast_ref::<CelList>().is_some() || value.downcast_ref::<CelMap>().is_some();
+    if depth >= depth_max && is_open() {
+        return Err(too_deep(depth_max));
     }
     if value.downcast_ref::<CelNull>().is_some() {
         return Ok(Value::Null);
@@ -309,17 +314,17 @@ fn to_json(value: &dyn Val, depth: usize) -> Result<Value, String> {
         return Ok(Value::String(text.inner().to_owned()));
     }
     if let Some(list) = value.downcast_ref::<CelList>() {
-        return list.inner().iter().map(|item| to_json(item.as_ref(), depth + 1)).collect();
+        return list.inner().iter().map(|item| to_json(item.as_ref(), depth + 1, depth_max)).collect();
     }
     if let Some(map) = value.downcast_ref::<CelMap>() {
         let mut fields = BTreeMap::new();
         for (key, value) in map.inner() {
-            fields.insert(key_text(key), to_json(value.as_ref(), depth + 1)?);
+            fields.insert(key_text(key), to_json(value.as_ref(), depth + 1, depth_max)?);
         }
         return Ok(Value::Object(fields.into_iter().collect()));
     }
     if let Some(optional) = value.downcast_ref::<CelOptional>() {
-        return optional.option().map_or(Ok(Value::Null), |value| to_json(value, depth + 1));
+        return optional.option().map_or(Ok(Value::Null), |value| to_json(value, depth, depth_max));
     }
     if let Some(span) = value.downcast_ref::<CelDuration>() {
         return Ok(Value::String(format!("{}ms", span.inner().num_milliseconds())));
@@ -331,6 +336,12 @@ fn to_json(value: &dyn Val, depth: usize) -> Result<Value, String> {
         return Ok(Value::String(name.name().to_owned()));
     }
     Err(format!("a value of type {} has no JSON form", value.get_type().name()))
+}
+
+pub(super) fn too_deep(depth_max: usize) -> String {
+    format!(
+        "the value is nested deeper than {depth_max} levels; keep it in a file, or as text with toJson(…)"
+    )
 }
 
 fn key_text(key: &CelMapKey<'_>) -> String {

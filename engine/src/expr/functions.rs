@@ -310,8 +310,20 @@ fn extreme(arguments: &[Value], wanted: std::cmp::Ordering) -> Result<Value, Str
 /// Lower-case words of ASCII letters and digits, joined by `-`, at most so many bytes.
 fn slug(arguments: &[Value]) -> Result<Value, String> {
     let length = if arguments.len() > 1 { count(arguments, 1)? } else { 48 };
-    Ok(json!(slug_text(&to_text(arguments.first().unwrap_or(&Value::Null)), length)))
+    let text = to_text(arguments.first().unwrap_or(&Value::Null));
+    let slug = slug_text(&text, length);
+    // Of a text without Latin letters and digits nothing is left: what tells it from others is its hash.
+    let is_lost = slug.is_empty() && !text.trim().is_empty();
+    Ok(json!(if is_lost { hash_text(&text, length) } else { slug }))
 }
+
+/// The beginning of a text's hash, for a name that says nothing and is always the same.
+fn hash_text(text: &str, length: usize) -> String {
+    Hash::of(text.trim().as_bytes()).to_string().chars().take(length.min(SLUG_HASH)).collect()
+}
+
+/// Digits of a hash in the place of a slug.
+const SLUG_HASH: usize = 12;
 
 /// The id that a text could be.
 pub(crate) fn slug_of(text: &str) -> String {

@@ -50,11 +50,26 @@ pub enum EvalError {
     #[error("{} values must be loaded first", .0.len())]
     Needs(Vec<ValueRef>),
     /// The expression failed: a missing key, a wrong type, a bound.
-    #[error("`{expression}`: {message}")]
+    #[error("`{}`: {message}", shown(.expression))]
     Failed {
         /// The expression's source.
         expression: String,
         /// What happened.
         message: String,
+        /// The code of the check that refuses the same value where it is written down.
+        code: Option<&'static str>,
     },
+}
+
+/// An expression in a message: the cause stands behind it, and must be seen.
+fn shown(expression: &str) -> String {
+    const CHARS_MAX: usize = 120;
+    if expression.chars().count() <= CHARS_MAX && !expression.contains('\n') {
+        return expression.to_owned();
+    }
+    let text = expression.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }

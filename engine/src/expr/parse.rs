@@ -37,6 +37,8 @@ pub(super) struct Compiled {
     pub(super) accesses: Vec<Access>,
     /// Own functions that the expression calls, so that evaluation registers no others.
     pub(super) functions: BTreeSet<&'static str>,
+    /// The patterns that stand in it as texts.
+    pub(super) patterns: Vec<String>,
 }
 
 /// A value that an expression asks its scope for.
@@ -121,14 +123,27 @@ impl Expr {
             .enable_ident_escape_syntax(true)
             .parse(&text)
             .map_err(|errors| syntax_error(source, &errors))?;
-        let mut walk =
-            Walk { source, nodes: 0, bound: Vec::new(), accesses: Vec::new(), functions: BTreeSet::new() };
+        let mut walk = Walk {
+            source,
+            nodes: 0,
+            bound: Vec::new(),
+            accesses: Vec::new(),
+            functions: BTreeSet::new(),
+            patterns: Vec::new(),
+        };
         walk.visit(&mut tree, 0)?;
-        let Walk { accesses, functions, .. } = walk;
+        let Walk { accesses, functions, patterns, .. } = walk;
         let mut references: Vec<Reference> = accesses.iter().map(reference).collect();
         references.sort();
         references.dedup();
-        Ok(Self(Arc::new(Compiled { source: source.to_owned(), tree, references, accesses, functions })))
+        Ok(Self(Arc::new(Compiled {
+            source: source.to_owned(),
+            tree,
+            references,
+            accesses,
+            functions,
+            patterns,
+        })))
     }
 
     /// The text as written.
@@ -151,6 +166,12 @@ impl Expr {
             [root, name] if root == "secrets" && access.guarded_from.is_none() => Some(name.clone()),
             _other => None,
         }
+    }
+
+    /// The patterns that stand in it as texts, in the order of the calls.
+    #[must_use]
+    pub(crate) fn patterns(&self) -> &[String] {
+        &self.0.patterns
     }
 
     /// The chains of fields that the expression follows, in the order of the text.
@@ -199,6 +220,7 @@ struct Walk<'a> {
     bound: Vec<String>,
     accesses: Vec<Access>,
     functions: BTreeSet<&'static str>,
+    patterns: Vec<String>,
 }
 
 impl Walk<'_> {
@@ -284,6 +306,12 @@ impl Walk<'_> {
     fn call(&mut self, call: &mut CallExpr, depth: usize) -> Result<(), ExprError> {
         if call.target.is_none() && call.func_name == operators::IN {
             self.key_test(call);
+        }
+        if call.func_name == "matches"
+            && let Some(Node::Literal(LiteralValue::String(pattern))) =
+                call.args.last().map(|last| &last.expr)
+        {
+            self.patterns.push(pattern.inner().to_owned());
         }
         let qualifier = match call.target.as_deref().map(|target| &target.expr) {
             Some(Node::Ident(name)) if name == "optional" && !self.is_bound(name) => Some("optional."),

@@ -1,12 +1,13 @@
 //! Numbers and spans that may be computed.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde_json::Value;
 
 use super::functions::kind;
 use super::{EvalError, Scope, Template};
-use crate::definition::{Money, Setting, Span};
+use crate::definition::{Code, Money, Setting, Span};
 
 impl Setting<u32> {
     /// The number, computed where it is not fixed. A text of digits counts as a number.
@@ -15,6 +16,32 @@ impl Setting<u32> {
     /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number from 0 on.
     pub fn resolve(&self, scope: &dyn Scope) -> Result<u32, EvalError> {
         whole(self, "a whole number from 0 on", scope)
+    }
+
+    /// The number, computed where it is not fixed, within the bounds that the check keeps for a written one.
+    /// What stands fixed in a stored definition counts as it stands.
+    ///
+    /// # Errors
+    /// As [`Setting::<u32>::resolve`]; [`EvalError::Failed`] with the check's code where the number is out of
+    /// bounds.
+    pub fn resolve_within(
+        &self,
+        what: &str,
+        bounds: RangeInclusive<u32>,
+        scope: &dyn Scope,
+    ) -> Result<u32, EvalError> {
+        let number = self.resolve(scope)?;
+        match self {
+            Self::Computed(template) if number < *bounds.start() => {
+                let message = format!("{what} is at least {}, not {number}", bounds.start());
+                Err(out_of_bounds(template, message, TOO_SMALL))
+            }
+            Self::Computed(template) if number > *bounds.end() => {
+                let message = format!("{what} is at most {}, not {number}", bounds.end());
+                Err(out_of_bounds(template, message, TOO_LARGE))
+            }
+            Self::Fixed(_) | Self::Computed(_) => Ok(number),
+        }
     }
 }
 
@@ -54,6 +81,20 @@ impl Setting<Span> {
                     .map(Span)
                     .ok_or_else(|| failed(template, "a duration like 30s, 5m or 2h", &value))
             }
+        }
+    }
+
+    /// The span, computed where it is not fixed; a computed one is more than nothing, as a written one must be.
+    ///
+    /// # Errors
+    /// As [`Setting::<Span>::resolve`]; [`EvalError::Failed`] with the check's code for no time at all.
+    pub fn resolve_some(&self, what: &str, scope: &dyn Scope) -> Result<Span, EvalError> {
+        let span = self.resolve(scope)?;
+        match self {
+            Self::Computed(template) if span.0.is_zero() => {
+                Err(out_of_bounds(template, format!("{what} is more than nothing"), TOO_SMALL))
+            }
+            Self::Fixed(_) | Self::Computed(_) => Ok(span),
         }
     }
 }
@@ -104,5 +145,18 @@ fn failed(template: &Template, needed: &str, value: &Value) -> EvalError {
     EvalError::Failed {
         expression: template.source().as_str().unwrap_or_default().to_owned(),
         message: format!("{needed} is needed, this is {}: {shown}", kind(value)),
+        code: None,
+    }
+}
+
+/// The codes of the checks of written values; a computed one fails under the same.
+const TOO_SMALL: &str = Code::TooSmall.as_str();
+const TOO_LARGE: &str = Code::TooLarge.as_str();
+
+fn out_of_bounds(template: &Template, message: String, code: &'static str) -> EvalError {
+    EvalError::Failed {
+        expression: template.source().as_str().unwrap_or_default().to_owned(),
+        message,
+        code: Some(code),
     }
 }

@@ -16,6 +16,7 @@ use super::eval::Values;
 use super::functions::to_text;
 use super::parse::{Expr, ExprError, Reference};
 use super::{EvalError, Scope};
+use crate::json::depth;
 
 /// Deeper than a pipeline file can be, because its values stand inside others here.
 const DEPTH_MAX: usize = 96;
@@ -142,7 +143,7 @@ impl Template {
     /// - [`EvalError::Failed`]: the first expression that gives no value.
     pub fn render(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
         let values = Values::gather(self.references(), &self.headline(), scope)?;
-        self.0.node.render(&values)
+        self.bounded(self.0.node.render(&values)?)
     }
 
     /// The rendered value as text: a text as it is, null as nothing, others as canonical JSON.
@@ -162,7 +163,17 @@ impl Template {
         let values = Values::gather(self.references(), &self.headline(), scope)?;
         let (mut hidden, mut at) = (Vec::new(), String::new());
         let value = self.0.node.render_hiding(&values, &mut at, &mut hidden)?;
-        Ok((value, hidden))
+        Ok((self.bounded(value)?, hidden))
+    }
+
+    /// What an expression gives may lie deep in the template: both together are bounded as a value is.
+    fn bounded(&self, value: Value) -> Result<Value, EvalError> {
+        let nests = matches!(self.0.node, Node::List(_) | Node::Map(_));
+        if nests && depth(&value) > crate::json::DEPTH_MAX {
+            let message = super::eval::too_deep(crate::json::DEPTH_MAX);
+            return Err(EvalError::Failed { expression: self.headline(), message, code: None });
+        }
+        Ok(value)
     }
 
     fn headline(&self) -> String {
@@ -329,6 +340,7 @@ impl Node {
                         return Err(EvalError::Failed {
                             expression: text.chars().take(40).collect(),
                             message: format!("the text is longer than {RENDERED_BYTES_MAX} bytes"),
+                            code: None,
                         });
                     }
                 }

@@ -69,6 +69,10 @@ fn expressions_give_values() {
         ("'v1.2'.matches('^v[0-9.]+$')", json!(true)),
         ("min(input.list) + max(4, 9, 2)", json!(10)),
         ("slug('Ünter den Linden: no. 7', 20)", json!("unter-den-linden-no")),
+        ("slug('') + slug('  ')", json!("")),
+        ("slug('日本語') == slug(' 日本語 ') && slug('日本語') != slug('東京')", json!(true)),
+        ("slug('日本語').matches('^[0-9a-f]{12}$') && size(slug('Привет', 5)) == 5", json!(true)),
+        ("slug('!?') != ''", json!(true)),
         ("pad(7, 3)", json!("007")),
         ("hash('a') == hash('a') && size(hash(input.map)) == 64", json!(true)),
         ("json('{\"a\": [1]}').a[0]", json!(1)),
@@ -110,7 +114,7 @@ fn failures_say_what_to_write_instead() {
 #[test]
 fn texts_that_are_no_expressions_name_the_place() {
     for (source, offset, expected) in [
-        ("input.n +", 9, "unexpected"),
+        ("input.n +", 9, "breaks off"),
         ("a = b", 2, "`==` compares"),
         ("input.name | upper", 11, "filters"),
         ("1 == 1 and true", 7, "&&"),
@@ -242,7 +246,7 @@ fn templates_keep_types_where_one_expression_is_the_whole() {
 fn templates_name_the_place_of_a_mistake() {
     for (source, offset, expected) in [
         ("ab ${input.n", 3, "not closed"),
-        ("ab ${1 +} c", 8, "unexpected"),
+        ("ab ${1 +} c", 8, "breaks off"),
         ("ab ${nope(1)}", 5, "no function"),
         ("ab ${'x} c", 3, "not closed"),
         ("ab ${}", 5, "empty"),
@@ -271,4 +275,52 @@ fn maps_are_gone_through_in_the_order_of_their_keys() {
     for _ in 0..50 {
         assert_eq!(eval("input.map.map(k, k + '!').join()").unwrap(), first);
     }
+}
+
+#[test]
+fn row_49_what_does_not_compile_is_said_in_this_projects_words() {
+    let cases = [
+        ("input.a ==", "the expression breaks off: a value is missing at its end"),
+        ("size(input.a", "the expression breaks off: “)” is missing"),
+        ("input.a = 1", "“=” does not belong here: the expression is complete before it"),
+        ("input.a & input.b", "one `&` means nothing: `&&` is “and”"),
+        ("input.a | trim", "one `|` means nothing: `||` is “or”"),
+        ("for + 1", "“for” is a word of CEL, and no name"),
+        ("1 + * 2", "this does not belong here"),
+        ("99999999999999999999 > 1", "this number is too large"),
+    ];
+    for (source, expected) in cases {
+        let error = Expr::parse(source).map(|_| ()).expect_err(source);
+        assert!(error.message.starts_with(expected), "{source}: {error}");
+        for word in ["expecting", "mismatched", "EOF", "identifier", "literal", "token"] {
+            assert!(!error.message.contains(word), "{source}: {error}");
+        }
+    }
+}
+
+#[test]
+fn row_50_a_value_is_made_up_to_the_depth_that_one_may_enter_with() {
+    use crate::json::{DEPTH_MAX, STORED_DEPTH_MAX, depth};
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    let mut scope = scope();
+    let mut eval = |levels: usize, source: &str| {
+        scope.0.insert("input".into(), Ok(nested(levels)));
+        let whole = Template::parse(&json!({ "deep": source })).unwrap();
+        whole.render(&scope).map_err(|error| error.to_string())
+    };
+    assert_eq!(depth(&eval(DEPTH_MAX - 2, "${[input]}").unwrap()), DEPTH_MAX);
+    for (levels, source) in [
+        (DEPTH_MAX - 1, "${[input]}"),
+        (DEPTH_MAX, "${[input]}"),
+        (DEPTH_MAX, "${input}"),
+        (DEPTH_MAX - 1, "${{'a': input}}"),
+        (STORED_DEPTH_MAX, "${input}"),
+    ] {
+        let error = eval(levels, source).unwrap_err();
+        assert!(error.contains("nested deeper than 100 levels"), "{source}: {error}");
+    }
+    // What is there already can still be worked with.
+    assert_eq!(eval(STORED_DEPTH_MAX, "${size(input)}").unwrap(), json!({"deep": 1}));
+    let text = eval(STORED_DEPTH_MAX, "${toJson(input)}").unwrap();
+    assert_eq!(text["deep"].as_str().map(str::len), Some(2 * STORED_DEPTH_MAX + 1));
 }

@@ -90,7 +90,10 @@ pub(super) fn locate(source: &str, path: &[String]) -> usize {
 
 /// The parser's first error, in our words.
 pub(super) fn syntax_error(source: &str, errors: &cel::ParseErrors) -> ExprError {
-    let Some(error) = errors.errors.first() else {
+    // That the parser gave up says nothing of what it gave up at.
+    let gave_up = |error: &&cel::ParseError| error.msg.contains("error recovery");
+    let told = errors.errors.iter().find(|error| !gave_up(error));
+    let Some(error) = told.or_else(|| errors.errors.first()) else {
         return ExprError::new(0, "this is no CEL expression");
     };
     let (line, column) = error.pos;
@@ -101,8 +104,7 @@ pub(super) fn syntax_error(source: &str, errors: &cel::ParseErrors) -> ExprError
         .sum::<usize>()
         + usize::try_from(column - 1).unwrap_or(0);
     let offset = (0..=offset.min(source.len())).rev().find(|at| source.is_char_boundary(*at)).unwrap_or(0);
-    let message = error.msg.trim_start_matches("Syntax error: ").replace("<EOF>", "the end");
-    let found = ExprError::new(offset, message.replace("mismatched input", "unexpected"));
+    let found = ExprError::new(offset, in_own_words(error.msg.trim_start_matches("Syntax error: ")));
     let rest = source[offset..].trim_start();
     if rest.starts_with("=") && !rest.starts_with("==") {
         return found.hint("`==` compares");
@@ -114,6 +116,58 @@ pub(super) fn syntax_error(source: &str, errors: &cel::ParseErrors) -> ExprError
         return found.hint("CEL has no filters: call a function, as in `slug(name)` or `name.trim()`");
     }
     found
+}
+
+/// What the parser says, in the words of this project.
+fn in_own_words(said: &str) -> String {
+    if let Some((found, wanted)) =
+        said.strip_prefix("mismatched input ").and_then(|rest| rest.split_once(" expecting "))
+    {
+        let found = found.trim_matches('\'');
+        return match (found, wanted.trim_matches('\'')) {
+            ("<EOF>", "expression") => "the expression breaks off: a value is missing at its end".to_owned(),
+            ("<EOF>", wanted) => format!("the expression breaks off: “{wanted}” is missing"),
+            (found, "<EOF>") => {
+                format!("“{found}” does not belong here: the expression is complete before it")
+            }
+            (found, "expression") => format!("a value is wanted here, this is “{found}”"),
+            (found, wanted) => format!("“{wanted}” is wanted here, this is “{found}”"),
+        };
+    }
+    if let Some(word) = said.strip_prefix("reserved identifier: ") {
+        return format!("“{word}” is a word of CEL, and no name");
+    }
+    match said {
+        "unexpected token" => "this does not belong here",
+        "unexpected single '&', expected '&&'" => "one `&` means nothing: `&&` is “and”",
+        "unexpected single '|', expected '||'" => "one `|` means nothing: `||` is “or”",
+        "expected identifier" | "expected identifier after '.'" | "expected struct field name" => {
+            "a name is wanted here"
+        }
+        "unsupported syntax '.?'" | "unsupported syntax '?'" => "a `?` has no place here",
+        "unsupported syntax: '`'" | "unexpected quoted identifier" => {
+            "a name in backquotes has no place here"
+        }
+        "unterminated quoted identifier" => "a name in backquotes is not closed",
+        "invalid int literal" | "invalid uint literal" | "invalid double literal" => {
+            "this number is too large"
+        }
+        "floating point literal missing digits after decimal separator" => {
+            "a digit is missing after the point"
+        }
+        "floating point literal missing digits after exponent separator" => {
+            "a digit is missing after the `e`"
+        }
+        "integral literal missing digits after hexadecimal separator" => "a digit is missing after `0x`",
+        said if said.starts_with("error recovery") => "this is no CEL expression",
+        said if said.starts_with("expression count exceeds") => "the expression has too many parts",
+        said if said.to_ascii_lowercase().starts_with("recursion limit") => "the expression is too deep",
+        said if said.contains("escape") || said.contains("literal") || said.contains("unicode") => {
+            return format!("this text is not written as CEL writes texts: {said}");
+        }
+        other => return other.to_owned(),
+    }
+    .to_owned()
 }
 
 /// Where a function of that name is called.

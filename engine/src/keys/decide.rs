@@ -1,5 +1,7 @@
 //! What follows for a key.
 
+use std::collections::BTreeSet;
+
 use super::event::{KeyEvent, ReleaseReason, SlotGranted, SlotReleased, SlotRequested, SlotShared};
 use super::state::{Holder, KeyState, Waiting};
 use crate::definition::{OnLimit, OnTaken};
@@ -50,7 +52,8 @@ pub enum Availability {
 }
 
 /// What a start would find. `aside`: starts that have found a slot free and are on their way; `ancestors`:
-/// the runs that wait for the one that starts; `leaving`: those that it replaces, which end before it begins.
+/// the runs that wait for the one that starts; `leaving`: those that it replaces, which end before it begins;
+/// `still`: runs that stand still, of which those that wait are passed over.
 #[must_use]
 pub fn available(
     state: &KeyState,
@@ -58,6 +61,7 @@ pub fn available(
     aside: usize,
     ancestors: &[RunId],
     leaving: &[RunId],
+    still: &BTreeSet<RunId>,
 ) -> Availability {
     if let Some(host) = state.host(ancestors) {
         return match slot.kind {
@@ -66,8 +70,12 @@ pub fn available(
             SlotKind::Identity { .. } => Availability::Taken(host),
         };
     }
-    let is_free = state.waiting.is_empty() && state.holders.len() + aside < slot.limit();
-    if is_free {
+    let is_first = match slot.kind {
+        SlotKind::Concurrency { .. } => state.waiting.keys().all(|waiting| still.contains(waiting)),
+        // Whoever claimed it will have it, also after a pause.
+        SlotKind::Identity { .. } => state.waiting.is_empty(),
+    };
+    if is_first && state.holders.len() + aside < slot.limit() {
         return Availability::Free;
     }
     // The newest claim is the one that will hold it.
@@ -77,7 +85,7 @@ pub fn available(
         (SlotKind::Identity { on_taken: OnTaken::Reject, .. }, Some(holder)) => Availability::Taken(holder),
         (SlotKind::Concurrency { on_limit: OnLimit::Reject, .. }, _) => {
             let staying = state.holders.keys().filter(|run| !leaving.contains(run)).count();
-            let gets_theirs = state.waiting.is_empty() && staying + aside < slot.limit();
+            let gets_theirs = is_first && staying + aside < slot.limit();
             if gets_theirs { Availability::Waits } else { Availability::Full }
         }
         _waits => Availability::Waits,
@@ -85,10 +93,10 @@ pub fn available(
 }
 
 /// What follows from an input. `aside`: runs other than the asking one that have found a slot free and
-/// are on their way.
+/// are on their way; `still`: runs that stand still, and would only keep others waiting with a slot.
 #[must_use]
-pub fn decide(state: &KeyState, input: &KeyInput, aside: usize) -> Vec<KeyEvent> {
-    let mut draft = Draft { state: state.clone(), events: Vec::new() };
+pub fn decide(state: &KeyState, input: &KeyInput, aside: usize, still: &BTreeSet<RunId>) -> Vec<KeyEvent> {
+    let mut draft = Draft { state: state.clone(), events: Vec::new(), still };
     match input {
         KeyInput::Request(demand) => draft.request(demand, aside),
         KeyInput::Release(run, reason) => {
@@ -105,12 +113,13 @@ pub fn decide(state: &KeyState, input: &KeyInput, aside: usize) -> Vec<KeyEvent>
     draft.events
 }
 
-struct Draft {
+struct Draft<'a> {
     state: KeyState,
     events: Vec<KeyEvent>,
+    still: &'a BTreeSet<RunId>,
 }
 
-impl Draft {
+impl Draft<'_> {
     fn record(&mut self, event: KeyEvent) {
         self.state.apply(&event);
         self.events.push(event);
@@ -137,7 +146,8 @@ impl Draft {
                 self.record(KeyEvent::SlotReleased(SlotReleased { run, reason }));
             }
         }
-        if self.state.waiting.is_empty() && self.state.holders.len() + aside < slot.limit() {
+        let is_first = self.state.waiting.keys().all(|waiting| self.still.contains(waiting));
+        if is_first && !self.still.contains(run) && self.state.holders.len() + aside < slot.limit() {
             let (run, slot, priority) = (*run, slot.clone(), *priority);
             return self.record(KeyEvent::SlotGranted(SlotGranted { run, slot, priority }));
         }
@@ -162,9 +172,13 @@ impl Draft {
     }
 
     /// Grants what is free to those who wait, in their order. One who cannot be served keeps those behind
-    /// it waiting: a smaller limit must not be overtaken for ever.
+    /// it waiting: a smaller limit must not be overtaken for ever. One who stands still is passed over, and keeps its
+    /// place.
     fn grant(&mut self, aside: usize) {
         for run in self.state.queue() {
+            if self.still.contains(&run) {
+                continue;
+            }
             let Some(Waiting { slot, priority, .. }) = self.state.waiting.get(&run).cloned() else {
                 continue;
             };

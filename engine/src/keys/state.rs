@@ -158,6 +158,12 @@ impl KeyState {
         self.holders.len() < slot.limit()
     }
 
+    /// How many hold a slot.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.holders.len()
+    }
+
     /// Whether nobody holds it and nobody waits.
     #[must_use]
     pub fn is_free(&self) -> bool {

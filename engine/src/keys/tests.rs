@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::definition::{OnLimit, OnTaken, Release};
 use crate::id::{Position, RunId};
@@ -14,13 +16,30 @@ fn identity(release: Release, on_taken: OnTaken) -> WantedSlot {
     WantedSlot { key: "task-1".into(), kind: SlotKind::Identity { release, on_taken } }
 }
 
+/// What a start finds while nobody stands still.
+fn available(
+    key: &KeyState,
+    slot: &WantedSlot,
+    aside: usize,
+    ancestors: &[RunId],
+    leaving: &[RunId],
+) -> Availability {
+    super::available(key, slot, aside, ancestors, leaving, &BTreeSet::new())
+}
+
 /// A key and everything that happened to it.
 #[derive(Default)]
 struct Key(KeyState);
 
 impl Key {
     fn give(&mut self, input: &KeyInput, aside: usize) -> Vec<String> {
-        let events = decide(&self.0, input, aside);
+        self.give_while(input, aside, &[])
+    }
+
+    /// The same while some runs stand still.
+    fn give_while(&mut self, input: &KeyInput, aside: usize, still: &[u128]) -> Vec<String> {
+        let still = still.iter().map(|n| run(*n)).collect();
+        let events = decide(&self.0, input, aside, &still);
         for event in &events {
             let (kind, schema, bytes) = event.encode().unwrap();
             assert_eq!(&KeyEvent::decode(kind, schema, &bytes).unwrap(), event);
@@ -198,4 +217,61 @@ fn the_order_of_keys_is_the_same_for_every_run_and_identities_are_keys_of_their_
     assert_eq!(names(&[id, named("a"), named("b")]), wanted);
     let long = names(&[named(&"x".repeat(500)), named("a\nb")]);
     assert!(long.iter().all(|name| name.len() < 120), "{long:?}");
+}
+
+#[test]
+fn row_49_who_stands_still_is_passed_over_and_keeps_its_place() {
+    let mut key = Key::default();
+    let one = || slot(1, OnLimit::Queue);
+    let demand = |n: u128| {
+        let began = Position(u64::try_from(n).unwrap());
+        KeyInput::Request(Demand { run: run(n), slot: one(), priority: 0, began, ancestors: vec![] })
+    };
+    assert_eq!(key.request(1, one(), 0), ["granted 1"]);
+    assert_eq!(key.request(2, one(), 0), ["requested 2"]);
+    assert_eq!(key.request(3, one(), 0), ["requested 3"]);
+    let release = KeyInput::Release(run(1), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 1", "granted 3"]);
+    let release = KeyInput::Release(run(3), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 3"]);
+    // Nobody before it but those that stand still.
+    assert_eq!(key.give_while(&demand(4), 0, &[2]), ["granted 4"]);
+    assert_eq!(key.give_while(&demand(5), 0, &[2]), ["requested 5"]);
+    let release = KeyInput::Release(run(4), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2, 5]), ["released 4"]);
+    // It goes on, and wants its slot once more.
+    assert_eq!(key.give_while(&demand(2), 0, &[5]), ["granted 2"]);
+    // One that stands still from the start gets none.
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2", "granted 5"]);
+    assert_eq!(key.end(5, ReleaseReason::Succeeded), ["released 5"]);
+    assert_eq!(key.give_while(&demand(6), 0, &[6]), ["requested 6"]);
+    assert_eq!(key.give_while(&demand(6), 0, &[]), ["granted 6"]);
+}
+
+#[test]
+fn row_49_a_start_that_may_not_wait_gets_what_only_those_that_stand_still_wait_for() {
+    let mut key = Key::default();
+    let wanted = |on_limit| slot(1, on_limit);
+    key.request(1, wanted(OnLimit::Queue), 0);
+    key.request(2, wanted(OnLimit::Queue), 0);
+    let found = |key: &Key, leaving: &[RunId], still: &[u128]| {
+        let still = still.iter().map(|n| run(*n)).collect();
+        super::available(&key.0, &wanted(OnLimit::Reject), 0, &[], leaving, &still)
+    };
+    assert_eq!(found(&key, &[], &[2]), Availability::Full);
+    assert_eq!(found(&key, &[run(1)], &[2]), Availability::Waits, "it begins after its end");
+    assert_eq!(found(&key, &[run(1)], &[]), Availability::Full, "another one is before it");
+    let release = KeyInput::Release(run(1), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 1"]);
+    assert_eq!(found(&key, &[], &[2]), Availability::Free);
+    assert_eq!(found(&key, &[], &[]), Availability::Full, "it goes on");
+    // Whoever claimed an identity has it, also while it stands still.
+    let mut key = Key::default();
+    let wanted = identity(Release::Ended, OnTaken::Return);
+    key.request(1, wanted.clone(), 0);
+    key.request(2, identity(Release::Ended, OnTaken::Replace), 0);
+    let release = KeyInput::Release(run(1), ReleaseReason::Cancelled);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 1"]);
+    let still = BTreeSet::from([run(2)]);
+    assert_eq!(super::available(&key.0, &wanted, 0, &[], &[], &still), Availability::Held(run(2)));
 }

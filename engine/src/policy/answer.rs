@@ -3,7 +3,8 @@
 use super::{Judgement, Verdict, count, fail, pass, shortened};
 use crate::json::{Value, canonical};
 
-/// Judges `{status, headers, body, expect}`: the status is one of `expect` (default 200 to 299).
+/// Judges `{status, headers, body, expect, problem?}`: the status is one of `expect` (default 200 to 299), and
+/// the body is what was asked for.
 ///
 /// `expect` is a status, a range such as `2xx` or `200..299`, or a list of these. Another status fails,
 /// but one that says “later” (408, 425, 429, 500 and over) is pending.
@@ -23,7 +24,10 @@ pub(super) fn http(evidence: &Value) -> Judgement {
             return fail(format!("expect holds {}, which is no status", shortened(&canonical(one), 80)));
         };
         if (first..=last).contains(&status) {
-            return pass(format!("status {status}"));
+            return match evidence["problem"].as_str() {
+                Some(problem) => fail(format!("status {status}, but {}", shortened(problem, 200))),
+                None => pass(format!("status {status}")),
+            };
         }
         shown.push(one.as_str().map_or_else(|| canonical(one), str::to_owned));
     }
@@ -95,6 +99,12 @@ mod tests {
             (json!({"status": 500, "expect": "5xx"}), Pass, "status 500"),
             (json!({"status": 200, "expect": "9xx"}), Fail, "expect holds \"9xx\", which is no status"),
             (json!({"body": ""}), Fail, "the evidence has no status"),
+            (
+                json!({"status": 200, "problem": "the body is no JSON"}),
+                Fail,
+                "status 200, but the body is no JSON",
+            ),
+            (json!({"status": 503, "problem": "the body is no JSON"}), Pending, "status 503, not 2xx"),
         ] {
             assert_eq!(http(&evidence), Judgement::new(verdict, reason), "{evidence}");
         }

@@ -1,15 +1,20 @@
 //! What follows for a schedule.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::event::{PassedBecause, ScheduleEvent, TickDue, TicksPassed};
+use super::event::{PassedBecause, ScheduleEvent, TickDue, TickSettled, TicksPassed};
 use super::state::ScheduleState;
-use super::timetable::{CAUGHT_UP_MAX, Timetable};
+use super::timetable::{CAUGHT_UP_MAX, Due, Timetable};
 use crate::definition::{CatchUp, Overlap};
+use crate::id::Version;
 use crate::time::Timestamp;
+use crate::triggers::Outcome;
 
 /// A moment that is later than this passed while nothing ran.
 const LATE: Duration = Duration::from_secs(60);
+/// Moments that passed while nothing ran are counted up to so many; of more it is said that there are older ones.
+const COUNTED_MAX: usize = 10_000;
 /// Moments that wait for the end of a run.
 const WAITING_MAX: usize = 100;
 
@@ -48,10 +53,14 @@ pub fn look(state: &ScheduleState, name: &str, timetable: &Timetable, now: Now) 
     };
     let (late, counting) = due.moments.split_at(counts);
     if due.has_older || !late.is_empty() {
-        let until = late.last().or(due.moments.first()).copied().unwrap_or(last);
+        let first = due.moments.first().copied().unwrap_or(last);
         // The oldest that counts is a fact of its own.
-        let until = if late.is_empty() { Timestamp(until.0 - 1) } else { until };
-        looked.pass(until, late.len(), due.has_older, PassedBecause::Late);
+        let until = late.last().copied().unwrap_or(Timestamp(first.0 - 1));
+        let older = match due.has_older {
+            true => timetable.between(state.cursor(), Timestamp(first.0 - 1), COUNTED_MAX),
+            false => Due::default(),
+        };
+        looked.pass(until, older.moments.len() + late.len(), older.has_older, PassedBecause::Late);
     }
     let mut room = match schedule.overlap {
         Overlap::Skip if now.is_busy || !state.waiting().is_empty() => 0,
@@ -81,6 +90,19 @@ pub fn look(state: &ScheduleState, name: &str, timetable: &Timetable, now: Now) 
 #[must_use]
 pub fn trigger(at: Timestamp) -> ScheduleEvent {
     ScheduleEvent::TickDue(TickDue { at, by_hand: true })
+}
+
+/// Nothing follows any more from the moments that wait: the schedule is paused or removed. Not so where somebody
+/// asked for the moment, where it is already being followed (`in_work`), or where runs are about to be told.
+#[must_use]
+pub fn drop_waiting(state: &ScheduleState, in_work: &BTreeSet<Version>, why: &str) -> Vec<ScheduleEvent> {
+    let is_dropped =
+        |tick: &Version, by_hand: bool| !by_hand && !in_work.contains(tick) && state.meant(*tick).is_none();
+    let waiting = state.waiting().iter().filter(|(version, tick)| is_dropped(version, tick.by_hand));
+    let outcome = || Outcome::Ignored { why: why.to_owned() };
+    waiting
+        .map(|(tick, _)| ScheduleEvent::TickSettled(TickSettled { tick: *tick, outcome: outcome() }))
+        .collect()
 }
 
 impl Looked {

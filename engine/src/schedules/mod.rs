@@ -8,10 +8,11 @@
 
 mod decide;
 mod event;
+mod fixed_times;
 mod state;
 mod timetable;
 
-pub use decide::{Looked, Now, look, trigger};
+pub use decide::{Looked, Now, drop_waiting, look, trigger};
 pub use event::{
     PassedBecause, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed,
     ScheduleSet, TickDue, TickMeant, TickSettled, TicksPassed,
@@ -42,5 +43,7 @@ pub fn name_of_trigger(pipeline: &str, index: usize) -> String {
     format!("{pipeline}:{}", index + 1)
 }
 
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;

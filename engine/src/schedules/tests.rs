@@ -103,9 +103,44 @@ fn t_at_most_a_hundred_moments_are_caught_up_and_the_rest_is_said_to_be_passed()
     let (came, _) = subject.look("2026-01-02T00:00:00Z", false);
     assert_eq!(came.len(), CAUGHT_UP_MAX);
     assert_eq!(came.last().unwrap(), "00:00");
+    assert_eq!(subject.look("2026-01-02T00:00:30Z", false), (vec![], 0));
+}
+
+#[test]
+fn row_75_moments_that_passed_are_counted_not_only_those_that_could_be_caught_up() {
+    // A day of minutes, the last two of which are on time.
+    for (catch_up, came, passed) in [("none", 2, 1_438), ("one", 2, 1_438), ("all", 100, 1_340)] {
+        let spec = json!({"every": "1m", "catch_up": catch_up, "overlap": "queue"});
+        let mut subject = Subject::new(spec, "2026-01-01T00:00:00Z");
+        let (moments, counted) = subject.look("2026-01-02T00:00:00Z", false);
+        assert_eq!((moments.len(), counted), (came, passed), "{catch_up}");
+    }
+    // Beyond what is counted it is said that there are older ones.
+    let mut subject = Subject::new(json!({"every": "1s", "catch_up": "none"}), "2026-01-01T00:00:00Z");
+    let (_, passed) = subject.look("2026-01-02T00:00:00Z", false);
+    assert!(passed >= 10_000, "{passed}");
     let older = |event: &ScheduleEvent| matches!(event, ScheduleEvent::TicksPassed(it) if it.has_older);
     assert!(subject.facts.iter().any(older));
-    assert_eq!(subject.look("2026-01-02T00:00:30Z", false), (vec![], 0));
+}
+
+#[test]
+fn row_75_a_pause_or_removal_drops_the_moments_that_wait_but_not_those_in_work_or_by_hand() {
+    let spec = json!({"every": "1h", "catch_up": "all", "overlap": "queue"});
+    let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+    let (came, _) = subject.look("2026-01-01T03:00:00Z", false);
+    assert_eq!(came, ["01:00", "02:00", "03:00"]);
+    subject.record(at("2026-01-01T03:00:10Z"), trigger(at("2026-01-01T03:00:10Z")));
+    let waiting: Vec<Version> = subject.state.waiting().keys().copied().collect();
+    let in_work = [waiting[0]].into();
+    let told = ScheduleEvent::TickMeant(TickMeant { tick: waiting[1], runs: Vec::new() });
+    subject.record(at("2026-01-01T03:00:20Z"), told);
+    for event in drop_waiting(&subject.state, &in_work, "paused") {
+        subject.record(at("2026-01-01T03:00:30Z"), event);
+    }
+    let left: Vec<Version> = subject.state.waiting().keys().copied().collect();
+    assert_eq!(left, [waiting[0], waiting[1], waiting[3]]);
+    let dropped = subject.state.settled().next_back().unwrap();
+    assert_eq!(dropped.outcome, Outcome::Ignored { why: "paused".to_owned() });
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Which moments a schedule has.
 //!
 //! Law: a timetable is a pure function of its schedule; which moments lie between two instants does not
-//! depend on when or how often it is asked. Over a change of the clock a pattern with a fixed hour has one
-//! moment a day; one of every hour, or of every few minutes, goes on by the time that passes.
+//! depend on when or how often it is asked. Over a change of the clock a pattern with fixed times of day has one
+//! moment for each of them; one of every hour, or of every few minutes, goes on by the time that passes.
 //!
 //! Moments are looked for backwards from the end, so that a long time without an engine costs no more than
 //! the moments that still count.
@@ -14,6 +14,7 @@ use jiff::Zoned;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
+use super::fixed_times::FixedTimes;
 use crate::definition::Schedule;
 use crate::time::Timestamp;
 
@@ -59,7 +60,10 @@ pub struct Timetable {
 
 #[derive(Debug, Clone)]
 enum Pattern {
-    Cron(Box<Cron>),
+    /// Fixed times of day.
+    Fixed(Box<FixedTimes>),
+    /// By the time that passes.
+    Interval(Box<Cron>),
     /// Multiples of so many ms since the epoch.
     Every(i64),
 }
@@ -86,7 +90,11 @@ impl Timetable {
                     pattern: cron.clone(),
                     why: error.to_string(),
                 };
-                Pattern::Cron(Box::new(read.map_err(bad)?))
+                let cron = read.map_err(bad)?;
+                match FixedTimes::of(&cron) {
+                    Some(fixed) => Pattern::Fixed(Box::new(fixed)),
+                    None => Pattern::Interval(Box::new(cron)),
+                }
             }
             (None, Some(every)) => {
                 let ms = i64::try_from(every.0.as_millis()).unwrap_or(i64::MAX);
@@ -181,7 +189,10 @@ impl Timetable {
                 let at = if inclusive { at.0 } else { at.0.checked_sub(1)? };
                 Some(Timestamp(at.div_euclid(*ms) * ms))
             }
-            Pattern::Cron(cron) => {
+            Pattern::Fixed(times) => {
+                Some(Timestamp(times.last(&self.zoned(at)?, inclusive)?.as_millisecond()))
+            }
+            Pattern::Interval(cron) => {
                 // Moments are whole seconds: within a second its beginning has passed.
                 let second = at.0.div_euclid(1_000);
                 let inclusive = inclusive || second * 1_000 < at.0;
@@ -195,7 +206,8 @@ impl Timetable {
     fn first_after(&self, at: Timestamp) -> Option<Timestamp> {
         match &self.pattern {
             Pattern::Every(ms) => (at.0.div_euclid(*ms) + 1).checked_mul(*ms).map(Timestamp),
-            Pattern::Cron(cron) => {
+            Pattern::Fixed(times) => Some(Timestamp(times.first_after(&self.zoned(at)?)?.as_millisecond())),
+            Pattern::Interval(cron) => {
                 let start = self.zoned(Timestamp(at.0.div_euclid(1_000) * 1_000))?;
                 let found = cron.find_next_occurrence(&start, false).ok()?;
                 Some(Timestamp(found.timestamp().as_millisecond()))
@@ -327,10 +339,26 @@ mod tests {
     }
 
     #[test]
+    fn row_73_times_of_a_list_or_range_come_over_both_changes_of_the_clock_as_single_ones_do() {
+        let list = table(json!({"cron": "0 2,14 * * *", "zone": "Europe/Berlin"}));
+        let spring = wall(&list, "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z");
+        let expected =
+            ["28 14:00 +01:00", "29 03:00 +02:00", "29 14:00 +02:00", "30 02:00 +02:00", "30 14:00 +02:00"];
+        assert_eq!(spring, expected);
+        let autumn = wall(&list, "2026-10-24T11:00:00Z", "2026-10-25T14:00:00Z");
+        assert_eq!(autumn, ["24 14:00 +02:00", "25 02:00 +02:00", "25 14:00 +01:00"]);
+        // Two times that the clock leaves out at once are one moment.
+        let range = table(json!({"cron": "0,30 1-3 * * *", "zone": "Europe/Berlin"}));
+        let night = wall(&range, "2026-03-28T23:00:00Z", "2026-03-29T04:00:00Z");
+        assert_eq!(night, ["29 01:00 +01:00", "29 01:30 +01:00", "29 03:00 +02:00", "29 03:30 +02:00"]);
+    }
+
+    #[test]
     fn t_forwards_and_backwards_are_the_same_moments_whatever_the_cut() {
         for spec in [
             json!({"cron": "*/20 1-3 * * *", "zone": "Europe/Berlin"}),
             json!({"cron": "30 2 * * *", "zone": "Europe/Berlin"}),
+            json!({"cron": "0,30 1-3,14 * * *", "zone": "Europe/Berlin"}),
             json!({"cron": "0 * * * *", "zone": "America/New_York", "weekdays": ["sat", "sun"], "hours": [22, 6]}),
             json!({"every": "35m", "zone": "Europe/Berlin", "hours": [8, 18]}),
             json!({"cron": "15 30 7 * * mon-fri", "zone": "Asia/Kathmandu"}),

@@ -54,7 +54,7 @@ impl RunState {
     /// The first thing that can be gone on with now.
     pub(crate) fn next_agenda(&self) -> Option<Agenda> {
         let is_held = self.facts.paused || self.facts.queue.waits;
-        if self.facts.ended.is_some() || is_held && self.facts.outcome.is_none() {
+        if self.facts.ended.is_some() || is_held && self.facts.outcome.is_none() || self.owes_workspace() {
             return None;
         }
         self.facts.agenda.iter().copied().find(|item| match item {

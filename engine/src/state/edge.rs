@@ -1,4 +1,5 @@
-//! What the fold remembers for the edge: sessions of agents, worktrees to be reset, a shared workspace.
+//! What the fold remembers beside the graph: sessions of agents, worktrees to be reset, a shared workspace, how
+//! often the run was reworked by itself.
 //!
 //! Law: a history in which none of that occurs folds to the same bytes as before there was any of it:
 //! these stand behind the other facts, and only where there are some ([`super::snapshot`]).
@@ -8,12 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Key, Phase, RunState};
-use crate::definition::{Definition, Save, StepWorkspace, Task, Work};
+use crate::definition::{Definition, Save, StepWorkspace, Task, Work, WorkspaceSpec};
 use crate::event::{UsageRecorded, WorkspaceShared, WorktreeReset};
+use crate::expr::{Reference, Template};
 use crate::id::{AttemptId, RunId, StepPath};
 use crate::json::Value;
+use crate::trace::{Usage, Workspace};
 
-/// What the fold remembers for the edge.
+/// What the fold remembers beside the graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EdgeFacts {
     /// The newest session of each step that continues its own.
@@ -24,6 +27,24 @@ pub(crate) struct EdgeFacts {
     resets: BTreeMap<StepPath, String>,
     /// Of whom the run has its workspace.
     pub(crate) shared: Option<SharedWorkspace>,
+    /// What a run knows of the workspace of the one whose history it began with.
+    pub(crate) inherited: Inherited,
+    /// The run that the history began with, where that is another one.
+    pub(crate) root: Option<RunId>,
+    /// What attempts that have not ended have used up so far, by model.
+    used: BTreeMap<AttemptId, Vec<Usage>>,
+    /// How often steps were reworked without a person, by whatever route.
+    pub(crate) reworks: u32,
+}
+
+/// What a run knows of the workspace of the one whose history it began with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inherited {
+    /// There was one: steps that lie behind have named it, and what is to come may do so in any expression.
+    /// Until the run has its own, nothing of it goes on.
+    pub(crate) is_owed: bool,
+    /// The commit that it began with: what the run's work is compared with.
+    pub(crate) begun: Option<String>,
 }
 
 /// A workspace that is another run's.
@@ -38,6 +59,16 @@ pub struct SharedWorkspace {
 }
 
 impl EdgeFacts {
+    /// What a fork remembers of its origin.
+    pub(in crate::state) fn of_fork(root: Option<RunId>, inherited: Inherited) -> Self {
+        Self { root, inherited, ..Self::default() }
+    }
+
+    /// What an attempt that has not ended is known to have used up of a model.
+    pub(crate) fn used_by(&self, id: &AttemptId, model: Option<&str>) -> Option<&Usage> {
+        self.used.get(id)?.iter().find(|used| used.model.as_deref() == model)
+    }
+
     /// Whether there is nothing to remember.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -96,6 +127,11 @@ impl RunState {
     #[must_use]
     pub fn shared_workspace(&self) -> Option<&SharedWorkspace> {
         self.facts.edge.shared.as_ref()
+    }
+
+    /// How often steps were reworked without a person.
+    pub(crate) fn reworks(&self) -> u32 {
+        self.facts.edge.reworks
     }
 
     /// Whether some step works in copies of the worktree.
@@ -157,8 +193,102 @@ impl RunState {
         self.facts.edge.resets.remove(path);
     }
 
+    /// Adds what an attempt used up, until it has ended.
+    pub(in crate::state) fn note_usage(&mut self, event: &UsageRecorded) {
+        let (id, usage) = (&event.id, &event.usage);
+        let is_open = self.facts.stops.contains_key(id)
+            || self
+                .current(id)
+                .and_then(|key| self.unit_at(key))
+                .is_some_and(|unit| unit.stage.is_in_flight());
+        if !is_open {
+            return;
+        }
+        let of_attempt = self.facts.edge.used.entry(id.clone()).or_default();
+        match of_attempt.iter_mut().find(|used| used.model == usage.model) {
+            None => of_attempt.push(usage.clone()),
+            Some(used) => {
+                used.input_tokens = used.input_tokens.saturating_add(usage.input_tokens);
+                used.cached_tokens = used.cached_tokens.saturating_add(usage.cached_tokens);
+                used.output_tokens = used.output_tokens.saturating_add(usage.output_tokens);
+                used.cost_micros = used.cost_micros.saturating_add(usage.cost_micros);
+                used.session = usage.session.clone().or(used.session.take());
+            }
+        }
+    }
+
+    /// The attempt has ended, and reports nothing more.
+    pub(in crate::state) fn forget_usage(&mut self, id: &AttemptId) {
+        self.facts.edge.used.remove(id);
+    }
+
+    /// Whether nothing goes on before the run has a workspace of its own: its history speaks of one.
+    pub(crate) fn owes_workspace(&self) -> bool {
+        self.facts.edge.inherited.is_owed && self.facts.workspace.is_none() && self.facts.ended.is_none()
+    }
+
+    /// Nothing waits for the workspace any more: there is one, there can be none, or the run is cancelled.
+    pub(in crate::state) fn stop_owing_workspace(&mut self) {
+        if std::mem::take(&mut self.facts.edge.inherited.is_owed) {
+            self.touch_waiting();
+        }
+    }
+
+    pub(in crate::state) fn workspace_prepared(&mut self, workspace: Option<&Workspace>) {
+        self.facts.workspace = workspace.cloned();
+        self.facts.commit = workspace.and_then(|workspace| workspace.commit.clone());
+        // A fork begins where its origin stood, and changes what its origin began to change.
+        if let Some(workspace) = &mut self.facts.workspace
+            && let Some(begun) = &self.facts.edge.inherited.begun
+        {
+            workspace.commit = Some(begun.clone());
+        }
+        self.stop_owing_workspace();
+        self.touch_waiting();
+    }
+
+    /// What a fork takes over of the workspace of its origin, whose state this still is.
+    pub(in crate::state) fn inherited(&self, workspace: Option<&Workspace>) -> Inherited {
+        let former = &self.facts.edge.inherited;
+        let begun = workspace.and_then(|workspace| workspace.commit.clone());
+        Inherited {
+            is_owed: workspace.is_some() || former.is_owed,
+            begun: begun
+                .filter(|_| workspace.is_some_and(|it| it.repository.is_some()))
+                .or_else(|| former.begun.clone()),
+        }
+    }
+
+    /// After a fork: whether its own workspace can be made before it goes on. One that is computed from
+    /// steps that begin anew is made when it is first needed, as in a new run.
+    pub(in crate::state) fn owe_workspace(&mut self) {
+        let graph = &self.graph;
+        let is_ended = |step: &str| {
+            let at = graph.find(&step.into());
+            at.is_none_or(|at| self.facts.steps[at].phase.is_ended())
+        };
+        let can_be_made = match &graph.definition.workspace {
+            None => false,
+            Some(WorkspaceSpec::Parent) => true,
+            Some(WorkspaceSpec::Dir(dir)) => reads(dir).all(is_ended),
+            Some(WorkspaceSpec::Git(git)) => {
+                let others = [&git.base, &git.branch].into_iter().flatten();
+                std::iter::once(&git.git).chain(others).flat_map(reads).all(is_ended)
+            }
+        };
+        self.facts.edge.inherited.is_owed &= can_be_made;
+    }
+
     pub(in crate::state) fn workspace_shared(&mut self, event: &WorkspaceShared) {
         let (owner, save, author) = (event.owner, event.save, event.author.clone());
         self.facts.edge.shared = Some(SharedWorkspace { owner, save, author });
     }
+}
+
+/// The steps that a text reads.
+fn reads(template: &Template) -> impl Iterator<Item = &str> {
+    template.references().iter().filter_map(|reference| match reference {
+        Reference::Step { step, .. } => Some(step.as_str()),
+        Reference::Name(_) => None,
+    })
 }

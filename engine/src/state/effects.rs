@@ -98,6 +98,7 @@ impl RunState {
     fn is_held(&self, step: usize) -> bool {
         self.stands_still()
             || !self.is_live(step)
+            || self.owes_workspace()
             || (self.facts.workspace.is_none() && self.graph.uses_workspace(step))
     }
 
@@ -110,6 +111,9 @@ impl RunState {
             || facts.ended.is_some()
         {
             return false;
+        }
+        if self.owes_workspace() {
+            return true;
         }
         // By step, not by item: there may be many items in flight that need none.
         (0..self.graph.len()).any(|step| {

@@ -162,18 +162,6 @@ impl Graph {
 
     /// Whether the step works in the run's workspace, where the pipeline has one.
     pub(crate) fn uses_workspace(&self, at: usize) -> bool {
-        let step = self.step(at);
-        let is_own = step.workspace == StepWorkspace::Own;
-        self.definition.workspace.is_some()
-            && matches!(step.workspace, StepWorkspace::Run | StepWorkspace::Own)
-            && (matches!(&step.work, Some(Work::Task(task)) if is_own || works_in_folder(task))
-                || !step.gates.is_empty())
+        self.definition.workspace.is_some() && self.step(at).is_in_workspace()
     }
-}
-
-/// Whether work looks at the folder that it is given. Of functions these are `git.*`, which must never find the
-/// folder of whoever started the run in its place; `git.ready` looks before there is a worktree.
-fn works_in_folder(task: &Task) -> bool {
-    let name = task.spec.source()["name"].as_str().unwrap_or_default();
-    task.kind != Task::FUNCTION || (name.starts_with("git.") && name != "git.ready")
 }

@@ -8,6 +8,7 @@
 
 mod agenda;
 mod apply;
+mod clock;
 mod edge;
 mod effects;
 mod graph;
@@ -23,6 +24,7 @@ mod step;
 mod view;
 
 pub(crate) use agenda::{Agenda, Ending};
+pub(crate) use clock::ClockFacts;
 pub use edge::SharedWorkspace;
 pub(crate) use edge::{Continued, EdgeFacts};
 pub(crate) use graph::{Graph, Shape};
@@ -142,6 +144,23 @@ pub(crate) struct Facts {
     /// Written behind everything else, and only where there is something.
     #[serde(skip)]
     pub(crate) edge: EdgeFacts,
+    /// Likewise.
+    #[serde(skip)]
+    pub(crate) clock: ClockFacts,
+    /// Who had the run cancelled, and why; written like those.
+    #[serde(skip)]
+    pub(crate) cancelling: Option<Cancelling>,
+}
+
+/// Why a run is being cancelled, or was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelling {
+    /// Who said so first.
+    pub by: Actor,
+    /// Why.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What began the run.

@@ -1,7 +1,8 @@
 //! What the state knows of signals, pauses and breakpoints, and of what ends a round before its time.
 //!
-//! Law: everything here is bounded: so many signals are kept, so many deliveries are remembered, and
-//! of the signals that were put off one per name and place.
+//! Law: so many signals are kept, and of those that were put off one per name and place. Only the deliveries that came
+//! are as many as there were, because one counts once for as long as the run: a few bytes of each, of which the history
+//! holds the whole.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,8 +18,6 @@ use crate::time::Timestamp;
 
 /// Signals that are kept for a `wait` to come, in one run.
 pub(crate) const KEPT_MAX: usize = 100;
-/// Deliveries that a run remembers: a repeated one is no news.
-const DELIVERIES_MAX: usize = 1_024;
 
 /// A signal that came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +60,8 @@ pub(crate) struct Order {
     pub(crate) kept: VecDeque<Heard>,
     /// Those that wait for the end of work: by step (or the run) and name.
     pub(crate) deferred: BTreeMap<(Option<usize>, String), Heard>,
-    /// Deliveries that came, oldest first.
-    pub(crate) deliveries: VecDeque<InputId>,
+    /// Deliveries that came: a repeated one is no news.
+    pub(crate) deliveries: BTreeSet<InputId>,
     /// Steps, and items, that wait for a signal.
     pub(crate) waiting: BTreeSet<Key>,
     /// Steps that do not begin before a person says so.
@@ -86,10 +85,7 @@ impl Order {
     }
 
     pub(crate) fn remember(&mut self, delivery: InputId) {
-        self.deliveries.push_back(delivery);
-        if self.deliveries.len() > DELIVERIES_MAX {
-            self.deliveries.pop_front();
-        }
+        self.deliveries.insert(delivery);
     }
 
     /// The signal that came with this version, wherever it waits.

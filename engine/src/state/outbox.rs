@@ -18,13 +18,27 @@ use crate::time::Timestamp;
 
 /// Most notices that one run has outstanding.
 pub const NOTICES_MAX: usize = 1_000;
+/// Channels whose last words are remembered; the one that was silent longest makes room. What is said there once more
+/// is said twice at worst.
+const CHANNELS_MAX: usize = 200;
 
 /// The notices of a run that nobody was told yet, and what is remembered of those that went.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outbox {
     channels: BTreeMap<String, VecDeque<Outstanding>>,
-    /// What the last one that went said, by notice; only of those that go on changes.
-    sent: BTreeMap<String, Hash>,
+    /// What the last one that went said, by channel; only where the pipeline has notices that go on changes.
+    said: BTreeMap<String, Spoken>,
+}
+
+/// What was said in a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Spoken {
+    /// The function that told.
+    function: String,
+    /// BLAKE3 of its parameters.
+    content: Hash,
+    /// When, in the order of the run's facts.
+    at: Version,
 }
 
 /// A notice that nobody was told yet.
@@ -72,12 +86,36 @@ impl Outbox {
         Some((channel, taken))
     }
 
-    pub(crate) fn remember(&mut self, notice: &str, content: Hash) {
-        self.sent.insert(notice.to_owned(), content);
+    /// Remembers what was said last in a channel.
+    pub(crate) fn remember(&mut self, channel: &str, said: Outstanding, at: Version) {
+        let said = Spoken { function: said.function, content: said.content, at };
+        self.said.insert(channel.to_owned(), said);
+        if self.said.len() > CHANNELS_MAX {
+            let oldest = self.said.iter().min_by_key(|(_, said)| said.at).map(|(channel, _)| channel.clone());
+            if let Some(oldest) = oldest {
+                self.said.remove(&oldest);
+            }
+        }
     }
 
-    /// Forgets what is outstanding: a copied history tells nobody.
+    /// Takes out what a newer one of the same notice takes the place of. One of them may be on its way: what was said
+    /// last in the channel is not known any more.
+    pub(crate) fn replace(&mut self, channel: &str, notice: &str) {
+        let Some(queue) = self.channels.get_mut(channel) else { return };
+        let before = queue.len();
+        queue.retain(|one| one.notice != notice);
+        if queue.len() == before {
+            return;
+        }
+        if queue.is_empty() {
+            self.channels.remove(channel);
+        }
+        self.said.remove(channel);
+    }
+
+    /// Forgets what is outstanding, and what was said: a copied history tells nobody, and told nobody.
     pub(crate) fn forget(&mut self) -> Vec<String> {
+        self.said.clear();
         std::mem::take(&mut self.channels).into_keys().collect()
     }
 
@@ -93,18 +131,18 @@ impl Outbox {
         self.all().any(|(_, one)| one.version == version && one.notice == notice)
     }
 
-    /// The outstanding ones of a notice, oldest first.
-    pub(crate) fn of<'a>(&'a self, notice: &'a str) -> Vec<Version> {
-        let mut versions: Vec<Version> =
-            self.all().filter(|(_, one)| one.notice == notice).map(|(_, one)| one.version).collect();
-        versions.sort_unstable();
-        versions
+    /// How many of a notice stand unsent in a channel.
+    pub(crate) fn count_of(&self, channel: &str, notice: &str) -> usize {
+        let queue = self.channels.get(channel).into_iter().flatten();
+        queue.filter(|one| one.notice == notice).count()
     }
 
-    /// What the notice said last: the newest outstanding one, else the last one that went.
-    pub(crate) fn said_last(&self, notice: &str) -> Option<Hash> {
-        let newest = self.all().filter(|(_, one)| one.notice == notice).max_by_key(|(_, one)| one.version);
-        newest.map(|(_, one)| one.content).or_else(|| self.sent.get(notice).copied())
+    /// What the channel said last, and by which function: the newest outstanding one, whichever notice it is of, else
+    /// the last one that went.
+    pub(crate) fn said_last(&self, channel: &str) -> Option<(&str, Hash)> {
+        let newest = self.channels.get(channel).and_then(VecDeque::back);
+        let newest = newest.map(|one| (one.function.as_str(), one.content));
+        newest.or_else(|| self.said.get(channel).map(|said| (said.function.as_str(), said.content)))
     }
 
     fn all(&self) -> impl Iterator<Item = (&String, &Outstanding)> {

@@ -118,7 +118,7 @@ impl Unit {
         self.people.as_ref().map_or(0, |people| people.asks)
     }
 
-    /// Whether people were asked and none decided in time.
+    /// Whether somebody was waited for, people or a signal, and did not come in time.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.people.as_ref().is_some_and(|people| people.expired)

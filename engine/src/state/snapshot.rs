@@ -10,11 +10,13 @@ use crate::json::Hash;
 
 /// The number of this fold. Grows whenever the same history folds to another state or the state's
 /// bytes change, so that no snapshot of another fold is used.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// Parts that stand behind all others where they are used; states without them keep their bytes.
 const SPEND: u8 = 1;
 const EDGE: u8 = 2;
+const CANCELLING: u8 = 3;
+const CLOCK: u8 = 5;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,16 @@ impl RunState {
             bincode::serialize_into(&mut bytes, &self.facts.edge)
                 .expect("the state holds only what bincode can write");
         }
+        if !self.facts.clock.is_empty() {
+            bytes.push(CLOCK);
+            bincode::serialize_into(&mut bytes, &self.facts.clock)
+                .expect("the state holds only what bincode can write");
+        }
+        if let Some(cancelling) = &self.facts.cancelling {
+            bytes.push(CANCELLING);
+            bincode::serialize_into(&mut bytes, cancelling)
+                .expect("the state holds only what bincode can write");
+        }
         bytes
     }
 
@@ -52,6 +64,10 @@ impl RunState {
             match *part {
                 SPEND => facts.spend = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 EDGE => facts.edge = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                CLOCK => facts.clock = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                CANCELLING => {
+                    facts.cancelling = Some(bincode::deserialize_from(&mut rest).map_err(failed)?);
+                }
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }
         }

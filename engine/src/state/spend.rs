@@ -103,6 +103,11 @@ impl RunClock {
         self.since.is_some()
     }
 
+    /// The clock says less than when it began to run: what passed before then nobody knows.
+    pub(crate) fn set_back(&mut self, clock: Timestamp) {
+        self.since = self.since.map(|since| since.min(clock));
+    }
+
     /// Goes on, or stands still, from now on.
     pub(crate) fn set(&mut self, runs: bool, now: Timestamp) {
         if runs != self.since.is_some() {
@@ -213,6 +218,11 @@ pub(crate) enum BudgetTimer {
     Wall,
     /// Its next period begins.
     Period,
+}
+
+/// Whether a budget's timer waits for its next period, by the calendar.
+pub(crate) fn is_period(timer: &TimerId) -> bool {
+    timer.kind == TimerKind::Budget && timer.name.ends_with("/period")
 }
 
 impl BudgetTimer {

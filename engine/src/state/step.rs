@@ -88,12 +88,12 @@ pub struct ItemEnd {
 }
 
 impl StepState {
-    /// What the last completed round led to when this round is over for good.
+    /// What the last round led to whose work was done, when this round is over for good.
     pub(crate) fn into_last(self) -> Last {
-        match (self.phase, self.items) {
-            (Phase::Succeeded, Some(items)) if self.output == Kept::Null => Last::Items(items.into_ends()),
-            (Phase::Succeeded, _) => Last::Output(self.output),
-            _not_completed => self.last,
+        match self.items {
+            _ if !self.phase.is_behind_work() => self.last,
+            Some(items) if self.output == Kept::Null => Last::Items(items.into_ends()),
+            _one_output => Last::Output(self.output),
         }
     }
 
@@ -136,6 +136,23 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether the round's work was done well: the step succeeded, or its gates have the word.
+    fn is_behind_work(&self) -> bool {
+        match self {
+            Self::Succeeded | Self::Judging => true,
+            Self::Settling(settling) => match settling {
+                Settling::GateFailed
+                | Settling::GateBroken
+                | Settling::GateOpen { .. }
+                | Settling::GatesPassed => true,
+                Settling::Unblocked(_, reason) => reason.gate().is_some(),
+                Settling::Work | Settling::Items | Settling::Cut | Settling::Unheard => false,
+            },
+            Self::Blocked(reason) => reason.gate().is_some(),
+            Self::Pending | Self::Working | Self::Failed { .. } | Self::Skipped | Self::Cancelled => false,
+        }
+    }
+
     /// Whether the step's round is over.
     #[must_use]
     pub fn is_ended(&self) -> bool {
@@ -171,6 +188,8 @@ pub enum Settling {
     Unheard,
     /// A person decided on a blocked step.
     Unblocked(UnblockDecision, BlockReason),
+    /// A gate cannot be judged: an expression of it failed.
+    GateBroken,
 }
 
 /// The work of one round, or of one item of it.
@@ -245,6 +264,11 @@ impl Stage {
 
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Skipped)
+    }
+
+    /// Whether an attempt ended with a question to people, answered or not: the work goes on.
+    pub(crate) fn is_talking(&self) -> bool {
+        matches!(self, Self::Ended(AttemptEnding::Asked | AttemptEnding::Answered))
     }
 }
 

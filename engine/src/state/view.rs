@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, Key, Phase, RunState, Settling, Stage, StepState, UsageTotal};
+use super::{Cancelling, Kept, Key, Outcome, Phase, RunState, Settling, Stage, StepState, UsageTotal};
 use crate::actor::Actor;
 use crate::definition::{FinishStatus, Step, Work};
 use crate::event::{BlockReason, Origin, Parent, StopReason, TimerId, TimerKind};
 use crate::failure::Failure;
-use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
+use crate::id::{AttemptId, Round, RunId, StepId, StepPath, Version};
 use crate::json::Hash;
 use crate::time::Timestamp;
 use crate::trace::Workspace;
@@ -233,6 +233,12 @@ impl RunState {
         self.facts.started.as_ref().map(|started| (&started.by, started.at))
     }
 
+    /// Who had it cancelled, and why; `None`: nobody, whatever its status.
+    #[must_use]
+    pub fn cancelling(&self) -> Option<&Cancelling> {
+        self.facts.cancelling.as_ref()
+    }
+
     /// The folder of the one who started it.
     #[must_use]
     pub fn cwd(&self) -> Option<&str> {
@@ -267,6 +273,12 @@ impl RunState {
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         Some(&self.facts.started.as_ref()?.forked.as_ref()?.origin)
+    }
+
+    /// The run that the history began with: the first origin of one that was forked, else the run itself.
+    #[must_use]
+    pub fn root(&self) -> Option<RunId> {
+        self.facts.edge.root.or_else(|| self.run())
     }
 
     /// The step that a retry of an ended run begins with: the one that made it fail, else the first that
@@ -367,6 +379,7 @@ impl RunState {
         facts.attempts.len() > facts.spend.held.len()
             || !facts.probing.is_empty()
             || !facts.stops.is_empty()
+            || (self.owes_workspace() && !self.stands_still())
             || self.next_agenda().is_some()
     }
 
@@ -518,6 +531,16 @@ impl RunState {
         let step = &self.facts.steps[at];
         match &step.phase {
             Phase::Pending => StepStatus::Pending,
+            // What follows is decided when the run goes on; that it ended is known.
+            Phase::Settling(settling) if self.facts.paused => match settling {
+                Settling::GatesPassed => StepStatus::Succeeded,
+                Settling::Work if step.unit.stage.is_talking() => StepStatus::Waiting,
+                Settling::Work | Settling::Items | Settling::Cut | Settling::Unheard => StepStatus::Failed,
+                Settling::GateFailed
+                | Settling::GateBroken
+                | Settling::GateOpen { .. }
+                | Settling::Unblocked(..) => StepStatus::Gating,
+            },
             Phase::Working => self.working_status(at, step),
             Phase::Settling(Settling::Work | Settling::Items | Settling::Cut | Settling::Unheard) => {
                 StepStatus::Running
@@ -527,8 +550,29 @@ impl RunState {
             Phase::Succeeded => StepStatus::Succeeded,
             Phase::Failed { .. } => StepStatus::Failed,
             Phase::Skipped => StepStatus::Skipped,
+            // The run failed elsewhere before it began: nobody cancelled it.
+            Phase::Cancelled if step.round == Round::ZERO && self.has_failed() => StepStatus::Pending,
             Phase::Cancelled => StepStatus::Cancelled,
         }
+    }
+
+    /// Whether anything in the pipeline ever listens to a signal of this name.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn listens_to(&self, signal: &str) -> bool {
+        self.graph.listeners(signal).is_some()
+            || !self.graph.woken_by(signal).is_empty()
+            || self.definition().on_signal.contains_key(signal)
+    }
+
+    /// Whether it is paused, alone or with others.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn is_paused(&self) -> bool {
+        self.facts.paused
+    }
+
+    /// Whether the run ends because something failed.
+    fn has_failed(&self) -> bool {
+        matches!(self.facts.outcome, Some(Outcome::Failed { .. }))
     }
 
     fn working_status(&self, at: usize, step: &StepState) -> StepStatus {

@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::applier::{Applier, Committed, CommittedGroup, Reply};
-use super::gate::{Cause, IndexHealth};
+use super::gate::IndexHealth;
 use super::journal::format::GROUP_HEADER;
 use super::journal::writer::{GroupError, JournalWriter};
 use super::judge::{self, DedupRecord, HeadRecord};
@@ -29,6 +30,11 @@ use crate::time::Timestamp;
 const GROUP_APPENDS_MAX: usize = 1_024;
 /// Bytes behind which a group takes no further append.
 const GROUP_BYTES_ENOUGH: usize = 4 * 1024 * 1024;
+
+/// How long the journal waits before it tries a new segment once more.
+const MEND_AFTER: Duration = Duration::from_millis(250);
+/// How often the queue is looked at meanwhile.
+const MEND_LOOK: Duration = Duration::from_millis(20);
 
 /// What the writer thread is told.
 pub(crate) enum Command {
@@ -56,6 +62,8 @@ pub(crate) struct Committer {
     dedups: HashMap<Hash, (u64, DedupRecord)>,
     /// The group's bytes: room for its header, then its body.
     buffer: Vec<u8>,
+    /// Since the last try to go on in a new segment.
+    tried: Stopwatch,
 }
 
 /// The group that is being judged.
@@ -70,7 +78,8 @@ struct Group {
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, journal: JournalWriter, applier: Applier) -> Self {
         let buffer = Vec::with_capacity(64 * 1024);
-        Self { shared, journal, applier, turn: 0, heads: HashMap::new(), dedups: HashMap::new(), buffer }
+        let (heads, dedups, tried) = (HashMap::new(), HashMap::new(), Stopwatch::start());
+        Self { shared, journal, applier, turn: 0, heads, dedups, buffer, tried }
     }
 
     /// The thread's whole life: ends when the store is closed or dropped. All that was queued by then
@@ -78,7 +87,7 @@ impl Committer {
     pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         let mut taken = Vec::with_capacity(GROUP_APPENDS_MAX);
         let mut closers = Vec::new();
-        while queue.blocking_recv_many(&mut taken, GROUP_APPENDS_MAX) > 0 {
+        while self.take(&mut queue, &mut taken) > 0 {
             self.wait_for_index();
             let mut group = self.start_group();
             for command in taken.drain(..) {
@@ -105,6 +114,50 @@ impl Committer {
         for done in closers {
             // Who asked may have gone; the store is closed all the same.
             let _gone = done.send(());
+        }
+    }
+
+    /// Takes what is queued, and waits for it; 0 at the queue's end. While the journal has no segment to go on in,
+    /// another try is made now and then.
+    fn take(&mut self, queue: &mut mpsc::Receiver<Command>, taken: &mut Vec<Command>) -> usize {
+        while self.journal.broken().is_some() {
+            if self.tried.elapsed() >= MEND_AFTER {
+                self.mend();
+                self.tried = Stopwatch::start();
+            }
+            match queue.try_recv() {
+                Ok(command) => {
+                    taken.push(command);
+                    return taken.len();
+                }
+                Err(TryRecvError::Disconnected) => return 0,
+                Err(TryRecvError::Empty) => std::thread::park_timeout(MEND_LOOK),
+            }
+        }
+        queue.blocking_recv_many(taken, GROUP_APPENDS_MAX)
+    }
+
+    fn mend(&mut self) {
+        match self.journal.mend() {
+            Some(Ok(())) => {
+                tracing::info!("the journal goes on in a new segment");
+                self.shared.gate.set_journal(None);
+            }
+            Some(Err(why)) => {
+                tracing::debug!(%why, "the journal has no new segment yet");
+                self.tell_broken();
+            }
+            None => {}
+        }
+    }
+
+    /// Says why the journal takes nothing.
+    fn tell_broken(&self) {
+        if let Some(why) = self.journal.broken() {
+            self.shared.gate.set_journal(Some(why.clone()));
+        }
+        if let Err(lost) = self.shared.lock.check() {
+            self.shared.gate.set_not_ours(&lost);
         }
     }
 
@@ -258,9 +311,10 @@ impl Committer {
         self.applier.drain();
         self.heads.clear();
         self.dedups.clear();
-        if let Some(why) = self.journal.broken() {
-            self.shared.gate.set(Cause::Journal, Some(why.to_owned()));
+        if let GroupError::NotOurs(lost) = error {
+            self.shared.gate.set_not_ours(lost);
         }
+        self.tell_broken();
         if *error == GroupError::Full && appends.len() > 1 {
             // Together they do not fit into the rest; the first ones do by themselves.
             for Committed { append, record, reply, .. } in appends {
@@ -285,5 +339,6 @@ fn append_error(error: &GroupError) -> AppendError {
         GroupError::Full => AppendError::Full,
         GroupError::Unknown(why) => AppendError::Unknown(why.clone()),
         GroupError::ReadOnly(why) => AppendError::ReadOnly(why.clone()),
+        GroupError::NotOurs(why) => AppendError::NotOurs(why.to_string()),
     }
 }

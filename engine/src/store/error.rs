@@ -55,9 +55,12 @@ pub enum AppendError {
     /// The disk is full; nothing of the batch was kept, and the store goes on when there is room.
     #[error("the disk is full: nothing was recorded; the store goes on by itself when there is room")]
     Full,
-    /// The store takes no writes any more.
+    /// The store takes no writes for now.
     #[error("the store is read-only: {0}")]
     ReadOnly(String),
+    /// The folder was moved, removed or taken by somebody else: this store takes no writes ever again.
+    #[error("the folder is not this process's any more: {0}")]
+    NotOurs(String),
     /// It is not known whether the batch is durable; read the head before repeating.
     #[error("the outcome of the append is unknown: {0}")]
     Unknown(String),
@@ -109,6 +112,9 @@ pub enum ReadError {
     /// The index failed.
     #[error("the index failed: {0}")]
     Index(String),
+    /// Another process has the index open: it is neither read nor built again.
+    #[error("the index is in use by another process: {0}")]
+    IndexInUse(String),
     /// The disk is full, and what is asked for is in an index that cannot be mended until there is
     /// room. Nothing is lost; the store goes on by itself then.
     #[error("the disk is full: the index cannot be mended until there is room")]
@@ -119,23 +125,31 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether waiting for room on the disk helps.
+    /// Whether waiting helps: for room on the disk, or for what else the system has too little of.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
             Self::Full => true,
-            Self::Io { source, .. } => super::is_disk_full(source),
-            Self::Damaged(_) | Self::DamagedStream { .. } | Self::Index(_) | Self::Closed => false,
+            Self::Io { source, .. } => super::is_shortage(source),
+            Self::Damaged(_)
+            | Self::DamagedStream { .. }
+            | Self::Index(_)
+            | Self::IndexInUse(_)
+            | Self::Closed => false,
         }
     }
 
     /// Whether reading it again may help: it is not what is stored that is wrong.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Full | Self::Io { .. } | Self::Index(_) | Self::Closed => true,
+            Self::Full | Self::Io { .. } | Self::Index(_) | Self::IndexInUse(_) | Self::Closed => true,
             Self::Damaged(_) | Self::DamagedStream { .. } => false,
         }
     }
+}
+
+fn process(pid: u32) -> String {
+    if pid == 0 { "another process".to_owned() } else { format!("process {pid}") }
 }
 
 /// Why a store could not be opened. Nothing was changed.
@@ -143,7 +157,7 @@ impl ReadError {
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process owns it.
-    #[error("the store is in use by process {pid}")]
+    #[error("the store is in use by {}", process(*.pid))]
     InUse {
         /// The owner, 0 where it is unknown.
         pid: u32,

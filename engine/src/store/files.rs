@@ -1,7 +1,7 @@
 //! The system calls that durability rests on, as a layer that a test can count, fail or stop.
 //!
 //! Law: nothing in the journal and its marks reaches the disk past this layer. (sled opens its own
-//! files; it is a view and proves nothing.)
+//! files; it is a view and proves nothing.) A folder that was made is durable in the folder above it.
 //!
 //! Called by the journal, the marks and the blobs.
 
@@ -9,6 +9,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 /// Opens, names and removes files.
 pub trait Files: Send + Sync + 'static {
@@ -27,24 +29,102 @@ pub trait Files: Send + Sync + 'static {
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes a folder and those above it; it may exist.
-    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes one folder of a mode; its parent exists.
+    fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()>;
 
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes a folder and those above it, each durable in the one above; it may exist.
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.create_folder_of(path, 0o777)
+    }
+
+    /// The same for this user alone.
+    fn create_private(&self, path: &Path) -> io::Result<()> {
+        self.create_folder_of(path, 0o700)
+    }
+
+    /// The same with a mode for those that are made.
+    fn create_folder_of(&self, path: &Path, mode: u32) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let above = above(path);
+        self.create_folder_of(above, mode)?;
+        match self.make_folder(path, mode) {
+            // Somebody else made it in this moment.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            made => made?,
+        }
+        self.sync_folder(above)
+    }
+
     /// Puts a whole file in the place of another: written beside it, synced, renamed, folder synced.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace_by(path, &mut |_| Ok(bytes.to_vec()))
+    }
+
+    /// The same for a file whose content says which file it is.
+    fn replace_by(
+        &self,
+        path: &Path,
+        content: &mut dyn FnMut(FileId) -> io::Result<Vec<u8>>,
+    ) -> io::Result<()> {
         let beside = beside(path);
         match self.remove(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let file = self.create(&beside)?;
-        file.write_at(bytes, 0)?;
+        file.write_at(&content(file.id()?)?, 0)?;
         file.sync()?;
         self.rename(&beside, path)?;
-        self.sync_folder(path.parent().unwrap_or(Path::new(".")))
+        self.sync_folder(above(path))
+    }
+}
+
+/// The folder that holds a name.
+fn above(path: &Path) -> &Path {
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Which file it is: what a copy cannot have, whatever its name and content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileId {
+    /// The device.
+    pub device: u64,
+    /// Its number there; another file has it once this one is gone.
+    pub inode: u64,
+    /// When it was made, in nanoseconds since 1970; unknown where the file system does not keep that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<u64>,
+}
+
+impl FileId {
+    /// The file or folder of a name.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self::new(&fs::metadata(path)?))
+    }
+
+    pub(crate) fn new(metadata: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        let born = metadata.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            born: born.and_then(|since| u64::try_from(since.as_nanos()).ok()),
+        }
+    }
+
+    /// Whether both are one file. Device numbers are left out: they change when disks are found in another
+    /// order.
+    pub(crate) fn is_born_as(&self, other: &Self) -> bool {
+        let born = self.born.zip(other.born).is_none_or(|(one, two)| one == two);
+        self.inode == other.inode && born
     }
 }
 
@@ -84,6 +164,12 @@ pub trait StoreFile: Send + Sync {
 
     /// The length in bytes.
     fn length(&self) -> io::Result<u64>;
+
+    /// Which file it is.
+    fn id(&self) -> io::Result<FileId>;
+
+    /// Takes the file's `flock`, for as long as it is open; `false` where another process has it.
+    fn lock(&self) -> io::Result<bool>;
 }
 
 /// The operating system's files.
@@ -109,8 +195,9 @@ impl Files for SystemFiles {
         fs::remove_file(path)
     }
 
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+    fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        fs::DirBuilder::new().mode(mode).create(path)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
@@ -150,5 +237,25 @@ impl StoreFile for SystemFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        Ok(FileId::new(&self.0.metadata()?))
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        lock(&self.0)
+    }
+}
+
+/// Takes the `flock` of an open file or folder; `false` where another process has it. Where the file system locks no
+/// such handle (NFS wants one that may write), that is no refusal: the other locks decide.
+pub(crate) fn lock(file: &fs::File) -> io::Result<bool> {
+    use rustix::fs::FlockOperation;
+    use rustix::io::Errno;
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) | Err(Errno::BADF | Errno::OPNOTSUPP) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::journal::prepare::NoSegment;
+use super::lock::NotOurs;
 use super::{AppendError, Writability};
 
 #[derive(Default)]
@@ -20,15 +22,16 @@ struct Causes {
     not_adopted: Option<String>,
     /// The index failed and could not be built again.
     index: Option<String>,
-    /// The journal takes no more groups.
-    journal: Option<String>,
+    /// The journal takes no groups until it has a new segment.
+    journal: Option<NoSegment>,
+    /// The folder is somebody else's.
+    not_ours: Option<String>,
 }
 
 /// One cause that ends writing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cause {
     NotAdopted,
-    Journal,
 }
 
 /// How the index is.
@@ -69,9 +72,12 @@ impl Gate {
     /// Why appends are refused whatever they hold; that the next segment has no room is not among it.
     pub(crate) fn refusal(&self) -> Option<AppendError> {
         let causes = self.causes();
+        if let Some(why) = &causes.not_ours {
+            return Some(AppendError::NotOurs(why.clone()));
+        }
         match causes.grave() {
             Some(why) => Some(AppendError::ReadOnly(why.clone())),
-            None => causes.index_full.then_some(AppendError::Full),
+            None => (causes.index_full || causes.is_journal_full()).then_some(AppendError::Full),
         }
     }
 
@@ -100,7 +106,7 @@ impl Gate {
     /// Whether journal and index agree as far as is known.
     pub(crate) fn is_sound(&self) -> bool {
         let causes = self.causes();
-        causes.journal.is_none() && *self.index.borrow() == IndexHealth::Whole
+        causes.journal.is_none() && causes.not_ours.is_none() && *self.index.borrow() == IndexHealth::Whole
     }
 
     pub(crate) fn set_full(&self, full: bool) {
@@ -110,17 +116,30 @@ impl Gate {
     pub(crate) fn set(&self, cause: Cause, why: Option<String>) {
         self.change(|causes| match cause {
             Cause::NotAdopted => causes.not_adopted = why,
-            Cause::Journal => causes.journal = why,
         });
+    }
+
+    /// Says why the journal takes no groups, or that it does again.
+    pub(crate) fn set_journal(&self, why: Option<NoSegment>) {
+        self.change(|causes| causes.journal = why);
+    }
+
+    /// Ends writing for good.
+    pub(crate) fn set_not_ours(&self, why: &NotOurs) {
+        if self.causes().not_ours.is_none() {
+            tracing::error!(%why, "the folder is not this process's any more");
+        }
+        self.change(|causes| causes.not_ours = Some(why.to_string()));
     }
 
     fn change(&self, change: impl FnOnce(&mut Causes)) {
         let mut causes = self.causes();
         change(&mut causes);
-        let now = match causes.grave() {
-            Some(why) => Writability::ReadOnly(why.clone()),
-            None if causes.full || causes.index_full => Writability::Full,
-            None => Writability::Writable,
+        let now = match (&causes.not_ours, causes.grave()) {
+            (Some(why), _) => Writability::NotOurs(why.clone()),
+            (None, Some(why)) => Writability::ReadOnly(why.clone()),
+            (None, None) if causes.full || causes.index_full || causes.is_journal_full() => Writability::Full,
+            (None, None) => Writability::Writable,
         };
         self.told.send_if_modified(|told| {
             let changed = *told != now;
@@ -135,9 +154,14 @@ impl Gate {
 }
 
 impl Causes {
-    /// Why nothing is written, if that does not end by itself.
+    /// Why nothing is written, where that is not for want of room.
     fn grave(&self) -> Option<&String> {
-        self.journal.as_ref().or(self.not_adopted.as_ref()).or(self.index.as_ref())
+        let journal = self.journal.as_ref().filter(|why| !why.is_full).map(|why| &why.what);
+        journal.or(self.not_adopted.as_ref()).or(self.index.as_ref())
+    }
+
+    fn is_journal_full(&self) -> bool {
+        self.journal.as_ref().is_some_and(|why| why.is_full)
     }
 }
 

@@ -1,10 +1,12 @@
 //! What goes on beside the writing: checkpoints of the index, and building it again when it failed.
 //!
 //! Law: a checkpoint only saves work at the next start; it proves nothing and may fail. The mark in
-//! `store.json` never says more than the journal holds durably.
+//! `store.json` never says more than the journal holds durably. The writer waits for an index that is being
+//! built, so a build that ends in a panic has failed like any other.
 //!
 //! A thread of the store; it sleeps while nothing was written.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -71,7 +73,8 @@ impl Keeper {
                 // Before the work: a group that fails meanwhile asks for another round.
                 wanted.heal = false;
                 drop(wanted);
-                let healed = tried_twice(shared);
+                let healed = guarded(|| tried_twice(shared))
+                    .unwrap_or_else(|why| Err(IndexHealth::Failed { why: why.to_owned(), is_full: false }));
                 wanted = self.wanted();
                 match healed {
                     Ok(()) if !wanted.heal => shared.gate.set_index(IndexHealth::Whole),
@@ -89,8 +92,14 @@ impl Keeper {
                 }
                 wanted.checkpoint = false;
                 drop(wanted);
-                if let Err(error) = checkpoint(shared) {
-                    tracing::warn!(%error, "the index could not be made durable; a start may take longer");
+                match guarded(|| checkpoint(shared)) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "the index could not be made durable; a start may take longer");
+                    }
+                    Err(why) => {
+                        tracing::error!(why, "a checkpoint failed; the next one is made all the same")
+                    }
                 }
                 wanted = self.wanted();
             } else {
@@ -108,6 +117,11 @@ impl Keeper {
     }
 }
 
+/// Turns a panic into an error: this thread lives as long as the store.
+fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, &'static str> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|_panic| "a panic within Everfold")
+}
+
 /// Builds the index again. What failed for any cause but a full disk is tried once more at once: the
 /// disk may have been full, and not be so any more by the time it is looked at.
 fn tried_twice(shared: &Shared) -> Result<(), IndexHealth> {
@@ -117,8 +131,11 @@ fn tried_twice(shared: &Shared) -> Result<(), IndexHealth> {
         tracing::error!(%error, "the index could not be built again; trying once more");
         let is_full = reserve::is_wanted_by(&error, &shared.folder);
         // Half an index would keep the room that the next try needs.
-        renew::discard(&shared.folder);
-        if is_full || is_second {
+        let is_ours = shared.check_ours().is_ok();
+        if is_ours {
+            renew::discard(&shared.folder);
+        }
+        if is_full || is_second || !is_ours {
             return Err(IndexHealth::Failed { why: error.to_string(), is_full });
         }
         is_second = true;
@@ -127,6 +144,9 @@ fn tried_twice(shared: &Shared) -> Result<(), IndexHealth> {
 
 /// Makes the index durable and says in `store.json` how far the journal goes.
 fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
+    if shared.check_ours().is_err() {
+        return Ok(()); // It has been said.
+    }
     if let Err(error) = reserve::keep(shared.files.as_ref(), &shared.folder, &shared.options.segments) {
         tracing::debug!(%error, "no room for the reserve");
     }
@@ -141,6 +161,7 @@ fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
 
 /// Builds the index again from the journal, beside the old one, and replaces that.
 fn heal(shared: &Shared) -> Result<(), ReadError> {
+    is_still_ours(shared)?;
     // What was published by now is in the index or in the backlog; what comes meanwhile need not be.
     let published = shared.published.borrow().position;
     if !shared.backlog.has_failed()
@@ -155,6 +176,7 @@ fn heal(shared: &Shared) -> Result<(), ReadError> {
         }
         match reopen(shared) {
             Ok(()) => return Ok(()),
+            Err(error @ ReadError::IndexInUse(_)) => return Err(error),
             Err(error) => tracing::warn!(%error, "the index cannot go on and is built anew"),
         }
     }
@@ -164,6 +186,7 @@ fn heal(shared: &Shared) -> Result<(), ReadError> {
     if let Some(old) = shared.set_index(None) {
         sled_store::wait_for_readers(old);
     }
+    is_still_ours(shared)?;
     shared.mark().index = IndexState::Building;
     write_mark(shared)?;
     let index = renew::swap(&shared.folder, &shared.options)?;
@@ -177,6 +200,11 @@ fn heal(shared: &Shared) -> Result<(), ReadError> {
     shared.backlog.mended();
     tracing::info!("the index is built again");
     Ok(())
+}
+
+/// Building takes a while; what is in the folder by then is looked at again before it is replaced.
+fn is_still_ours(shared: &Shared) -> Result<(), ReadError> {
+    shared.check_ours().map_err(|lost| ReadError::IndexInUse(lost.to_string()))
 }
 
 /// Lets an index that failed under way, on a full disk most likely, go on from where it was: what it
@@ -201,4 +229,62 @@ fn write_mark(shared: &Shared) -> Result<(), ReadError> {
     let mark = shared.mark().clone();
     mark::write(shared.files.as_ref(), &shared.folder, &mark)
         .map_err(|source| ReadError::Io { path: shared.folder.join(mark::FILE_NAME), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::clock;
+    use crate::store::bench::Source;
+    use crate::store::{AppendError, EventStore as _, SledOptions, SledStore, Writability};
+
+    const NAME: &str = "keeper-under-test";
+
+    /// Lets a test that fails end.
+    struct Stop<'a>(&'a Keeper);
+
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.stop();
+        }
+    }
+
+    #[test]
+    fn row_06_a_panic_while_the_index_is_built_does_not_leave_the_writer_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let panics = Arc::new(AtomicBool::new(true));
+        let asked = panics.clone();
+        let system = clock::system();
+        let options = SledOptions {
+            clock: Arc::new(move || {
+                let is_meant = std::thread::current().name() == Some(NAME);
+                assert!(!(is_meant && asked.load(Ordering::SeqCst)), "as asked");
+                system()
+            }),
+            ..SledOptions::default()
+        };
+        let store = SledStore::open(folder.path(), options).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut source = Source::new(100);
+        runtime.block_on(store.append(source.next(1))).unwrap();
+        let keeper = Keeper::new();
+        store.shared().gate.set_index(IndexHealth::Building);
+        keeper.heal_now();
+        std::thread::scope(|scope| {
+            let _stop = Stop(&keeper);
+            let body = || keeper.run(store.shared());
+            std::thread::Builder::new().name(NAME.into()).spawn_scoped(scope, body).unwrap();
+            runtime.block_on(async {
+                let next = source.next(1);
+                let refused = store.append(next.clone()).await.unwrap_err();
+                assert!(matches!(refused, AppendError::ReadOnly(_)), "{refused}");
+                panics.store(false, Ordering::SeqCst);
+                store.writability().wait_for(|now| *now == Writability::Writable).await.unwrap();
+                store.append(next).await.unwrap();
+            });
+        });
+        assert_eq!(store.last_position().0, 2);
+    }
 }

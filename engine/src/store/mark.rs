@@ -11,7 +11,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::Files;
+use super::files::{FileId, Files};
+use super::journal::segment;
+use super::open;
 use crate::id::Position;
 use crate::json::{self, Hash};
 
@@ -36,13 +38,23 @@ pub(crate) struct StoreMark {
     pub(crate) journal: JournalMark,
 }
 
-/// Where the folder lies; another place means that it was copied or moved.
+/// Where the folder lies, and what of it no copy can have; another place means that it was copied or moved, or
+/// that a copy was put back into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) device: u64,
     pub(crate) inode: u64,
     /// The file system's own identity: device numbers change when disks are found in another order.
     pub(crate) filesystem: u64,
+    /// The journal's folder. As those below, unknown where an earlier version wrote the mark, or a repair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) journal: Option<FileId>,
+    /// The journal's first segment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) segment: Option<FileId>,
+    /// The very file that says this. It is a new one each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<FileId>,
 }
 
 impl Place {
@@ -50,13 +62,36 @@ impl Place {
         use std::os::unix::fs::MetadataExt as _;
         let metadata = fs::metadata(folder)?;
         let filesystem = rustix::fs::statvfs(folder)?.f_fsid;
-        Ok(Self { device: metadata.dev(), inode: metadata.ino(), filesystem })
+        let journal = open::journal_folder(folder);
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            filesystem,
+            segment: found(&journal.join(segment::file_name(1)))?,
+            journal: found(&journal)?,
+            mark: found(&folder.join(FILE_NAME))?,
+        })
     }
 
-    /// Whether both are one folder.
+    /// Whether both are one folder with the same files. Where one does not know a file, it is not compared.
     pub(crate) fn is(&self, other: &Self) -> bool {
+        let same = |one: Option<FileId>, two: Option<FileId>| {
+            one.zip(two).is_none_or(|(one, two)| one.is_born_as(&two))
+        };
         self.inode == other.inode
             && (self.device == other.device || (self.filesystem != 0 && self.filesystem == other.filesystem))
+            && same(self.journal, other.journal)
+            && same(self.segment, other.segment)
+            && same(self.mark, other.mark)
+    }
+}
+
+/// Which file it is, if there is one.
+fn found(path: &Path) -> io::Result<Option<FileId>> {
+    match FileId::of(path) {
+        Ok(id) => Ok(Some(id)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -134,13 +169,20 @@ pub(crate) fn read(folder: &Path) -> io::Result<Found> {
     })
 }
 
-/// Replaces the file, durably.
+/// Replaces the file, durably. It says which file it is itself, and which the journal's are now.
 pub(crate) fn write(files: &dyn Files, folder: &Path, mark: &StoreMark) -> io::Result<()> {
-    let value = serde_json::to_value(mark)?;
-    let check = Hash::of(json::canonical(&value).as_bytes());
-    let mut bytes = serde_json::to_vec_pretty(&Checked { everfold: mark.clone(), check })?;
-    bytes.push(b'\n');
-    files.replace(&folder.join(FILE_NAME), &bytes)
+    let mut mark = mark.clone();
+    let journal = open::journal_folder(folder);
+    mark.place.segment = found(&journal.join(segment::file_name(1)))?;
+    mark.place.journal = found(&journal)?;
+    files.replace_by(&folder.join(FILE_NAME), &mut |own| {
+        mark.place.mark = Some(own);
+        let value = serde_json::to_value(&mark)?;
+        let check = Hash::of(json::canonical(&value).as_bytes());
+        let mut bytes = serde_json::to_vec_pretty(&Checked { everfold: mark.clone(), check })?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    })
 }
 
 /// The kernel's name for this boot; empty where the system has none, and then no kill is told from a

@@ -49,7 +49,7 @@ pub use judge::{ACTOR_BYTES_MAX, DEDUP_KEPT};
 pub use mark::STORE_FORMAT;
 pub use memory::MemoryStore;
 pub use observe::{Flushed, StoreObserver, Unobserved};
-pub use reserve::is_disk_full;
+pub use reserve::{is_disk_full, is_shortage};
 pub use sled_store::{IndexOpened, OpenReport, SledOptions, SledStore};
 
 /// Most events in one append.
@@ -182,8 +182,10 @@ pub enum Writability {
     Writable,
     /// The disk is full; ends by itself when there is room again.
     Full,
-    /// It does not any more, for the reason given; reading goes on.
+    /// It does not for now, for the reason given; reading goes on.
     ReadOnly(String),
+    /// The folder is not this process's any more; it never takes appends again.
+    NotOurs(String),
 }
 
 /// How far a long piece of work has come.

@@ -15,7 +15,7 @@ use super::journal::prepare;
 use super::journal::recover::{self, Survey, Torn};
 use super::journal::segment::{self, Segment};
 use super::journal::writer::{self, Owner, Tail};
-use super::lock::FolderLock;
+use super::lock::{self, FolderLock};
 use super::mark::{self, Found, IndexState, JournalMark, Place, StoreMark};
 use super::renew::{self, INDEX_FOLDER};
 use super::reserve;
@@ -51,7 +51,7 @@ const NEIGHBOURS: [&str; 18] = [
 
 /// A folder that is locked and looked through, ready to be worked on.
 pub(crate) struct Opened {
-    pub(crate) lock: FolderLock,
+    pub(crate) lock: Arc<FolderLock>,
     pub(crate) mark: StoreMark,
     pub(crate) index: Index,
     pub(crate) survey: Survey,
@@ -66,7 +66,8 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
         files.create_folder(folder).map_err(at(folder))?;
     }
     refuse_foreign(folder, read_mark(folder)?.is_none())?;
-    let lock = FolderLock::take(folder)?;
+    let lock = Arc::new(FolderLock::take(folder)?);
+    lock::refuse_written(files, folder, Access::Write)?;
     let found = read_mark(folder)?;
     let mut warnings = Vec::new();
     let (known, damaged) = match found {
@@ -108,13 +109,10 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
     compare(&journal, &mark, &survey)?;
     warnings.extend(survey.warnings.iter().cloned());
     let believed = is_believed(folder, &mark, &place, options, survey.tail.position(), &mut warnings);
+    // Before anything is written: what is written names the place as it is now.
+    settle_place(&mut mark, place);
     let (index, index_opened) =
         open_index(folder, options, &survey, &mut mark, believed, is_new, &mut warnings)?;
-    if !mark.place.is(&place) {
-        mark.epoch = draw_epoch();
-        mark.adopted = false;
-    }
-    mark.place = place;
     if let Some(last) = survey.segments.last() {
         mark.journal = JournalMark {
             segment: last.number,
@@ -126,6 +124,10 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
     mark.index = IndexState::Open { boot: options.boot_id.clone() };
     mark::write(files, folder, &mark).map_err(at(&folder.join(mark::FILE_NAME)))?;
     let active = open_active(options, &journal, &mark, &survey, &mut warnings)?;
+    if !active.1.lock().map_err(at(&active.0.path))? {
+        return Err(lock::in_use(folder));
+    }
+    lock.set_active(&active.0.path, active.1.id().map_err(at(&active.0.path))?);
     let mut survey = survey;
     if survey.segments.is_empty() {
         survey.segments.push(active.0.clone());
@@ -146,6 +148,15 @@ pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, OpenE
         warnings,
     };
     Ok(Opened { lock, mark, index, survey, active, report })
+}
+
+/// Takes note of where the folder is now. A copy draws an epoch of its own, and acts when somebody says so.
+pub(crate) fn settle_place(mark: &mut StoreMark, place: Place) {
+    if !mark.place.is(&place) {
+        mark.epoch = draw_epoch();
+        mark.adopted = false;
+    }
+    mark.place = place;
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
@@ -177,7 +188,7 @@ fn refuse_foreign(folder: &Path, without_mark: bool) -> Result<(), OpenError> {
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let name = entry.map_err(at(folder))?.file_name();
         let name = name.to_string_lossy();
-        let ours = name == super::lock::FILE_NAME
+        let ours = name == lock::FILE_NAME
             || name.starts_with('.')
             || name.ends_with(".tmp")
             || name == "lost+found"
@@ -319,12 +330,16 @@ fn open_index(
                     return Ok((index, IndexOpened::CaughtUp { events }));
                 }
                 Err(ReadError::Damaged(damage)) => return Err(damage.into()),
+                Err(ReadError::IndexInUse(_)) => return Err(lock::in_use(folder)),
                 Err(error) if is_for_room(&error) => return Err(OpenError::Full { path }),
                 Err(error) => warnings.push(format!("the index failed ({error}); it is built again")),
             },
             Ok(_) => {}
             Err(error) => {
                 let error = ReadError::from(error);
+                if matches!(error, ReadError::IndexInUse(_)) {
+                    return Err(lock::in_use(folder));
+                }
                 if is_for_room(&error) {
                     return Err(OpenError::Full { path });
                 }

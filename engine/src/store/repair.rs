@@ -18,8 +18,8 @@ use super::journal::prepare::{self, Preparer};
 use super::journal::salvage::{self, Found};
 use super::journal::segment::{SegmentSizes, Segments};
 use super::journal::writer::{self, GroupError, JournalWriter, Tail};
-use super::lock::FolderLock;
-use super::mark::{IndexState, JournalMark, StoreMark};
+use super::lock::{self, FolderLock};
+use super::mark::{IndexState, JournalMark, Place, StoreMark};
 use super::renew::{INDEX_FOLDER, remove_folder};
 use super::sled::Index;
 use super::{Damage, OpenError, ReadError, SledOptions, mark, open, record};
@@ -125,7 +125,7 @@ impl From<ReadError> for RepairError {
 /// # Errors
 /// [`RepairError::Open`] where the folder is in use, newer or not readable.
 pub fn plan(folder: &Path, options: &SledOptions, from_index: bool) -> Result<RepairPlan, RepairError> {
-    let _lock = FolderLock::take(folder)?;
+    let _lock = taken(folder)?;
     Ok(look(folder, options, from_index)?.plan)
 }
 
@@ -134,7 +134,7 @@ pub fn plan(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Re
 /// # Errors
 /// [`RepairError`]; then the store is as it was.
 pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<RepairPlan, RepairError> {
-    let _lock = FolderLock::take(folder)?;
+    let lock = taken(folder)?;
     let looked = look(folder, options, from_index)?;
     if let Some(&(first, last)) = looked.plan.lost.first() {
         return Err(RepairError::Lost { first, last });
@@ -147,10 +147,11 @@ pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<R
                 let file = SystemFiles.open(file, Access::Write).map_err(failed)?;
                 open::cut(file.as_ref(), &torn).map_err(failed)?;
             }
-            RepairStep::RewriteJournal { kept_as, .. } => rewrite(folder, options, &looked, kept_as)?,
+            RepairStep::RewriteJournal { kept_as, .. } => rewrite(folder, options, &looked, kept_as, &lock)?,
             RepairStep::RebuildIndex => {
                 // The mark first: an index that is gone half-way is not believed.
                 if let Some(Ok(mut mark)) = open::read_mark(folder)? {
+                    open::settle_place(&mut mark, Place::of(folder).map_err(failed)?);
                     mark.index = IndexState::Building;
                     mark::write(&SystemFiles, folder, &mark).map_err(failed)?;
                 }
@@ -159,6 +160,12 @@ pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<R
         }
     }
     Ok(looked.plan)
+}
+
+fn taken(folder: &Path) -> Result<Arc<FolderLock>, RepairError> {
+    let lock = FolderLock::take(folder)?;
+    lock::refuse_written(&SystemFiles, folder, Access::Read)?;
+    Ok(Arc::new(lock))
 }
 
 struct Looked {
@@ -279,7 +286,13 @@ fn unused(folder: &Path) -> PathBuf {
 }
 
 /// Writes the new journal beside the old one and exchanges them.
-fn rewrite(folder: &Path, options: &SledOptions, looked: &Looked, kept_as: &Path) -> Result<(), RepairError> {
+fn rewrite(
+    folder: &Path,
+    options: &SledOptions,
+    looked: &Looked,
+    kept_as: &Path,
+    lock: &Arc<FolderLock>,
+) -> Result<(), RepairError> {
     let failed = |error: std::io::Error| RepairError::Write(error.to_string());
     let (journal, beside) = (open::journal_folder(folder), folder.join("journal.tmp"));
     remove_folder(&beside).map_err(failed)?;
@@ -288,7 +301,7 @@ fn rewrite(folder: &Path, options: &SledOptions, looked: &Looked, kept_as: &Path
         .map_err(|error| RepairError::from(ReadError::from(error)))?;
     let owner = looked.mark.as_ref().map(open::owner);
     let owner = owner.ok_or_else(|| RepairError::Write("store.json is not readable".into()))?;
-    let mut target = Target::new(&beside, owner)?;
+    let mut target = Target::new(&beside, owner, lock)?;
     let mut indexed = looked.indexed.iter().peekable();
     let mut fill = |target: &mut Target, until: Position| -> Result<(), RepairError> {
         while let Some((&position, (stream, version))) = indexed.next_if(|(position, _)| **position < until) {
@@ -329,14 +342,23 @@ fn rewrite(folder: &Path, options: &SledOptions, looked: &Looked, kept_as: &Path
     fill(&mut target, Position(u64::MAX))?;
     let end = target.writer.tail().position();
     drop(target);
-    if let Some(mut mark) = looked.mark.clone() {
+    let mut mark = looked.mark.clone();
+    if let Some(mark) = &mut mark {
+        // A copy stays one when it is repaired.
+        open::settle_place(mark, Place::of(folder).map_err(failed)?);
         mark.index = IndexState::Building;
         mark.journal = JournalMark::EMPTY;
-        mark::write(&SystemFiles, folder, &mark).map_err(failed)?;
+    }
+    if let Some(mark) = &mark {
+        mark::write(&SystemFiles, folder, mark).map_err(failed)?;
     }
     fs::rename(&journal, kept_as).map_err(failed)?;
     fs::rename(&beside, &journal).map_err(failed)?;
     SystemFiles.sync_folder(folder).map_err(failed)?;
+    if let Some(mark) = &mark {
+        // It names the journal's files, which are others now.
+        mark::write(&SystemFiles, folder, mark).map_err(failed)?;
+    }
     tracing::info!(%end, "the journal is written anew");
     Ok(())
 }
@@ -351,7 +373,7 @@ struct Target {
 }
 
 impl Target {
-    fn new(folder: &Path, owner: writer::Owner) -> Result<Self, RepairError> {
+    fn new(folder: &Path, owner: writer::Owner, lock: &Arc<FolderLock>) -> Result<Self, RepairError> {
         let failed = |error: std::io::Error| RepairError::Write(error.to_string());
         let sizes = SegmentSizes::default();
         let files: Arc<dyn super::files::Files> = Arc::new(SystemFiles);
@@ -359,7 +381,8 @@ impl Target {
         let header = owner.first_segment(made.capacity);
         let active = writer::open_segment(&SystemFiles, folder, &header, made).map_err(failed)?;
         let segments = Segments::new(vec![active.0.clone()]);
-        let preparer = Preparer::new(files.clone(), folder, |_| {});
+        lock.set_active(&active.0.path, active.1.id().map_err(failed)?);
+        let preparer = Preparer::new(files.clone(), folder, lock.clone(), |_| {});
         let maker = std::thread::spawn({
             let preparer = preparer.clone();
             move || preparer.run()
@@ -407,6 +430,7 @@ impl Target {
             Ok(()) => Ok(true),
             Err(GroupError::Full) => Err(RepairError::Write("the disk is full".into())),
             Err(GroupError::Unknown(why) | GroupError::ReadOnly(why)) => Err(RepairError::Write(why)),
+            Err(GroupError::NotOurs(why)) => Err(RepairError::Write(why.to_string())),
         }
     }
 }

@@ -24,6 +24,16 @@ pub fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether the system has too little at this moment of what it was asked for: room on the disk, file handles,
+/// processes, memory. Later it may have it; what failed says nothing about the work.
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let is_scarce =
+        |errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM | Errno::NOBUFS);
+    is_disk_full(error) || Errno::from_io_error(error).is_some_and(is_scarce)
+}
+
 /// The room that is left in a folder's file system; as much as one likes where that is unknown.
 pub(crate) fn left(folder: &Path) -> u64 {
     rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))

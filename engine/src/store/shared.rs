@@ -16,6 +16,7 @@ use super::gate::{Gate, IndexHealth};
 use super::journal::segment::Segments;
 use super::judge::{DedupRecord, HeadRecord};
 use super::keeper::Keeper;
+use super::lock::{FolderLock, NotOurs};
 use super::mark::StoreMark;
 use super::recent::Recent;
 use super::sled::Index;
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) backlog: Backlog,
     pub(crate) published: watch::Sender<Published>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) lock: Arc<FolderLock>,
     mark: Mutex<StoreMark>,
 }
 
@@ -56,7 +58,7 @@ impl Shared {
         segments: Segments,
         index: Index,
         (gate, keeper): (Arc<Gate>, Arc<Keeper>),
-        mark: StoreMark,
+        (lock, mark): (Arc<FolderLock>, StoreMark),
         position: Position,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -70,6 +72,7 @@ impl Shared {
             backlog: Backlog::new(keeper),
             published: watch::Sender::new(Published { position, closed: false }),
             gate,
+            lock,
             mark: Mutex::new(mark),
         })
     }
@@ -134,6 +137,15 @@ impl Shared {
     /// The store's description, to be read or changed.
     pub(crate) fn mark(&self) -> MutexGuard<'_, StoreMark> {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the folder is this process's still: asked before anything in it is written, replaced or removed by
+    /// name. Where it is not, nothing is appended ever again.
+    ///
+    /// # Errors
+    /// [`NotOurs`].
+    pub(crate) fn check_ours(&self) -> Result<(), NotOurs> {
+        self.lock.check().inspect_err(|lost| self.gate.set_not_ours(lost))
     }
 
     /// Shows readers and followers a group. Under one lock, so that nobody sees a head and not its

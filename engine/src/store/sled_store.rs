@@ -23,7 +23,6 @@ use super::journal::reader::JournalCursor;
 use super::journal::segment::SegmentSizes;
 use super::journal::writer::JournalWriter;
 use super::keeper::Keeper;
-use super::lock::FolderLock;
 use super::mark::{self, IndexState};
 use super::open::{self, Opened};
 use super::renew::{self, INDEX_FOLDER};
@@ -130,7 +129,6 @@ struct Running {
     beside: Vec<JoinHandle<()>>,
     preparer: Arc<Preparer>,
     keeper: Arc<Keeper>,
-    _lock: FolderLock,
 }
 
 impl SledStore {
@@ -152,13 +150,14 @@ impl SledStore {
         let files = options.files.clone();
         let capacity = options.segments.later;
         let journal_folder = open::journal_folder(&folder);
-        let preparer = Preparer::new(files.clone(), &journal_folder, {
+        let held = (lock.clone(), mark);
+        let preparer = Preparer::new(files.clone(), &journal_folder, lock, {
             let gate = gate.clone();
-            move |failed| gate.set_full(failed)
+            move |full| gate.set_full(full)
         });
         let keeper = Keeper::new();
         let gate = (gate, keeper.clone());
-        let shared = Shared::new(folder.clone(), options, segments.clone(), index, gate, mark, position);
+        let shared = Shared::new(folder.clone(), options, segments.clone(), index, gate, held, position);
         let threads_failed = |source| OpenError::Io { path: folder.clone(), source };
         let applier = Applier::start(shared.clone(), keeper.clone()).map_err(threads_failed)?;
         let journal = JournalWriter::new(
@@ -190,7 +189,7 @@ impl SledStore {
             })?,
         ];
         let writer = spawn("everfold-write", Box::new(move || committer.run(commands)))?;
-        let running = Running { writer, beside, preparer, keeper: keeper.clone(), _lock: lock };
+        let running = Running { writer, beside, preparer, keeper: keeper.clone() };
         let running = Arc::new(Mutex::new(Some(running)));
         Ok(Self { shared, keeper, queue: Some(queue), running, report })
     }
@@ -211,12 +210,22 @@ impl SledStore {
         &self.shared
     }
 
+    /// Whether the folder is this process's still, by all that can be told of its names.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.shared.check_ours().is_ok()
+    }
+
     /// Lets a copied or moved store act: from now on it is the one.
     ///
     /// # Errors
     /// Where that cannot be recorded.
     pub async fn adopt(&self) -> Result<(), ReadError> {
         self.blocking(|shared| {
+            shared.check_ours().map_err(|lost| ReadError::Io {
+                path: shared.folder.clone(),
+                source: std::io::Error::other(lost),
+            })?;
             let mark = {
                 let mut mark = shared.mark();
                 mark.adopted = true;
@@ -305,7 +314,9 @@ impl SledStore {
 }
 
 fn not_adopted() -> String {
-    "this folder was copied or moved; `everfold store adopt` lets it act, if no other copy does".into()
+    "this folder was copied, moved or put back; `everfold store adopt` lets it act, if no other copy does and what \
+     it did since is not to be done again"
+        .into()
 }
 
 impl EventStore for SledStore {
@@ -525,6 +536,11 @@ impl Drop for SledStore {
 /// Waits for the threads, makes the index durable, says so, and lets the folder go.
 fn finish(shared: &Shared, running: &Mutex<Option<Running>>) {
     let Some(ended) = running.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    put_away(shared, ended);
+    shared.lock.release();
+}
+
+fn put_away(shared: &Shared, ended: Running) {
     let wrote = ended.writer.join().is_ok();
     ended.preparer.stop();
     ended.keeper.stop();
@@ -537,6 +553,9 @@ fn finish(shared: &Shared, running: &Mutex<Option<Running>>) {
     let synced = index.checkpoint();
     let held = index.position();
     wait_for_readers(index);
+    if shared.check_ours().is_err() {
+        return; // It has been said; what lies there is somebody else's.
+    }
     let mut mark = shared.mark().clone();
     let whole = held.is_ok_and(|held| held == mark.journal.position) && shared.gate.is_sound();
     if let Err(error) = &synced {

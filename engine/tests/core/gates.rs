@@ -1,7 +1,7 @@
 //! Gates, rule by rule: policies and routes (L14), and judging again (L18).
 
 use everfold_engine::effect::Effect;
-use everfold_engine::event::{GateEvaluated, RunEvent, TimerKind, UnblockDecision};
+use everfold_engine::event::{BlockReason, GateEvaluated, RunEvent, TimerKind, UnblockDecision};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::Payload;
 use everfold_engine::policy::Verdict;
@@ -201,6 +201,7 @@ fn l14_a_late_verdict_of_a_reset_round_is_recorded_without_effect() {
         message: "cancelled".into(),
         permanent: false,
         took_ms: 1,
+        broken: false,
     };
     assert_eq!(world.give(kind), Ok(Vec::new()));
 }
@@ -320,4 +321,50 @@ fn l18_fresh_asks_since_the_rounds_first_commit_and_fails_whatever_the_policy() 
     assert_eq!(asked(&batch).1["fresh"]["commit"], "c1");
     let batch = world.probe("a/2/1", "g", 1, json!({"exists": true, "path": "log.md", "files": []}));
     assert_eq!(names(&batch), ["GateEvaluated", "StepSucceeded", "RunSucceeded"]);
+}
+
+#[test]
+fn row_37_the_text_of_a_route_sees_the_verdict_of_its_own_gate() {
+    let message = "said ${steps.a.gates.g.reason}: ${steps.a.gates.g.evidence.exit}";
+    let route = json!([{"to": {"fail": {"code": "BAD", "message": message}}}]);
+    let mut world = judged(json!([command("g", json!({"policy": "evidence.exit == 0", "on_fail": route}))]));
+    let batch = world.probe("a/1/1", "g", 1, exit(3));
+    assert_eq!(names(&batch), ["GateEvaluated", "StepFailed", "RunFailed"], "it failed, and has evidence");
+    let (failure, _) = world.state.failure().expect("it failed");
+    assert_eq!(failure.message, "said `evidence.exit == 0` is false: 3");
+    assert_eq!(failure.code.as_deref(), Some("BAD"));
+    // Of the one that is judged at once, too.
+    let expression = json!([{"id": "g", "probe": {"expression": "output.n > 1"},
+        "on_fail": [{"to": {"fail": {"message": "said ${steps.a.gates.g.reason}"}}}]}]);
+    let world = judged(expression);
+    assert_eq!(world.state.failure().expect("it failed").0.message, "said `output.n > 1` is false");
+}
+
+#[test]
+fn row_37_a_route_that_cannot_be_followed_is_told_beside_the_verdict_which_stands() {
+    for route in [
+        json!([{"to": {"fail": {"message": "${steps.a.output.nothing}"}}}]),
+        json!([{"to": {"rework": "a"}, "max": {"times": "${steps.a.output.nothing}"}}]),
+        json!([{"when": "steps.a.output.nothing", "to": "continue"}]),
+    ] {
+        let mut world = judged(json!([command("g", json!({"on_fail": route.clone()}))]));
+        let batch = world.probe("a/1/1", "g", 1, exit(3));
+        assert_eq!(names(&batch), ["GateEvaluated", "StepBlocked"], "{route}");
+        assert_eq!(verdict(&batch).verdict, Verdict::Fail);
+        let RunEvent::StepBlocked(blocked) = batch.last().expect("events") else { panic!("{batch:?}") };
+        assert_eq!(blocked.reason, BlockReason::Gate { gate: "g".to_owned() }, "{blocked:?}");
+        for said in ["exit", "its route cannot be followed", "nothing"] {
+            assert!(blocked.message.contains(said), "{said} in {}", blocked.message);
+        }
+    }
+}
+
+#[test]
+fn row_37_the_cause_of_a_failed_policy_is_told_however_long_the_policy_is() {
+    let policy = format!("{}evidence.nothing == 1", "evidence.exit == 0 ||\n      ".repeat(40));
+    let mut world = judged(json!([command("g", json!({"policy": policy}))]));
+    let batch = world.probe("a/1/1", "g", 1, exit(3));
+    let RunEvent::StepBlocked(blocked) = batch.last().expect("events") else { panic!("{batch:?}") };
+    assert!(blocked.message.contains("nothing") && blocked.message.len() < 400, "{}", blocked.message);
+    assert!(blocked.message.contains("evidence.exit == 0 || evidence.exit == 0"), "{}", blocked.message);
 }

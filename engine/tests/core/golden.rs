@@ -155,6 +155,7 @@ fn cancelled() -> World {
         message: "no network".into(),
         permanent: false,
         took_ms: 3,
+        broken: false,
     };
     world.give(failed).expect("taken");
     world.by("ada", InputKind::Cancel { reason: Some("enough".into()) }).expect("taken");
@@ -194,13 +195,15 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 6] = [
-    ("delivery-4", delivery),
-    ("cancelled-4", cancelled),
-    ("budgets-4", histories::budgets),
-    ("edge-4", histories::edge),
-    ("shared-4", histories::shared),
-    ("control-4", histories::control),
+const WRITTEN: [(&str, Written); 8] = [
+    ("delivery-5", delivery),
+    ("cancelled-5", cancelled),
+    ("budgets-5", histories::budgets),
+    ("edge-5", histories::edge),
+    ("shared-5", histories::shared),
+    ("control-5", histories::control),
+    ("mended-5", histories::mended),
+    ("abandoned-5", histories::abandoned),
 ];
 
 #[test]

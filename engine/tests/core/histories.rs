@@ -1,4 +1,5 @@
-//! Runs whose histories are golden: budgets, the edge, and runs that go on from others.
+//! Runs whose histories are golden: budgets, the edge, runs that go on from others, runs that are mended or
+//! given up.
 //!
 //! What they do is fixed: a change here is a change of what a release wrote. New events get new runs.
 
@@ -208,6 +209,59 @@ pub fn control() -> World {
     world
 }
 
+/// A run that waited for no slot, whose gate could not be judged, which told only the newest of what
+/// happened, whose clock was found to be ahead, and whose workspace is gone.
+pub fn mended() -> World {
+    let gate = json!({"id": "g", "probe": task("command"), "policy": "evidence.missing == 1"});
+    let board = json!({"id": "board", "events": ["StepScheduled", "StepBlocked", "RunSucceeded"], "function": "notify.log",
+        "channel": "card", "collapse": true, "with": {"text": "${event.type} at ${event.at}"}});
+    let document = json!({"name": "golden/mended", "workspace": {"git": {"git": "."}}, "notify": [board],
+        "concurrency": [{"key": "repository", "limit": 2}], "steps": [
+        {"id": "judged", "work": task("command"), "gates": [gate]},
+        {"id": "pause", "needs": ["judged"], "work": {"wait": {"for": "10s"}}},
+        {"id": "last", "needs": ["pause"], "work": task("command")},
+    ]});
+    let mut world = World::start(definition(document), json!(null));
+    let clock = world.now;
+    world.give(InputKind::Admitted { admission: Vec::new(), at_once: true }).expect("taken");
+    world.give(InputKind::WorkspacePrepared(Ok(workspace("c0")))).expect("taken");
+    ended(&mut world, "judged/1/1", Ok(json!(1)), Some("c1"), Told::default());
+    let evidence = json!({"argv": ["make"], "exit": 2, "output": ""});
+    world.probe("judged/1/1", "g", 1, evidence.clone());
+    world.now = Timestamp(world.now.0 + 3_600_000);
+    let recheck = InputKind::Recheck {
+        path: "judged".parse().expect("a path"),
+        policies: BTreeMap::from([("g".to_owned(), "evidence.exit == 2".to_owned())]),
+        reason: Some("it was misspelt".into()),
+    };
+    world.by("ada", recheck).expect("a gate that blocks is judged again");
+    world.probe("judged/1/1", "g", 2, evidence);
+    world.give(InputKind::ClockRead { clock: Timestamp(clock.0 + 50) }).expect("taken");
+    fire(&mut world, TimerKind::Wait);
+    ended(&mut world, "last/1/1", Ok(json!(2)), Some("c2"), Told::default());
+    world.give(InputKind::WorkspaceRemoved { path: "/w".into() }).expect("taken");
+    world
+}
+
+/// A run that is given up while it works, waits for evidence, for people and for time, and is blocked.
+pub fn abandoned() -> World {
+    let board = json!({"id": "board", "events": ["RunAbandoned"], "function": "notify.log", "with": "${event.reason}"});
+    let document = json!({"name": "golden/abandoned", "notify": [board], "steps": [
+        {"id": "works", "work": task("command")},
+        {"id": "judged", "gates": [{"id": "g", "probe": task("command")}]},
+        {"id": "asks", "work": {"approval": {"title": "Go?"}}},
+        {"id": "pause", "work": {"wait": {"for": "10s"}}},
+        {"id": "blocked", "work": task("command"), "on_fail": [{"to": "block"}]},
+        {"id": "later", "needs": ["works"], "work": task("command")},
+    ], "on_finish": [{"id": "tidy", "work": task("command")}]});
+    let mut world = World::start(definition(document), json!(null));
+    world.fail("blocked/1/1", "broken");
+    world.give(InputKind::AttemptStarted { id: "works/1/1".parse().expect("an attempt") }).expect("taken");
+    let given_up = InputKind::Abandon { reason: Some("its history cannot be gone on with".into()) };
+    world.by("ada", given_up).expect("it has not ended");
+    world
+}
+
 /// Each of these kinds, in this schema, is in one of the histories.
 pub fn covered() -> Vec<(&'static str, u16)> {
     let first = ["BudgetsOpened", "BudgetExceeded", "BudgetRaised", "FundsRequested", "FundsGranted"];
@@ -218,8 +272,13 @@ pub fn covered() -> Vec<(&'static str, u16)> {
         "WorktreeReset",
         "WorkspaceShared",
         "ChildStopped",
+        "ClockRead",
+        "RunAbandoned",
+        "WorkspaceRemoved",
     ];
-    let changed = ["RunForked", "AttemptFailed", "ChildFinished"].map(|name| (name, 2));
+    let changed =
+        ["RunForked", "AttemptFailed", "ChildFinished", "ProbeFailed", "RunAdmitted", "NoticeQueued"];
+    let changed = changed.map(|name| (name, 2));
     first.into_iter().chain(then).map(|name| (name, 1)).chain(changed).collect()
 }
 

@@ -6,6 +6,7 @@ use everfold_engine::event::{HaltScope, OriginKind, RunEvent};
 use everfold_engine::id::StepId;
 use everfold_engine::input::InputKind;
 use everfold_engine::state::{Awaited, PausedBy};
+use everfold_engine::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -34,7 +35,12 @@ fn person(world: &mut World, turn: &Turn) {
         6..8 => InputKind::Halt { scope: scope(turn.luck), reason: None },
         8..14 => InputKind::Resume { reason: Some("go on".into()) },
         14..18 => InputKind::Release { scope: scope(turn.luck) },
-        18..20 => InputKind::Note { text: "seen".into() },
+        18 => InputKind::Note { text: "seen".into() },
+        19 => {
+            let clock = Timestamp(world.now.0 - 60_000 * i64::from(turn.luck));
+            world.give(InputKind::ClockRead { clock }).expect("readings are never refused");
+            return;
+        }
         20..24 => InputKind::Breakpoints { steps: vec![format!("s{}", turn.luck % 7).as_str().into()] },
         24..27 => {
             let path = hands::path(&world.state, turn.luck);

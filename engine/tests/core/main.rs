@@ -2,6 +2,8 @@
 
 mod anew;
 mod approvals;
+mod bounds;
+mod clock;
 mod edge;
 mod fan_out;
 mod gates;
@@ -23,6 +25,7 @@ mod rules;
 mod runs;
 mod sentences;
 mod signals;
+mod skips;
 mod spend;
 mod tasks;
 mod words;

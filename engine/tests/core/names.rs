@@ -115,8 +115,9 @@ fn y_the_input_document_says_what_there_is_to_say() {
         plan::told(&world.state, &id, &plan.spec, &Default::default()).expect("at hand")
     };
     let run = json!({
-        "id": RUN, "short_id": "deadbeef", "title": "a title", "pipeline": "p", "labels": {"team": "blue"},
+        "id": RUN, "short_id": "deadbeef", "root": "deadbeef", "title": "a title", "pipeline": "p", "labels": {"team": "blue"},
         "status": "running", "origin": null, "started_at": "1970-01-01T00:16:40.007Z",
+        "outcome": null, "failure": null,
     });
     let (given, config) = (json!({"team": "blue"}), json!({"limits": {"n": 3}}));
     let own = |id: &str, round: u32| json!({"id": id, "stage": "making", "round": round, "rounds": round});

@@ -3,10 +3,10 @@
 use everfold_engine::decide::Refusal;
 use everfold_engine::definition::Vote;
 use everfold_engine::effect::Effect;
-use everfold_engine::event::{BlockReason, HaltScope, RunEvent, TimerKind, UnblockDecision};
+use everfold_engine::event::{BlockReason, HaltScope, OriginKind, RunEvent, TimerKind, UnblockDecision};
 use everfold_engine::failure::FailureKind;
 use everfold_engine::input::InputKind;
-use everfold_engine::state::{RunStatus, StepStatus};
+use everfold_engine::state::{RunState, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
 use super::words::{
@@ -360,4 +360,64 @@ fn l29_a_run_that_stands_still_with_others_goes_on_when_all_are_released() {
     assert!(attempts(&world).is_empty());
     world.give(InputKind::Release { scope: HaltScope::Engine }).expect("taken");
     assert_eq!(attempts(&world), ["a/1/1"]);
+}
+
+/// Two documents of which a gate says the same are two documents still.
+#[test]
+fn row_28_if_unchanged_lets_another_document_be_rejected_again() {
+    let probe = json!({"task": {"kind": "frontmatter", "spec": {"file": "plan.md", "fields": ["verdict"]}}});
+    let route = json!([{"to": {"rework": "a"}, "if_unchanged": "block"}]);
+    let single = |blob: &str, commit: &str| {
+        json!({"file": "plan.md", "value": "REJECTED", "pass": ["READY"], "fields": {"verdict": "REJECTED"},
+            "fail": ["REJECTED"], "source": {"path": "plan.md", "commit": commit, "blob": blob}})
+    };
+    let member =
+        |found: Value| json!({"members": [{"id": "frontmatter", "kind": "frontmatter", "evidence": found}]});
+    let several = |found: Value| {
+        let mut found = found;
+        found["source"] = json!([found["source"], {"path": "gone.md", "commit": null, "blob": null}]);
+        found
+    };
+    for shape in ["one file", "several files", "a member"] {
+        let found = |blob: &str, commit: &str| match shape {
+            "one file" => single(blob, commit),
+            "several files" => several(single(blob, commit)),
+            _member => member(single(blob, commit)),
+        };
+        let gate = match shape {
+            "a member" => json!({"id": "g", "probe": {"all": [{"probe": probe}]}, "on_fail": route}),
+            _single => json!({"id": "g", "probe": probe, "on_fail": route}),
+        };
+        let mut world = run(json!([with(function("a", &[]), json!({ "gates": [gate] }))]));
+        for (round, blob, commit, then) in [
+            (1, "b1", "c1", "ReworkRequested"),
+            (2, "b2", "c2", "ReworkRequested"),
+            (3, "b2", "c3", "StepBlocked"),
+        ] {
+            world.succeed(&format!("a/{round}/1"), json!(1));
+            let batch = world.probe(&format!("a/{round}/1"), "g", 1, found(blob, commit));
+            assert_eq!(names(&batch)[1], then, "{shape}, round {round}");
+        }
+        world.check_fold();
+    }
+}
+
+#[test]
+fn row_25_a_run_knows_who_had_it_cancelled_first_and_why_and_a_restart_of_it_does_not() {
+    let mut world = run(json!([function("a", &[])]));
+    assert_eq!(world.state.cancelling(), None);
+    world.by("ada", InputKind::Cancel { reason: Some("the card was moved".into()) }).expect("taken");
+    world.by("bob", InputKind::Cancel { reason: None }).expect("twice");
+    let known = world.state.cancelling().expect("it is known");
+    assert_eq!(
+        (known.by.to_string(), known.reason.as_deref()),
+        ("user:ada".to_owned(), Some("the card was moved"))
+    );
+    world.check_fold();
+    let bytes = world.state.snapshot();
+    let again = RunState::from_snapshot(world.state.definition().clone(), &bytes).expect("its own bytes");
+    assert_eq!(again.cancelling(), world.state.cancelling());
+    let other = world.forked(world.history.len(), OriginKind::Restart, Some("a".into())).expect("taken");
+    assert_eq!(other.state.cancelling(), None, "nobody cancelled that one");
+    other.check_fold();
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everfold_engine::event::RunEvent;
+use everfold_engine::event::{BlockReason, RunEvent};
 use everfold_engine::input::InputKind;
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunStatus, StepStatus};
@@ -20,6 +20,7 @@ fn no_evidence(world: &mut World, gate: &str, probe_no: u32) -> Vec<RunEvent> {
         message: "no network".into(),
         permanent: false,
         took_ms: 1,
+        broken: false,
     };
     world.give(kind).expect("reports are taken")
 }
@@ -192,4 +193,110 @@ fn l16_a_poll_that_is_over_takes_its_own_route_and_none_of_the_others() {
     assert_eq!(world.state.failure().expect("a failure").0.code.as_deref(), Some("NEVER"));
     let (_, batch) = over(json!([]));
     assert_eq!(batch, ["GateEvaluated", "StepBlocked"]);
+}
+
+/// A gate that is broken is neither failed nor without evidence: nothing that tolerates those lets it through.
+#[test]
+fn row_27_a_policy_that_fails_lets_no_step_through_whatever_on_timeout_and_on_fail_say() {
+    let poll = json!({"every": "1s", "max": 2, "on_timeout": [{"to": "continue"}]});
+    let lenient = |more: Value| with(json!({"poll": poll, "on_fail": [{"to": "continue"}]}), more);
+    let member = |policy: &str| command("m", json!({"policy": policy}));
+    let throwing = "evidence.missing == 1";
+    for (what, gate) in [
+        ("a policy that throws", command("g", lenient(json!({"policy": throwing})))),
+        ("a policy that says nonsense", command("g", lenient(json!({"policy": "evidence.exit + 1"})))),
+        (
+            "a member's policy",
+            with(
+                json!({"id": "g", "probe": {"any": [member("evidence.exit == 7"), member(throwing)]}}),
+                lenient(json!({})),
+            ),
+        ),
+        (
+            "an expression",
+            with(json!({"id": "g", "probe": {"expression": "output.missing"}}), lenient(json!({}))),
+        ),
+        ("a condition", command("g", lenient(json!({"when": "output.missing == 1"})))),
+        (
+            "a pause that cannot be computed",
+            command(
+                "g",
+                json!({"policy": PENDING, "poll": {"every": "${output.missing}", "on_timeout": [{"to": "continue"}]}}),
+            ),
+        ),
+    ] {
+        let mut world = judged(json!([gate]));
+        let evidence = match what {
+            "a member's policy" => json!({"members": [
+                {"id": "m", "kind": "command", "evidence": exit(0)},
+                {"id": "m-2", "kind": "command", "evidence": exit(0)},
+            ]}),
+            _single => exit(2),
+        };
+        if !probes(&world).is_empty() {
+            world.probe("a/1/1", "g", 1, evidence);
+        }
+        assert_eq!(status(&world, "a"), StepStatus::Blocked, "{what}: {:?}", world.names());
+        let blocked = world.history.iter().rev().find_map(|(_, event)| match event {
+            RunEvent::StepBlocked(blocked) => Some((blocked.reason.clone(), blocked.message.clone())),
+            _other => None,
+        });
+        let (reason, message) = blocked.expect("it says why");
+        assert_eq!(reason, BlockReason::Broken { gate: "g".into() }, "{what}");
+        assert!(message.contains("missing") || message.contains("evidence.exit + 1"), "{what}: {message}");
+        world.check_fold();
+        // A person may have it judged by another policy, on the same evidence or on that of a new probe.
+        let recheck = InputKind::Recheck {
+            path: "a".parse().expect("a step"),
+            policies: [("g".to_owned(), "true".to_owned())].into(),
+            reason: None,
+        };
+        world.by("ada", recheck).expect("a broken gate is judged again");
+    }
+}
+
+#[test]
+fn row_27_evidence_that_can_never_be_had_still_goes_where_on_timeout_says() {
+    let poll = json!({"every": "1s", "max": 2, "on_timeout": [{"to": "continue"}]});
+    let mut world = judged(json!([command("g", json!({ "poll": poll }))]));
+    let never = InputKind::ProbeFailed {
+        id: "a/1/1".parse().expect("an id"),
+        gate: "g".into(),
+        probe_no: 1,
+        message: "a path out of the workspace".into(),
+        permanent: true,
+        took_ms: 1,
+        broken: false,
+    };
+    world.give(never).expect("taken");
+    assert_eq!(status(&world, "a"), StepStatus::Succeeded);
+    let none = json!([{"id": "m", "kind": "command", "message": "no network", "permanent": true}]);
+    let gate = json!({"id": "g", "probe": {"all": [command("m", json!({}))]}, "poll": poll});
+    let mut world = judged(json!([gate]));
+    world.probe("a/1/1", "g", 1, json!({ "members": none }));
+    assert_eq!(status(&world, "a"), StepStatus::Succeeded, "of members, too");
+}
+
+/// The runs that a probe did not name are no runs that are not there.
+#[test]
+fn row_22_a_policy_over_names_gives_no_verdict_where_some_are_not_named() {
+    let of = |policy: &str, unnamed: u64| {
+        let mut world = judged(json!([probe("g", "runs", json!({"policy": policy}))]));
+        let labels = json!({"card": [{"value": "a", "count": 50}, {"value": "b", "count": 1}]});
+        let mut found = json!({"total": 50 + unnamed, "runs": [{"title": "x"}], "labels": labels});
+        if unnamed > 0 {
+            found["unnamed"] = unnamed.into();
+        }
+        world.probe("a/1/1", "g", 1, found);
+        status(&world, "a")
+    };
+    let by_name = "!evidence.runs.exists(it, it.title == 'b')";
+    assert_eq!(of(by_name, 0), StepStatus::Succeeded);
+    assert_eq!(of(by_name, 1), StepStatus::Blocked, "one of them may be it");
+    assert_eq!(of("evidence.unnamed == 1 && size(evidence.runs) == 1", 1), StepStatus::Succeeded);
+    assert_eq!(
+        of("evidence.labels.card.exists(it, it.value == 'b' && it.count == 1)", 1),
+        StepStatus::Succeeded
+    );
+    assert_eq!(of("evidence.total == 51", 1), StepStatus::Succeeded);
 }

@@ -3,7 +3,7 @@
 use everfold_engine::actor::Actor;
 use everfold_engine::definition::{NoFiles, Vote, parse};
 use everfold_engine::effect::Effect;
-use everfold_engine::event::{Hearing, RunEvent, SignalTaker, SkipReason};
+use everfold_engine::event::{BlockReason, Hearing, RunEvent, SignalTaker, SkipReason};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::input::InputKind;
 use everfold_engine::state::{Awaited, RunStatus, StepStatus};
@@ -304,5 +304,28 @@ fn r_a_signal_unblocks_in_each_way_and_only_what_is_blocked() {
         let batch = told(&mut world, "go", json!(null));
         assert_eq!(heard(&batch), [("a/1/1".into(), Hearing::Now)], "{decision}");
         assert_eq!(status(&world, "a"), expected, "{decision}");
+    }
+}
+
+/// A gate that failed has a verdict, and says so, also where its route cannot be followed.
+#[test]
+fn row_20_a_max_that_cannot_be_computed_hides_no_verdict() {
+    for (what, routes) in [
+        ("max", json!([{"to": {"rework": "a"}, "max": {"times": "${output.missing}"}}])),
+        ("when", json!([{"when": "output.missing == 1", "to": {"rework": "a"}}])),
+    ] {
+        let gate =
+            json!({"id": "g", "probe": {"expression": "output.n == 2"}, "code": "TWO", "on_fail": routes});
+        let mut world = run(json!([with(function("a", &[]), json!({ "gates": [gate] }))]));
+        let batch = world.succeed("a/1/1", json!({"n": 1}));
+        assert_eq!(names(&batch), ["AttemptSucceeded", "GateEvaluated", "StepBlocked"], "{what}");
+        let RunEvent::StepBlocked(blocked) = &batch[2] else { panic!("{batch:?}") };
+        assert_eq!(blocked.reason, BlockReason::Gate { gate: "g".into() }, "{what}");
+        assert!(
+            blocked.message.contains("output.n == 2") && blocked.message.contains("output.missing"),
+            "{what}: {}",
+            blocked.message
+        );
+        world.check_fold();
     }
 }

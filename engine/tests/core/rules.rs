@@ -134,6 +134,31 @@ fn d8_while_paused_facts_are_recorded_and_nothing_is_scheduled() {
 }
 
 #[test]
+fn row_49_a_paused_run_shows_what_ended_as_ended() {
+    let gated = json!({"id": "g", "probe": {"task": {"kind": "command", "spec": {"argv": ["x"]}}}});
+    let mut world = run(json!([
+        function("done", &[]),
+        function("broken", &[]),
+        with(function("gated", &[]), json!({"gates": [gated]})),
+        function("works", &[]),
+        function("next", &["done"]),
+    ]));
+    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world.succeed("done/1/1", json!(1));
+    world.fail("broken/1/1", "exit 1");
+    world.succeed("gated/1/1", json!(1));
+    let seen = ["done", "broken", "gated", "works", "next"].map(|step| status(&world, step));
+    let expected = [
+        StepStatus::Succeeded,
+        StepStatus::Failed,
+        StepStatus::Gating,
+        StepStatus::Scheduled,
+        StepStatus::Pending,
+    ];
+    assert_eq!((world.state.status(), seen), (RunStatus::Paused, expected));
+}
+
+#[test]
 fn h5_the_first_event_of_every_batch_is_the_fact_of_its_input() {
     let mut world = World::new(definition(json!({"name": "p", "steps": [approval("ask", json!({}))]})));
     let batch = world.give_as(Actor::User("ada".into()), start(json!({}))).expect("taken");
@@ -186,6 +211,43 @@ fn l9_a_failed_run_stops_what_runs_and_runs_on_finish() {
     let batch = world.fail("tidy/1/1", "a warning only");
     assert_eq!(names(&batch), ["AttemptFailed", "StepFailed", "RunFailed"]);
     assert_eq!(world.state.failure().expect("a failure").0.message, "broken");
+}
+
+#[test]
+fn row_36_a_step_that_never_began_is_not_cancelled_where_the_run_failed() {
+    let steps = || json!([function("a", &[]), function("b", &[]), function("later", &["a", "b"])]);
+    let mut world = run(steps());
+    world.fail("a/1/1", "broken");
+    world.fail("b/1/1", "stopped");
+    assert_eq!(world.state.status(), RunStatus::Failed);
+    assert_eq!((status(&world, "a"), status(&world, "b")), (StepStatus::Failed, StepStatus::Cancelled));
+    assert_eq!(status(&world, "later"), StepStatus::Pending);
+    // Where somebody cancelled the run, that is what became of all.
+    let mut world = run(steps());
+    world.by("ada", cancel()).expect("taken");
+    world.fail("a/1/1", "stopped");
+    world.fail("b/1/1", "stopped");
+    assert_eq!(
+        (world.state.status(), status(&world, "later")),
+        (RunStatus::Cancelled, StepStatus::Cancelled)
+    );
+}
+
+#[test]
+fn row_49_what_a_round_gave_is_there_in_the_next_where_its_own_gate_sent_it_back() {
+    let asks = json!({"last": "${steps.a.last}", "now": "${steps.a.output}"});
+    let work = json!({"work": {"task": {"kind": "function", "spec": {"name": "f", "with": asks}}}});
+    let gate =
+        json!({"id": "g", "probe": {"expression": "output > 2"}, "on_fail": [{"to": {"rework": "a"}}]});
+    let mut world = run(json!([with(function("a", &[]), with(work, json!({"gates": [gate]})))]));
+    let batch = world.succeed("a/1/1", json!(1));
+    assert!(format!("{batch:?}").contains(r#""last":1,"now":null"#), "{batch:?}");
+    // A round whose work failed gave nothing.
+    let batch = world.succeed("a/2/1", json!(2));
+    assert!(format!("{batch:?}").contains(r#""last":2,"now":null"#), "{batch:?}");
+    world.succeed("a/3/1", json!(3));
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+    world.check_fold();
 }
 
 #[test]
@@ -337,6 +399,7 @@ fn l16_a_gate_without_evidence_asks_again_and_never_passes() {
         message: "no network".into(),
         permanent: false,
         took_ms: 1,
+        broken: false,
     };
     assert_eq!(names(&world.give(failed(1)).expect("taken")), ["ProbeFailed", "TimerSet"]);
     assert_eq!(world.state.status(), RunStatus::Waiting);

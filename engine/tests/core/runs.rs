@@ -114,9 +114,12 @@ fn d9_a_run_with_slots_waits_until_it_is_admitted() {
     assert_eq!(world.state.status(), RunStatus::Queued);
     assert_eq!(world.state.slots().len(), 2);
     assert!(world.state.note().busy && world.state.note().open);
-    let admitted = world.give(InputKind::Admitted { admission: Vec::new() }).unwrap();
+    let admitted = world.give(InputKind::Admitted { admission: Vec::new(), at_once: false }).unwrap();
     assert_eq!(names(&admitted), ["RunAdmitted", "StepScheduled"]);
-    assert!(world.give(InputKind::Admitted { admission: Vec::new() }).unwrap().is_empty(), "once");
+    assert!(
+        world.give(InputKind::Admitted { admission: Vec::new(), at_once: false }).unwrap().is_empty(),
+        "once"
+    );
     world.check_fold();
 }
 
@@ -126,14 +129,14 @@ fn d9_a_run_that_is_cancelled_while_it_waits_never_begins() {
     let ended = world.by("ada", InputKind::Cancel { reason: Some("replaced".into()) }).unwrap();
     assert_eq!(names(&ended), ["CancelRequested", "StepCancelled", "StepCancelled", "RunCancelled"]);
     assert_eq!(world.state.step_status(&"tidy".into()), Some(StepStatus::Cancelled));
-    assert!(world.give(InputKind::Admitted { admission: Vec::new() }).unwrap().is_empty());
+    assert!(world.give(InputKind::Admitted { admission: Vec::new(), at_once: false }).unwrap().is_empty());
 }
 
 #[test]
 fn d9_a_paused_run_that_is_admitted_begins_when_it_is_resumed() {
     let mut world = started(queued());
     world.by("ada", InputKind::Pause { reason: None }).unwrap();
-    let admitted = world.give(InputKind::Admitted { admission: Vec::new() }).unwrap();
+    let admitted = world.give(InputKind::Admitted { admission: Vec::new(), at_once: false }).unwrap();
     assert_eq!(names(&admitted), ["RunAdmitted"]);
     let resumed = world.by("ada", InputKind::Resume { reason: None }).unwrap();
     assert_eq!(names(&resumed), ["RunResumed", "StepScheduled"]);
@@ -188,7 +191,7 @@ fn l5_no_evidence_is_no_pass() {
 fn l5_a_failure_on_leaving_the_queue_always_fails_the_run() {
     let (mut world, result) = begin(admitting("refuse"), |start| start.admission = found(200));
     result.unwrap();
-    let admitted = world.give(InputKind::Admitted { admission: found(503) }).unwrap();
+    let admitted = world.give(InputKind::Admitted { admission: found(503), at_once: false }).unwrap();
     assert_eq!(names(&admitted), ["RunAdmitted", "GateEvaluated", "RunFailed"]);
     let Some(RunEvent::GateEvaluated(event)) = admitted.get(1) else { panic!("{admitted:?}") };
     assert_eq!(event.id.to_string(), "$admit/2/1");
@@ -205,4 +208,13 @@ fn p_labels_of_a_start_have_a_bound_and_what_is_said_at_the_start_goes_before_th
     let large = |start: &mut Start| drop(start.labels.insert("x".into(), "y".repeat(16 * 1024)));
     let (_, result) = begin(document(), large);
     assert!(matches!(result, Err(Refusal::TooLarge { what: "the labels", .. })), "{result:?}");
+}
+
+#[test]
+fn row_21_what_a_run_was_admitted_on_at_its_start_is_not_asked_again_where_it_waited_for_nothing() {
+    let (mut world, result) = begin(admitting("refuse"), |start| start.admission = found(200));
+    result.unwrap();
+    let admitted = world.give(InputKind::Admitted { admission: Vec::new(), at_once: true }).unwrap();
+    assert_eq!(names(&admitted), ["RunAdmitted", "StepScheduled"]);
+    world.check_fold();
 }

@@ -270,7 +270,8 @@ fn l9_what_fails_while_a_run_ends_starts_nothing_and_names_the_first_failure() {
     assert_eq!((failure.kind, path.map(ToString::to_string)), (FailureKind::Exit, Some("a".to_owned())));
     assert_eq!(
         (status(&world, "later"), status(&world, "ask")),
-        (StepStatus::Cancelled, StepStatus::Cancelled)
+        (StepStatus::Pending, StepStatus::Cancelled),
+        "`later` never began"
     );
     let is_timer =
         |effect: &Effect| matches!(effect, Effect::Timer { timer, .. } if timer.kind == TimerKind::Reminder);

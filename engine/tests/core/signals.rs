@@ -65,6 +65,25 @@ fn l26_a_delivery_counts_once() {
 }
 
 #[test]
+fn row_49_a_delivery_counts_once_for_as_long_as_the_run() {
+    let mut world = run(json!([wait("w", &[], json!({"signal": "go"}))]));
+    let other = |n: usize| InputKind::Signal {
+        name: "other".into(),
+        payload: json!(n).into(),
+        delivery: Some(format!("d-{n}")),
+    };
+    let hook = || Actor::Hook("ci".into());
+    for n in 0..1_100 {
+        assert_eq!(names(&world.give_as(hook(), other(n)).expect("taken")), ["SignalReceived"], "{n}");
+    }
+    for n in [0, 1, 500, 1_099] {
+        assert!(world.give_as(hook(), other(n)).expect("taken").is_empty(), "{n} came before");
+    }
+    assert!(world.state.snapshot().len() < 64 * 1024, "{}", world.state.snapshot().len());
+    world.check_fold();
+}
+
+#[test]
 fn l26_a_wait_goes_before_steps_in_file_order_and_those_before_the_run() {
     let ignore = json!({"on_signal": {"s": [{"to": "ignore"}]}});
     let document = json!({"name": "p", "on_signal": {"s": [{"to": "ignore"}]}, "steps": [
@@ -324,4 +343,35 @@ fn l27_a_signal_that_was_put_off_survives_a_rework_of_its_step_from_elsewhere() 
     let batch = world.succeed("b/2/1", json!(1));
     let RunEvent::ReworkRequested(rework) = &batch[2] else { panic!("{batch:?}") };
     assert!(format!("{:?}", rework.findings).contains("mind the gap"));
+}
+
+#[test]
+fn row_33_a_vote_by_a_signal_keeps_its_words_and_not_the_delivery() {
+    let comment_of = |payload: Value, route: Value| {
+        let step = with(
+            approval("ask", json!({"on_changes": [{"to": "block"}]})),
+            json!({"on_signal": {"review": [route]}}),
+        );
+        let mut world = run(json!([step]));
+        let batch = told(&mut world, "review", payload);
+        let mut comments = batch.iter().filter_map(|event| match event {
+            RunEvent::VoteCast(vote) => Some(vote.comment.clone()),
+            RunEvent::ApprovalDecided(decided) => Some(decided.comment.clone()),
+            _other => None,
+        });
+        let (vote, decided) = (comments.next().expect("a vote"), comments.next().expect("a decision"));
+        assert_eq!(vote, decided);
+        vote
+    };
+    let approve = || json!({"to": "approve"});
+    let delivery =
+        json!({"action": "submitted", "repository": {"name": "shop", "description": "x".repeat(9_000)}});
+    assert_eq!(comment_of(delivery.clone(), approve()), None);
+    assert_eq!(comment_of(json!("fine by me"), approve()).as_deref(), Some("fine by me"));
+    let said = with(delivery.clone(), json!({"body": " fine "}));
+    assert_eq!(comment_of(said, approve()).as_deref(), Some("fine"));
+    let long = comment_of(json!({"text": "é".repeat(80_000)}), approve()).expect("a comment");
+    assert!(long.len() <= 64 * 1024 && long.len() > 60 * 1024, "{}", long.len());
+    let own = json!({"to": "changes", "findings": "${signal.repository.name} is late"});
+    assert_eq!(comment_of(delivery, own).as_deref(), Some("shop is late"));
 }

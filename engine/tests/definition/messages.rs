@@ -53,7 +53,7 @@ const CHECK_ERRORS: [(&str, &str, &str); 27] = [
     ("unbounded loop", "loops", "this loop has no end"),
     ("wrong type", "wrong_types", "`env` is a map, this is a list"),
     ("wrong format", "bad_values", "is no duration"),
-    ("expression syntax", "expressions", "unexpected"),
+    ("expression syntax", "expressions", "breaks off"),
     ("attempts below 1", "too_small", "`attempts` is at least 1"),
     ("max_rounds below 1", "too_small", "`max_rounds` is at least 1"),
     ("quorum below 1", "too_small", "`quorum` is at least 1"),
@@ -80,8 +80,24 @@ fn each_error_that_a_check_must_find_has_a_bad_file_that_names_its_place() {
         assert!(found.line > 0 && found.column > 0 && found.file == stem, "{what}: {found:?}");
         assert_eq!(found.severity, Severity::Error, "{what}");
         // Some say in the message itself what would be right.
-        let tells =
-            ["is at least", "this is a", "unexpected"].iter().any(|word| found.message.contains(word));
+        let tells = ["is at least", "this is a", "breaks off", "does not belong here"]
+            .iter()
+            .any(|word| found.message.contains(word));
         assert!(found.hint.is_some() || tells, "{what}: {found:?}");
+    }
+}
+
+#[test]
+fn row_48_every_problem_says_what_to_write() {
+    for path in folder("bad") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let problems = parse(&std::fs::read_to_string(&path).unwrap(), &name, &files()).expect_err(&name);
+        for problem in problems.0 {
+            assert!(
+                problem.hint.as_deref().is_some_and(|hint| hint.len() > 5),
+                "{name}: {}",
+                problem.message
+            );
+        }
     }
 }

@@ -392,7 +392,7 @@ fn a_held_rework_and_a_question_bound_a_loop() {
         ),
         ("  - {id: a, command: x, on_signal: {s: {rework: a, max: unlimited}}}", false),
         ("  - {id: a, approval: {title: t, on_changes: {rework: a, max: unlimited}}}", true),
-        ("  - {id: a, approval: {title: t, expires: 1h, on_expire: {rework: a, max: unlimited}}}", true),
+        ("  - {id: a, approval: {title: t, expires: 1h, on_expire: {rework: a, max: unlimited}}}", false),
         (
             "  - {id: a, command: x, gates: [{command: y, poll: {every: 1s, max: 2, on_timeout: {rework: a, max: unlimited}}}]}",
             false,
@@ -425,4 +425,200 @@ fn a_pipeline_has_at_most_twenty_notices() {
     };
     assert_eq!(codes(&notices(20)), []);
     assert_eq!(codes(&notices(25)), [Code::Value], "said once");
+}
+
+/// Messages of what is wrong with a pipeline.
+fn problems(text: &str) -> Vec<String> {
+    let found = check(text).map_or_else(|problems| problems.0, |checked| checked.warnings);
+    found.into_iter().map(|problem| problem.message).collect()
+}
+
+#[test]
+fn row_30_the_when_of_a_notice_guards_what_it_says() {
+    let notice = |when: &str| {
+        format!(
+            "name: x\nnotify:\n  - id: n\n    events: [StepFailed]\n{when}    function: notify.log\n    as: \"${{steps.a.output.who}}\"\n    \
+             channel: \"${{steps.a.output.who}}\"\n    with: {{ text: \"${{steps.a.failure.message}}\" }}\nsteps: [{{id: a, command: x}}]\n"
+        )
+    };
+    assert_eq!(codes(&notice("")), [Code::Unguarded; 3]);
+    assert_eq!(codes(&notice("    when: steps.a.status == 'failed'\n")), []);
+    // Another step's state says nothing of this one.
+    let other = notice("    when: run.status == 'failed'\n");
+    assert_eq!(codes(&other), [Code::Unguarded; 3]);
+}
+
+#[test]
+fn row_37_a_text_that_asks_for_the_workspace_before_it_is_made_is_said() {
+    let pipeline = |steps: &str| format!("name: x\nworkspace: {{git: .}}\nsteps:\n{steps}");
+    let tell = "  - {id: tell, http: {url: \"https://example.org/${workspace.branch}\"}}\n";
+    let found = problems(&pipeline(tell));
+    assert!(found.len() == 1 && found[0].starts_with("workspace.branch may be absent"), "{found:?}");
+    // A step that works in it lies before.
+    let build = "  - {id: build, command: make}\n";
+    assert_eq!(problems(&pipeline(&format!("{build}{tell}"))), Vec::<String>::new());
+    // One that may be passed over, one that works elsewhere, and a request make none.
+    for before in [
+        "  - {id: build, when: input.x == 1, command: make}\n",
+        "  - {id: build, workspace: none, command: make}\n",
+        "  - {id: build, http: \"https://example.org\"}\n",
+    ] {
+        assert_eq!(problems(&pipeline(&format!("{before}{tell}"))).len(), 1, "{before}");
+    }
+    // The work of the first step is rendered before; its gates are not.
+    let own = "  - {id: build, command: \"git switch ${workspace.branch}\"}\n";
+    assert_eq!(problems(&pipeline(own)).len(), 1);
+    let gated = "  - {id: build, command: make, gates: [{id: g, expression: \"workspace.branch == 'b'\"}]}\n";
+    assert_eq!(problems(&pipeline(gated)), Vec::<String>::new());
+    let asked = "  - {id: tell, http: {url: \"https://example.org/${workspace.?branch.orValue('')}\"}}\n";
+    assert_eq!(problems(&pipeline(asked)), Vec::<String>::new());
+}
+
+#[test]
+fn row_40_a_person_bounds_a_loop_only_where_every_way_round_leads_through_one_who_must_act() {
+    let round = "on_fail: {rework: a, max: unlimited}";
+    let between = |person: &str| {
+        format!("  - {{id: a, command: x}}\n  - {{id: p, {person}}}\n  - {{id: z, command: x, {round}}}")
+    };
+    let beside = |person: &str, join: &str| {
+        format!(
+            "  - {{id: a, command: x}}\n  - {{id: p, needs: [a], {person}}}\n  - {{id: q, needs: [a], command: x}}\n  \
+             - {{id: z, needs: [p, q], join: {join}, command: x, {round}}}"
+        )
+    };
+    let lists = "needs: [a], foreach: {in: LIST}, approval: {title: t}";
+    for (lines, fine) in [
+        (between("approval: {title: t}"), true),
+        // One that ends the round when nobody comes, and one that lets it go on.
+        (between("approval: {title: t, expires: 1h}"), true),
+        (between("approval: {title: t, expires: 1h, on_expire: block}"), true),
+        (between("approval: {title: t, expires: 1h, on_expire: {rework: a}}"), true),
+        (between("approval: {title: t, expires: 1h, on_expire: {rework: a, then: continue}}"), false),
+        (between("approval: {title: t, expires: 1h, on_expire: continue}"), false),
+        (between("approval: {title: t, expires: 1h}, on_fail: continue"), false),
+        (between("approval: {title: t}, deadline: 1h, on_fail: continue"), false),
+        (between("question: {title: t, expires: 1h, on_expire: [{when: input == 1, continue: }, block]}"), false),
+        // Who may be passed over.
+        (between("approval: {title: t}, when: input == 1"), false),
+        (beside("approval: {title: t}", "all"), true),
+        (beside("approval: {title: t}", "any"), false),
+        (between(&lists.replace("LIST", "[1, 2]")), true),
+        (between(&lists.replace("LIST", "[]")), false),
+        (between(&lists.replace("LIST", "'${input}'")), false),
+        // A standby one is there in the round that named it.
+        (
+            "  - {id: a, standby: true, approval: {title: t}}\n  - {id: z, needs: [a], command: x, on_fail: {rework: a, max: unlimited}}"
+                .to_owned(),
+            true,
+        ),
+        (
+            "  - {id: a, command: x}\n  - {id: p, standby: true, approval: {title: t}}\n  - {id: z, needs: [a, p], command: x, \
+             on_fail: [{when: input == 1, rework: p}, {rework: a, max: unlimited}]}"
+                .to_owned(),
+            false,
+        ),
+        // Its own expiry is the loop.
+        ("  - {id: a, question: {title: t, expires: 1s, on_expire: {rework: a, max: unlimited}}}".to_owned(), false),
+        ("  - {id: a, approval: {title: t, expires: 1s}, on_fail: {rework: a, max: unlimited}}".to_owned(), false),
+        ("  - {id: a, approval: {title: t}, on_fail: {rework: a, max: unlimited}}".to_owned(), true),
+    ] {
+        let expected: &[Code] = if fine { &[] } else { &[Code::Unbounded] };
+        assert_eq!(codes(&steps(&lines)), expected, "{lines}");
+    }
+}
+
+#[test]
+fn row_40_rounds_of_a_run_are_bounded_and_what_is_the_default_leaves_the_hash_alone() {
+    let of = |line: &str| format!("name: x\n{line}steps: [{{id: a, command: x}}]");
+    assert_eq!(read(&of("rounds: 7\n")).rounds, Some(7));
+    assert_eq!(read(&of("rounds: 1000\n")).hash(), read(&of("")).hash());
+    assert_ne!(read(&of("rounds: 7\n")).hash(), read(&of("")).hash());
+    assert!(!read(&of("")).document().contains("rounds"));
+    for (line, code) in [
+        ("rounds: 0\n", Code::TooSmall),
+        ("rounds: 1000001\n", Code::TooLarge),
+        ("rounds: many\n", Code::Type),
+    ] {
+        assert_eq!(codes(&of(line)), [code], "{line}");
+    }
+    let retry =
+        |attempts: u32| codes(&steps(&format!("  - {{id: a, command: x, retry: {{attempts: {attempts}}}}}")));
+    assert_eq!((retry(100), retry(101)), (vec![], vec![Code::TooLarge]));
+}
+
+#[test]
+fn row_41_a_signal_decides_no_item_of_a_foreach() {
+    let each = "foreach: {in: [1, 2]}, approval: {title: t, on_changes: {rework: a}}";
+    for (route, fine) in
+        [("approve", false), ("reject", false), ("changes", false), ("{rework: a}", true), ("ignore", true)]
+    {
+        let line = format!("  - {{id: a, {each}, on_signal: {{s: {route}}}}}");
+        let expected: &[Code] = if fine { &[] } else { &[Code::SignalRoute] };
+        assert_eq!(codes(&steps(&line)), expected, "{line}");
+    }
+    let question = "  - {id: a, foreach: {in: [1, 2]}, question: {title: t}, on_signal: {s: {answer: x}}}";
+    assert_eq!(codes(&steps(question)), [Code::SignalRoute]);
+}
+
+#[test]
+fn row_44_on_finish_asks_for_the_outcome_and_not_for_a_status_that_is_always_the_same() {
+    let of = |line: &str| {
+        codes(&format!(
+            "name: x\nsteps: [{{id: a, command: x}}]\non_finish:\n  - {{id: b, command: x, {line}}}"
+        ))
+    };
+    assert_eq!(of("when: run.outcome == 'failed'"), []);
+    assert_eq!(of("when: \"run.outcome == 'failed' && run.failure.code == 'X'\""), []);
+    assert_eq!(of("env: {A: '${run.failure.?message}'}"), []);
+    assert_eq!(of("when: run.status == 'failed'"), [Code::OnFinish]);
+    assert_eq!(of("env: {A: '${run.status}'}"), [Code::OnFinish]);
+    assert_eq!(of("env: {A: '${run.failure.message}'}"), [Code::Unguarded]);
+    assert_eq!(of("env: {A: '${run.failure.?mesage}'}"), [Code::UnknownField]);
+    let step = |line: &str| codes(&steps(&format!("  - {{id: a, command: x, {line}}}")));
+    assert_eq!(step("when: run.status == 'running'"), [], "elsewhere it says something");
+}
+
+#[test]
+fn row_48_a_check_finds_zones_patterns_and_defaults_that_no_run_could_use() {
+    let wait = |zone: &str| {
+        codes(&steps(&format!("  - {{id: a, wait: {{until: 2026-12-24T08:00, zone: {zone}}}}}")))
+    };
+    assert_eq!((wait("Europe/Berlin"), wait("UTC")), (vec![], vec![]));
+    assert_eq!(wait("Europe/Berlim"), [Code::Value]);
+    assert_eq!(wait("Mars/Base"), [Code::Value]);
+
+    let when = |pattern: &str| {
+        codes(&steps(&format!("  - {{id: a, command: x, when: 'string(input).matches(\"{pattern}\")'}}")))
+    };
+    assert_eq!((when("^a+$"), when("[a")), (vec![], vec![Code::Pattern]));
+    let text = steps("  - {id: a, command: [echo, '${string(input).matches(\"(\") ? 1 : 2}']}");
+    assert_eq!(codes(&text), [Code::Pattern]);
+
+    let input = |properties: &str| {
+        codes(&format!(
+            "name: x\ninput: {{type: object, required: [other], additionalProperties: false, properties: {{other: {{}}, {properties}}}}}\nsteps: [{{id: a, command: x}}]"
+        ))
+    };
+    for (properties, fine) in [
+        ("n: {type: integer, default: 3}", true),
+        ("n: {type: integer, default: three}", false),
+        ("n: {enum: [a, b], default: c}", false),
+        ("n: {type: object, properties: {deep: {type: string, maxLength: 2, default: abc}}}", false),
+        ("n: {type: object, required: [deep], properties: {deep: {type: string, default: abc}}}", true),
+        ("n: {type: [integer, 'null'], default: null}", true),
+    ] {
+        let expected: &[Code] = if fine { &[] } else { &[Code::Schema] };
+        assert_eq!(input(properties), expected, "{properties}");
+    }
+}
+
+#[test]
+fn row_48_retry_only_takes_kinds_and_codes() {
+    let only = |names: &str| {
+        codes(&steps(&format!("  - {{id: a, command: x, retry: {{attempts: 2, only: [{names}]}}}}")))
+    };
+    assert_eq!(only("timeout, BUSY, E429"), []);
+    assert_eq!(only("timeot"), [Code::UnusedKind]);
+    assert_eq!(only("network"), [Code::UnusedKind], "a code has capitals; this is taken for one, and said");
+    assert_eq!(only("'exit code 3'"), [Code::Value]);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use everfold_engine::clock::Clock;
 use everfold_engine::definition::{Keep, OnLost};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, ProbeFailure, ProbeRequest,
-    Prober, Service, Survivors, Traits, WorkspaceRequest, Workspaces,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Edge, Executor, Fate, ProbeFailure,
+    ProbeRequest, Prober, Released, Service, Survivors, Traits, WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{EffectId, RunId};
@@ -39,9 +39,15 @@ pub struct Machine {
     pub damaged: Mutex<HashSet<RunId>>,
     pub probes: Mutex<BTreeMap<String, usize>>,
     pub released: Mutex<Vec<(RunId, bool)>>,
-    pub swept: Mutex<Vec<HashSet<RunId>>>,
+    pub swept: Mutex<Vec<BTreeMap<RunId, Fate>>>,
+    /// The runs of which a workspace lies there.
+    pub folders: Mutex<HashSet<RunId>>,
+    /// How long it takes to make one.
+    pub makes_for: Mutex<Duration>,
     /// Looks on when work begins.
     pub witness: Mutex<Option<Witness>>,
+    /// How often in a row engines aborted with whatever is outstanding in hand.
+    pub aborts: AtomicU32,
     /// Processes find no room on the disk.
     pub is_full: AtomicBool,
     /// How often that was said.
@@ -54,6 +60,14 @@ pub struct Machine {
     pub is_down: AtomicBool,
     /// Who is told of things.
     pub ears: Arc<crate::notices::Ears>,
+}
+
+struct Aborts(Arc<Machine>);
+
+impl everfold_engine::execution::Witness for Aborts {
+    fn ends_with(&self, _folder: &std::path::Path) -> u32 {
+        self.0.aborts.load(Ordering::SeqCst)
+    }
 }
 
 pub type Witness = Box<dyn Fn(&EffectId) + Send>;
@@ -79,7 +93,10 @@ impl Machine {
             probes: Mutex::default(),
             released: Mutex::default(),
             swept: Mutex::default(),
+            folders: Mutex::default(),
+            makes_for: Mutex::default(),
             witness: Mutex::default(),
+            aborts: AtomicU32::default(),
             is_full: AtomicBool::default(),
             held_back: AtomicUsize::default(),
             left: Mutex::default(),
@@ -97,6 +114,7 @@ impl Machine {
         edge.workspaces = Some(Arc::new(Folders(Arc::clone(self))));
         edge.survivors = Some(Arc::new(Left(Arc::clone(self))));
         edge.notifier = Some(self.ears.clone());
+        edge.witness = Some(Arc::new(Aborts(Arc::clone(self))));
         edge
     }
 
@@ -145,7 +163,8 @@ impl Drop for Guard {
 }
 
 /// `{name, with}`: `ok`, `slow` (for `with.ms`), `busy` (asks to be left alone for `with.ms`), `hang`, `guarded` (hangs, too), `fail`, `panic`,
-/// `big` (after `with.ms`), `paid`; idempotent unless
+/// `big` (after `with.ms`), `paid`, `deep` (`with.levels` lists within each other), `wild` (of which the executor cannot say
+/// what it calls upon, once it has begun); idempotent unless
 /// `with.once`.
 struct Functions(Arc<Machine>);
 
@@ -164,6 +183,7 @@ impl Executor for Functions {
     }
 
     fn services(&self, spec: &Value) -> Vec<Service> {
+        assert!(spec["name"] != "wild" || self.0.begun() == 0, "a bug in an executor");
         spec["name"].as_str().map(|name| Service::new("function", name)).into_iter().collect()
     }
 
@@ -200,6 +220,15 @@ impl Executor for Functions {
                     again_after = Some(Duration::from_millis(ms));
                     AttemptResult::Failed(Failure::new(FailureKind::Error, "too many requests"))
                 }
+                "wild" => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    again_after = Some(Duration::from_secs(1));
+                    AttemptResult::Failed(Failure::new(FailureKind::Error, "as asked"))
+                }
+                "deep" => {
+                    let levels = request.spec["with"]["levels"].as_u64().unwrap_or(0);
+                    AttemptResult::Succeeded((0..levels).fold(json!(1), |inner, _| json!([inner])))
+                }
                 "fail" => AttemptResult::Failed(Failure::new(FailureKind::Error, "as asked")),
                 "panic" => panic!("a bug in a function"),
                 "big" => {
@@ -219,10 +248,13 @@ impl Executor for Functions {
                     AttemptResult::Succeeded(json!(null))
                 }
                 "paid" => {
-                    usage = vec![
-                        Usage { cost_micros: 3, ..Usage::default() },
-                        Usage { cost_micros: 4, ..Usage::default() },
-                    ];
+                    let of = |model: &str, cost_micros| Usage {
+                        model: Some(model.to_owned()),
+                        cost_micros,
+                        ..Usage::default()
+                    };
+                    // What is said twice of one model is told once.
+                    usage = vec![of("large", 1), of("small", 4), of("large", 2)];
                     AttemptResult::Succeeded(json!(null))
                 }
                 _ => AttemptResult::Succeeded(json!({"ok": true})),
@@ -399,7 +431,11 @@ impl Workspaces for Folders {
         run: RunId,
         _request: WorkspaceRequest,
     ) -> BoxFuture<'static, Result<Workspace, Failure>> {
+        let machine = Arc::clone(&self.0);
         Box::pin(async move {
+            let makes_for = *machine.makes_for.lock().unwrap();
+            tokio::time::sleep(makes_for).await;
+            machine.folders.lock().unwrap().insert(run);
             let path = format!("/worktrees/{run}");
             Ok(Workspace { path, repository: None, branch: None, base: None, commit: Some("c0".into()) })
         })
@@ -412,14 +448,22 @@ impl Workspaces for Folders {
         _keep: Keep,
         _keep_branch: bool,
         succeeded: bool,
-    ) -> BoxFuture<'static, ()> {
+    ) -> BoxFuture<'static, Released> {
         self.0.released.lock().unwrap().push((run, succeeded));
-        Box::pin(async {})
+        self.0.folders.lock().unwrap().remove(&run);
+        Box::pin(async { Released::Removed })
     }
 
-    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()> {
-        self.0.swept.lock().unwrap().push(unended);
-        Box::pin(async {})
+    fn left(&self) -> BoxFuture<'static, HashSet<RunId>> {
+        let left = self.0.folders.lock().unwrap().clone();
+        Box::pin(async { left })
+    }
+
+    fn sweep(&self, fates: BTreeMap<RunId, Fate>) -> BoxFuture<'static, BTreeMap<RunId, String>> {
+        let gone = fates.keys().map(|run| (*run, format!("/worktrees/{run}"))).collect();
+        self.0.folders.lock().unwrap().retain(|run| !fates.contains_key(run));
+        self.0.swept.lock().unwrap().push(fates);
+        Box::pin(async { gone })
     }
 }
 

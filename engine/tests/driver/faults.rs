@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
-use everfold_engine::driver::{QueryError, StartError, SubmitError, Which};
+use everfold_engine::decide::Refusal;
+use everfold_engine::driver::{Abandon, QueryError, StartError, SubmitError, Which};
 use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use everfold_engine::event::RunEvent;
 use everfold_engine::id::{InputId, RunId, Version};
@@ -13,7 +14,7 @@ use everfold_engine::state::RunStatus;
 use everfold_engine::store::{Append, EventStore as _, StreamNote, Writability};
 use serde_json::json;
 
-use crate::rig::{Rig, chain, function, pipeline, request};
+use crate::rig::{Rig, chain, command, definition, function, pipeline, request};
 use crate::watched::Fault;
 
 fn waiting() -> std::sync::Arc<everfold_engine::definition::Definition> {
@@ -199,4 +200,91 @@ async fn d4_a_run_whose_appends_never_succeed_is_set_aside() {
     assert!(rig.engine.recover(Which::Only(run)).await.is_ok());
     assert!(rig.submit(run, note("now")).await.is_ok(), "tried again, it goes on");
     assert!(rig.engine.set_aside().is_empty());
+}
+
+fn abandon(run: RunId) -> Abandon {
+    let (reason, actor) = (Some("it was damaged".to_owned()), Actor::User("ada".into()));
+    Abandon { run, reason, actor, id: InputId::derive("abandon"), dedup: None }
+}
+
+/// One slot and one key that the run holds for as long as it lives.
+fn holding() -> std::sync::Arc<everfold_engine::definition::Definition> {
+    definition(json!({
+        "name": "p", "key": {"value": "the-key", "on_taken": "reject"}, "concurrency": [{"key": "slot", "limit": 1}],
+        "steps": [command("hang", &[], 600_000)],
+        "on_finish": [function("tidy", &[], "ok", json!({}))],
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_39_a_run_that_cannot_be_folded_is_given_up_by_its_head_and_frees_its_key_and_slot() {
+    let mut rig = Rig::new();
+    let broken = rig.start(&holding()).await;
+    rig.until(broken, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    let healthy = rig.engine.abandon(abandon(broken)).await;
+    assert!(matches!(healthy, Err(SubmitError::Refused(Refusal::NotSetAside))), "{healthy:?}");
+    meddle(&rig, broken, 60_000, b"of the future".to_vec()).await;
+    rig.crash().await;
+    rig.recover().await;
+    assert_eq!(rig.engine.set_aside().len(), 1);
+    let taken = rig.engine.start(request(&holding(), json!({}))).await;
+    assert!(matches!(taken, Err(StartError::Refused(Refusal::KeyTaken { .. }))), "{taken:?}");
+
+    let ended = rig.engine.abandon(abandon(broken)).await.unwrap();
+    assert!(ended.changed && rig.engine.set_aside().is_empty());
+    let head = rig.store.head(&StreamId::run(broken)).await.unwrap().unwrap();
+    assert_eq!((head.version, head.note.open, head.note.busy), (ended.version, false, false));
+    let last = rig.store.inner.read(&StreamId::run(broken), Version(head.version.0 - 1), 2).await.unwrap();
+    let kinds: Vec<_> = last.iter().filter_map(|it| RunEvent::name_of(it.header.kind)).collect();
+    assert_eq!(kinds, ["RunAbandoned", "RunCancelled"]);
+
+    let next = rig.engine.start(request(&holding(), json!({}))).await.unwrap();
+    assert!(!next.held, "the key is free");
+    rig.until(next.run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    // After a crash nothing of it comes back, and whoever has the key keeps it.
+    rig.crash().await;
+    rig.recover().await;
+    assert!(rig.engine.set_aside().is_empty());
+    let taken = rig.engine.start(request(&holding(), json!({}))).await;
+    assert!(
+        matches!(&taken, Err(StartError::Refused(Refusal::KeyTaken { holder, .. })) if *holder == next.run),
+        "{taken:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_38_what_was_in_hand_at_three_aborts_is_not_taken_up_and_its_run_is_given_up_in_order() {
+    let mut rig = Rig::new();
+    let run = rig.start(&holding()).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    let begun = rig.machine.begun();
+    for aborts in [1, 2] {
+        rig.machine.aborts.store(aborts, Ordering::SeqCst);
+        rig.crash().await;
+        rig.recover().await;
+        assert_eq!(rig.engine.set_aside(), [], "after {aborts} it is taken up once more");
+    }
+    let begun_again = rig.machine.begun();
+    rig.machine.aborts.store(3, Ordering::SeqCst);
+    rig.crash().await;
+    rig.recover().await;
+    let aside = rig.engine.set_aside();
+    assert!(aside.len() == 1 && aside[0].1.contains("3 times in a row with hang/1/1 in hand"), "{aside:?}");
+    assert!(begun_again >= begun && rig.machine.begun() == begun_again, "nothing of it began");
+    let refused = rig.submit(run, note("?")).await;
+    assert!(matches!(refused, Err(SubmitError::SetAside { .. })), "{refused:?}");
+    let retried = rig.engine.recover(Which::Only(run)).await;
+    assert!(retried.is_ok() && rig.engine.set_aside().len() == 1, "tried again, and still so");
+
+    rig.engine.abandon(abandon(run)).await.unwrap();
+    assert_eq!(rig.engine.set_aside(), []);
+    assert_eq!(rig.status(run).await, RunStatus::Cancelled);
+    assert_eq!(
+        rig.names(run).await.iter().rev().take(2).collect::<Vec<_>>(),
+        [&"RunCancelled", &"RunAbandoned"]
+    );
+    rig.assert_replays(run).await;
+    rig.machine.aborts.store(0, Ordering::SeqCst);
+    let next = rig.engine.start(request(&holding(), json!({}))).await.unwrap();
+    rig.until(next.run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
 }

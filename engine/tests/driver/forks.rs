@@ -12,7 +12,7 @@ use everfold_engine::input::InputKind;
 use everfold_engine::json::Hash;
 use everfold_engine::state::{RunStatus, StepStatus};
 use everfold_engine::store::{Dedup, DedupKeep, EventStore as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::rig::{Rig, command, definition, function, request};
 
@@ -172,6 +172,30 @@ async fn l30_who_retries_does_not_take_the_key_from_somebody_else() {
     match rig.engine.fork(again(origin, OriginKind::Retry)).await {
         Err(StartError::Refused(Refusal::KeyTaken { holder: known, .. })) => assert_eq!(known, holder),
         other => panic!("{other:?}"),
+    }
+    assert_eq!(rig.status(holder).await, RunStatus::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_45_a_retry_is_refused_where_another_run_has_the_key_also_where_a_start_would_be_answered_with_it()
+ {
+    let rig = Rig::new();
+    let keyed = |step: Value| definition(json!({"name": "p", "key": {"value": "task"}, "steps": [step]}));
+    let origin = rig.start(&keyed(function("a", &[], "fail", json!({})))).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Failed);
+    let busy = keyed(command("a", &[], 600_000));
+    let holder = loop {
+        let started = rig.engine.start(request(&busy, json!({}))).await.unwrap();
+        if !started.held {
+            break started.run;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    for request in [again(origin, OriginKind::Retry), restart(origin, "a")] {
+        match rig.engine.fork(request).await {
+            Err(StartError::Refused(Refusal::KeyTaken { holder: known, .. })) => assert_eq!(known, holder),
+            other => panic!("nothing was retried, and the answer says {other:?}"),
+        }
     }
     assert_eq!(rig.status(holder).await, RunStatus::Running);
 }

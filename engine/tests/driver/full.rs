@@ -71,6 +71,33 @@ async fn s7_a_full_disk_behind_a_graver_cause_is_not_asked_without_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_03_runs_wait_while_the_store_takes_no_writes_and_go_on_by_themselves() {
+    let rig = Rig::new();
+    let run = rig.start(&pipeline(vec![command("work", &[], 100), command("next", &["work"], 100)])).await;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    rig.store.writability.send_replace(Writability::ReadOnly("no new segment".into()));
+    let submission = everfold_engine::driver::Submission {
+        run,
+        kind: note(),
+        actor: everfold_engine::actor::Actor::User("ada".into()),
+        id: None,
+        dedup: None,
+    };
+    let refused = rig.engine.submit(submission).await;
+    assert!(matches!(refused, Err(SubmitError::Store(_))), "who asks is told at once: {refused:?}");
+    pass(600).await;
+    assert_eq!(rig.engine.set_aside(), [], "it is no fault of the run");
+    assert_eq!(rig.status(run).await, RunStatus::Running, "it can be looked at");
+    let reads = rig.store.reads.load(Ordering::SeqCst);
+    pass(600).await;
+    assert_eq!(rig.store.reads.load(Ordering::SeqCst), reads, "nothing is asked again and again");
+    rig.store.writability.send_replace(Writability::Writable);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(rig.machine.begun(), 2, "the work that ended meanwhile is not done again");
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn s7_a_start_that_finds_the_disk_full_is_refused_and_leaves_nothing() {
     let rig = Rig::new();
     // It was known to be writable until then.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use everfold_engine::driver::{RecoverError, Which};
 use everfold_engine::event::RunEvent;
+use everfold_engine::execution::Fate;
 use everfold_engine::id::RunId;
 use everfold_engine::input::InputKind;
 use everfold_engine::state::RunStatus;
@@ -192,11 +193,71 @@ async fn workspaces_of_ended_runs_are_swept_at_start() {
         json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
     let ended = rig.start(&definition(document)).await;
     rig.end(ended).await;
+    rig.until(ended, |event| matches!(event, RunEvent::WorkspaceRemoved(_))).await;
     let open = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
     rig.crash().await;
+    // As after a kill between the end of a run and the end of its workspace.
+    let stranger: RunId = "0198c1f0-0000-7000-8000-00000000cafe".parse().unwrap();
+    rig.machine.folders.lock().unwrap().extend([ended, open, stranger]);
     rig.recover().await;
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(*rig.machine.swept.lock().unwrap(), [[open].into()]);
+    let fates = [(ended, Fate::Ended { succeeded: true, began: true }), (stranger, Fate::Unknown)];
+    assert_eq!(*rig.machine.swept.lock().unwrap(), [fates.into()]);
+    let names = rig.names(ended).await;
+    assert_eq!(names.iter().filter(|name| **name == "WorkspaceRemoved").count(), 1, "{names:?}");
+}
+
+/// The run ended while its worktree was on its way: nobody took it, and nobody removed it.
+#[tokio::test(start_paused = true)]
+async fn row_13_a_workspace_that_comes_after_the_end_of_its_run_is_undone() {
+    let rig = Rig::new();
+    *rig.machine.makes_for.lock().unwrap() = Duration::from_secs(5);
+    let document =
+        json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
+    let run = rig.start(&definition(document)).await;
+    rig.until(run, |event| matches!(event, RunEvent::StepScheduled(_))).await;
+    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Cancelled);
+    rig.until(run, |event| matches!(event, RunEvent::WorkspaceRemoved(_))).await;
+    assert!(rig.machine.folders.lock().unwrap().is_empty());
+    assert_eq!(*rig.machine.released.lock().unwrap(), [(run, false)]);
+}
+
+/// The engine is killed before it is undone: the next one finds it, whatever it was begun for.
+#[tokio::test(start_paused = true)]
+async fn row_13_what_a_killed_engine_did_not_undo_is_swept_by_the_next() {
+    let mut rig = Rig::new();
+    let document =
+        json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
+    *rig.machine.makes_for.lock().unwrap() = Duration::from_secs(5);
+    let run = rig.start(&definition(document)).await;
+    rig.submit(run, InputKind::Cancel { reason: None }).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Cancelled);
+    rig.crash().await;
+    rig.machine.folders.lock().unwrap().insert(run);
+    rig.recover().await;
+    rig.until(run, |event| matches!(event, RunEvent::WorkspaceRemoved(_))).await;
+    let fates = [(run, Fate::Ended { succeeded: false, began: false })];
+    assert_eq!(*rig.machine.swept.lock().unwrap(), [fates.into()]);
+}
+
+/// Only an engine that goes on with everything swept.
+#[tokio::test(start_paused = true)]
+async fn row_69_an_engine_that_was_begun_for_one_run_sweeps_as_well_and_once() {
+    let mut rig = Rig::new();
+    let document =
+        json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [command("a", &[], 10)]});
+    let ended = rig.start(&definition(document)).await;
+    rig.end(ended).await;
+    let open = rig.start(&pipeline(vec![function("hang", &[], "hang", json!({}))])).await;
+    rig.crash().await;
+    rig.machine.folders.lock().unwrap().extend([ended, open]);
+    for _ in 0..2 {
+        rig.engine.recover(Which::Only(open)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let fates = [(ended, Fate::Ended { succeeded: true, began: true })];
+    assert_eq!(*rig.machine.swept.lock().unwrap(), [fates.into()]);
 }
 
 #[tokio::test(start_paused = true)]

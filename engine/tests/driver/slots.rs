@@ -119,6 +119,63 @@ async fn d9_a_start_that_may_not_wait_is_refused_and_two_of_them_never_both_get_
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_49_a_paused_queued_run_does_not_hold_up_the_queue_and_keeps_its_place() {
+    let mut rig = Rig::new();
+    let definition = with(1_000, slot(1, "queue"));
+    let first = start(&rig, &definition, json!({})).await.run;
+    let paused = start(&rig, &definition, json!({})).await.run;
+    let second = start(&rig, &definition, json!({})).await.run;
+    rig.submit(paused, InputKind::Pause { reason: None }).await.unwrap();
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    assert_eq!(rig.end(second).await, RunStatus::Succeeded, "it passes the one that stands still");
+    // One that comes now does not wait for it either, also where an engine ended meanwhile.
+    rig.crash().await;
+    rig.recover().await;
+    let third = start(&rig, &definition, json!({})).await.run;
+    rig.until(third, |event| event.name() == "RunAdmitted").await;
+    let fourth = start(&rig, &definition, json!({})).await.run;
+    assert_eq!((rig.status(paused).await, rig.status(fourth).await), (RunStatus::Paused, RunStatus::Queued));
+    // It goes on before those that began later.
+    rig.submit(paused, InputKind::Resume { reason: None }).await.unwrap();
+    assert_eq!(rig.end(third).await, RunStatus::Succeeded);
+    assert_eq!(rig.end(paused).await, RunStatus::Succeeded);
+    assert_eq!(rig.end(fourth).await, RunStatus::Succeeded);
+    let admitted = |envelopes: Vec<everfold_engine::envelope::Envelope>| {
+        let at = envelopes.iter().find(|it| RunEvent::name_of(it.header.kind) == Some("RunAdmitted"));
+        at.map(|it| it.position).unwrap()
+    };
+    assert!(admitted(rig.envelopes(paused).await) < admitted(rig.envelopes(fourth).await));
+    assert!(rig.machine.peak() <= 1);
+    until_key(&rig, KeyState::is_free).await;
+    for run in [first, paused, second, third, fourth] {
+        rig.assert_replays(run).await;
+    }
+    // With nobody else there it goes on as well.
+    let alone = start(&rig, &definition, json!({})).await.run;
+    assert_eq!(rig.end(alone).await, RunStatus::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_49_a_start_that_may_not_wait_is_not_refused_for_a_paused_run_that_waits() {
+    let rig = Rig::new();
+    let queues = with(1_000, slot(1, "queue"));
+    let may_not_wait = with(1_000, slot(1, "reject"));
+    let first = start(&rig, &queues, json!({})).await.run;
+    let paused = start(&rig, &queues, json!({})).await.run;
+    rig.submit(paused, InputKind::Pause { reason: None }).await.unwrap();
+    let no_slot = Refusal::NoSlot { key: "repo".into(), limit: 1 };
+    assert_eq!(refused(&rig, &may_not_wait, json!({})).await, no_slot, "the slot is held");
+    assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+    until_key(&rig, |key| key.held() == 0).await;
+    let run = start(&rig, &may_not_wait, json!({})).await.run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(rig.status(paused).await, RunStatus::Paused);
+    rig.submit(paused, InputKind::Resume { reason: None }).await.unwrap();
+    assert_eq!(rig.end(paused).await, RunStatus::Succeeded);
+    assert!(rig.machine.peak() <= 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn d9_a_slot_is_held_to_the_end_also_while_its_run_waits_for_people_and_stands_still() {
     let rig = Rig::new();
     let ask = json!({"id": "ask", "work": {"approval": {"title": "Go on?"}}});

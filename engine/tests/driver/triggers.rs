@@ -20,7 +20,10 @@ use serde_json::json;
 use crate::rig::{Rig, command, definition};
 
 pub fn pipeline(name: &str, ms: u64, more: Value) -> Arc<Definition> {
-    let mut document = json!({"name": name, "steps": [command("work", &[], ms)]});
+    let taken = json!([{"to": "ignore"}]);
+    let mut document = json!({
+        "name": name, "steps": [command("work", &[], ms)], "on_signal": {"again": taken, "ci": taken},
+    });
     document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     definition(document)
 }
@@ -96,7 +99,7 @@ async fn l28_key_free_starts_key_taken_signals_and_what_does_not_apply_is_ignore
     let first = started(&outcome(&rig, "d1", json!({"n": 1, "kind": "open"})).await);
     let title = rig.engine.with_state(first, |state| state.title().map(str::to_owned)).await.unwrap();
     assert_eq!(title.as_deref(), Some("issue 1 by bob"));
-    assert_eq!(rig.envelopes(first).await[0].header.actor, Actor::Hook("forge".into()));
+    assert_eq!(rig.envelopes(first).await[0].header.actor, Actor::Hook("forge/bob".into()));
     let second = outcome(&rig, "d2", json!({"n": 1, "kind": "label"})).await;
     assert_eq!(second, Outcome::Signalled { signal: "again".into(), runs: vec![first] });
     assert_eq!(signals(&rig, first).await, [("again".into(), Some("forge/d2".into()))]);
@@ -117,6 +120,50 @@ async fn l28_key_free_starts_key_taken_signals_and_what_does_not_apply_is_ignore
     rig.assert_replays(first).await;
     // The key is free again.
     started(&outcome(&rig, "d6", json!({"n": 1, "kind": "open"})).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_33_a_signal_that_nobody_takes_is_an_outcome_with_its_reason() {
+    let mut rig = Rig::new();
+    let trigger = |signal: &str, n: u32| {
+        let when = format!("event.body.n == {n}");
+        json!({"on": {"hook": "forge"}, "when": when, "signal": signal, "to": {"key": "k"}})
+    };
+    let more = json!({
+        "key": {"value": "k"},
+        "triggers": [trigger("nobody", 1), trigger("late", 2), trigger("again", 3)],
+        "steps": [
+            command("work", &[], 60_000),
+            {"id": "then", "needs": ["work"], "gates": [{"id": "g", "probe": {"expression": "true"}}],
+             "on_signal": {"late": [{"to": "ignore"}]}},
+        ],
+    });
+    let p = pipeline("p", 0, more);
+    save(&rig, &p).await;
+    let run = rig.engine.start(crate::rig::request(&p, json!({}))).await.unwrap().run;
+    let why = |outcomes: Vec<everfold_engine::hooks::TriggerOutcome>, n: usize| match &outcomes[n].outcome {
+        Outcome::Ignored { why } => why.clone(),
+        other => panic!("{other:?}"),
+    };
+    let first = deliver(&rig, "d1", json!({"n": 1})).await.outcome.await.unwrap();
+    assert!(why(first, 0).contains("listens to “nobody”"));
+    let second = deliver(&rig, "d2", json!({"n": 2})).await.outcome.await.unwrap();
+    assert!(why(second, 1).contains("takes “late” now"));
+    let third = deliver(&rig, "d3", json!({"n": 3})).await.outcome.await.unwrap();
+    assert_eq!(third[2].outcome, Outcome::Signalled { signal: "again".into(), runs: vec![run] });
+    // It is recorded all the same, by whom the delivery is from.
+    let envelopes = rig.envelopes(run).await;
+    let actors: Vec<_> = envelopes
+        .iter()
+        .filter(|event| RunEvent::name_of(event.header.kind) == Some("SignalReceived"))
+        .map(|event| event.header.actor.to_string())
+        .collect();
+    assert_eq!(actors, ["hook:forge/bob"; 3]);
+    // The same deliveries lead to the same after a crash.
+    rig.crash().await;
+    rig.recover().await;
+    let again = deliver(&rig, "d1", json!({"n": 1})).await.outcome.await.unwrap();
+    assert!(why(again, 0).contains("listens to “nobody”"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,6 +372,34 @@ async fn t_after_a_time_without_an_engine_all_moments_are_queued_one_after_the_o
     assert_eq!(runs(&rig).await, 4);
     let listed = rig.engine.schedules().await.unwrap().remove(0);
     assert_eq!((listed.waiting, listed.settled.len()), (0, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_75_paused_and_removed_schedules_start_nothing_for_moments_that_waited() {
+    for removes in [false, true] {
+        let rig = Rig::new();
+        save(&rig, &pipeline("p", 60_000, json!({}))).await;
+        let ada = || Actor::User("ada".into());
+        let schedule = serde_json::from_value(json!({"every": "10s", "overlap": "queue"})).unwrap();
+        let origin = ScheduleOrigin::Added {
+            pipeline: "p".into(),
+            input: JsonText::new(&json!({"n": 1})),
+            title: None,
+        };
+        let new = NewSchedule { name: "tick".into(), schedule, origin };
+        rig.engine.add_schedule(new, ada()).await.unwrap();
+        pass(&rig, 45).await;
+        assert_eq!(runs(&rig).await, 1);
+        assert!(rig.engine.schedules().await.unwrap()[0].waiting > 1);
+        match removes {
+            true => drop(rig.engine.remove_schedule("tick", None, ada()).await.unwrap()),
+            false => drop(rig.engine.pause_schedule("tick", true, None, ada()).await.unwrap()),
+        }
+        pass(&rig, 300).await;
+        assert_eq!(runs(&rig).await, 1, "removes: {removes}");
+        let listed = rig.engine.schedules().await.unwrap();
+        assert!(listed.iter().all(|schedule| schedule.waiting == 0), "removes: {removes}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

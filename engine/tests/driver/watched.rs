@@ -215,6 +215,9 @@ impl Between for Watched {
     }
 
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        if let Writability::ReadOnly(why) = &*self.writability.borrow() {
+            return Box::pin(ready(Err(AppendError::ReadOnly(why.clone()))));
+        }
         Box::pin(async move {
             if append.stream.kind == StreamKind::Budget && self.counters_stand.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;

@@ -14,9 +14,9 @@ use everfold_engine::clock::Clock;
 use everfold_engine::definition::{Definition, Keep, OnLost};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, BuiltIns, Edge, Executor, NoticeFailure,
-    NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Service, Survivors, Traits,
-    WorkspaceRequest, Workspaces,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, BuiltIns, Edge, Executor, Fate,
+    NoticeFailure, NoticeRequest, Notifier, ProbeFailure, ProbeRequest, Prober, Released, Service, Survivors,
+    Traits, WorkspaceRequest, Workspaces,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{EffectId, RunId};
@@ -88,6 +88,8 @@ pub struct Machine {
     processes: Mutex<BTreeMap<EffectId, Process>>,
     blobs: Mutex<BTreeMap<(RunId, Hash), Vec<u8>>>,
     prepared: Mutex<BTreeMap<RunId, u32>>,
+    /// How often each process was looked at.
+    looks: Mutex<BTreeMap<EffectId, u32>>,
     child: Arc<Definition>,
 }
 
@@ -101,6 +103,7 @@ impl Machine {
             processes: Mutex::default(),
             blobs: Mutex::default(),
             prepared: Mutex::default(),
+            looks: Mutex::default(),
             child,
         })
     }
@@ -133,6 +136,25 @@ impl Machine {
 
     fn processes(&self) -> MutexGuard<'_, BTreeMap<EffectId, Process>> {
         self.processes.lock().unwrap()
+    }
+
+    /// What an engine is told that cannot look at a process which lives, or has ended.
+    fn cannot_look(&self, id: &EffectId) -> Option<AttemptResult> {
+        let look = {
+            let mut looks = self.looks.lock().unwrap();
+            let look = looks.entry(id.clone()).or_default();
+            *look += 1;
+            *look
+        };
+        let mut luck = self.luck(&format!("look {look} {} {}", id.run, id.attempt));
+        if self.is_calm() || !luck.is_one_of(12) {
+            return None;
+        }
+        let reason = "exit.json".to_owned();
+        Some(match luck.is_one_of(4) {
+            true => AttemptResult::Unreadable { reason },
+            false => AttemptResult::NoRoom { reason },
+        })
     }
 
     /// Every process goes, with no record.
@@ -246,6 +268,13 @@ impl Processes {
             let lost = AttemptResult::Lost { reason: "no record".into() };
             return Box::pin(async move { AttemptEnd::new(lost, (machine.clock)()) });
         };
+        if let Some(end) = machine.cannot_look(&id) {
+            let at = (machine.clock)();
+            return Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                AttemptEnd::new(end, at)
+            });
+        }
         let mut exit = exit.subscribe();
         Box::pin(async move {
             let mut luck = machine.luck(&format!("said {} {}", id.run, id.attempt));
@@ -461,13 +490,17 @@ impl Workspaces for Folders {
         _keep: Keep,
         _keep_branch: bool,
         _succeeded: bool,
-    ) -> BoxFuture<'static, ()> {
-        Box::pin(async {})
+    ) -> BoxFuture<'static, Released> {
+        Box::pin(async { Released::Kept })
     }
 
-    fn sweep(&self, unended: HashSet<RunId>) -> BoxFuture<'static, ()> {
-        drop(unended);
-        Box::pin(async {})
+    fn left(&self) -> BoxFuture<'static, HashSet<RunId>> {
+        Box::pin(async { HashSet::new() })
+    }
+
+    fn sweep(&self, fates: BTreeMap<RunId, Fate>) -> BoxFuture<'static, BTreeMap<RunId, String>> {
+        drop(fates);
+        Box::pin(async { BTreeMap::new() })
     }
 }
 
@@ -541,8 +574,25 @@ impl Blobs for Machine {
     }
 }
 
-/// The calendar of a paused runtime.
-pub fn virtual_clock() -> Clock {
+/// The calendar of a paused runtime; in every other plan it jumps, both ways, for a while or for good.
+pub fn virtual_clock(luck: u64) -> Clock {
+    const STEPS_MS: [i64; 6] = [3_600_000, -3_600_000, 86_400_000, -90_000, 30_000, -500];
+    let mut luck = Luck::of(luck, "clock");
+    let mut jumps = Vec::new();
+    if luck.is_one_of(2) {
+        for _ in 0..1 + luck.below(4) {
+            let at = Duration::from_millis(luck.below(900_000));
+            let step = STEPS_MS[usize::try_from(luck.below(6)).expect("an index")];
+            let lasts =
+                if luck.is_one_of(3) { Duration::MAX } else { Duration::from_millis(luck.below(60_000)) };
+            jumps.push((at, at.saturating_add(lasts), step));
+        }
+    }
     let start = tokio::time::Instant::now();
-    Arc::new(move || Timestamp(1_790_000_000_000).plus(start.elapsed()))
+    Arc::new(move || {
+        let passed = start.elapsed();
+        let wrong = jumps.iter().filter(|(from, until, _)| (*from..*until).contains(&passed));
+        let wrong: i64 = wrong.map(|(_, _, step)| step).sum();
+        Timestamp(Timestamp(1_790_000_000_000).plus(passed).0 + wrong)
+    })
 }

@@ -221,6 +221,12 @@ impl Outside {
             return Err(format!("outside: {open} is not handled"));
         }
         let (mut begun, mut told) = (BTreeSet::new(), BTreeMap::new());
+        // What nobody took is recorded, and is no signal that somebody was told.
+        let taken: BTreeSet<_> = log
+            .iter()
+            .filter(|envelope| RunEvent::name_of(envelope.header.kind) == Some("SignalTaken"))
+            .map(|envelope| (envelope.header.stream.clone(), envelope.header.cause.input))
+            .collect();
         for envelope in log.iter().filter(|envelope| envelope.header.flags & flag::COPIED == 0) {
             let header = &envelope.header;
             let (Some(run), Actor::Hook(_) | Actor::Schedule(_)) = (header.stream.as_run(), &header.actor)
@@ -230,7 +236,9 @@ impl Outside {
             match event::decode(header.kind, header.schema, &envelope.payload) {
                 Ok(RunEvent::RunStarted(_)) => drop(begun.insert(run)),
                 Ok(RunEvent::SignalReceived(event)) if is_ours(event.delivery.as_deref()) => {
-                    *told.entry((run, event.name, event.delivery)).or_insert(0) += 1;
+                    let known = told.entry((run, event.name, event.delivery)).or_insert((0, false));
+                    known.0 += 1;
+                    known.1 |= taken.contains(&(header.stream.clone(), header.cause.input));
                 }
                 _other => {}
             }
@@ -255,9 +263,12 @@ impl Outside {
             self.violations.push(format!("began or was said to begin, not both: {odd:?}"));
         }
         let mut heard: BTreeMap<(RunId, String), usize> = BTreeMap::new();
-        for ((run, signal, delivery), times) in told {
+        for ((run, signal, delivery), (times, is_taken)) in told {
             if times > 1 {
                 self.violations.push(format!("{run} was told {signal} of {delivery:?} {times} times"));
+            }
+            if !is_taken {
+                continue;
             }
             *heard.entry((run, signal)).or_default() += 1;
         }

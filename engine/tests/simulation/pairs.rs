@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use everfold_engine::event::RunEvent;
 use everfold_engine::id::StepId;
-use everfold_engine::state::RunState;
+use everfold_engine::state::{RunState, StepStatus};
 
 use super::why::{never_of_run, never_of_step, rare_of_run, rare_of_step};
 
@@ -42,6 +42,9 @@ impl Pairs {
         *self.of_runs.entry((status, event.name())).or_default() += 1;
         if let Some(step) = step_of(event)
             && let Some(status) = before.step_status(step)
+            // In a run that stands still it is shown as ended before anything is made of its end.
+            && !(before.pauses().next().is_some()
+                && matches!(status, StepStatus::Succeeded | StepStatus::Failed))
         {
             *self.of_steps.entry((status.as_str(), event.name())).or_default() += 1;
         }

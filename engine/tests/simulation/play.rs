@@ -155,7 +155,7 @@ pub fn once(about: &str) -> Option<Dedup> {
 
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan) -> Self {
-        let clock = virtual_clock();
+        let clock = virtual_clock(plan.luck);
         let drawn = Mutex::new(Luck::of(plan.luck, "chance"));
         let bounds = &plan.bounds;
         let config = EngineConfig {

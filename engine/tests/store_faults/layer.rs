@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use everfold_engine::store::files::{Access, Files, StoreFile, SystemFiles};
+use everfold_engine::store::files::{Access, FileId, Files, StoreFile, SystemFiles};
 
 /// One finished call that changed something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,8 @@ pub(crate) enum Call {
     Sync(PathBuf),
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
-    SyncFolder,
+    MakeFolder(PathBuf),
+    SyncFolder(PathBuf),
 }
 
 #[derive(Default)]
@@ -29,6 +30,10 @@ struct State {
     held: usize,
     fail_syncs: usize,
     no_space: bool,
+    /// As on a disk that fails: no file can be made.
+    no_files: bool,
+    /// No file can be made, and whoever tries panics.
+    panics: bool,
     /// What stood where something was written and not synced, newest last.
     unsynced: HashMap<PathBuf, Vec<(u64, Vec<u8>)>>,
 }
@@ -65,6 +70,14 @@ impl FaultFiles {
 
     pub(crate) fn set_no_space(&self, no_space: bool) {
         self.state().no_space = no_space;
+    }
+
+    pub(crate) fn set_no_files(&self, no_files: bool) {
+        self.state().no_files = no_files;
+    }
+
+    pub(crate) fn set_panics(&self, panics: bool) {
+        self.state().panics = panics;
     }
 
     pub(crate) fn hold_syncs(&self, hold: bool) {
@@ -132,6 +145,11 @@ impl Files for FaultFiles {
         if self.state().no_space {
             return Err(no_space());
         }
+        if self.state().no_files {
+            return Err(io::Error::other("the disk failed"));
+        }
+        let panics = self.state().panics;
+        assert!(!panics, "as asked");
         let mut made = None;
         self.call(Call::Create(path.into()), || {
             made = Some(SystemFiles.create(path)?);
@@ -166,12 +184,12 @@ impl Files for FaultFiles {
         })
     }
 
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.call(Call::SyncFolder, || SystemFiles.create_folder(path))
+    fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+        self.call(Call::MakeFolder(path.into()), || SystemFiles.make_folder(path, mode))
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.call(Call::SyncFolder, || SystemFiles.sync_folder(path))
+        self.call(Call::SyncFolder(path.into()), || SystemFiles.sync_folder(path))
     }
 }
 
@@ -257,5 +275,13 @@ impl StoreFile for FaultFile {
 
     fn length(&self) -> io::Result<u64> {
         self.file.length()
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        self.file.id()
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        self.file.lock()
     }
 }

@@ -6,7 +6,9 @@
 mod events;
 mod full;
 mod layer;
+mod mending;
 mod opening;
+mod owning;
 mod stopping;
 mod syncing;
 

@@ -24,7 +24,7 @@ async fn killed(folder: &Path, appends: usize) {
     files.stop_after(0, false);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

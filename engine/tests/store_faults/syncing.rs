@@ -152,7 +152,7 @@ fn s3_with_no_new_segment_either_the_store_is_read_only_and_says_so() {
         let mut writer = Writer::new("a");
         store.append(writer.append(&[b"kept"])).await.unwrap();
         files.fail_syncs(1);
-        files.set_no_space(true);
+        files.set_no_files(true);
         let mut lost = writer.clone();
         let failed = store.append(lost.append(&[b"failed"])).await.unwrap_err();
         assert!(matches!(failed, AppendError::Unknown(_)), "{failed}");

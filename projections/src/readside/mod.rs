@@ -3,7 +3,7 @@
 //! Law: nothing here holds up who appends. Facts are read from the store's memory while the models keep up,
 //! and from the log when they do not; they are folded on a thread of their own, and put into the shelf in
 //! batches, never on the way of a commit. Whoever asks waits until what was durable at the call is folded,
-//! but not for ever.
+//! but not for ever; where the log cannot be read, the answer is why.
 //!
 //! The owner of a data folder keeps one and answers lists from it; the engine asks it through [`RunDirectory`].
 
@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use everfold_engine::id::Position;
-use everfold_engine::store::EventStore;
+use everfold_engine::store::{EventStore, ReadError};
 use tokio::sync::watch;
 
 use crate::audit::{Audit, AuditView};
@@ -37,7 +37,7 @@ use crate::spend::{Spend, SpendView};
 
 pub use directory::RunDirectory;
 use handover::handover;
-use threads::{fold, follow, put_away, rebuild};
+use threads::{Tells, fold, follow, put_away, rebuild};
 
 /// How long an asker waits for what was durable when it asked; after that it is given what there is.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -92,6 +92,15 @@ pub enum AskError {
         /// The difference.
         lag: u64,
     },
+    /// The log cannot be read where the models go on, and they do not know what was wanted.
+    #[error("the read models are at position {position}: the log behind it cannot be read")]
+    Log {
+        /// Where they are.
+        position: Position,
+        /// What is wrong: for damage with file and positions.
+        #[source]
+        source: Arc<ReadError>,
+    },
     /// The model stopped.
     #[error("the read model {name} stopped at position {}: {}", stopped.position, stopped.what)]
     Stopped {
@@ -129,14 +138,26 @@ pub struct Answer<T> {
     pub position: Position,
 }
 
-/// What the models' thread tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the models' threads tell.
+#[derive(Debug, Clone)]
 struct Told {
     /// The last event that all models that go on have folded.
     position: Position,
     /// They have folded what was there when they were opened.
     ready: bool,
     closed: bool,
+    /// Why the log cannot be read; it is tried again all the while.
+    unread: Option<Arc<ReadError>>,
+}
+
+impl Told {
+    /// Whether waiting does not help: what is stored is not what was written.
+    fn is_damaged(&self) -> bool {
+        let is_damage = |error: &Arc<ReadError>| {
+            matches!(**error, ReadError::Damaged(_) | ReadError::DamagedStream { .. })
+        };
+        self.unread.as_ref().is_some_and(is_damage)
+    }
 }
 
 struct Models {
@@ -213,7 +234,7 @@ impl ReadSide {
         let position = models.position().unwrap_or(Position::ZERO);
         let head_at_open = opening.head;
         let ready = position >= head_at_open;
-        let (told, _) = watch::channel(Told { position, ready, closed: false });
+        let (told, _) = watch::channel(Told { position, ready, closed: false, unread: None });
         let unreadable = Mutex::default();
         let shown = Mutex::new(position);
         let shared = Arc::new(Shared {
@@ -232,7 +253,7 @@ impl ReadSide {
         let reader = {
             let (shared, runtime, stopping) = (Arc::clone(&shared), runtime.clone(), stopping.clone());
             spawn("read-side-log", move || {
-                runtime.block_on(follow(&shared, position.next(), &giver, stopping))
+                runtime.block_on(follow(&shared, position.next(), &giver, stopping, Tells::Readers))
             })?
         };
         let (ready, writing) = sync_channel(shared.models.all().len());
@@ -345,35 +366,52 @@ impl ReadSide {
         if there(&told.borrow()) {
             return Ok(());
         }
-        if min.is_none() && !told.borrow().ready {
-            // They are being built for the first time: an answer without most of the log helps nobody.
-            return told
-                .wait_for(|told| there(told) || told.ready)
-                .await
-                .map(drop)
-                .map_err(|_| AskError::Closed);
-        }
+        let in_time = |told: &Told| there(told) || told.is_damaged();
         let patience = if min.is_some() { PATIENCE_NAMED } else { PATIENCE };
-        match tokio::time::timeout(patience, told.wait_for(there)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(AskError::Closed),
-            Err(_late) if min.is_none() => Ok(()),
-            Err(_late) => {
-                let position = self.shared.told.borrow().position;
-                Err(AskError::Behind { position, wanted, lag: wanted.0.saturating_sub(position.0) })
-            }
+        let waited = tokio::time::timeout(patience, told.wait_for(in_time)).await;
+        let waited = waited.map(|reached| reached.map(drop));
+        if let Ok(Err(_)) = waited {
+            return Err(AskError::Closed);
+        }
+        let now = told.borrow().clone();
+        if there(&now) {
+            return Ok(());
+        }
+        if let Some(source) = now.unread {
+            return Err(AskError::Log { position: now.position, source });
+        }
+        if min.is_none() && !now.ready {
+            // They are being built for the first time: an answer without most of the log helps nobody.
+            let is_over = |told: &Told| there(told) || told.ready || told.unread.is_some();
+            let now = told.wait_for(is_over).await.map_err(|_| AskError::Closed)?;
+            return match &now.unread {
+                Some(source) if !there(&now) => {
+                    Err(AskError::Log { position: now.position, source: Arc::clone(source) })
+                }
+                _ => Ok(()),
+            };
+        }
+        let position = now.position;
+        match min {
+            None => Ok(()),
+            Some(_) => Err(AskError::Behind { position, wanted, lag: wanted.0.saturating_sub(position.0) }),
         }
     }
 
     /// Resolves when the models have folded a position, however long that takes.
     ///
     /// # Errors
-    /// The read side ends before.
+    /// The read side ends before, or the log is damaged before it.
     pub async fn reach(&self, position: Position) -> Result<(), AskError> {
         let mut told = self.shared.told.subscribe();
-        let reached = told.wait_for(|told| told.position >= position || told.closed).await;
+        let is_over = |told: &Told| told.position >= position || told.closed || told.is_damaged();
+        let reached = told.wait_for(is_over).await;
         match reached {
             Ok(told) if told.position >= position => Ok(()),
+            Ok(told) if !told.closed => match &told.unread {
+                Some(source) => Err(AskError::Log { position: told.position, source: Arc::clone(source) }),
+                None => Err(AskError::Closed),
+            },
             _closed => Err(AskError::Closed),
         }
     }
@@ -382,6 +420,12 @@ impl ReadSide {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.shared.told.borrow().ready
+    }
+
+    /// Why the log cannot be read where the models go on, if that is so.
+    #[must_use]
+    pub fn unread(&self) -> Option<Arc<ReadError>> {
+        self.shared.told.borrow().unread.clone()
     }
 
     /// What can be told of each model.

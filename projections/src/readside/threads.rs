@@ -43,6 +43,7 @@ pub(super) async fn follow(
     first: Position,
     fold: &Giver,
     mut stopping: watch::Receiver<bool>,
+    tells: Tells,
 ) {
     let from = |first| Source::from(Arc::clone(&shared.store), first, shared.place.values.as_deref());
     let (mut source, mut position) = (from(first), first);
@@ -57,7 +58,10 @@ pub(super) async fn follow(
         };
         match read {
             Ok(()) => {
-                (position, is_told) = (facts.last.next(), false);
+                if std::mem::take(&mut is_told) {
+                    say_unread(shared, tells, None);
+                }
+                position = facts.last.next();
                 if let Err(Gone) = fold.give(facts) {
                     return;
                 }
@@ -67,6 +71,7 @@ pub(super) async fn follow(
                 if !std::mem::replace(&mut is_told, true) {
                     tracing::error!(%error, "the log cannot be read; the read models stand still until it can be");
                 }
+                say_unread(shared, tells, Some(Arc::new(error)));
                 tokio::select! {
                     biased;
                     _ = stopping.wait_for(|stop| *stop) => return,
@@ -76,6 +81,21 @@ pub(super) async fn follow(
                 source = from(position);
             }
         }
+    }
+}
+
+/// Whom it concerns that the log cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// Everybody who waits for the models.
+    Readers,
+    /// Nobody: the models that answer have folded it.
+    Nobody,
+}
+
+fn say_unread(shared: &Shared, tells: Tells, why: Option<Arc<ReadError>>) {
+    if tells == Tells::Readers {
+        shared.told.send_modify(|told| told.unread = why);
     }
 }
 
@@ -200,7 +220,9 @@ pub(super) fn rebuild(shared: &Shared, runtime: &Handle, model: usize, stopping:
     let (giver, taker) = handover();
     let stopping = stopping.clone();
     let outcome = std::thread::scope(|scope| {
-        scope.spawn(move || runtime.block_on(follow(shared, Position::FIRST, &giver, stopping)));
+        scope.spawn(move || {
+            runtime.block_on(follow(shared, Position::FIRST, &giver, stopping, Tells::Nobody))
+        });
         let outcome = build(shared, beside.as_mut(), &taker);
         // Who reads is to end, too.
         drop(taker);

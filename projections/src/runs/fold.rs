@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::marks::Marks;
 use super::pack::{self, Packing};
 use super::record::Record;
+use super::windows::Windows;
 use super::{shorts, terms};
 use crate::look::{Keys, Look};
 use crate::postings::Changes;
@@ -36,6 +37,8 @@ pub struct Runs {
     head: RunsHead,
     cached: QuickMap<u32, Cached>,
     numbers: QuickMap<RunId, u32>,
+    /// Where runs are that are not among them.
+    windows: Windows,
     /// The run of the last fact that is among them: its next one often follows.
     last: Option<(RunId, u32)>,
     packing: Packing,
@@ -145,11 +148,12 @@ pub(super) mod starts {
 
 impl Runs {
     /// The number of a run's row.
-    fn number_of(&self, tx: &Tx, run: RunId) -> Result<Option<u32>, FoldError> {
-        match self.numbers.get(&run) {
-            Some(number) => Ok(Some(*number)),
-            None => find(run, self.head.count, tx, |number| Ok(self.load(tx, number)?.map(|it| it.record))),
+    fn number_of(&mut self, tx: &Tx, run: RunId) -> Result<Option<u32>, FoldError> {
+        if let Some(number) = self.numbers.get(&run) {
+            return Ok(Some(*number));
         }
+        let candidates = self.windows.candidates(tx, self.head.count, run, &self.numbers)?;
+        find(run, candidates, |number| Ok(self.load(tx, number)?.map(|it| it.record)))
     }
 
     /// The stages of a definition.
@@ -190,6 +194,7 @@ impl Runs {
         starts::add(tx, number, record.fixed.started_at)?;
         shorts::add(tx, number, record.fixed.id)?;
         self.numbers.insert(record.fixed.id, number);
+        self.windows.add(record.fixed.id, number);
         let row = Value::default();
         let cached = Cached { record, row, place: Place::New, touched: true, unsettled: false };
         self.cached.insert(number, cached);
@@ -234,14 +239,13 @@ impl Runs {
     }
 }
 
-/// The row of a run among the first `count`.
+/// The row of a run among those that may be it.
 fn find(
     run: RunId,
-    count: u32,
-    keys: &dyn Keys,
+    candidates: Vec<u32>,
     row: impl Fn(u32) -> Result<Option<Record>, FoldError>,
 ) -> Result<Option<u32>, FoldError> {
-    for number in terms::candidates(keys, count, run)? {
+    for number in candidates {
         if row(number)?.is_some_and(|record| record.fixed.id == run) {
             return Ok(Some(number));
         }
@@ -275,12 +279,12 @@ pub(super) fn read(look: &Look<'_>, number: u32) -> Result<Option<Record>, FoldE
 
 /// The number of a run's row.
 pub(super) fn number_of(look: &Look<'_>, count: u32, run: RunId) -> Result<Option<u32>, FoldError> {
-    find(run, count, look, |number| read(look, number))
+    find(run, terms::candidates(look, count, run)?, |number| read(look, number))
 }
 
 impl Projection for Runs {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 7;
+    const SCHEMA: u32 = 8;
 
     fn heeds(_event: &RunEvent) -> bool {
         true
@@ -295,6 +299,7 @@ impl Projection for Runs {
             head,
             cached: QuickMap::default(),
             numbers: QuickMap::default(),
+            windows: Windows::default(),
             last: None,
             packing: Packing::default(),
             touched: Vec::new(),

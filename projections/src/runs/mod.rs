@@ -14,6 +14,7 @@ mod pack;
 mod record;
 mod shorts;
 mod terms;
+mod windows;
 
 pub use board::{Board, Card, Column, GroupBy};
 pub use fold::Runs;

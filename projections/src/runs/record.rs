@@ -220,7 +220,10 @@ impl Record {
                 let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 shown.paused = Some(format!("{} is paused{reason}", event.scope));
             }
-            RunEvent::RunResumed(_) | RunEvent::RunReleased(_) | RunEvent::CancelRequested(_) => {
+            RunEvent::RunResumed(_)
+            | RunEvent::RunReleased(_)
+            | RunEvent::CancelRequested(_)
+            | RunEvent::RunAbandoned(_) => {
                 shown.paused = None;
             }
             RunEvent::BudgetExceeded(event) => {

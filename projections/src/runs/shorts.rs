@@ -2,6 +2,8 @@
 //!
 //! Law: written at a row's birth and never changed, so it may be in the shelf before the row is.
 
+use std::borrow::Cow;
+
 use everfold_engine::id::RunId;
 
 use crate::look::Keys;
@@ -33,12 +35,30 @@ pub(super) fn add(tx: &mut Tx, number: u32, run: RunId) -> Result<(), ShelfError
     Ok(())
 }
 
-/// The short id of a row.
-pub(super) fn at(tx: &dyn Keys, number: u32) -> Result<Option<u32>, ShelfError> {
-    let bytes = tx.get(&key(number / BLOCK))?.unwrap_or_default();
-    let place = (number % BLOCK) as usize * BYTES;
-    let short = bytes.get(place..place + BYTES).and_then(|bytes| bytes.try_into().ok());
-    Ok(short.map(u32::from_le_bytes))
+/// Reads the short ids of rows that lie near one another.
+pub(super) struct Reader<'a> {
+    keys: &'a dyn Keys,
+    /// The value that was read last, and which.
+    block: Option<(u32, Cow<'a, [u8]>)>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(keys: &'a dyn Keys) -> Self {
+        Self { keys, block: None }
+    }
+
+    /// The short id of a row.
+    pub(super) fn at(&mut self, number: u32) -> Result<Option<u32>, ShelfError> {
+        let wanted = number / BLOCK;
+        let bytes = match self.block.take() {
+            Some((block, bytes)) if block == wanted => bytes,
+            _another => self.keys.get(&key(wanted))?.unwrap_or_default(),
+        };
+        let place = (number % BLOCK) as usize * BYTES;
+        let short = bytes.get(place..place + BYTES).and_then(|bytes| bytes.try_into().ok());
+        self.block = Some((wanted, bytes));
+        Ok(short.map(u32::from_le_bytes))
+    }
 }
 
 /// The newest of the first `count` rows whose short ids begin with these digits, at most `limit`, in the

@@ -70,7 +70,7 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
     }
     if is_new {
         terms.add(PIPELINE, &fixed.pipeline, number);
-        terms.add(ID, &start_of(fixed.id), number);
+        add_window(terms, fixed.id, number);
         if let Some(parent) = fixed.parent {
             terms.add(PARENT, &digits(parent), number);
         }
@@ -166,8 +166,31 @@ fn label(key: &str, value: Option<&String>) -> String {
 }
 
 /// The first eight digits of an id: of one that a clock drew, which minute it was.
-fn start_of(run: RunId) -> String {
-    format!("{:08x}", (run.0.as_u128() >> 96) as u32)
+pub(super) fn window_of(run: RunId) -> u32 {
+    (run.0.as_u128() >> 96) as u32
+}
+
+/// Notes the window of a new row.
+pub(super) fn add_window(terms: &mut Changes, run: RunId, number: u32) {
+    terms.add(ID, &format!("{:08x}", window_of(run)), number);
+}
+
+/// Shows the rows of a window among the first `count`, each with the last eight digits of its id.
+pub(super) fn walk_window(
+    tx: &dyn Keys,
+    count: u32,
+    window: u32,
+    mut each: impl FnMut(u32, u32),
+) -> Result<(), ShelfError> {
+    let mut shorts = shorts::Reader::new(tx);
+    let condition = Condition::Term(term(ID, &format!("{window:08x}")));
+    condition.walk(tx, 0..count, true, |number| {
+        if let Some(short) = shorts.at(number)? {
+            each(number, short);
+        }
+        Ok(ControlFlow::<()>::Continue(()))
+    })?;
+    Ok(())
 }
 
 fn digits(run: RunId) -> String {
@@ -303,12 +326,11 @@ fn grams_of_any(text: &str, mut gram: impl FnMut(&str)) {
 
 /// Where a run may be found: the row among the first `count`, by both ends of its id.
 pub(super) fn candidates(tx: &dyn Keys, count: u32, run: RunId) -> Result<Vec<u32>, ShelfError> {
-    let (short, mut found) = (shorts::of(run), Vec::new());
-    Condition::Term(term(ID, &start_of(run))).walk(tx, 0..count, true, |number| {
-        if shorts::at(tx, number)? == Some(short) {
+    let (wanted, mut found) = (shorts::of(run), Vec::new());
+    walk_window(tx, count, window_of(run), |number, short| {
+        if short == wanted {
             found.push(number);
         }
-        Ok(ControlFlow::<()>::Continue(()))
     })?;
     Ok(found)
 }

@@ -264,6 +264,7 @@ impl Lived {
                 message: "no answer".into(),
                 permanent: false,
                 took_ms: 1,
+                broken: false,
             },
             Effect::Probe { id, gate, probe_no } => InputKind::ProbeFinished {
                 id,
@@ -283,7 +284,7 @@ impl Lived {
             }
             Effect::Workspace => InputKind::WorkspacePrepared(Err(Failure::new(FailureKind::Spawn, "none"))),
             Effect::Advance => InputKind::Advance,
-            Effect::Slots => InputKind::Admitted { admission: Vec::new() },
+            Effect::Slots => InputKind::Admitted { admission: Vec::new(), at_once: false },
             Effect::Funds { .. } | Effect::SpendReport { .. } => return,
         };
         self.tell(kind, Actor::Engine);

@@ -124,6 +124,161 @@ steps:
     assert!(!scratch.path("here.txt").exists(), "not where somebody happened to type");
 }
 
+/// What is asked before a run begins is asked in the folder that it is going to work in.
+#[test]
+fn row_18_a_command_admits_what_is_started_from_afar() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "intake.yaml",
+        "name: intake
+input: { type: object, properties: { go: { type: boolean, default: true } } }
+triggers:
+  - { hook: tracker, start: { input: { go: '${event.body.go}' } } }
+admit:
+  - { id: ready, command: 'test ${input.go} = true && pwd' }
+steps:
+  - id: a
+    command: pwd
+",
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./intake.yaml"]).code, 0);
+    scratch.write("event.json", "{\"go\": true}");
+    let delivered = scratch.run(&["hook", "deliver", "tracker", "event.json", "--id", "1", "--json"]);
+    assert_eq!(delivered.code, 0, "{delivered:?}");
+    assert_eq!(scratch.run(&["resume", "@"]).code, 0, "{delivered:?}");
+    let run = scratch.run(&["show", "@", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let folder = scratch.data().join("scratch").join(&run).canonicalize().unwrap();
+    let evaluated = scratch.run(&["events", "@", "--json"]).out;
+    assert!(evaluated.contains(&folder.display().to_string()), "{evaluated}");
+    // A start that is refused leaves nothing behind.
+    scratch.write("event.json", "{\"go\": false}");
+    let refused = scratch.run(&["hook", "deliver", "tracker", "event.json", "--id", "2", "--json"]);
+    assert!(refused.out.contains("ready"), "{refused:?}");
+    let left: Vec<_> = std::fs::read_dir(scratch.data().join("scratch")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+/// Whoever is to get another run's key waits for that run, and leaves nobody behind with neither.
+#[test]
+fn row_19_a_run_that_takes_anothers_key_is_not_left_before_it_has_it() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "card.yaml",
+        "name: card
+key: { value: 'card:1', on_taken: replace }
+steps:
+  - id: work
+    command: echo worked >> trace
+  - id: ok
+    approval: { title: Is it right? }
+",
+    );
+    for n in 0..6 {
+        let started = scratch.run(&["run", "./card.yaml", "--no-wait"]);
+        assert_eq!(started.code, 6, "{started:?}");
+        let view = scratch.run(&["show", "@", "--json"]).json();
+        assert_eq!(view["status"], "waiting", "start {n}: {started:?}");
+        if n > 0 {
+            assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "cancelled", "start {n}");
+        }
+    }
+    let again = scratch.run(&["restart", "@", "--from", "work", "--no-wait"]);
+    assert_eq!(again.code, 6, "{again:?}");
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting", "{again:?}");
+    assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "cancelled");
+    assert_eq!(super::support::lines(&scratch.path("trace")).len(), 7);
+    // In its queue for a slot, which nobody gives up for it, a run rests.
+    scratch.write("one.yaml", "name: one\nconcurrency: { key: one, limit: 1 }\nsteps:\n  - id: ok\n    approval: { title: Go on? }\n");
+    assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
+    assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "queued");
+}
+
+#[test]
+fn row_23_a_trigger_by_hand_whose_start_is_refused_is_no_success() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "nightly.yaml",
+        "name: nightly
+triggers:
+  - { schedule: { every: 24h }, start: { input: {} } }
+admit:
+  - { id: open, code: CLOSED, file: { exists: /nowhere/open } }
+steps:
+  - id: a
+    command: 'true'
+",
+    );
+    assert_eq!(scratch.run(&["pipeline", "save", "./nightly.yaml"]).code, 0);
+    let told = scratch.run(&["schedule", "trigger", "nightly:1"]);
+    assert_eq!(told.code, 4, "{told:?}");
+    assert!(told.out.contains("refused") && told.out.contains("open"), "{}", told.out);
+    let json = scratch.run(&["schedule", "trigger", "nightly:1", "--json"]);
+    assert_eq!((json.code, &json.json()["triggered"]["outcome"]), (4, &json!("refused")), "{json:?}");
+    let open = "name: nightly\ntriggers:\n  - { schedule: { every: 24h }, start: { input: {} } }\nsteps:\n  - id: a\n    command: 'true'\n";
+    scratch.write("nightly.yaml", open);
+    assert_eq!(scratch.run(&["pipeline", "save", "./nightly.yaml"]).code, 0);
+    let told = scratch.run(&["schedule", "trigger", "nightly:1"]);
+    assert!(told.code == 0 && told.out.contains("started run"), "{told:?}");
+    scratch.await_status("@", "succeeded");
+}
+
+#[test]
+fn row_24_a_retry_of_what_succeeded_is_refused_for_what_it_is() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", "name: p\nsteps:\n  - id: a\n    command: 'true'\n");
+    assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 0);
+    let refused = scratch.run(&["retry", "@"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.err.contains("EF0380") && refused.err.contains("nothing of the run"), "{}", refused.err);
+    assert!(refused.err.contains("everfold restart"), "{}", refused.err);
+}
+
+#[test]
+fn row_25_show_says_who_cancelled_a_run_and_why() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    scratch.run(&["run", "./p.yaml", "-i", "team=red", "--no-wait"]);
+    assert!(scratch.run(&["show", "@", "--json"]).json().get("cancelled").is_none());
+    assert_eq!(scratch.run(&["cancel", "@", "-m", "the card was moved"]).code, 0);
+    scratch.await_status("@", "cancelled");
+    let shown = scratch.run(&["show", "@"]).out;
+    assert!(shown.contains("cancelled by user:ada") && shown.contains("the card was moved"), "{shown}");
+    let told = scratch.run(&["show", "@", "--json"]).json()["cancelled"].clone();
+    assert_eq!((&told["by"], &told["reason"]), (&json!("user:ada"), &json!("the card was moved")), "{told}");
+    scratch.run(&["restart", "@", "--from", "w", "--no-wait"]);
+    assert!(
+        scratch.run(&["show", "@", "--json"]).json().get("cancelled").is_none(),
+        "nobody cancelled that one"
+    );
+}
+
+#[test]
+fn row_26_a_mistyped_role_makes_no_token_and_its_name_stays_free() {
+    let scratch = Scratch::new();
+    let wrong = scratch.run(&["token", "create", "ci", "--role", "oprator"]);
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    assert!(
+        wrong.err.contains("did you mean operator?") && wrong.err.contains("--approves"),
+        "{}",
+        wrong.err
+    );
+    let unknown = scratch.run(&["token", "create", "ci", "--role", "product"]);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    let made = scratch.run(&["token", "create", "ci", "--role", "operator", "--json"]);
+    assert_eq!(
+        (made.code, &made.json()["role"]),
+        (0, &json!("operator")),
+        "the name was not taken: {made:?}"
+    );
+    let own = scratch.run(&["token", "create", "ada", "--approves", "product", "--json"]).json();
+    assert_eq!((&own["role"], &own["approves"]), (&json!("approver"), &json!(["product"])));
+    let both =
+        scratch.run(&["token", "create", "eve", "--role", "viewer", "--approves", "product", "--json"]);
+    assert_eq!((&both.json()["role"], &both.json()["approves"]), (&json!("viewer"), &json!(["product"])));
+    assert_eq!(scratch.run(&["token", "create", "nobody"]).code, 2, "without either");
+}
+
 /// Whom a trigger tells: runs with some labels, one run, or whom it names though a start was wanted as well.
 #[test]
 fn t_a_trigger_tells_those_with_its_labels_the_run_that_it_names_or_the_holder_of_a_key() {

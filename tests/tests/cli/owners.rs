@@ -82,6 +82,75 @@ fn a_detached_run_outlives_the_foreground_owner_it_was_started_through() {
     });
 }
 
+/// The process that owns the folder, and every background owner of it that there is.
+fn backgrounds(scratch: &Scratch) -> Vec<i32> {
+    let folder = scratch.data();
+    let is_one = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        words.contains(&&b"background"[..]) && words.contains(&folder.as_os_str().as_encoded_bytes())
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_one).collect()
+}
+
+#[test]
+fn row_12_a_background_owner_that_is_asked_to_end_begins_no_other_and_its_run_goes_on_when_asked_for() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "p.yaml",
+        "name: p\nsteps:\n  - id: one\n    command: echo one >> trace; while [ ! -e go ]; do sleep 0.02; done\n  - id: two\n    command: echo two >> trace\n",
+    );
+    assert_eq!(scratch.run(&["run", "./p.yaml", "--detach"]).code, 0);
+    await_that("it began", || (lines(&scratch.path("trace")) == ["one"]).then_some(()));
+    let owner = await_that("a background owner", || backgrounds(&scratch).first().copied());
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(owner).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    let mut others = std::collections::BTreeSet::<i32>::new();
+    await_that("it ends", || {
+        let living = backgrounds(&scratch);
+        others.extend(living.iter().copied().filter(|pid| *pid != owner));
+        living.is_empty().then_some(())
+    });
+    assert!(others.is_empty(), "{others:?} took its place");
+    scratch.write("go", "");
+    assert_eq!(scratch.run(&["resume", "@"]).code, 0);
+    assert_eq!(lines(&scratch.path("trace")), ["one", "two"], "the step that lived on was not done again");
+}
+
+/// The shell starts the engine with few handles, and may not take that back for what the engine starts.
+#[test]
+fn row_11_more_processes_than_the_soft_limit_of_open_files_has_room_for_fail_nothing_and_have_that_limit() {
+    let scratch = Scratch::new();
+    let items: Vec<String> = (0..48).map(|item| item.to_string()).collect();
+    scratch.write(
+        "wide.yaml",
+        &format!(
+            "name: wide\nsteps:\n  - id: all\n    foreach: {{ in: '${{[{}]}}', max_in_flight: 48 }}\n    command: |\n      echo x >> began\n      while [ $(wc -l < began) -lt 40 ]; do sleep 0.05; done\n      ulimit -Sn >> limits\n",
+            items.join(", ")
+        ),
+    );
+    let everfold = scratch.command(&["run", "./wide.yaml"]);
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "ulimit -Sn 96 && exec \"$0\" \"$@\""])
+        .arg(everfold.get_program())
+        .args(everfold.get_args())
+        .current_dir(scratch.path(""));
+    for (name, value) in everfold.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let done = shell.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(lines(&scratch.path("limits")), vec!["96"; 48]);
+}
+
 #[test]
 fn an_owner_that_does_not_answer_is_named() {
     let scratch = Scratch::new();

@@ -406,3 +406,27 @@ fn a_run_is_sent_with_the_files_that_it_names_and_works_in_a_folder_of_the_serve
     assert_eq!(scratch.run_far(&served, &["pipeline", "save", "mine/deep.yaml"]).code, 0);
     assert_eq!(scratch.run_far(&served, &["run", "deep", "-i", "word=hello"]).code, 0);
 }
+
+/// As people meet it: with another program than this one. Needs curl with HTTP/2.
+#[test]
+fn row_51_curl_speaks_http_2_and_http_1_over_tls() {
+    let curl = |args: &[&str]| std::process::Command::new("curl").args(args).output();
+    let has_http_2 =
+        curl(&["--version"]).is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains("HTTP2"));
+    if !has_http_2 {
+        assert!(std::env::var_os("EVERFOLD_REQUIRE_CURL").is_none(), "there is no curl that speaks HTTP/2");
+        eprintln!("SKIPPED: there is no curl that speaks HTTP/2");
+        return;
+    }
+    let scratch = Scratch::new();
+    let (_server, served) = tls(&scratch, "good.pem");
+    let (ca, url) = (certificate("ca.pem"), format!("{}/healthz", served.url));
+    for (wanted, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let format = "%{http_version} %{http_code}";
+        let asked =
+            curl(&[wanted, "--cacert", &ca, "-sS", "-m", "20", "-o", "/dev/null", "-w", format, &url]);
+        let asked = asked.unwrap();
+        let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+        assert_eq!(said, format!("{version} 200"), "{}", String::from_utf8_lossy(&asked.stderr));
+    }
+}

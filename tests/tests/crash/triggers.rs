@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{Lab, TRACE, await_that};
 
-const INTAKE: &str = "name: intake\nkey: \"issue-${input.n}\"\nconcurrency: { key: all, limit: 1 }\ntriggers:\n  - hook: tracker\n    start: { input: { n: \"${event.body.n}\" } }\n    signal: again\nsteps:\n  - id: a\n    approval: { title: go on? }\n";
+const INTAKE: &str = "name: intake\nkey: \"issue-${input.n}\"\nconcurrency: { key: all, limit: 1 }\ntriggers:\n  - hook: tracker\n    start: { input: { n: \"${event.body.n}\" } }\n    signal: again\non_signal: { again: ignore }\nsteps:\n  - id: a\n    approval: { title: go on? }\n";
 
 fn deliver(lab: &Lab, id: &str) -> Value {
     let done = lab.run(&["hook", "deliver", "tracker", "d.json", "--id", id, "--json"]);

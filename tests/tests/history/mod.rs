@@ -21,8 +21,16 @@ pub(crate) fn told(lines: &str, hidden: &[(&str, &str)]) -> String {
         let name = event["type"].as_str().unwrap().to_owned();
         // What a counter says of what it was told comes when it comes, also after the end.
         // So does what somebody was told, of which the newer may take the place of the older.
-        const LATE: [&str; 6] =
-            ["AttemptStarted", "ChildStarted", "SpendReported", "NoticeQueued", "NoticeSent", "NoticeFailed"];
+        // A workspace goes beside the end of its run.
+        const LATE: [&str; 7] = [
+            "AttemptStarted",
+            "ChildStarted",
+            "SpendReported",
+            "NoticeQueued",
+            "NoticeSent",
+            "NoticeFailed",
+            "WorkspaceRemoved",
+        ];
         if LATE.contains(&name.as_str()) {
             continue;
         }

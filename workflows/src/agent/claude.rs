@@ -1,15 +1,18 @@
 //! The `stream-json` of Claude Code: one JSON object per line, the last one of type `result`.
 
+use std::collections::BTreeMap;
+
 use everfold_engine::execution::Usage;
 use everfold_engine::json::Value;
 
 use super::transcript::{Transcript, one_line};
-use crate::process::cost_micros;
+use crate::process::{Meter, cost_micros};
 
 /// Reads a transcript; lines that are no JSON, and types that came later, are passed over.
 pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
     let mut transcript = Transcript::default();
     let (mut model, mut session, mut last_text) = (None, None, None);
+    let mut messages = Messages::default();
     for event in lines.filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok()) {
         let text = |field: &str| event[field].as_str().map(str::to_owned);
         session = text("session_id").or(session);
@@ -17,6 +20,7 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
             Some("system") if event["subtype"] == "init" => model = text("model").or(model),
             Some("assistant") => {
                 model = event["message"]["model"].as_str().map(str::to_owned).or(model);
+                messages.note(&event);
                 last_text = said(&event).or(last_text);
             }
             Some("result") => {
@@ -43,8 +47,65 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
     if transcript.text.is_none() {
         transcript.text = last_text;
     }
+    if !transcript.complete {
+        // It was stopped, or broke off: what its messages say of themselves is what it used up.
+        messages.session.clone_from(&session);
+        transcript.usage = messages.used();
+    }
     transcript.session = session;
     transcript
+}
+
+/// What the messages of a stream say that they used up. One message comes in several lines, each with the same
+/// id and the numbers so far.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    by_id: BTreeMap<String, (Option<String>, [u64; 3])>,
+    session: Option<String>,
+}
+
+impl Messages {
+    fn note(&mut self, event: &Value) {
+        let (message, used) = (&event["message"], &event["message"]["usage"]);
+        let Some(id) = message["id"].as_str().filter(|_| used.is_object()) else { return };
+        let number = |field: &str| used[field].as_u64().unwrap_or(0);
+        let now = [
+            number("input_tokens").saturating_add(number("cache_creation_input_tokens")),
+            number("cache_read_input_tokens"),
+            number("output_tokens"),
+        ];
+        let (model, known) = self.by_id.entry(id.to_owned()).or_default();
+        *model = message["model"].as_str().map(str::to_owned).or(model.take());
+        known.iter_mut().zip(now).for_each(|(known, now)| *known = (*known).max(now));
+    }
+}
+
+impl Meter for Messages {
+    fn line(&mut self, line: &str) -> bool {
+        if !line.contains("\"usage\"") {
+            return false;
+        }
+        let Ok(event) = serde_json::from_str::<Value>(line.trim()) else { return false };
+        if event["type"] == "assistant" {
+            self.note(&event);
+        }
+        event["type"] == "assistant"
+    }
+
+    fn used(&self) -> Vec<Usage> {
+        let mut models: BTreeMap<Option<&str>, Usage> = BTreeMap::new();
+        for (model, [input, cached, output]) in self.by_id.values() {
+            let sum = models.entry(model.as_deref()).or_insert_with(|| Usage {
+                model: model.clone(),
+                session: self.session.clone(),
+                ..Usage::default()
+            });
+            sum.input_tokens = sum.input_tokens.saturating_add(*input);
+            sum.cached_tokens = sum.cached_tokens.saturating_add(*cached);
+            sum.output_tokens = sum.output_tokens.saturating_add(*output);
+        }
+        models.into_values().collect()
+    }
 }
 
 /// By model where the result tells them apart, else in one. Tokens written to the cache count as read.
@@ -141,7 +202,24 @@ mod tests {
         assert_eq!(failed.error.as_deref(), Some("the agent ended with: error max turns"));
         assert_eq!(failed.usage[0].cost_micros, 12_500);
         let cut = read(&mut GOOD.lines().take(3));
-        assert!(!cut.complete && cut.usage.is_empty());
+        assert!(!cut.complete);
+        let [used] = cut.usage.as_slice() else { panic!("{:?}", cut.usage) };
+        assert_eq!((used.input_tokens, used.cached_tokens, used.output_tokens), (5_213, 12_480, 8));
+        assert_eq!(used.session.as_deref(), Some("5b6f0a0e-6a5e-4d0e-9a36-0d0a8a8f2c11"));
+    }
+
+    #[test]
+    fn row_14_messages_are_counted_once_however_many_lines_they_come_in() {
+        let mut meter = Messages::default();
+        let changed: Vec<bool> = GOOD.lines().map(|line| meter.line(line)).collect();
+        assert_eq!(changed.iter().filter(|changed| **changed).count(), 4, "four lines of three messages");
+        let [used] = meter.used().try_into().unwrap();
+        assert_eq!(
+            (used.input_tokens, used.cached_tokens, used.output_tokens),
+            (5_213 + 5 + 8, 12_480, 8 + 12 + 30)
+        );
+        assert_eq!(used.model.as_deref(), Some("claude-sonnet-4-5-20250929"));
+        assert!(!meter.line("no JSON \"usage\"") && !meter.line("{\"usage\": 1}"));
     }
 
     #[test]

@@ -4,6 +4,10 @@ use everfold_engine::execution::Usage;
 use everfold_engine::json::Value;
 
 use super::transcript::{Transcript, one_line};
+use crate::process::Meter;
+
+/// Turns whose use is looked at while the program works.
+const TURNS_MAX: usize = 10_000;
 
 /// Reads a transcript. The answer is the last message; usage is summed over turns. The program
 /// tells no cost and no model.
@@ -42,6 +46,26 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
         transcript.usage.push(used);
     }
     transcript
+}
+
+/// What the turns that are over used up.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    lines: Vec<String>,
+}
+
+impl Meter for Turns {
+    fn line(&mut self, line: &str) -> bool {
+        let is_turn = line.contains("\"turn.completed\"");
+        if is_turn && self.lines.len() < TURNS_MAX {
+            self.lines.push(line.to_owned());
+        }
+        is_turn
+    }
+
+    fn used(&self) -> Vec<Usage> {
+        read(&mut self.lines.iter().map(String::as_str)).usage
+    }
 }
 
 fn is_message(item: &Value) -> bool {

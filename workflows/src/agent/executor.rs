@@ -78,6 +78,11 @@ pub(super) struct Made {
 }
 
 impl Call {
+    /// The model that the program is given.
+    fn model(&self) -> Option<String> {
+        self.spec.model.clone().unwrap_or_else(|| self.profile.model.clone())
+    }
+
     /// The call with this prompt, which stands in a file of the attempt's folder, in this session.
     pub(super) fn make(&self, prompt_file: &str, prompt: &str, session: Option<&str>) -> Made {
         let Self { profile, spec, .. } = self;
@@ -178,7 +183,13 @@ impl AgentExecutor {
                 OutputFormat::Codex => codex::progress,
                 OutputFormat::Text | OutputFormat::Json => |line| Some(line.to_owned()),
             },
-            interpret: interpret(output, &spec),
+            interpret: interpret(output, &spec, call.model()),
+            meter: match output {
+                OutputFormat::Claude => Some(|| Box::new(claude::Messages::default())),
+                OutputFormat::Codex => Some(|| Box::new(codex::Turns::default())),
+                OutputFormat::Text | OutputFormat::Json => None,
+            },
+            model: call.model(),
             next: super::turn::next(call, prompt, session),
             remark,
         })
@@ -231,10 +242,17 @@ fn default_prompt(spec: &Spec) -> String {
     format!("{role}Your task is in the JSON file that the variable EVERFOLD_INPUT names.{with}\n")
 }
 
-fn interpret(format: OutputFormat, spec: &Spec) -> Interpret {
+fn interpret(format: OutputFormat, spec: &Spec, model: Option<String>) -> Interpret {
     let (schema, on_invalid) = (spec.schema.clone(), spec.on_invalid.unwrap_or_default());
     let continues = spec.continues();
-    Arc::new(move |ended| answer::interpret(format, schema.as_ref(), on_invalid, continues, ended))
+    Arc::new(move |ended| {
+        let mut answer = answer::interpret(format, schema.as_ref(), on_invalid, continues, ended);
+        // A program that tells no model works with the one that it was given.
+        for usage in answer.usage.iter_mut().filter(|usage| usage.model.is_none()) {
+            usage.model.clone_from(&model);
+        }
+        answer
+    })
 }
 
 impl Executor for AgentExecutor {
@@ -244,6 +262,12 @@ impl Executor for AgentExecutor {
         });
         let on_lost = profile.and_then(|profile| profile.on_lost).unwrap_or(OnLost::Block);
         Traits { supervised: true, idempotent: false, on_lost, paid: true, told: true }
+    }
+
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        let name = spec["profile"].as_str().unwrap_or(DEFAULT_PROFILE);
+        // One that is computed is known when the step begins.
+        if name.contains("${") { None } else { self.profile(name).err() }
     }
 
     /// The profile.

@@ -162,6 +162,11 @@ impl Call {
         &self.inner.workdir
     }
 
+    /// The attempt's own folder, in which its log lies; none where a gate asks.
+    pub(crate) fn attempt_folder(&self) -> Option<&Path> {
+        self.inner.folder.as_deref()
+    }
+
     /// Resolves when the attempt is to end: it was cancelled, or its time limit passed. A function that
     /// asks for it gets the step's `grace` to end in good order; any other is dropped at its next
     /// `.await`. What it gives then does not count.

@@ -52,11 +52,17 @@ impl FunctionExecutor {
         with: Value,
         call: impl FnOnce() -> Call,
     ) -> Result<BoxFuture<'static, Result<Value, Failure>>, Failure> {
+        self.may_look(name)?;
+        self.functions.call(name, with, call)
+    }
+
+    /// That a gate may call a function: it is there, and only reads.
+    pub(crate) fn may_look(&self, name: &str) -> Result<(), Failure> {
         if self.functions.find(name)?.about.read_only && !self.functions.is_remote(name) {
-            return self.functions.call(name, with, call);
+            return Ok(());
         }
         let message = format!("the function {name} does not say that it only reads, so no gate may call it");
-        Err(Failure::new(FailureKind::Validation, message))
+        Err(Failure::new(FailureKind::Validation, message).with_hint("call it in a step before the gate"))
     }
 }
 
@@ -72,6 +78,13 @@ impl Executor for FunctionExecutor {
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
         let supervised = self.is_elsewhere(spec);
         Traits { supervised, idempotent, on_lost, paid, told }
+    }
+
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        // One that is computed is known when the step begins.
+        Some(name_of(spec))
+            .filter(|name| !name.contains("${"))
+            .and_then(|name| self.functions.known(name).err())
     }
 
     fn is_elsewhere(&self, spec: &Value) -> bool {
@@ -133,7 +146,7 @@ impl Executor for FunctionExecutor {
             }
             if workdir.git.as_ref().is_some_and(|git| !git.is_copy) {
                 // It may have committed there.
-                end.commit = head(&workdir.path).await.ok();
+                end.commit = head(&workdir).await.ok();
             }
             end
         }

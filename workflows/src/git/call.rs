@@ -1,19 +1,27 @@
 //! Calls of the `git` program.
 //!
-//! Law: every call has a time limit and bounded output, and sees none of the caller's `GIT_…`
-//! variables, so that a hook's environment cannot redirect it.
+//! Law: every call has a time limit and bounded output, ends with all that it started, and sees none of the
+//! caller's `GIT_…` variables, so that a hook's environment cannot redirect it. One for a run acts on the run's
+//! own worktree ([`super::place`]).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use everfold_engine::execution::Workdir;
+use everfold_engine::id::RunId;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
+use tokio::process::Child;
+
+use super::place::{self, Own};
 
 /// Long enough to check out a large repository on a slow disk.
-const TIME_LIMIT: Duration = Duration::from_secs(600);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(600);
 const OUTPUT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// How long what was asked to end may take.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a call of git gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -52,21 +60,78 @@ pub enum GitError {
         command: String,
         /// What it said, in one line.
         message: String,
+        /// Its exit code; `None`: a signal ended it.
+        status: Option<i32>,
+    },
+    /// The folder is not, or is no longer, the worktree that was made for the run.
+    #[error("the worktree {} is not what was made for the run: {reason}", worktree.display())]
+    Gone {
+        /// Where it should be.
+        worktree: PathBuf,
+        /// Whose worktree it should be.
+        repository: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
 }
+
+/// Folders above which git does not look for a repository.
+pub(crate) const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
 /// Calls git in one folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Git {
     pub(super) folder: PathBuf,
+    /// What the folder was seen to be; `None`: it is nobody's worktree, and git finds out what it is.
+    pub(super) own: Option<Own>,
     env: Vec<(String, String)>,
     /// What is never shown of what git says.
     hidden: Vec<String>,
 }
 
 impl Git {
+    /// In a folder of which git finds out itself to what repository it belongs.
     pub(crate) fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), env: Vec::new(), hidden: Vec::new() }
+        Self { folder: folder.to_owned(), own: None, env: Vec::new(), hidden: Vec::new() }
+    }
+
+    /// In the top folder of a repository: what lies around it is another one.
+    pub(super) fn of(repository: &Path) -> Self {
+        match repository.parent() {
+            Some(around) => Self::at(repository).with_env(CEILING, &around.display().to_string()),
+            None => Self::at(repository),
+        }
+    }
+
+    /// Where a step works: in the run's worktree, else in a folder of which git finds out what it is.
+    ///
+    /// # Errors
+    /// [`GitError::Gone`]: the worktree is not there any more.
+    pub(crate) fn within(workdir: &Workdir) -> Result<Self, GitError> {
+        match &workdir.git {
+            Some(git) => Self::in_worktree(&workdir.path, &git.repository),
+            None => Ok(match ceiling_of(workdir) {
+                Some(around) => Self::at(&workdir.path).with_env(CEILING, &around.display().to_string()),
+                None => Self::at(&workdir.path),
+            }),
+        }
+    }
+
+    /// In a run's worktree of a repository.
+    ///
+    /// # Errors
+    /// As [`Git::within`].
+    pub(super) fn in_worktree(path: &Path, repository: &Path) -> Result<Self, GitError> {
+        let own = place::own(path, repository)?;
+        let around = own.folder.parent().unwrap_or(&own.folder).display().to_string();
+        let (git_dir, folder) = (own.git_dir.display().to_string(), own.folder.display().to_string());
+        let git = Self { own: Some(own.clone()), ..Self::at(&own.folder) };
+        Ok(git.with_env(CEILING, &around).with_env("GIT_DIR", &git_dir).with_env("GIT_WORK_TREE", &folder))
+    }
+
+    /// In a repository below the folder, such as a submodule: the folder's own variables do not count there.
+    pub(super) fn below(&self, path: &str) -> Self {
+        Self::at(&self.folder.join(path)).with_env(CEILING, &self.folder.display().to_string())
     }
 
     /// The same with a variable for the calls.
@@ -89,25 +154,58 @@ impl Git {
 
     /// Calls git; gives what it printed.
     pub(crate) async fn bytes<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<Vec<u8>, GitError> {
-        let name = arguments
-            .iter()
-            .map(|argument| argument.as_ref().to_string_lossy().into_owned())
-            .find(|argument| !argument.starts_with('-') && !argument.contains('='))
-            .unwrap_or_default();
-        match tokio::time::timeout(TIME_LIMIT, self.call(arguments, &name)).await {
+        match self.limited(arguments, OUTPUT_BYTES_MAX).await? {
+            (output, true) => Ok(output),
+            (_some, false) => Err(GitError::TooMuch { command: command_of(arguments) }),
+        }
+    }
+
+    /// Calls git; gives the beginning of what it printed, and whether that is all. A list may be longer than
+    /// what is asked of it: git is asked to end then.
+    pub(crate) async fn beginning<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        bytes_max: u64,
+    ) -> Result<(Vec<u8>, bool), GitError> {
+        self.limited(arguments, bytes_max).await
+    }
+
+    /// Asks git what it answers with its exit code: 0 is yes, 1 is no.
+    pub(crate) async fn says<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Result<bool, GitError> {
+        match self.beginning(arguments, OUTPUT_BYTES_MAX).await {
+            Ok(_) => Ok(true),
+            Err(GitError::Failed { status: Some(1), .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn limited<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        bytes_max: u64,
+    ) -> Result<(Vec<u8>, bool), GitError> {
+        let name = command_of(arguments);
+        match tokio::time::timeout(TIME_LIMIT, self.call(arguments, &name, bytes_max)).await {
             Ok(result) => result,
             Err(_) => Err(GitError::TimedOut { command: name }),
         }
     }
 
-    async fn call<A: AsRef<OsStr>>(&self, arguments: &[A], name: &str) -> Result<Vec<u8>, GitError> {
+    async fn call<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        name: &str,
+        bytes_max: u64,
+    ) -> Result<(Vec<u8>, bool), GitError> {
         let mut command = tokio::process::Command::new("git");
         for (variable, _) in std::env::vars_os() {
             if variable.to_string_lossy().starts_with("GIT_") {
                 command.env_remove(&variable);
             }
         }
-        let mut child = command
+        let child = command
+            // What is put in order there, and when, is up to the people who own it.
+            .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .args(arguments)
             .current_dir(&self.folder)
             .envs([("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0")])
@@ -117,55 +215,101 @@ impl Git {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // With what it starts (ssh, filters) it ends as one.
+            .process_group(0)
             .spawn()
             .map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound if self.folder.is_dir() => GitError::Missing,
                 _ => GitError::Io(error),
             })?;
-        let asked = AskedToEnd(child.id());
+        let mut running = Running(Some(child));
+        let Some(child) = &mut running.0 else { return Err(GitError::Missing) };
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (output, said) = tokio::join!(read(stdout), read(stderr));
-        let (output, said) = (output.map_err(GitError::Io)?, said.map_err(GitError::Io)?);
-        if output.len() as u64 > OUTPUT_BYTES_MAX {
-            return Err(GitError::TooMuch { command: name.to_owned() });
+        let saying = tokio::spawn(read(stderr, OUTPUT_BYTES_MAX));
+        let output = read(stdout, bytes_max.saturating_add(1)).await.map_err(GitError::Io)?;
+        if output.len() as u64 > bytes_max {
+            saying.abort();
+            return Ok((output[..usize::try_from(bytes_max).unwrap_or(output.len())].to_vec(), false));
         }
+        let said = saying.await.map_err(|error| GitError::Io(error.into()))?.map_err(GitError::Io)?;
         let status = child.wait().await.map_err(GitError::Io)?;
-        asked.not();
+        running.0 = None;
         if status.success() {
-            return Ok(output);
+            return Ok((output, true));
         }
         let said = String::from_utf8_lossy(&said);
-        let message = said
-            .lines()
-            .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
-            .or_else(|| said.lines().rfind(|line| !line.trim().is_empty()))
-            .unwrap_or("it said nothing");
-        let message = self.hidden.iter().fold(message.to_owned(), |text, secret| text.replace(secret, "***"));
+        let message = match name {
+            "push" => refusal(&said, &String::from_utf8_lossy(&output)),
+            _other => None,
+        };
+        let message = message.unwrap_or_else(|| first_fault(&said).to_owned());
+        let message = self.hidden.iter().fold(message, |text, secret| text.replace(secret, "***"));
         let (command, message) = (name.to_owned(), without_password(&message));
         Err(match self.is_full(&said) {
             true => GitError::NoRoom { command, message },
-            false => GitError::Failed { command, message },
+            false => GitError::Failed { command, message, status: status.code() },
         })
     }
 }
 
-/// A git that nobody waits for any more: it is asked to end, and takes its locks away first. Killed, it would
-/// leave them, and every git after it would stop there.
-struct AskedToEnd(Option<u32>);
-
-impl AskedToEnd {
-    /// It ended by itself.
-    fn not(mut self) {
-        self.0 = None;
+/// Above which folder no git that works here looks for a repository; `None`: where people put it, such as a
+/// folder of their checkout. What lies in the data folder belongs to no repository around that.
+pub(crate) fn ceiling_of(workdir: &Workdir) -> Option<PathBuf> {
+    let around = workdir.path.parent()?;
+    let is_scratch = || {
+        let name = workdir.path.file_name().and_then(OsStr::to_str);
+        around.ends_with("scratch") && name.is_some_and(|name| name.parse::<RunId>().is_ok())
+    };
+    if workdir.git.is_none() && !is_scratch() {
+        return None;
     }
+    // Git compares real paths.
+    Some(around.canonicalize().unwrap_or_else(|_| around.to_owned()))
 }
 
-impl Drop for AskedToEnd {
+fn command_of<A: AsRef<OsStr>>(arguments: &[A]) -> String {
+    let names = arguments.iter().map(|argument| argument.as_ref().to_string_lossy().into_owned());
+    names.into_iter().find(|name| !name.starts_with('-') && !name.contains('=')).unwrap_or_default()
+}
+
+/// The line of what git said that tells why it failed.
+fn first_fault(said: &str) -> &str {
+    said.lines()
+        .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
+        .or_else(|| said.lines().rfind(|line| !line.trim().is_empty()))
+        .unwrap_or("it said nothing")
+}
+
+/// Why a push was refused: what the other side says of it, and what git says of the branch.
+fn refusal(said: &str, output: &str) -> Option<String> {
+    const LINES_MAX: usize = 12;
+    const CHARS_MAX: usize = 1_000;
+    let told = said.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);
+    // `!<TAB>FROM:TO<TAB>[rejected] (why)`, as `--porcelain` has it.
+    let states = output.lines().filter_map(|line| line.strip_prefix("!\t")?.split('\t').nth(1));
+    let parts: Vec<&str> = states.chain(told).filter(|part| !part.is_empty()).take(LINES_MAX).collect();
+    let text: String = parts.join("; ").chars().filter(|c| !c.is_control()).take(CHARS_MAX).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// A git that runs. Where nobody waits for it any more it is asked to end, with all that it started, and
+/// takes its locks away first: killed, it would leave them, and every git after it would stop there. Only what
+/// does not end then is killed.
+struct Running(Option<Child>);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        let process = self.0.and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let Some(process) = process {
-            // It is not waited for yet, so the number is still its own.
-            let _ended = kill_process(process, Signal::TERM);
+        let Some(mut child) = self.0.take() else { return };
+        // It is not waited for yet, so the number is still its own.
+        let Some(group) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else { return };
+        let _ended = kill_process_group(group, Signal::TERM);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ended = tokio::time::timeout(GRACE, child.wait()).await;
+                // A group has its number for as long as anything of it is left.
+                let _ended = kill_process_group(group, Signal::KILL);
+                let _reaped = child.wait().await;
+            });
         }
     }
 }
@@ -175,7 +319,14 @@ impl Git {
     /// does.
     fn is_full(&self, said: &str) -> bool {
         const ROOM_BYTES: u64 = 64 * 1024;
-        if said.contains("No space left on device") || said.contains("Disk quota exceeded") {
+        const SHORTAGES: [&str; 5] = [
+            "No space left on device",
+            "Disk quota exceeded",
+            "Too many open files",
+            "Cannot allocate memory",
+            "Resource temporarily unavailable",
+        ];
+        if SHORTAGES.iter().any(|words| said.contains(words)) {
             return true;
         }
         let could_not_write = ["unable to write", "could not write", "write error", "unable to create"];
@@ -191,8 +342,12 @@ impl GitError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::NoRoom { .. } => true,
-            Self::Io(error) => everfold_engine::store::is_disk_full(error),
-            Self::Missing | Self::TimedOut { .. } | Self::TooMuch { .. } | Self::Failed { .. } => false,
+            Self::Io(error) => everfold_engine::store::is_shortage(error),
+            Self::Missing
+            | Self::TimedOut { .. }
+            | Self::TooMuch { .. }
+            | Self::Failed { .. }
+            | Self::Gone { .. } => false,
         }
     }
 }
@@ -213,10 +368,10 @@ fn without_password(message: &str) -> String {
     shown
 }
 
-async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+async fn read(pipe: Option<impl tokio::io::AsyncRead + Unpin>, bytes_max: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
-        pipe.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut bytes).await?;
+        pipe.take(bytes_max).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
 }
@@ -264,6 +419,28 @@ mod tests {
         commit.abort();
         assert!(commit.await.unwrap_err().is_cancelled());
         until("the lock is gone", || !lock.exists()).await;
+    }
+
+    /// Only git itself was asked to end: what it had started (ssh, a filter, a hook) lived on.
+    #[tokio::test]
+    async fn row_69_a_git_that_nobody_waits_for_takes_along_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, git) = (folder.path().to_owned(), Git::at(folder.path()));
+        git.text(&["init", "--quiet"]).await.unwrap();
+        std::fs::write(place.join("a"), "1").unwrap();
+        std::fs::write(place.join(".gitattributes"), "a filter=slow\n").unwrap();
+        let pid = place.join("pid");
+        let slow = format!("trap '' TERM; echo $$ > {}; sleep 600", pid.display());
+        git.text(&["config", "filter.slow.clean", &slow]).await.unwrap();
+        let adding = tokio::spawn(async move { git.text(&["add", "--", "a"]).await });
+        until("the filter runs", || std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')))
+            .await;
+        let filter: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+        let lives = || crate::shim::os::stat(filter).is_some_and(|stat| stat.state != b'Z');
+        assert!(lives(), "the case is the one that is meant");
+        adding.abort();
+        assert!(adding.await.unwrap_err().is_cancelled());
+        until("the filter is gone", || !lives()).await;
     }
 
     #[test]

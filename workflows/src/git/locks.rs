@@ -1,14 +1,18 @@
 //! Locks that a killed git left behind: every git after it would stop there.
 //!
-//! Law: only locks of what the run itself changes are taken away: the index and the head of the folder that it works
-//! in, which is its worktree or, without a workspace, the checkout that it was started in; and the branch it stands
-//! on. One that is young may belong to a git that lives; it is waited for.
+//! Law: locks are taken away in a run's own worktree alone, of its index, its head and the branch that it stands
+//! on, and only when nothing that could hold them lives: no process of a run that works there, and no git. In a
+//! checkout that people own a lock is waited for, and never touched.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::call::TIME_LIMIT;
 use super::{Git, GitError};
+use crate::shim::os;
 
 /// How old a lock must be before it counts as left behind by a killed git.
 pub(super) const AGE: Duration = Duration::from_secs(2);
@@ -18,30 +22,39 @@ pub(super) const TRIES: u32 = 20;
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
 /// Frees a worktree in which processes may have been killed.
-pub(crate) async fn free(worktree: &Path) -> Result<(), GitError> {
-    let git = Git::at(worktree);
+pub(crate) async fn free(git: &Git) -> Result<(), GitError> {
     let mut names = vec!["index.lock".to_owned(), "HEAD.lock".to_owned()];
     // None where no branch is checked out.
     if let Ok(branch) = git.text(&["symbolic-ref", "--quiet", "HEAD"]).await {
         names.push(format!("{branch}.lock"));
     }
-    free_named(&git, &names).await
+    let whose = if git.own.is_some() { Whose::Runs(&git.folder) } else { Whose::Peoples };
+    free_named(git, &names, whose).await
 }
 
-/// Frees a branch that one run alone uses.
+/// Frees a branch that one run alone uses, in the repository of which its worktree is made.
 pub(super) async fn free_branch(git: &Git, branch: &str) -> Result<(), GitError> {
-    free_named(git, &[format!("refs/heads/{branch}.lock")]).await
+    free_named(git, &[format!("refs/heads/{branch}.lock")], Whose::Runs(&git.folder)).await
 }
 
-/// Waits until none of these is there, or has been there for longer than a living git needs.
-async fn free_named(git: &Git, names: &[String]) -> Result<(), GitError> {
+/// Who may hold a lock.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    /// A run that works in this folder.
+    Runs(&'a Path),
+    /// The people whose checkout it is.
+    Peoples,
+}
+
+/// Waits until none of these is there, or nothing lives that could hold it.
+async fn free_named(git: &Git, names: &[String], whose: Whose<'_>) -> Result<(), GitError> {
     let paths = names.iter().flat_map(|name| ["--git-path", name.as_str()]);
     let paths = git.text(&std::iter::once("rev-parse").chain(paths).collect::<Vec<_>>()).await?;
     let locks: Vec<PathBuf> = paths.lines().map(|path| git.folder.join(path)).collect();
     for _ in 0..TRIES {
         let mut is_free = true;
         for lock in &locks {
-            is_free &= is_gone(lock).map_err(GitError::Io)?;
+            is_free &= is_gone(lock, whose).map_err(GitError::Io)?;
         }
         if is_free {
             break;
@@ -51,14 +64,16 @@ async fn free_named(git: &Git, names: &[String]) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Whether there is no such lock, or it was too old and is gone now.
-fn is_gone(lock: &Path) -> std::io::Result<bool> {
+/// Whether there is no such lock, or it was left behind and is gone now.
+fn is_gone(lock: &Path, whose: Whose<'_>) -> std::io::Result<bool> {
     let modified = match std::fs::metadata(lock) {
         Ok(metadata) => metadata.modified()?,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error),
     };
-    if SystemTime::now().duration_since(modified).unwrap_or_default() < AGE {
+    let Whose::Runs(folder) = whose else { return Ok(false) };
+    let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+    if age < AGE || is_in_use(folder, age) {
         return Ok(false);
     }
     match std::fs::remove_file(lock) {
@@ -69,7 +84,105 @@ fn is_gone(lock: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
+/// Whether something lives that works in the folder: a process of a run, or any git. Where the system does not
+/// list its processes, a lock is in use for as long as a call of git may take.
+fn is_in_use(folder: &Path, age: Duration) -> bool {
+    let all = os::all();
+    if all.is_empty() {
+        return age < TIME_LIMIT;
+    }
+    let me = std::process::id().cast_signed();
+    let living = all.iter().filter(|stat| stat.pid != me && !matches!(stat.state, b'Z' | b'X'));
+    living.map(|stat| stat.pid).any(|pid| works_in(pid, folder))
+}
+
+fn works_in(pid: i32, folder: &Path) -> bool {
+    let at = |name: &str| format!("/proc/{pid}/{name}");
+    let is_git = std::fs::read_to_string(at("comm")).is_ok_and(|name| name.trim_end().starts_with("git"));
+    if is_git {
+        match std::fs::read_link(at("cwd")) {
+            Ok(place) if place.starts_with(folder) => return true,
+            // Another user's: it may work there for all that is known.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return true,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let environ = std::fs::read(at("environ")).unwrap_or_default();
+    environ.split(|byte| *byte == 0).any(|variable| {
+        let told = variable.strip_prefix(b"EVERFOLD_WORKSPACE=").map(OsStr::from_bytes);
+        told.is_some_and(|told| Path::new(told).canonicalize().is_ok_and(|place| place.starts_with(folder)))
+    })
+}
+
 /// Whether a call failed because another git is at work there, or was killed there.
 pub(super) fn is_locked(error: &GitError) -> bool {
     matches!(error, GitError::Failed { message, .. } if message.contains(".lock': File exists"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use everfold_engine::definition::Save;
+    use everfold_engine::execution::{GitWorkdir, Workdir};
+
+    use super::*;
+
+    async fn repository() -> (tempfile::TempDir, Git) {
+        let folder = tempfile::tempdir().unwrap();
+        Git::at(folder.path()).text(&["init", "--quiet"]).await.unwrap();
+        let git = GitWorkdir {
+            save: Save::None,
+            message: None,
+            author: None,
+            base_commit: String::new(),
+            is_copy: false,
+            repository: folder.path().to_owned(),
+            branch: None,
+        };
+        let workdir = Workdir { path: folder.path().to_owned(), git: Some(git) };
+        let git = Git::within(&workdir).unwrap();
+        (folder, git)
+    }
+
+    fn lock(folder: &Path) -> PathBuf {
+        let place = folder.join(".git/index.lock");
+        let lock = std::fs::File::create(&place).unwrap();
+        lock.set_modified(SystemTime::now() - Duration::from_secs(3_600)).unwrap();
+        place
+    }
+
+    /// A lock was taken from a living git after two seconds, in checkouts of people as well.
+    #[tokio::test]
+    async fn row_65_a_lock_in_a_checkout_of_people_stays_however_old_it_is() {
+        let (folder, _git) = repository().await;
+        let place = lock(folder.path());
+        free(&Git::at(folder.path())).await.unwrap();
+        assert!(place.exists());
+    }
+
+    #[tokio::test]
+    async fn row_65_a_lock_is_taken_only_where_nothing_of_a_run_lives() {
+        let (folder, git) = repository().await;
+        let place = lock(folder.path());
+        let mut command = Command::new("sleep");
+        command.arg("600").env("EVERFOLD_WORKSPACE", folder.path()).stdin(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        free(&git).await.unwrap();
+        let stayed = place.exists();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(stayed, "a process of the run works there");
+        // A git that anybody calls there; it waits for its input.
+        let mut command = Command::new("git");
+        command.args(["cat-file", "--batch"]).current_dir(folder.path()).stdin(Stdio::piped());
+        let mut process = command.stdout(Stdio::null()).spawn().unwrap();
+        free(&git).await.unwrap();
+        let stayed = place.exists();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(stayed, "a git works there");
+        free(&git).await.unwrap();
+        assert!(!place.exists());
+    }
 }

@@ -9,6 +9,9 @@ use everfold_engine::failure::{Failure, FailureKind, NO_ROOM_CODE};
 
 use super::{Git, GitError};
 
+/// The code of a worktree that is not there any more, or is not the run's.
+pub(crate) const WORKTREE_GONE: &str = "WORKTREE_GONE";
+
 /// The repository's top folder, if this is one.
 pub(super) async fn checked_repository(path: &Path) -> Result<PathBuf, Failure> {
     let failed = |message: String, hint: &str| Err(Failure::new(FailureKind::Spawn, message).with_hint(hint));
@@ -48,22 +51,25 @@ pub(super) async fn checked_repository(path: &Path) -> Result<PathBuf, Failure> 
 /// local branch of that name, else the branch that is checked out.
 pub(super) async fn default_base(git: &Git) -> Result<String, Failure> {
     let repository = git.folder.display();
-    if git.text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await.is_err() {
-        return Err(Failure::new(
-            FailureKind::Spawn,
-            format!("the repository {repository} has no commit yet"),
-        )
-        .with_hint("make a first commit, or name a branch that has one in `workspace.base`"));
+    match git.text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await {
+        Ok(_) => {}
+        Err(GitError::Failed { .. }) => {
+            return Err(Failure::new(
+                FailureKind::Spawn,
+                format!("the repository {repository} has no commit yet"),
+            )
+            .with_hint("make a first commit, or name a branch that has one in `workspace.base`"));
+        }
+        Err(error) => return Err(unable(&error)),
     }
-    let locals = branches(git, "refs/heads").await.map_err(|error| unable(&error))?;
     if let Ok(remote) = git.text(&["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"]).await {
         let name = remote.strip_prefix("origin/").unwrap_or(&remote).to_owned();
-        if locals.contains(&name) {
+        if is_branch(git, &name).await.map_err(|error| unable(&error))? {
             return Ok(name);
         }
     }
-    match git.text(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await {
-        Ok(branch) => Ok(branch),
+    match git.text(&["symbolic-ref", "--quiet", "HEAD"]).await {
+        Ok(branch) => Ok(branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned()),
         Err(GitError::Failed { .. }) => Err(Failure::new(
             FailureKind::Spawn,
             format!("no branch is checked out in {repository}, so there is no default to start from"),
@@ -73,16 +79,48 @@ pub(super) async fn default_base(git: &Git) -> Result<String, Failure> {
     }
 }
 
-/// The names of the branches below a folder of references.
-pub(super) async fn branches(git: &Git, below: &str) -> Result<Vec<String>, GitError> {
-    let list = git.text(&["for-each-ref", "--format=%(refname:short)", below]).await?;
-    Ok(list.lines().map(str::to_owned).collect())
+/// Whether there is a branch of that name.
+pub(super) async fn is_branch(git: &Git, name: &str) -> Result<bool, GitError> {
+    git.says(&["show-ref", "--verify", "--quiet", &format!("refs/heads/{name}")]).await
+}
+
+/// A branch beside which one of this name cannot be: `a` and `a/b` cannot both be branches.
+pub(super) async fn in_the_way(git: &Git, name: &str) -> Result<Option<String>, GitError> {
+    for (at, _) in name.match_indices('/') {
+        if is_branch(git, &name[..at]).await? {
+            return Ok(Some(name[..at].to_owned()));
+        }
+    }
+    let below = format!("refs/heads/{name}/");
+    let found = git.text(&["for-each-ref", "--count=1", "--format=%(refname)", &below]).await?;
+    Ok(found.strip_prefix("refs/heads/").map(str::to_owned))
+}
+
+/// The commit that a base names. A branch comes first: a tag of the same name is not what a run starts from.
+pub(super) async fn commit_of(git: &Git, base: &str) -> Result<Option<String>, GitError> {
+    for name in [format!("refs/heads/{base}"), format!("refs/remotes/{base}"), base.to_owned()] {
+        let commit = format!("{name}^{{commit}}");
+        match git.text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]).await {
+            Ok(commit) => return Ok(Some(commit)),
+            Err(GitError::Failed { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// The names of the first branches below a folder of references.
+async fn some_branches(git: &Git, below: &str) -> Vec<String> {
+    let asked = ["for-each-ref", "--count=1000", "--format=%(refname)", below];
+    let list = git.text(&asked).await.unwrap_or_default();
+    let short = |name: &str| name.strip_prefix(below)?.strip_prefix('/').map(str::to_owned);
+    list.lines().filter_map(short).collect()
 }
 
 /// The failure of a base branch that is not there; names some that are.
 pub(super) async fn missing_base(git: &Git, repository: &str, base: &str) -> Failure {
-    let mut known = branches(git, "refs/heads").await.unwrap_or_default();
-    known.extend(branches(git, "refs/remotes").await.unwrap_or_default());
+    let mut known = some_branches(git, "refs/heads").await;
+    known.extend(some_branches(git, "refs/remotes").await);
     let near = similar(base, known.iter().map(String::as_str));
     let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     let some: Vec<&str> = known.iter().take(8).map(String::as_str).collect();
@@ -111,7 +149,7 @@ pub(super) async fn taken(git: &Git, repository: &str, branch: &str) -> Failure 
 }
 
 /// The failure of a call of git that nothing better is known of.
-pub(super) fn unable(error: &GitError) -> Failure {
+pub(crate) fn unable(error: &GitError) -> Failure {
     let mut message = error.to_string();
     if let Some(cause) = std::error::Error::source(error) {
         message.push_str(&format!(": {cause}"));
@@ -122,6 +160,13 @@ pub(super) fn unable(error: &GitError) -> Failure {
     }
     match error {
         GitError::Missing => failure.with_hint("install git; `everfold doctor` checks it"),
+        GitError::Gone { repository, .. } => {
+            failure.code = Some(WORKTREE_GONE.to_owned());
+            let repository = repository.display();
+            failure.with_hint(format!(
+                "nothing was done there; `git -C '{repository}' worktree repair` puts a missing .git back"
+            ))
+        }
         _ => failure,
     }
 }

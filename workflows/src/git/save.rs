@@ -1,79 +1,280 @@
 //! Commits what an attempt left uncommitted.
 //!
-//! Law: doing it again changes nothing: a clean worktree makes no commit and gives the same head.
+//! Law: doing it again changes nothing: a clean worktree makes no commit and gives the same head. What is
+//! reported as saved stands on a branch; what cannot be saved so is refused, and kept under a reference of its
+//! own where it is a commit already.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{Git, GitError, locks};
+use everfold_engine::execution::Workdir;
+use everfold_engine::failure::{Failure, FailureKind};
+use everfold_engine::id::RunId;
+
+use super::call::TIME_LIMIT;
+use super::functions::authorised;
+use super::{Git, GitError, locks, nested};
+use crate::provider::{Remote, token_for};
+use crate::settings::Settings;
+
+/// Saving gets this much time where the step has less: what was worked for is to be kept.
+const TIME_MIN: Duration = Duration::from_secs(120);
+/// Bytes of the names of files that a failure tells.
+const NAMES_BYTES_MAX: u64 = 2_000;
+/// No hook of the repository has a say in what is saved.
+const NO_HOOKS: [&str; 2] = ["-c", "core.hooksPath=/dev/null"];
 
 /// What to commit, and as whom.
 pub(crate) struct SaveRequest<'a> {
-    pub(crate) worktree: &'a Path,
+    pub(crate) run: RunId,
+    pub(crate) workdir: &'a Workdir,
     pub(crate) message: &'a str,
     /// `NAME <EMAIL>`.
     pub(crate) author: &'a str,
-    pub(crate) push: bool,
+    /// Pushes as the settings' providers say.
+    pub(crate) push: Option<&'a Settings>,
+    /// How long the step may take.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// Why nothing was saved.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SaveError {
+    /// Git could not.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The worktree is in a state of which nothing can be saved, or the push was refused.
+    #[error("{}", .0.message)]
+    Refused(Box<Failure>),
+    /// It took too long.
+    #[error("saving took longer than {} s", .0.as_secs())]
+    TimedOut(Duration),
+}
+
+impl SaveError {
+    /// Whether waiting for room on the disk helps.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Git(error) if error.is_full())
+    }
+
+    /// The failure of an attempt whose work could not be saved.
+    pub(crate) fn failure(&self) -> Failure {
+        let message = format!("the worktree could not be saved: {self}");
+        match self {
+            Self::Refused(refused) => Failure { message, ..(**refused).clone() },
+            Self::Git(error @ GitError::Gone { .. }) => super::repository::unable(error),
+            Self::Git(_) | Self::TimedOut(_) => {
+                let mut failure = Failure::new(FailureKind::Error, message);
+                failure.code = Some("save".to_owned());
+                failure
+            }
+        }
+    }
+}
+
+fn refused(code: &str, message: String, hint: &str) -> SaveError {
+    let mut failure = Failure::new(FailureKind::Error, message).with_hint(hint);
+    failure.code = Some(code.to_owned());
+    SaveError::Refused(Box::new(failure))
 }
 
 /// Commits everything uncommitted in the worktree; gives its head.
-pub(crate) async fn save(request: SaveRequest<'_>) -> Result<String, GitError> {
+pub(crate) async fn save(request: SaveRequest<'_>) -> Result<String, SaveError> {
+    let limit = request.limit.unwrap_or(TIME_LIMIT).clamp(TIME_MIN, TIME_LIMIT);
+    match tokio::time::timeout(limit, saved(request)).await {
+        Ok(saved) => saved,
+        Err(_) => Err(SaveError::TimedOut(limit)),
+    }
+}
+
+async fn saved(request: SaveRequest<'_>) -> Result<String, SaveError> {
     let (name, email) = identity(request.author);
-    let mut git = Git::at(request.worktree);
+    let mut git = Git::within(request.workdir)?;
     for who in ["AUTHOR", "COMMITTER"] {
         git = git.with_env(&format!("GIT_{who}_NAME"), name).with_env(&format!("GIT_{who}_EMAIL"), email);
     }
+    let branch = request.workdir.git.as_ref().and_then(|git| git.branch.as_deref());
+    settled(&git, request.run).await?;
     let mut tries = 0;
     loop {
         match commit(&git, request.message).await {
             Ok(()) => break,
-            Err(error) if tries < locks::TRIES && locks::is_locked(&error) => {
-                locks::free(request.worktree).await?;
+            Err(SaveError::Git(error)) if tries < locks::TRIES && locks::is_locked(&error) => {
+                locks::free(&git).await?;
                 tokio::time::sleep(locks::PAUSE).await;
                 tries += 1;
             }
             Err(error) => return Err(error),
         }
     }
-    if request.push {
-        // Doing it again pushes nothing; what somebody else pushed there meanwhile is not overwritten.
-        git.text(&["push", "--quiet", "origin", "HEAD"]).await?;
+    on_branch(&git, branch, request.run).await?;
+    if let Some(settings) = request.push {
+        push(&git, settings).await?;
     }
-    head(request.worktree).await
+    Ok(head_of(&git).await?)
 }
 
-/// Brings a worktree back to a commit: what was committed since, what was not, and files that are new go;
-/// files that git ignores stay, because they are caches. Where commits were pushed already the history
-/// stays, and what they did is taken back by the next commit.
-pub(crate) async fn reset(worktree: &Path, commit: &str, is_pushed: bool) -> Result<(), GitError> {
-    locks::free(worktree).await?;
-    let git = Git::at(worktree);
+/// Refuses to save what git itself would not go on from: conflicts, and a rebase in its middle.
+async fn settled(git: &Git, run: RunId) -> Result<(), SaveError> {
+    if let Some(names) = unmerged(git).await? {
+        return Err(refused(
+            "UNMERGED",
+            format!("{names} has conflicts of a merge that nobody resolved"),
+            "resolve them and `git add` the files, or `git merge --abort`, in the step itself",
+        ));
+    }
+    if rebase_in(git).await?.is_some() {
+        let kept = keep(git, run).await?;
+        return Err(refused(
+            "REBASE_UNFINISHED",
+            format!("a rebase is not finished; its commits are kept as {kept}"),
+            "`git rebase --continue` or `--abort` in the step itself",
+        ));
+    }
+    Ok(())
+}
+
+/// The files with conflicts, some of them.
+pub(super) async fn unmerged(git: &Git) -> Result<Option<String>, GitError> {
+    let asked = ["diff", "--name-only", "--diff-filter=U", "-z", "--no-ext-diff", "--no-renames"];
+    let (names, is_all) = git.beginning(&asked, NAMES_BYTES_MAX).await?;
+    Ok(some_names(&names, is_all))
+}
+
+/// The first of names that end with a zero byte, and how many more there are.
+pub(super) fn some_names(names: &[u8], is_all: bool) -> Option<String> {
+    let names = String::from_utf8_lossy(names);
+    let names: Vec<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
+    let (first, more) = names.split_first()?;
+    Some(match (more.len(), is_all) {
+        (0, true) => (*first).to_owned(),
+        (more, true) => format!("{first} and {more} more"),
+        (_, false) => format!("{first} and many more"),
+    })
+}
+
+/// The folder of a rebase that has begun and not ended.
+async fn rebase_in(git: &Git) -> Result<Option<PathBuf>, GitError> {
+    for name in ["rebase-merge", "rebase-apply"] {
+        let path = git.text(&["rev-parse", "--git-path", name]).await?;
+        let path = git.folder.join(path);
+        if path.is_dir() {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// Sees to it that the head stands on a branch: commits that no branch holds are collected one day. One that
+/// only goes on from the run's own branch takes that along.
+async fn on_branch(git: &Git, branch: Option<&str>, run: RunId) -> Result<(), SaveError> {
+    if git.says(&["symbolic-ref", "--quiet", "HEAD"]).await? {
+        return Ok(());
+    }
+    let head = head_of(git).await?;
+    if let Some(branch) = branch {
+        let reference = format!("refs/heads/{branch}");
+        let tip = git.text(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")]).await;
+        if let Ok(tip) = tip
+            && git.says(&["merge-base", "--is-ancestor", &tip, &head]).await?
+        {
+            let why = "everfold: the run's branch takes along what was committed beside it";
+            git.text(&["update-ref", "-m", why, &reference, &head, &tip]).await?;
+            git.text(&["symbolic-ref", "-m", why, "HEAD", &reference]).await?;
+            return Ok(());
+        }
+    }
+    let kept = keep(git, run).await?;
+    let own = branch.map(|branch| format!(", and {branch} went another way")).unwrap_or_default();
+    Err(refused(
+        "DETACHED_HEAD",
+        format!("the work stands on no branch{own}; it is kept as {kept}"),
+        "commit on the run's branch in the step itself: `git switch BRANCH`",
+    ))
+}
+
+/// Keeps the head under a reference of its own, so that it is not collected; gives its name.
+pub(super) async fn keep(git: &Git, run: RunId) -> Result<String, GitError> {
+    let head = head_of(git).await?;
+    let reference = format!("refs/everfold/{run}/{}", &head[..head.len().min(12)]);
+    git.text(&["update-ref", &reference, &head]).await?;
+    Ok(reference)
+}
+
+/// Doing it again pushes nothing; what somebody else pushed there meanwhile is not overwritten.
+async fn push(git: &Git, settings: &Settings) -> Result<(), SaveError> {
+    let Some(remote) = Remote::of(git, "origin").await? else {
+        let message = "there is no remote `origin` to push to".to_owned();
+        return Err(refused("NO_REMOTE", message, "`git remote add origin URL` in the repository adds one"));
+    };
+    let token = token_for(&settings.providers, &remote).map_err(|error| {
+        let mut failure = Failure::from(error);
+        failure.code.get_or_insert_with(|| "UNAUTHORISED".to_owned());
+        SaveError::Refused(Box::new(failure))
+    })?;
+    let git = authorised(git.clone(), token, &remote);
+    git.text(&[&NO_HOOKS[..], &["push", "--quiet", "--porcelain", "--no-verify", "origin", "HEAD"]].concat())
+        .await?;
+    Ok(())
+}
+
+/// Brings a run's worktree back to a commit, on the run's own branch: what was committed there since, what was
+/// not, and files that are new go; files that git ignores stay, because they are caches. Another branch that the
+/// work checked out is left as it is. Where commits were pushed already the history stays, and what they did is
+/// taken back by the next commit.
+pub(crate) async fn reset(workdir: &Workdir, commit: &str, is_pushed: bool) -> Result<(), GitError> {
+    let git = Git::within(workdir)?;
+    locks::free(&git).await?;
+    if let Some(folder) = rebase_in(&git).await? {
+        let apply = folder.file_name().is_some_and(|name| name == "rebase-apply");
+        let _of_the_other_kind = git.text(&[if apply { "am" } else { "rebase" }, "--quit"]).await;
+        match tokio::fs::remove_dir_all(&folder).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(GitError::Io(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    if let Some(branch) = workdir.git.as_ref().and_then(|git| git.branch.as_deref()) {
+        // Of the head alone: what another branch holds stays there.
+        let why = "everfold: back to the run's own branch";
+        git.text(&["symbolic-ref", "-m", why, "HEAD", &format!("refs/heads/{branch}")]).await?;
+    }
     if is_pushed {
         // Ends a merge in progress; the tree alone is another one afterwards.
-        git.text(&["reset", "--hard", "--quiet", "HEAD"]).await?;
-        git.text(&["read-tree", "--reset", "-u", commit]).await?;
+        git.text(&[&NO_HOOKS[..], &["reset", "--hard", "--quiet", "HEAD"]].concat()).await?;
+        git.text(&[&NO_HOOKS[..], &["read-tree", "--reset", "-u", commit]].concat()).await?;
     } else {
-        git.text(&["reset", "--hard", "--quiet", commit]).await?;
+        git.text(&[&NO_HOOKS[..], &["reset", "--hard", "--quiet", commit]].concat()).await?;
     }
     // Twice: also repositories that the work cloned there.
     git.text(&["clean", "-f", "-f", "-d", "--quiet"]).await.map(|_| ())
 }
 
-/// The commit that the worktree stands on.
-pub(crate) async fn head(worktree: &Path) -> Result<String, GitError> {
-    Git::at(worktree).text(&["rev-parse", "--verify", "HEAD^{commit}"]).await
+/// The commit that the working folder stands on.
+pub(crate) async fn head(workdir: &Workdir) -> Result<String, GitError> {
+    head_of(&Git::within(workdir)?).await
 }
 
-async fn commit(git: &Git, message: &str) -> Result<(), GitError> {
+pub(super) async fn head_of(git: &Git) -> Result<String, GitError> {
+    git.text(&["rev-parse", "--verify", "HEAD^{commit}"]).await
+}
+
+async fn commit(git: &Git, message: &str) -> Result<(), SaveError> {
     git.text(&["add", "--all"]).await?;
+    nested::checked(git).await?;
     // Asked of the index: `commit` itself fails when there is nothing to commit.
-    if git.text(&["diff", "--cached", "--name-only", "-z", "--no-ext-diff", "--no-renames"]).await?.is_empty()
-        && !is_merging(git).await?
-    {
+    if !is_changed(git).await? && !is_merging(git).await? {
         return Ok(());
     }
-    let arguments = ["-c", "commit.gpgSign=false", "-c", "gc.auto=0", "commit", "--quiet", "--no-verify"];
-    git.text(&[&arguments[..], &["--allow-empty-message", "-m", message]].concat()).await?;
+    let arguments = ["-c", "commit.gpgSign=false", "commit", "--quiet", "--no-verify"];
+    let told = ["--allow-empty-message", "-m", message];
+    git.text(&[&NO_HOOKS[..], &arguments[..], &told[..]].concat()).await?;
     Ok(())
+}
+
+/// Whether the index differs from the head.
+pub(super) async fn is_changed(git: &Git) -> Result<bool, GitError> {
+    let is_same = git.says(&["diff", "--cached", "--quiet", "--no-ext-diff", "--no-renames"]).await?;
+    Ok(!is_same)
 }
 
 pub(super) async fn is_merging(git: &Git) -> Result<bool, GitError> {
@@ -90,7 +291,11 @@ pub(super) fn identity(author: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::SystemTime;
+
+    use everfold_engine::definition::Save;
+    use everfold_engine::execution::GitWorkdir;
 
     use super::*;
 
@@ -100,35 +305,49 @@ mod tests {
         assert_eq!(identity("Ada"), ("Ada", "everfold@localhost"));
     }
 
+    fn workdir(path: &Path) -> Workdir {
+        let git = GitWorkdir {
+            save: Save::Commit,
+            message: None,
+            author: None,
+            base_commit: String::new(),
+            is_copy: false,
+            repository: path.to_owned(),
+            branch: Some("delivery/1".to_owned()),
+        };
+        Workdir { path: path.to_owned(), git: Some(git) }
+    }
+
+    fn request<'a>(workdir: &'a Workdir, push: Option<&'a Settings>) -> SaveRequest<'a> {
+        let author = "Ada <ada@example.org>";
+        let run: RunId = "00000000-0000-0000-0000-000000000007".parse().unwrap();
+        SaveRequest { run, workdir, message: "leftovers", author, push, limit: None }
+    }
+
     #[tokio::test]
     async fn leftovers_are_committed_once_and_no_lock_of_a_killed_git_is_an_obstacle() {
         let folder = tempfile::tempdir().unwrap();
         let git = Git::at(folder.path());
         git.text(&["init", "--quiet", "--initial-branch=delivery/1"]).await.unwrap();
         std::fs::write(folder.path().join("a"), "1").unwrap();
-        let request = || SaveRequest {
-            worktree: folder.path(),
-            message: "leftovers",
-            author: "Ada <ada@example.org>",
-            push: false,
-        };
-        let mut head = save(request()).await.unwrap();
-        assert_eq!(save(request()).await.unwrap(), head);
+        let workdir = workdir(folder.path());
+        let mut head = save(request(&workdir, None)).await.unwrap();
+        assert_eq!(save(request(&workdir, None)).await.unwrap(), head);
         assert_eq!(git.text(&["log", "--format=%an %ce %s"]).await.unwrap(), "Ada ada@example.org leftovers");
         for name in ["index.lock", "HEAD.lock", "refs/heads/delivery/1.lock"] {
             std::fs::write(folder.path().join("b"), name).unwrap();
             let place = folder.path().join(".git").join(name);
             let lock = std::fs::File::create(&place).unwrap();
             lock.set_modified(SystemTime::now() - locks::AGE * 2).unwrap();
-            let saved = save(request()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let saved = save(request(&workdir, None)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_ne!(saved, head, "{name}");
             head = saved;
             // One that is young becomes old.
             std::fs::File::create(&place).unwrap();
-            locks::free(folder.path()).await.unwrap();
+            locks::free(&Git::within(&workdir).unwrap()).await.unwrap();
             assert!(!place.exists(), "{name}");
         }
-        assert_eq!(super::head(folder.path()).await.unwrap(), head);
+        assert_eq!(super::head(&workdir).await.unwrap(), head);
     }
 
     #[tokio::test]
@@ -139,18 +358,14 @@ mod tests {
         let git = Git::at(&worktree);
         git.text(&["init", "--quiet", "--initial-branch=delivery/1"]).await.unwrap();
         std::fs::write(worktree.join("a"), "1").unwrap();
-        let request = || SaveRequest {
-            worktree: &worktree,
-            message: "leftovers",
-            author: "Ada <ada@example.org>",
-            push: true,
-        };
-        assert!(save(request()).await.is_err(), "there is no origin");
+        let (workdir, settings) = (workdir(&worktree), Settings::default());
+        let failure = save(request(&workdir, Some(&settings))).await.unwrap_err().failure();
+        assert_eq!(failure.code.as_deref(), Some("NO_REMOTE"), "there is no origin");
         let place = remote.to_str().unwrap();
         git.text(&["init", "--quiet", "--bare", place]).await.unwrap();
         git.text(&["remote", "add", "origin", place]).await.unwrap();
-        let saved = save(request()).await.unwrap();
-        assert_eq!(save(request()).await.unwrap(), saved, "again changes nothing");
+        let saved = save(request(&workdir, Some(&settings))).await.unwrap();
+        assert_eq!(save(request(&workdir, Some(&settings))).await.unwrap(), saved, "again changes nothing");
         let there = Git::at(&remote).text(&["rev-parse", "refs/heads/delivery/1"]).await.unwrap();
         assert_eq!(there, saved);
     }

@@ -58,15 +58,9 @@ pub fn check(
     if scheme == Scheme::None {
         return Ok(());
     }
-    let secret = settings.secret.as_ref().ok_or(SignatureError::NoSecret)?;
-    let secret = secret.read().map_err(SignatureError::Secret)?;
+    let secret = secret_of(settings)?;
     let secret = secret.as_bytes();
-    let names: Vec<&str> = match &settings.header {
-        Some(name) => vec![name],
-        None => names(scheme).to_vec(),
-    };
-    let found = names.iter().find_map(|name| Some((*name, headers.get(*name)?)));
-    let (name, given) = found.ok_or_else(|| SignatureError::Missing(names.join(" or ")))?;
+    let (name, given) = given(settings, headers)?;
     let malformed = || SignatureError::Malformed(name.to_owned());
     match scheme {
         Scheme::None => Ok(()),
@@ -95,6 +89,53 @@ pub fn check(
         }
     }
 }
+
+/// Whether the head of a delivery claims what [`check`] looks for: a signature of this kind. A secret that is sent
+/// itself is compared already.
+///
+/// # Errors
+/// [`SignatureError`]: it will not be taken, whatever its body holds.
+pub fn is_claimed(settings: &HookSettings, headers: &Headers) -> Result<(), SignatureError> {
+    let scheme = settings.scheme();
+    if scheme == Scheme::None {
+        return Ok(());
+    }
+    let secret = secret_of(settings)?;
+    let (name, given) = given(settings, headers)?;
+    let is_of_kind = match scheme {
+        Scheme::None => true,
+        Scheme::Gitlab => return same(secret.as_bytes(), given.as_bytes()),
+        Scheme::Gitea | Scheme::Github | Scheme::Plane | Scheme::Generic => {
+            let digits = given.trim();
+            let digits = digits.strip_prefix("sha256=").unwrap_or(digits);
+            unhex(digits).is_some_and(|digest| digest.len() == DIGEST_BYTES)
+        }
+        Scheme::Timestamped => {
+            let mut parts = given.split(',').filter_map(|part| part.trim().split_once('='));
+            parts.clone().any(|(key, at)| key == "t" && at.parse::<i64>().is_ok())
+                && parts.any(|(key, digits)| key == "v1" && unhex(digits).is_some())
+        }
+    };
+    if is_of_kind { Ok(()) } else { Err(SignatureError::Malformed(name.to_owned())) }
+}
+
+fn secret_of(settings: &HookSettings) -> Result<String, SignatureError> {
+    let secret = settings.secret.as_ref().ok_or(SignatureError::NoSecret)?;
+    secret.read().map_err(SignatureError::Secret)
+}
+
+/// What the head says, and where.
+fn given<'a>(settings: &'a HookSettings, headers: &'a Headers) -> Result<(&'a str, &'a str), SignatureError> {
+    let names: Vec<&str> = match &settings.header {
+        Some(name) => vec![name],
+        None => names(settings.scheme()).to_vec(),
+    };
+    let found = names.iter().find_map(|name| Some((*name, headers.get(*name)?.as_str())));
+    found.ok_or_else(|| SignatureError::Missing(names.join(" or ")))
+}
+
+/// The bytes of a digest.
+const DIGEST_BYTES: usize = 32;
 
 fn names(scheme: Scheme) -> &'static [&'static str] {
     match scheme {

@@ -11,25 +11,25 @@ use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::{Hash, Value};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail};
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::{AsyncSmtpTransport, Error};
-use lettre::{AsyncTransport as _, Tokio1Executor};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use serde_json::json;
 use tokio_rustls::rustls::{self, CertificateError};
 
+use self::delivery::{Encryption, NotSent, Refused, answer, is_of_the_caller};
 use super::message::Message;
 use super::parameters::{invalid, known, optional};
 use crate::function::Call;
 use crate::secret;
 use crate::settings::{MailSettings, MailTls};
 
+mod delivery;
+
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Receivers of one mail.
 const RECEIVERS_MAX: usize = 50;
-/// Refusals of the server that have to do with who asks, not with the mail: they end when the settings are put right.
-const OF_THE_CALLER: [u16; 4] = [530, 534, 535, 538];
 
 /// Sends mails through one server.
 #[derive(Clone)]
@@ -53,32 +53,31 @@ impl Mailer {
         };
         let mail = mail(settings, &call, &with)?;
         let receivers = mail.envelope().to().len();
-        let transport = self.transport(settings).await?;
-        match transport.send(mail).await {
-            Ok(_) => Ok(json!({ "receivers": receivers })),
-            Err(error) => Err(failed(settings, &error)),
+        let mut connection = self.connection(settings).await?;
+        let sent = delivery::send(&mut connection, mail.envelope(), &mail.formatted()).await;
+        connection.abort().await;
+        match sent {
+            Ok(refused) if refused.is_empty() => Ok(json!({ "receivers": receivers })),
+            Ok(refused) => Err(refused_some(settings, receivers, &refused)),
+            Err(not_sent) => Err(failed(settings, not_sent)),
         }
     }
 
-    async fn transport(
-        &self,
-        settings: &MailSettings,
-    ) -> Result<AsyncSmtpTransport<Tokio1Executor>, Failure> {
-        let (host, port) = settings.place();
-        let tls = match settings.tls {
-            MailTls::Starttls => Tls::Required(trust(settings).await?),
-            MailTls::Implicit => Tls::Wrapper(trust(settings).await?),
-            MailTls::None => Tls::None,
+    async fn connection(&self, settings: &MailSettings) -> Result<AsyncSmtpConnection, Failure> {
+        let encryption = match settings.tls {
+            MailTls::Starttls => Encryption::Starttls(trust(settings).await?),
+            MailTls::Implicit => Encryption::Implicit(trust(settings).await?),
+            MailTls::None => Encryption::None,
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(port)
-            .tls(tls)
-            .timeout(Some(TIMEOUT));
-        if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
-            let password = secret::value("mail.password", &password.0, &self.folder).await?;
-            builder = builder.credentials(Credentials::new(user.clone(), password));
-        }
-        Ok(builder.build())
+        let credentials = match (&settings.user, &settings.password) {
+            (Some(user), Some(password)) => {
+                let password = secret::value("mail.password", &password.0, &self.folder).await?;
+                Some(Credentials::new(user.clone(), password))
+            }
+            _none => None,
+        };
+        let connected = delivery::connect(settings.place(), TIMEOUT, encryption, credentials.as_ref()).await;
+        connected.map_err(|error| broken(settings, &error))
     }
 }
 
@@ -154,12 +153,44 @@ fn receivers(with: &Value) -> Result<Vec<String>, Failure> {
     }
 }
 
-fn failed(settings: &MailSettings, error: &Error) -> Failure {
+/// The others have the mail: to send it again would be to send it twice.
+fn refused_some(settings: &MailSettings, receivers: usize, refused: &[Refused]) -> Failure {
+    let sent = receivers - refused.len();
     let (host, port) = settings.place();
-    let of_the_caller = error.status().is_some_and(|code| {
-        let code = code.to_string().parse::<u16>().unwrap_or_default();
-        OF_THE_CALLER.contains(&code)
-    });
+    invalid(format!(
+        "the mail was sent to {sent} of {receivers} receivers; the mail server {host}:{port} refused {}",
+        listed(refused)
+    ))
+}
+
+fn listed(refused: &[Refused]) -> String {
+    let one = |refused: &Refused| format!("{} ({})", refused.address, refused.answer);
+    refused.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn failed(settings: &MailSettings, not_sent: NotSent) -> Failure {
+    let (host, port) = settings.place();
+    match not_sent {
+        NotSent::Failed(error) => broken(settings, &error),
+        NotSent::PutOff { address, error } => Failure::new(
+            FailureKind::Error,
+            format!(
+                "the mail server {host}:{port} puts {address} off ({}); nobody got the mail",
+                answer(&error)
+            ),
+        ),
+        NotSent::AllRefused(refused) => {
+            invalid(format!("the mail server {host}:{port} refused {}", listed(&refused)))
+        }
+        NotSent::NeedsUnicode { address } => invalid(format!(
+            "the mail server {host}:{port} takes no address that is not ASCII (no SMTPUTF8): {address}"
+        )),
+    }
+}
+
+fn broken(settings: &MailSettings, error: &Error) -> Failure {
+    let (host, port) = settings.place();
+    let of_the_caller = is_of_the_caller(error);
     let message = |what: String| format!("the mail server {host}:{port} {what}");
     if let Some((what, hint)) = of_tls(settings, error) {
         return Failure::new(FailureKind::Error, message(what)).with_hint(hint);

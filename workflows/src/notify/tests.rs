@@ -148,7 +148,7 @@ async fn l32_a_telegram_bot_writes_and_waits_as_long_as_it_is_told() {
 }
 
 /// A mail server for one connection: the dialogue of RFC 5321, with `AUTH PLAIN`. `refuse` answers in place
-/// of the usual word: `(verb, answer)`.
+/// of the usual word: `(how the line begins, answer)`.
 async fn mail_server(stream: TcpStream, refuse: Option<(&'static str, &'static str)>) -> Vec<String> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
@@ -166,7 +166,7 @@ async fn mail_server(stream: TcpStream, refuse: Option<(&'static str, &'static s
         }
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let answer = match (verb.as_str(), refuse) {
-            (verb, Some((refused, answer))) if verb == refused => answer,
+            (_, Some((refused, answer))) if line.starts_with(refused) => answer,
             ("EHLO", _) => "250-fake.example.org\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN",
             ("AUTH", _) => "235 2.7.0 welcome",
             ("MAIL" | "RCPT" | "RSET" | "NOOP", _) => "250 2.1.0 ok",
@@ -244,6 +244,28 @@ async fn l32_what_a_mail_server_refuses_is_given_up_and_what_it_puts_off_is_not(
     assert!(!none.permanent && none.message.contains("[mail]"), "{none}");
     let wrong = notify("notify.email", json!({"to": "nobody"}), None).await;
     assert!(wrong.is_err());
+}
+
+#[tokio::test]
+async fn row_74_one_refused_receiver_keeps_no_other_from_the_mail_and_is_named() {
+    let with = json!({"to": ["ada@example.org", "gone@example.org", "ops@example.org"], "text": "y"});
+    let (told, said) = mailed(with.clone(), Some(("RCPT TO:<gone", "550 5.1.1 no such user"))).await;
+    let failure = told.unwrap_err();
+    // It is not sent again: the others would get it twice.
+    assert!(failure.permanent, "{failure}");
+    for part in ["2 of 3 receivers", "gone@example.org (550 5.1.1 no such user)"] {
+        assert!(failure.message.contains(part), "{part}: {failure}");
+    }
+    assert!(!failure.message.contains("ada@"), "{failure}");
+    let at = |part: &str| said.iter().position(|line| line.starts_with(part));
+    assert!(at("RCPT TO:<ops@example.org>").is_some() && at("RCPT TO:<ops@example.org>") < at("DATA"));
+    assert!(said.contains(&".".to_owned()), "the mail was given to the server: {said:#?}");
+
+    // One that is put off: nothing was sent, so the mail goes again whole.
+    let (told, said) = mailed(with, Some(("RCPT TO:<gone", "451 4.7.1 greylisted"))).await;
+    let failure = told.unwrap_err();
+    assert!(!failure.permanent && failure.message.contains("gone@example.org"), "{failure}");
+    assert!(!said.contains(&"DATA".to_owned()), "{said:#?}");
 }
 
 #[test]

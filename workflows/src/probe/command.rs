@@ -1,5 +1,7 @@
 //! Evidence of a command: its exit code and the end of what it printed.
 
+use std::time::Duration;
+
 use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober, Secrets};
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
@@ -8,13 +10,18 @@ use serde_json::json;
 
 use super::{never, not_now};
 use crate::command::{CommandLine, STDOUT_BYTES_MAX, command_line};
-use crate::process::{Processes, attach, cancel, env_removed, make_absolute, make_private, millis};
+use crate::process::{
+    Processes, Says, attach, cancel, ceiling, env_removed, make_absolute, make_private, millis,
+    tell_data_folder,
+};
 use crate::secret::look_up;
 use crate::shim::Handover;
 use crate::shim::log;
 use crate::shim::protocol::{LOG, Outcome, PROTOCOL, PROTOCOL_SECRETS, Request, STARTED};
 
 const GRACE_MS: u64 = 10_000;
+/// How often it is tried again while the system has too little of what a command needs.
+const SHORTAGE_PAUSE: Duration = Duration::from_secs(1);
 const OUTPUT_LINES: usize = 200;
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 /// Of one argument, as evidence.
@@ -57,9 +64,16 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
             true => Some(handover(&request.secrets).await?),
             false => None,
         };
-        let record = attach(&processes.shim, &request.folder, &shim_request, handover.as_ref(), None)
-            .await
-            .map_err(|error| not_now(error.explained()))?;
+        let record =
+            match attach(&processes.shim, &request.folder, &shim_request, handover.as_ref(), None).await {
+                Ok(record) => record,
+                // That is no evidence, and no lack of it: the gate is asked when the system has what it needs.
+                Err(error) if error.says() == Says::NotNow => {
+                    tokio::time::sleep(SHORTAGE_PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(not_now(error.explained())),
+            };
         let (exit, timed_out) = match record.outcome {
             Outcome::Exited { code: 127 } => {
                 let said = log::tail(&request.folder.join(LOG), 1);
@@ -135,6 +149,8 @@ fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandLin
     ] {
         env.insert(format!("EVERFOLD_{name}"), value);
     }
+    env.extend(ceiling(&request.workdir, &env));
+    tell_data_folder(&mut env, &request.folder, request.id.run);
     let secrets = !request.secrets.is_empty();
     Request {
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
@@ -150,5 +166,6 @@ fn shim_request(processes: &Processes, request: &ProbeRequest, line: &CommandLin
         log_max_bytes: processes.settings.logs.max_bytes,
         stdout_max_bytes: STDOUT_BYTES_MAX,
         stdout_tail_max_bytes: 0,
+        handles: crate::handles::former(),
     }
 }

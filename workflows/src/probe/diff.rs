@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Map, json};
 
-use super::{never, not_now};
+use super::{gone, never, not_now};
 use crate::git::{Git, GitError, head};
 
 /// Names that the evidence lists; all are counted.
@@ -34,12 +34,12 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
         return Err(never("`diff` needs a git workspace"));
     };
     let failed = |error: GitError| not_now(error.to_string());
-    let git = Git::at(&request.workdir.path);
+    let git = Git::within(&request.workdir).map_err(gone)?;
     let base = workdir.base_commit.as_str();
     let arguments = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", base, "--"];
     let changed = git.bytes(&arguments).await.map_err(failed)?;
     let untracked = git.bytes(&["ls-files", "--others", "--exclude-standard", "-z"]).await.map_err(failed)?;
-    let head = head(&request.workdir.path).await.map_err(failed)?;
+    let head = head(&request.workdir).await.map_err(failed)?;
     let mut names = Vec::new();
     let (mut added, mut deleted) = (0, 0);
     for line in text(&changed) {

@@ -11,7 +11,7 @@ use everfold_engine::execution::{Fresh, ProbeFailure, Workdir};
 use everfold_engine::json::Value;
 use serde_json::json;
 
-use super::not_now;
+use super::{gone, not_now};
 use crate::git::{Git, GitError};
 
 /// File times come from a clock that ticks, so they may be a little earlier than the moment.
@@ -39,7 +39,7 @@ pub(super) async fn unchanged(
     let mut unchanged = Vec::new();
     for some in paths.chunks(AT_ONCE) {
         let committed = match (&workdir.git, &fresh.commit) {
-            (Some(_), Some(commit)) => committed(&workdir.path, commit, some).await?,
+            (Some(_), Some(commit)) => committed(workdir, commit, some).await?,
             _no_repository => HashMap::new(),
         };
         for path in some {
@@ -57,12 +57,12 @@ pub(super) async fn unchanged(
 
 /// Of the files that are in the commit: whether they are the same now.
 async fn committed(
-    folder: &Path,
+    workdir: &Workdir,
     commit: &str,
     paths: &[String],
 ) -> Result<HashMap<String, bool>, ProbeFailure> {
     let failed = |error: GitError| not_now(error.to_string());
-    let git = Git::at(folder);
+    let git = Git::within(workdir).map_err(gone)?;
     let mut arguments = vec!["ls-tree", "-z", commit, "--"];
     arguments.extend(paths.iter().map(String::as_str));
     let listed = git.bytes(&arguments).await.map_err(failed)?;

@@ -27,6 +27,11 @@ impl FunctionProber {
 }
 
 impl Prober for FunctionProber {
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        let name = spec["name"].as_str().unwrap_or_default();
+        if name.contains("${") { None } else { self.functions.may_look(name).err() }
+    }
+
     fn probe(&self, mut request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
         let name = request.spec["name"].as_str().unwrap_or_default().to_owned();
         let with = request.spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());

@@ -37,7 +37,7 @@ where
         let question: Q =
             serde_json::from_value(request.spec).map_err(|error| never(format!("`{}`: {error}", Q::NAME)))?;
         let (provider, repository) = question.place();
-        let target = providers.target(Some(provider), repository, &request.workdir.path).await;
+        let target = providers.target(Some(provider), repository, &request.workdir).await;
         ask(target.map_err(ProviderError::no_evidence)?, question).await
     };
     tokio::time::timeout(limit, found).await.unwrap_or_else(|_elapsed| {

@@ -33,7 +33,7 @@ struct Spec {
     body: Value,
     #[serde(default)]
     expect: Value,
-    /// The body is JSON, whatever the answer says of it.
+    /// The body is JSON, whatever the answer says of it: another body is a `problem` of the evidence.
     #[serde(default)]
     json: bool,
 }
@@ -101,18 +101,29 @@ fn text(value: &Value) -> String {
 /// JSON is kept as what it says; cookies are somebody's identity, and are not kept.
 fn evidence(answer: &HttpAnswer, json: bool) -> Value {
     let is_json = json || answer.headers.get("content-type").is_some_and(|kind| kind.contains("json"));
-    let parsed = (is_json && !answer.truncated).then(|| answer.json().ok()).flatten();
+    let parsed = match is_json {
+        false => None,
+        true if answer.truncated => {
+            Some(Err(format!("the body is over {BODY_BYTES_MAX} bytes, and was not read as JSON")))
+        }
+        true => Some(answer.json().map_err(|error| format!("the body is no JSON: {error}"))),
+    };
+    // Who asks for JSON is told that there is none; what an answer says of itself is no promise to the gate.
+    let problem = parsed.as_ref().and_then(|parsed| parsed.as_ref().err().cloned()).filter(|_| json);
     let headers = answer.headers.iter().filter(|(name, _)| *name != "set-cookie");
     let headers: BTreeMap<&String, String> =
         headers.map(|(name, value)| (name, value.chars().take(HEADER_CHARS_MAX).collect())).collect();
     let mut evidence = json!({
         "status": answer.status,
         "headers": headers,
-        "body": parsed.unwrap_or_else(|| answer.text().into()),
+        "body": parsed.and_then(Result::ok).unwrap_or_else(|| answer.text().into()),
         "source": {"url": answer.url, "status": answer.status, "fetched_at": clock::system()()},
     });
     if answer.truncated {
         evidence["truncated"] = true.into();
+    }
+    if let Some(problem) = problem {
+        evidence["problem"] = problem.into();
     }
     evidence
 }

@@ -4,7 +4,7 @@ use everfold_engine::execution::{ProbeFailure, ProbeRequest, Prober};
 use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use super::file::walk;
 use super::fresh::unchanged;
 use super::{never, not_now};
 use crate::process::{Place, read_bounded, resolve};
+use crate::xml;
 
 /// The largest report that is read.
 const REPORT_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -157,7 +158,7 @@ impl Sum {
 fn report(bytes: &[u8]) -> Result<Report, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is no UTF-8 text".to_owned())?;
     let text = text.trim_start_matches('\u{feff}');
-    let document = Document::parse(text).map_err(|error| format!("is no XML: {error}"))?;
+    let document = xml::read(text)?;
     let root = document.root_element();
     if !matches!(root.tag_name().name(), "testsuites" | "testsuite") {
         return Err(format!("is no JUnit report: it begins with <{}>", root.tag_name().name()));

@@ -37,6 +37,14 @@ fn never(message: impl Into<String>) -> ProbeFailure {
     ProbeFailure::permanent(message)
 }
 
+/// Evidence that nobody can have of a worktree that is not the run's; else what may pass.
+fn gone(error: crate::git::GitError) -> ProbeFailure {
+    match &error {
+        crate::git::GitError::Gone { .. } => never(error.to_string()),
+        _passing => not_now(error.to_string()),
+    }
+}
+
 /// Evidence that may come another time.
 fn not_now(message: impl Into<String>) -> ProbeFailure {
     ProbeFailure::passing(message)

@@ -8,7 +8,7 @@ use everfold_engine::id::RunId;
 use everfold_engine::json::{Hash, Value};
 use serde_json::json;
 
-use super::{never, not_now};
+use super::{gone, never, not_now};
 use crate::git::{Git, GitError, head};
 use crate::process::{Place, read_bounded, resolve};
 use crate::secret::Mask;
@@ -53,7 +53,7 @@ pub(super) async fn in_commit(
         return Err(never(format!("{reference} is no name of a commit")));
     }
     let path = relative(&workdir.path, path)?;
-    let git = Git::at(&workdir.path);
+    let git = Git::within(workdir).map_err(gone)?;
     let commit = git
         .text(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")])
         .await
@@ -109,5 +109,5 @@ pub(super) fn describe(
 /// The head of the judged worktree, where there is one.
 pub(super) async fn commit_of(workdir: &Workdir) -> Option<String> {
     workdir.git.as_ref()?;
-    head(&workdir.path).await.ok()
+    head(workdir).await.ok()
 }

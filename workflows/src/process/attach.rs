@@ -1,25 +1,29 @@
 //! Brings a folder to its `exit.json`: waits for its supervisor, or starts one.
 //!
 //! Law: alive means that the lock is held. A handle on the supervisor is opened first and its
-//! identity compared after, so that a number that passed to another process is never waited for.
+//! identity compared after, so that a number that passed to another process is never waited for. What
+//! the system does not let it see is neither there nor missing: no answer is made of an error.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use everfold_engine::execution::AttemptObserver;
-use everfold_engine::store::is_disk_full;
+use everfold_engine::execution::{AttemptObserver, Usage};
+use everfold_engine::store::is_shortage;
 use rustix::fs::{FlockOperation, flock};
 use tokio::io::AsyncWriteExt as _;
 
 use super::ShimProgram;
+use super::attempt::Meter;
+use super::meter::Metered;
 use crate::shim::Handover;
 use crate::shim::log::{LogReader, Source};
 use crate::shim::protocol::{
-    CANCEL, EXIT, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOCK, LOG, PROTOCOL, REQUEST, Request,
-    SHIM, SHIM_ERRORS, STARTED, ShimRecord, WAKE,
+    CANCEL, EXIT, EXIT_HELD, EXIT_NO_ROOM, EXIT_UNABLE, ExitRecord, LOCK, LOG, Outcome, PROTOCOL, REQUEST,
+    Request, SHIM, SHIM_ERRORS, STARTED, ShimRecord, WAKE,
 };
+use crate::shim::survivors;
 
 /// Supervisors started in vain before it is given up.
 const STARTS_MAX: u32 = 3;
@@ -30,6 +34,8 @@ const WATCH_FIRST: Duration = Duration::from_millis(10);
 /// How far the live line may lag behind.
 const SHOWN_BYTES_MAX: u64 = 256 * 1024;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// How often it is looked again whether what was cancelled has ended, where that cannot be seen.
+const BLIND_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why a folder did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -48,21 +54,44 @@ pub(crate) enum AttachError {
     },
     #[error("the supervisor could not begin: {0}")]
     Unable(String),
-    #[error("the supervisor found no room on the disk: {0}")]
+    #[error("the supervisor could not begin yet: {0}")]
     NoRoom(String),
+    #[error("{path} cannot be looked at")]
+    Look {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{path} is unreadable: {reason}")]
     Record { path: PathBuf, reason: String },
     #[error("{path} was written by a newer Everfold (protocol {number}, this one knows {PROTOCOL})")]
     Newer { path: PathBuf, number: u64 },
 }
 
+/// What an error says of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Nothing: the system has too little of something at this moment.
+    NotNow,
+    /// Nothing: it may have ended, or live on, and that cannot be seen.
+    Unknown,
+    /// Its command has not begun, and does not.
+    NotBegun,
+}
+
 impl AttachError {
-    /// Whether waiting for room on the disk helps. Nothing has been started then, or it has ended.
-    pub(crate) fn is_full(&self) -> bool {
+    /// What follows for the attempt. Only where [`Says::NotBegun`] it may be given up: anything else could
+    /// start a second one beside it.
+    pub(crate) fn says(&self) -> Says {
         match self {
-            Self::Io { source, .. } | Self::Spawn { source, .. } => is_disk_full(source),
-            Self::NoRoom(_) => true,
-            Self::Unable(_) | Self::Record { .. } | Self::Newer { .. } => false,
+            Self::Io { source, .. } | Self::Spawn { source, .. } | Self::Look { source, .. }
+                if is_shortage(source) =>
+            {
+                Says::NotNow
+            }
+            Self::NoRoom(_) => Says::NotNow,
+            Self::Look { .. } | Self::Record { .. } | Self::Newer { .. } => Says::Unknown,
+            Self::Io { .. } | Self::Spawn { .. } | Self::Unable(_) => Says::NotBegun,
         }
     }
 
@@ -88,20 +117,35 @@ pub(crate) struct Watch {
     reader: LogReader,
     folder: PathBuf,
     started: bool,
+    metered: Option<Metered>,
 }
 
 impl Watch {
+    /// Tells also what it uses up, on top of what it had used up before.
+    pub(crate) fn metered(
+        mut self,
+        meter: Box<dyn Meter>,
+        model: Option<String>,
+        before: Vec<Usage>,
+    ) -> Self {
+        self.metered = Some(Metered::new(&self.folder, meter, model, before));
+        self
+    }
+
     pub(crate) fn new(folder: &Path, observer: Arc<dyn AttemptObserver>, progress: Progress) -> Self {
         let path = folder.join(LOG);
         // An old log was shown by a former engine; its last line is enough.
         let reader = LogReader::from_tail(&path, 1).unwrap_or_else(|_| LogReader::from_start(&path));
-        Self { observer, progress, reader, folder: folder.to_owned(), started: false }
+        Self { observer, progress, reader, folder: folder.to_owned(), started: false, metered: None }
     }
 
     fn look(&mut self) {
         if !self.started && self.folder.join(SHIM).exists() {
             self.started = true;
             self.observer.started();
+        }
+        if let Some(metered) = &mut self.metered {
+            metered.look(&*self.observer);
         }
         // Who writes faster than it is read here is shown by the end of the log.
         let Ok(lines) = self.reader.skip(SHOWN_BYTES_MAX).and_then(|()| self.reader.read()) else { return };
@@ -132,30 +176,52 @@ pub(crate) async fn attach(
         if let Some(record) = read_exit(folder)? {
             break record;
         }
-        if is_held(folder) {
+        if is_held(folder)? {
             watched(wait_for_holder(folder), &mut watch).await;
             continue;
         }
-        let has_started = folder.join(STARTED).exists();
+        let has_started = has(folder, STARTED)?;
         if !has_started {
             write_request(folder, request)?;
         }
         starts += 1;
         let handover = handover.filter(|_| !has_started);
-        match watched(start(shim, folder, handover), &mut watch).await? {
-            Some(code) if code == i32::from(EXIT_UNABLE) => return Err(AttachError::Unable(said(folder))),
-            Some(code) if code == i32::from(EXIT_NO_ROOM) => return Err(AttachError::NoRoom(said(folder))),
-            Some(code) if code == i32::from(EXIT_HELD) => starts -= 1,
-            _ if starts >= STARTS_MAX && !is_held(folder) && read_exit(folder)?.is_none() => {
-                return Err(AttachError::Unable(said(folder)));
+        let unable = match watched(start(shim, folder, handover), &mut watch).await {
+            Ok(Some(code)) if code == i32::from(EXIT_NO_ROOM) => AttachError::NoRoom(said(folder)),
+            Ok(Some(code)) if code == i32::from(EXIT_UNABLE) => AttachError::Unable(said(folder)),
+            Ok(Some(code)) if code == i32::from(EXIT_HELD) => {
+                starts -= 1;
+                continue;
             }
-            _ => {}
+            Ok(_) if starts >= STARTS_MAX => AttachError::Unable(said(folder)),
+            Ok(_) => continue,
+            Err(error) => error,
+        };
+        // It may have ended, or another supervisor may have begun, in the meantime.
+        if let Some(record) = read_exit(folder)? {
+            break record;
         }
+        if is_held(folder)? {
+            continue;
+        }
+        if unable.says() == Says::NotBegun && has(folder, STARTED)? {
+            break lost(folder, &unable.explained()).await;
+        }
+        return Err(unable);
     };
     if let Some(watch) = &mut watch {
         watch.look();
     }
     Ok(record)
+}
+
+/// The end of a command that began and that nobody can supervise any more: what is left of it is ended, so
+/// that nothing begins beside it.
+async fn lost(folder: &Path, why: &str) -> ExitRecord {
+    let (root, why) = (folder.to_owned(), why.to_owned());
+    let killed = tokio::task::spawn_blocking(move || survivors::kill(&root)).await.unwrap_or_default();
+    let left = if killed == 0 { String::new() } else { format!("; {killed} processes it left were killed") };
+    Outcome::Lost { reason: format!("its supervisor ended without a record, and {why}{left}") }.record()
 }
 
 /// Asks whatever is in the folder to end, and resolves when nothing of it is left. A folder that
@@ -175,22 +241,56 @@ fn mark_cancelled(folder: &Path) -> std::io::Result<()> {
 
 async fn settle(shim: &ShimProgram, folder: &Path) {
     let mut starts = 0;
-    while matches!(read_exit(folder), Ok(None)) {
-        if is_held(folder) {
-            if !folder.join(CANCEL).exists() {
-                // There was no room for it; it is left as soon as there is.
-                let _not_yet = mark_cancelled(folder);
-            }
-            ring(folder);
-            // Rung again after a while: the supervisor may just be starting.
-            let _late = tokio::time::timeout(WATCH_EVERY, wait_for_holder(folder)).await;
-        } else if !folder.join(REQUEST).exists() || starts >= STARTS_MAX {
-            return;
-        } else {
-            starts += 1;
-            let _settled = start(shim, folder, None).await;
+    let mut is_said = false;
+    loop {
+        let error = match try_settle(shim, folder, &mut starts).await {
+            Ok(is_settled) if is_settled => return,
+            Ok(_) => continue,
+            // Damage: it has ended, however.
+            Err(AttachError::Record { .. } | AttachError::Newer { .. }) => return,
+            Err(error) => error,
+        };
+        // Nothing may begin in its place before it is known that it has ended.
+        if !std::mem::replace(&mut is_said, true) {
+            let (folder, error) = (folder.display(), error.explained());
+            tracing::warn!(%folder, error, "whether a cancelled attempt has ended cannot be seen; it is looked again");
         }
+        tokio::time::sleep(BLIND_PAUSE).await;
     }
+}
+
+/// One look; true when nothing of it is left.
+async fn try_settle(shim: &ShimProgram, folder: &Path, starts: &mut u32) -> Result<bool, AttachError> {
+    if read_exit(folder)?.is_some() {
+        return Ok(true);
+    }
+    if is_held(folder)? {
+        if !has(folder, CANCEL)? {
+            // There was no room for it; it is left as soon as there is.
+            let _not_yet = mark_cancelled(folder);
+        }
+        ring(folder);
+        // Rung again after a while: the supervisor may just be starting.
+        let _late = tokio::time::timeout(WATCH_EVERY, wait_for_holder(folder)).await;
+        return Ok(false);
+    }
+    if !has(folder, REQUEST)? {
+        return Ok(true);
+    }
+    if *starts < STARTS_MAX {
+        if !has(folder, CANCEL)? {
+            // Without the mark a supervisor would begin what is to end.
+            let path = folder.join(CANCEL);
+            mark_cancelled(folder).map_err(|source| AttachError::Look { path, source })?;
+        }
+        *starts += 1;
+        let _settled = start(shim, folder, None).await;
+        return Ok(false);
+    }
+    if has(folder, STARTED)? {
+        let _ended = lost(folder, "none can be started").await;
+    }
+    Ok(true)
 }
 
 /// Wakes the supervisor, if there is one.
@@ -268,7 +368,7 @@ pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError
     let text = match std::fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(AttachError::Record { path, reason: source.to_string() }),
+        Err(source) => return Err(AttachError::Look { path, source }),
     };
     let bad =
         |error: serde_json::Error| AttachError::Record { path: path.clone(), reason: error.to_string() };
@@ -279,11 +379,27 @@ pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError
     }
 }
 
+/// Whether a file of the folder is there.
+pub(super) fn has(folder: &Path, name: &str) -> Result<bool, AttachError> {
+    let path = folder.join(name);
+    path.try_exists().map_err(|source| AttachError::Look { path, source })
+}
+
 /// Whether a supervisor lives.
-pub(super) fn is_held(folder: &Path) -> bool {
-    let Ok(lock) = std::fs::File::open(folder.join(LOCK)) else { return false };
+pub(crate) fn is_held(folder: &Path) -> Result<bool, AttachError> {
+    let path = folder.join(LOCK);
+    let look = |source| AttachError::Look { path: path.clone(), source };
+    let lock = match std::fs::File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(look(source)),
+    };
     // Shared, and let go at once: a supervisor that starts in this moment tries again.
-    flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
+    match rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::NonBlockingLockShared)) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(errno) => Err(look(errno.into())),
+    }
 }
 
 /// Waits until the supervisor that holds the folder has ended, or may have.

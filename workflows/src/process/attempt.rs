@@ -3,24 +3,31 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use everfold_engine::definition::Save;
 use everfold_engine::execution::{AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Usage};
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
-use everfold_engine::store::is_disk_full;
+use everfold_engine::store::is_shortage;
 use everfold_engine::time::Timestamp;
 
 use super::Processes;
-use super::attach::{AttachError, Progress, Watch, attach};
+use super::attach::{self, AttachError, Progress, Says, Watch, attach};
 use super::files::{make_private, write_private};
 use super::output::Stdout;
 use super::report::{self, StoredEnd};
 use super::told::{self, INPUT};
 use super::turns::{self, Next};
+use crate::git::{Git, GitError, unable};
 use crate::secret;
 use crate::shim::os::now_ms;
 use crate::shim::protocol::{CANCEL, ExitRecord, Outcome, REQUEST, STARTED};
+
+/// How often an attempt is looked at that cannot be seen, before its run is set aside.
+const LOOKS_MAX: u32 = 6;
+/// After the first such look; twice as long after each further one.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// What to run for an attempt, and how its output is read.
 pub(crate) struct Plan {
@@ -35,6 +42,10 @@ pub(crate) struct Plan {
     pub(crate) stdout_tail_max_bytes: u64,
     pub(crate) progress: Progress,
     pub(crate) interpret: Interpret,
+    /// What counts what it uses up while it works.
+    pub(crate) meter: Option<fn() -> Box<dyn Meter>>,
+    /// The model of what it does not name one for.
+    pub(crate) model: Option<String>,
     /// Whether it is called once more when it has ended.
     pub(crate) next: Option<Next>,
     /// Said in the log before it begins.
@@ -68,6 +79,15 @@ pub(crate) struct Answer {
     pub(crate) keeps: bool,
 }
 
+/// Counts what a process uses up, by what it says on standard output while it works.
+pub(crate) trait Meter: Send {
+    /// Takes a line; whether it said something of that.
+    fn line(&mut self, line: &str) -> bool;
+
+    /// All of it so far, by model.
+    fn used(&self) -> Vec<Usage>;
+}
+
 /// Says what is wrong with an output, which the text names.
 pub(crate) type Check = Arc<dyn Fn(&str, &Value) -> Result<(), Failure> + Send + Sync>;
 
@@ -81,6 +101,8 @@ pub(crate) enum Begun {
 }
 
 /// Makes the attempt, or goes on with it, wherever it stands.
+///
+/// Errors of the system are no end of it: it is looked again a few times, and then said that it cannot be seen.
 pub(crate) async fn attempt(
     processes: Processes,
     request: AttemptRequest,
@@ -88,80 +110,107 @@ pub(crate) async fn attempt(
     observer: Arc<dyn AttemptObserver>,
     begun: Begun,
 ) -> AttemptEnd {
-    if let Some(end) = StoredEnd::load(&request.folder) {
-        return end.into();
+    let mut pause = LOOK_PAUSE;
+    for _ in 1..LOOKS_MAX {
+        match look(&processes, &request, &plan, &observer, begun).await {
+            Err(Unready::Unseen(reason)) => {
+                tracing::warn!(attempt = %request.id, reason, "an attempt cannot be seen; it is looked again");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            Ok(end) => return end,
+            Err(unready) => return ended_now(unready.into()),
+        }
     }
-    let has = |name: &str| request.folder.join(name).exists();
-    if begun == Begun::Surely && !has(STARTED) && !has(REQUEST) {
+    let seen = look(&processes, &request, &plan, &observer, begun).await;
+    seen.unwrap_or_else(|unready| ended_now(unready.into()))
+}
+
+async fn look(
+    processes: &Processes,
+    request: &AttemptRequest,
+    plan: &Result<Plan, Failure>,
+    observer: &Arc<dyn AttemptObserver>,
+    begun: Begun,
+) -> Result<AttemptEnd, Unready> {
+    let folder = &request.folder;
+    if let Some(end) = StoredEnd::load(folder).map_err(|error| Unready::unseen("the report", &error))? {
+        return Ok(end.into());
+    }
+    let has = |name: &str| attach::has(folder, name).map_err(Unready::from);
+    if begun == Begun::Surely && !has(STARTED)? && !has(REQUEST)? {
         // Without its folder nobody can say what became of it; running it again could be the second time.
-        return ended_now(if has(CANCEL) {
+        return Ok(ended_now(if has(CANCEL)? {
             AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "cancelled"))
         } else {
-            AttemptResult::Lost { reason: format!("its folder {} is gone", request.folder.display()) }
-        });
+            AttemptResult::Lost { reason: format!("its folder {} is gone", folder.display()) }
+        }));
     }
-    let plan = match plan.map_err(Unready::Failed).and_then(|plan| prepared(&request, plan)) {
-        Ok(plan) => plan,
-        Err(unready) => return ended_now(unready.into()),
-    };
-    if let Err(unready) = cleaned(&request).await {
-        return ended_now(unready.into());
-    }
+    let plan = plan.as_ref().map_err(|failure| Unready::Failed(failure.clone()))?;
+    prepared(request, plan)?;
+    cleaned(request).await?;
     loop {
-        if let Err(error) = turns::settle(&request.folder) {
-            return ended_now(unturned(&error).into());
-        }
-        let past = turns::past(&request.folder);
+        turns::settle(folder).map_err(|error| unturned(&error))?;
+        let past = turns::past(folder)?;
         // What has begun was given its secrets then.
-        let handover = match !request.secrets.is_empty() && !has(STARTED) {
-            true => match secret::look_up(&request.secrets).await {
-                Ok(values) => Some(told::handover(&request, &values)),
-                Err(failure) => return ended_now(AttemptResult::Failed(failure)),
-            },
+        let handover = match !request.secrets.is_empty() && !has(STARTED)? {
+            true => {
+                let values = secret::look_up(&request.secrets).await?;
+                Some(told::handover(request, &values))
+            }
             false => None,
         };
-        let mut shim_request = told::request(&request, &plan, &processes.settings);
+        let mut shim_request = told::request(request, plan, &processes.settings);
         turns::change_request(&mut shim_request, &past);
-        let watch = Watch::new(&request.folder, observer.clone(), plan.progress);
-        let folder = &request.folder;
-        let record =
-            match attach(&processes.shim, folder, &shim_request, handover.as_ref(), Some(watch)).await {
-                Ok(record) => record,
-                Err(error) if error.is_full() => {
-                    return ended_now(AttemptResult::NoRoom { reason: error.explained() });
-                }
-                Err(error) => return ended_now(AttemptResult::Failed(unattached(&error))),
-            };
-        let next = if has(CANCEL) { None } else { report::next_turn(&request, &plan, &record, &past).await };
-        match next.map(|next| turns::advance(&request.folder, &next)) {
-            None => return report::report(&processes, &request, &plan, &record, &past).await,
-            Some(Ok(())) => {}
-            Some(Err(error)) => return ended_now(unturned(&error).into()),
+        let mut watch = Watch::new(folder, observer.clone(), plan.progress);
+        if let Some(meter) = plan.meter {
+            let before = report::before_turns(plan, &past).await;
+            watch = watch.metered(meter(), plan.model.clone(), before);
+        }
+        let record = attach(&processes.shim, folder, &shim_request, handover.as_ref(), Some(watch)).await?;
+        let next = if has(CANCEL)? { None } else { report::next_turn(request, plan, &record, &past).await? };
+        match next {
+            None => return report::report(processes, request, plan, &record, &past).await,
+            Some(next) => turns::advance(folder, &next).map_err(|error| unturned(&error))?,
         }
     }
 }
 
+/// The turn before has ended, and what it did must not be done again.
 fn unturned(error: &std::io::Error) -> Unready {
-    let message = turns::explained(error);
-    let failure = || {
-        Failure::new(FailureKind::Spawn, message.clone())
-            .with_hint("look at the space and the permissions of the data folder")
-    };
-    Unready::of(error, "the next turn", failure)
+    Unready::unseen("the next turn", error)
 }
 
 /// Why an attempt did not come as far as it should.
 #[derive(Debug)]
 pub(super) enum Unready {
     Failed(Failure),
-    /// It will, when there is room.
+    /// It will, when the system has what that needs.
     NoRoom(String),
+    /// It may have: the system does not let it be seen.
+    Unseen(String),
 }
 
 impl Unready {
-    /// What the system refused: for want of room, or else what is made of it.
+    /// What the system refused: for want of what it has too little of, or else what is made of it.
     pub(super) fn of(error: &std::io::Error, what: &str, failure: impl FnOnce() -> Failure) -> Self {
-        if is_disk_full(error) { Self::NoRoom(format!("{what}: {error}")) } else { Self::Failed(failure()) }
+        if is_shortage(error) { Self::NoRoom(format!("{what}: {error}")) } else { Self::Failed(failure()) }
+    }
+
+    /// A file of the attempt's folder that could not be read or moved, of an attempt that may have begun.
+    pub(super) fn unseen(what: &str, error: &std::io::Error) -> Self {
+        let reason = format!("{what}: {error}");
+        if is_shortage(error) { Self::NoRoom(reason) } else { Self::Unseen(reason) }
+    }
+}
+
+impl From<AttachError> for Unready {
+    fn from(error: AttachError) -> Self {
+        match error.says() {
+            Says::NotNow => Self::NoRoom(error.explained()),
+            Says::Unknown => Self::Unseen(error.explained()),
+            Says::NotBegun => Self::Failed(unattached(&error)),
+        }
     }
 }
 
@@ -176,6 +225,7 @@ impl From<Unready> for AttemptResult {
         match unready {
             Unready::Failed(failure) => Self::Failed(failure),
             Unready::NoRoom(reason) => Self::NoRoom { reason },
+            Unready::Unseen(reason) => Self::Unreadable { reason },
         }
     }
 }
@@ -184,14 +234,20 @@ pub(crate) fn ended_now(result: AttemptResult) -> AttemptEnd {
     AttemptEnd::new(result, Timestamp(now_ms()))
 }
 
-/// Brings the worktree back to where the attempt is to begin, unless it has.
+/// Sees to it that the worktree is there, and brings it back to where the attempt is to begin, unless it has.
 async fn cleaned(request: &AttemptRequest) -> Result<(), Unready> {
-    let (Some(commit), Some(git)) = (&request.reset_to, &request.workdir.git) else { return Ok(()) };
-    if git.is_copy || has_begun(request) {
+    let Some(git) = &request.workdir.git else { return Ok(()) };
+    if has_begun(request)? {
         return Ok(());
     }
-    match crate::git::reset(&request.workdir.path, commit, git.save == Save::Push).await {
+    Git::within(&request.workdir).map_err(|error| match error.is_full() {
+        true => Unready::NoRoom(format!("the worktree could not be looked at: {}", unable(&error).message)),
+        false => unable(&error).into(),
+    })?;
+    let Some(commit) = request.reset_to.as_ref().filter(|_| !git.is_copy) else { return Ok(()) };
+    match crate::git::reset(&request.workdir, commit, git.save == Save::Push).await {
         Ok(()) => Ok(()),
+        Err(error @ GitError::Gone { .. }) => Err(unable(&error).into()),
         Err(error) if error.is_full() => {
             Err(Unready::NoRoom(format!("the worktree could not be reset: {error}")))
         }
@@ -206,14 +262,14 @@ async fn cleaned(request: &AttemptRequest) -> Result<(), Unready> {
 }
 
 /// Whether the program was called before.
-fn has_begun(request: &AttemptRequest) -> bool {
-    request.folder.join(STARTED).exists() || turns::has_any(&request.folder)
+fn has_begun(request: &AttemptRequest) -> Result<bool, Unready> {
+    Ok(attach::has(&request.folder, STARTED)? || turns::has_any(&request.folder)?)
 }
 
 /// Makes the folder ready, unless the command has started there before.
-fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Unready> {
-    if has_begun(request) {
-        return Ok(plan);
+fn prepared(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> {
+    if has_begun(request)? {
+        return Ok(());
     }
     let workdir = &request.workdir.path;
     if !workdir.is_dir() {
@@ -227,7 +283,7 @@ fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Unready> {
     let path = request.env.get("PATH").or(plan.env.get("PATH")).map(String::as_str);
     if told::find_program(&program, workdir, path).is_none() {
         let message = format!("the program {program} does not exist or may not be executed");
-        return Err(Failure::new(FailureKind::Spawn, message).with_hint(plan.missing_hint).into());
+        return Err(Failure::new(FailureKind::Spawn, message).with_hint(&plan.missing_hint).into());
     }
     let io = |what: &str, error: std::io::Error| {
         let failure = || {
@@ -247,7 +303,7 @@ fn prepared(request: &AttemptRequest, plan: Plan) -> Result<Plan, Unready> {
     if let Some(remark) = &plan.remark {
         turns::remark(folder, remark).map_err(|error| io("the log", error))?;
     }
-    Ok(plan)
+    Ok(())
 }
 
 fn unattached(error: &AttachError) -> Failure {

@@ -3,8 +3,11 @@
 //! Law (L33): no path and no link leads out. A path is judged after all links in it are resolved.
 
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
+
+use everfold_engine::store::files::{Files as _, SystemFiles};
+use everfold_engine::store::is_shortage;
 
 /// Where a declared path leads.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,9 +52,25 @@ pub(crate) fn resolve(root: &Path, path: &str) -> Place {
     }
 }
 
-/// Makes a folder that only its owner may read.
+/// Whether an error says nothing about the file: the system cannot read it, or not now.
+pub(crate) fn is_of_the_system(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let is_broken = |errno| matches!(errno, Errno::IO | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT);
+    is_shortage(error) || Errno::from_io_error(error).is_some_and(is_broken)
+}
+
+/// `None` where the file is not there.
+pub(crate) fn if_there<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match result {
+        Ok(there) => Ok(Some(there)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a folder that only its owner may read, durable in the one above it.
 pub(crate) fn make_private(folder: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    SystemFiles.create_private(folder)
 }
 
 /// Writes a file that only its owner may read: wholly or not at all.

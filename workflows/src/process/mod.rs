@@ -9,7 +9,9 @@
 
 mod attach;
 mod attempt;
+mod descent;
 mod files;
+mod meter;
 mod output;
 mod report;
 mod survivors;
@@ -19,15 +21,16 @@ mod turns;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use attach::{attach, cancel};
-pub(crate) use attempt::{Answer, Begun, Check, Ended, Interpret, Plan, attempt, ended_now};
+pub(crate) use attach::{Says, attach, cancel, is_held};
+pub(crate) use attempt::{Answer, Begun, Check, Ended, Interpret, Meter, Plan, attempt, ended_now};
+pub use descent::{Descent, descent};
 pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
 #[cfg(test)]
 pub(crate) use output::Stdout;
 pub(crate) use output::{ANSWER, RESULT_BYTES_MAX, cost_micros, last_json};
 pub use survivors::ProcessSurvivors;
 pub use told::find_program;
-pub(crate) use told::{INPUT, OUTPUT, env_removed, millis};
+pub(crate) use told::{INPUT, OUTPUT, ceiling, env_removed, millis, tell_data_folder};
 pub(crate) use turns::{Former, Next, Turn, TurnKind};
 
 use everfold_engine::driver::Blobs;

@@ -10,8 +10,8 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::attempt::Check;
-use super::files::{Place, read_bounded, resolve};
+use super::attempt::{Check, Unready};
+use super::files::{Place, if_there, is_of_the_system, read_bounded, resolve};
 use crate::shim::copy_of;
 
 /// The limit of a result file, and of a JSON file named by `outputs.json`.
@@ -110,22 +110,27 @@ fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Validation, message)
 }
 
-/// Reads the file that `EVERFOLD_OUTPUT` names.
-pub(crate) fn read_result(path: &Path) -> Result<ResultFile, Failure> {
-    let bytes = match read_bounded(path, RESULT_BYTES_MAX) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => {
-            return Err(invalid("the result file is larger than 1 MiB")
-                .with_hint("leave large results as files and declare them under `outputs`"));
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(ResultFile::default()),
-        Err(error) => return Err(invalid(format!("the result file could not be read: {error}"))),
-    };
+/// Reads the file that `EVERFOLD_OUTPUT` names; the failure is that of who wrote it.
+///
+/// # Errors
+/// When the system cannot read it, or not now: that says nothing about the file.
+pub(crate) fn read_result(path: &Path) -> std::io::Result<Result<ResultFile, Failure>> {
+    Ok(match if_there(read_bounded(path, RESULT_BYTES_MAX)) {
+        Ok(Some(Some(bytes))) => result_of(&bytes),
+        Ok(Some(None)) => Err(invalid("the result file is larger than 1 MiB")
+            .with_hint("leave large results as files and declare them under `outputs`")),
+        Ok(None) => Ok(ResultFile::default()),
+        Err(error) if is_of_the_system(&error) => return Err(error),
+        Err(error) => Err(invalid(format!("the result file could not be read: {error}"))),
+    })
+}
+
+fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(ResultFile::default());
     }
     let mut value: Value =
-        serde_json::from_slice(&bytes).map_err(|error| no_json("the result file", &error))?;
+        serde_json::from_slice(bytes).map_err(|error| no_json("the result file", &error))?;
     let reserved = value.as_object_mut().and_then(|fields| fields.remove("everfold"));
     let told = match reserved {
         None => return Ok(ResultFile { output: Some(value), ..ResultFile::default() }),
@@ -183,7 +188,7 @@ pub(crate) fn declared_and_fit(
     request: &AttemptRequest,
     said: &Stdout,
     check: Option<&Check>,
-) -> Result<Option<Value>, Failure> {
+) -> Result<Option<Value>, Unready> {
     let outputs = &request.outputs;
     let declared = declared(outputs, said, &request.workdir.path, &request.folder)?;
     if let (Some(value), Some(check)) = (&declared, check) {
@@ -202,22 +207,21 @@ fn declared(
     stdout: &Stdout,
     workdir: &Path,
     folder: &Path,
-) -> Result<Option<Value>, Failure> {
+) -> Result<Option<Value>, Unready> {
     let Some(json) = &outputs.json else { return Ok(None) };
-    match json {
+    let value = match json {
         RequestedJson::Stdout if stdout.tail.is_some() => {
             Err(invalid("standard output is larger than what is kept of it, so it cannot be read as JSON"))
         }
-        RequestedJson::Stdout => serde_json::from_str(stdout.text.trim()).map(Some).map_err(|error| {
+        RequestedJson::Stdout => serde_json::from_str(stdout.text.trim()).map_err(|error| {
             invalid(format!("standard output is no JSON: {error}"))
                 .with_hint("`json: lenient` takes the last JSON value and leaves other lines alone")
         }),
-        RequestedJson::Lenient => match last_json(stdout.tail.as_deref().unwrap_or(&stdout.text)) {
-            Some(value) => Ok(Some(value)),
-            None => Err(invalid("no JSON value stands in standard output")),
-        },
-        RequestedJson::File(path) => json_file(workdir, folder, path).map(Some),
-    }
+        RequestedJson::Lenient => last_json(stdout.tail.as_deref().unwrap_or(&stdout.text))
+            .ok_or_else(|| invalid("no JSON value stands in standard output")),
+        RequestedJson::File(path) => return json_file(workdir, folder, path).map(Some),
+    };
+    Ok(Some(value?))
 }
 
 /// The copy of a declared file in which secrets are masked, where there is one.
@@ -225,17 +229,18 @@ pub(crate) fn masked(folder: &Path, path: &str) -> Option<PathBuf> {
     Some(copy_of(folder, path)).filter(|copy| copy.exists())
 }
 
-fn json_file(workdir: &Path, folder: &Path, path: &str) -> Result<Value, Failure> {
+fn json_file(workdir: &Path, folder: &Path, path: &str) -> Result<Value, Unready> {
     let file = match resolve(workdir, path) {
         Place::Inside(file) => masked(folder, path).unwrap_or(file),
-        Place::Missing => return Err(invalid(format!("the declared output {path} is missing"))),
-        Place::Outside(reason) => return Err(outside(reason)),
+        Place::Missing => return Err(invalid(format!("the declared output {path} is missing")).into()),
+        Place::Outside(reason) => return Err(outside(reason).into()),
     };
-    match read_bounded(&file, RESULT_BYTES_MAX) {
-        Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| no_json(path, &error)),
-        Ok(None) => Err(invalid(format!("{path} is larger than 1 MiB"))),
-        Err(error) => Err(invalid(format!("{path} could not be read: {error}"))),
-    }
+    let bytes = read_bounded(&file, RESULT_BYTES_MAX).map_err(|error| match is_of_the_system(&error) {
+        true => Unready::unseen(path, &error),
+        false => invalid(format!("{path} could not be read: {error}")).into(),
+    })?;
+    let bytes = bytes.ok_or_else(|| invalid(format!("{path} is larger than 1 MiB")))?;
+    Ok(serde_json::from_slice(&bytes).map_err(|error| no_json(path, &error))?)
 }
 
 /// The last JSON object or list that stands in a text, whole, at the start of a line or after a fence.
@@ -313,10 +318,10 @@ mod tests {
     fn y_the_reserved_key_is_taken_out_of_the_result() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output.json");
-        assert!(read_result(&path).unwrap().output.is_none());
+        assert!(read_result(&path).unwrap().unwrap().output.is_none());
         let text = r#"{"n": 1, "everfold": {"usage": {"model": "m", "input_tokens": 5, "cost": "0.25"}, "code": "E7"}}"#;
         std::fs::write(&path, text).unwrap();
-        let result = read_result(&path).unwrap();
+        let result = read_result(&path).unwrap().unwrap();
         assert_eq!(result.output, Some(json!({"n": 1})));
         assert_eq!((result.usage[0].cost_micros, result.usage[0].input_tokens), (250_000, 5));
         assert_eq!(result.told.code.as_deref(), Some("E7"));
@@ -326,12 +331,12 @@ mod tests {
             (r#"{"everfold": {"usage": {"cost": "much"}}}"#, "cost"),
         ] {
             std::fs::write(&path, text).unwrap();
-            let failure = read_result(&path).unwrap_err();
+            let failure = read_result(&path).unwrap().unwrap_err();
             assert_eq!(failure.kind, FailureKind::Validation);
             assert!(failure.message.contains(part), "{}", failure.message);
         }
         std::fs::write(&path, vec![b' '; 1024 * 1024 + 1]).unwrap();
-        assert!(read_result(&path).unwrap_err().message.contains("1 MiB"));
+        assert!(read_result(&path).unwrap().unwrap_err().message.contains("1 MiB"));
     }
 
     #[test]
@@ -340,14 +345,14 @@ mod tests {
         let path = folder.path().join("output.json");
         let text = r#"{"everfold": {"labels": {"pr": 17, "ok": true, "team": "blue"}, "note": "opened", "ask": {"text": "go on?"}}}"#;
         std::fs::write(&path, text).unwrap();
-        let result = read_result(&path).unwrap();
+        let result = read_result(&path).unwrap().unwrap();
         let told = result.told.read().unwrap();
         let labels: Vec<_> = told.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(labels, ["ok=true", "pr=17", "team=blue"]);
         assert_eq!(told.note.as_deref(), Some("opened"));
         assert_eq!((result.output, result.told.ask), (None, Some(json!({"text": "go on?"}))));
         std::fs::write(&path, r#"{"everfold": {"labels": {"pr": [17]}}}"#).unwrap();
-        let failure = read_result(&path).unwrap().told.read().unwrap_err();
+        let failure = read_result(&path).unwrap().unwrap().told.read().unwrap_err();
         assert!(failure.message.contains("everfold.labels.pr"), "{}", failure.message);
     }
 

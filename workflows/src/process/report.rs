@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use super::attach::Progress;
 use super::attempt::{Answer, Ended, Plan, Unready, outcome};
-use super::files::{Place, read_bounded, resolve, write_private};
-use super::output::{self, Stdout, outside};
+use super::files::{Place, if_there, is_of_the_system, read_bounded, resolve, write_private};
+use super::output::{self, ResultFile, Stdout, outside};
 use super::turns::{self, Former, Past, Turn, TurnKind};
 use super::{Processes, told};
-use crate::git::{SaveRequest, free_locks, save};
+use crate::git::{Git, SaveError, SaveRequest, free_locks, save};
 use crate::shim::log;
 use crate::shim::protocol::{ExitRecord, LOG, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
 
@@ -59,9 +59,10 @@ enum StoredResult {
 
 impl StoredEnd {
     /// The report that was given before, if one was.
-    pub(crate) fn load(folder: &Path) -> Option<Self> {
-        let text = std::fs::read(folder.join(REPORT)).ok()?;
-        serde_json::from_slice::<Self>(&text).ok().filter(|end| end.protocol <= PROTOCOL)
+    pub(crate) fn load(folder: &Path) -> std::io::Result<Option<Self>> {
+        let text = if_there(std::fs::read(folder.join(REPORT)))?;
+        let end = text.and_then(|text| serde_json::from_slice::<Self>(&text).ok());
+        Ok(end.filter(|end| end.protocol <= PROTOCOL))
     }
 
     /// `None` where nothing has ended yet.
@@ -106,19 +107,24 @@ impl From<StoredEnd> for AttemptEnd {
 /// Notes what the files are that must be fresh afterwards.
 pub(crate) fn note_before(request: &AttemptRequest) -> std::io::Result<()> {
     let fresh = request.outputs.files.values().filter(|file| file.fresh);
-    let before: BTreeMap<&str, Option<Hash>> =
-        fresh.map(|file| (file.path.as_str(), hash_of(&request.workdir.path, &file.path))).collect();
+    let before = fresh.map(|file| Ok((file.path.as_str(), hash_of(&request.workdir.path, &file.path)?)));
+    let before: BTreeMap<&str, Option<Hash>> = before.collect::<std::io::Result<_>>()?;
     if before.is_empty() {
         return Ok(());
     }
     write_private(&request.folder.join(BEFORE), &serde_json::to_vec(&before)?)
 }
 
-fn hash_of(workdir: &Path, path: &str) -> Option<Hash> {
-    let Place::Inside(file) = resolve(workdir, path) else { return None };
+/// What a file is; `None` where there is none that can be read.
+fn hash_of(workdir: &Path, path: &str) -> std::io::Result<Option<Hash>> {
+    let Place::Inside(file) = resolve(workdir, path) else { return Ok(None) };
     let mut hasher = blake3::Hasher::new();
-    std::io::copy(&mut std::fs::File::open(file).ok()?, &mut hasher).ok()?;
-    Some(Hash(*hasher.finalize().as_bytes()))
+    let copied = std::fs::File::open(file).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
+    match copied {
+        Ok(_) => Ok(Some(Hash(*hasher.finalize().as_bytes()))),
+        Err(error) if is_of_the_system(&error) => Err(error),
+        Err(_unreadable) => Ok(None),
+    }
 }
 
 /// Whether the program is called once more.
@@ -127,43 +133,67 @@ pub(crate) async fn next_turn(
     plan: &Plan,
     record: &ExitRecord,
     past: &[Past],
-) -> Option<Turn> {
-    let next = plan.next.clone()?;
-    let Outcome::Exited { code } = record.outcome else { return None };
+) -> Result<Option<Turn>, Unready> {
+    let (Some(next), Outcome::Exited { code }) = (plan.next.clone(), &record.outcome) else {
+        return Ok(None);
+    };
+    let code = *code;
     let kinds: Vec<TurnKind> = past.iter().map(|turn| turn.next.kind).collect();
     let (request, record, interpret) = (request.clone(), record.clone(), plan.interpret.clone());
     let deciding = tokio::task::spawn_blocking(move || {
         let folder = &request.folder;
-        let result = output::read_result(&folder.join(told::OUTPUT));
-        let stdout = stdout(folder, &record);
+        let result = result_in(folder)?;
+        let stdout = stdout(folder, &record)?;
         let result_output = result.as_ref().ok().and_then(|result| result.output.as_ref());
         let ended = || Ended { exit_code: code, stdout: &stdout, result: result_output };
         let Answer { text, check, .. } = interpret(&ended());
         let text = text.map(|text| Stdout { text, tail: None });
         let said = text.as_ref().unwrap_or(&stdout);
-        next(&Former {
+        let declared = match output::declared_and_fit(&request, said, check.as_ref()) {
+            Ok(declared) => declared.map(Ok),
+            Err(Unready::Failed(failure)) => Some(Err(failure)),
+            Err(unready) => return Err(unready),
+        };
+        let turn = next(&Former {
             ended: ended(),
             // One that asks people has no answer yet.
             broken: result.as_ref().err(),
-            declared: output::declared_and_fit(&request, said, check.as_ref()).transpose(),
+            declared,
             said: &log::tail(&folder.join(LOG), DETAIL_LINES),
             kinds: &kinds,
-        })
-        .filter(|_| !result.is_ok_and(|result| result.told.ask.is_some()))
+        });
+        Ok(turn.filter(|_| !result.is_ok_and(|result| result.told.ask.is_some())))
     });
-    deciding.await.ok().flatten()
+    deciding.await.unwrap_or(Ok(None))
+}
+
+fn result_in(folder: &Path) -> Result<Result<ResultFile, Failure>, Unready> {
+    output::read_result(&folder.join(told::OUTPUT))
+        .map_err(|error| Unready::unseen("the result file", &error))
 }
 
 /// What turns before the last one used up.
-fn before(interpret: &super::Interpret, past: &[Past]) -> Vec<Usage> {
-    let of_turn = |turn: &Past| {
-        let stdout = stdout(&turn.folder, &turn.record);
-        let result = output::read_result(&turn.folder.join(told::OUTPUT)).unwrap_or_default();
+fn before(interpret: &super::Interpret, past: &[Past]) -> Result<Vec<Usage>, Unready> {
+    let mut used = Vec::new();
+    for turn in past {
+        let stdout = stdout(&turn.folder, &turn.record)?;
+        let result = result_in(&turn.folder)?.unwrap_or_default();
         let exit_code = if let Outcome::Exited { code } = turn.record.outcome { code } else { -1 };
         let answer = interpret(&Ended { exit_code, stdout: &stdout, result: result.output.as_ref() });
-        answer.usage.into_iter().chain(result.usage)
-    };
-    past.iter().flat_map(of_turn).collect()
+        used.extend(answer.usage.into_iter().chain(result.usage));
+    }
+    Ok(used)
+}
+
+/// What turns that are over used up: the present one adds to it.
+pub(crate) async fn before_turns(plan: &Plan, past: &[Past]) -> Vec<Usage> {
+    if past.is_empty() {
+        return Vec::new();
+    }
+    let (interpret, past) = (plan.interpret.clone(), past.to_vec());
+    let reading = tokio::task::spawn_blocking(move || before(&interpret, &past).map(turns::sum));
+    // What cannot be read now is counted at the end.
+    reading.await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// Reads all that an ended process left, commits leftovers, and keeps the report.
@@ -173,8 +203,8 @@ pub(crate) async fn report(
     plan: &Plan,
     record: &ExitRecord,
     past: &[Past],
-) -> AttemptEnd {
-    let before = before(&plan.interpret, past);
+) -> Result<AttemptEnd, Unready> {
+    let before = before(&plan.interpret, past)?;
     let reading = {
         let (processes, request, record) = (processes.clone(), request.clone(), record.clone());
         let (interpret, kept, hint) = (plan.interpret.clone(), plan.kept.clone(), plan.missing_hint.clone());
@@ -184,7 +214,7 @@ pub(crate) async fn report(
         let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             let _of_the_attempt = span.entered();
-            let mut end = read(&request, &record, &interpret, &processes, &hint, progress);
+            let mut end = read(&request, &record, &interpret, &processes, &hint, progress)?;
             if !before.is_empty() {
                 end.usage = turns::sum(before.into_iter().chain(end.usage));
             }
@@ -192,39 +222,36 @@ pub(crate) async fn report(
                 end.told.note = note;
             }
             end.artefacts.extend(keep_texts(&processes, &request, &kept));
-            end
+            Ok::<_, Unready>(end)
         })
     };
     let mut end = match reading.await {
-        Ok(end) => end,
+        Ok(end) => end?,
         Err(error) => super::attempt::ended_now(AttemptResult::Failed(Failure::new(
             FailureKind::Error,
             format!("reading what the process left failed: {error}"),
         ))),
     };
-    if matches!(end.result, AttemptResult::NoRoom { .. }) {
-        return end;
-    }
     match record.outcome {
         Outcome::NotStarted { .. } => {}
-        Outcome::Exited { .. } => commit(processes, request, &mut end).await,
+        Outcome::Exited { .. } => commit(processes, request, &mut end).await?,
         Outcome::Signalled { .. } | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost { .. } => {
-            if request.workdir.git.is_some()
-                && let Err(error) = free_locks(&request.workdir.path).await
+            if let (Ok(git), true) = (Git::within(&request.workdir), request.workdir.git.is_some())
+                && let Err(error) = free_locks(&git).await
             {
                 tracing::warn!(attempt = %request.id, %error, "could not look for stale locks of git");
             }
-            commit(processes, request, &mut end).await;
+            commit(processes, request, &mut end).await?;
         }
     }
-    let Some(stored) = StoredEnd::of(&end) else { return end };
+    let Some(stored) = StoredEnd::of(&end) else { return Ok(end) };
     let kept = serde_json::to_vec(&stored)
         .map_err(std::io::Error::from)
         .and_then(|text| write_private(&request.folder.join(REPORT), &text));
     if let Err(error) = kept {
         tracing::warn!(attempt = %request.id, %error, "could not keep the report of an attempt");
     }
-    end
+    Ok(end)
 }
 
 fn read(
@@ -234,14 +261,14 @@ fn read(
     processes: &Processes,
     hint: &str,
     progress: Progress,
-) -> AttemptEnd {
+) -> Result<AttemptEnd, Unready> {
     let mut end = AttemptEnd::new(AttemptResult::Succeeded(Value::Null), Timestamp(record.ended_at));
     end.result = match read_into(&mut end, request, record, interpret, processes, hint) {
         Ok(output) => AttemptResult::Succeeded(output),
         Err(Unready::Failed(failure)) if failure.kind == FailureKind::Lost => {
             AttemptResult::Lost { reason: failure.message }
         }
-        Err(Unready::NoRoom(reason)) => AttemptResult::NoRoom { reason },
+        Err(unready @ (Unready::NoRoom(_) | Unready::Unseen(_))) => return Err(unready),
         Err(Unready::Failed(mut failure)) => {
             if failure.detail.is_none() && failure.kind != FailureKind::Cancelled {
                 failure.detail = last_lines(&request.folder.join(LOG), progress);
@@ -249,7 +276,7 @@ fn read(
             AttemptResult::Failed(failure)
         }
     };
-    end
+    Ok(end)
 }
 
 /// The last lines of a log as people read them: of a protocol, what each of its lines says.
@@ -272,8 +299,8 @@ fn read_into(
     hint: &str,
 ) -> Result<Value, Unready> {
     let exit = outcome(record, request, hint);
-    let result = output::read_result(&request.folder.join(told::OUTPUT));
-    let stdout = stdout(&request.folder, record);
+    let result = result_in(&request.folder)?;
+    let stdout = stdout(&request.folder, record)?;
     let Answer { output, usage, text, check, keeps } = interpret(&Ended {
         exit_code: *exit.as_ref().unwrap_or(&-1),
         stdout: &stdout,
@@ -328,8 +355,8 @@ fn read_into(
         (_, output) => match output::declared_and_fit(request, &said, check.as_ref()) {
             Ok(Some(declared)) => declared,
             Ok(None) => output?,
-            Err(failure) if keeps && failure.kind == FailureKind::Validation => Value::Null,
-            Err(failure) => return Err(failure.into()),
+            Err(Unready::Failed(failure)) if keeps && failure.kind == FailureKind::Validation => Value::Null,
+            Err(unready) => return Err(unready),
         },
     };
     let output = output::add_matches(&request.outputs, &said, output)?;
@@ -342,11 +369,14 @@ fn read_into(
     Ok(output)
 }
 
-fn stdout(folder: &Path, record: &ExitRecord) -> Stdout {
+fn stdout(folder: &Path, record: &ExitRecord) -> Result<Stdout, Unready> {
     let text = |name: &str| {
-        String::from_utf8_lossy(&std::fs::read(folder.join(name)).unwrap_or_default()).into_owned()
+        let bytes =
+            if_there(std::fs::read(folder.join(name))).map_err(|error| Unready::unseen(name, &error))?;
+        Ok::<_, Unready>(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
     };
-    Stdout { text: text(STDOUT), tail: record.stdout_truncated.then(|| text(STDOUT_TAIL)) }
+    let tail = if record.stdout_truncated { Some(text(STDOUT_TAIL)?) } else { None };
+    Ok(Stdout { text: text(STDOUT)?, tail })
 }
 
 /// Keeps the declared files.
@@ -356,10 +386,10 @@ fn keep_files(
     processes: &Processes,
 ) -> Result<Vec<Artefact>, Unready> {
     let invalid = |message: String| Unready::from(Failure::new(FailureKind::Validation, message));
-    let before: BTreeMap<String, Option<Hash>> = std::fs::read(request.folder.join(BEFORE))
-        .ok()
-        .and_then(|text| serde_json::from_slice(&text).ok())
-        .unwrap_or_default();
+    let before = if_there(std::fs::read(request.folder.join(BEFORE)))
+        .map_err(|error| Unready::unseen("what was there before", &error))?;
+    let before: BTreeMap<String, Option<Hash>> =
+        before.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let mut kept = Vec::new();
     for (name, file) in &request.outputs.files {
         let path: PathBuf = match resolve(&request.workdir.path, &file.path) {
@@ -378,9 +408,12 @@ fn keep_files(
                 return Err(outside(format!("the declared output {name}: {reason}")).into());
             }
         };
-        if file.fresh
-            && before.get(&file.path).copied().flatten() == hash_of(&request.workdir.path, &file.path)
-        {
+        let is_as_before = || {
+            let now = hash_of(&request.workdir.path, &file.path)
+                .map_err(|error| Unready::unseen(&file.path, &error))?;
+            Ok::<_, Unready>(before.get(&file.path).copied().flatten() == now)
+        };
+        if file.fresh && is_as_before()? {
             if file.optional {
                 continue;
             }
@@ -397,9 +430,10 @@ fn keep_files(
         }
         let path = output::masked(&request.folder, &file.path).unwrap_or(path);
         let failed = |error: std::io::Error| {
-            let failure =
-                || Failure::new(FailureKind::Error, format!("{} could not be kept: {error}", file.path));
-            Unready::of(&error, &file.path, failure)
+            if is_of_the_system(&error) {
+                return Unready::unseen(&file.path, &error);
+            }
+            Failure::new(FailureKind::Error, format!("{} could not be kept: {error}", file.path)).into()
         };
         let Some(bytes) = read_bounded(&path, FILE_BYTES_MAX).map_err(failed)? else {
             return Err(invalid(format!("the declared output {name} ({}) is larger than 64 MiB", file.path)));
@@ -426,12 +460,15 @@ fn keep_texts(processes: &Processes, request: &AttemptRequest, texts: &[(String,
 }
 
 /// Commits leftovers where the workspace says so; tells the head.
-async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut AttemptEnd) {
+async fn commit(
+    processes: &Processes,
+    request: &AttemptRequest,
+    end: &mut AttemptEnd,
+) -> Result<(), Unready> {
     // A copy is thrown away: its head is nobody's.
-    let Some(git) = request.workdir.git.as_ref().filter(|git| !git.is_copy) else { return };
-    let worktree = &request.workdir.path;
+    let Some(git) = request.workdir.git.as_ref().filter(|git| !git.is_copy) else { return Ok(()) };
     let result = match git.save {
-        Save::None => crate::git::head(worktree).await,
+        Save::None => crate::git::head(&request.workdir).await.map_err(SaveError::from),
         Save::Commit | Save::Push => {
             let id = &request.id.attempt;
             let message = match &git.message {
@@ -439,26 +476,25 @@ async fn commit(processes: &Processes, request: &AttemptRequest, end: &mut Attem
                 None => format!("{}: round {}, attempt {}", id.path, id.round, id.attempt),
             };
             let author = git.author.as_deref().unwrap_or(&processes.settings.git.author);
-            save(SaveRequest { worktree, message: &message, author, push: git.save == Save::Push }).await
+            let push = (git.save == Save::Push).then_some(&*processes.settings);
+            let (run, workdir, limit) = (request.id.run, &request.workdir, request.timeout);
+            save(SaveRequest { run, workdir, message: &message, author, push, limit }).await
         }
     };
     match result {
         Ok(commit) => end.commit = Some(commit),
         Err(error) if error.is_full() => {
             // What it did is there, and is committed when there is room.
-            end.result =
-                AttemptResult::NoRoom { reason: format!("the worktree could not be saved: {error}") };
+            return Err(Unready::NoRoom(format!("the worktree could not be saved: {error}")));
         }
         Err(error) => {
             tracing::warn!(attempt = %request.id, %error, "could not save the worktree");
             if matches!(end.result, AttemptResult::Succeeded(_)) {
-                let mut failure =
-                    Failure::new(FailureKind::Error, format!("the worktree could not be saved: {error}"));
-                failure.code = Some("save".to_owned());
                 // What it asks can wait: the next attempt would not find what this one did.
                 end.ask = None;
-                end.result = AttemptResult::Failed(failure);
+                end.result = AttemptResult::Failed(error.failure());
             }
         }
     }
+    Ok(())
 }

@@ -65,7 +65,7 @@ fn living(attempts: &Path) -> Vec<PathBuf> {
 }
 
 /// The folders that a process names.
-fn folders_of(pid: i32) -> impl Iterator<Item = PathBuf> {
+pub(super) fn folders_of(pid: i32) -> impl Iterator<Item = PathBuf> {
     let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let arguments = read("cmdline");
     let arguments: Vec<&[u8]> = arguments.split(|byte| *byte == 0).collect();
@@ -85,11 +85,12 @@ fn path(bytes: &[u8]) -> PathBuf {
 }
 
 /// `attempts/RUN/FOLDER`, and nothing deeper.
-fn lies_in(folder: &Path, attempts: &Path) -> bool {
+pub(super) fn lies_in(folder: &Path, attempts: &Path) -> bool {
     folder.parent().and_then(Path::parent) == Some(attempts)
 }
 
 fn is_at_work(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).exists();
-    !has(EXIT) && has(REQUEST) && (is_held(folder) || has(STARTED))
+    // Where that cannot be seen it counts as at work: it is only asked whether its run wants it.
+    !has(EXIT) && has(REQUEST) && (is_held(folder).unwrap_or(true) || has(STARTED))
 }

@@ -1,11 +1,16 @@
 //! What a process is told: its environment, its input file, the request for its supervisor.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use everfold_engine::execution::{AttemptRequest, RequestedJson, RequestedOutputs, Secrets};
+use everfold_engine::execution::{AttemptRequest, RequestedJson, RequestedOutputs, Secrets, Workdir};
+use everfold_engine::id::RunId;
+use everfold_engine::layout::Layout;
 
 use super::attempt::Plan;
+use crate::git::{CEILING, ceiling_of};
+use crate::handles;
 use crate::secret::Values;
 use crate::settings::Settings;
 use crate::shim::Handover;
@@ -39,6 +44,8 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings
     let mut env: BTreeMap<String, String> = plan.env.clone();
     env.extend(attempt.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     env.extend(variables(attempt));
+    env.extend(ceiling(&attempt.workdir, &env));
+    tell_data_folder(&mut env, &attempt.folder, attempt.id.run);
     let secrets = !attempt.secrets.is_empty();
     Request {
         protocol: if secrets { PROTOCOL_SECRETS } else { PROTOCOL },
@@ -54,7 +61,19 @@ pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &Settings
         log_max_bytes: settings.logs.max_bytes,
         stdout_max_bytes: plan.stdout_max_bytes,
         stdout_tail_max_bytes: plan.stdout_tail_max_bytes,
+        handles: handles::former(),
     }
+}
+
+/// Keeps a git of the process from the repository in which the data folder lies, where the folder that it works
+/// in is none any more. What the step, or else the engine, is told of such folders counts as well.
+pub(crate) fn ceiling(workdir: &Workdir, env: &BTreeMap<String, String>) -> Option<(String, String)> {
+    let own = ceiling_of(workdir)?.into_os_string();
+    let others = env.get(CEILING).map(OsString::from).or_else(|| std::env::var_os(CEILING));
+    let all = std::iter::once(own.into()).chain(others.iter().flat_map(std::env::split_paths));
+    let all: Vec<PathBuf> = all.filter(|path: &PathBuf| !path.as_os_str().is_empty()).collect();
+    let joined = std::env::join_paths(&all).ok()?;
+    Some((CEILING.to_owned(), joined.to_string_lossy().into_owned()))
 }
 
 /// The files that are read when the process has ended.
@@ -80,6 +99,14 @@ pub(crate) fn handover(attempt: &AttemptRequest, values: &Values) -> Handover {
 
 pub(crate) fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells a process in which data folder its engine works, so that the command line reaches that engine from wherever
+/// the process calls it.
+pub(crate) fn tell_data_folder(env: &mut BTreeMap<String, String>, folder: &Path, run: RunId) {
+    if let Some(layout) = Layout::around(folder, run) {
+        env.insert("EVERFOLD_DIR".to_owned(), layout.root().display().to_string());
+    }
 }
 
 fn variables(attempt: &AttemptRequest) -> [(String, String); 8] {

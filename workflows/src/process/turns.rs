@@ -16,9 +16,9 @@ use everfold_engine::failure::Failure;
 use everfold_engine::json::Value;
 use serde::{Deserialize, Serialize};
 
-use super::attach::read_exit;
+use super::attach::{AttachError, has, read_exit};
 use super::attempt::Ended;
-use super::files::{make_private, write_private};
+use super::files::{if_there, make_private, write_private};
 use super::told::OUTPUT;
 use crate::shim::log;
 use crate::shim::os::now_ms;
@@ -52,6 +52,7 @@ pub(crate) enum TurnKind {
 }
 
 /// A turn that ended, and what was decided then.
+#[derive(Clone)]
 pub(crate) struct Past {
     pub(crate) next: Turn,
     pub(crate) record: ExitRecord,
@@ -76,18 +77,20 @@ pub(crate) struct Former<'a> {
 pub(crate) type Next = Arc<dyn Fn(&Former<'_>) -> Option<Turn> + Send + Sync>;
 
 /// Whether a turn of the attempt has ended.
-pub(crate) fn has_any(folder: &Path) -> bool {
-    folder.join(TURNS).exists()
+pub(crate) fn has_any(folder: &Path) -> Result<bool, AttachError> {
+    has(folder, TURNS)
 }
 
 /// The turns that ended before the present one.
-pub(crate) fn past(folder: &Path) -> Vec<Past> {
+pub(crate) fn past(folder: &Path) -> Result<Vec<Past>, AttachError> {
     let mut turns = Vec::new();
     loop {
         let folder = folder_of(folder, turns.len() + 1);
-        match (next_of(&folder), read_exit(&folder)) {
-            (Some(next), Ok(Some(record))) => turns.push(Past { next, record, folder }),
-            _present => return turns,
+        let next =
+            next_of(&folder).map_err(|source| AttachError::Look { path: folder.join(NEXT), source })?;
+        match (next, read_exit(&folder)?) {
+            (Some(next), Some(record)) => turns.push(Past { next, record, folder }),
+            _present => return Ok(turns),
         }
     }
 }
@@ -96,14 +99,15 @@ fn folder_of(folder: &Path, number: usize) -> PathBuf {
     folder.join(TURNS).join(number.to_string())
 }
 
-fn next_of(turn: &Path) -> Option<Turn> {
-    serde_json::from_slice(&std::fs::read(turn.join(NEXT)).ok()?).ok()
+fn next_of(turn: &Path) -> std::io::Result<Option<Turn>> {
+    let text = if_there(std::fs::read(turn.join(NEXT)))?;
+    Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?)
 }
 
 /// Goes on from where a crash left the change from one turn to the next.
 pub(crate) fn settle(folder: &Path) -> std::io::Result<()> {
-    let turn = folder_of(folder, past(folder).len() + 1);
-    match next_of(&turn) {
+    let turn = folder_of(folder, past(folder).map_err(into_io)?.len() + 1);
+    match next_of(&turn)? {
         Some(next) => change(folder, &turn, &next),
         None => Ok(()),
     }
@@ -111,7 +115,7 @@ pub(crate) fn settle(folder: &Path) -> std::io::Result<()> {
 
 /// Ends the present turn, and makes the folder ready for the next.
 pub(crate) fn advance(folder: &Path, next: &Turn) -> std::io::Result<()> {
-    let turn = folder_of(folder, past(folder).len() + 1);
+    let turn = folder_of(folder, past(folder).map_err(into_io)?.len() + 1);
     make_private(&turn)?;
     write_private(&turn.join(NEXT), &serde_json::to_vec(next)?)?;
     change(folder, &turn, next)
@@ -176,9 +180,12 @@ pub(crate) fn sum(usage: impl IntoIterator<Item = Usage>) -> Vec<Usage> {
     sums
 }
 
-/// An error that says which file of a turn it was.
-pub(crate) fn explained(error: &Error) -> String {
-    format!("the next turn could not be made ready: {error}")
+/// The system's own error, where that is what it was.
+fn into_io(error: AttachError) -> Error {
+    match error {
+        AttachError::Look { source, .. } => source,
+        damaged => Error::new(ErrorKind::InvalidData, damaged.explained()),
+    }
 }
 
 #[cfg(test)]
@@ -204,7 +211,7 @@ mod tests {
                 std::fs::write(folder.join(name), text).unwrap();
             }
             settle(folder).unwrap();
-            assert!(past(folder).is_empty() && !has_any(folder));
+            assert!(past(folder).unwrap().is_empty() && !has_any(folder).unwrap());
             // As a crash would leave it.
             let kept = folder_of(folder, 1);
             make_private(&kept).unwrap();
@@ -219,7 +226,7 @@ mod tests {
                 std::fs::rename(folder.join(EXIT), kept.join(EXIT)).unwrap();
             }
             settle(folder).unwrap();
-            let past = past(folder);
+            let past = past(folder).unwrap();
             assert_eq!((past.len(), past[0].next.argv.as_slice()), (1, &["again".to_owned()][..]));
             assert_eq!(std::fs::read_to_string(kept.join(STDOUT)).unwrap(), "said");
             assert!(!folder.join(STARTED).exists() && !folder.join(EXIT).exists());

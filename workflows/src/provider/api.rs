@@ -84,18 +84,19 @@ impl Api {
         what: &str,
         items: impl Fn(&Value) -> Option<&Vec<Value>>,
     ) -> Result<Vec<Value>, ProviderError> {
-        match self.pages(path, what, items, PAGES_MAX).await? {
+        match self.pages(path, what, items, |_any| true, PAGES_MAX).await? {
             (all, true) => Ok(all),
             (_some, false) => Err(self.foreign(format!("{what} go on after {PAGES_MAX} pages"))),
         }
     }
 
-    /// Asks for the first pages of a list; says whether these are all.
+    /// Asks for the first pages of a list, of which only what is wanted is kept; says whether these are all.
     pub(super) async fn pages(
         &self,
         path: &str,
         what: &str,
         items: impl Fn(&Value) -> Option<&Vec<Value>>,
+        is_wanted: impl Fn(&Value) -> bool,
         pages_max: u32,
     ) -> Result<(Vec<Value>, bool), ProviderError> {
         let mut all = Vec::new();
@@ -104,7 +105,7 @@ impl Api {
             let answer = self.send(Method::GET, &format!("{path}{join}page={page}"), None, what).await?;
             let document = self.json(&answer)?;
             match items(&document) {
-                Some(items) => all.extend(items.iter().cloned()),
+                Some(items) => all.extend(items.iter().filter(|item| is_wanted(item)).cloned()),
                 None => return Err(self.foreign(format!("{what} come as no list"))),
             }
             // The address in it may be one that only the provider's own network knows.

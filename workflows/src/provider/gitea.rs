@@ -18,6 +18,8 @@ use crate::http::HttpClient;
 
 /// How long the service may take to find out whether a request can be merged.
 const CHECKING_MS: i64 = 60_000;
+/// Pages of 50 requests that are open. A repository with more of them is none that people look after.
+const OPEN_PAGES_MAX: u32 = 200;
 /// How far back a request that is closed is looked for.
 const CLOSED_PAGES_MAX: u32 = 2;
 
@@ -98,17 +100,20 @@ impl Provider for Gitea {
             let path =
                 |state: &str| format!("{}/pulls?state={state}&sort=recentupdate&limit=50", at(repository));
             let what = format!("pull requests of {repository}");
-            let mut all = self.api.list(&path("open"), &what, Value::as_array).await?;
-            all.extend(self.api.pages(&path("closed"), &what, Value::as_array, CLOSED_PAGES_MAX).await?.0);
             let of_branch = |pull: &Value| {
                 let is_own = pull["head"]["repo_id"] == pull["base"]["repo_id"];
                 pull["head"]["ref"].as_str() == Some(head) && is_own
             };
-            let mut pulls: Vec<Pull> = all
-                .iter()
-                .filter(|pull| of_branch(pull))
-                .map(|pull| self.read(pull, None))
-                .collect::<Result<_, _>>()?;
+            let pages = async |state: &str, pages_max| {
+                self.api.pages(&path(state), &what, Value::as_array, of_branch, pages_max).await
+            };
+            let (mut all, are_all) = pages("open", OPEN_PAGES_MAX).await?;
+            if !are_all {
+                return Err(self.api.foreign(format!("{what} go on after {OPEN_PAGES_MAX} pages")));
+            }
+            all.extend(pages("closed", CLOSED_PAGES_MAX).await?.0);
+            let mut pulls: Vec<Pull> =
+                all.iter().map(|pull| self.read(pull, None)).collect::<Result<_, _>>()?;
             pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
             Ok(pulls)
         }

@@ -14,10 +14,10 @@ mod remote;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use everfold_engine::definition::similar;
+use everfold_engine::execution::Workdir;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
@@ -232,9 +232,12 @@ impl Providers {
         &self,
         provider: Option<&str>,
         repository: Option<&str>,
-        workdir: &Path,
+        workdir: &Workdir,
     ) -> Result<Target, ProviderError> {
-        let remote = Remote::of(workdir, "origin").await;
+        let remote = match Git::within(workdir) {
+            Ok(git) => Remote::of(&git, "origin").await.unwrap_or_default(),
+            Err(_) => None,
+        };
         let (name, known) = match provider.filter(|name| !name.is_empty()) {
             Some(name) => (name, self.find(name)?),
             None => self.guessed(remote.as_ref())?,
@@ -267,14 +270,7 @@ impl Providers {
 
     /// The provider that a remote lies at, and its token where it has one.
     pub(crate) fn token_for(&self, remote: &Remote) -> Result<Option<(String, String)>, ProviderError> {
-        let at = |known: &&Known| remote.is_at(&known.settings.web_url());
-        let Some((name, known)) = self.by_name.iter().find(|(_, known)| at(known)) else { return Ok(None) };
-        let Some(source) = &known.settings.token else { return Ok(None) };
-        let token = source.read().map_err(|error| ProviderError::Unauthorised {
-            provider: name.clone(),
-            message: error.to_string(),
-        })?;
-        Ok(Some((known.settings.web_url(), token)))
+        token_at(self.by_name.iter().map(|(name, known)| (name, &known.settings)), remote)
     }
 
     fn find(&self, name: &str) -> Result<&Known, ProviderError> {
@@ -325,8 +321,32 @@ pub(crate) fn pull_number(value: &serde_json::Value) -> Option<u64> {
     text.trim_start_matches(['#', '!']).parse().ok()
 }
 
-/// The branch that is checked out in a folder.
-pub(crate) async fn branch_of(workdir: &Path) -> Option<String> {
-    let branch = Git::at(workdir).text(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await.ok()?;
-    Some(branch).filter(|branch| !branch.is_empty())
+/// The address of the provider of the settings that a remote lies at, and its token where it has one.
+pub(crate) fn token_for(
+    providers: &BTreeMap<String, ProviderSettings>,
+    remote: &Remote,
+) -> Result<Option<(String, String)>, ProviderError> {
+    token_at(providers.iter(), remote)
+}
+
+fn token_at<'a>(
+    mut providers: impl Iterator<Item = (&'a String, &'a ProviderSettings)>,
+    remote: &Remote,
+) -> Result<Option<(String, String)>, ProviderError> {
+    let Some((name, settings)) = providers.find(|(_, settings)| remote.is_at(&settings.web_url())) else {
+        return Ok(None);
+    };
+    let Some(source) = &settings.token else { return Ok(None) };
+    let token = source.read().map_err(|error| ProviderError::Unauthorised {
+        provider: name.clone(),
+        message: error.to_string(),
+    })?;
+    Ok(Some((settings.web_url(), token)))
+}
+
+/// The branch that is checked out.
+pub(crate) async fn branch_of(git: &Git) -> Option<String> {
+    // Not its short name: where a tag has the same one, git puts `heads/` before it.
+    let branch = git.text(&["symbolic-ref", "--quiet", "HEAD"]).await.ok()?;
+    branch.strip_prefix("refs/heads/").map(str::to_owned)
 }

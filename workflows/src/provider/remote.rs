@@ -1,8 +1,6 @@
 //! Where a repository comes from: the address of a remote, taken apart.
 
-use std::path::Path;
-
-use crate::git::Git;
+use crate::git::{Git, GitError};
 
 /// The address of a remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +17,15 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// The remote of that name, as `push` would use it.
-    pub(crate) async fn of(workdir: &Path, name: &str) -> Option<Self> {
-        let url = Git::at(workdir).text(&["remote", "get-url", "--push", "--", name]).await.ok()?;
-        (!url.is_empty()).then(|| Self::parse(&url))
+    ///
+    /// # Errors
+    /// [`GitError`]: git could not be asked, so nobody knows whether there is one.
+    pub(crate) async fn of(git: &Git, name: &str) -> Result<Option<Self>, GitError> {
+        match git.text(&["remote", "get-url", "--push", "--", name]).await {
+            Ok(url) => Ok(Some(url).filter(|url| !url.is_empty()).map(|url| Self::parse(&url))),
+            Err(GitError::Failed { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes an address apart: `https://…`, `ssh://…`, `user@host:path`, a path.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, NoticeFailure, NoticeRequest,
-    Notifier, ProbeFailure, ProbeRequest, Prober, Service, Traits,
+    Notifier, ProbeFailure, ProbeRequest, Prober, Service, Traits, Usage,
 };
 use everfold_engine::failure::Failure;
 use everfold_engine::json::Value;
@@ -34,6 +34,10 @@ impl AttemptObserver for Masked {
 
     fn line(&self, line: &str) {
         self.0.line(&self.shown(line));
+    }
+
+    fn used(&self, so_far: &[Usage]) {
+        self.0.used(so_far);
     }
 
     fn shown<'a>(&self, line: &'a str) -> Cow<'a, str> {
@@ -83,6 +87,10 @@ impl Executor for GuardedExecutor {
         self.0.services(spec)
     }
 
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        self.0.unknown(spec)
+    }
+
     fn is_elsewhere(&self, spec: &Value) -> bool {
         self.0.is_elsewhere(spec)
     }
@@ -125,6 +133,10 @@ impl Executor for GuardedExecutor {
 pub(crate) struct GuardedProber(pub(crate) Arc<dyn Prober>);
 
 impl Prober for GuardedProber {
+    fn unknown(&self, spec: &Value) -> Option<Failure> {
+        self.0.unknown(spec)
+    }
+
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
         let inner = Arc::clone(&self.0);
         probed(request, move |request, _| inner.probe(request)).boxed()

@@ -4,8 +4,9 @@
 //! comes in pieces is masked as if it had come at once.
 //!
 //! A value is found as it is (from eight bytes on also with line ends in it, as programs wrap long
-//! ones), as a JSON text, in percent-encoding, in hexadecimal digits, and in base64, also in the middle
-//! of something else that is encoded. Of a value of several lines each long one is found by itself.
+//! ones), with any of its characters escaped as in JSON, percent-encoded or as entities of HTML
+//! ([`spelling`](super::spelling)), in hexadecimal digits, and in base64, also in the middle of something
+//! else that is encoded. Of a value of several lines each long one is found by itself.
 //! What a program makes of it by other means (a part of it, another encoding, letter by letter) is not.
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use everfold_engine::execution::{AttemptEnd, AttemptResult, MASK, Told};
 use everfold_engine::failure::Failure;
 use everfold_engine::json::Value;
+
+use super::spelling::{Spelled, spelled};
 
 /// A shorter value would be found in everything.
 pub(crate) const VALUE_BYTES_MIN: usize = 4;
@@ -36,19 +39,61 @@ struct Forms {
     firsts: Vec<u8>,
 }
 
-struct Form {
-    bytes: Vec<u8>,
-    /// Line ends within it are passed over.
-    wraps: bool,
+enum Form {
+    /// The value's characters, in any spelling.
+    Spelled { characters: Vec<char>, length: usize },
+    /// What encoders make of its bytes.
+    Encoded(Vec<u8>),
 }
 
-/// What stands at a place of a text.
-enum Found {
-    Nothing,
-    /// A form may begin here; the text ends before that can be told.
-    Perhaps,
-    /// A form, up to here.
-    Until(usize),
+impl Form {
+    /// The bytes that it may begin with.
+    fn firsts(&self) -> Vec<u8> {
+        match self {
+            Self::Encoded(bytes) => bytes.first().copied().into_iter().collect(),
+            Self::Spelled { characters, .. } => {
+                let mut firsts = vec![b'%', b'\\', b'&'];
+                let mut buffer = [0; 4];
+                if let Some(first) = characters.first() {
+                    firsts.push(first.encode_utf8(&mut buffer).as_bytes()[0]);
+                    firsts.extend((*first == ' ').then_some(b'+'));
+                }
+                firsts
+            }
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Self::Encoded(bytes) => bytes.len(),
+            Self::Spelled { length, .. } => *length,
+        }
+    }
+
+    fn at(&self, text: &[u8], from: usize, is_last: bool) -> Spelled {
+        match self {
+            Self::Spelled { characters, length } => {
+                spelled(characters, *length >= WRAPPED_BYTES_MIN, text, from, is_last)
+            }
+            Self::Encoded(bytes) => encoded_at(bytes, text, from, is_last),
+        }
+    }
+}
+
+fn encoded_at(bytes: &[u8], text: &[u8], from: usize, is_last: bool) -> Spelled {
+    let wraps = bytes.len() >= WRAPPED_BYTES_MIN;
+    let (mut matched, mut to) = (0, from);
+    while matched < bytes.len() {
+        match text.get(to) {
+            None if is_last => return Spelled::No,
+            None => return Spelled::Perhaps,
+            Some(byte) if *byte == bytes[matched] => matched += 1,
+            Some(b'\n' | b'\r') if wraps && matched > 0 => {}
+            Some(_other) => return Spelled::No,
+        }
+        to += 1;
+    }
+    Spelled::Until(to)
 }
 
 impl std::fmt::Debug for Mask {
@@ -59,22 +104,21 @@ impl std::fmt::Debug for Mask {
 
 impl Mask {
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut found: Vec<Vec<u8>> = Vec::new();
+        let mut forms = Vec::new();
         for value in values.into_iter().filter(|value| value.len() >= VALUE_BYTES_MIN) {
             for part in std::iter::once(value).chain(lines(value)) {
-                found.push(without_line_ends(part.as_bytes()));
-                found.extend(encoded(part.as_bytes()));
+                let text = without_line_ends(part);
+                forms.push(Form::Spelled { characters: text.chars().collect(), length: text.len() });
+                forms.extend(encoded(part.as_bytes()).into_iter().map(Form::Encoded));
             }
         }
-        found.retain(|bytes| bytes.len() > MASK.len());
+        forms.retain(|form| form.length() > MASK.len());
         // Longest first: of two that begin alike the longer one is meant.
-        found.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        found.dedup();
-        let mut firsts: Vec<u8> = found.iter().filter_map(|bytes| bytes.first().copied()).collect();
+        forms.sort_by_key(|form| std::cmp::Reverse(form.length()));
+        let mut firsts: Vec<u8> = forms.iter().flat_map(Form::firsts).collect();
         firsts.sort_unstable();
         firsts.dedup();
-        let forms = found.into_iter().map(|bytes| Form { wraps: bytes.len() >= WRAPPED_BYTES_MIN, bytes });
-        Self(Arc::new(Forms { forms: forms.collect(), firsts }))
+        Self(Arc::new(Forms { forms, firsts }))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -82,27 +126,12 @@ impl Mask {
     }
 
     /// What stands at a place; at the end of everything (`is_last`) nothing more can come.
-    fn at(&self, text: &[u8], from: usize, is_last: bool) -> Found {
+    fn at(&self, text: &[u8], from: usize, is_last: bool) -> Spelled {
         if self.0.firsts.binary_search(&text[from]).is_err() {
-            return Found::Nothing;
+            return Spelled::No;
         }
-        for form in &self.0.forms {
-            let (mut matched, mut to) = (0, from);
-            while matched < form.bytes.len() {
-                match text.get(to) {
-                    None if is_last => break,
-                    None => return Found::Perhaps,
-                    Some(byte) if *byte == form.bytes[matched] => matched += 1,
-                    Some(b'\n' | b'\r') if form.wraps && matched > 0 => {}
-                    Some(_other) => break,
-                }
-                to += 1;
-            }
-            if matched == form.bytes.len() {
-                return Found::Until(to);
-            }
-        }
-        Found::Nothing
+        let found = self.0.forms.iter().map(|form| form.at(text, from, is_last));
+        found.into_iter().find(|found| *found != Spelled::No).unwrap_or(Spelled::No)
     }
 
     /// Masks what can be told; gives where that ends.
@@ -110,12 +139,12 @@ impl Mask {
         let mut at = 0;
         while at < text.len() {
             match self.at(text, at, is_last) {
-                Found::Nothing => {
+                Spelled::No => {
                     masked.push(text[at]);
                     at += 1;
                 }
-                Found::Perhaps => return at,
-                Found::Until(end) => {
+                Spelled::Perhaps => return at,
+                Spelled::Until(end) => {
                     masked.extend_from_slice(MASK.as_bytes());
                     at = end;
                 }
@@ -244,19 +273,16 @@ fn lines(value: &str) -> impl Iterator<Item = &str> {
     value.lines().map(str::trim).filter(is_telling).filter(move |_| several)
 }
 
-fn without_line_ends(bytes: &[u8]) -> Vec<u8> {
-    if bytes.len() < WRAPPED_BYTES_MIN {
-        return bytes.to_vec();
+fn without_line_ends(text: &str) -> String {
+    if text.len() < WRAPPED_BYTES_MIN {
+        return text.to_owned();
     }
-    bytes.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect()
+    text.chars().filter(|character| !matches!(character, '\n' | '\r')).collect()
 }
 
-/// Other forms in which a value is usual.
+/// What encoders make of a value's bytes.
 fn encoded(value: &[u8]) -> Vec<Vec<u8>> {
-    let mut forms = vec![as_json(value), hex(value, "0123456789abcdef"), hex(value, "0123456789ABCDEF")];
-    for digits in ["0123456789ABCDEF", "0123456789abcdef"] {
-        forms.push(percent(value, digits));
-    }
+    let mut forms = vec![hex(value, "0123456789abcdef"), hex(value, "0123456789ABCDEF")];
     for before in 0..3 {
         // Encoded behind so many other bytes; only digits that stand for nothing but the value count.
         let padded = [&[0_u8; 2][..before], value].concat();
@@ -271,27 +297,9 @@ fn encoded(value: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-fn as_json(value: &[u8]) -> Vec<u8> {
-    let text = Value::String(String::from_utf8_lossy(value).into_owned()).to_string();
-    text.as_bytes()[1..text.len() - 1].to_vec()
-}
-
 fn hex(value: &[u8], digits: &str) -> Vec<u8> {
     let digits = digits.as_bytes();
     value.iter().flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]).collect()
-}
-
-fn percent(value: &[u8], digits: &str) -> Vec<u8> {
-    let mut text = Vec::with_capacity(value.len());
-    for byte in value {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            text.push(*byte);
-        } else {
-            text.push(b'%');
-            text.extend(hex(&[*byte], digits));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -315,6 +323,12 @@ mod tests {
         assert_eq!(masked(&format!("a {VALUE}{VALUE} b")), "a ****** b");
         assert_eq!(masked("?t=s3cr%22et%2Fv%2Blue%5C42&u"), "?t=***&u");
         assert_eq!(masked("?t=s3cr%22et%2fv%2blue%5c42&u"), "?t=***&u");
+        // As `json.dumps` of Python, `json_encode` of PHP, `encoding/json` of Go, `quote` and `html.escape` of
+        // Python write it, and what mixes them.
+        assert_eq!(masked(r#"{"token":"s3cr\"et\/v+lue\\42"}"#), r#"{"token":"***"}"#);
+        assert_eq!(masked(r#"{"token":"s3cr\u0022et/v\u002Blue\u005c42"}"#), r#"{"token":"***"}"#);
+        assert_eq!(masked("?t=s3cr%22et/v%2Blue%5C42&u"), "?t=***&u");
+        assert_eq!(masked("<b>s3cr&quot;et/v+lue\\42</b>"), "<b>***</b>");
         for user in ["", "a", "ad", "ada", "user:"] {
             for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
                 let shown = masked(&engine.encode(format!("{user}{VALUE}@example.org")));
@@ -362,6 +376,7 @@ mod tests {
         fn l34_pieces_are_masked_as_the_whole(
             parts in proptest::collection::vec(prop_oneof![
                 Just(VALUE.to_owned()), Just("s3cr".to_owned()), Just("\n".to_owned()), "[a-z3\"]{0,5}",
+                Just("s3cr\\\"et\\/v%2Blue&#92;42".to_owned()), Just("s3cr&quot".to_owned()), Just("%7".to_owned()),
             ], 0..12),
             size in 1_usize..9,
         ) {

@@ -3,8 +3,10 @@
 //! Law (L34): a value is in memory, in the environment of the process that it is for, and nowhere
 //! else. Who needs one anew looks it up anew; what cannot be looked up or masked starts nothing.
 
+mod former;
 mod guard;
 mod mask;
+mod spelling;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,9 +27,9 @@ const VALUE_BYTES_MAX: usize = 64 * 1024;
 /// How long a command may take to tell one.
 const COMMAND_TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Values by name.
+/// Values by name, and what their sources told before.
 #[derive(Clone, Default)]
-pub(crate) struct Values(BTreeMap<String, String>);
+pub(crate) struct Values(BTreeMap<String, String>, Vec<String>);
 
 impl std::fmt::Debug for Values {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,12 +40,12 @@ impl std::fmt::Debug for Values {
 impl Values {
     /// What masks them.
     pub(crate) fn mask(&self) -> Mask {
-        Mask::new(self.0.values().map(String::as_str))
+        Mask::new(self.texts().map(String::as_str))
     }
 
-    /// The values alone.
+    /// All that is to be masked: the values, and those before them.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &String> {
-        self.0.values()
+        self.0.values().chain(&self.1)
     }
 
     /// Puts the values where they stand masked.
@@ -80,14 +82,16 @@ impl Values {
 /// A failure of kind `spawn` with the code `SECRET`, which names the secret and what to do.
 pub(crate) async fn look_up(secrets: &Secrets) -> Result<Values, Failure> {
     let folder = secrets.folder.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let mut values = BTreeMap::new();
+    let (mut values, mut before) = (BTreeMap::new(), Vec::new());
     for name in secrets.names() {
         let Some(source) = secrets.sources.get(name) else {
             return Err(failure(name, "the pipeline does not declare it", "declare it under `secrets`"));
         };
-        values.insert(name.to_owned(), value(name, source, &folder).await?);
+        let value = value(name, source, &folder).await?;
+        before.extend(former::of(source, &folder, &value));
+        values.insert(name.to_owned(), value);
     }
-    Ok(Values(values))
+    Ok(Values(values, before))
 }
 
 fn failure(name: &str, what: &str, hint: &str) -> Failure {

@@ -1,7 +1,8 @@
 //! The supervisor's hold on its folder: the lock, the one start, the last record.
 //!
 //! Law: `started` is durable before the command runs, and room for `exit.json` is there before
-//! `started` is.
+//! `started` is. Who has made `started` holds the lock until `exit.json` stands in the folder, however
+//! long that cannot be written: what came of the command is known to nobody else.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
@@ -9,17 +10,22 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use everfold_engine::store::is_disk_full;
-use rustix::fs::{FlockOperation, flock};
+use everfold_engine::store::is_shortage;
+use rustix::fs::{FlockOperation, flock, fstat};
 
 use super::protocol::{
     CANCEL, EXIT, EXIT_RESERVE, ExitRecord, LOCK, PROTOCOL_SECRETS, REQUEST, Request, SHIM, STARTED,
-    ShimRecord,
+    ShimRecord, WAKE,
 };
 
 const RESERVED_BYTES: usize = 4096;
 const LOCK_TRIES: u32 = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// The pauses between the tries to write the last record.
+const END_PAUSE_MIN: Duration = Duration::from_millis(20);
+const END_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often it is tried to sync a record that stands under its name and can be read already.
+const END_SYNCS_MAX: u32 = 5;
 
 /// Why a supervisor could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +38,7 @@ pub(crate) enum ShimError {
         #[source]
         source: std::io::Error,
     },
-    #[error("there was no room on the disk to {what}: {source}")]
+    #[error("for want of means it could not {what}: {source}")]
     NoRoom {
         what: &'static str,
         #[source]
@@ -46,13 +52,9 @@ pub(crate) enum ShimError {
     NoSecrets,
 }
 
-fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> ShimError {
-    move |source| ShimError::Io { what, source }
-}
-
-/// What failed before the command may run.
+/// What failed before the command may run, or before it is known whether it ran.
 fn before(what: &'static str) -> impl FnOnce(std::io::Error) -> ShimError {
-    move |source| match is_disk_full(&source) {
+    move |source| match is_shortage(&source) {
         true => ShimError::NoRoom { what, source },
         false => ShimError::Io { what, source },
     }
@@ -68,7 +70,7 @@ pub(crate) enum Claim {
 /// A folder that this process holds.
 pub(crate) struct Folder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -77,9 +79,9 @@ impl Folder {
         let lock = open_new(&path.join(LOCK), false).map_err(before("open the lock"))?;
         for _ in 0..LOCK_TRIES {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Ok(()) => return Ok(Self { path: path.to_owned(), lock }),
                 Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
-                Err(errno) => return Err(ShimError::Io { what: "take the lock", source: errno.into() }),
+                Err(errno) => return Err(before("take the lock")(errno.into())),
             }
         }
         Err(ShimError::Held)
@@ -93,12 +95,12 @@ impl Folder {
         &self.path
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        self.path(EXIT).exists()
+    pub(crate) fn has_ended(&self) -> Result<bool, ShimError> {
+        self.path(EXIT).try_exists().map_err(before("look for exit.json"))
     }
 
-    pub(crate) fn has_started(&self) -> bool {
-        self.path(STARTED).exists()
+    pub(crate) fn has_started(&self) -> Result<bool, ShimError> {
+        self.path(STARTED).try_exists().map_err(before("look for `started`"))
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -106,7 +108,7 @@ impl Folder {
     }
 
     pub(crate) fn request(&self) -> Result<Request, ShimError> {
-        let text = std::fs::read_to_string(self.path(REQUEST)).map_err(io("read request.json"))?;
+        let text = std::fs::read_to_string(self.path(REQUEST)).map_err(before("read request.json"))?;
         let bad = |error: serde_json::Error| ShimError::Request(error.to_string());
         let value: serde_json::Value = serde_json::from_str(&text).map_err(bad)?;
         match value["protocol"].as_u64().and_then(|number| u32::try_from(number).ok()) {
@@ -121,7 +123,7 @@ impl Folder {
         let mut room = open_new(&reserve, false).map_err(before("reserve room for exit.json"))?;
         room.write_all(&[b' '; RESERVED_BYTES]).map_err(before("reserve room for exit.json"))?;
         room.sync_all().map_err(before("reserve room for exit.json"))?;
-        if self.is_cancelled() && !self.path(STARTED).exists() {
+        if self.is_cancelled() && !self.has_started()? {
             return Ok(Claim::Cancelled);
         }
         let started = match open_new(&self.path(STARTED), true) {
@@ -131,9 +133,9 @@ impl Folder {
         };
         let synced = started.sync_all().and_then(|()| self.sync());
         if let Err(error) = synced {
-            if is_disk_full(&error) {
+            if is_shortage(&error) {
                 // Nothing has run, and the lock is held: without it the next supervisor may begin.
-                std::fs::remove_file(self.path(STARTED)).map_err(io("take `started` back"))?;
+                std::fs::remove_file(self.path(STARTED)).map_err(before("take `started` back"))?;
             }
             return Err(before("sync `started`")(error));
         }
@@ -148,21 +150,55 @@ impl Folder {
         std::fs::rename(new, self.path(SHIM))
     }
 
-    /// Leaves the last record: into the reserved room, synced, then under its name.
+    /// Leaves the last record, and tries until it is there. Nobody takes the lock meanwhile, so nobody believes
+    /// the command lost.
+    ///
+    /// # Errors
+    /// When the folder is not there any more: nobody can be told then.
     pub(crate) fn end(&self, record: &ExitRecord) -> Result<(), ShimError> {
+        // Before the record: many tools cannot copy a folder that holds a FIFO, and nobody rings any more.
+        let _gone = std::fs::remove_file(self.path(WAKE));
         let mut text = serde_json::to_vec(record)
             .map_err(|error| ShimError::Io { what: "write exit.json", source: error.into() })?;
         text.push(b'\n');
         if text.len() < RESERVED_BYTES {
             text.resize(RESERVED_BYTES, b' '); // Overwrites the room exactly; JSON allows the spaces.
         }
+        let mut pause = END_PAUSE_MIN;
+        while let Err(error) = self.write_end(&text) {
+            if self.is_gone() {
+                return Err(error);
+            }
+            if pause == END_PAUSE_MIN {
+                eprintln!("{}: {error}; it is tried again until it can", self.path.display());
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(END_PAUSE_MAX);
+        }
+        // It is never written a second time: an engine may have read it, and be at the next turn.
+        for _ in 0..END_SYNCS_MAX {
+            match self.sync() {
+                Ok(()) => return Ok(()),
+                Err(error) => eprintln!("{}: could not sync the folder: {error}", self.path.display()),
+            }
+            std::thread::sleep(END_PAUSE_MIN);
+        }
+        Ok(())
+    }
+
+    /// Into the reserved room, synced, then under its name.
+    fn write_end(&self, text: &[u8]) -> Result<(), ShimError> {
         let reserve = self.path(EXIT_RESERVE);
-        let mut file = open_new(&reserve, false).map_err(io("open exit.json.new"))?;
-        file.seek(SeekFrom::Start(0)).map_err(io("write exit.json"))?;
-        file.write_all(&text).map_err(io("write exit.json"))?;
-        file.sync_all().map_err(io("sync exit.json"))?;
-        std::fs::rename(reserve, self.path(EXIT)).map_err(io("rename exit.json"))?;
-        self.sync().map_err(io("sync the folder"))
+        let mut file = open_new(&reserve, false).map_err(before("open exit.json.new"))?;
+        file.seek(SeekFrom::Start(0)).map_err(before("write exit.json"))?;
+        file.write_all(text).map_err(before("write exit.json"))?;
+        file.sync_all().map_err(before("sync exit.json"))?;
+        std::fs::rename(reserve, self.path(EXIT)).map_err(before("rename exit.json"))
+    }
+
+    /// Whether the folder was deleted, and with it the lock that this process holds.
+    fn is_gone(&self) -> bool {
+        fstat(&self.lock).is_ok_and(|stat| stat.st_nlink == 0) && matches!(self.path.try_exists(), Ok(false))
     }
 
     fn sync(&self) -> std::io::Result<()> {

@@ -16,7 +16,7 @@ mod folder;
 mod handover;
 pub(crate) mod os;
 mod supervise;
-mod survivors;
+pub(crate) mod survivors;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,8 +30,8 @@ use crate::process::{INPUT, OUTPUT};
 /// Supervises the command that `request.json` in `folder` asks for, until nothing of it is left.
 ///
 /// Exits with 0 when `exit.json` stands in the folder, with 75 when another supervisor holds it, and,
-/// a line on stderr, when it could not even begin: with 73 for want of room on the disk, else with 70.
-/// Nothing has been started then.
+/// a line on stderr, when it could not even begin: with 73 for want of room, handles or memory, else with 70.
+/// It has started nothing then.
 #[must_use]
 pub fn shim_main(folder: &Path) -> ExitCode {
     let (error, code) = match run(folder) {
@@ -46,12 +46,13 @@ pub fn shim_main(folder: &Path) -> ExitCode {
 
 fn run(path: &Path) -> Result<(), ShimError> {
     os::detach();
+    os::outlive_signals().map_err(|source| ShimError::Io { what: "set up its signals", source })?;
     let folder = Folder::lock(path)?;
-    if folder.has_ended() {
+    if folder.has_ended()? {
         return Ok(());
     }
     let request = folder.request()?;
-    let begins = !folder.is_cancelled() && !folder.has_started();
+    let begins = !folder.is_cancelled() && !folder.has_started()?;
     // Before the claim: a command that has begun cannot be given them later.
     let handover = if request.secrets && begins { Handover::read()? } else { Handover::default() };
     match folder.claim()? {

@@ -1,7 +1,13 @@
 //! What the supervisor asks of the operating system, and how a process is told from a later one
 //! with the same number.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::flag;
 
 use super::protocol::ProcessRef;
 
@@ -20,6 +26,24 @@ pub(crate) fn detach() {
     let _session = rustix::process::setsid();
     #[cfg(target_os = "linux")]
     let _reaper = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+}
+
+/// The signals that a system sends to everything when it stops, and that would end this process.
+const OUTLIVED: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+
+/// Lets signals pass that ask for an end: the command gets its own, and how it ended is still to be written
+/// down. Handlers, because what is ignored the command would ignore, too.
+pub(crate) fn outlive_signals() -> std::io::Result<()> {
+    let nobody_looks = Arc::new(AtomicBool::new(false));
+    OUTLIVED.iter().try_for_each(|signal| flag::register(*signal, Arc::clone(&nobody_looks)).map(drop))
+}
+
+/// Sets how many files this process, and what it starts, may have open; what is not allowed is left as it is.
+pub(crate) fn limit_handles(soft: u64) {
+    let limits = getrlimit(Resource::Nofile);
+    if limits.current.is_none_or(|current| current > soft) {
+        let _as_it_is = setrlimit(Resource::Nofile, Rlimit { current: Some(soft), ..limits });
+    }
 }
 
 /// The identity of this boot; empty where the system does not tell.

@@ -16,7 +16,7 @@ pub const PROTOCOL_SECRETS: u32 = 2;
 
 /// The supervisor's exit code when another one holds the folder.
 pub const EXIT_HELD: u8 = 75;
-/// The supervisor's exit code when the disk had no room for it to begin.
+/// The supervisor's exit code when there was no room on the disk, no handle or no memory for it to begin.
 pub const EXIT_NO_ROOM: u8 = 73;
 /// The supervisor's exit code when it could not begin.
 pub const EXIT_UNABLE: u8 = 70;
@@ -80,6 +80,9 @@ pub struct Request {
     /// Files of the working folder of which a masked copy is made where they hold a secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub declared: Vec<String>,
+    /// How many files the command may have open, where the engine's own limit is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handles: Option<u64>,
 }
 
 /// A process that a pid alone does not name.

@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use everfold_engine::store::is_shortage;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal};
@@ -29,6 +30,8 @@ const PIECE_AFTER: Duration = Duration::from_millis(150);
 const REAP_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked where nothing can wake the supervisor.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often it is tried to begin while the system has too little of what that needs.
+const BEGIN_EVERY: Duration = Duration::from_millis(200);
 /// How long pipes that foreign processes hold open are read after everyone has ended.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
@@ -38,9 +41,13 @@ pub(crate) fn supervise(folder: &Folder, request: &Request, handover: &Handover)
     if folder.is_cancelled() {
         return Outcome::Cancelled.record();
     }
+    if let Some(soft) = request.handles {
+        os::limit_handles(soft);
+    }
     let mask = handover.mask();
-    let record = match Supervision::start(folder, request, handover, &mask, wake) {
-        Ok(mut supervision) => supervision.run(),
+    let record = match begin(folder, request, handover, &mask) {
+        Ok(Some(begun)) => Supervision::of(folder, request, begun, wake).run(),
+        Ok(None) => Outcome::Cancelled.record(),
         Err(error) => {
             let missing = matches!(error.kind(), ErrorKind::NotFound);
             Outcome::NotStarted { missing, reason: error.to_string() }.record()
@@ -77,38 +84,67 @@ struct Supervision<'a> {
     started_at: i64,
 }
 
+/// A command that runs, and where what it says goes.
+struct Begun {
+    head: Pid,
+    started_at: i64,
+    pipes: Pipes,
+}
+
+/// Starts the command, as soon as the system has what that needs; `None` when it was cancelled before.
+fn begin(
+    folder: &Folder,
+    request: &Request,
+    handover: &Handover,
+    mask: &Mask,
+) -> std::io::Result<Option<Begun>> {
+    let mut is_said = false;
+    loop {
+        let error = match try_begin(folder, request, handover, mask) {
+            Err(error) if is_shortage(&error) => error,
+            done => return done.map(Some),
+        };
+        if !std::mem::replace(&mut is_said, true) {
+            eprintln!("{}: the command cannot begin yet: {error}", folder.root().display());
+        }
+        std::thread::sleep(BEGIN_EVERY);
+        if folder.is_cancelled() {
+            return Ok(None);
+        }
+    }
+}
+
+fn try_begin(folder: &Folder, request: &Request, handover: &Handover, mask: &Mask) -> std::io::Result<Begun> {
+    let capture = Capture::open(folder, request)?;
+    let log = LogWriter::open(&folder.path(LOG), request.log_max_bytes)?;
+    handover.write_files(folder.root())?;
+    let mut child = spawn(folder, request, handover)?;
+    let started_at = os::now_ms();
+    let head = Pid::from_child(&child);
+    let pipes = Pipes {
+        stdout: child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe))),
+        stderr: child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe))),
+        capture,
+        log,
+        masks: [mask.stream(), mask.stream()],
+        buffer: vec![0; 64 * 1024],
+    };
+    let record = ShimRecord {
+        protocol: PROTOCOL,
+        boot_id: os::boot_id(),
+        shim: os::process_ref(rustix::process::getpid().as_raw_nonzero().get()),
+        command: os::process_ref(head.as_raw_nonzero().get()),
+        started_at,
+    };
+    // Without it a later engine polls the lock instead, and finds survivors by their mark.
+    let _full = folder.introduce(&record);
+    Ok(Begun { head, started_at, pipes })
+}
+
 impl<'a> Supervision<'a> {
-    fn start(
-        folder: &'a Folder,
-        request: &Request,
-        handover: &Handover,
-        mask: &Mask,
-        wake: Option<OwnedFd>,
-    ) -> std::io::Result<Self> {
-        let capture = Capture::open(folder, request)?;
-        let log = LogWriter::open(&folder.path(LOG), request.log_max_bytes)?;
-        handover.write_files(folder.root())?;
-        let mut child = spawn(folder, request, handover)?;
-        let started_at = os::now_ms();
-        let head = Pid::from_child(&child);
-        let pipes = Pipes {
-            stdout: child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe))),
-            stderr: child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe))),
-            capture,
-            log,
-            masks: [mask.stream(), mask.stream()],
-            buffer: vec![0; 64 * 1024],
-        };
-        let record = ShimRecord {
-            protocol: PROTOCOL,
-            boot_id: os::boot_id(),
-            shim: os::process_ref(rustix::process::getpid().as_raw_nonzero().get()),
-            command: os::process_ref(head.as_raw_nonzero().get()),
-            started_at,
-        };
-        // Without it a later engine polls the lock instead, and finds survivors by their mark.
-        let _full = folder.introduce(&record);
-        Ok(Self {
+    fn of(folder: &'a Folder, request: &Request, begun: Begun, wake: Option<OwnedFd>) -> Self {
+        let Begun { head, started_at, pipes } = begun;
+        Self {
             folder,
             family: Family { head },
             pipes,
@@ -118,7 +154,7 @@ impl<'a> Supervision<'a> {
             grace: Duration::from_millis(request.grace_ms),
             stop: None,
             started_at,
-        })
+        }
     }
 
     fn run(&mut self) -> ExitRecord {

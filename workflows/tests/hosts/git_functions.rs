@@ -1,6 +1,6 @@
 //! `git.branch`, `git.commit`, `git.push` and `git.ready` on real repositories.
 
-use everfold_engine::execution::AttemptResult;
+use everfold_engine::execution::{AttemptResult, Executor as _};
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, Fake};
@@ -125,6 +125,95 @@ async fn a_push_over_a_lease_goes_only_over_what_was_seen() {
     assert_eq!(place.fails("git.push", json!({})).await.code.as_deref(), Some("PUSH_REJECTED"));
     let pushed = place.call("git.push", json!({"force": "lease"})).await;
     assert_eq!(git(&place.remote(), &["rev-parse", "refs/heads/feature/a"]), pushed["sha"].as_str().unwrap());
+}
+
+/// The look after a refused push fetched the branch, and with that moved the lease of the next attempt.
+#[tokio::test]
+async fn row_61_a_retried_push_over_a_lease_overwrites_nobody() {
+    let place = Place::new("");
+    write(&place.work(), "a", "1");
+    place.call("git.commit", json!({"message": "m"})).await;
+    place.call("git.push", json!({})).await;
+    git(&place.work(), &["fetch", "--quiet", "origin"]);
+    let seen = git(&place.work(), &["rev-parse", "refs/remotes/origin/feature/a"]);
+    // Somebody builds on it, while the run makes its commit anew.
+    let other = place.home.path("other");
+    git(place.home.path("team").as_path(), &["clone", "--quiet", "app.git", other.to_str().unwrap()]);
+    git(&other, &["switch", "--quiet", "feature/a"]);
+    let who = ["-c", "user.name=B", "-c", "user.email=b@x"];
+    git(&other, &[&who[..], &["commit", "--quiet", "--allow-empty", "-m", "theirs"]].concat());
+    git(&other, &["push", "--quiet"]);
+    let theirs = git(&other, &["rev-parse", "HEAD"]);
+    git(&place.work(), &["commit", "--quiet", "--amend", "-m", "better"]);
+    for attempt in 1..=3 {
+        let failure = place.fails("git.push", json!({"force": "lease"})).await;
+        assert_eq!(failure.code.as_deref(), Some("PUSH_REJECTED"), "attempt {attempt}: {failure:?}");
+        assert_eq!(git(&place.remote(), &["rev-parse", "refs/heads/feature/a"]), theirs, "attempt {attempt}");
+        let tracked = git(&place.work(), &["rev-parse", "refs/remotes/origin/feature/a"]);
+        assert!(attempt == 3 || tracked == seen, "looking moves no reference");
+        if attempt == 2 {
+            // Nor does it count what others fetch there between two attempts.
+            git(&place.work(), &["fetch", "--quiet", "origin"]);
+        }
+    }
+    // What this round pushed itself, it may push over.
+    git(&other, &["push", "--quiet", "--force", "origin", &format!("{seen}:refs/heads/feature/a")]);
+    place.call("git.push", json!({"force": "lease"})).await;
+    git(&place.work(), &["commit", "--quiet", "--amend", "-m", "best"]);
+    let pushed = place.call("git.push", json!({"force": "lease"})).await;
+    assert_eq!(git(&place.remote(), &["rev-parse", "refs/heads/feature/a"]), pushed["sha"].as_str().unwrap());
+    // A branch that this repository never saw is nobody's to overwrite.
+    git(&other, &["push", "--quiet", "origin", "HEAD:refs/heads/unseen"]);
+    let failure = place.fails("git.push", json!({"branch": "unseen", "force": "lease"})).await;
+    assert_eq!(failure.code.as_deref(), Some("PUSH_REJECTED"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn row_69_the_reason_of_a_refused_push_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new("");
+    let hook = place.remote().join("hooks/pre-receive");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\necho 'no pushes on Fridays' >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write(&place.work(), "a", "1");
+    place.call("git.commit", json!({"message": "m"})).await;
+    let failure = place.fails("git.push", json!({})).await;
+    assert_eq!(failure.code.as_deref(), Some("PUSH_REJECTED"));
+    assert!(failure.message.contains("no pushes on Fridays"), "{}", failure.message);
+    assert!(failure.message.contains("pre-receive hook declined"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn row_69_a_repository_into_which_git_could_not_look_is_not_said_to_be_ready() {
+    let place = Place::new("");
+    std::fs::write(place.work().join(".git/index"), "damaged").unwrap();
+    let failure = place.fails("git.ready", json!({})).await;
+    assert_eq!(failure.code.as_deref(), Some("GIT_FAILED"), "{failure:?}");
+    std::fs::write(place.work().join(".git/config"), "[core").unwrap();
+    let failure = place.fails("git.ready", json!({"require": true, "path": "."})).await;
+    assert_eq!(failure.detail.as_deref(), Some("NOT_READABLE"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn row_69_what_is_saved_is_pushed_with_the_providers_token() {
+    use base64::Engine as _;
+    use everfold_engine::definition::Save;
+    use everfold_workflows::command::CommandExecutor;
+    let fake = Fake::serve(|_| Answer::status(403, "no".into())).await;
+    let place = Place::at(Kind::Gitea, &fake);
+    git(&place.work(), &["remote", "set-url", "origin", &format!("{}/team/app.git", fake.url)]);
+    let mut request = place.home.shell("echo 1 > a");
+    request.workdir = place.workdir();
+    request.workdir.git.as_mut().unwrap().save = Save::Push;
+    let end = CommandExecutor::new(place.processes()).start(request, nobody()).await;
+    let AttemptResult::Failed(failure) = &end.result else { panic!("{end:?}") };
+    assert_eq!(failure.code.as_deref(), Some("save"), "{failure:?}");
+    assert!(!format!("{end:?}").contains(TOKEN));
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{TOKEN}"));
+    let asked = fake.asked();
+    assert!(!asked.is_empty());
+    assert!(asked.iter().all(|asked| asked.header("authorization") == format!("Basic {basic}")));
 }
 
 #[tokio::test]

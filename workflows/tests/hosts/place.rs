@@ -84,6 +84,8 @@ impl Place {
             author: None,
             base_commit: String::new(),
             is_copy: false,
+            repository: self.work(),
+            branch: None,
         };
         Workdir { path: self.work(), git: Some(git) }
     }

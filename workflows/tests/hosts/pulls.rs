@@ -46,6 +46,31 @@ async fn an_answer_that_got_lost_after_the_merge_is_looked_up() {
     }
 }
 
+/// The order was taken, and the first looks afterwards said “open”: that was told as a failure.
+#[tokio::test]
+async fn row_69_a_merge_that_shows_late_is_waited_for() {
+    for kind in KINDS {
+        let (fake, world) = kind.serve().await;
+        let place = Place::at(kind, &fake);
+        place.call("git.open_pr", json!({"title": "T"})).await;
+        world.lock().unwrap().shows_late = 2;
+        let merged = place.call("git.merge_pr", json!({"pr": 1})).await;
+        assert_eq!(merged["state"], "merged", "{kind:?}");
+        assert_eq!(fake.count(Method::PUT, "/merge") + fake.count(Method::POST, "/merge"), 1, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn row_69_a_branchs_request_is_found_behind_many_of_others() {
+    let (fake, world) = Kind::Gitea.serve().await;
+    let place = Place::at(Kind::Gitea, &fake);
+    // The service of the tests gives two a page; more than ten pages failed.
+    world.lock().unwrap().others = 41;
+    let first = place.call("git.open_pr", json!({"title": "T"})).await;
+    let again = place.call("git.open_pr", json!({"title": "T"})).await;
+    assert_eq!(again["number"], first["number"]);
+}
+
 #[tokio::test]
 async fn what_cannot_be_merged_fails_with_a_code_of_its_own() {
     for kind in KINDS {

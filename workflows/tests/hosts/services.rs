@@ -25,6 +25,10 @@ pub struct World {
     pub loses_open_answer: bool,
     /// The merge is made, and then the answer is an error.
     pub loses_merge_answer: bool,
+    /// So often a request that was merged still shows as open.
+    pub shows_late: u32,
+    /// Open requests of others, at Gitea; there are three at least.
+    pub others: u64,
 }
 
 #[derive(Clone)]
@@ -63,10 +67,19 @@ impl Kind {
         let fake = Fake::serve(move |asked| {
             let mut world = shared.lock().unwrap();
             let before = world.pulls.len();
+            let is_late = world.shows_late > 0
+                && asked.method == Method::GET
+                && world.pulls.iter().any(|pull| pull.state == "merged");
+            let mut shown = world.clone();
+            if is_late {
+                world.shows_late -= 1;
+                shown.pulls.iter_mut().for_each(|pull| pull.state = "open");
+            }
+            let seen = if is_late { &mut shown } else { &mut *world };
             let answer = match self {
-                Self::Gitea => gitea(&mut world, asked),
-                Self::Github => github(&mut world, asked),
-                Self::Gitlab => gitlab(&mut world, asked),
+                Self::Gitea => gitea(seen, asked),
+                Self::Github => github(seen, asked),
+                Self::Gitlab => gitlab(seen, asked),
             };
             let is_lost = world.loses_open_answer && world.pulls.len() > before;
             if is_lost { Answer::never() } else { answer }
@@ -204,7 +217,7 @@ fn gitea(world: &mut World, asked: &Asked) -> Answer {
                 .filter(|pull| pull["state"] == wanted)
                 .collect();
             // Others' requests stand before it.
-            for number in 900..903 {
+            for number in 900..900 + world.others.max(3) {
                 let other = Known {
                     number,
                     head: "other".into(),

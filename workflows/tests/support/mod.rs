@@ -210,6 +210,8 @@ pub fn in_git(home: &Home, spec: Value) -> ProbeRequest {
         author: None,
         base_commit: git(&home.path("work"), &["rev-list", "--max-parents=0", "HEAD"]),
         is_copy: false,
+        repository: home.path("work"),
+        branch: None,
     });
     request
 }

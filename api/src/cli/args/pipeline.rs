@@ -36,6 +36,9 @@ pub(crate) enum PipelineVerb {
         from: String,
         /// The other one [default: of a file the saved version, of a name the version before]
         to: Option<String>,
+        /// End with 1 where they differ, with 0 where they do not
+        #[arg(long)]
+        exit_code: bool,
     },
     /// Print the JSON Schema of pipeline files, for editors
     Schema,

@@ -38,9 +38,9 @@ pub(crate) enum TokenVerb {
         /// Its name; events name their actor by it
         #[arg(value_name = "NAME", value_parser = name())]
         name: String,
-        /// viewer, approver, operator, worker or admin; another word is an approver in that role
-        #[arg(long, value_name = "ROLE", value_parser = name())]
-        role: String,
+        /// viewer, approver, operator, worker or admin [default: approver, with --approves]
+        #[arg(long, value_name = "ROLE", value_parser = name(), required_unless_present = "approves")]
+        role: Option<String>,
         /// An approval role that it decides in; repeatable
         #[arg(long, value_name = "ROLE", value_parser = name())]
         approves: Vec<String>,

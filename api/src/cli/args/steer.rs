@@ -75,6 +75,9 @@ pub(crate) struct CancelArgs {
     /// Only this step, or STEP.ITEM
     #[arg(value_name = "STEP")]
     pub(crate) step: Option<String>,
+    /// End a run that is set aside where it stands; nothing of it is tidied away
+    #[arg(long, conflicts_with = "step")]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) why: Why,
 }

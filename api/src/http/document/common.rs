@@ -228,7 +228,8 @@ pub(super) fn may_be_empty(operation: &mut Operation, schemas: &Value) {
 /// hold: a delivery by its id, a worker's report by its lease.
 fn takes_key(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
-    !(rest.starts_with("session")
+    !(path == "/login"
+        || rest.starts_with("session")
         || rest.starts_with("engine/breakers/")
         || rest.starts_with("store/")
         || rest.starts_with("projections/")

@@ -13,8 +13,19 @@ pub(super) const STEP_FIELDS: [&str; 12] = [
     "status", "output", "outputs", "round", "rounds", "attempts", "failure", "gates", "commit", "stage",
     "role", "last",
 ];
-pub(super) const RUN_FIELDS: [&str; 8] =
-    ["id", "short_id", "title", "pipeline", "labels", "status", "origin", "started_at"];
+pub(super) const RUN_FIELDS: [&str; 11] = [
+    "id",
+    "short_id",
+    "root",
+    "title",
+    "pipeline",
+    "labels",
+    "status",
+    "origin",
+    "started_at",
+    "outcome",
+    "failure",
+];
 pub(super) const WORKSPACE_FIELDS: [&str; 4] = ["path", "branch", "base", "commit"];
 pub(super) const REWORK_FIELDS: [&str; 6] = ["from", "gate", "by", "round", "findings", "history"];
 pub(super) const GATE_FIELDS: [&str; 5] = ["round", "probe_no", "used", "elapsed", "previous"];
@@ -41,8 +52,8 @@ pub(super) fn evidence_fields(probe: &str) -> &'static [&'static str] {
             "source",
         ],
         "tests" => &["tests", "failed", "skipped", "failures", "files", "stale", "problem", "source"],
-        "http" => &["status", "headers", "body", "truncated", "expect", "source"],
-        "runs" => &["total", "runs", "source"],
+        "http" => &["status", "headers", "body", "truncated", "problem", "expect", "source"],
+        "runs" => &["total", "runs", "labels", "unnamed", "source"],
         "config" => &["exists", "value", "path", "source"],
         "function" => &["ok", "reason", "output", "source"],
         "all" | "any" | "not" => &["members"],

@@ -7,6 +7,7 @@ use super::super::read::{Draft, Reader};
 use super::super::similar::similar;
 use super::super::{Join, RouteTo, Routes, Setting, StepWorkspace, Task, Work, WorkspaceSpec};
 use super::Upstream;
+use super::loops::Loops;
 use crate::id::StepId;
 
 /// Makes `needs` explicit and checks the graph. `None` where there is a cycle.
@@ -21,7 +22,7 @@ pub(in super::super) fn graph(
     let needs = explicit(reader, drafts);
     let order = order(reader, drafts, &needs)?;
     let upstream = Upstream::new(drafts, &needs, &order);
-    reworks(reader, drafts, &upstream);
+    reworks(reader, drafts, &needs, &order, &upstream);
     dead_ends(reader, drafts, &needs);
     let is_worktree = matches!(workspace, Some(WorkspaceSpec::Git(_) | WorkspaceSpec::Parent));
     if is_worktree {
@@ -161,7 +162,13 @@ fn report_cycle(reader: &mut Reader<'_>, drafts: &[Draft], mut cycle: Vec<usize>
     reader.report(Code::Cycle, place, message).hint = Some(hint);
 }
 
-fn reworks(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstream) {
+fn reworks(
+    reader: &mut Reader<'_>,
+    drafts: &[Draft],
+    needs: &[Vec<usize>],
+    order: &[usize],
+    upstream: &Upstream,
+) {
     let index: BTreeMap<&str, usize> = drafts
         .iter()
         .enumerate()
@@ -169,6 +176,7 @@ fn reworks(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstream) {
         .rev()
         .map(|(index, draft)| (draft.step.id.as_str(), index))
         .collect();
+    let loops = Loops { drafts, needs, order, upstream, index: &index };
     let mut named: BTreeSet<usize> = BTreeSet::new();
     for rework in std::mem::take(&mut reader.reworks) {
         let Some(target) = index.get(rework.target.as_str()).copied() else {
@@ -199,7 +207,7 @@ fn reworks(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstream) {
             continue;
         }
         if let Some(span) = unlimited
-            && !person_on_the_way(drafts, upstream, target, step)
+            && loops.goes_round_alone(target, step)
         {
             unbounded(reader, span);
         }
@@ -214,22 +222,11 @@ fn reworks(reader: &mut Reader<'_>, drafts: &[Draft], upstream: &Upstream) {
 }
 
 fn unbounded(reader: &mut Reader<'_>, span: std::ops::Range<usize>) {
-    reader.report(Code::Unbounded, span, "this loop has no end: no person takes part in it").hint = Some(
-        "give a number, write `hold: true`, set `max_rounds` of the target, or put an approval between the target and this route"
+    reader.report(Code::Unbounded, span, "this loop has no end: no person must take part in it").hint = Some(
+        "give a number, write `hold: true`, set `max_rounds` of the target, or put an approval between the target and this route \
+         that nothing passes over: no `when`, no branch beside it, no `on_expire` that goes on"
             .to_owned(),
     );
-}
-
-/// Whether an approval or a question lies between a rework's target and its step, these included.
-fn person_on_the_way(drafts: &[Draft], upstream: &Upstream, target: usize, step: usize) -> bool {
-    drafts.iter().enumerate().any(|(at, draft)| {
-        let after = at == target || upstream.contains(at, target);
-        let before = at == step || upstream.contains(step, at);
-        matches!(draft.step.work, Some(Work::Approval(_) | Work::Question(_)))
-            && draft.step.when.is_none()
-            && after
-            && before
-    })
 }
 
 /// Steps behind one that always ends the run, and steps whose condition is never true.

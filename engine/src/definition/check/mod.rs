@@ -2,6 +2,7 @@
 
 mod fields;
 mod graph;
+mod loops;
 mod names;
 mod signals;
 mod types;

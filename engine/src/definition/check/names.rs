@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::super::codes::Code;
 use super::super::read::{Draft, Pipeline, Place, Reader, Use};
 use super::super::similar::similar;
-use super::super::{Definition, RouteTo, Routes};
+use super::super::{Definition, RouteTo, Routes, Work};
 use super::Upstream;
 use super::fields::{
     FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, RUN_FIELDS, STEP_FIELDS, WORKSPACE_FIELDS,
     evidence_fields, fields, report,
 };
-use crate::expr::{Access, step_path};
+use crate::expr::functions::compile_pattern;
+use crate::expr::{Access, Expr, step_path};
 
 /// Roots of other places, for a better message.
 const ELSEWHERE: [(&str, &str); 17] = [
@@ -51,12 +52,24 @@ pub(in super::super) fn names(reader: &mut Reader<'_>, pipeline: &Pipeline, upst
     }
     for used in std::mem::take(&mut reader.uses) {
         let before = reader.problems.len();
+        patterns(reader, &used);
         for access in used.expr.accesses() {
             check.access(reader, &used, access);
         }
         if reader.problems.len() == before {
             check.types(reader, &used);
         }
+    }
+}
+
+/// Reports patterns that could match nothing, because they do not compile.
+fn patterns(reader: &mut Reader<'_>, used: &Use) {
+    for pattern in used.expr.patterns() {
+        let Err(error) = compile_pattern(pattern) else { continue };
+        let at = used.expr.source().find(pattern.as_str()).unwrap_or(0);
+        let span = used.origin.at(at)..used.origin.at(at + pattern.len().max(1));
+        let problem = used.origin.source.problem(Code::Pattern, span, format!("“{pattern}”: {error}"));
+        reader.problems.push(problem);
     }
 }
 
@@ -146,11 +159,18 @@ impl<'a> Check<'a> {
             "steps" => self.step(reader, used, access),
             "input" => self.input(reader, used, access),
             "config" => self.config(reader, used, access),
-            "run" => fields(reader, used, access, &RUN_FIELDS, "`run`"),
+            "run" => {
+                fields(reader, used, access, &RUN_FIELDS, "`run`");
+                self.run_end(reader, used, access);
+            }
             "workspace" => {
                 fields(reader, used, access, &WORKSPACE_FIELDS, "`workspace`");
                 if self.declared.workspace.is_none() {
                     self.null_root(reader, used, access, "the pipeline declares no workspace");
+                } else if self.is_before_workspace(used) {
+                    let why = "it is made when the first step begins that works in it, after the texts of its work \
+                               are rendered, and no such step is certain to lie before this one";
+                    self.null_root(reader, used, access, why);
                 }
             }
             "rework" => {
@@ -259,20 +279,74 @@ impl<'a> Check<'a> {
         report(reader, used, access, 1, Code::UnknownName, format!("there is no name “{name}”"), hint);
     }
 
+    /// Reports who asks in `on_finish` for a status that is always the same there, and who takes a failure for
+    /// granted.
+    fn run_end(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
+        let finishing = self.draft(used).is_some_and(|draft| draft.finish);
+        match access.path.get(1).map(String::as_str) {
+            Some("status") if finishing => {
+                let message =
+                    "`run.status` does not say how the run ends: in `on_finish` it has not ended yet";
+                let hint = "write run.outcome: it is succeeded, failed or cancelled".to_owned();
+                report(reader, used, access, 2, Code::OnFinish, message.to_owned(), hint);
+            }
+            Some("failure") if access.path.len() > 2 => {
+                let field = access.path[2].as_str();
+                if field != "step" && !FAILURE_FIELDS.contains(&field) {
+                    let message = format!("`run.failure` has no “{field}”");
+                    let hint = format!("it has: {}, step", FAILURE_FIELDS.join(", "));
+                    return report(reader, used, access, 3, Code::UnknownField, message, hint);
+                }
+                let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
+                let asks = |access: &Access| {
+                    let field = access.path.get(1).map(String::as_str);
+                    access.path[0] == "run"
+                        && (field == Some("outcome") || (field == Some("failure") && access.path.len() == 2))
+                };
+                let is_asked = used.expr.accesses().iter().any(asks)
+                    || when.is_some_and(|when| when.accesses().iter().any(asks));
+                if is_asked || self.guarded(used, access, 2) {
+                    return;
+                }
+                let message =
+                    format!("run.failure.{field} may be absent: a run that did not fail has no failure");
+                let hint = format!("write run.failure.?{field}, or ask for run.outcome first");
+                report(reader, used, access, 3, Code::Unguarded, message, hint);
+            }
+            _other => {}
+        }
+    }
+
     /// Reports a field of a root that may be null as a whole.
     fn null_root(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, why: &str) {
         let root = &access.path[0];
         let Some(field) = access.path.get(1) else { return };
         let whole = |access: &Access| access.path.len() == 1 && access.path[0] == *root;
-        let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
         let asked = used.expr.accesses().iter().any(whole)
-            || when.is_some_and(|when| when.accesses().iter().any(whole));
+            || self.conditions(used).any(|when| when.accesses().iter().any(whole));
         if asked || self.guarded(used, access, 1) {
             return;
         }
         let message = format!("{root}.{field} may be absent: {why}");
         let hint = format!("write {root}.?{field}, or {root} == null ? '…' : {root}.{field}");
         report(reader, used, access, 2, Code::Unguarded, message, hint);
+    }
+
+    /// Whether an expression of a step may be asked before there is a workspace.
+    fn is_before_workspace(&self, used: &Use) -> bool {
+        let (Some(own), Some(draft)) = (used.step, self.draft(used)) else { return false };
+        let is_behind_work = !matches!(used.place, Place::Step | Place::Work | Place::Match | Place::Answer);
+        // Gates without work before them are the first to need it themselves.
+        let has_attempts = matches!(draft.step.work, Some(Work::Task(_))) && draft.step.is_in_workspace();
+        if draft.finish || (is_behind_work && has_attempts) {
+            return false;
+        }
+        let makes_it = |(at, other): (usize, &Draft)| {
+            let runs =
+                !other.step.standby && (other.step.when.is_none() || other.step.when == draft.step.when);
+            runs && other.step.is_in_workspace() && self.upstream.is_none_or(|all| all.is_certain(own, at))
+        };
+        !self.drafts.iter().enumerate().any(makes_it)
     }
 
     fn step(&self, reader: &mut Reader<'_>, used: &Use, access: &Access) {
@@ -416,8 +490,14 @@ impl<'a> Check<'a> {
                 && other.path[..=index] == access.path[..=index]
                 && other.guarded_from.is_some_and(|guarded| guarded <= index)
         };
-        let when = self.draft(used).and_then(|draft| draft.step.when.as_ref());
-        used.expr.accesses().iter().any(asks) || when.is_some_and(|when| when.accesses().iter().any(asks))
+        used.expr.accesses().iter().any(asks)
+            || self.conditions(used).any(|when| when.accesses().iter().any(asks))
+    }
+
+    /// What holds wherever an expression is looked at: the `when` of its step, and that of what it belongs to.
+    fn conditions<'u>(&'u self, used: &'u Use) -> impl Iterator<Item = &'u Expr> {
+        let of_step = self.draft(used).and_then(|draft| draft.step.when.as_ref());
+        of_step.into_iter().chain(&used.guard)
     }
 
     /// Whether the expression, or the step's `when`, asks how a step ended; or both steps have the
@@ -427,9 +507,8 @@ impl<'a> Check<'a> {
             matches!(access.path.as_slice(), [root, step, field, ..] if root == "steps" && step == name
                 && (field == "status" || (field == "output" && access.path.len() == 3)))
         };
-        let own = self.draft(used).and_then(|draft| draft.step.when.as_ref());
         used.expr.accesses().iter().any(asks)
-            || own.is_some_and(|when| {
+            || self.conditions(used).any(|when| {
                 when.accesses().iter().any(asks) || Some(when) == self.drafts[at].step.when.as_ref()
             })
     }

@@ -48,6 +48,14 @@ fn of_step(to: &RouteTo, draft: &Draft) -> Found {
         _ => None,
     };
     match to {
+        RouteTo::Approve | RouteTo::Reject | RouteTo::Changes | RouteTo::Answer(_)
+            if draft.step.foreach.is_some() =>
+        {
+            Some((
+                format!("each item of “{id}” stands for itself: a signal does not say which one it means"),
+                "let the step start a child run per item (`run`), and give that the `on_signal`",
+            ))
+        }
         RouteTo::Approve | RouteTo::Reject if approval.is_none() => {
             let hint = if matches!(draft.step.work, Some(Work::Question(_))) {
                 "a question is answered: {answer: …}"

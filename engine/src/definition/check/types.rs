@@ -38,7 +38,7 @@ impl Check<'_> {
     fn type_of(&self, used: &Use, path: &[String]) -> Type {
         match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["input", rest @ ..] => self.input_type(rest),
-            ["run", "id" | "short_id" | "pipeline" | "status"] => Type::Text,
+            ["run", "id" | "short_id" | "root" | "pipeline" | "status"] => Type::Text,
             [
                 "run" | "config" | "steps" | "step" | "workspace" | "rework" | "evidence" | "gate"
                 | "failure" | "event" | "answer",

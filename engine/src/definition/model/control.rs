@@ -19,7 +19,7 @@ pub enum ConfigSource {
 /// The run's identity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunKey {
-    /// Rendered at start; an empty text is no key.
+    /// Rendered at start; null is no key, an empty text refuses the start.
     pub value: Template,
     /// When it is free again.
     #[serde(default, skip_serializing_if = "is_default")]

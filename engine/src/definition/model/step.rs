@@ -76,6 +76,9 @@ pub struct Step {
     /// Secrets of the pipeline that the process gets as variables, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// What its process may do with the engine; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<StepApi>,
     /// Slots of the engine that an attempt holds while it runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
@@ -102,6 +105,35 @@ pub struct Step {
     pub work: Option<Work>,
 }
 
+impl Step {
+    /// Whether it works in the workspace of its run, where the pipeline has one: its first round makes it.
+    pub(crate) fn is_in_workspace(&self) -> bool {
+        let is_own = self.workspace == StepWorkspace::Own;
+        matches!(self.workspace, StepWorkspace::Run | StepWorkspace::Own)
+            && (matches!(&self.work, Some(Work::Task(task)) if is_own || task.is_in_folder())
+                || !self.gates.is_empty())
+    }
+}
+
+/// What the process of a step may do with the engine that runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepApi {
+    /// As whom.
+    pub role: StepRole,
+}
+
+/// The roles that a step's process can be given: none that could give itself more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepRole {
+    /// Reads everything.
+    Viewer,
+    /// Reads, and decides tasks of other runs.
+    Approver,
+    /// Reads, starts and steers runs.
+    Operator,
+}
+
 fn grace_default() -> Setting<Span> {
     Setting::Fixed(Span(Duration::from_secs(10)))
 }
@@ -126,6 +158,9 @@ impl Join {
         *self == Self::All
     }
 }
+
+/// The most attempts of one round.
+pub const ATTEMPTS_MAX: u32 = 100;
 
 /// How often an attempt is repeated inside a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -48,6 +48,18 @@ impl Task {
     pub const HTTP: &'static str = "http";
     /// A child run.
     pub const RUN: &'static str = "run";
+
+    /// Whether work looks at the folder that it is given. Of functions these are `git.*`, which must never find the
+    /// folder of whoever started the run in its place; `git.ready` looks before there is a worktree.
+    pub(super) fn is_in_folder(&self) -> bool {
+        let name = self.spec.source()["name"].as_str().unwrap_or_default();
+        match self.kind.as_str() {
+            Self::FUNCTION => name.starts_with("git.") && name != "git.ready",
+            // A request is the engine's own: it has no folder.
+            Self::HTTP => false,
+            _processes_and_runs => true,
+        }
+    }
 }
 
 /// Time passes, or a signal is awaited: exactly one of `span`, `until` and `signal` is given.

@@ -84,7 +84,8 @@ impl Reader<'_> {
                 Code::Combination,
                 span,
                 "`repair` returns an answer that breaks `schema`; there is no `schema`",
-            );
+            )
+            .hint = Some("add `schema`, or take `repair` out".to_owned());
         }
         let spec = Template::parse(&Value::Object(spec)).ok()?;
         Some(Task { kind: "agent".to_owned(), spec })
@@ -187,7 +188,8 @@ impl Reader<'_> {
         }
         match self.files.read(path) {
             Ok(Some(text)) if text.len() > yaml::SOURCE_BYTES_MAX => {
-                self.report(Code::Limit, node.span.clone(), format!("{path} is larger than 1 MiB"));
+                self.report(Code::Limit, node.span.clone(), format!("{path} is larger than 1 MiB")).hint =
+                    Some("shorten it, or let the agent read a file of the workspace".to_owned());
                 None
             }
             Ok(Some(text)) => {
@@ -196,7 +198,8 @@ impl Reader<'_> {
             }
             Ok(None) => Some(None),
             Err(error) => {
-                self.report(Code::File, node.span.clone(), format!("{path} cannot be read: {error}"));
+                self.report(Code::File, node.span.clone(), format!("{path} cannot be read: {error}")).hint =
+                    Some("check the path: it is relative to the pipeline file".to_owned());
                 None
             }
         }

@@ -4,20 +4,45 @@ use std::collections::BTreeMap;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{Condition, OnLost, Retry, Span, StepWorkspace};
+use super::super::{ATTEMPTS_MAX, Condition, OnLost, Retry, Setting, Span, StepApi, StepRole, StepWorkspace};
 use super::{Place, Reader, Shape, Wants};
 use crate::expr::Template;
 
 pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only"] };
 
+pub(super) const API: Shape = Shape { what: "`api`", keys: &["role"] };
+
 impl Reader<'_> {
+    /// What the step's process may do with the engine.
+    pub(super) fn api(&mut self, node: &Node) -> Option<StepApi> {
+        let keys = self.keys(node, &API)?;
+        let Some(role) = keys.get("role") else {
+            self.missing(node.span.clone(), "`api`", "role", "role: operator (or viewer, approver)");
+            return None;
+        };
+        let words = [
+            ("viewer", StepRole::Viewer),
+            ("approver", StepRole::Approver),
+            ("operator", StepRole::Operator),
+        ];
+        Some(StepApi { role: self.word(role, "`role`", &words)? })
+    }
+
     pub(super) fn retry(&mut self, node: &Node) -> Option<Retry> {
         let keys = self.keys(node, &RETRY)?;
         let Some(attempts) = keys.get("attempts") else {
             self.missing(node.span.clone(), "`retry`", "attempts", "attempts: 3 (the first one included)");
             return None;
         };
+        let place = attempts.span.clone();
         let attempts = self.number_setting(attempts, "`attempts`", 1, Place::Step)?;
+        if let Setting::Fixed(number) = attempts
+            && number > ATTEMPTS_MAX
+        {
+            let message = format!("`attempts` is at most {ATTEMPTS_MAX}, not {number}");
+            self.report(Code::TooLarge, place, message).hint =
+                Some("longer pauses let fewer attempts cover more time: backoff: 1m..1h".to_owned());
+        }
         let mut retry = Retry { attempts, ..Retry::default() };
         if let Some(backoff) = keys.get("backoff") {
             (retry.backoff_min, retry.backoff_max) = self.backoff(backoff)?;
@@ -39,7 +64,8 @@ impl Reader<'_> {
                     Code::Value,
                     node.span.clone(),
                     "`backoff` goes from the shorter pause to the longer one",
-                );
+                )
+                .hint = Some("write the shorter one first: backoff: 1s..60s".to_owned());
                 None
             }
             _ => {
@@ -115,7 +141,9 @@ impl Reader<'_> {
                 Code::Value,
                 node.span.clone(),
                 format!("`{name}` is Everfold's own: names with EVERFOLD_ are reserved"),
-            );
+            )
+            .hint =
+                Some("choose another name; docs/reference/processes.md lists what Everfold sets".to_owned());
             return false;
         }
         true
@@ -131,7 +159,8 @@ impl Reader<'_> {
         for item in items {
             let Some(name) = self.text(item, "the name of a secret") else { continue };
             if names.contains(&name) {
-                self.report(Code::Value, item.span.clone(), format!("“{name}” stands there twice"));
+                self.report(Code::Value, item.span.clone(), format!("“{name}” stands there twice")).hint =
+                    Some("take one of the two out".to_owned());
                 continue;
             }
             self.secrets.push((name.clone(), item.span.clone()));
@@ -150,7 +179,8 @@ impl Reader<'_> {
         for item in items {
             let Some(name) = self.id(item, "resource", true) else { continue };
             if names.contains(&name) {
-                self.report(Code::Value, item.span.clone(), format!("“{name}” stands there twice"));
+                self.report(Code::Value, item.span.clone(), format!("“{name}” stands there twice")).hint =
+                    Some("take one of the two out".to_owned());
                 continue;
             }
             names.push(name);

@@ -57,7 +57,8 @@ impl Reader<'_> {
                 }
             }
             if items.is_empty() {
-                self.report(Code::Value, value.span.clone(), "settings need at least one path or map");
+                self.report(Code::Value, value.span.clone(), "settings need at least one path or map").hint =
+                    Some("write NAME: [PATH], or a map of values".to_owned());
             }
             if let Some(name) = name {
                 config.insert(name, sources);
@@ -174,7 +175,8 @@ impl Reader<'_> {
         }
         if keys.get("reserve").is_some() && keys.get("cost").is_none() {
             let span = keys.key_span("reserve");
-            self.report(Code::Combination, span, "`reserve` is a part of `cost`; there is no `cost`");
+            self.report(Code::Combination, span, "`reserve` is a part of `cost`; there is no `cost`").hint =
+                Some("add `cost: 5.00 USD`, or take `reserve` out".to_owned());
         }
         let words = [("pause", OnOver::Pause), ("fail", OnOver::Fail), ("stop", OnOver::Stop)];
         let on_over = keys.get("on_over").and_then(|node| self.word(node, "`on_over`", &words));
@@ -215,7 +217,8 @@ impl Reader<'_> {
         let given: Vec<&str> = SECRET.keys.iter().copied().filter(|key| keys.get(key).is_some()).collect();
         let [one] = given.as_slice() else {
             let span = self.first_line(node.span.clone());
-            self.report(Code::Combination, span, "a secret comes from one of `env`, `file` and `command`");
+            self.report(Code::Combination, span, "a secret comes from one of `env`, `file` and `command`")
+                .hint = Some("keep one of them".to_owned());
             return None;
         };
         let source = keys.get(one)?;

@@ -84,7 +84,8 @@ impl Reader<'_> {
                 Code::Value,
                 node.span.clone(),
                 format!("`{name}` has a meaning in expressions already"),
-            );
+            )
+            .hint = Some("choose another name, such as `part`".to_owned());
             return None;
         }
         Some(name)

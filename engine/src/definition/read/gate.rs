@@ -212,7 +212,8 @@ impl Reader<'_> {
                 Code::Combination,
                 span,
                 "`otherwise` is the reason given where `when` is false; there is no `when`",
-            );
+            )
+            .hint = Some("add `when`, or take `otherwise` out".to_owned());
         }
         let policy = keys.get("policy").and_then(|policy| {
             self.expression(policy, "`policy`", Place::Policy(kind.unwrap_or("any")), Wants::Any)
@@ -224,7 +225,8 @@ impl Reader<'_> {
         }
         if keys.get("with").is_some() && kind != Some("function") {
             let span = keys.key_span("with");
-            self.report(Code::Combination, span, "`with` belongs to `function`");
+            self.report(Code::Combination, span, "`with` belongs to `function`").hint =
+                Some("name the function: function: NAME".to_owned());
         }
         let kind = kind?;
         Some(Judged { id, kind, when, otherwise, probe: self.probe(keys, kind), policy })
@@ -259,7 +261,8 @@ impl Reader<'_> {
     fn probe(&mut self, keys: Keys<'_>, kind: &'static str) -> Option<Probe> {
         let node = keys.entry(kind)?;
         if node.is_null() {
-            self.report(Code::Type, keys.key_span(kind), format!("`{kind}` has no value"));
+            self.report(Code::Type, keys.key_span(kind), format!("`{kind}` has no value")).hint =
+                Some("write what is asked behind it".to_owned());
             return None;
         }
         let spec = match kind {
@@ -290,7 +293,8 @@ impl Reader<'_> {
     fn members(&mut self, node: &Node, what: &str) -> Option<Vec<Member>> {
         let items = self.list(node, what);
         if matches!(&node.kind, Kind::List(items) if items.is_empty()) {
-            self.report(Code::Value, node.span.clone(), format!("{what} has at least one probe"));
+            self.report(Code::Value, node.span.clone(), format!("{what} has at least one probe")).hint =
+                Some("write [{command: make check}], or another probe".to_owned());
         }
         let mut members: Vec<Member> = Vec::new();
         for item in items {
@@ -312,7 +316,8 @@ impl Reader<'_> {
                         Code::Combination,
                         key.span.clone(),
                         format!("`{name}` belongs to the gate, not to a probe in it"),
-                    );
+                    )
+                    .hint = Some("move it up to the gate".to_owned());
                     return None;
                 }
             }
@@ -353,7 +358,8 @@ impl Reader<'_> {
             Some(every) => {
                 let setting = self.span_setting(every, "`every`", Place::Gate)?;
                 if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
-                    self.report(Code::TooSmall, every.span.clone(), "`every` is more than nothing");
+                    self.report(Code::TooSmall, every.span.clone(), "`every` is more than nothing").hint =
+                        Some("write a pause: every: 30s".to_owned());
                 }
                 setting
             }

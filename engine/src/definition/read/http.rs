@@ -90,7 +90,8 @@ impl Reader<'_> {
             _ => std::slice::from_ref(node),
         };
         if items.is_empty() {
-            self.report(Code::Value, node.span.clone(), "`expect` has at least one status");
+            self.report(Code::Value, node.span.clone(), "`expect` has at least one status").hint =
+                Some("write expect: [200], or [2xx]".to_owned());
         }
         let mut expected = Vec::new();
         for item in items {

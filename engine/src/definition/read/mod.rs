@@ -45,6 +45,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("/$defs/notice", trigger::NOTICE.keys),
         ("/$defs/git", workspace::GIT.keys),
         ("/$defs/step", step::SHAPE.keys),
+        ("/$defs/api", attempt::API.keys),
         ("/$defs/retry", attempt::RETRY.keys),
         ("/$defs/ask", people::ASK.keys),
         ("/$defs/foreach", foreach::FOREACH.keys),
@@ -131,6 +132,8 @@ pub(super) struct Use {
     pub(super) shell: bool,
     /// It stands where secrets may.
     pub(super) secrets: bool,
+    /// It is looked at only where this holds: the `when` of what it belongs to, beside that of its step.
+    pub(super) guard: Option<Expr>,
 }
 
 /// What type an expression must have.
@@ -174,6 +177,8 @@ pub(super) struct Reader<'a> {
     pub(super) secrets: Vec<(String, Range<usize>)>,
     /// What is being read may hold secrets.
     secret_place: bool,
+    /// What is being read is looked at only where this holds.
+    guard: Option<Expr>,
     /// The step that is being read.
     pub(super) step: Option<usize>,
     /// It belongs to `on_finish`.
@@ -221,6 +226,7 @@ impl<'a> Reader<'a> {
             signals: Vec::new(),
             secrets: Vec::new(),
             secret_place: false,
+            guard: None,
             step: None,
             finishing: false,
             broken: Vec::new(),
@@ -232,6 +238,14 @@ impl<'a> Reader<'a> {
         let before = std::mem::replace(&mut self.secret_place, true);
         let found = read(self);
         self.secret_place = before;
+        found
+    }
+
+    /// Reads what is looked at only where a condition holds.
+    pub(super) fn where_holds<T>(&mut self, guard: Option<&Expr>, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.guard, guard.cloned());
+        let found = read(self);
+        self.guard = before;
         found
     }
 
@@ -286,7 +300,9 @@ impl<'a> Reader<'a> {
     pub(super) fn wrong_type(&mut self, node: &Node, what: &str, needed: &str) {
         if !node.is_bad() {
             let span = self.first_line(node.span.clone());
-            self.report(Code::Type, span, format!("{what} is {needed}, this is {}", node.what()));
+            let hint = example_of(needed);
+            self.report(Code::Type, span, format!("{what} is {needed}, this is {}", node.what())).hint =
+                hint.map(str::to_owned);
         }
     }
 
@@ -324,6 +340,22 @@ impl<'a> Reader<'a> {
         let problem = origin.source.problem(Code::Expression, at..end, error.message.clone()).hinted(hint);
         self.problems.push(problem);
     }
+}
+
+/// How a value of a type is written.
+fn example_of(needed: &str) -> Option<&'static str> {
+    let known = [
+        ("a map", "write NAME: VALUE, one a line, indented below the key"),
+        ("a list", "write [ONE, TWO], or one `- ITEM` a line"),
+        ("true or false", "write true or false, without quotes"),
+        ("a whole number", "write it in digits, without quotes: 3"),
+        ("a text", "write it behind the key; one with `: ` or a special character first stands in quotes"),
+        ("a word", "write it behind the key, without quotes"),
+        ("a JSON Schema", "write type: object, and its properties below it"),
+        ("a shell string", "write command: make test, or command: [make, test]"),
+        ("one route", "write it without the `-` of a list; `then` of the route goes on"),
+    ];
+    known.iter().find(|(type_name, _)| needed.starts_with(type_name)).map(|(_, example)| *example)
 }
 
 /// Whether a text after `${` looks like a parameter expansion: `VAR:-x}`, `#VAR}`, `VAR%.*}`.

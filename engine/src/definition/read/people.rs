@@ -123,7 +123,8 @@ impl Reader<'_> {
             keys.get("on_expire").map_or_else(Routes::default, |node| self.routes(node, Cause::Over));
         if keys.get("on_expire").is_some() && keys.get("expires").is_none() {
             let span = keys.key_span("on_expire");
-            self.report(Code::Combination, span, "`on_expire` never follows: there is no `expires`");
+            self.report(Code::Combination, span, "`on_expire` never follows: there is no `expires`").hint =
+                Some("add `expires: 2d`, or take `on_expire` out".to_owned());
         }
         (expires, on_expire)
     }
@@ -132,7 +133,8 @@ impl Reader<'_> {
     fn pause(&mut self, node: &Node, what: &str) -> Option<Setting<Span>> {
         let setting = self.span_setting(node, what, Place::Work)?;
         if matches!(setting, Setting::Fixed(span) if span.0.is_zero()) {
-            self.report(Code::TooSmall, node.span.clone(), format!("{what} is more than nothing"));
+            self.report(Code::TooSmall, node.span.clone(), format!("{what} is more than nothing")).hint =
+                Some("write a span: 30m, 2h or 7d".to_owned());
         }
         Some(setting)
     }
@@ -180,7 +182,8 @@ impl Reader<'_> {
         match &node.kind {
             Kind::List(items) => {
                 if items.is_empty() {
-                    self.report(Code::Value, node.span.clone(), "`options` has at least one");
+                    self.report(Code::Value, node.span.clone(), "`options` has at least one").hint =
+                        Some("write options: [yes, no], or take it out for a free answer".to_owned());
                 }
                 let mut seen = BTreeSet::new();
                 for item in items {

@@ -63,7 +63,8 @@ impl Reader<'_> {
             if *way != "glob" {
                 let span = keys.key_span("min");
                 let code = if *way == "all" { Code::NoEffect } else { Code::Combination };
-                self.report(code, span, "`min` counts the matches of `glob`");
+                self.report(code, span, "`min` counts the matches of `glob`").hint =
+                    Some("write glob: \"docs/*.md\" beside it, or take `min` out".to_owned());
             }
             spec.insert("min".into(), self.number_value(min, "`min`", 0, Place::Gate)?);
         }
@@ -160,7 +161,8 @@ impl Reader<'_> {
         };
         self.templates(files, "`files`", Place::Gate)?;
         if matches!(&files.kind, Kind::List(items) if items.is_empty()) {
-            self.report(Code::Value, files.span.clone(), "`tests` needs at least one report");
+            self.report(Code::Value, files.span.clone(), "`tests` needs at least one report").hint =
+                Some("write tests: \"build/**/*.xml\"".to_owned());
             return None;
         }
         Template::parse(&json!({ "files": list_value(files) })).ok()

@@ -179,7 +179,8 @@ impl Reader<'_> {
         });
         if keys.get("busy").is_some() && cause != Cause::Signal {
             let span = keys.key_span("busy");
-            self.report(Code::Combination, span, "`busy` belongs to a route of `on_signal`");
+            self.report(Code::Combination, span, "`busy` belongs to a route of `on_signal`").hint =
+                Some("take it out: elsewhere nothing executes when a route is taken".to_owned());
         }
         let busy = busy.unwrap_or_default();
         let findings = keys.get("findings").and_then(|node| self.text_template(node, "`findings`", place));
@@ -193,7 +194,8 @@ impl Reader<'_> {
                         Code::Combination,
                         span,
                         format!("`{modifier}` belongs to a route with `rework`"),
-                    );
+                    )
+                    .hint = Some("take it out, or write rework: STEP".to_owned());
                 }
             }
             let findings = findings.filter(|_| is_vote);
@@ -210,12 +212,14 @@ impl Reader<'_> {
             }
             if max == Some(RouteMax::Unlimited) {
                 let span = keys.key_span("then");
-                self.report(Code::Combination, span, "`then` is never reached: this rework is unlimited");
+                self.report(Code::Combination, span, "`then` is never reached: this rework is unlimited")
+                    .hint = Some("give `max` a number, or take `then` out".to_owned());
             }
             let route = self.route(then, cause)?;
             if route.when.is_some() {
                 let span = Keys { node: then }.key_span("when");
-                self.report(Code::Combination, span, "`then` has no `when`: it follows always");
+                self.report(Code::Combination, span, "`then` has no `when`: it follows always").hint =
+                    Some("take `when` out; a list of routes has conditions".to_owned());
             }
             Some(Box::new(route))
         });

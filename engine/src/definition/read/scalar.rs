@@ -95,6 +95,27 @@ impl Reader<'_> {
         }
     }
 
+    /// A whole number from `least` on.
+    pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        least: T,
+    ) -> Option<T> {
+        match self.whole(node) {
+            Some(number) if number >= least => Some(number),
+            Some(number) => {
+                let message = format!("{what} is at least {least}, not {number}");
+                self.report(Code::TooSmall, node.span.clone(), message);
+                None
+            }
+            None => {
+                self.not_a_number(node, what, "");
+                None
+            }
+        }
+    }
+
     /// A whole number from `least` on, or one whole `${…}`, for the parameters of an executor.
     pub(super) fn number_value(
         &mut self,
@@ -138,18 +159,29 @@ impl Reader<'_> {
         None
     }
 
-    /// A time zone by its name in the tz database; whether it exists is seen where it is used.
+    /// A time zone by its name in the tz database.
     pub(super) fn zone(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node, "`zone`")?;
         let part = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_alphabetic())
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'))
         };
-        if text.split('/').all(part) {
+        if text.split('/').all(part) && jiff::tz::TimeZone::get(&text).is_ok() {
             return Some(text);
         }
-        self.report(Code::Value, node.span.clone(), format!("“{text}” is no time zone")).hint =
-            Some("write Europe/Berlin, or UTC".to_owned());
+        let near = similar(
+            &text,
+            jiff::tz::db()
+                .available()
+                .map(|name| name.to_string())
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str),
+        )
+        .map(str::to_owned);
+        let hint = near
+            .map_or_else(|| "write Europe/Berlin, or UTC".to_owned(), |near| format!("did you mean {near}?"));
+        self.report(Code::Value, node.span.clone(), format!("“{text}” is no time zone")).hint = Some(hint);
         None
     }
 
@@ -277,7 +309,8 @@ impl Reader<'_> {
 
     pub(super) fn remember(&mut self, expr: Expr, origin: Origin, place: Place, wants: Wants, shell: bool) {
         let (step, secrets) = (self.step, self.secret_place);
-        self.uses.push(Use { expr, origin, place, step, wants, shell, secrets });
+        let guard = self.guard.clone();
+        self.uses.push(Use { expr, origin, place, step, wants, shell, secrets, guard });
     }
 
     /// A text with `${…}`.
@@ -364,6 +397,16 @@ impl Reader<'_> {
             let span = self.first_line(node.at_pointer(pointer).span.clone());
             self.report(Code::Schema, span, format!("{what}: {message}"));
         }
+        if problems.is_empty() {
+            for (pointer, message) in super::super::input::check_defaults(&value) {
+                let span = self.first_line(node.at_pointer(&pointer).span.clone());
+                let message = format!("{what}: a default does not fit its own schema: {message}");
+                self.report(Code::Schema, span, message).hint = Some(
+                    "a run that leaves the value out would be refused: correct the default or the schema"
+                        .to_owned(),
+                );
+            }
+        }
         problems.is_empty().then_some(value)
     }
 
@@ -390,20 +433,45 @@ impl Reader<'_> {
         let mut names = Vec::new();
         for item in items {
             let Some(name) = self.text(item, "`only`") else { continue };
-            if crate::failure::FailureKind::from_str(&name).is_err()
-                && let Some(kind) = similar(&name, kinds.iter().copied())
-            {
+            if crate::failure::FailureKind::from_str(&name).is_ok() {
+                names.push(name);
+                continue;
+            }
+            if !is_code(&name) {
+                let problem = self.report(
+                    Code::Value,
+                    item.span.clone(),
+                    format!("“{name}” is neither a kind nor a code of failures"),
+                );
+                problem.hint = Some(format!(
+                    "kinds: {}; a code has letters, digits, `_`, `-` and `.`, a letter first",
+                    kinds.join(", ")
+                ));
+                continue;
+            }
+            let near = similar(&name, kinds.iter().copied());
+            if near.is_some() || !name.contains(|c: char| c.is_ascii_uppercase()) {
                 self.report(
                     Code::UnusedKind,
                     item.span.clone(),
                     format!("“{name}” is no kind of failure; it is taken for a code"),
                 )
-                .hint = Some(format!("did you mean `{kind}`?"));
+                .hint = Some(match near {
+                    Some(kind) => format!("did you mean `{kind}`?"),
+                    None => format!("kinds: {}; codes are written in capitals", kinds.join(", ")),
+                });
             }
             names.push(name);
         }
         names
     }
+}
+
+/// Whether a text may be the code of a failure.
+fn is_code(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 /// Whether a text is one whole `${…}`, so that its value keeps its type.

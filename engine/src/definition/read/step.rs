@@ -38,6 +38,7 @@ pub(super) const SHAPE: Shape = Shape {
         "labels",
         "env",
         "secrets",
+        "api",
         "workspace",
         "clean",
         "resources",
@@ -194,14 +195,15 @@ impl Reader<'_> {
         if let Some(node) = keys.get("env") {
             env.extend(self.env(node));
         }
-        for key in ["env", "secrets"] {
+        for key in ["env", "secrets", "api"] {
             if keys.get(key).is_some() && !process {
                 let span = keys.key_span(key);
                 self.report(
                     Code::Combination,
                     span,
                     format!("`{key}` is for processes: `command`, `agent` and gates with `command`"),
-                );
+                )
+                .hint = Some("take it out: nothing of this step is a process".to_owned());
             }
         }
         self.without_meaning(keys);
@@ -274,6 +276,7 @@ impl Reader<'_> {
             env,
             on_signal: keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node)),
             secrets: keys.get("secrets").map_or_else(Vec::new, |node| self.secret_names(node)),
+            api: keys.get("api").and_then(|node| self.api(node)),
             resources: keys.get("resources").map_or_else(Vec::new, |node| self.resources(node)),
             priority: keys
                 .get("priority")
@@ -355,7 +358,8 @@ impl Reader<'_> {
         for item in self.list(node, "`needs`") {
             let Some(name) = self.text(item, "a need") else { continue };
             if needs.iter().any(|(other, _)| *other == name) {
-                self.report(Code::Value, item.span.clone(), format!("“{name}” is needed twice"));
+                self.report(Code::Value, item.span.clone(), format!("“{name}” is needed twice")).hint =
+                    Some("take one of the two out".to_owned());
                 continue;
             }
             needs.push((name, item.span.clone()));

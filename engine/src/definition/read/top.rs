@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{Admit, Definition};
+use super::super::{Admit, Definition, ROUNDS_DEFAULT, ROUNDS_MAX};
 use super::step::{Defaults, Draft};
 use super::{Place, Reader, Shape};
 use crate::expr::Template;
@@ -23,6 +23,7 @@ pub(super) const SHAPE: Shape = Shape {
         "budget",
         "workspace",
         "secrets",
+        "rounds",
         "defaults",
         "triggers",
         "on_signal",
@@ -63,6 +64,7 @@ impl Reader<'_> {
         let budgets = keys.get("budget").map_or_else(Vec::new, |node| self.budgets(node));
         let workspace = keys.get("workspace").and_then(|node| self.workspace(node));
         let secrets = keys.get("secrets").map_or_else(BTreeMap::new, |node| self.secrets(node));
+        let rounds = keys.get("rounds").and_then(|node| self.rounds(node));
         let triggers =
             keys.get("triggers").map_or_else(Vec::new, |node| self.triggers(node, keys.get("key").is_some()));
         let on_signal = keys.get("on_signal").map_or_else(BTreeMap::new, |node| self.on_signal(node));
@@ -72,7 +74,8 @@ impl Reader<'_> {
         match keys.get("steps") {
             Some(steps) => {
                 if matches!(&steps.kind, Kind::List(items) if items.is_empty()) {
-                    self.report(Code::MissingKey, steps.span.clone(), "a pipeline has at least one step");
+                    self.report(Code::MissingKey, steps.span.clone(), "a pipeline has at least one step")
+                        .hint = Some("write - {id: build, command: make}".to_owned());
                 }
                 self.steps(steps, "`steps`", false, &defaults, &mut drafts);
             }
@@ -95,6 +98,7 @@ impl Reader<'_> {
             workspace,
             secrets,
             labels,
+            rounds,
             triggers,
             on_signal,
             notify,
@@ -105,6 +109,18 @@ impl Reader<'_> {
             derived: Default::default(),
         };
         Some(Pipeline { definition, drafts })
+    }
+
+    /// How often steps may be reworked without a person; what is the default anyway is left out, so that the
+    /// pipeline keeps its hash.
+    fn rounds(&mut self, node: &Node) -> Option<u32> {
+        let rounds: u32 = self.number(node, "`rounds`", 1)?;
+        if rounds > ROUNDS_MAX {
+            let message = format!("`rounds` is at most {ROUNDS_MAX}, not {rounds}");
+            self.report(Code::TooLarge, node.span.clone(), message).hint =
+                Some("a loop with a person in it needs none: people's reworks are not counted".to_owned());
+        }
+        (rounds != ROUNDS_DEFAULT).then_some(rounds)
     }
 
     fn name(&mut self, node: &Node) -> Option<String> {

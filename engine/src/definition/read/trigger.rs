@@ -48,7 +48,8 @@ impl Reader<'_> {
             (None, Some(schedule)) => self.schedule(schedule).map(TriggerSource::Schedule),
             (Some(_), Some(_)) => {
                 let span = keys.key_span("schedule");
-                self.report(Code::Combination, span, "a trigger listens to a `hook` or to a `schedule`");
+                self.report(Code::Combination, span, "a trigger listens to a `hook` or to a `schedule`")
+                    .hint = Some("make two triggers of it".to_owned());
                 None
             }
             (None, None) => {
@@ -76,7 +77,8 @@ impl Reader<'_> {
         for key in ["to", "payload", "park"] {
             if keys.get(key).is_some() && keys.get("signal").is_none() {
                 let span = keys.key_span(key);
-                self.report(Code::Combination, span, format!("`{key}` belongs to `signal`"));
+                self.report(Code::Combination, span, format!("`{key}` belongs to `signal`")).hint =
+                    Some("add `signal: NAME`, or take it out".to_owned());
             }
         }
         if keys.get("park").is_some() && keys.get("schedule").is_some() {
@@ -112,7 +114,8 @@ impl Reader<'_> {
         let given: Vec<&str> = TO.keys.iter().copied().filter(|key| keys.get(key).is_some()).collect();
         let [one] = given.as_slice() else {
             let span = self.first_line(node.span.clone());
-            self.report(Code::Combination, span, "`to` has one of `key`, `labels` and `run`");
+            self.report(Code::Combination, span, "`to` has one of `key`, `labels` and `run`").hint =
+                Some("keep one of them".to_owned());
             return None;
         };
         let target = keys.get(one)?;
@@ -122,7 +125,12 @@ impl Reader<'_> {
             _ => {
                 let labels = self.text_map(target, "`labels`", Place::Trigger);
                 if labels.is_empty() && matches!(&target.kind, Kind::Map(entries) if entries.is_empty()) {
-                    self.report(Code::Value, target.span.clone(), "without a label every run would hear it");
+                    self.report(
+                        Code::Value,
+                        target.span.clone(),
+                        "without a label every run would hear it",
+                    )
+                    .hint = Some("name at least one label: labels: {card: \"${event.card}\"}".to_owned());
                 }
                 Some(SignalTarget::Labels(labels))
             }
@@ -154,7 +162,8 @@ impl Reader<'_> {
             (Some(_), None) | (None, Some(_)) => {}
             (Some(_), Some(_)) => {
                 let span = keys.key_span("every");
-                self.report(Code::Combination, span, "a schedule has `cron` or `every`, not both");
+                self.report(Code::Combination, span, "a schedule has `cron` or `every`, not both").hint =
+                    Some("keep one of them".to_owned());
             }
             (None, None) => {
                 let example = "cron: \"0 7 * * *\", or every: 15m";
@@ -207,7 +216,8 @@ impl Reader<'_> {
     fn interval(&mut self, node: &Node) -> Option<super::super::Span> {
         let span = self.span(node, "`every`")?;
         if span.0.as_secs() == 0 {
-            self.report(Code::TooSmall, node.span.clone(), "`every` is at least a second");
+            self.report(Code::TooSmall, node.span.clone(), "`every` is at least a second").hint =
+                Some("write every: 15m".to_owned());
             return None;
         }
         Some(span)
@@ -292,9 +302,12 @@ impl Reader<'_> {
         let events = keys.get("events").map(|node| self.event_types(node));
         let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));
         let function = keys.get("function").and_then(|node| self.function_name(node));
-        let with = keys.get("with").and_then(|node| self.parameters(node, place));
-        let sender = keys.get("as").and_then(|node| self.text_template(node, "`as`", place));
-        let channel = keys.get("channel").and_then(|node| self.text_template(node, "`channel`", place));
+        let (with, sender, channel) = self.where_holds(when.as_ref(), |reader| {
+            let with = keys.get("with").and_then(|node| reader.parameters(node, place));
+            let sender = keys.get("as").and_then(|node| reader.text_template(node, "`as`", place));
+            let channel = keys.get("channel").and_then(|node| reader.text_template(node, "`channel`", place));
+            (with, sender, channel)
+        });
         let flag = |reader: &mut Self, keys: Keys<'_>, key: &str| {
             keys.get(key).and_then(|node| reader.bool(node, &format!("`{key}`"))).unwrap_or_default()
         };
@@ -310,7 +323,8 @@ impl Reader<'_> {
             _ => std::slice::from_ref(node),
         };
         if items.is_empty() {
-            self.report(Code::Value, node.span.clone(), "a notice has at least one type of event");
+            self.report(Code::Value, node.span.clone(), "a notice has at least one type of event").hint =
+                Some("write events: [RunFailed], or events: \"*\"".to_owned());
         }
         let mut types: Vec<String> = Vec::new();
         for item in items {

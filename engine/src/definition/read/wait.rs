@@ -33,7 +33,8 @@ impl Reader<'_> {
                     Code::Combination,
                     span,
                     format!("a step waits for one thing, not for `{first}` and `{second}`"),
-                );
+                )
+                .hint = Some("make two steps of it".to_owned());
             }
         }
         for (key, owner) in
@@ -41,12 +42,14 @@ impl Reader<'_> {
         {
             if keys.get(key).is_some() && !given.contains(&owner) {
                 let span = keys.key_span(key);
-                self.report(Code::Combination, span, format!("`{key}` belongs to `{owner}`"));
+                self.report(Code::Combination, span, format!("`{key}` belongs to `{owner}`")).hint =
+                    Some("take it out, or let the step wait for that".to_owned());
             }
         }
         if keys.get("on_timeout").is_some() && keys.get("timeout").is_none() {
             let span = keys.key_span("on_timeout");
-            self.report(Code::Combination, span, "`on_timeout` never follows: there is no `timeout`");
+            self.report(Code::Combination, span, "`on_timeout` never follows: there is no `timeout`").hint =
+                Some("add `timeout: 3d`, or take `on_timeout` out".to_owned());
         }
         let span = keys.get("for").map(|node| self.span_setting(node, "`for`", Place::Work));
         let until = keys.get("until").map(|node| self.moment(node));

@@ -47,7 +47,8 @@ impl Reader<'_> {
         };
         let node = keys.entry(kind)?;
         if node.is_null() {
-            self.report(Code::Type, keys.key_span(kind), format!("`{kind}` has no value"));
+            self.report(Code::Type, keys.key_span(kind), format!("`{kind}` has no value")).hint =
+                Some("write what is to be done behind it".to_owned());
             return None;
         }
         if finish && matches!(*kind, "approval" | "question") {
@@ -70,7 +71,12 @@ impl Reader<'_> {
         let spec = match &node.kind {
             Kind::List(items) => {
                 if items.is_empty() {
-                    self.report(Code::Value, node.span.clone(), "a command has at least the program's name");
+                    self.report(
+                        Code::Value,
+                        node.span.clone(),
+                        "a command has at least the program's name",
+                    )
+                    .hint = Some("write [make, test]".to_owned());
                     return None;
                 }
                 self.templates(node, "a word of a command", place)?;
@@ -89,7 +95,8 @@ impl Reader<'_> {
     fn shell(&mut self, node: &Node, place: Place) -> Option<Template> {
         let text = self.text(node, "`command`")?;
         if text.trim().is_empty() {
-            self.report(Code::Value, node.span.clone(), "the command is empty");
+            self.report(Code::Value, node.span.clone(), "the command is empty").hint =
+                Some("write what the shell is to run: make test".to_owned());
             return None;
         }
         if !self.remember_parts(node, &text, place, true) {

@@ -22,13 +22,20 @@ impl Reader<'_> {
             (None, Some(dir)) => {
                 if let Some(extra) = GIT.keys.iter().find(|key| **key != "dir" && keys.get(key).is_some()) {
                     let span = keys.key_span(extra);
-                    self.report(Code::Combination, span, format!("`{extra}` belongs to `git`, not to `dir`"));
+                    self.report(
+                        Code::Combination,
+                        span,
+                        format!("`{extra}` belongs to `git`, not to `dir`"),
+                    )
+                    .hint =
+                        Some("take it out, or give the workspace `git: PATH` instead of `dir`".to_owned());
                 }
                 self.text_template(dir, "`dir`", Place::Workspace).map(WorkspaceSpec::Dir)
             }
             (Some(_), Some(_)) => {
                 let span = keys.key_span("dir");
-                self.report(Code::Combination, span, "a workspace is either `git` or `dir`");
+                self.report(Code::Combination, span, "a workspace is either `git` or `dir`").hint =
+                    Some("keep one of them".to_owned());
                 None
             }
             (None, None) => {
@@ -72,7 +79,8 @@ impl Reader<'_> {
                     Code::Combination,
                     span,
                     format!("`{key}` is for the commits of `save: commit` or `push`"),
-                );
+                )
+                .hint = Some("add `save: commit`, or take it out".to_owned());
             }
         }
         Some(GitWorkspace {

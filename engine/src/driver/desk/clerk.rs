@@ -17,12 +17,11 @@ use super::{Ask, Found};
 use crate::actor::Actor;
 use crate::definition::OnTaken;
 use crate::envelope::StreamId;
-use crate::event::{SlotKind, WantedSlot};
+use crate::event::{RunEvent, SlotKind, WantedSlot};
 use crate::id::{InputId, Position, RunId, Version};
 use crate::input::InputKind;
 use crate::keys::{Availability, Demand, KeyEvent, KeyInput, KeyState, ReleaseReason, available, in_order};
 use crate::state::{RunState, RunStatus};
-use crate::store::Writability;
 
 /// The pause before something is tried again that was not taken.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -65,6 +64,10 @@ struct Want {
     priority: i32,
     began: Position,
     ancestors: Vec<RunId>,
+    /// All of it was set aside for it when it started, and it has waited for nothing since.
+    at_once: bool,
+    /// It stands still: a slot would only keep others waiting.
+    still: bool,
 }
 
 /// What a start learns of one slot.
@@ -150,7 +153,7 @@ impl Clerk {
                 self.serve().await?;
                 failed.map_or(Ok(()), Err)
             }
-            Ask::Want { run, slots, priority, after: Some(origin), parent }
+            Ask::Want { run, slots, priority, after: Some(origin), parent, still }
                 if self.over(origin).await?.is_none() =>
             {
                 self.send_away(origin, run);
@@ -162,7 +165,7 @@ impl Clerk {
                             Ok(false) => {
                                 let _seen_or_gone = ended.seen().await;
                             }
-                            Err(QueryError::Store(_) | QueryError::Full(_)) => {
+                            Err(QueryError::Store(_) | QueryError::Full(_) | QueryError::Panicked(_)) => {
                                 tokio::time::sleep(AGAIN).await;
                                 continue;
                             }
@@ -171,11 +174,11 @@ impl Clerk {
                         }
                         break;
                     }
-                    shared.desk.put(Ask::Want { run, slots, priority, after: None, parent });
+                    shared.desk.put(Ask::Want { run, slots, priority, after: None, parent, still });
                 });
                 Ok(())
             }
-            Ask::Want { run, slots, priority, after: _, parent } => {
+            Ask::Want { run, slots, priority, after: _, parent, still } => {
                 // Its place among those who wait; a run without one was never recorded.
                 let Some(began) = self.began(run).await? else { return Ok(()) };
                 if self.over(run).await?.is_some() {
@@ -184,7 +187,11 @@ impl Clerk {
                 }
                 let ancestors = ancestors(&self.shared, run, parent).await;
                 let ancestors = ancestors.map_err(|error| DeskError::Store(error.to_string()))?;
-                self.wants.insert(run, Want { slots: in_order(&slots), priority, began, ancestors });
+                let slots = in_order(&slots);
+                let aside = self.aside.get(&run);
+                let at_once =
+                    aside.is_some_and(|aside| slots.iter().all(|(stream, _)| aside.contains(stream)));
+                self.wants.insert(run, Want { slots, priority, began, ancestors, at_once, still });
                 self.grant([run]);
                 self.serve().await?;
                 self.put_back(run).await
@@ -194,6 +201,22 @@ impl Clerk {
                 for (stream, _) in in_order(&slots) {
                     self.give(&stream, &KeyInput::Release(run, reason), Some(run)).await?;
                 }
+                self.serve().await
+            }
+            Ask::Abandoned { run, streams, done } => {
+                self.wants.remove(&run);
+                self.granted.retain(|granted| *granted != run);
+                for stream in streams {
+                    self.open(&stream).await?;
+                    let is_of = |key: &Key| key.state.holds(run) || key.state.waits(run).is_some();
+                    if self.keys.get(&stream).is_some_and(is_of) {
+                        let release = KeyInput::Release(run, ReleaseReason::Cancelled);
+                        self.give(&stream, &release, Some(run)).await?;
+                    }
+                    self.tidy(&stream);
+                }
+                self.put_back(run).await?;
+                let _gone = done.send(());
                 self.serve().await
             }
             Ask::Look(streams, answer) => {
@@ -266,7 +289,9 @@ impl Clerk {
         self.open(stream).await?;
         let aside = self.aside_of(stream, Some(run));
         let Some(key) = self.keys.get(stream) else { return Ok((Look::Fine, false)) };
-        let found = available(&key.state, slot, aside, ancestors, leaving);
+        let staying = key.state.living().filter(|run| !leaving.contains(run)).count();
+        let still = self.still_before(&key.state, staying + aside).await;
+        let found = available(&key.state, slot, aside, ancestors, leaving, &still);
         if matches!(slot.kind, SlotKind::Identity { on_taken: OnTaken::Replace, .. }) {
             leaving.extend(key.state.living().chain(key.state.queue()));
         }
@@ -356,6 +381,9 @@ impl Clerk {
             self.granted.retain(|granted| *granted != run);
             let Some(key) = self.keys.get(stream) else { continue };
             if !key.state.holds(run) {
+                if let Some(want) = self.wants.get_mut(&run) {
+                    want.at_once = false;
+                }
                 let victims = key.state.waits(run).map(|it| it.victims.clone()).unwrap_or_default();
                 victims.into_iter().for_each(|victim| self.send_away(victim, run));
                 return Ok(());
@@ -363,7 +391,7 @@ impl Clerk {
         }
         self.wants.remove(&run);
         let shared = Arc::clone(&self.shared);
-        self.errands.spawn(async move { admit(&shared, run).await });
+        self.errands.spawn(async move { admit(&shared, run, want.at_once).await });
         Ok(())
     }
 
@@ -378,8 +406,9 @@ impl Clerk {
         let mut tries = 0;
         loop {
             self.open(stream).await?;
+            let still = self.still_at(stream, input, aside).await;
             let Some(key) = self.keys.get_mut(stream) else { return Ok(()) };
-            match key.give(&self.shared, input, aside).await {
+            match key.give(&self.shared, input, aside, &still).await {
                 Ok(events) => {
                     let by_request = matches!(input, KeyInput::Request(_));
                     if !by_request {
@@ -400,6 +429,45 @@ impl Clerk {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn still_at(&self, stream: &StreamId, input: &KeyInput, aside: usize) -> BTreeSet<RunId> {
+        match self.keys.get(stream) {
+            Some(key) => self.still_of(&key.state, input, aside).await,
+            None => BTreeSet::new(),
+        }
+    }
+
+    /// Of those who would be served now, the runs that stand still. Nobody is asked where nothing is free.
+    async fn still_of(&self, key: &KeyState, input: &KeyInput, aside: usize) -> BTreeSet<RunId> {
+        let mut held = key.held() + aside;
+        let mut asks = None;
+        match input {
+            KeyInput::Request(demand) if self.wants.get(&demand.run).is_some_and(|want| want.still) => {
+                asks = Some(demand.run);
+            }
+            KeyInput::Release(run, _) if key.holds(*run) => held = held.saturating_sub(1),
+            KeyInput::Request(_) | KeyInput::Release(..) | KeyInput::Look => {}
+        }
+        let mut still = self.still_before(key, held).await;
+        still.extend(asks);
+        still
+    }
+
+    /// Of those who wait, the runs that stand still before somebody gets what is free while so many are held.
+    async fn still_before(&self, key: &KeyState, mut held: usize) -> BTreeSet<RunId> {
+        let mut still = BTreeSet::new();
+        for run in key.queue() {
+            if key.waits(run).is_none_or(|waiting| held >= waiting.slot.limit()) {
+                break;
+            }
+            match self.shared.with_state(run, RunState::is_paused).await {
+                Ok(true) => drop(still.insert(run)),
+                // Whoever cannot be looked at now is served as it would be.
+                Ok(false) | Err(_) => held += 1,
+            }
+        }
+        still
     }
 
     /// Forgets a key that nobody holds or waits for.
@@ -442,7 +510,8 @@ impl Clerk {
         let known = key.state.guests().chain(key.state.living()).chain(key.state.queue());
         for run in known.collect::<Vec<RunId>>() {
             if let Some(reason) = self.over(run).await? {
-                let events = key.give(&self.shared, &KeyInput::Release(run, reason), aside).await?;
+                let still = self.still_of(&key.state, &KeyInput::Release(run, reason), aside).await;
+                let events = key.give(&self.shared, &KeyInput::Release(run, reason), aside, &still).await?;
                 self.grant(granted(&events));
             }
         }
@@ -455,14 +524,28 @@ impl Clerk {
         match head.map_err(|error| DeskError::Store(error.to_string()))? {
             None => Ok(Some(ReleaseReason::NeverBegan)),
             Some(head) if head.note.open => Ok(None),
-            Some(_ended) => match self.shared.loader().fold(run, None).await {
+            Some(head) => match self.shared.loader().fold(run, None).await {
                 Ok(folded) => Ok(reason_of(folded.state.status())),
                 // Nobody tells of its end a second time.
                 Err(error) if error.is_passing() => Err(DeskError::Store(error.to_string())),
-                // It cannot be read, so it cannot go on either; whoever repairs it tells.
-                Err(_unreadable) => Ok(None),
+                // It cannot be read, so it cannot go on either; whoever repairs it tells, and whoever gave it up
+                // has told.
+                Err(_unreadable) => self.last_word(run, head.version).await,
             },
         }
+    }
+
+    /// How a run ended whose history cannot be read, where its last event alone says so.
+    async fn last_word(&self, run: RunId, version: Version) -> Result<Option<ReleaseReason>, DeskError> {
+        let last = self.shared.store.read(&StreamId::run(run), version, 1).await;
+        let last = last.map_err(|error| DeskError::Store(error.to_string()))?;
+        let name = last.first().and_then(|last| RunEvent::name_of(last.header.kind));
+        Ok(match name {
+            Some("RunSucceeded") => Some(ReleaseReason::Succeeded),
+            Some("RunFailed") => Some(ReleaseReason::Failed),
+            Some("RunCancelled") => Some(ReleaseReason::Cancelled),
+            _not_the_end => None,
+        })
     }
 
     /// A run was granted a slot that is not at hand: it is loaded.
@@ -512,26 +595,29 @@ pub(in crate::driver) fn reason_of(status: RunStatus) -> Option<ReleaseReason> {
     }
 }
 
-/// Tells a run that it holds everything; its gates are judged once more.
-async fn admit(shared: &Shared, run: RunId) {
+/// Tells a run that it holds everything. Its gates are judged once more, unless it held everything `at_once`.
+async fn admit(shared: &Shared, run: RunId, at_once: bool) {
     let mut patience = Patience::new(run, "a run that has its slots cannot be admitted");
     loop {
-        let admission = match shared.admission_from_queue(run).await {
+        let found = match at_once {
+            true => shared.with_state(run, |state| state.is_queued().then(Vec::new)).await,
+            false => shared.admission_from_queue(run).await,
+        };
+        let admission = match found {
             Ok(Some(admission)) => admission,
-            Err(error @ (QueryError::Store(_) | QueryError::Full(_))) => {
+            Err(error @ (QueryError::Store(_) | QueryError::Full(_) | QueryError::Panicked(_))) => {
                 patience.wait(&error).await;
                 continue;
             }
             // It waits no more, or wants its slots again when it is there again.
             Ok(None) | Err(_) => return,
         };
-        let kind = InputKind::Admitted { admission };
+        let kind = InputKind::Admitted { admission, at_once };
         let id = InputId::derive(&format!("{run}/admitted"));
         match shared.ask(run, Queued::own(id, kind)).await {
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
             Err(SubmitError::Full) => {
-                let mut writable = shared.store.writability();
-                if writable.wait_for(|now| !matches!(now, Writability::Full)).await.is_err() {
+                if shared.until_writable().await.is_none() {
                     return;
                 }
             }
@@ -548,7 +634,12 @@ async fn cancel(shared: &Shared, victim: RunId, by: RunId) {
         match shared.with_state(victim, RunState::is_cancelling).await {
             Ok(false) => {}
             // Once somebody has seen to it, it is to make room still.
-            Err(error @ (QueryError::Store(_) | QueryError::Full(_) | QueryError::SetAside { .. })) => {
+            Err(
+                error @ (QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_)
+                | QueryError::SetAside { .. }),
+            ) => {
                 patience.wait(&error).await;
                 continue;
             }

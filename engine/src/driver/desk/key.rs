@@ -1,12 +1,14 @@
 //! One key at the desk: its folded stream, and the appends to it.
 
+use std::collections::BTreeSet;
+
 use super::super::shared::Shared;
 use crate::actor::Actor;
 use crate::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use crate::id::{InputId, Version};
+use crate::id::{InputId, RunId, Version};
 use crate::json::Hash;
 use crate::keys::{KeyEvent, KeyInput, KeyState, decide};
-use crate::store::{Append, AppendError, StreamNote, Writability};
+use crate::store::{Append, AppendError, StreamNote};
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;
@@ -69,8 +71,9 @@ impl Key {
         shared: &Shared,
         input: &KeyInput,
         aside: usize,
+        still: &BTreeSet<RunId>,
     ) -> Result<Vec<KeyEvent>, DeskError> {
-        let events = decide(&self.state, input, aside);
+        let events = decide(&self.state, input, aside, still);
         if events.is_empty() {
             return Ok(events);
         }
@@ -90,17 +93,15 @@ impl Key {
                     (self.state, self.version, self.hash) = (after, version, hash);
                     return Ok(events);
                 }
-                Err(AppendError::Full) => {
-                    let mut writable = shared.store.writability();
-                    let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                    room.map_err(|_| DeskError::Closed)?;
+                Err(AppendError::Full | AppendError::ReadOnly(_)) => {
+                    shared.until_writable().await.ok_or(DeskError::Closed)?;
                 }
                 Err(
                     AppendError::WrongExpectedVersion { .. }
                     | AppendError::WrongPreviousHash { .. }
                     | AppendError::Unknown(_),
                 ) => return Err(DeskError::Changed),
-                Err(AppendError::Closed | AppendError::ReadOnly(_) | AppendError::Fenced { .. }) => {
+                Err(AppendError::Closed | AppendError::NotOurs(_) | AppendError::Fenced { .. }) => {
                     return Err(DeskError::Closed);
                 }
                 Err(error) => return Err(DeskError::Store(error.to_string())),

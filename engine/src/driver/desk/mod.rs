@@ -47,10 +47,20 @@ pub(super) enum Ask {
     },
     /// What was set aside for a start is not needed any more.
     PutBack(RunId),
-    /// A run that is recorded waits for its slots, and for the end of the run whose place it takes.
-    Want { run: RunId, slots: Vec<WantedSlot>, priority: i32, after: Option<RunId>, parent: Option<Parent> },
+    /// A run that is recorded waits for its slots, and for the end of the run whose place it takes; `still`: it is
+    /// paused, and wants them once more when it goes on.
+    Want {
+        run: RunId,
+        slots: Vec<WantedSlot>,
+        priority: i32,
+        after: Option<RunId>,
+        parent: Option<Parent>,
+        still: bool,
+    },
     /// A run has ended.
     Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
+    /// A run was given up whose history need not say which of these it holds or waits for.
+    Abandoned { run: RunId, streams: Vec<StreamId>, done: oneshot::Sender<()> },
     /// Keys that a former engine left in use; the runs that wait for one of them and get nothing now.
     Look(Vec<StreamId>, Option<oneshot::Sender<HashSet<RunId>>>),
     /// Whoever could not be served is to be served.
@@ -61,17 +71,22 @@ impl Ask {
     /// The same once more, where nobody would ask again: who starts a run gets an error and may.
     fn again(&self) -> Option<Self> {
         match self {
-            Self::Want { run, slots, priority, after, parent } => Some(Self::Want {
+            Self::Want { run, slots, priority, after, parent, still } => Some(Self::Want {
                 run: *run,
                 slots: slots.clone(),
                 priority: *priority,
                 after: *after,
                 parent: parent.clone(),
+                still: *still,
             }),
             Self::Ended { run, slots, reason } => {
                 Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })
             }
             Self::Look(streams, _) => Some(Self::Look(streams.clone(), None)),
+            Self::Abandoned { run, streams, done: _ } => {
+                let (done, _nobody_waits) = oneshot::channel();
+                Some(Self::Abandoned { run: *run, streams: streams.clone(), done })
+            }
             Self::Check { .. } | Self::PutBack(_) | Self::CatchUp => None,
         }
     }
@@ -152,6 +167,13 @@ impl Desk {
         let (answer, waiting) = oneshot::channel();
         self.put(Ask::Look(keys, Some(answer)));
         waiting.await.unwrap_or_default()
+    }
+
+    /// Takes the keys of a run that was given up; gone with the desk, the next one compares them with its head.
+    pub(super) async fn abandoned(&self, run: RunId, streams: Vec<StreamId>) {
+        let (done, taken) = oneshot::channel();
+        self.put(Ask::Abandoned { run, streams, done });
+        let _gone = taken.await;
     }
 
     /// Nobody sits at the desk any more.

@@ -97,7 +97,7 @@ impl HookDesk {
     pub(in crate::driver) async fn run(mut self) {
         let Some(mut asks) = self.asks.take() else { return };
         loop {
-            let offer_in = self.offer_at.map(|at| at.since(self.shared.now()));
+            let offer_in = self.offer_at.map(|at| at.since(self.shared.steady()));
             let rest = async move {
                 match offer_in {
                     Some(span) => tokio::time::sleep(span).await,
@@ -122,7 +122,7 @@ impl HookDesk {
                 events = next_change(&mut self.changes) => {
                     match events {
                         Ok(true) if self.offer_at.is_none() => {
-                            self.offer_at = Some(self.shared.now().plus(OFFER_EVERY));
+                            self.offer_at = Some(self.shared.steady().plus(OFFER_EVERY));
                             Ok(())
                         }
                         Ok(_) => Ok(()),
@@ -182,7 +182,7 @@ impl HookDesk {
                 self.attend().await
             }
             Ask::Tick => {
-                let now = self.shared.now();
+                let now = self.shared.steady();
                 for busy in self.sources.values_mut() {
                     let shared = &self.shared;
                     let is_old = |parked: &crate::hooks::Parked| {
@@ -255,7 +255,7 @@ impl HookDesk {
 
     /// What could not be done is tried again in a while.
     fn rest(&mut self) {
-        self.offer_at.get_or_insert(self.shared.now().plus(FAILED_AGAIN));
+        self.offer_at.get_or_insert(self.shared.steady().plus(FAILED_AGAIN));
     }
 
     async fn open(&mut self, name: &str) -> Result<&mut Busy, TailError> {
@@ -421,7 +421,7 @@ impl HookDesk {
         }
         let outcome = match result {
             Err(Stopped) => {
-                let until = self.shared.now().plus(FAILED_AGAIN);
+                let until = self.shared.steady().plus(FAILED_AGAIN);
                 if let Some(busy) = self.sources.get_mut(&name) {
                     busy.rests_until = Some(until);
                 }
@@ -479,7 +479,7 @@ impl HookDesk {
         if self.sources.values().any(|busy| !busy.source.state.parked().is_empty()) {
             self.follow();
         }
-        let now = self.shared.now();
+        let now = self.shared.steady();
         for (name, busy) in &mut self.sources {
             if busy.is_worked_on || busy.rests_until.is_some_and(|until| until > now) {
                 continue;

@@ -57,6 +57,17 @@ fn called(source: &str, id: &str, nth: u32) -> String {
     }
 }
 
+/// Who is behind a delivery: its source and, where the source says so, its sender.
+fn actor(source: &str, event: &DeliveryReceived) -> Actor {
+    const SENDER_CHARS_MAX: usize = 100;
+    let sender = event.sender.iter().flat_map(|sender| sender.chars()).filter(|c| !c.is_control());
+    let sender: String = sender.take(SENDER_CHARS_MAX).collect();
+    match sender.trim() {
+        "" => Actor::Hook(source.to_owned()),
+        sender => Actor::Hook(format!("{source}/{sender}")),
+    }
+}
+
 /// Records at the desk who is about to be told.
 fn mean(shared: &Arc<Shared>, source: &str, by: MeantBy) -> Mean {
     let (shared, source) = (Arc::clone(shared), source.to_owned());
@@ -88,7 +99,7 @@ pub(super) async fn handle(shared: &Arc<Shared>, work: &Work) -> Result<Handled,
         let trigger = u32::try_from(listed.index).unwrap_or(u32::MAX);
         let pipeline = listed.pipeline.to_owned();
         let about = format!("{about}/{pipeline}/{trigger}");
-        let (delivery, actor) = (called(source, &event.id, nth), Actor::Hook(source.to_owned()));
+        let (delivery, actor) = (called(source, &event.id, nth), actor(source, &event));
         // Its run may have begun right before an engine ended, and its trigger be another one since.
         let outcome = if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
             Outcome::Started { run }
@@ -190,6 +201,6 @@ async fn offer_one(
     let about = about(source, parked.delivery, envelope.hash, parked.nth);
     let about = format!("{about}/{}/{}", kept.pipeline, kept.trigger);
     let delivery = called(source, &event.id, parked.nth);
-    let errand = (about, delivery, Actor::Hook(source.to_owned()));
+    let errand = (about, delivery, actor(source, &event));
     tell_all(shared, errand, signal, kept.to, meant, mean).await
 }

@@ -23,6 +23,7 @@ use crate::hooks::{
     BODY_BYTES_MAX, DeliveryReceived, HEADERS_BYTES_MAX, ID_BYTES_MAX, MeantBy, TriggerOutcome, is_source,
 };
 use crate::id::{Position, RunId, Version};
+use crate::json::DEPTH_MAX;
 
 /// Deliveries that wait for the desk; those who bring more wait, too.
 const WAITING_MAX: usize = 256;
@@ -45,6 +46,14 @@ pub enum HookError {
         /// How much it is.
         size: usize,
         /// How much it may be.
+        max: usize,
+    },
+    /// Its body is nested too deeply.
+    #[error("the body of a delivery may be nested {max} levels deep, this is {depth}")]
+    TooDeep {
+        /// How deep it is.
+        depth: usize,
+        /// How deep it may be.
         max: usize,
     },
     /// There is no such delivery.
@@ -171,6 +180,10 @@ impl Engine {
             if size > max {
                 return Err(HookError::TooLarge { what, size, max });
             }
+        }
+        let depth = delivery.body.depth().max(delivery.about.depth());
+        if depth > DEPTH_MAX {
+            return Err(HookError::TooDeep { depth, max: DEPTH_MAX });
         }
         let source = source.to_owned();
         let delivery = Box::new(delivery);

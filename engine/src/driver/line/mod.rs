@@ -86,6 +86,7 @@ struct About {
 pub(super) struct Line {
     book: Mutex<Book>,
     boxes: Vec<LetterBox>,
+    /// One that does not jump: pauses and rates count by it.
     clock: Clock,
     config: OrderConfig,
 }
@@ -183,7 +184,7 @@ pub(super) enum Asked {
 }
 
 impl Line {
-    pub(super) fn new(config: &EngineConfig) -> Self {
+    pub(super) fn new(config: &EngineConfig, clock: Clock) -> Self {
         let classes = [
             (Class::Supervised, config.supervised_max.max(1)),
             (Class::Function, config.functions_max.max(1)),
@@ -205,7 +206,7 @@ impl Line {
         Self {
             book: Mutex::new(book),
             boxes: (0..config.shards.max(1)).map(|_| LetterBox::default()).collect(),
-            clock: config.clock.clone(),
+            clock,
             config: config.order.clone(),
         }
     }

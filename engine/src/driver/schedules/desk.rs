@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::super::shared::Shared;
 use super::super::triggers::{By, Stopped, Tail, TailError};
 use super::known::{Again, Kept, Known};
-use super::tick::{Work, follow};
+use super::tick::{Work, follow, has_begun};
 use super::{Answer, Ask, NewSchedule, ScheduleError, ScheduleRecord, Ticked};
 use crate::actor::Actor;
 use crate::definition::{Overlap, Schedule};
@@ -21,7 +21,7 @@ use crate::id::{Position, RunId, Version};
 use crate::json::JsonText;
 use crate::schedules::{
     Now, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed, ScheduleSet,
-    ScheduleState, TickMeant, TickSettled, look, name_of_trigger, trigger,
+    ScheduleState, TickMeant, TickSettled, drop_waiting, look, name_of_trigger, trigger,
 };
 use crate::triggers::Outcome;
 
@@ -29,6 +29,10 @@ use crate::triggers::Outcome;
 const TRIES: u32 = 5;
 /// The pause before a moment is followed again that could not be.
 pub(super) const FAILED_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why nothing follows from a moment that waited.
+const PAUSED: &str = "the schedule was paused while the moment waited";
+const REMOVED: &str = "the schedule was removed while the moment waited";
 
 /// The one who keeps schedules.
 pub(in crate::driver) struct ScheduleDesk {
@@ -118,9 +122,7 @@ impl ScheduleDesk {
                     Ok(ScheduleOrigin::Trigger { pipeline, .. }) => {
                         Err(Trouble::Refused(ScheduleError::OfPipeline { name, pipeline }))
                     }
-                    Ok(ScheduleOrigin::Added { .. }) => {
-                        self.record(&name, &by, |_| vec![event.clone()]).await
-                    }
+                    Ok(ScheduleOrigin::Added { .. }) => self.record_stop(&name, &by, event, REMOVED).await,
                     Err(trouble) => Err(trouble),
                 };
                 return told(answer, removed);
@@ -211,6 +213,36 @@ impl ScheduleDesk {
         }
     }
 
+    /// Records that a schedule stops, and that nothing follows from the moments that wait.
+    async fn record_stop(
+        &mut self,
+        name: &str,
+        by: &By,
+        event: ScheduleEvent,
+        why: &str,
+    ) -> Result<Position, Trouble> {
+        let shared = Arc::clone(&self.shared);
+        let (mut in_work, mut waiting) = (BTreeSet::new(), Vec::new());
+        if let Some(kept) = self.named(name).await? {
+            in_work.clone_from(&kept.in_work);
+            waiting.extend(kept.state.waiting().iter().map(|(version, tick)| (*version, *tick)));
+        }
+        waiting.retain(|(version, _)| !in_work.contains(version));
+        for (version, tick) in waiting {
+            // What a former engine began is in work, too: it is settled as what it is.
+            let begun = has_begun(&shared, name, version, tick).await.map_err(|Stopped| {
+                ScheduleError::Store("whether its moments led to runs cannot be read".to_owned())
+            });
+            in_work.extend(begun.map_err(Trouble::Refused)?.then_some(version));
+        }
+        let decide = |state: &ScheduleState| {
+            let mut events = vec![event.clone()];
+            events.extend(drop_waiting(state, &in_work, why));
+            events
+        };
+        self.record(name, by, decide).await
+    }
+
     async fn origin_of(&mut self, name: &str) -> Result<ScheduleOrigin, Trouble> {
         let origin = self.named(name).await?.and_then(|kept| kept.state.origin().cloned());
         origin.ok_or_else(|| Trouble::Refused(ScheduleError::NotFound(name.to_owned())))
@@ -243,9 +275,8 @@ impl ScheduleDesk {
         for name in gone {
             let reason = Some("the newest version of the pipeline has no such trigger".to_owned());
             let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
-            self.record(&name, &Actor::Engine.into(), |_| vec![event.clone()])
-                .await
-                .map_err(Trouble::tail)?;
+            let by = Actor::Engine.into();
+            self.record_stop(&name, &by, event, REMOVED).await.map_err(Trouble::tail)?;
         }
         for (name, set) in wanted {
             if self.known(Again::InAWhile).await?.unread.contains_key(&name) {
@@ -307,7 +338,10 @@ impl ScheduleDesk {
         self.origin_of(name).await?;
         let is_paused = self.all().await?.get(name).is_some_and(|kept| kept.state.paused().is_some());
         let event = match (pauses, is_paused) {
-            (true, false) => ScheduleEvent::SchedulePaused(SchedulePaused { reason }),
+            (true, false) => {
+                let event = ScheduleEvent::SchedulePaused(SchedulePaused { reason });
+                return self.record_stop(name, by, event, PAUSED).await;
+            }
             (false, true) => ScheduleEvent::ScheduleResumed(ScheduleResumed { reason }),
             (true, true) => return Err(already(format!("“{name}” is paused already"))),
             (false, false) => return Err(already(format!("“{name}” is not paused"))),
@@ -347,7 +381,7 @@ impl ScheduleDesk {
         tick: Version,
         outcome: Result<Outcome, Stopped>,
     ) -> Result<(), TailError> {
-        let until = self.shared.now().plus(FAILED_AGAIN);
+        let until = self.shared.steady().plus(FAILED_AGAIN);
         let kept = self.all().await?.get_mut(name);
         if let Some(kept) = kept {
             kept.in_work.remove(&tick);
@@ -376,7 +410,7 @@ impl ScheduleDesk {
         if shared.is_stopping() || self.known.is_none() {
             return Ok(());
         }
-        let (is_attended, now) = (self.is_attended, self.shared.now());
+        let (is_attended, now) = (self.is_attended, self.shared.steady());
         let mut begun = Vec::new();
         for (name, kept) in self.all().await? {
             if kept.rests_until.is_some_and(|until| until > now) || kept.state.waiting().is_empty() {

@@ -40,7 +40,7 @@ pub(super) enum Again<'a> {
 impl Known {
     /// Reads the schedules.
     pub(super) async fn read(shared: &Shared) -> Result<Self, TailError> {
-        let again_at = shared.now().plus(FAILED_AGAIN);
+        let again_at = shared.steady().plus(FAILED_AGAIN);
         let mut known = Self { kept: BTreeMap::new(), unread: BTreeMap::new(), again_at };
         let mut after = None;
         loop {
@@ -65,7 +65,7 @@ impl Known {
 
     /// Reads again what could not be read; whether any could.
     pub(super) async fn read_again(&mut self, shared: &Shared, which: Again<'_>) -> bool {
-        let now = shared.now();
+        let now = shared.steady();
         let names: Vec<String> = match which {
             Again::InAWhile if now < self.again_at => return false,
             Again::Now(name) => self.unread.keys().filter(|unread| *unread == name).cloned().collect(),

@@ -41,25 +41,50 @@ fn mean(shared: &Arc<Shared>, name: &str, tick: Version) -> Mean {
     })
 }
 
+/// How a moment is called: what its runs derive from, and what those that are told call it.
+struct Called {
+    about: String,
+    delivery: String,
+    actor: Actor,
+}
+
+fn unreadable(name: &str, what: &str) -> Stopped {
+    tracing::error!(schedule = name, what, "a moment cannot be followed");
+    Stopped
+}
+
+async fn called(shared: &Shared, name: &str, version: Version, tick: Tick) -> Result<Called, Stopped> {
+    let read = shared.store.read(&stream(name), version, 1).await;
+    let read = read.map_err(|error| unreadable(name, &error.to_string()))?;
+    let hash = read.first().map(|envelope| envelope.hash).ok_or_else(|| unreadable(name, "it is gone"))?;
+    Ok(Called {
+        about: format!("schedule/{name}/{version}/{hash}"),
+        // Two that somebody asks for may be of one time.
+        delivery: format!("{name}/{}/{version}", tick.at),
+        actor: Actor::Schedule(name.to_owned()),
+    })
+}
+
+/// Whether a run of a moment that waits has begun: right before an engine ended that could not say so any more.
+pub(super) async fn has_begun(
+    shared: &Arc<Shared>,
+    name: &str,
+    version: Version,
+    tick: Tick,
+) -> Result<bool, Stopped> {
+    let Called { about, delivery, actor } = called(shared, name, version, tick).await?;
+    Ok(started_before(shared, &about, &delivery, &actor).await?.is_some())
+}
+
 /// Has follow what a moment leads to, as often as it is asked, once.
 pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, Stopped> {
     let Work { name, version, tick, origin, meant } = work;
-    let unreadable = |what: String| {
-        tracing::error!(schedule = name, what, "a moment cannot be followed");
-        Stopped
-    };
-    let read = shared.store.read(&stream(&name), version, 1).await;
-    let read = read.map_err(|error| unreadable(error.to_string()))?;
-    let hash =
-        read.first().map(|envelope| envelope.hash).ok_or_else(|| unreadable("it is gone".to_owned()))?;
+    let unreadable = |what: String| unreadable(&name, &what);
+    let Called { about, delivery, actor } = called(shared, &name, version, tick).await?;
     let event = json!({
         "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
         "headers": {}, "body": null,
     });
-    let actor = Actor::Schedule(name.clone());
-    let about = format!("schedule/{name}/{version}/{hash}");
-    // Two that somebody asks for may be of one time.
-    let delivery = format!("{name}/{}/{version}", tick.at);
     // Its run may have begun right before an engine ended, and its trigger be another one since.
     if let Some(run) = started_before(shared, &about, &delivery, &actor).await? {
         return Ok(Outcome::Started { run });

@@ -29,7 +29,7 @@ use crate::expr::EvalError;
 use crate::failure::{Failure, FailureKind, NO_ROOM_CODE};
 use crate::id::{AttemptId, EffectId};
 use crate::json::Value;
-use crate::store::is_disk_full;
+use crate::store::is_shortage;
 
 /// How long a stopped attempt's future may still resolve by itself.
 const STOPPED_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -51,6 +51,13 @@ impl World {
             None => {
                 cell.work.insert(id.clone(), Work::Fresh);
                 self.enlist(cell, id);
+            }
+            Some(Work::Unseen(_)) => {
+                let Some(Work::Unseen(grant)) = cell.work.remove(&id) else { return };
+                match grant {
+                    Some(grant) => self.look_again(cell, id, grant, started),
+                    None => self.attempt_listed(cell, id, started),
+                }
             }
             Some(Work::Recording(..)) if started => {
                 if let Some(Work::Recording(prepared, grant)) = cell.work.remove(&id) {
@@ -166,17 +173,33 @@ impl World {
 
     /// The pause of an attempt that was held back is over.
     pub(super) fn take_up_again(&mut self, cell: &mut Cell, id: AttemptId) {
-        let Some(Work::HeldBack { is_recorded }) = cell.work.get(&id) else { return };
+        let Some(Work::HeldBack { is_recorded, grant }) = cell.work.get_mut(&id) else { return };
+        let (is_recorded, grant) = (*is_recorded, grant.take());
         if matches!(cell.phase, Phase::Appending) {
-            return self.plan_later(cell, id, None);
+            return self.plan_later(cell, id, grant);
         }
-        if *is_recorded {
+        if let Some(grant) = grant {
+            if self.is_wanted(cell, &id) {
+                self.look_again(cell, id, grant, is_recorded);
+            }
+            return;
+        }
+        if is_recorded {
             cell.work.remove(&id);
             // Where the state is on its way, the load lists it again.
             return self.reattach(cell, id);
         }
         cell.work.insert(id.clone(), Work::Fresh);
         self.enlist(cell, id);
+    }
+
+    /// Looks again at an attempt that may have begun, and has kept its place.
+    fn look_again(&mut self, cell: &mut Cell, id: AttemptId, grant: Grant, is_recorded: bool) {
+        match self.plan(cell, &id) {
+            Planned::Ready(prepared) => self.launch(cell, id, *prepared, grant, is_recorded, is_recorded),
+            Planned::Later => drop(cell.work.insert(id, Work::Planning(Some(grant)))),
+            Planned::Never => {}
+        }
     }
 
     /// Goes on with an attempt that a former engine started; it has its place already.
@@ -324,7 +347,7 @@ impl World {
                     (None, None) => work.await,
                     (None, Some(folder)) => match blocking.run(move || std::fs::create_dir_all(folder)).await
                     {
-                        Ok(Err(error)) if is_disk_full(&error) => Err(NoEnd::NoRoom(error.to_string())),
+                        Ok(Err(error)) if is_shortage(&error) => Err(NoEnd::NoRoom(error.to_string())),
                         // The executor reports a folder that is still missing.
                         _made_or_missing => work.await,
                     },
@@ -358,10 +381,17 @@ impl World {
         if cell.doubtful.remove(&id)
             && matches!(
                 cell.work.get(&id),
-                Some(Work::Fresh | Work::Waiting { .. } | Work::Planning(_) | Work::Recording(..))
+                Some(
+                    Work::Fresh
+                        | Work::Waiting { .. }
+                        | Work::Planning(_)
+                        | Work::Recording(..)
+                        | Work::HeldBack { .. }
+                        | Work::Unseen(_)
+                )
             )
         {
-            // It may live since a former engine, though it has no place in this one yet.
+            // It may live since a former engine, or since it was looked at last, though it has no place now.
             cell.work.remove(&id);
         }
         let is_superseded = cell.state.as_ref().is_some_and(|state| state.current(&id).is_none());
@@ -377,7 +407,8 @@ impl World {
                 | Work::Waiting { .. }
                 | Work::Planning(_)
                 | Work::Recording(..)
-                | Work::HeldBack { .. },
+                | Work::HeldBack { .. }
+                | Work::Unseen(_),
             ) => self.give_up(cell, &id, cancelled()),
             None => match self.plan(cell, &id) {
                 // It may have ended, or live on, since a former engine started it: ask, and stop it.
@@ -431,6 +462,34 @@ impl World {
             grant: None,
         };
         cell.work.insert(id, Work::Running(Box::new(running)));
+    }
+
+    /// Ends whatever is in progress of a run that was given up. How it ended nobody asks.
+    pub(super) fn leave_work(&mut self, cell: &mut Cell) {
+        for (_, work) in cell.work.drain() {
+            let Work::Running(running) = work else { continue };
+            let Running { executor, request, task, .. } = *running;
+            let cancelled = AssertUnwindSafe(async move { executor.cancel(request).await }).catch_unwind();
+            self.jobs.push(Box::pin(async move {
+                let _done_or_panicked = cancelled.await;
+                task.abort();
+                super::outcome::Done::Kept
+            }));
+        }
+        for probing in std::mem::take(&mut cell.probes).into_values() {
+            let Some((prober, request)) = probing.stop else { continue };
+            let Ok(stopped) = catch_unwind(AssertUnwindSafe(|| prober.cancel(request))) else { continue };
+            self.jobs.push(Box::pin(async move {
+                let _done_or_panicked = AssertUnwindSafe(stopped).catch_unwind().await;
+                super::outcome::Done::Kept
+            }));
+        }
+        let timers = std::mem::take(&mut cell.timers);
+        timers.into_values().flatten().for_each(|(_, _, key)| self.timers.remove(key));
+        cell.fresh.clear();
+        cell.later.clear();
+        cell.doubtful.clear();
+        cell.settling = None;
     }
 
     /// Asks running work to end, and sees that its end is reported even where it says nothing.

@@ -25,6 +25,7 @@ use crate::input::InputKind;
 use crate::json::Hash;
 use crate::state::RunState;
 use crate::time::Timestamp;
+use crate::trace::Workspace;
 
 /// What can be done with a run at this moment.
 #[derive(Debug)]
@@ -99,8 +100,14 @@ pub(super) struct Cell {
     /// It was told to stand still, or to go on; that is not yet decided.
     pub(super) aligning: bool,
     pub(super) released: bool,
+    /// Its workspace is being given back.
+    pub(super) releasing: bool,
+    /// A workspace that was made, and that the run did not take: it had ended, or was about to.
+    pub(super) unwanted: Option<Workspace>,
     /// The desk knows that it waits for its slots.
     pub(super) wanting: bool,
+    /// It stood still when the desk was told, or since.
+    pub(super) wanting_still: bool,
     /// Attempts that the treasury knows of, and since which event they ask.
     pub(super) asked: HashMap<AttemptId, Version>,
     /// What the treasury was told, and has not confirmed.
@@ -137,12 +144,27 @@ pub(super) enum Work {
     Planning(Option<Grant>),
     /// It starts when `AttemptStarted` is durable.
     Recording(Box<Prepared>, Grant),
-    /// There was no room on the disk for it; it is tried again.
-    HeldBack { is_recorded: bool },
+    /// The system had too little for it, or for looking at it; it is tried again. What may live keeps its
+    /// place.
+    HeldBack { is_recorded: bool, grant: Option<Grant> },
+    /// It cannot be seen, and may live: it keeps its place until its run is gone on with.
+    Unseen(Option<Grant>),
     /// It is in progress.
     Running(Box<Running>),
     /// It ended; that is not yet decided.
     Reported,
+}
+
+impl Work {
+    /// Whether it is in progress, or may be.
+    pub(super) fn may_live(&self) -> bool {
+        match self {
+            Self::Running(_) | Self::HeldBack { .. } | Self::Unseen(_) => true,
+            Self::Fresh | Self::Waiting { .. } | Self::Planning(_) | Self::Recording(..) | Self::Reported => {
+                false
+            }
+        }
+    }
 }
 
 /// An attempt about to start.
@@ -212,7 +234,10 @@ impl Cell {
             advancing: false,
             aligning: false,
             released: false,
+            releasing: false,
+            unwanted: None,
             wanting: false,
+            wanting_still: false,
             asked: HashMap::new(),
             reported: BTreeSet::new(),
             returned: false,
@@ -320,7 +345,12 @@ impl Cell {
             | InputKind::ProbeFailed { id, gate, probe_no, .. } => {
                 self.probes.remove(&(id.clone(), gate.clone(), *probe_no));
             }
-            InputKind::WorkspacePrepared(_) | InputKind::WorkspaceShared(_) => self.preparing = false,
+            InputKind::WorkspacePrepared(prepared) => {
+                self.preparing = false;
+                let taken = self.state.as_ref().and_then(RunState::workspace);
+                self.unwanted = prepared.as_ref().ok().filter(|made| Some(*made) != taken).cloned();
+            }
+            InputKind::WorkspaceShared(_) => self.preparing = false,
             InputKind::NoticeFinished { version, notice, .. } => self.settle_notice(*version, notice),
             _no_end_of_work => {}
         }
@@ -334,6 +364,7 @@ impl Cell {
             || !self.probes.is_empty()
             || self.notices.values().any(|telling| !matches!(telling.stage, Stage::Pausing(_)))
             || self.preparing
+            || self.releasing
             || self.fetching > 0
             || self.settling.is_some()
     }

@@ -15,10 +15,11 @@ use crate::driver::{Accepted, QueryError, SubmitError};
 use crate::envelope::{Cause, EventHeader, NewEvent};
 use crate::event::{self, RunEvent};
 use crate::expr::ValueRef;
-use crate::id::{Position, Version};
+use crate::id::{InputId, Position, RunId, Version};
 use crate::input::{Input, InputKind};
 use crate::json::{BlobRef, Hash, JsonText};
 use crate::store::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, Append, Appended, Dedup, StreamNote};
+use crate::time::Timestamp;
 
 /// From here on a batch is sent rather than made longer.
 const CHUNK_EVENTS: usize = APPEND_EVENTS_MAX / 2;
@@ -59,6 +60,12 @@ pub(super) enum Next {
     Aside(String),
 }
 
+/// The fact that the clock says less than what is recorded.
+pub(super) fn clock_read(run: RunId, version: Version, clock: Timestamp) -> Queued {
+    let about = format!("{run}/clock/{version}/{}", clock.0);
+    Queued::own(InputId::derive(&about), InputKind::ClockRead { clock })
+}
+
 impl Cell {
     /// Decides what waits, up to what one append takes.
     pub(super) fn decide_queue(&mut self, shared: &Shared) -> Next {
@@ -81,9 +88,18 @@ impl Cell {
                 self.queue.push_front(Item::Input(queued));
                 break;
             };
+            let now = shared.now();
+            // What makes a run of a copied history comes before anything else of it.
+            let is_first = matches!(queued.kind, InputKind::Fork(_) | InputKind::ClockRead { .. });
+            if state.wants_clock(now) && !is_first {
+                // Spans that follow from the input count by the clock, and not by what is recorded of it.
+                self.queue.push_front(Item::Input(queued));
+                self.queue.push_front(Item::Input(Box::new(clock_read(self.run, self.version, now))));
+                continue;
+            }
             let input = Input {
                 id: queued.id,
-                at: shared.now().max(state.last_at()),
+                at: now.max(state.last_at()),
                 actor: queued.actor.clone(),
                 kind: std::mem::replace(&mut queued.kind, InputKind::Advance),
             };

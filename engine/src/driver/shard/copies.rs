@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::World;
-use super::cell::{Cell, Work};
+use super::cell::Cell;
 use super::outcome::Done;
 use crate::decide::plan::{self, Place};
 use crate::execution::AttemptRequest;
@@ -95,7 +95,7 @@ impl World {
 /// The attempts whose copies are needed: current ones of rounds that have not ended, and whatever runs.
 fn wanted(cell: &Cell, state: &RunState) -> BTreeSet<AttemptId> {
     let mut wanted = state.copied_attempts();
-    let running = cell.work.iter().filter(|(_, work)| matches!(work, Work::Running(_)));
+    let running = cell.work.iter().filter(|(_, work)| work.may_live());
     wanted.extend(running.map(|(id, _)| id.clone()));
     wanted
 }

@@ -4,23 +4,18 @@
 //! touched are looked at, except after a load, when everything is.
 
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-
-use futures::FutureExt as _;
 
 use super::World;
-use super::cell::{Cell, Work};
+use super::cell::{Cell, Phase, Work};
+use super::commit::clock_read;
 use super::settle::Settling;
 use super::timers::{Due, TimerKey};
-use crate::definition::WorkspaceSpec;
-use crate::driver::desk::{Ask, reason_of};
+use crate::driver::desk::Ask;
 use crate::driver::message::Queued;
 use crate::effect::{Effect, Touched, effects_of};
 use crate::event::{HaltScope, OriginKind, TimerId};
 use crate::id::InputId;
 use crate::input::InputKind;
-use crate::state::RunStatus;
 use crate::time::Timestamp;
 
 impl World {
@@ -139,8 +134,8 @@ impl World {
             })
             .collect();
         if !living.is_empty() && cell.settling.is_none() {
-            let until = self.shared.now().plus(self.shared.config.settle);
-            let until = self.timers.add(until, cell.run, Due::Settled);
+            let until = self.shared.steady().plus(self.shared.config.settle);
+            let until = self.pauses.add(until, cell.run, Due::Settled);
             cell.settling = Some(Settling::new(living, until));
         }
         // Of what nobody recorded as begun, a former engine may have begun something all the same.
@@ -150,10 +145,26 @@ impl World {
                 _ => None,
             });
         cell.doubtful.extend(doubtful);
+        if let Some(reason) = self.poison(cell, &parts) {
+            return self.set_aside(cell, reason);
+        }
         for part in parts.iter().chain(&gone) {
             self.dispatch_part(cell, part);
         }
         self.discard_copies(cell);
+        self.compare_clock(cell);
+    }
+
+    /// Tells the run what the clock says, where something in it waits by a clock that said more.
+    pub(super) fn compare_clock(&mut self, cell: &mut Cell) {
+        if !cell.driven || cell.is_copy() || matches!(cell.phase, Phase::Aside(_)) {
+            return;
+        }
+        let now = self.shared.now();
+        if cell.state.as_ref().is_some_and(|state| !state.is_ended() && state.waits_since_later(now)) {
+            cell.push(clock_read(cell.run, cell.version, now));
+            self.mark(cell);
+        }
     }
 
     /// One part of the run.
@@ -235,7 +246,7 @@ impl World {
         let Some(settling) = cell.settling.take_if(|settling| is_over || settling.is_settled()) else {
             return;
         };
-        self.timers.remove(settling.until);
+        self.pauses.remove(settling.until);
         settling.into_inputs().for_each(|queued| cell.push(queued));
         self.mark(cell);
     }
@@ -248,48 +259,15 @@ impl World {
     /// The state lists slots that it waits for.
     fn slots_listed(&mut self, cell: &mut Cell) {
         let Some(state) = &cell.state else { return };
-        if !std::mem::replace(&mut cell.wanting, true) {
+        let still = state.is_paused();
+        let stood_still = std::mem::replace(&mut cell.wanting_still, still);
+        if !std::mem::replace(&mut cell.wanting, true) || (stood_still && !still) {
             let (run, slots, priority) = (cell.run, state.slots().to_vec(), state.priority());
             // What takes the place of a run begins after that has ended.
             let origin = state.origin().filter(|origin| origin.how != OriginKind::Fork);
             let after = origin.map(|origin| origin.run);
             let parent = state.parent().cloned();
-            self.shared.desk.put(Ask::Want { run, slots, priority, after, parent });
+            self.shared.desk.put(Ask::Want { run, slots, priority, after, parent, still });
         }
-    }
-
-    /// Gives what a run that has ended held back: its slots, its workspace.
-    fn release(&mut self, cell: &mut Cell) {
-        let Some(state) = cell.state.as_ref().filter(|state| state.is_ended()) else { return };
-        if !std::mem::replace(&mut cell.returned, true)
-            && !state.slots().is_empty()
-            && let Some(reason) = reason_of(state.status())
-        {
-            let (run, slots) = (cell.run, state.slots().to_vec());
-            self.shared.desk.put(Ask::Ended { run, slots, reason });
-        }
-        if cell.released || cell.work.values().any(|work| matches!(work, Work::Running(_))) {
-            return;
-        }
-        cell.released = true;
-        if !matches!(state.definition().workspace, Some(WorkspaceSpec::Git(_))) {
-            return self.discard_copies(cell);
-        }
-        let (Some(workspace), Some(WorkspaceSpec::Git(git)), Some(workspaces)) =
-            (state.workspace(), &state.definition().workspace, &self.shared.edge.workspaces)
-        else {
-            return;
-        };
-        let is_success = state.status() == RunStatus::Succeeded;
-        let keep_branch = git.keep_branch.unwrap_or(true);
-        let (run, workspace, keep) = (cell.run, workspace.clone(), git.keep);
-        let workspaces = Arc::clone(workspaces);
-        let released = async move { workspaces.release(run, workspace, keep, keep_branch, is_success).await };
-        self.jobs.push(Box::pin(async move {
-            if AssertUnwindSafe(released).catch_unwind().await.is_err() {
-                tracing::error!(%run, "giving the workspace back panicked; the next start sweeps it");
-            }
-            super::outcome::Done::Kept
-        }));
     }
 }

@@ -19,6 +19,7 @@ impl Shard {
             Message::Look { run, look } => self.look(run, look),
             Message::Drive { run, even_aside, done } => self.drive(run, even_aside, done),
             Message::Align { run, drives, done } => self.align(run, drives, done),
+            Message::Abandoned { run, is_folded, done } => self.abandoned(run, is_folded, done),
             Message::Release => self.world.again = true,
             Message::Shutdown => {
                 self.world.shared.stopping.store(true, Ordering::Release);
@@ -107,6 +108,23 @@ impl Shard {
                 let _gone = done.send(true);
             }
         }
+    }
+
+    /// Leaves what a run has in progress, and the run itself where nobody can fold it.
+    fn abandoned(&mut self, run: RunId, is_folded: bool, done: oneshot::Sender<bool>) {
+        let Some(cell) = self.cells.get_mut(&run) else {
+            let _gone = done.send(true);
+            return;
+        };
+        self.world.leave_work(cell);
+        if is_folded {
+            cell.awaited.push(done);
+            return self.world.load(cell);
+        }
+        self.world.shared.aside().remove(&run);
+        self.world.idle.rouse(&run);
+        self.cells.remove(&run);
+        let _gone = done.send(true);
     }
 
     /// Goes on with a run: loads it where it is not, and starts what it lists.

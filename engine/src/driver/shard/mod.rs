@@ -14,7 +14,9 @@ mod idle;
 mod intake;
 mod notice;
 mod outcome;
+mod poison;
 mod probe;
+mod release;
 mod rings;
 mod room;
 mod settle;
@@ -25,6 +27,7 @@ mod work;
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -47,6 +50,7 @@ use told::Told;
 use work::WorkDone;
 pub(super) use work::cancelled as stopped;
 
+use super::load::panic_text;
 use super::message::Message;
 use super::shared::Shared;
 use crate::id::RunId;
@@ -56,8 +60,12 @@ use crate::time::Timestamp;
 const TAKEN_MAX: usize = 256;
 /// Appends and reads in progress at which a shard takes in no new messages.
 const JOBS_MAX: usize = 4_096;
-/// The longest sleep: the machine's clock may be set meanwhile.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// The longest sleep while a timer runs: the machine's clock may be set meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+/// A sleep that ends so much later is the same one: both clocks count milliseconds.
+const SLEEP_SLACK: Duration = Duration::from_millis(2);
+/// How far the clock goes back before it counts as set back.
+const CLOCK_SLACK: Duration = Duration::from_millis(100);
 
 /// One shard.
 pub(super) struct Shard {
@@ -71,6 +79,8 @@ pub(super) struct Shard {
     /// Started at shutdown: when in-process work is given up.
     closing: Option<Pin<Box<Sleep>>>,
     is_given_up: bool,
+    /// What the clock said when it was looked at last.
+    clock: Timestamp,
 }
 
 /// What a shard has beside its runs.
@@ -81,7 +91,10 @@ struct World {
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     works: JoinSet<WorkDone>,
     told: Arc<Told>,
+    /// The runs' own, by the clock.
     timers: Timers,
+    /// The driver's, by a clock that does not jump.
+    pauses: Timers,
     rings: Rings,
     idle: Idle,
     dirty: VecDeque<RunId>,
@@ -119,6 +132,7 @@ impl Shard {
                 works: JoinSet::new(),
                 told: Arc::default(),
                 timers: Timers::default(),
+                pauses: Timers::default(),
                 rings: Rings::default(),
                 idle,
                 dirty: VecDeque::new(),
@@ -132,6 +146,7 @@ impl Shard {
             worked: Vec::new(),
             closing: None,
             is_given_up: false,
+            clock: Timestamp(i64::MIN),
         }
     }
 
@@ -187,19 +202,22 @@ impl Shard {
 
     /// Whether a timer is due; asks to be woken when the next one is.
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let (now, steady) = (self.world.shared.now(), self.world.shared.steady());
         let line = self.world.shared.line.next_at().filter(|_| !self.world.shared.is_holding());
-        let next = self.world.timers.next().into_iter().chain(line).min();
-        let Some(at) = next.filter(|_| self.closing.is_none()) else {
+        let pause = self.world.pauses.next().into_iter().chain(line).min();
+        let left = self.world.timers.next().map(|at| at.since(now).min(SLEEP_MAX));
+        let left = left.into_iter().chain(pause.map(|at| at.since(steady))).min();
+        let Some(left) = left.filter(|_| self.closing.is_none()) else {
             self.world.sleep = None;
             return false;
         };
-        let now = self.world.shared.now();
-        if at <= now {
+        if left.is_zero() {
             return true;
         }
-        if self.world.sleep.as_ref().is_none_or(|(until, _)| *until != at) {
-            let sleep = Box::pin(tokio::time::sleep(at.since(now).min(SLEEP_MAX)));
-            self.world.sleep = Some((at, sleep));
+        let at = steady.plus(left);
+        // One that ends earlier ends first: at its end the clock is looked at, which is what cuts sleeps short.
+        if self.world.sleep.as_ref().is_none_or(|(until, _)| until.since(at) > SLEEP_SLACK) {
+            self.world.sleep = Some((at, Box::pin(tokio::time::sleep(left))));
         }
         let Some((_, sleep)) = &mut self.world.sleep else { return false };
         if sleep.as_mut().poll(cx).is_pending() {
@@ -212,28 +230,53 @@ impl Shard {
 
     fn turn(&mut self) {
         for message in std::mem::take(&mut self.messages) {
-            self.take(message);
+            match message.run() {
+                Some(run) => self.contained(run, |shard| shard.take(message)),
+                None => self.take(message),
+            }
         }
         for done in std::mem::take(&mut self.done) {
-            self.took(done);
+            match done.run() {
+                Some(run) => self.contained(run, |shard| shard.took(done)),
+                None => self.took(done),
+            }
         }
         for worked in std::mem::take(&mut self.worked) {
-            self.worked(worked);
+            self.contained(worked.run(), |shard| shard.worked(worked));
         }
         self.use_room();
         self.hear();
         self.fire();
         self.start_waiting();
         while let Some(run) = self.world.dirty.pop_front() {
-            self.look_at(run);
+            self.contained(run, |shard| shard.look_at(run));
         }
         while let Some(run) = self.world.idle.surplus() {
             self.forget(run);
         }
     }
 
-    /// Attempts that say that they really began.
+    /// Does something for one run. A panic in it sets that run aside, and the others of the shard go on (D4).
+    fn contained(&mut self, run: RunId, work: impl FnOnce(&mut Self)) {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) else { return };
+        let reason = panic_text(panic.as_ref());
+        match self.cells.get_mut(&run) {
+            Some(cell) => {
+                let was_dirty = std::mem::replace(&mut cell.is_dirty, false);
+                self.world.dirty.retain(|dirty| !was_dirty || *dirty != run);
+                self.world.set_aside(cell, reason);
+            }
+            None => tracing::error!(%run, reason, "a shard could not do something for a run"),
+        }
+    }
+
+    /// Attempts that say that they really began, and what they use up.
     fn hear(&mut self) {
+        for (id, so_far) in self.world.told.take_used() {
+            if let Some(cell) = self.cells.get_mut(&id.run) {
+                self.world.uses(cell, &id.attempt, so_far);
+            }
+        }
         for id in self.world.told.take() {
             if let Some(cell) = self.cells.get_mut(&id.run) {
                 self.world.began(cell, &id.attempt);
@@ -246,17 +289,36 @@ impl Shard {
         if self.closing.is_some() {
             return;
         }
-        let now = self.world.shared.now();
+        let (now, steady) = (self.world.shared.now(), self.world.shared.steady());
+        let former = std::mem::replace(&mut self.clock, now);
+        if former.since(now) > CLOCK_SLACK {
+            self.clock_was_set_back();
+        }
         for _ in 0..TAKEN_MAX {
-            let Some((run, due, key)) = self.world.timers.pop(now) else { return };
-            let Some(cell) = self.cells.get_mut(&run) else { continue };
-            match due {
-                Due::Timer(timer) => self.world.fired(cell, timer, key),
-                Due::Settled => self.world.settled(cell, true),
-                Due::Notice(channel) => self.world.notice_due(cell, channel),
-            }
+            let pause = self.world.pauses.pop(steady);
+            let Some((run, due, key)) = pause.or_else(|| self.world.timers.pop(now)) else { return };
+            self.contained(run, |shard| {
+                let Some(cell) = shard.cells.get_mut(&run) else { return };
+                match due {
+                    Due::Timer(timer) => shard.world.fired(cell, timer, key),
+                    Due::Settled => shard.world.settled(cell, true),
+                    Due::Notice(channel) => shard.world.notice_due(cell, channel),
+                }
+            });
         }
         self.world.again = true;
+    }
+
+    /// What waits for a span to pass since the clock said more waits by what it says now.
+    fn clock_was_set_back(&mut self) {
+        let mut runs: Vec<RunId> =
+            self.cells.values().filter(|cell| !cell.timers.is_empty()).map(|cell| cell.run).collect();
+        runs.sort_unstable();
+        for run in runs {
+            if let Some(cell) = self.cells.get_mut(&run) {
+                self.world.compare_clock(cell);
+            }
+        }
     }
 
     /// Decides what waits for a run, and sends what came of it.
@@ -265,6 +327,10 @@ impl Shard {
         cell.is_dirty = false;
         if matches!(cell.phase, Phase::Ready) {
             self.world.advance(cell);
+        }
+        if matches!(cell.phase, Phase::Ready) && cell.driven && !cell.is_copy() {
+            // What was on its way when the run ended is there, or will not come.
+            self.world.release(cell);
         }
         if cell.is_nothing() {
             // Its start was refused: there is no such run.
@@ -289,10 +355,19 @@ impl Shard {
             notice::Stage::Pausing(key) => Some(key),
             _in_progress => None,
         });
-        let keys: Vec<_> = cell.timers.into_values().flatten().map(|(_, _, key)| key).chain(pauses).collect();
-        keys.iter().for_each(|key| self.world.timers.remove(*key));
-        if let Some((at, _)) = keys.into_iter().min() {
-            self.world.shared.wakes.parked(at);
+        let shared = &self.world.shared;
+        let (now, steady) = (shared.now(), shared.steady());
+        let mut earliest = None;
+        for key in cell.timers.into_values().flatten().map(|(_, _, key)| key) {
+            self.world.timers.remove(key);
+            earliest = earliest.into_iter().chain([key.0]).min();
+        }
+        for key in pauses {
+            self.world.pauses.remove(key);
+            earliest = earliest.into_iter().chain([now.plus(key.0.since(steady))]).min();
+        }
+        if let Some(at) = earliest {
+            shared.wakes.parked(at);
         }
     }
 

@@ -92,7 +92,7 @@ impl World {
     /// The state lists nothing for a channel.
     pub(super) fn channel_is_empty(&mut self, cell: &mut Cell, channel: &str) {
         if let Some(Telling { stage: Stage::Pausing(key), .. }) = cell.notices.get(channel) {
-            self.timers.remove(*key);
+            self.pauses.remove(*key);
             cell.notices.remove(channel);
         }
     }
@@ -110,7 +110,7 @@ impl World {
             // A newer one took its place.
             Some(other) => {
                 if let Stage::Pausing(key) = other.stage {
-                    self.timers.remove(key);
+                    self.pauses.remove(key);
                 }
             }
         }
@@ -188,7 +188,8 @@ impl World {
                     "a notice was not sent: {}",
                     failure.message
                 );
-                let key = self.timers.add(now.plus(pause), cell.run, Due::Notice(channel.clone()));
+                let until = self.shared.steady().plus(pause);
+                let key = self.pauses.add(until, cell.run, Due::Notice(channel.clone()));
                 telling.stage = Stage::Pausing(key);
                 // Where a newer one took its place meanwhile, that goes at once.
                 return self.look_at_channel(cell, channel);

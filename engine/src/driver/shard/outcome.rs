@@ -13,7 +13,7 @@ use crate::id::{AttemptId, RunId};
 use crate::json::JsonText;
 use crate::ledger::LedgerError;
 use crate::state::{FOLD_VERSION, RunState};
-use crate::store::{AppendError, Appended, Snapshot, is_disk_full};
+use crate::store::{AppendError, Appended, Snapshot, is_shortage};
 
 /// A snapshot is looked at from so many events on.
 const SNAPSHOT_EVENTS: u64 = 500;
@@ -22,10 +22,38 @@ const SNAPSHOT_WEIGHT: u64 = 4;
 
 /// The end of one of the shard's own futures.
 pub(super) enum Done {
-    Appended { run: RunId, result: Result<Appended, AppendFailure> },
-    Loaded { run: RunId, result: Box<Result<Folded, LoadError>> },
-    Values { run: RunId, wanted_by: WantedBy, result: Result<Vec<(ValueRef, JsonText)>, LoadError> },
+    Appended {
+        run: RunId,
+        result: Result<Appended, AppendFailure>,
+    },
+    Loaded {
+        run: RunId,
+        result: Box<Result<Folded, LoadError>>,
+    },
+    Values {
+        run: RunId,
+        wanted_by: WantedBy,
+        result: Result<Vec<(ValueRef, JsonText)>, LoadError>,
+    },
+    /// The workspace of a run that has ended was given back; where it was, if it is gone.
+    Released {
+        run: RunId,
+        removed: Option<String>,
+    },
     Kept,
+}
+
+impl Done {
+    /// The run that it is about.
+    pub(super) fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Appended { run, .. }
+            | Self::Loaded { run, .. }
+            | Self::Values { run, .. }
+            | Self::Released { run, .. } => Some(*run),
+            Self::Kept => None,
+        }
+    }
 }
 
 /// Why an append did not happen.
@@ -51,12 +79,19 @@ impl Shard {
                     self.world.fetched(cell, wanted_by, result);
                 }
             }
+            Done::Released { run, removed } => {
+                if let Some(cell) = self.cells.get_mut(&run) {
+                    self.world.given_back(cell, removed);
+                }
+            }
             Done::Kept => {}
         }
     }
 
     fn appended(&mut self, run: RunId, result: Result<Appended, AppendFailure>) {
         let Some(cell) = self.cells.get_mut(&run) else { return };
+        // It is over, whatever is made of it: a run in this phase has an append in flight.
+        cell.phase = Phase::Ready;
         if let Some(reason) = cell.doom.take() {
             match &result {
                 Ok(appended) if appended.repeated => cell.repeated(appended),
@@ -103,7 +138,7 @@ impl Shard {
                     cell.phase = Phase::Stalled;
                     cell.refuse_starts();
                     cell.answer_looks();
-                } else {
+                } else if !cell.has_order() {
                     self.world.dispatch(cell);
                 }
             }
@@ -174,7 +209,9 @@ impl World {
                     cell.loaded = crate::decide::Loaded::default();
                 }
                 // What is no event may give others their turn.
-                if cell.state.as_ref().is_some_and(RunState::is_touched) {
+                let is_touched = cell.state.as_ref().is_some_and(RunState::is_touched);
+                // What was asked of a run that had to be loaded went first, and was refused.
+                if is_touched || (cell.driven && cell.unlisted) {
                     self.dispatch(cell);
                 }
             }
@@ -194,8 +231,8 @@ impl World {
 
     /// Appends the first chunk of the outbox.
     pub(super) fn send(&mut self, cell: &mut Cell) {
-        cell.phase = Phase::Appending;
         let Some((append, blobs)) = cell.next_append(&self.shared) else { return };
+        cell.phase = Phase::Appending;
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
         self.jobs.push(Box::pin(async move {
             if !blobs.is_empty() {
@@ -276,7 +313,7 @@ impl World {
 
     fn failed(&mut self, cell: &mut Cell, failure: AppendFailure) {
         let error = match failure {
-            AppendFailure::Blob(error) if is_disk_full(&error) => AppendError::Full,
+            AppendFailure::Blob(error) if is_shortage(&error) => AppendError::Full,
             AppendFailure::Blob(error) => {
                 return self.put_aside(cell, format!("a large value could not be kept: {error}"));
             }
@@ -299,7 +336,8 @@ impl World {
                 self.load(cell);
             }
             AppendError::Full => self.append_later(cell),
-            AppendError::ReadOnly(_) | AppendError::Fenced { .. } | AppendError::Closed => {
+            AppendError::ReadOnly(_) => self.append_when_taken(cell, &error),
+            AppendError::NotOurs(_) | AppendError::Fenced { .. } | AppendError::Closed => {
                 cell.requeue();
                 let error = SubmitError::Store(error.to_string());
                 cell.refuse(|queued| queued.answer.is_some(), &error);

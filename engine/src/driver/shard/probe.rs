@@ -30,7 +30,7 @@ use crate::failure::{Failure, FailureKind, NO_ROOM_CODE};
 use crate::id::{AttemptId, EffectId, InputId, RunId};
 use crate::input::InputKind;
 use crate::input::SharedFrom;
-use crate::json::JsonText;
+use crate::json::{DEPTH_MAX, JsonText, Value};
 use crate::state::RunState;
 use crate::trace::Workspace;
 
@@ -99,7 +99,7 @@ impl World {
                 let watch = Stopwatch::start();
                 let probe = AssertUnwindSafe(async move { prober.probe(request).await });
                 let result: Probed = match probe.catch_unwind().await {
-                    Ok(result) => result.map(|evidence| JsonText::new(&evidence)),
+                    Ok(result) => result.and_then(|evidence| kept(&evidence)),
                     Err(panic) => {
                         let message = format!("the probe {}", panic_text(panic.as_ref()));
                         Err(ProbeFailure::passing(message))
@@ -153,7 +153,7 @@ impl World {
             match result {
                 Ok(evidence) => InputKind::ProbeFinished { id, gate, probe_no, evidence, took_ms },
                 Err(ProbeFailure { message, permanent, .. }) => {
-                    InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms }
+                    InputKind::ProbeFailed { id, gate, probe_no, message, permanent, took_ms, broken: false }
                 }
             },
         ));
@@ -243,6 +243,17 @@ impl World {
     }
 }
 
+/// What a probe found, as it is kept.
+fn kept(evidence: &Value) -> Probed {
+    let text = JsonText::new(evidence);
+    match text.depth() {
+        0..=DEPTH_MAX => Ok(text),
+        deep => Err(ProbeFailure::permanent(format!(
+            "the evidence is nested {deep} levels deep; {DEPTH_MAX} are the most"
+        ))),
+    }
+}
+
 /// What the end of a probe says of what it called upon.
 fn outcome(result: &Probed) -> Outcome {
     match result {
@@ -287,7 +298,12 @@ async fn parents(shared: &Shared, parent: Option<RunId>) -> Result<SharedFrom, F
             Err(error @ QueryError::NotFound(_)) => {
                 none(&format!("the workspace of the parent is not known: {error}"), "look at the parent")
             }
-            Err(error @ (QueryError::SetAside { .. } | QueryError::Store(_) | QueryError::Full(_))) => {
+            Err(
+                error @ (QueryError::SetAside { .. }
+                | QueryError::Store(_)
+                | QueryError::Full(_)
+                | QueryError::Panicked(_)),
+            ) => {
                 patience.wait(&error).await;
                 continue;
             }

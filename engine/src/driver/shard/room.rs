@@ -1,5 +1,5 @@
-//! What waits for room on the disk: runs that cannot be appended to or read, attempts that could not
-//! begin.
+//! What waits for room on the disk, for handles or for memory: runs that cannot be appended to or read,
+//! attempts that could not begin, or could not be looked at.
 //!
 //! Law (S7): nothing of it is given up, and nobody need act: a run goes on when the store is writable
 //! again, an attempt is tried again after a pause, a few at a time while they go on being held back.
@@ -12,17 +12,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::cell::{Cell, Item, Phase, Work};
-use super::work::Ended;
 use super::{Shard, World};
-use crate::driver::shared::Shared;
+use crate::driver::line::Grant;
+use crate::driver::shared::{Shared, until_writable};
 use crate::driver::{QueryError, SubmitError};
 use crate::id::{AttemptId, EffectId, Position, RunId};
-use crate::store::Writability;
+use crate::store::{AppendError, Writability};
 
 /// How long an attempt that was held back waits before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a run waits whose store has room again already.
-const SHORT_PAUSE: Duration = Duration::from_millis(50);
 /// How many are tried at first; twice as many each time none of them was held back.
 const TRIED_MIN: usize = 16;
 
@@ -55,22 +53,8 @@ impl Room {
     fn stall(&mut self, run: RunId, shared: &Shared) {
         self.stalled.insert(run);
         if self.writable.is_none() && !self.is_writable {
-            let mut writable = shared.store.writability();
-            let is_known = *writable.borrow() == Writability::Full;
-            self.writable = Some(
-                async move {
-                    // A closed watch means a closed store; the next append says so.
-                    let now = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                    let is_hidden = now.is_ok_and(|now| matches!(*now, Writability::ReadOnly(_)));
-                    // Where the store does not say that it is full, it is not asked without a pause.
-                    if is_hidden {
-                        tokio::time::sleep(PAUSE).await;
-                    } else if !is_known {
-                        tokio::time::sleep(SHORT_PAUSE).await;
-                    }
-                }
-                .boxed(),
-            );
+            // Where it takes nothing any more, the next append says so.
+            self.writable = Some(until_writable(shared.store.writability()).map(drop).boxed());
         }
     }
 
@@ -158,6 +142,15 @@ impl World {
         self.load(cell);
     }
 
+    /// Nothing is appended for now. Who asked is told so and does not wait; the run keeps what happened to it, and
+    /// goes on when the store takes it.
+    pub(super) fn append_when_taken(&mut self, cell: &mut Cell, refused: &AppendError) {
+        cell.requeue();
+        let error = SubmitError::Store(refused.to_string());
+        cell.refuse(|queued| queued.answer.is_some(), &error);
+        self.append_later(cell);
+    }
+
     /// The run cannot be read. It keeps what acts on it, and is read again when there is room.
     pub(super) fn read_later(&mut self, cell: &mut Cell) {
         cell.refuse_starts();
@@ -191,21 +184,38 @@ impl World {
         self.room.wait(&self.shared);
     }
 
-    /// An attempt says that there is no room for it to begin, or to be reported.
+    /// An attempt says that the system has too little at this moment for it to begin, to be looked at, or to be
+    /// reported.
     pub(super) fn held_back(&mut self, cell: &mut Cell, id: AttemptId, reason: &str) {
+        if self.is_ending(cell, &id) {
+            return;
+        }
         let Some(Work::Running(running)) = cell.work.get(&id) else { return };
-        if running.stopping {
-            return self.ended(cell, id, Ended::cancelled(self.shared.now()));
+        if running.traits.supervised {
+            // It may be at work: whoever cancels it ends it, and does not only forget it.
+            cell.doubtful.insert(id.clone());
         }
         let is_recorded = running.is_recorded;
+        let grant = self.grant_of_living(cell, &id);
         if !std::mem::replace(&mut self.room.is_short, true) {
-            tracing::warn!(run = %cell.run, attempt = %id, reason, "attempts wait for room on the disk");
+            tracing::warn!(run = %cell.run, attempt = %id, reason, "attempts wait for room on the disk, for handles or for memory");
         }
         let effect = EffectId { run: cell.run, attempt: id.clone() };
-        self.shared.live.line(&effect, &format!("waits for room on the disk: {reason}"), self.shared.now());
-        cell.work.insert(id.clone(), Work::HeldBack { is_recorded });
+        self.shared.live.line(
+            &effect,
+            &format!("waits for what the system is short of: {reason}"),
+            self.shared.now(),
+        );
+        cell.work.insert(id.clone(), Work::HeldBack { is_recorded, grant });
         self.room.held.push_back((cell.run, id));
         self.room.wait(&self.shared);
+    }
+
+    /// What an attempt holds that may have begun and may live: nothing of it is given to another one.
+    pub(super) fn grant_of_living(&self, cell: &mut Cell, id: &AttemptId) -> Option<Grant> {
+        let Some(Work::Running(running)) = cell.work.get_mut(id) else { return None };
+        let may_live = running.traits.supervised;
+        running.grant.take_if(|_| may_live)
     }
 
     fn stall(&mut self, cell: &mut Cell) {

@@ -1,5 +1,6 @@
 //! What attempts in progress tell their shard.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
@@ -9,12 +10,15 @@ use futures::task::AtomicWaker;
 use crate::driver::shared::Shared;
 use crate::execution::AttemptObserver;
 use crate::id::EffectId;
+use crate::trace::Usage;
 
 /// Attempts that say that they began; each says so once, so there are never more than are in
 /// progress.
 #[derive(Default)]
 pub(super) struct Told {
     began: Mutex<Vec<EffectId>>,
+    /// What each has used up so far, as it said last.
+    used: Mutex<BTreeMap<EffectId, Vec<Usage>>>,
     waker: AtomicWaker,
 }
 
@@ -24,10 +28,20 @@ impl Told {
         self.waker.wake();
     }
 
+    fn used(&self, id: &EffectId, so_far: &[Usage]) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), so_far.to_vec());
+        self.waker.wake();
+    }
+
     /// Whether there is something to take; the task is woken when there will be.
     pub(super) fn poll(&self, cx: &Context<'_>) -> bool {
         self.waker.register(cx.waker());
         !self.began.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+            || !self.used.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    pub(super) fn take_used(&self) -> BTreeMap<EffectId, Vec<Usage>> {
+        std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn take(&self) -> Vec<EffectId> {
@@ -53,5 +67,9 @@ impl AttemptObserver for Observer {
 
     fn line(&self, line: &str) {
         self.shared.live.line(&self.id, line, self.shared.now());
+    }
+
+    fn used(&self, so_far: &[Usage]) {
+        self.told.used(&self.id, so_far);
     }
 }

@@ -13,11 +13,12 @@ use crate::definition::OnLost;
 use crate::driver::line::Outcome;
 use crate::driver::load::panic_text;
 use crate::driver::message::Queued;
+use crate::driver::shared::Shared;
 use crate::execution::{AttemptEnd, AttemptResult, Executor, NoticeFailure, ProbeFailure, Told};
 use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, EffectId, InputId, RunId};
 use crate::input::{InputKind, SharedFrom};
-use crate::json::JsonText;
+use crate::json::{DEPTH_MAX, JsonText, Value};
 use crate::time::Timestamp;
 use crate::trace::{Artefact, Usage, Workspace};
 
@@ -65,6 +66,21 @@ pub(super) enum WorkDone {
         channel: String,
         result: Result<(), NoticeFailure>,
     },
+}
+
+impl WorkDone {
+    /// The run that it is about.
+    pub(super) fn run(&self) -> RunId {
+        match self {
+            Self::Attempt { run, .. }
+            | Self::HeldBack { run, .. }
+            | Self::Unreadable { run, .. }
+            | Self::Stopped { run, .. }
+            | Self::Probe { run, .. }
+            | Self::Workspace { run, .. }
+            | Self::Notice { run, .. } => *run,
+        }
+    }
 }
 
 /// A workspace that can be worked in.
@@ -160,14 +176,30 @@ pub(super) async fn attempt_end(
     };
     let AttemptEnd { result, commit, artefacts, usage, ended_at, told, ask, again_after } = end;
     let result = match result {
-        AttemptResult::Succeeded(output) => Ok(Ok(JsonText::new(&output))),
+        AttemptResult::Succeeded(output) => Ok(kept("output", &output)),
         AttemptResult::Failed(failure) => Ok(Err(failure)),
         AttemptResult::Lost { reason } => Err(reason),
         AttemptResult::NoRoom { reason } => return Err(NoEnd::NoRoom(reason)),
         AttemptResult::Unreadable { reason } => return Err(NoEnd::Unreadable(reason)),
     };
-    let ask = ask.as_ref().map(JsonText::new);
+    // A question that is nested too deeply is the failure of the work that asked it.
+    let (result, ask) = match ask.as_ref().map(|ask| kept("question", ask)) {
+        None => (result, None),
+        Some(Ok(ask)) => (result, Some(ask)),
+        Some(Err(failure)) => (Ok(Err(failure)), None),
+    };
     Ok(Ended { result, commit, artefacts, usage, ended_at, told, ask, again_after })
+}
+
+/// What work gave, as it is kept.
+fn kept(what: &str, value: &Value) -> Result<JsonText, Failure> {
+    let text = JsonText::new(value);
+    if text.depth() <= DEPTH_MAX {
+        return Ok(text);
+    }
+    let message = format!("the {what} is nested {} levels deep; {DEPTH_MAX} are the most", text.depth());
+    Err(Failure::new(FailureKind::Validation, message)
+        .with_hint("write it to a file and give its path, or give it as text"))
 }
 
 /// The failure of work whose executor panicked.
@@ -179,14 +211,7 @@ pub(super) fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
 
 impl Shard {
     pub(super) fn worked(&mut self, done: WorkDone) {
-        let (WorkDone::Attempt { run, .. }
-        | WorkDone::HeldBack { run, .. }
-        | WorkDone::Unreadable { run, .. }
-        | WorkDone::Stopped { run, .. }
-        | WorkDone::Probe { run, .. }
-        | WorkDone::Workspace { run, .. }
-        | WorkDone::Notice { run, .. }) = &done;
-        let Some(cell) = self.cells.get_mut(run) else { return };
+        let Some(cell) = self.cells.get_mut(&done.run()) else { return };
         match done {
             WorkDone::Attempt { id, ended, .. } => self.world.ended(cell, id, *ended),
             WorkDone::HeldBack { id, reason, .. } => self.world.held_back(cell, id, &reason),
@@ -223,12 +248,24 @@ impl World {
     /// What an attempt left is damaged: to decide anything on that would be for ever. It is asked for again when
     /// its run is loaded.
     fn unreadable(&mut self, cell: &mut Cell, id: AttemptId, reason: String) {
-        let Some(Work::Running(running)) = cell.work.get(&id) else { return };
-        if running.stopping {
-            return self.ended(cell, id, Ended::cancelled(self.shared.now()));
+        if !matches!(cell.work.get(&id), Some(Work::Running(_))) || self.is_ending(cell, &id) {
+            return;
         }
-        cell.work.remove(&id);
+        let grant = self.grant_of_living(cell, &id);
+        cell.doubtful.insert(id.clone());
+        cell.work.insert(id, Work::Unseen(grant));
         self.set_aside(cell, reason);
+    }
+
+    /// Whether an attempt that has no end to tell is being stopped. What is left of a supervised one is not
+    /// known before who stops it says that nothing is; another one has just ended with its future.
+    pub(super) fn is_ending(&mut self, cell: &mut Cell, id: &AttemptId) -> bool {
+        let Some(Work::Running(running)) = cell.work.get(id) else { return false };
+        let (stopping, is_supervised) = (running.stopping, running.traits.supervised);
+        if stopping && !is_supervised {
+            self.ended(cell, id.clone(), Ended::cancelled(self.shared.now()));
+        }
+        stopping
     }
 
     /// An attempt will not be in progress.
@@ -242,7 +279,7 @@ impl World {
         cell.work.insert(id.clone(), Work::Reported);
         self.shared.live.ended(cell.run, id);
         let ended_at = ended.ended_at;
-        let inputs = inputs(cell.run, id, ended, fallback);
+        let inputs = inputs(&self.shared, cell.run, id, ended, fallback);
         match &mut cell.settling {
             Some(settling) => {
                 settling.report(id, ended_at, inputs);
@@ -253,6 +290,16 @@ impl World {
                 self.mark(cell);
             }
         }
+    }
+
+    /// An attempt says what it has used up so far.
+    pub(super) fn uses(&mut self, cell: &mut Cell, id: &AttemptId, so_far: Vec<Usage>) {
+        if !matches!(cell.work.get(id), Some(Work::Running(_))) {
+            return;
+        }
+        let used = used_so_far(&self.shared, cell.run, id, so_far);
+        used.into_iter().for_each(|queued| cell.push(queued));
+        self.mark(cell);
     }
 
     /// An attempt that was stopped is over, with or without a word of its own.
@@ -270,8 +317,8 @@ impl World {
         if let Some(settling) = &mut cell.settling
             && settling.lives(id)
         {
-            self.timers.remove(settling.until);
-            settling.until = self.timers.add(self.shared.now().plus(LIVING), cell.run, Due::Settled);
+            self.pauses.remove(settling.until);
+            settling.until = self.pauses.add(self.shared.steady().plus(LIVING), cell.run, Due::Settled);
         }
         if !is_recorded {
             cell.push(started_input(cell.run, id.clone()));
@@ -286,13 +333,35 @@ pub(super) fn started_input(run: RunId, id: AttemptId) -> Queued {
     Queued::own(InputId::derive(&about), InputKind::AttemptStarted { id })
 }
 
-fn inputs(run: RunId, id: &AttemptId, ended: Ended, fallback: OnLost) -> Vec<Queued> {
+/// One input for each model: of each is recorded what is more than before.
+fn used_so_far(shared: &Shared, run: RunId, id: &AttemptId, so_far: Vec<Usage>) -> Vec<Queued> {
     let effect = EffectId { run, attempt: id.clone() };
-    let mut inputs = Vec::with_capacity(1 + ended.usage.len());
-    for (seq, usage) in (1..).zip(ended.usage) {
-        let about = InputId::derive(&format!("{effect}/usage/{seq}"));
-        inputs.push(Queued::own(about, InputKind::Usage { id: id.clone(), seq, usage }));
+    let mut models: Vec<Usage> = Vec::with_capacity(so_far.len());
+    for usage in so_far {
+        match models.iter_mut().find(|known| known.model == usage.model) {
+            None => models.push(usage),
+            Some(known) => {
+                known.input_tokens = known.input_tokens.saturating_add(usage.input_tokens);
+                known.cached_tokens = known.cached_tokens.saturating_add(usage.cached_tokens);
+                known.output_tokens = known.output_tokens.saturating_add(usage.output_tokens);
+                known.cost_micros = known.cost_micros.saturating_add(usage.cost_micros);
+                known.session = usage.session.or(known.session.take());
+            }
+        }
     }
+    let input = |mut usage: Usage| {
+        shared.price(run, &mut usage);
+        let Usage { model, input_tokens, cached_tokens, output_tokens, cost_micros, .. } = &usage;
+        let so_far = format!("{model:?}/{input_tokens}/{cached_tokens}/{output_tokens}/{cost_micros}");
+        let about = InputId::derive(&format!("{effect}/usage/{so_far}"));
+        Queued::own(about, InputKind::UsageSoFar { id: id.clone(), usage })
+    };
+    models.into_iter().map(input).collect()
+}
+
+fn inputs(shared: &Shared, run: RunId, id: &AttemptId, ended: Ended, fallback: OnLost) -> Vec<Queued> {
+    let effect = EffectId { run, attempt: id.clone() };
+    let mut inputs = used_so_far(shared, run, id, ended.usage);
     let (about, kind) = match ended.result {
         Ok(result) => {
             let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);

@@ -7,7 +7,7 @@ use crate::envelope::{Cause, EventHeader, NewEvent, StreamId};
 use crate::event::{BudgetTerms, Measure};
 use crate::id::{InputId, Version};
 use crate::json::Hash;
-use crate::store::{Append, AppendError, StreamNote, Writability};
+use crate::store::{Append, AppendError, StreamNote};
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;
@@ -80,17 +80,15 @@ impl Book {
                     self.counter = after;
                     return Ok(found);
                 }
-                Err(AppendError::Full) => {
-                    let mut writable = shared.store.writability();
-                    let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                    room.map_err(|_| BookError::Closed)?;
+                Err(AppendError::Full | AppendError::ReadOnly(_)) => {
+                    shared.until_writable().await.ok_or(BookError::Closed)?;
                 }
                 Err(
                     AppendError::WrongExpectedVersion { .. }
                     | AppendError::WrongPreviousHash { .. }
                     | AppendError::Unknown(_),
                 ) => return Err(BookError::Changed),
-                Err(AppendError::Closed | AppendError::ReadOnly(_) | AppendError::Fenced { .. }) => {
+                Err(AppendError::Closed | AppendError::NotOurs(_) | AppendError::Fenced { .. }) => {
                     return Err(BookError::Closed);
                 }
                 Err(error) => return Err(BookError::Store(error.to_string())),

@@ -18,7 +18,6 @@ use crate::event::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
 use crate::id::{EffectId, InputId, RunId, Version};
 use crate::input::InputKind;
 use crate::state::spend::Report;
-use crate::store::Writability;
 
 /// The pause before a run is told again that was too busy to hear.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -411,8 +410,7 @@ async fn tell(shared: &Shared, run: RunId, id: InputId, kind: InputKind) {
         match shared.ask(run, Queued::own(id, kind.clone())).await {
             Err(SubmitError::Busy) => tokio::time::sleep(AGAIN).await,
             Err(SubmitError::Full) => {
-                let mut writable = shared.store.writability();
-                if writable.wait_for(|now| !matches!(now, Writability::Full)).await.is_err() {
+                if shared.until_writable().await.is_none() {
                     return;
                 }
             }

@@ -9,7 +9,7 @@ use super::By;
 use crate::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
 use crate::id::{InputId, Position, Version};
 use crate::json::Hash;
-use crate::store::{Append, AppendError, Snapshot, StreamNote, Writability};
+use crate::store::{Append, AppendError, Snapshot, StreamNote};
 use crate::time::Timestamp;
 
 /// Events that are read at once: each may hold a body of 1 MiB.
@@ -179,17 +179,15 @@ impl Tail {
                     (self.version, self.hash, self.last_at) = (version, hash, at);
                     return Ok(appended.last_position());
                 }
-                Err(AppendError::Full) => {
-                    let mut writable = shared.store.writability();
-                    let room = writable.wait_for(|now| !matches!(now, Writability::Full)).await;
-                    room.map_err(|_| TailError::Closed)?;
+                Err(AppendError::Full | AppendError::ReadOnly(_)) => {
+                    shared.until_writable().await.ok_or(TailError::Closed)?;
                 }
                 Err(
                     AppendError::WrongExpectedVersion { .. }
                     | AppendError::WrongPreviousHash { .. }
                     | AppendError::Unknown(_),
                 ) => return Err(TailError::Changed),
-                Err(AppendError::Closed | AppendError::ReadOnly(_) | AppendError::Fenced { .. }) => {
+                Err(AppendError::Closed | AppendError::NotOurs(_) | AppendError::Fenced { .. }) => {
                     return Err(TailError::Closed);
                 }
                 Err(error) => return Err(TailError::Store(error.to_string())),

@@ -21,7 +21,7 @@ impl RunState {
         unit.usage_seq = 0;
         let limit = unit.timeout_ms.filter(|_| Graph::is_timed_here(&unit.kind));
         if let Some(limit) = limit {
-            let due = at.plus(std::time::Duration::from_millis(limit));
+            let due = self.now().plus(std::time::Duration::from_millis(limit));
             self.set_timer(TimerId { id, kind: TimerKind::Timeout, name: String::new() }, due);
         }
         self.facts.attempts.insert(key);
@@ -181,7 +181,8 @@ impl RunState {
         }
     }
 
-    pub(super) fn retry_scheduled(&mut self, event: &RetryScheduled, now: Timestamp) {
+    pub(super) fn retry_scheduled(&mut self, event: &RetryScheduled) {
+        let clock = self.now();
         let Some(key) = self.key(&event.id.path) else { return };
         let version = self.facts.version;
         self.facts.agenda.remove(&Agenda::Settle(key));
@@ -206,10 +207,10 @@ impl RunState {
         }
         if unit.kind.is_empty() {
             // People are asked again, or time passes again: that follows.
-            (unit.stage, unit.since) = (Stage::Idle, Some(now));
+            (unit.stage, unit.since) = (Stage::Idle, Some(clock));
             self.begin_waiting(key);
             self.touch(key);
-        } else if event.at > now {
+        } else if event.at > clock {
             unit.stage = Stage::RetryAt(event.at);
             self.set_timer(
                 TimerId { id: event.id.clone(), kind: TimerKind::Retry, name: String::new() },
@@ -217,7 +218,7 @@ impl RunState {
             );
             self.touch(key);
         } else {
-            self.begin_attempt(key, now);
+            self.begin_attempt(key, clock);
         }
     }
 

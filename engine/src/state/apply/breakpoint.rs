@@ -16,38 +16,38 @@ impl RunState {
         self.facts.order.hit.insert(key.step);
         let by = PausedBy::Breakpoint(event.path.step.clone());
         self.facts.order.pause = Some(Pause { by, reason: None, since: meta.at });
-        self.check_pause(meta.at);
+        self.check_pause();
     }
 
     pub(super) fn run_paused(&mut self, reason: Option<&String>, meta: &EventMeta) {
         let by = PausedBy::Actor(meta.actor.to_string());
         self.facts.order.pause = Some(Pause { by, reason: reason.cloned(), since: meta.at });
-        self.check_pause(meta.at);
+        self.check_pause();
     }
 
-    pub(super) fn run_resumed(&mut self, at: Timestamp) {
+    pub(super) fn run_resumed(&mut self) {
         self.facts.order.pause = None;
         let hit = std::mem::take(&mut self.facts.order.hit);
         self.facts.order.passed.extend(hit);
-        self.check_pause(at);
+        self.check_pause();
     }
 
     pub(super) fn run_halted(&mut self, scope: &HaltScope, reason: Option<&String>, at: Timestamp) {
         let pause = Pause { by: PausedBy::Halt(scope.clone()), reason: reason.cloned(), since: at };
         self.facts.order.halts.insert(scope.clone(), pause);
-        self.check_pause(at);
+        self.check_pause();
     }
 
-    pub(super) fn run_released(&mut self, scope: &HaltScope, at: Timestamp) {
+    pub(super) fn run_released(&mut self, scope: &HaltScope) {
         self.facts.order.halts.remove(scope);
-        self.check_pause(at);
+        self.check_pause();
     }
 
     /// What ends the run must not wait for anybody.
-    pub(super) fn end_pauses(&mut self, at: Timestamp) {
+    pub(super) fn end_pauses(&mut self) {
         self.facts.order.pause = None;
         self.facts.order.halts.clear();
-        self.check_pause(at);
+        self.check_pause();
     }
 
     /// A copied history goes on at once, wherever its origin stood still; its deadlines stood still since
@@ -62,7 +62,8 @@ impl RunState {
         self.put_off_deadlines(now.since(since));
     }
 
-    fn check_pause(&mut self, now: Timestamp) {
+    fn check_pause(&mut self) {
+        let now = self.now();
         let order = &mut self.facts.order;
         let paused = order.pause.is_some() || !order.halts.is_empty();
         if paused == self.facts.paused {

@@ -1,7 +1,8 @@
 //! A copied history becomes another run's own.
 
-use crate::definition::Work;
+use crate::definition::{Step, Work};
 use crate::event::{OriginKind, RunForked, TimerKind};
+use crate::expr::Template;
 use crate::id::{Attempt, Round};
 use crate::state::{
     Agenda, EdgeFacts, EventMeta, Forked, Graph, Kept, Key, LateProbes, Phase, Queue, RunState, Stage,
@@ -20,6 +21,7 @@ impl RunState {
         let version = self.facts.version;
         let workspace = self.facts.workspace.take();
         let commit = self.facts.commit.clone();
+        let (root, inherited) = (self.root(), self.inherited(workspace.as_ref()));
         if let Some(started) = &mut self.facts.started {
             started.run = event.run;
             started.definition = event.definition;
@@ -28,7 +30,8 @@ impl RunState {
             started.at = meta.at;
             started.by = meta.actor.clone();
             started.parent = None;
-            let branch = workspace.and_then(|workspace| workspace.branch);
+            let former = started.forked.take().and_then(|forked| forked.branch);
+            let branch = workspace.and_then(|workspace| workspace.branch).or(former);
             started.forked = Some(Forked { origin: event.origin.clone(), commit, branch });
         }
         self.facts.input = Kept::inline(&event.input, version);
@@ -37,7 +40,9 @@ impl RunState {
         self.facts.queue = Queue::default();
         self.facts.usage = UsageTotal::default();
         self.forget_spend();
-        self.facts.edge = EdgeFacts::default();
+        let reworks = if event.origin.how == OriginKind::Fork { self.facts.edge.reworks } else { 0 };
+        self.facts.edge = EdgeFacts::of_fork(root, inherited);
+        self.facts.edge.reworks = reworks;
         self.facts.inputs.clear();
         self.facts.late = LateProbes::default();
         // Who was to take it is not known.
@@ -45,6 +50,8 @@ impl RunState {
         self.forget_pauses(copied_at, meta.at);
         self.reset_forked(event);
         self.mend_forked();
+        self.owe_workspace();
+        self.render_anew();
         self.go_on_forked(meta);
         let put_off: Vec<usize> =
             self.facts.order.deferred.keys().map(|(place, _)| place.unwrap_or_default()).collect();
@@ -60,6 +67,7 @@ impl RunState {
             self.facts.outcome = None;
             self.facts.ended = None;
             self.facts.cancels = 0;
+            self.facts.cancelling = None;
             self.facts.agenda.remove(&Agenda::End);
         }
         let reset: Vec<usize> = event.reset.iter().filter_map(|step| self.graph.find(step)).collect();
@@ -125,6 +133,38 @@ impl RunState {
             }
             return self.check_items(at);
         }
+        self.unbegin(at);
+    }
+
+    /// What was rendered with the workspace of the origin is rendered with the run's own: an open gate is asked
+    /// anew, and a round whose work names the workspace begins anew.
+    fn render_anew(&mut self) {
+        if !self.owes_workspace() {
+            return;
+        }
+        for at in std::mem::take(&mut self.facts.probing) {
+            let judging = &mut self.facts.steps[at].judging;
+            judging.probe_no = judging.probe_no.saturating_sub(1);
+            self.facts.agenda.insert(Agenda::Judge(at));
+            self.touch(Key::step(at));
+        }
+        for at in 0..self.facts.steps.len() {
+            let step = &self.facts.steps[at];
+            let is_open = step.unit.stage.is_in_flight() || self.facts.asking.contains(&Key::step(at));
+            if step.phase == Phase::Working
+                && is_open
+                && step.items.is_none()
+                && step.order.cut.is_none()
+                && step.unit.answers().is_empty()
+                && names_workspace(self.graph.step(at))
+            {
+                self.unbegin(at);
+            }
+        }
+    }
+
+    /// The round of a step has not begun: it does when the step is ready.
+    fn unbegin(&mut self, at: usize) {
         self.clear_step(at);
         let step = &mut self.facts.steps[at];
         step.phase = Phase::Pending;
@@ -201,5 +241,23 @@ impl RunState {
             }
         }
         self.touch_waiting();
+    }
+}
+
+/// Whether what the work of a step is given names the workspace.
+fn names_workspace(step: &Step) -> bool {
+    let names = |template: &Template| {
+        template.references().iter().any(|reference| reference.path().first() == Some(&"workspace"))
+    };
+    match &step.work {
+        Some(Work::Task(task)) => {
+            names(&task.spec)
+                || step.env.values().any(names)
+                || step.outputs.files.values().any(|file| names(&file.file))
+        }
+        Some(Work::Approval(approval)) => {
+            names(&approval.title) || approval.show.iter().any(names) || approval.edit.iter().any(names)
+        }
+        Some(Work::Question(_) | Work::Wait(_)) | None => false,
     }
 }

@@ -84,7 +84,7 @@ impl RunState {
         let is_open = match &step.phase {
             // What is judged for the first time needs no waking.
             Phase::Judging => step.judging.probe_no > 0 && !self.facts.agenda.contains(&Agenda::Judge(at)),
-            Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed) => true,
+            Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::GateBroken) => true,
             Phase::Blocked(reason) => reason.gate() == Some(&current.id),
             _elsewhere => false,
         };
@@ -133,7 +133,12 @@ impl RunState {
         let is_judged = matches!(
             step.phase,
             Phase::Judging
-                | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::Unblocked(..))
+                | Phase::Settling(
+                    Settling::GateOpen { .. }
+                        | Settling::GateFailed
+                        | Settling::GateBroken
+                        | Settling::Unblocked(..)
+                )
         );
         let current = self.graph.step(key.step).gates.get(step.judging.gate)?;
         (is_judged && current.id == gate).then_some(key)
@@ -197,7 +202,10 @@ impl RunState {
         if self.facts.steps[key.step].judging.again {
             return self.probe_once_more(key);
         }
-        self.facts.steps[key.step].phase = Phase::Settling(Settling::GateOpen { permanent: event.permanent });
+        self.facts.steps[key.step].phase = Phase::Settling(match event.broken {
+            true => Settling::GateBroken,
+            false => Settling::GateOpen { permanent: event.permanent },
+        });
         self.settle_later(key);
         self.touch(key);
     }

@@ -23,9 +23,10 @@ use crate::effect::Touched;
 use crate::event::{RunEvent, RunStarted, TimerId};
 use crate::failure::Failure;
 use crate::id::StepPath;
-use crate::state::{Agenda, Ended, EventMeta, Kept, Key, Outcome, Phase, RunState, Started, Unit};
+use crate::state::{
+    Agenda, Cancelling, Ended, EventMeta, Kept, Key, Outcome, Phase, RunState, Started, Unit,
+};
 use crate::time::Timestamp;
-use crate::trace::Workspace;
 
 /// Inputs that are remembered by their id.
 const INPUTS_MAX: usize = 64;
@@ -36,8 +37,10 @@ impl RunState {
         self.facts.version = self.facts.version.next();
         let former_at = self.facts.last_at;
         self.facts.last_at = former_at.max(meta.at);
+        self.facts.clock.go_on(self.facts.last_at);
         // Reports of work are recognised by what they are about; these are not.
-        let is_known_by_id = !meta.actor.is_engine() || matches!(event, RunEvent::WorkspacePrepared(_));
+        let is_known_by_id = !meta.actor.is_engine()
+            || matches!(event, RunEvent::WorkspacePrepared(_) | RunEvent::WorkspaceRemoved(_));
         if is_known_by_id && self.facts.inputs.back() != Some(&meta.input) {
             self.facts.inputs.push_back(meta.input);
             if self.facts.inputs.len() > INPUTS_MAX {
@@ -59,24 +62,24 @@ impl RunState {
                 self.attempt_failed(event);
             }
             RunEvent::AttemptLost(event) => {
-                self.settle_funds(&event.id, meta.at);
+                self.settle_funds(&event.id, self.now());
                 self.attempt_lost(event);
             }
             RunEvent::ChildStopped(event) => {
-                self.settle_funds(&event.id, meta.at);
+                self.settle_funds(&event.id, self.now());
                 let _nobody_waits = self.end_attempt(&event.id);
             }
             RunEvent::StopRequested(event) => self.stop_requested(&event.ids, event.reason),
-            RunEvent::RetryScheduled(event) => self.retry_scheduled(event, meta.at),
+            RunEvent::RetryScheduled(event) => self.retry_scheduled(event),
             RunEvent::StepSucceeded(event) => self.step_succeeded(event, meta.at),
             RunEvent::StepSkipped(event) => self.step_skipped(&event.path, meta.at),
             RunEvent::StepFailed(event) => self.step_failed(event, meta.at),
             RunEvent::StepBlocked(event) => self.step_blocked(event),
             RunEvent::StepCancelled(event) => self.end_by_path(&event.path, Phase::Cancelled, meta.at),
-            RunEvent::ProbeScheduled(event) => self.probe_scheduled(event, meta.at),
+            RunEvent::ProbeScheduled(event) => self.probe_scheduled(event, self.now()),
             RunEvent::GateEvaluated(event) => {
                 self.note_failed_evidence(event);
-                self.gate_evaluated(event, meta.at);
+                self.gate_evaluated(event, self.now());
             }
             RunEvent::ProbeFailed(event) => self.probe_failed(event),
             RunEvent::ReworkRequested(event) => self.rework_requested(event),
@@ -84,9 +87,12 @@ impl RunState {
             RunEvent::VoteCast(event) => self.vote_cast(event, meta),
             RunEvent::ApprovalDecided(event) => self.approval_decided(event),
             RunEvent::TimerSet(event) => self.timer_set(&event.timer, event.at),
-            RunEvent::TimerFired(event) => self.timer_fired(&event.timer, meta.at),
+            RunEvent::TimerFired(event) => {
+                self.facts.clock.reached(event.due);
+                self.timer_fired(&event.timer, self.now());
+            }
             RunEvent::UsageRecorded(event) => {
-                self.count_usage(event, meta.at);
+                self.count_usage(event, self.now());
                 self.facts.usage.input_tokens += event.usage.input_tokens + event.usage.cached_tokens;
                 self.facts.usage.output_tokens += event.usage.output_tokens;
                 self.facts.usage.cost_micros += event.usage.cost_micros;
@@ -94,22 +100,29 @@ impl RunState {
                     unit.usage_seq = event.seq;
                 }
                 self.note_session(event);
+                self.note_usage(event);
             }
             RunEvent::WorktreeReset(event) => self.worktree_reset(event),
             RunEvent::WorkspaceShared(event) => {
                 self.workspace_shared(event);
                 self.workspace_prepared(Some(&event.workspace));
             }
+            // Where it was stays known: people look for what was done there.
+            RunEvent::WorkspaceRemoved(_) => {}
             RunEvent::RunPaused(event) => self.run_paused(event.reason.as_ref(), meta),
-            RunEvent::RunResumed(_) => self.run_resumed(meta.at),
+            RunEvent::RunResumed(_) => self.run_resumed(),
             RunEvent::RunHalted(event) => self.run_halted(&event.scope, event.reason.as_ref(), meta.at),
-            RunEvent::RunReleased(event) => self.run_released(&event.scope, meta.at),
+            RunEvent::RunReleased(event) => self.run_released(&event.scope),
             RunEvent::RunUnblocked(event) => self.run_unblocked(&event.unblocked),
-            RunEvent::CancelRequested(_) => {
+            RunEvent::CancelRequested(event) => {
                 self.facts.cancels += 1;
-                self.end_pauses(meta.at);
+                self.stop_owing_workspace();
+                let (by, reason, at) = (meta.actor.clone(), event.reason.clone(), meta.at);
+                self.facts.cancelling.get_or_insert(Cancelling { by, reason, at });
+                self.end_pauses();
                 self.set_outcome(Outcome::Cancelled);
             }
+            RunEvent::RunAbandoned(_) => self.run_abandoned(meta.at),
             RunEvent::RunCancelled(_) => {
                 self.end_run(FinishStatus::Cancelled, None, None, Kept::Null, meta.at)
             }
@@ -146,16 +159,17 @@ impl RunState {
             RunEvent::NoticeSent(event) => self.notice_finished(event.version, &event.notice, true),
             RunEvent::NoticeFailed(event) => self.notice_finished(event.version, &event.notice, false),
             RunEvent::BudgetsOpened(event) => self.budgets_opened(&event.budgets),
-            RunEvent::BudgetExceeded(event) => self.budget_exceeded(event, meta.at),
-            RunEvent::BudgetRaised(event) => self.budget_raised(event, meta.at),
+            RunEvent::BudgetExceeded(event) => self.budget_exceeded(event, self.now()),
+            RunEvent::BudgetRaised(event) => self.budget_raised(event, self.now()),
             RunEvent::FundsRequested(event) => self.funds_requested(&event.id),
-            RunEvent::FundsGranted(event) => self.funds_granted(event, meta.at),
-            RunEvent::BudgetPeriodBegan(event) => self.budget_period_began(event, meta.at),
+            RunEvent::FundsGranted(event) => self.funds_granted(event, self.now()),
+            RunEvent::BudgetPeriodBegan(event) => self.budget_period_began(event, self.now()),
             RunEvent::FundsAnswered(event) => self.funds_answered(event),
             RunEvent::SpendReported(event) => self.spend_reported(event.version, &event.readings),
+            RunEvent::ClockRead(event) => self.clock_read(event),
             RunEvent::Advanced(_) | RunEvent::NoteAdded(_) => {}
         }
-        self.set_run_clock(meta.at);
+        self.set_run_clock(self.now());
         // Advancing or not depends on nearly everything, and costs little to look up.
         self.touched.push(Touched::Run);
     }
@@ -188,10 +202,23 @@ impl RunState {
         }
     }
 
-    fn workspace_prepared(&mut self, workspace: Option<&Workspace>) {
-        self.facts.workspace = workspace.cloned();
-        self.facts.commit = workspace.and_then(|workspace| workspace.commit.clone());
-        self.touch_waiting();
+    /// The run ends where it stands: whatever it had outstanding is not listed any more.
+    fn run_abandoned(&mut self, at: Timestamp) {
+        self.stop_owing_workspace();
+        self.end_pauses();
+        self.facts.outcome = Some(Outcome::Cancelled);
+        for step in 0..self.graph.len() {
+            if !self.facts.steps[step].phase.is_ended() {
+                self.end_step(step, Phase::Cancelled, at);
+            }
+        }
+        for id in std::mem::take(&mut self.facts.stops).into_keys() {
+            self.touched.push(Touched::Path(id.path));
+        }
+        self.facts.rework_stops = 0;
+        for key in std::mem::take(&mut self.facts.held) {
+            self.touch(key);
+        }
     }
 
     /// Puts a unit on the agenda, unless its step is not gone on with any more.
@@ -260,6 +287,7 @@ impl RunState {
     }
 
     pub(super) fn set_timer(&mut self, timer: TimerId, at: Timestamp) {
+        self.note_set(&timer);
         self.due.insert((at, timer.clone()));
         self.facts.timers.insert(timer, at);
     }
@@ -267,6 +295,7 @@ impl RunState {
     pub(super) fn clear_timer(&mut self, timer: &TimerId) {
         if let Some(at) = self.facts.timers.remove(timer) {
             self.due.remove(&(at, timer.clone()));
+            self.facts.clock.forget(timer);
         }
     }
 }

@@ -16,16 +16,18 @@ impl RunState {
             at,
             content: event.with.hash(),
         };
+        if event.replaces {
+            self.facts.outbox.replace(&event.channel, &event.notice);
+        }
         self.facts.outbox.queue(&event.channel, outstanding);
         self.touched.push(Touched::Channel(event.channel.clone()));
     }
 
     pub(super) fn notice_finished(&mut self, version: Version, notice: &str, is_sent: bool) {
         let Some((channel, taken)) = self.facts.outbox.take(version, notice) else { return };
-        let goes_on_changes =
-            self.graph.definition.notify.iter().any(|known| known.id == notice && known.changes_only);
-        if is_sent && goes_on_changes {
-            self.facts.outbox.remember(notice, taken.content);
+        let is_asked_for = self.graph.definition.notify.iter().any(|known| known.changes_only);
+        if is_sent && is_asked_for {
+            self.facts.outbox.remember(&channel, taken, self.facts.version);
         }
         self.touched.push(Touched::Channel(channel));
     }

@@ -189,10 +189,13 @@ impl RunState {
                 return;
             }
         };
+        if reason == BlockReason::Held {
+            // Whatever the person decided on the held round, the next one is not held for it.
+            step.order.hold = false;
+        }
         match unblocked.decision {
             UnblockDecision::Retry if reason == BlockReason::Held => {
                 step.phase = Phase::Pending;
-                step.order.hold = false;
                 self.check_ready(key.step);
             }
             UnblockDecision::Recheck => {

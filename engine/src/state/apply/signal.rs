@@ -79,8 +79,14 @@ impl RunState {
         let failure = Failure::new(FailureKind::Timeout, format!("no signal “{name}” came in time"))
             .with_hint("send it with `everfold signal`, or give the wait a longer `timeout`");
         self.waiting_ended(key, Kept::Null, Some(failure));
-        if key.item.is_none() {
-            self.facts.steps[key.step].phase = Phase::Settling(Settling::Unheard);
+        match key.item {
+            None => self.facts.steps[key.step].phase = Phase::Settling(Settling::Unheard),
+            // The step's route follows when all items are over.
+            Some(_) => {
+                if let Some(unit) = self.unit_mut(key) {
+                    unit.people_mut().expired = true;
+                }
+            }
         }
     }
 

@@ -128,16 +128,16 @@ impl RunState {
                 budget.over = None;
             }
         }
-        self.limit_attempt(key, at);
+        self.limit_attempt(key);
         self.touch(key);
     }
 
     /// The time limit of an attempt that may start now.
-    fn limit_attempt(&mut self, key: Key, at: Timestamp) {
+    fn limit_attempt(&mut self, key: Key) {
         let id = self.attempt_id(key);
         let limit = self.unit_at(key).filter(|unit| Graph::is_timed_here(&unit.kind));
         if let Some(limit) = limit.and_then(|unit| unit.timeout_ms) {
-            let due = at.plus(std::time::Duration::from_millis(limit));
+            let due = self.now().plus(std::time::Duration::from_millis(limit));
             self.set_timer(TimerId { id, kind: TimerKind::Timeout, name: String::new() }, due);
         }
     }
@@ -157,6 +157,7 @@ impl RunState {
 
     /// An attempt is over: what was kept free for it is free, and the counters are to hear of it.
     pub(super) fn settle_funds(&mut self, id: &AttemptId, ended_at: Timestamp) {
+        self.forget_usage(id);
         let version = self.facts.version;
         let spend = &mut self.facts.spend;
         if spend.budgets.is_empty() {

@@ -237,6 +237,9 @@ impl RunState {
     pub(super) fn rework_requested(&mut self, event: &ReworkRequested) {
         let version = self.facts.version;
         self.facts.routes.insert(event.route.clone(), RouteUse { used: event.used, max: event.max });
+        if event.source.by.is_none() && !event.hold {
+            self.facts.edge.reworks += 1;
+        }
         let reset: Vec<usize> = event.reset.iter().filter_map(|step| self.graph.find(step)).collect();
         // What is already being stopped there for another reason is waited for as well.
         for (id, reason) in &mut self.facts.stops {
@@ -329,13 +332,23 @@ impl RunState {
 }
 
 /// Takes out where evidence came from, and that of a combinator's members: a source names the commit, which is
-/// another one each round.
+/// another one each round. What was read is left in: another document is judged, whatever is said of it.
 fn forget_sources(evidence: &mut Value) {
     let Some(fields) = evidence.as_object_mut() else { return };
-    fields.remove("source");
+    let read = fields.remove("source").map(|source| documents(&source)).unwrap_or_default();
+    if !read.is_empty() {
+        fields.insert("source".to_owned(), Value::Array(read));
+    }
     for member in fields.get_mut("members").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(found) = member.get_mut("evidence") {
             forget_sources(found);
         }
     }
+}
+
+/// The files that evidence was read from, by the hashes of their bytes.
+fn documents(source: &Value) -> Vec<Value> {
+    let several = source.as_array().map_or(std::slice::from_ref(source), Vec::as_slice);
+    let is_read = |one: &&Value| one["blob"].is_string();
+    several.iter().filter(is_read).map(|one| serde_json::json!([one["path"], one["blob"]])).collect()
 }

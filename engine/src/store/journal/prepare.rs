@@ -7,12 +7,14 @@
 //! takes the result.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::store::files::{Files, StoreFile};
-use crate::store::reserve;
+use crate::store::lock::FolderLock;
+use crate::store::{is_disk_full, reserve};
 
 /// How long to wait before a failed preparation is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -28,11 +30,26 @@ pub(crate) struct Prepared {
 /// The name of a file that is being prepared; whatever has it at start is removed.
 pub(crate) const PREPARED_NAME: &str = "prepared.tmp";
 
+/// Why there is no segment to go on in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct NoSegment {
+    pub(crate) what: String,
+    /// For want of room.
+    pub(crate) is_full: bool,
+}
+
+impl From<io::Error> for NoSegment {
+    fn from(error: io::Error) -> Self {
+        Self { what: error.to_string(), is_full: is_disk_full(&error) }
+    }
+}
+
 #[derive(Default)]
 struct State {
     wanted: Option<u64>,
     ready: Option<Prepared>,
-    failed: Option<String>,
+    failed: Option<NoSegment>,
     stopped: bool,
 }
 
@@ -40,25 +57,33 @@ struct State {
 pub(crate) struct Preparer {
     files: Arc<dyn Files>,
     folder: PathBuf,
+    lock: Arc<FolderLock>,
     state: Mutex<State>,
     changed: Condvar,
-    on_failed: Box<dyn Fn(bool) + Send + Sync>,
+    on_full: Box<dyn Fn(bool) + Send + Sync>,
 }
 
 impl Preparer {
-    /// `on_failed` is told when no segment can be had (`true`) and when one can again.
+    /// `on_full` is told when there is no room for a segment (`true`) and when there is again.
     pub(crate) fn new(
         files: Arc<dyn Files>,
         folder: &Path,
-        on_failed: impl Fn(bool) + Send + Sync + 'static,
+        lock: Arc<FolderLock>,
+        on_full: impl Fn(bool) + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             files,
             folder: folder.to_owned(),
+            lock,
             state: Mutex::default(),
             changed: Condvar::new(),
-            on_failed: Box::new(on_failed),
+            on_full: Box::new(on_full),
         })
+    }
+
+    /// The right to write to the folder.
+    pub(super) fn lock(&self) -> Arc<FolderLock> {
+        self.lock.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -74,16 +99,26 @@ impl Preparer {
         }
     }
 
-    /// Whether the last try to make the wanted segment failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.state().failed.is_some()
+    /// Whether there was no room for the wanted segment.
+    pub(crate) fn is_short_of_room(&self) -> bool {
+        self.state().failed.as_ref().is_some_and(|why| why.is_full)
+    }
+
+    /// The segment, or why the last try to make it failed; `None` while it is being made.
+    pub(crate) fn poll(&self, capacity: u64) -> Option<Result<Prepared, NoSegment>> {
+        self.request(capacity);
+        let mut state = self.state();
+        match state.ready.take() {
+            Some(prepared) => Some(Ok(prepared)),
+            None => state.failed.clone().map(Err),
+        }
     }
 
     /// The segment, waiting for one that is being made.
     ///
     /// # Errors
     /// Why none can be had now.
-    pub(crate) fn take(&self, capacity: u64) -> Result<Prepared, String> {
+    pub(crate) fn take(&self, capacity: u64) -> Result<Prepared, NoSegment> {
         self.request(capacity);
         let mut state = self.state();
         loop {
@@ -94,7 +129,7 @@ impl Preparer {
                 return Err(why.clone());
             }
             if state.stopped {
-                return Err("the store is being closed".into());
+                return Err(NoSegment { what: "the store is being closed".into(), is_full: false });
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -115,33 +150,45 @@ impl Preparer {
                 continue;
             };
             drop(state);
-            let made = prepare(self.files.as_ref(), &self.folder, capacity);
+            let made = self.make(capacity);
             state = self.state();
             match made {
                 Ok(prepared) => {
                     state.wanted = None;
                     state.ready = Some(prepared);
                     if state.failed.take().is_some() {
-                        tracing::info!("there is room again for the journal");
-                        (self.on_failed)(false);
+                        tracing::info!("the journal's next segment is there");
+                        (self.on_full)(false);
                     }
                     self.changed.notify_all();
                 }
-                Err(error) => {
-                    if state.failed.replace(error.to_string()).is_none() {
-                        tracing::warn!(%error, "no room for the journal's next segment");
-                        (self.on_failed)(true);
+                Err(why) => {
+                    let is_full = why.is_full;
+                    if state.failed.as_ref() != Some(&why) {
+                        tracing::warn!(%why, "the journal's next segment cannot be had");
                     }
+                    state.failed = Some(why);
+                    (self.on_full)(is_full);
                     self.changed.notify_all();
                     let waited = self.changed.wait_timeout(state, RETRY_AFTER);
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
         }
-        if let Some(prepared) = state.ready.take() {
+        if let Some(prepared) = state.ready.take()
+            && self.lock.check().is_ok()
+        {
             // What stays is removed at the next start.
             let _unimportant = self.files.remove(&prepared.path);
         }
+    }
+
+    /// Makes one. A panic is a failure like others: the writer waits for an answer.
+    fn make(&self, capacity: u64) -> Result<Prepared, NoSegment> {
+        self.lock.check().map_err(|lost| NoSegment { what: lost.to_string(), is_full: false })?;
+        let made = catch_unwind(AssertUnwindSafe(|| prepare(self.files.as_ref(), &self.folder, capacity)));
+        let made = made.unwrap_or_else(|_panic| Err(io::Error::other("a panic within Everfold")));
+        Ok(made?)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Law: [`JournalWriter::write`] returns `Ok` only after the group's `fdatasync` did. After a failed
 //! write or sync the file is neither written nor synced nor believed again: a new segment says where
-//! its durable part ends.
+//! its durable part ends. Until there is one no group is taken; [`JournalWriter::mend`] tries again.
 //!
 //! Called by the store's writer thread.
 
@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use super::format::{self, GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
-use super::prepare::{Prepared, Preparer};
+use super::prepare::{NoSegment, Prepared, Preparer};
 use super::segment::{IndexEntry, Segment, Segments, SparseIndex};
 use crate::clock;
 use crate::id::Position;
 use crate::store::files::{Files, StoreFile};
+use crate::store::lock::{FolderLock, NotOurs};
 use crate::time::Timestamp;
 
 /// Where the journal ends.
@@ -45,8 +46,10 @@ pub(crate) enum GroupError {
     Full,
     /// The write or its sync failed.
     Unknown(String),
-    /// The journal takes no groups any more; nothing was written.
+    /// The journal takes no groups until it has a new segment; nothing was written.
     ReadOnly(String),
+    /// The folder is somebody else's; what was written cannot be read there.
+    NotOurs(NotOurs),
 }
 
 /// Who the segments belong to.
@@ -84,10 +87,18 @@ pub(crate) struct JournalWriter {
     preparer: Arc<Preparer>,
     /// The length of a new segment's file at most.
     capacity_max: u64,
+    lock: Arc<FolderLock>,
     active: Arc<Segment>,
     file: Box<dyn StoreFile>,
     tail: Tail,
-    broken: Option<String>,
+    broken: Option<Broken>,
+}
+
+/// The journal waits for a new segment.
+struct Broken {
+    why: NoSegment,
+    /// The active segment was given up after a failed write or sync.
+    abandoned: bool,
 }
 
 impl JournalWriter {
@@ -102,8 +113,8 @@ impl JournalWriter {
         tail: Tail,
     ) -> Self {
         let (active, file) = active;
-        let folder = folder.to_owned();
-        Self { files, folder, segments, owner, preparer, capacity_max, active, file, tail, broken: None }
+        let (folder, lock, broken) = (folder.to_owned(), preparer.lock(), None);
+        Self { files, folder, segments, owner, preparer, capacity_max, lock, active, file, tail, broken }
     }
 
     /// Where the journal ends.
@@ -116,14 +127,27 @@ impl JournalWriter {
         (self.active.number, self.active.end())
     }
 
-    /// Why no group is taken any more, if none is.
-    pub(crate) fn broken(&self) -> Option<&str> {
-        self.broken.as_deref()
+    /// Why no group is taken, if none is.
+    pub(crate) fn broken(&self) -> Option<&NoSegment> {
+        self.broken.as_ref().map(|broken| &broken.why)
     }
 
     /// Whether room is running out: what is left is for what has begun.
     pub(crate) fn is_short_of_room(&self) -> bool {
-        self.preparer.has_failed()
+        self.preparer.is_short_of_room()
+    }
+
+    /// Goes on in a new segment, where one can be had now. `Some` with what that gave; `None` while it is being
+    /// made, or where nothing is broken.
+    pub(crate) fn mend(&mut self) -> Option<Result<(), NoSegment>> {
+        let abandoned = self.broken.as_ref()?.abandoned;
+        let prepared = self.preparer.poll(self.next_capacity())?;
+        let mended = prepared.and_then(|prepared| self.enter_segment(prepared, abandoned));
+        match &mended {
+            Ok(()) => self.broken = None,
+            Err(why) => self.broken = Some(Broken { why: why.clone(), abandoned }),
+        }
+        Some(mended)
     }
 
     /// Writes and syncs one group. `buffer` starts with [`GROUP_HEADER`] bytes of any content, which
@@ -135,8 +159,8 @@ impl JournalWriter {
         events: u32,
         committed_at: Timestamp,
     ) -> Result<(), GroupError> {
-        if let Some(why) = &self.broken {
-            return Err(GroupError::ReadOnly(why.clone()));
+        if let Some(Broken { why, .. }) = &self.broken {
+            return Err(not_taken(why));
         }
         let length = format::group_length(buffer.len() - GROUP_HEADER);
         if self.active.end() + length > self.active.header.capacity {
@@ -159,6 +183,8 @@ impl JournalWriter {
         if let Err(error) = self.file.write_at(buffer, offset).and_then(|()| self.file.sync()) {
             return Err(self.abandon(&error));
         }
+        // Whoever is told that it is durable finds it under the folder's name.
+        self.lock.names_active().map_err(GroupError::NotOurs)?;
         self.enter(&header, crc, offset);
         Ok(())
     }
@@ -200,37 +226,42 @@ impl JournalWriter {
             needed = needed.saturating_mul(2).clamp(1, self.capacity_max);
         }
         let needed = needed.max(whole);
-        let mut prepared = self.preparer.take(needed).map_err(|_| GroupError::Full)?;
-        if prepared.capacity < needed {
+        self.lock.check().map_err(GroupError::NotOurs)?;
+        let mut prepared = self.preparer.take(needed);
+        if prepared.as_ref().is_ok_and(|prepared| prepared.capacity < needed) {
             // It was made before this group was known.
-            prepared = self.preparer.take(needed).map_err(|_| GroupError::Full)?;
+            prepared = self.preparer.take(needed);
         }
-        self.enter_segment(prepared, false).map_err(|error| {
-            let why = format!("a new segment of the journal could not be opened: {error}");
-            self.broken = Some(why.clone());
-            GroupError::ReadOnly(why)
-        })
+        match prepared {
+            // Smaller groups may find room in the rest.
+            Err(why) if why.is_full => Err(GroupError::Full),
+            prepared => prepared.and_then(|prepared| self.enter_segment(prepared, false)).map_err(|why| {
+                let what = format!("a new segment of the journal could not be opened: {why}");
+                let why = NoSegment { what, ..why };
+                self.broken = Some(Broken { why: why.clone(), abandoned: false });
+                not_taken(&why)
+            }),
+        }
     }
 
     /// Gives the segment up after a failed write or sync: what it holds behind its durable end may be
     /// on the disk, or only seem to be.
     fn abandon(&mut self, error: &std::io::Error) -> GroupError {
         tracing::error!(file = %self.active.path.display(), %error, "the journal could not be synced");
-        let replaced = self
-            .preparer
-            .take(self.next_capacity())
-            .map_err(std::io::Error::other)
-            .and_then(|prepared| self.enter_segment(prepared, true));
+        let replaced =
+            self.preparer.take(self.next_capacity()).and_then(|prepared| self.enter_segment(prepared, true));
         if let Err(second) = replaced {
-            self.broken = Some(format!(
+            let what = format!(
                 "{} could not be synced ({error}), and no new segment could be opened ({second})",
                 self.active.path.display()
-            ));
+            );
+            let why = NoSegment { what, is_full: second.is_full };
+            self.broken = Some(Broken { why, abandoned: true });
         }
         GroupError::Unknown(error.to_string())
     }
 
-    fn enter_segment(&mut self, prepared: Prepared, abandoned: bool) -> std::io::Result<()> {
+    fn enter_segment(&mut self, prepared: Prepared, abandoned: bool) -> Result<(), NoSegment> {
         let header = SegmentHeader {
             number: self.active.number + 1,
             nonce: clock::draw_u64(),
@@ -244,11 +275,18 @@ impl JournalWriter {
             committed_at: self.tail.committed_at,
             capacity: prepared.capacity,
         };
+        let lost = |lost: NotOurs| NoSegment { what: lost.to_string(), is_full: false };
+        self.lock.check().map_err(lost)?;
         let (segment, file) = open_segment(self.files.as_ref(), &self.folder, &header, prepared)?;
+        self.lock.set_active(&segment.path, file.id()?);
         self.segments.push(segment.clone());
         (self.active, self.file) = (segment, file);
         Ok(())
     }
+}
+
+fn not_taken(why: &NoSegment) -> GroupError {
+    if why.is_full { GroupError::Full } else { GroupError::ReadOnly(why.what.clone()) }
 }
 
 /// Makes a prepared file the segment that `header` describes, durably.
@@ -258,6 +296,10 @@ pub(crate) fn open_segment(
     header: &SegmentHeader,
     prepared: Prepared,
 ) -> std::io::Result<(Arc<Segment>, Box<dyn StoreFile>)> {
+    // Before it has its name: whoever finds it under that finds it locked.
+    if !prepared.file.lock()? {
+        return Err(std::io::ErrorKind::ResourceBusy.into());
+    }
     prepared.file.write_at(&header.encode(), 0)?;
     prepared.file.sync()?;
     let segment = Segment::new(folder, *header, SEGMENT_HEADER as u64, Some(SparseIndex::default()));

@@ -31,34 +31,57 @@ pub(crate) use values::appends_in;
 #[error("{what}")]
 pub(crate) struct IndexError {
     what: String,
+    cause: Cause,
+}
+
+/// What is to be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
     /// The disk had no room for what it wanted to write.
-    is_full: bool,
+    Full,
+    /// Another process has its files locked: they are no damage.
+    InUse,
+    Other,
 }
 
 impl IndexError {
     /// A failure for any cause but a full disk.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), is_full: false }
+        Self { what: what.into(), cause: Cause::Other }
     }
 }
 
 impl From<std::io::Error> for IndexError {
     fn from(error: std::io::Error) -> Self {
-        Self { what: error.to_string(), is_full: is_disk_full(&error) }
+        let cause = if is_disk_full(&error) { Cause::Full } else { Cause::Other };
+        Self { what: error.to_string(), cause }
     }
 }
 
 impl From<::sled::Error> for IndexError {
     fn from(error: ::sled::Error) -> Self {
-        let is_full = matches!(&error, ::sled::Error::Io(cause) if is_disk_full(cause));
-        Self { what: error.to_string(), is_full }
+        let cause = match &error {
+            ::sled::Error::Io(cause) if is_disk_full(cause) => Cause::Full,
+            error if is_locked(error) => Cause::InUse,
+            _ => Cause::Other,
+        };
+        Self { what: error.to_string(), cause }
     }
 }
 
 impl From<IndexError> for ReadError {
     fn from(error: IndexError) -> Self {
-        if error.is_full { Self::Full } else { Self::Index(error.what) }
+        match error.cause {
+            Cause::Full => Self::Full,
+            Cause::InUse => Self::IndexInUse(error.what),
+            Cause::Other => Self::Index(error.what),
+        }
     }
+}
+
+/// Whether sled did not get the lock of its files. It says so in words alone.
+fn is_locked(error: &::sled::Error) -> bool {
+    matches!(error, ::sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock"))
 }
 
 /// The layout of keys and values that this code writes and reads. An index of another one is built again
@@ -99,7 +122,7 @@ impl Index {
                     .open();
                 match opened {
                     // Its threads let go of the lock a moment after the last handle is dropped.
-                    Err(error) if patience > 0 && error.to_string().contains("acquire lock") => {
+                    Err(error) if patience > 0 && is_locked(&error) => {
                         patience -= 1;
                         std::thread::park_timeout(Duration::from_millis(20));
                     }

@@ -8,17 +8,20 @@
 mod walk;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::backlog::Needs;
 use super::blob::BlobStore;
-use super::lock::FolderLock;
+use super::files::Access;
+use super::lock::{self, FolderLock};
 use super::mark::{self, IndexState};
 use super::renew::{self, INDEX_FOLDER, remove_folder};
 use super::shared::Shared;
 use super::sled::Index;
 use super::{Damage, OpenError, Progress, ReadError, SledOptions, SledStore, Snapshot, open};
+use crate::clock;
 use crate::envelope::{Envelope, StreamId};
 use crate::id::{Position, RunId, Version};
 use crate::json::Hash;
@@ -181,7 +184,8 @@ pub fn verify_folder(
     options: &SledOptions,
     meaning: &mut dyn Meaning,
 ) -> Result<VerifyReport, OpenError> {
-    let _lock = FolderLock::take(folder)?;
+    let _lock = FolderLock::look(folder)?;
+    lock::refuse_written(options.files.as_ref(), folder, Access::Read)?;
     let mut report = VerifyReport::default();
     let found = open::read_mark(folder)?;
     let known = match found {
@@ -277,9 +281,15 @@ struct IndexCopy {
 }
 
 impl IndexCopy {
+    /// Beside the index, or where temporary files go if the folder may only be read.
     fn make(folder: &Path, cache_bytes: u64) -> Result<Self, String> {
-        let copy = folder.join("sled.verify.tmp");
-        let made = remove_folder(&copy).and_then(|()| copy_folder(&folder.join(INDEX_FOLDER), &copy));
+        let mut copy = folder.join("sled.verify.tmp");
+        let mut made = remove_folder(&copy).and_then(|()| fs::create_dir(&copy));
+        if made.as_ref().is_err_and(is_forbidden) {
+            copy = std::env::temp_dir().join(format!("everfold-verify-{:016x}", clock::draw_u64()));
+            made = fs::DirBuilder::new().mode(0o700).create(&copy);
+        }
+        let made = made.and_then(|()| copy_folder(&folder.join(INDEX_FOLDER), &copy));
         let opened = made.map_err(|error| error.to_string()).and_then(|()| {
             Index::open(&copy, cache_bytes).map_err(|error| format!("it cannot be opened: {error}"))
         });
@@ -298,6 +308,10 @@ impl Drop for IndexCopy {
     fn drop(&mut self) {
         let _unimportant = remove_folder(&self.folder);
     }
+}
+
+fn is_forbidden(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
 }
 
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -93,6 +93,7 @@ impl World {
                         message: "unreadable".into(),
                         permanent,
                         took_ms: 1,
+                        broken: false,
                     }
                 } else {
                     let evidence = json!({"exit": u8::from(!luck.is_multiple_of(3)), "output": "x".repeat(usize::from(luck) * 20)});
@@ -123,7 +124,7 @@ impl World {
                 failure: luck.is_multiple_of(4).then(|| "nobody there".to_owned()),
             },
             Effect::Advance => InputKind::Advance,
-            Effect::Slots => InputKind::Admitted { admission: Vec::new() },
+            Effect::Slots => InputKind::Admitted { admission: Vec::new(), at_once: false },
             Effect::Funds { id, .. } => {
                 let budget = self.state.shared_budgets().next().expect("one that is asked").id.clone();
                 let spent = Spent { cost_micros: u64::from(luck) * 10_000, ..Spent::default() };

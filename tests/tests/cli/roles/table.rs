@@ -121,6 +121,7 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("restart RUN --from first --no-wait", "people", operate(6)),
     ("fork RUN --at 2 --no-wait", "people", operate(6)),
     ("cancel RUN -m no", "people", operate(0)),
+    ("cancel RUN --force", "people", operate(4)),
     ("pause RUN", "people", operate(0)),
     ("signal RUN go", "people", operate(0)),
     ("signal --key card go", "people", operate(0)),

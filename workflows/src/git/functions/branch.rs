@@ -5,9 +5,9 @@ use everfold_engine::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{action, broken, checked_branch, commit_named, failed, made_by_us, worktree};
+use super::{action, broken, checked_branch, commit_named, commit_of_branch, failed, made_by_us, worktree};
 use crate::function::Call;
-use crate::git::{Git, GitError, free_locks};
+use crate::git::{GitError, free_locks};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Parameters {
@@ -24,14 +24,16 @@ fn yes() -> bool {
 
 /// Makes a branch where there is none, and checks it out.
 pub(super) async fn branch(call: Call, wanted: Parameters) -> Result<Value, Failure> {
-    let folder = worktree(&call).await?;
-    let git = Git::at(&folder);
-    free_locks(&folder).await.map_err(broken)?;
+    let git = worktree(&call).await?;
+    free_locks(&git).await.map_err(broken)?;
     checked_branch(&git, &wanted.name).await?;
     let reference = format!("refs/heads/{}", wanted.name);
     let is_there = git.text(&["rev-parse", "--verify", "--quiet", &reference]).await.is_ok();
     if !is_there {
-        let commit = commit_named(&git, wanted.base.as_deref().unwrap_or("HEAD")).await?;
+        let commit = match &wanted.base {
+            Some(base) => commit_of_branch(&git, base).await?,
+            None => commit_named(&git, "HEAD").await?,
+        };
         let why = format!("{}: branch", action(call.idempotency_key()));
         // The zeros: only if it is still not there.
         let zeros = "0".repeat(commit.len());

@@ -1,13 +1,13 @@
 //! `git.commit`.
 
-use everfold_engine::failure::Failure;
+use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, action, broken, commit_named, made_by_us, plain, worktree};
+use super::{Context, action, broken, commit_named, failed, made_by_us, plain, worktree};
 use crate::function::Call;
-use crate::git::save::{identity, is_merging};
+use crate::git::save::{identity, is_merging, unmerged};
 use crate::git::{Git, GitError, free_locks};
 use crate::provider::branch_of;
 
@@ -25,16 +25,24 @@ pub(super) struct Parameters {
 /// Commits what is changed. The entry in the reflog that comes with the commit names the round, so that
 /// a repeat after a crash knows its own commit.
 pub(super) async fn commit(context: Context, call: Call, wanted: Parameters) -> Result<Value, Failure> {
-    let folder = worktree(&call).await?;
+    let place = worktree(&call).await?;
     let own = call.workdir().git.as_ref().and_then(|git| git.author.clone());
     let author = wanted.author.or(own).unwrap_or(context.author);
     let (name, email) = identity(&author);
-    let mut git = Git::at(&folder).with_env("GIT_REFLOG_ACTION", &action(call.idempotency_key()));
+    let mut git = place.clone().with_env("GIT_REFLOG_ACTION", &action(call.idempotency_key()));
     for who in ["AUTHOR", "COMMITTER"] {
         git = git.with_env(&format!("GIT_{who}_NAME"), name).with_env(&format!("GIT_{who}_EMAIL"), email);
     }
     // A call of git that was killed with the engine leaves locks behind.
-    free_locks(&folder).await.map_err(broken)?;
+    free_locks(&place).await.map_err(broken)?;
+    if let Some(names) = unmerged(&git).await.map_err(broken)? {
+        return Err(failed(
+            FailureKind::Conflict,
+            "UNMERGED",
+            format!("{names} has conflicts of a merge that nobody resolved"),
+            "resolve them and `git add` the files, or `git merge --abort`, in a step before",
+        ));
+    }
     let paths = match &wanted.paths {
         Some(paths) => Some(added(&git, paths).await?),
         None => {
@@ -58,7 +66,7 @@ pub(super) async fn commit(context: Context, call: Call, wanted: Parameters) -> 
     let sha = commit_named(&git, "HEAD").await?;
     let committed = made_by_us(&git, "HEAD", call.idempotency_key()).await;
     let files = if committed { changed_by(&git, &sha).await? } else { Vec::new() };
-    Ok(json!({"committed": committed, "sha": sha, "branch": branch_of(&folder).await, "files": files}))
+    Ok(json!({"committed": committed, "sha": sha, "branch": branch_of(&git).await, "files": files}))
 }
 
 /// Puts the paths into the index; gives those of which there is something. One that is gone and was
@@ -86,17 +94,22 @@ async fn is_changed(git: &Git, paths: Option<&[&str]>) -> Result<bool, Failure> 
     if paths.is_some_and(<[&str]>::is_empty) {
         return Ok(false);
     }
-    let mut arguments = vec!["--literal-pathspecs", "diff", "--cached", "--name-only", "-z", "--no-ext-diff"];
+    let mut arguments = vec!["--literal-pathspecs", "diff", "--cached", "--quiet", "--no-ext-diff"];
     arguments.extend(["--no-renames", "--"]);
     arguments.extend(paths.into_iter().flatten());
-    Ok(!git.text(&arguments).await.map_err(broken)?.is_empty() || is_merging(git).await.map_err(broken)?)
+    Ok(!git.says(&arguments).await.map_err(broken)? || is_merging(git).await.map_err(broken)?)
 }
 
 async fn changed_by(git: &Git, sha: &str) -> Result<Vec<String>, Failure> {
     let arguments = ["diff-tree", "--root", "--no-commit-id", "--name-only", "--no-renames", "-r", "-z", sha];
-    let list = git.text(&arguments).await.map_err(broken)?;
+    let (list, is_all) = git.beginning(&arguments, FILES_BYTES_MAX).await.map_err(broken)?;
+    let list = String::from_utf8_lossy(&list);
+    // The last name of a list that was cut may be half of one.
+    let list = if is_all { &list } else { list.rsplit_once('\0').map_or("", |(whole, _)| whole) };
     Ok(list.split('\0').filter(|name| !name.is_empty()).take(FILES_MAX).map(str::to_owned).collect())
 }
 
 /// More names are not told.
 const FILES_MAX: usize = 500;
+/// … and of long names fewer.
+const FILES_BYTES_MAX: u64 = 256 * 1024;

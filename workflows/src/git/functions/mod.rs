@@ -10,12 +10,13 @@ mod pull;
 mod push;
 mod ready;
 
-use std::path::{Path, PathBuf};
+pub(super) use push::authorised;
 
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use serde_json::json;
 
+use super::repository::commit_of;
 use super::{Git, GitError};
 use crate::function::{Call, Function, Functions};
 use crate::provider::{Providers, branch_of, is_plain};
@@ -79,7 +80,7 @@ pub(crate) fn declare(functions: &mut Functions, context: &Context) {
                     "branch": {"type": "string", "minLength": 1, "description": "default: the branch that is checked out"},
                     "sha": {"type": "string", "minLength": 1, "description": "default: the commit that is checked out"},
                     "remote": {"type": "string", "minLength": 1, "default": "origin"},
-                    "force": {"type": "string", "enum": ["never", "lease"], "default": "never", "description": "lease: over a branch that is as it was when this repository saw it last"},
+                    "force": {"type": "string", "enum": ["never", "lease"], "default": "never", "description": "lease: over a branch that is as it was when this repository saw it last before the round's first attempt"},
                 }),
                 &[],
             ),
@@ -194,16 +195,20 @@ fn failed(kind: FailureKind, code: &str, message: impl Into<String>, hint: &str)
 /// The failure of a call of git that nothing better is known of.
 fn broken(error: GitError) -> Failure {
     let failure = super::repository::unable(&error);
+    if matches!(error, GitError::Gone { .. }) {
+        return failure;
+    }
     let kind = if matches!(error, GitError::Failed { .. }) { FailureKind::Error } else { failure.kind };
     Failure { kind, code: Some("GIT_FAILED".to_owned()), ..failure }
 }
 
 /// The working folder, if it lies in a repository.
-async fn worktree(call: &Call) -> Result<PathBuf, Failure> {
+async fn worktree(call: &Call) -> Result<Git, Failure> {
     let path = call.folder();
-    let inside = Git::at(path).text(&["rev-parse", "--is-inside-work-tree"]).await;
+    let git = Git::within(call.workdir()).map_err(broken)?;
+    let inside = git.text(&["rev-parse", "--is-inside-work-tree"]).await;
     match inside {
-        Ok(answer) if answer == "true" => Ok(path.to_owned()),
+        Ok(answer) if answer == "true" => Ok(git),
         Err(error @ (GitError::Missing | GitError::TimedOut { .. })) => Err(broken(error)),
         Ok(_) | Err(_) => Err(failed(
             FailureKind::Spawn,
@@ -215,8 +220,8 @@ async fn worktree(call: &Call) -> Result<PathBuf, Failure> {
 }
 
 /// The branch that is checked out, or a failure that says that there is none.
-async fn current_branch(worktree: &Path) -> Result<String, Failure> {
-    branch_of(worktree).await.ok_or_else(|| {
+async fn current_branch(git: &Git) -> Result<String, Failure> {
+    branch_of(git).await.ok_or_else(|| {
         failed(
             FailureKind::Validation,
             "NO_BRANCH",
@@ -224,6 +229,15 @@ async fn current_branch(worktree: &Path) -> Result<String, Failure> {
             "name the branch in `with`",
         )
     })
+}
+
+/// The commit that a branch to start from names, or any other reference.
+async fn commit_of_branch(git: &Git, base: &str) -> Result<String, Failure> {
+    plain("reference", base)?;
+    match commit_of(git, base).await.map_err(broken)? {
+        Some(commit) => Ok(commit),
+        None => commit_named(git, base).await,
+    }
 }
 
 /// The commit that a reference names.

@@ -1,15 +1,22 @@
 //! `git.open_pr` and `git.merge_pr`.
 
+use std::time::Duration;
+
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::Value;
 use serde::Deserialize;
 
-use super::{Context, current_branch, failed};
+use super::{Context, broken, current_branch, failed};
 use crate::function::Call;
-use crate::git::{Git, head};
+use crate::git::Git;
+use crate::git::save::head_of;
 use crate::provider::{
     MergeMethod, MergeOrder, NewPull, ProviderError, Pull, PullState, Target, pull_number,
 };
+
+/// A merge that was ordered may show late: how often it is looked at again, and after which pause.
+const LATE_LOOKS: u32 = 10;
+const LATE_PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Open {
@@ -30,12 +37,12 @@ pub(super) struct Open {
 
 /// Opens a pull request, or finds the one that a former attempt or a person opened.
 pub(super) async fn open(context: Context, call: Call, wanted: Open) -> Result<Value, Failure> {
-    let workdir = &call.workdir().path;
-    let target =
-        context.providers.target(wanted.provider.as_deref(), wanted.repository.as_deref(), workdir).await?;
+    let git = Git::within(call.workdir()).map_err(broken)?;
+    let (provider, repository) = (wanted.provider.as_deref(), wanted.repository.as_deref());
+    let target = context.providers.target(provider, repository, call.workdir()).await?;
     let branch = match wanted.head {
         Some(branch) => branch,
-        None => current_branch(workdir).await?,
+        None => current_branch(&git).await?,
     };
     let base = match wanted.base {
         Some(base) => base,
@@ -85,11 +92,11 @@ async fn found(target: &Target, branch: &str, base: &str, call: &Call) -> Result
     if let Some(pull) = of_base().find(|pull| pull.state == PullState::Open) {
         return Ok(Some(pull.clone()));
     }
-    let git = Git::at(&call.workdir().path);
+    let git = Git::within(call.workdir()).map_err(broken)?;
     let local = git.text(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")]).await.ok();
     let local = match local {
         Some(sha) => Some(sha),
-        None => head(&call.workdir().path).await.ok(),
+        None => head_of(&git).await.ok(),
     };
     let is_ours = |pull: &&Pull| pull.state == PullState::Merged && Some(&pull.sha) == local.as_ref();
     Ok(of_base().find(is_ours).cloned())
@@ -117,16 +124,16 @@ pub(super) struct Merge {
 
 /// Merges a pull request. What came of it is asked for, never taken from the answer alone.
 pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result<Value, Failure> {
-    let workdir = &call.workdir().path;
-    let target =
-        context.providers.target(wanted.provider.as_deref(), wanted.repository.as_deref(), workdir).await?;
+    let git = Git::within(call.workdir()).map_err(broken)?;
+    let (provider, repository) = (wanted.provider.as_deref(), wanted.repository.as_deref());
+    let target = context.providers.target(provider, repository, call.workdir()).await?;
     let (provider, repository) = (&target.provider, target.repository.as_str());
     let pull = match pull_number(&wanted.pr) {
         Some(number) => heard(&call, provider.pull(repository, number).await)?,
         None => {
             let branch = match wanted.pr.as_str().filter(|branch| !branch.is_empty()) {
                 Some(branch) => branch.to_owned(),
-                None => current_branch(workdir).await?,
+                None => current_branch(&git).await?,
             };
             let pulls = heard(&call, provider.pulls_of(repository, &branch).await)?;
             let newest = |state| pulls.iter().find(|pull| pull.state == state).map(|pull| pull.number);
@@ -160,7 +167,15 @@ pub(super) async fn merge(context: Context, call: Call, wanted: Merge) -> Result
         delete_branch: wanted.delete_branch,
     };
     let merged = heard(&call, provider.merge(repository, pull.number, &order).await);
-    let now = heard(&call, provider.pull(repository, pull.number).await);
+    let mut now = heard(&call, provider.pull(repository, pull.number).await);
+    for _ in 0..LATE_LOOKS {
+        let is_late = merged.is_ok() && matches!(&now, Ok(now) if now.state == PullState::Open);
+        if !is_late {
+            break;
+        }
+        tokio::time::sleep(LATE_PAUSE).await;
+        now = heard(&call, provider.pull(repository, pull.number).await);
+    }
     match (merged, now) {
         (_, Ok(now)) if now.state == PullState::Merged => Ok(told(&target, &now)),
         (Err(ProviderError::Conflict { .. }), Ok(now)) if now.sha != pull.sha => Err(moved(&now, &pull.sha)),

@@ -1,14 +1,17 @@
 //! `git.push`.
 
+use std::path::PathBuf;
+
 use everfold_engine::failure::{Failure, FailureKind};
-use everfold_engine::json::Value;
-use serde::Deserialize;
+use everfold_engine::json::{Hash, Value};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Context, broken, checked_branch, commit_named, current_branch, failed, plain, worktree};
 use crate::function::Call;
 use crate::git::{Git, GitError};
-use crate::provider::{Providers, Remote};
+use crate::process::{make_private, write_private};
+use crate::provider::Remote;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Parameters {
@@ -36,13 +39,13 @@ fn origin() -> String {
 
 /// Pushes a commit. Where the branch is there already, or beyond, that is the end that was wanted.
 pub(super) async fn push(context: Context, call: Call, wanted: Parameters) -> Result<Value, Failure> {
-    let folder = worktree(&call).await?;
+    let git = worktree(&call).await?;
     let branch = match wanted.branch {
         Some(branch) => branch,
-        None => current_branch(&folder).await?,
+        None => current_branch(&git).await?,
     };
     plain("name of a remote", &wanted.remote)?;
-    let Some(remote) = Remote::of(&folder, &wanted.remote).await else {
+    let Some(remote) = Remote::of(&git, &wanted.remote).await.map_err(broken)? else {
         return Err(failed(
             FailureKind::Validation,
             "NO_REMOTE",
@@ -50,16 +53,22 @@ pub(super) async fn push(context: Context, call: Call, wanted: Parameters) -> Re
             "`git remote add origin URL` in the repository adds one",
         ));
     };
-    let git = authorised(Git::at(&folder), &context.providers, &remote)?;
+    let git = authorised(git, context.providers.token_for(&remote)?, &remote);
     checked_branch(&git, &branch).await?;
     let sha = commit_named(&git, wanted.sha.as_deref().unwrap_or("HEAD")).await?;
     let to = format!("refs/heads/{branch}");
     let pushed = |error: GitError| rejected(&error, &branch, &remote).unwrap_or_else(|| broken(error));
-    if there(&git, &wanted.remote, &to).await.map_err(pushed)?.as_deref() != Some(sha.as_str()) {
-        let mut arguments = vec!["-c", "gc.auto=0", "push", "--quiet", "--porcelain"];
-        if wanted.force == Force::Lease {
-            arguments.push("--force-with-lease");
-        }
+    let found = there(&git, &wanted.remote, &to).await.map_err(pushed)?;
+    if found.as_deref() != Some(sha.as_str()) {
+        let mut arguments = vec!["push", "--quiet", "--porcelain"];
+        let lease = match wanted.force {
+            Force::Never => None,
+            Force::Lease => {
+                Some(lease(&git, &call, (&wanted.remote, &branch), &sha, found.as_deref()).await?)
+            }
+        };
+        let lease = lease.map(|expected| format!("--force-with-lease={to}:{expected}"));
+        arguments.extend(lease.as_deref());
         let refspec = format!("{sha}:{to}");
         arguments.extend(["--", wanted.remote.as_str(), refspec.as_str()]);
         if let Err(error) = git.text(&arguments).await {
@@ -72,6 +81,63 @@ pub(super) async fn push(context: Context, call: Call, wanted: Parameters) -> Re
     Ok(json!({"branch": branch, "sha": sha, "remote": remote.shown()}))
 }
 
+/// What a round's attempts may push over.
+#[derive(Default, Serialize, Deserialize)]
+struct Lease {
+    /// Where the branch stood when this repository saw it last before the round's first attempt; `None`: it
+    /// never saw it.
+    seen: Option<String>,
+    /// What attempts of the round pushed, or tried to.
+    own: Vec<String>,
+}
+
+/// The commit on which the branch must still stand for the push to go over it; empty: there must be none. It is
+/// what the round's first attempt saw: what others fetch into the repository since then, and what this function
+/// looks at, makes nobody's work fit to be overwritten. What the round itself pushed is its own.
+async fn lease(
+    git: &Git,
+    call: &Call,
+    (remote, branch): (&str, &str),
+    sha: &str,
+    found: Option<&str>,
+) -> Result<String, Failure> {
+    let note = note_of(call, remote, branch);
+    let kept = note.as_ref().and_then(|note| std::fs::read(note).ok());
+    let mut lease = match kept.and_then(|text| serde_json::from_slice::<Lease>(&text).ok()) {
+        Some(lease) => lease,
+        None => {
+            let tracked = format!("refs/remotes/{remote}/{branch}^{{commit}}");
+            let seen = match git.text(&["rev-parse", "--verify", "--quiet", &tracked]).await {
+                Ok(seen) => Some(seen),
+                Err(GitError::Failed { .. }) => None,
+                Err(error) => return Err(broken(error)),
+            };
+            Lease { seen, own: Vec::new() }
+        }
+    };
+    let expected = match found {
+        Some(found) if lease.own.iter().any(|own| own == found) => Some(found.to_owned()),
+        _of_others => lease.seen.clone(),
+    };
+    if !lease.own.iter().any(|own| own == sha) {
+        lease.own.push(sha.to_owned());
+    }
+    if let Some(note) = note {
+        let written = serde_json::to_vec(&lease).map_err(std::io::Error::from).and_then(|text| {
+            note.parent().map_or(Ok(()), make_private)?;
+            write_private(&note, &text)
+        });
+        written.map_err(|error| broken(GitError::Io(error)))?;
+    }
+    Ok(expected.unwrap_or_default())
+}
+
+/// Beside the folders of the round's attempts, so that all of them find it.
+fn note_of(call: &Call, remote: &str, branch: &str) -> Option<PathBuf> {
+    let about = Hash::of(format!("{}\0{remote}\0{branch}", call.idempotency_key()).as_bytes());
+    Some(call.attempt_folder()?.parent()?.join(format!("lease-{}.json", &about.to_string()[..16])))
+}
+
 /// The commit that a branch of a remote stands on.
 async fn there(git: &Git, remote: &str, reference: &str) -> Result<Option<String>, GitError> {
     let listed = git.text(&["ls-remote", "--quiet", "--", remote, reference]).await?;
@@ -79,10 +145,11 @@ async fn there(git: &Git, remote: &str, reference: &str) -> Result<Option<String
     Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
 }
 
-/// Whether the branch there holds the commit already, with more on top.
+/// Whether the branch there holds the commit already, with more on top. Looking moves no reference.
 async fn is_beyond(git: &Git, remote: &str, reference: &str, sha: &str) -> bool {
     let Ok(Some(there)) = there(git, remote, reference).await else { return false };
-    let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", remote, reference];
+    let fetch =
+        ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--", remote, reference];
     git.text(&fetch).await.is_ok() && git.text(&["merge-base", "--is-ancestor", sha, &there]).await.is_ok()
 }
 
@@ -116,17 +183,13 @@ fn rejected(error: &GitError, branch: &str, remote: &Remote) -> Option<Failure> 
 
 /// Git with the token of the service that the remote lies at, where there is one. The header is for that
 /// address alone, and stands in the environment of git, never among its arguments.
-pub(super) fn authorised(git: Git, providers: &Providers, remote: &Remote) -> Result<Git, Failure> {
+pub(in crate::git) fn authorised(git: Git, token: Option<(String, String)>, remote: &Remote) -> Git {
     use base64::Engine as _;
-    if !remote.is_http {
-        return Ok(git);
-    }
-    let Some((web_url, token)) = providers.token_for(remote)? else { return Ok(git) };
+    let Some((web_url, token)) = token.filter(|_| remote.is_http) else { return git };
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{token}"));
-    Ok(git
-        .with_env("GIT_CONFIG_COUNT", "1")
+    git.with_env("GIT_CONFIG_COUNT", "1")
         .with_env("GIT_CONFIG_KEY_0", &format!("http.{web_url}/.extraHeader"))
         .with_env("GIT_CONFIG_VALUE_0", &format!("Authorization: Basic {basic}"))
         .hiding(&token)
-        .hiding(&basic))
+        .hiding(&basic)
 }

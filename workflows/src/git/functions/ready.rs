@@ -5,15 +5,15 @@ use everfold_engine::json::Value;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::failed;
+use super::{broken, failed};
 use crate::function::Call;
-use crate::git::repository::{branches, default_base};
+use crate::git::repository::{default_base, is_branch};
 use crate::git::{Git, GitError};
 use crate::provider::{Remote, branch_of, is_plain};
 
 /// What can be missing.
-pub(super) const CODES: [&str; 6] =
-    ["NO_GIT", "NO_REPOSITORY", "NO_COMMIT", "NO_DEFAULT_BRANCH", "NO_REMOTE", "NOT_CLEAN"];
+pub(super) const CODES: [&str; 7] =
+    ["NO_GIT", "NO_REPOSITORY", "NOT_READABLE", "NO_COMMIT", "NO_DEFAULT_BRANCH", "NO_REMOTE", "NOT_CLEAN"];
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Parameters {
@@ -35,33 +35,35 @@ fn yes() -> bool {
 
 /// Looks at a repository, and lists everything that is missing at once.
 pub(super) async fn ready(call: Call, wanted: Parameters) -> Result<Value, Failure> {
-    let folder = call.workdir().path.join(wanted.path.as_deref().unwrap_or_default());
-    let git = Git::at(&folder);
-    let shown = folder.display();
+    let git = match &wanted.path {
+        Some(path) => Git::at(&call.workdir().path.join(path)),
+        None => Git::within(call.workdir()).map_err(broken)?,
+    };
+    let shown = git.folder.display().to_string();
     let mut problems: Vec<(&str, String)> = Vec::new();
     let (mut sha, mut default, mut remote_url) = (None, None, None);
-    match git.text(&["rev-parse", "--git-dir"]).await {
-        Err(GitError::Missing) => problems.push(("NO_GIT", GitError::Missing.to_string())),
-        Err(_) => problems.push(("NO_REPOSITORY", format!("{shown} is no git repository"))),
-        Ok(_) => {
-            sha = git.text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await.ok();
+    match looked(&git).await? {
+        Some(problem) => problems.push(problem),
+        None => {
+            sha = known(git.text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await)?;
             if sha.is_none() {
                 problems.push(("NO_COMMIT", format!("{shown} has no commit")));
             }
-            match default_branch(&git, wanted.base.as_deref()).await {
+            match default_branch(&git, wanted.base.as_deref()).await? {
                 Ok(branch) => default = Some(branch),
                 Err(_) if sha.is_none() => {}
                 Err(reason) => problems.push(("NO_DEFAULT_BRANCH", reason)),
             }
             let name = wanted.remote.as_str().unwrap_or("origin");
             if wanted.remote != json!(false) {
-                remote_url = if is_plain(name) { Remote::of(&folder, name).await } else { None };
+                remote_url =
+                    if is_plain(name) { Remote::of(&git, name).await.map_err(broken)? } else { None };
                 if remote_url.is_none() {
                     problems.push(("NO_REMOTE", format!("{shown} has no remote {name}")));
                 }
             }
             if wanted.clean
-                && let Some(dirty) = uncommitted(&git).await
+                && let Some(dirty) = uncommitted(&git).await?
             {
                 problems.push(("NOT_CLEAN", format!("{shown} has uncommitted changes: {dirty}")));
             }
@@ -83,31 +85,62 @@ pub(super) async fn ready(call: Call, wanted: Parameters) -> Result<Value, Failu
         "ok": problems.is_empty(),
         "reason": reason,
         "problems": listed,
-        "branch": branch_of(&folder).await,
+        "branch": branch_of(&git).await,
         "default_branch": default,
         "sha": sha,
         "remote": remote_url.map(|remote| remote.shown()),
     }))
 }
 
-async fn default_branch(git: &Git, wanted: Option<&str>) -> Result<String, String> {
-    let Some(wanted) = wanted else {
-        return default_base(git).await.map_err(|failure| failure.message);
-    };
-    let known = branches(git, "refs/heads").await.map_err(|error| error.to_string())?;
-    match known.iter().any(|branch| branch == wanted) {
-        true => Ok(wanted.to_owned()),
-        false => Err(format!("{} has no branch {wanted}", git.folder.display())),
+/// What keeps git from looking at all. A git that cannot be asked says nothing of the repository.
+async fn looked(git: &Git) -> Result<Option<(&'static str, String)>, Failure> {
+    let shown = git.folder.display();
+    if !git.folder.is_dir() {
+        return Ok(Some(("NO_REPOSITORY", format!("{shown} does not exist"))));
+    }
+    match git.text(&["rev-parse", "--git-dir"]).await {
+        Ok(_) => Ok(None),
+        Err(GitError::Missing) => Ok(Some(("NO_GIT", GitError::Missing.to_string()))),
+        Err(GitError::Failed { message, .. }) if message.contains("not a git repository") => {
+            Ok(Some(("NO_REPOSITORY", format!("{shown} is no git repository"))))
+        }
+        Err(GitError::Failed { message, .. }) => {
+            Ok(Some(("NOT_READABLE", format!("git does not read {shown}: {message}"))))
+        }
+        Err(error) => Err(broken(error)),
     }
 }
 
+/// `None` where git says no; where it could not be asked, nothing is known.
+fn known(answer: Result<String, GitError>) -> Result<Option<String>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(GitError::Failed { .. }) => Ok(None),
+        Err(error) => Err(broken(error)),
+    }
+}
+
+async fn default_branch(git: &Git, wanted: Option<&str>) -> Result<Result<String, String>, Failure> {
+    let Some(wanted) = wanted else {
+        return Ok(default_base(git).await.map_err(|failure| failure.message));
+    };
+    Ok(match is_branch(git, wanted).await.map_err(broken)? {
+        true => Ok(wanted.to_owned()),
+        false => Err(format!("{} has no branch {wanted}", git.folder.display())),
+    })
+}
+
 /// Some of what is not committed.
-async fn uncommitted(git: &Git) -> Option<String> {
-    let status = git.text(&["status", "--porcelain", "-z", "--no-renames"]).await.ok()?;
+async fn uncommitted(git: &Git) -> Result<Option<String>, Failure> {
+    const NAMES_BYTES_MAX: u64 = 64 * 1024;
+    let asked = ["status", "--porcelain", "-z", "--no-renames"];
+    let (status, is_all) = git.beginning(&asked, NAMES_BYTES_MAX).await.map_err(broken)?;
+    let status = String::from_utf8_lossy(&status);
     let names: Vec<&str> = status.split('\0').filter_map(|entry| entry.get(3..)).collect();
-    match names.as_slice() {
+    Ok(match names.as_slice() {
         [] => None,
         [one] => Some((*one).to_owned()),
-        [first, more @ ..] => Some(format!("{first} and {} more", more.len())),
-    }
+        [first, more @ ..] if is_all => Some(format!("{first} and {} more", more.len())),
+        [first, more @ ..] => Some(format!("{first} and more than {}", more.len() - 1)),
+    })
 }

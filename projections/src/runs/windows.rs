@@ -1,0 +1,140 @@
+//! Where the rows of runs are that started at about the same time: looked up once for all of them.
+//!
+//! After a restart no run's number is in memory. The index by id finds all that began in the same minute, so
+//! that looking through them for each run again would take the square of their number.
+//!
+//! Law: what is in memory of a window is all of it.
+
+use everfold_engine::id::RunId;
+
+use super::{shorts, terms};
+use crate::look::Keys;
+use crate::quick::QuickMap;
+use crate::shelf::ShelfError;
+
+/// Rows that stay in memory: 8 MiB.
+const ROWS_MAX: usize = 1 << 18;
+
+/// The windows that were looked at.
+#[derive(Default)]
+pub(super) struct Windows {
+    read: QuickMap<u32, ()>,
+    numbers: QuickMap<u64, u32>,
+    /// Rows whose ids have both ends of another's.
+    twins: Vec<(u64, u32)>,
+}
+
+/// Both ends of an id.
+fn key(run: RunId) -> u64 {
+    of(terms::window_of(run), shorts::of(run))
+}
+
+fn of(window: u32, short: u32) -> u64 {
+    u64::from(window) << 32 | u64::from(short)
+}
+
+impl Windows {
+    /// Notes a new row, where its window is in memory.
+    pub(super) fn add(&mut self, run: RunId, number: u32) {
+        if self.read.contains_key(&terms::window_of(run)) {
+            self.put(key(run), number);
+        }
+    }
+
+    fn put(&mut self, key: u64, number: u32) {
+        if *self.numbers.entry(key).or_insert(number) != number && !self.twins.contains(&(key, number)) {
+            self.twins.push((key, number));
+        }
+    }
+
+    /// The rows that may be a run's, by both ends of its id. `known` are those that the index may not have yet.
+    pub(super) fn candidates(
+        &mut self,
+        keys: &dyn Keys,
+        count: u32,
+        run: RunId,
+        known: &QuickMap<RunId, u32>,
+    ) -> Result<Vec<u32>, ShelfError> {
+        let window = terms::window_of(run);
+        if !self.read.contains_key(&window) {
+            if self.numbers.len() >= ROWS_MAX {
+                *self = Self::default();
+            }
+            terms::walk_window(keys, count, window, |number, short| self.put(of(window, short), number))?;
+            for (run, number) in known.iter().filter(|(run, _)| terms::window_of(**run) == window) {
+                self.put(key(*run), *number);
+            }
+            self.read.insert(window, ());
+        }
+        let key = key(run);
+        let twins = self.twins.iter().filter(|(twin, _)| *twin == key).map(|(_, number)| *number);
+        Ok(self.numbers.get(&key).copied().into_iter().chain(twins).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use std::borrow::Cow;
+    use std::cell::Cell;
+
+    use everfold_engine::id::Position;
+
+    use super::*;
+    use crate::postings::Changes;
+    use crate::tx::Tx;
+
+    /// Keys that count how often they are asked.
+    struct Counted<'a>(&'a Tx, Cell<usize>);
+
+    impl Keys for Counted<'_> {
+        fn get(&self, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ShelfError> {
+            self.1.set(self.1.get() + 1);
+            self.0.get(key)
+        }
+    }
+
+    fn run(number: u32) -> RunId {
+        RunId(uuid::Uuid::from_u128(
+            0x0198_c1f0_0000_7000_8000_0000_0000_0000 + u128::from(number) * 0x1_0001,
+        ))
+    }
+
+    #[test]
+    fn row_71_the_rows_of_runs_that_started_in_one_window_are_looked_up_once_for_all() {
+        const RUNS: u32 = 10_000;
+        let mut tx = Tx::in_memory();
+        let mut changes = Changes::default();
+        for number in 0..RUNS {
+            shorts::add(&mut tx, number, run(number)).unwrap();
+            terms::add_window(&mut changes, run(number), number);
+        }
+        changes.flush(&mut tx).unwrap();
+        tx.publish(Position(1));
+        let keys = Counted(&tx, Cell::new(0));
+        let (mut windows, nothing) = (Windows::default(), QuickMap::default());
+        for number in 0..RUNS {
+            assert_eq!(windows.candidates(&keys, RUNS, run(number), &nothing).unwrap(), [number]);
+        }
+        let asked = keys.1.get();
+        assert!(asked < 100, "{asked} values were read for {RUNS} runs");
+        // A reader, who has nothing in memory, reads a value for some thousand of them.
+        assert_eq!(terms::candidates(&keys, RUNS, run(77)).unwrap(), [77]);
+        assert!(keys.1.get() - asked < 100, "{} values were read for one run", keys.1.get() - asked);
+    }
+
+    #[test]
+    fn row_71_what_the_index_does_not_have_yet_is_found_too() {
+        let tx = Tx::in_memory();
+        let mut windows = Windows::default();
+        let known: QuickMap<RunId, u32> = [(run(1), 1)].into_iter().collect();
+        assert_eq!(windows.candidates(&tx, 2, run(1), &known).unwrap(), [1]);
+        windows.add(run(2), 2);
+        assert_eq!(windows.candidates(&tx, 3, run(2), &QuickMap::default()).unwrap(), [2]);
+        // The same ends, another middle.
+        let twin = RunId(uuid::Uuid::from_u128(run(2).0.as_u128() | 1 << 70));
+        windows.add(twin, 3);
+        assert_eq!(windows.candidates(&tx, 4, twin, &QuickMap::default()).unwrap(), [2, 3]);
+        assert!(windows.candidates(&tx, 4, run(9), &QuickMap::default()).unwrap().is_empty());
+    }
+}
