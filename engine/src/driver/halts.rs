@@ -83,10 +83,16 @@ impl Engine {
     ) -> Result<Halting, HaltError> {
         let By { actor, dedup } = by.into();
         let decide = |halts: &Halts, _at| halts.decide(wanted, &scope, reason).map_err(HaltError::from);
-        let Change { position, changed, .. } = self.inner.shared.halts.change(actor, dedup, decide).await?;
-        // Also where nothing changed: an engine that ended in the middle has not told them all.
-        let runs = self.tell_runs(wanted).await?;
-        Ok(Halting { position, changed, runs })
+        let change: Result<Change, HaltError> = self.inner.shared.halts.change(actor, dedup, decide).await;
+        let may_hold = match &change {
+            Ok(_) | Err(HaltError::Append(AppendError::Unknown(_))) => true,
+            Err(HaltError::Refused(HaltRefusal::NotHalted(_))) => true,
+            Err(_) => false,
+        };
+        // Also where nothing changed, or is not known to have: an order before this one may not have told them all.
+        let runs = if may_hold { self.tell_runs(wanted).await } else { Ok(0) };
+        let Change { position, changed, .. } = change?;
+        Ok(Halting { position, changed, runs: runs? })
     }
 
     /// Has every unended run look at the pauses.

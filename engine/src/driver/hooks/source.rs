@@ -49,9 +49,12 @@ impl Source {
         let is_busy = self.state.is_busy_with(event);
         let note = StreamNote { open: is_busy, busy: is_busy, wake_at: None };
         let encoded = vec![Encoded { name: event.name(), kind, schema, bytes }];
-        let position = self.tail.append(shared, by, at, encoded, note).await?;
+        let appended = self.tail.append(shared, by, at, encoded, note).await?;
+        if appended.repeated {
+            return Ok(appended.last_position()); // It is folded already.
+        }
         self.state.apply(self.tail.version, at, event);
         self.tail.keep(shared, FOLD_VERSION, &self.state, self.state.remembered()).await;
-        Ok(position)
+        Ok(appended.last_position())
     }
 }

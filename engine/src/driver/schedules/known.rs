@@ -171,7 +171,10 @@ impl Kept {
         let is_there = events.iter().rev().find_map(sets).unwrap_or(self.state.set().is_some());
         let note = StreamNote { open: is_there, busy: false, wake_at: None };
         let mut version = self.tail.version;
-        let position = self.tail.append(shared, by, at, encoded, note).await?;
+        let appended = self.tail.append(shared, by, at, encoded, note).await?;
+        if appended.repeated {
+            return Ok(appended.last_position()); // It is folded already.
+        }
         for event in events {
             version = version.next();
             self.state.apply(version, at, event);
@@ -185,7 +188,7 @@ impl Kept {
         } else {
             self.find_next(name);
         }
-        Ok(position)
+        Ok(appended.last_position())
     }
 }
 

@@ -89,6 +89,10 @@ impl Cell {
                 break;
             };
             let now = shared.now();
+            if matches!(queued.kind, InputKind::ClockRead { .. }) {
+                // What the clock said when this began to wait is a reading of the past.
+                *queued = clock_read(self.run, self.version, now);
+            }
             // What makes a run of a copied history comes before anything else of it.
             let is_first = matches!(queued.kind, InputKind::Fork(_) | InputKind::ClockRead { .. });
             if state.wants_clock(now) && !is_first {

@@ -41,6 +41,8 @@ pub(in crate::driver) struct Treasurer {
     compared: HashSet<StreamId>,
     /// Counters that are compared again before long: a run could not be looked at.
     half_compared: HashSet<StreamId>,
+    /// Attempts that a comparison found over. What they asked for before is void; their run's report is still to come.
+    found_over: HashSet<EffectId>,
     /// What could not be done comes back from its pause; who was told something is done.
     errands: JoinSet<Option<Again>>,
     /// The last attempt that was put off for each. Whoever asked anew meanwhile, or is over, is not served by it.
@@ -69,9 +71,21 @@ impl Drop for Treasurer {
 impl Treasurer {
     pub(in crate::driver) fn new(shared: Arc<Shared>) -> Self {
         let (books, waiting, life) = (HashMap::new(), VecDeque::new(), shared.draw_uuid());
-        let (compared, half_compared, errands) = (HashSet::new(), HashSet::new(), JoinSet::new());
-        let (put_off, pauses) = (HashMap::new(), 0);
-        Self { shared, books, waiting, answers: 0, life, compared, half_compared, errands, put_off, pauses }
+        let (compared, half_compared, found_over) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let (errands, put_off, pauses) = (JoinSet::new(), HashMap::new(), 0);
+        Self {
+            shared,
+            books,
+            waiting,
+            answers: 0,
+            life,
+            compared,
+            half_compared,
+            found_over,
+            errands,
+            put_off,
+            pauses,
+        }
     }
 
     /// Works until the engine ends or the store takes nothing more.
@@ -167,6 +181,9 @@ impl Treasurer {
                 return Ok(Some(BudgetRefusal { budget: terms.id.clone(), measure }));
             }
         }
+        if self.found_over.contains(&waiting.attempt) {
+            return Ok(None); // Whatever it is told, it starts nothing.
+        }
         for (stream, terms) in by_counter(&waiting.terms) {
             // Nobody else decides in between, but midnight may.
             if let Err(measure) = self.give(&stream, &terms, &request(&waiting.attempt, &terms)).await? {
@@ -206,6 +223,7 @@ impl Treasurer {
                 Report::Ended { id, asked, spent, at } => {
                     let attempt = EffectId { run, attempt: id.clone() };
                     self.forget(&attempt);
+                    self.found_over.remove(&attempt);
                     let (asked, spent, at) = (*asked, *spent, *at);
                     CounterInput::Charge(Charge { attempt, version, asked, spent, at })
                 }
@@ -320,7 +338,7 @@ impl Treasurer {
             }
             let mut book = Book::load(&self.shared, stream).await?;
             if !self.compared.contains(stream) {
-                if compare(&self.shared, &mut book).await? {
+                if compare(&self.shared, &mut book, &mut self.found_over).await? {
                     self.compared.insert(stream.clone());
                 } else if self.half_compared.insert(stream.clone()) {
                     self.later(Ask::Look(stream.clone()));
@@ -335,7 +353,11 @@ impl Treasurer {
 /// Charges what attempts have used up that are over while something is still kept free for them: an owner
 /// ended between the two, and the run need not be gone on with for it (D9). What a run still wants to start
 /// keeps its reservation, and so does what cannot be looked at now; false where there is such.
-async fn compare(shared: &Shared, book: &mut Book) -> Result<bool, BookError> {
+async fn compare(
+    shared: &Shared,
+    book: &mut Book,
+    found_over: &mut HashSet<EffectId>,
+) -> Result<bool, BookError> {
     let mut is_whole = true;
     let reserved: Vec<EffectId> = book.counter.reserved().map(|(attempt, _)| attempt.clone()).collect();
     for attempt in reserved {
@@ -351,8 +373,9 @@ async fn compare(shared: &Shared, book: &mut Book) -> Result<bool, BookError> {
             }
         };
         let (version, spent, at) = charge;
-        let charge = CounterInput::Charge(Charge { attempt, version, asked: true, spent, at });
-        let _always_taken = book.give(shared, &nobodys(), &charge).await?;
+        let charge = Charge { attempt: attempt.clone(), version, asked: true, spent, at };
+        let _always_taken = book.give(shared, &nobodys(), &CounterInput::Charge(charge)).await?;
+        found_over.insert(attempt);
     }
     Ok(is_whole)
 }

@@ -9,7 +9,7 @@ use super::By;
 use crate::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
 use crate::id::{InputId, Position, Version};
 use crate::json::Hash;
-use crate::store::{Append, AppendError, Snapshot, StreamNote};
+use crate::store::{Append, AppendError, Appended, Snapshot, StreamNote};
 use crate::time::Timestamp;
 
 /// Events that are read at once: each may hold a body of 1 MiB.
@@ -128,7 +128,8 @@ impl Tail {
         Ok(first.map(|first| first.appended.last_position()))
     }
 
-    /// Makes events durable, in one append. With [`TailError::Changed`] the stream is to be loaded anew.
+    /// Makes events durable, in one append, or finds that they were under the same key: then nothing is added. With
+    /// [`TailError::Changed`] the stream is to be loaded anew.
     pub(in crate::driver) async fn append(
         &mut self,
         shared: &Shared,
@@ -136,7 +137,7 @@ impl Tail {
         at: Timestamp,
         events: Vec<Encoded>,
         note: StreamNote,
-    ) -> Result<Position, TailError> {
+    ) -> Result<Appended, TailError> {
         let crashes = events.iter().any(|event| shared.config.crash_after.as_deref() == Some(event.name));
         let cause = Cause {
             input: InputId::derive(&format!("{}/{}", self.stream, self.version)),
@@ -176,8 +177,10 @@ impl Tail {
                     if crashes {
                         super::super::shard::die();
                     }
-                    (self.version, self.hash, self.last_at) = (version, hash, at);
-                    return Ok(appended.last_position());
+                    if !appended.repeated {
+                        (self.version, self.hash, self.last_at) = (version, hash, at);
+                    }
+                    return Ok(appended);
                 }
                 Err(AppendError::Full | AppendError::ReadOnly(_)) => {
                     shared.until_writable().await.ok_or(TailError::Closed)?;
