@@ -18,6 +18,7 @@ pub mod http;
 mod log;
 pub mod metrics;
 pub mod owner;
+mod preflight;
 pub mod serve;
 mod shape;
 mod traces;

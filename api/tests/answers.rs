@@ -101,11 +101,17 @@ async fn a_read_that_is_known_already_is_answered_without_a_body() {
 #[tokio::test]
 async fn large_answers_are_compressed_and_streams_are_not() {
     let api = Api::new();
-    let (_, _, plain) = api.get("/api/openapi.json", &[]).await;
+    let (_, _, plain) = api.get("/api/v1/pipelines/delivery", &[]).await;
     for way in ["gzip", "zstd"] {
-        let (status, headers, body) = api.get("/api/openapi.json", &[("accept-encoding", way)]).await;
+        let (status, headers, body) =
+            api.get("/api/v1/pipelines/delivery", &[("accept-encoding", way)]).await;
         assert_eq!((status, headers["content-encoding"].to_str().unwrap()), (200, way));
         assert!(body.len() * 3 < plain.len(), "{way}: {} of {}", body.len(), plain.len());
+    }
+    // What callers without a token may ask for as often as they like costs nothing to hold.
+    for public in ["/api/openapi.json", "/api", "/api/reference.js", "/healthz"] {
+        let (status, headers, _) = api.get(public, &[("accept-encoding", "gzip")]).await;
+        assert!(status == 200 && !headers.contains_key("content-encoding"), "{public}");
     }
     let response = api.send("GET", "/api/v1/stream", &[("accept-encoding", "gzip")], Body::empty()).await;
     assert!(!response.headers().contains_key("content-encoding"));
@@ -184,7 +190,7 @@ async fn what_cannot_be_read_is_refused_as_a_problem_that_says_what_was_meant() 
         ("GET", format!("/api/v1/runs/{run}/events?cursor=-"), &[], Vec::new(), 422, "EF0211", None),
         ("GET", "/api/v1/runs?q=%ff".into(), &[], Vec::new(), 400, "EF0210", None),
         ("GET", "/api/v1/hooks?limit=1001".into(), &[], Vec::new(), 422, "EF0211", None),
-        ("GET", format!("/api/v1/runs/{run}/events/stream?from=999"), &[], Vec::new(), 422, "EF0211", None),
+        ("GET", format!("/api/v1/runs/{run}/events/stream?from=999"), &[], Vec::new(), 404, "EF0215", None),
         ("GET", "/api/other.js".into(), &[], Vec::new(), 404, "EF0207", None),
     ];
     for (method, path, headers, body, status, code, hint) in cases {
@@ -286,4 +292,50 @@ async fn a_worker_keeps_what_nobody_can_judge_at_this_moment() {
         let said = String::from_utf8_lossy(&body);
         assert!(said.contains("set aside"), "{verb}: {said}");
     }
+}
+
+/// It heard that the attempt had succeeded.
+#[tokio::test]
+async fn a_worker_whose_output_was_refused_by_its_schema_is_told_so_when_it_reports_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("everfold.toml");
+    let function = "[workers.functions.\"deploy.canary\"]\nsummary = \"Deploys.\"\n";
+    std::fs::write(&config, format!("{function}output = {{ type = \"object\" }}\n")).unwrap();
+    let supervisor = everfold_workflows::process::ShimProgram::at(std::path::Path::new("everfold"));
+    let options = owner::HoldOptions {
+        config: Some(config),
+        supervisor: Some(supervisor),
+        ..owner::HoldOptions::default()
+    };
+    let held = owner::hold(Layout::new(folder.path().join("data")), options).await.unwrap();
+    let api = Api { held, _folder: folder };
+    let send = async |path: &str, body: Value| {
+        let body = Body::from(body.to_string());
+        let (status, _, body) = read(api.send("POST", path, &[], body).await).await;
+        (status, serde_json::from_slice::<Value>(&body).unwrap())
+    };
+    let definition = "name: deploy\nsteps: [{ id: canary, function: deploy.canary, on_fail: block }]\n";
+    let (status, run) = send("/api/v1/runs", json!({ "definition": definition })).await;
+    assert_eq!(status, 201, "{run}");
+    let poll = json!({ "kinds": ["deploy.canary"], "wait": 30 });
+    let (_, jobs) = send("/api/v1/workers/poll", poll).await;
+    let job = &jobs["attempts"][0];
+    let report = format!("/api/v1/workers/attempts/{}/complete", job["id"].as_str().unwrap());
+    let output = |output: Value| json!({ "lease": job["lease"], "output": output });
+    assert_eq!(send(&report, output(json!("no object"))).await.0, 200);
+    let path = format!("/api/v1/runs/{}", run["id"].as_str().unwrap());
+    loop {
+        let (_, _, view) = api.get(&path, &[]).await;
+        if serde_json::from_slice::<Value>(&view).unwrap()["status"] == "blocked" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let (status, problem) = send(&report, output(json!({ "right": true }))).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert_eq!(status, 409, "{problem}");
+    assert!(!detail.contains("succeeded"), "{detail}");
+    assert!(detail.contains("another report") && detail.contains("the attempt failed: "), "{detail}");
+    assert_eq!(send(&report, output(json!("no object"))).await.0, 200, "the same report is a repeat");
+    api.held.release().await;
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use everfold_api::embed::*;
+use everfold_api::view::AwaitView;
 use serde_json::{Value, json};
 
 #[path = "../examples/embedding.rs"]
@@ -161,4 +162,77 @@ async fn a_folder_has_one_owner_and_a_function_one_name() {
     let Err(refused) = refused else { panic!("it was opened") };
     assert_eq!(refused.message, "there is a function everfold.noop already");
     Everfold::open(folder.path()).await.unwrap().close().await;
+}
+
+/// It showed the counter as it was when this run was refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_75_a_held_run_shows_its_shared_budget_as_its_counter_stands_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path(), [spends()]).await;
+    let paid = |name: &str, cents: u64, reserve: &str| {
+        let text = format!(
+            "name: {name}\nbudget: {{ id: team, scope: team, cost: \"1 USD\", reserve: \"{reserve} USD\" }}\n\
+             steps:\n  - {{ id: work, function: shop.spend, with: {{ cents: {cents} }} }}\n"
+        );
+        everfold_engine::definition::parse(&text, name, &BTreeMap::<String, String>::new())
+            .unwrap()
+            .definition
+    };
+    let (big, small) = (paid("big", 50, "0.60"), paid("small", 20, "0.10"));
+    engine.start(&big, json!({})).await.unwrap().ended().await.unwrap();
+    counted(&engine, 500_000).await;
+    let held = engine.start(&big, json!({})).await.unwrap();
+    let is_held =
+        |view: &RunView| view.awaits.iter().any(|awaited| matches!(awaited, AwaitView::Budget { .. }));
+    let view = held.until(is_held).await.unwrap();
+    assert_eq!(view.budget[0].spent.cost_usd.as_deref(), Some("0.500000"));
+
+    // Another run spends, and a person raises the limit in a third one.
+    engine.start(&small, json!({})).await.unwrap().ended().await.unwrap();
+    counted(&engine, 700_000).await;
+    let view = held.view().await.unwrap();
+    assert!(is_held(&view), "{:?}", view.awaits);
+    assert_eq!(view.budget[0].spent.cost_usd.as_deref(), Some("0.700000"));
+    let third = engine.start(&big, json!({})).await.unwrap();
+    third.until(is_held).await.unwrap();
+    let add = everfold_engine::event::Spent { cost_micros: 100_000, ..Default::default() };
+    let kind = everfold_engine::input::InputKind::RaiseBudget { budget: None, add, reason: None };
+    let actor = everfold_engine::actor::Actor::User("ada".into());
+    let raise = everfold_engine::driver::Submission { run: third.id(), kind, actor, id: None, dedup: None };
+    engine.owner().engine().submit(raise).await.unwrap();
+    let raised = |view: &RunView| view.budget[0].raised.cost_usd.as_deref() == Some("0.100000");
+    third.until(raised).await.unwrap();
+    until_counter(&engine, |counter| counter.used().raised.cost_micros == 100_000).await;
+    let view = held.view().await.unwrap();
+    assert!(is_held(&view) && raised(&view), "{:?}", view.budget);
+    assert_eq!(view.budget[0].limit.cost_usd.as_deref(), Some("1.100000"));
+    let message = view.awaits.iter().find_map(|awaited| match awaited {
+        AwaitView::Budget { message, .. } => Some(message.clone()),
+        _another => None,
+    });
+    assert_eq!(message.as_deref(), Some(view.budget[0].summary.as_str()));
+    assert!(view.budget[0].summary.contains("0.70") && view.budget[0].summary.contains("1.10"), "{view:?}");
+    engine.close().await;
+}
+
+/// A function that costs what it is told.
+fn spends() -> Function {
+    async fn spend(call: Call, with: BTreeMap<String, u64>) -> Result<(), StepError> {
+        call.usage(Usage { cost_micros: with["cents"] * 10_000, ..Usage::default() });
+        Ok(())
+    }
+    Function::new("shop.spend", spend).paid()
+}
+
+async fn counted(engine: &Everfold, micros: u64) {
+    until_counter(engine, |counter| counter.used().spent.cost_micros == micros).await;
+}
+
+/// Waits until the only counter says so.
+async fn until_counter(engine: &Everfold, wanted: impl Fn(&everfold_engine::budgets::Counter) -> bool) {
+    let owner = engine.owner().clone();
+    let mut events = owner.engine().subscribe(everfold_engine::id::Position::FIRST);
+    while !owner.engine().budget_counters().await.unwrap().iter().any(|(_, counter)| wanted(counter)) {
+        events.next().await.unwrap();
+    }
 }

@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use served::Served;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 impl Served {
@@ -155,7 +156,7 @@ async fn row_54_a_browser_logs_in_once_by_the_button_of_a_link_and_writes_only_w
         let page = served.send("GET", path, &[], "").await;
         assert_eq!(page.status(), 200);
         assert!(!page.headers().contains_key(header::SET_COOKIE));
-        assert_eq!(page.headers()[header::REFERRER_POLICY], "no-referrer");
+        assert_eq!(page.headers()[header::REFERRER_POLICY], "same-origin");
         let page = page.into_body().collect().await.unwrap().to_bytes();
         let page = String::from_utf8(page.to_vec()).unwrap();
         assert!(page.contains(&format!(r#"<form method="post" action="{path}">"#)), "{page}");
@@ -301,7 +302,7 @@ async fn row_70_whatever_callers_send_the_series_of_all_metrics_stay_those_of_th
     // something new.
     let round = async |n: usize| {
         let strange =
-            [("x-forwarded-for", "10.1.2.3"), ("user-agent", "strange-1"), ("origin", "http://strange")];
+            [("x-forwarded-for", "10.1.2.3"), ("user-agent", "strange-1"), ("referer", "http://strange")];
         for (method, path) in [
             (format!("STRANGE{n}"), "/".to_owned()),
             (format!("STRANGE{n}"), "/api/v1/runs".to_owned()),
@@ -325,4 +326,86 @@ async fn row_70_whatever_callers_send_the_series_of_all_metrics_stay_those_of_th
     let strange: Vec<_> = first.iter().filter(|line| line.to_lowercase().contains("strange")).collect();
     assert!(strange.is_empty(), "{strange:#?}");
     assert!(first.len() < 1_000, "{} series", first.len());
+}
+
+#[tokio::test]
+async fn a_session_is_told_when_the_token_by_which_it_came_ends() {
+    let served = Served::new(|_| {}).await;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let (short, long) =
+        (served.token_of("short", Role::Viewer, Some(day)).await, served.token("long", Role::Viewer).await);
+    let (_, session) = served.ask("GET", "/api/v1/session", &short, "").await;
+    let (_, tokens) = served.ask("GET", "/api/v1/tokens", &served.token("root", Role::Admin).await, "").await;
+    let made = tokens["items"].as_array().unwrap().iter().find(|token| token["name"] == "short").unwrap();
+    assert!(session["expires_at"].is_string(), "{session}");
+    assert_eq!(session["expires_at"], made["expires_at"]);
+    let (_, session) = served.ask("GET", "/api/v1/session", &long, "").await;
+    assert_eq!((&session["actor"], &session["expires_at"]), (&json!("token:long"), &Value::Null));
+}
+
+/// The admin read that they were not let in.
+#[tokio::test]
+async fn a_link_for_a_token_that_is_not_good_any_more_is_refused_as_that_and_not_as_its_asker() {
+    let served = Served::new(|_| {}).await;
+    let admin = served.token("root", Role::Admin).await;
+    served.token("gone", Role::Viewer).await;
+    served.token_of("brief", Role::Viewer, Some(Duration::from_millis(1))).await;
+    assert_eq!(served.ask("DELETE", "/api/v1/tokens/gone", &admin, "").await.0, 200);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for (name, status, code, what) in [
+        ("gone", 409, "EF0301", "was revoked"),
+        ("brief", 409, "EF0301", "has expired"),
+        ("never", 404, "EF0604", "there is no token"),
+    ] {
+        let body = json!({ "token": name }).to_string();
+        let (seen, problem) = served.ask("POST", "/api/v1/session/links", &admin, &body).await;
+        assert_eq!((seen, &problem["code"]), (status, &json!(code)), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(what), "{problem}");
+    }
+}
+
+/// 600 of them took 2.3 GB.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_end_take_one_tokens_room_and_nobody_elses() {
+    let served = Served::new(|_| {}).await;
+    let (bad, good) = (served.token("bad", Role::Operator).await, served.token("good", Role::Operator).await);
+    let address = served.server.url.strip_prefix("http://").unwrap().to_owned();
+    let size = 4_000_000;
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST /api/v1/pipelines/check HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {bad}\r\ncontent-length: {size}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // All but the last byte, as far as it is taken.
+        let mut body = vec![b' '; size - 1];
+        body[0] = b'{';
+        let _sent = tokio::time::timeout(Duration::from_secs(2), stream.write_all(&body)).await;
+        open.push(stream);
+    }
+    let large = json!({ "definition": " ".repeat(3_900_000) }).to_string();
+    let check = async |token: &str, body: &str| {
+        let bearer = format!("Bearer {token}");
+        let answer =
+            served.send("POST", "/api/v1/pipelines/check", &[("authorization", &bearer)], body).await;
+        let wait = answer.headers().get(header::RETRY_AFTER).cloned();
+        let (status, problem) = read(answer).await;
+        (status, problem["code"].as_str().unwrap_or_default().to_owned(), wait.is_some())
+    };
+    let until_full = async {
+        while check(&bad, &large).await != (503, "EF0217".into(), true) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), until_full).await.expect("its room is taken at some time");
+    assert_eq!(check(&bad, r#"{"definition": "x"}"#).await.0, 422, "what is small is not held up");
+    assert_eq!(check(&good, &large).await.0, 422, "another token does not notice");
+    drop(open);
+    let until_free = async {
+        while check(&bad, &large).await.0 != 422 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), until_free).await.expect("its room is given back");
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A worker: EVERFOLD_URL=http://127.0.0.1:7878 EVERFOLD_TOKEN=evf_… python3 worker.py"""
-import json, os, threading, time
-import urllib.error, urllib.request
+import json, os, socket, threading, time, urllib.error, urllib.request, uuid
 
 URL, TOKEN = os.environ["EVERFOLD_URL"], os.environ["EVERFOLD_TOKEN"]
+INSTANCE = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def canary(job, log, cancelled):
@@ -20,7 +20,8 @@ FUNCTIONS = {"deploy.canary": canary}
 def post(path, body, timeout=90):
     """Asks until somebody answers: the engine may be away. None: it refuses, and says why."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"{URL}/api/v1/workers/{path}", json.dumps(body).encode(), headers)
+    data = json.dumps({**body, "instance": INSTANCE}).encode()  # Which of the processes with this token it is.
+    request = urllib.request.Request(f"{URL}/api/v1/workers/{path}", data, headers)
     while True:
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:

@@ -26,6 +26,8 @@ const BYTES_MAX: u64 = 64 * 1024;
 pub const TOKENS_MAX: usize = 10_000;
 /// Sessions that may be open; the one that ends first makes room.
 pub const SESSIONS_MAX: usize = 1_000;
+/// The most of them that one token opened: whoever opens more closes own ones, and nobody else's.
+pub const TOKEN_SESSIONS_MAX: usize = 50;
 /// Approval roles of one token.
 pub const APPROVES_MAX: usize = 64;
 /// The longest name of a token or an approval role.
@@ -346,6 +348,18 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_alphanumeric() || "._-@".contains(c))
 }
 
+impl Access {
+    /// Makes room for a session: the one that ends first goes, of one token or of all.
+    fn close_first(&mut self, token: Option<&str>) {
+        let of_token = |session: &Session| token.is_none_or(|token| session.token == token);
+        let open = self.sessions.iter().filter(|(_, session)| of_token(session));
+        let first = open.min_by_key(|(hash, session)| (session.expires_at, **hash));
+        if let Some(hash) = first.map(|(hash, _)| *hash) {
+            self.sessions.remove(&hash);
+        }
+    }
+}
+
 impl Kept for Access {
     type Event = AccessEvent;
 
@@ -376,12 +390,10 @@ impl Kept for Access {
             }
             AccessEvent::SessionOpened(opened) => {
                 self.sessions.retain(|_, session| session.expires_at > noted.at);
-                if self.sessions.len() >= SESSIONS_MAX {
-                    let first =
-                        self.sessions.iter().min_by_key(|(hash, session)| (session.expires_at, **hash));
-                    if let Some(hash) = first.map(|(hash, _)| *hash) {
-                        self.sessions.remove(&hash);
-                    }
+                let of_token = self.sessions.values().filter(|session| session.token == opened.token).count();
+                let own = (of_token >= TOKEN_SESSIONS_MAX).then_some(opened.token.as_str());
+                if own.is_some() || self.sessions.len() >= SESSIONS_MAX {
+                    self.close_first(own);
                 }
                 let session = Session { token: opened.token.clone(), expires_at: opened.expires_at };
                 self.sessions.insert(opened.hash, session);
@@ -497,12 +509,15 @@ mod tests {
     #[test]
     fn sessions_are_bounded_and_the_one_that_ends_first_makes_room() {
         let mut access = Access::default();
-        let event = access.create(token("ada", None), at(1)).unwrap();
-        fold(&mut access, &event, 1);
+        let name = |n: usize| format!("t{}", n / TOKEN_SESSIONS_MAX);
         let hash = |n: usize| Hash::of(&n.to_le_bytes());
         for n in 0..=SESSIONS_MAX {
+            if n % TOKEN_SESSIONS_MAX == 0 {
+                let event = access.create(token(&name(n), None), at(1)).unwrap();
+                fold(&mut access, &event, 1);
+            }
             let until = at(1_000 + i64::try_from(n).unwrap());
-            let opened = access.open("ada", hash(n), until, at(2)).unwrap();
+            let opened = access.open(&name(n), hash(n), until, at(2)).unwrap();
             fold(&mut access, &opened, 2);
         }
         assert!(access.session_of(&hash(0), at(3)).is_err());
@@ -511,5 +526,26 @@ mod tests {
         fold(&mut access, &closed, 4);
         assert!(access.session_of(&hash(1), at(5)).is_err());
         assert_eq!(access.close(hash(1)), None);
+    }
+
+    #[test]
+    fn a_token_that_opens_many_sessions_closes_its_own_and_no_others() {
+        let mut access = Access::default();
+        for name in ["ada", "vic"] {
+            let event = access.create(token(name, None), at(1)).unwrap();
+            fold(&mut access, &event, 1);
+        }
+        let opened = access.open("ada", Hash::of(b"ada"), at(500), at(2)).unwrap();
+        fold(&mut access, &opened, 2);
+        let hash = |n: usize| Hash::of(&n.to_le_bytes());
+        for n in 0..2 * SESSIONS_MAX {
+            let until = at(1_000 + i64::try_from(n).unwrap());
+            let opened = access.open("vic", hash(n), until, at(2)).unwrap();
+            fold(&mut access, &opened, 2);
+        }
+        assert!(access.session_of(&Hash::of(b"ada"), at(3)).is_ok());
+        let last = 2 * SESSIONS_MAX - 1;
+        assert!(access.session_of(&hash(last - TOKEN_SESSIONS_MAX + 1), at(3)).is_ok());
+        assert!(access.session_of(&hash(last - TOKEN_SESSIONS_MAX), at(3)).is_err());
     }
 }

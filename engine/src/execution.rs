@@ -514,6 +514,15 @@ pub trait Notifier: Send + Sync + 'static {
     /// # Errors
     /// [`NoticeFailure`]; one that may pass is tried again for 24 hours.
     fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>>;
+
+    /// What of a function's parameters says whom it tells. Notices of one function with the same have the same
+    /// receiver: where that does not answer one of them, it is left alone by all for a while.
+    ///
+    /// Where nothing is known of the function, all of them.
+    fn receiver(&self, function: &str, with: &Value) -> Value {
+        let _any = function;
+        with.clone()
+    }
 }
 
 /// A workspace to make, everything rendered.

@@ -1,6 +1,7 @@
 //! JSON inside events: canonical text, so that equal values have equal bytes and equal hashes.
 
 mod deep;
+pub mod strict;
 
 use std::fmt::Write as _;
 

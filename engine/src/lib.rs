@@ -1,7 +1,7 @@
 //! The core of Everfold: what a pipeline is, what happened to a run, what follows from it, and,
 //! with the feature `runtime`, the store that keeps the facts and the driver that acts on them.
 //!
-//! Law: [`definition`], [`build`], [`expr`], [`event`], [`state`], [`decide`], [`effect`] and [`policy`] are
+//! Law: [`definition`], [`build`], [`expr`], [`event`], [`state`], [`decide`], [`effect`], [`policy`] and [`text`] are
 //! pure. They know no clock, no file system, no randomness and no thread; time and drawn bits come
 //! in with the input. `cargo check -p everfold-engine --no-default-features` builds them alone.
 #![forbid(unsafe_code)]
@@ -35,6 +35,7 @@ pub mod saved;
 pub mod schedules;
 pub mod state;
 pub mod stored;
+pub mod text;
 pub mod time;
 pub mod trace;
 pub mod triggers;

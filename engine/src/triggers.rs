@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{SignalTarget, Trigger};
+use crate::event::{Hearing, RunEvent, SignalTaker};
 use crate::expr::{EvalError, Scope};
 use crate::id::RunId;
 use crate::json::Value;
+use crate::text::one_line;
 
 /// What a trigger's expressions see.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,6 +132,20 @@ pub enum Outcome {
         /// Whom it waits for.
         to: Target,
     },
+    /// Runs were told that put it off: it is followed when the work that executes has ended.
+    Deferred {
+        /// The signal.
+        signal: String,
+        /// The runs.
+        runs: Vec<RunId>,
+    },
+    /// Runs were told that keep it for a `wait` to come.
+    Kept {
+        /// The signal.
+        signal: String,
+        /// The runs.
+        runs: Vec<RunId>,
+    },
 }
 
 impl Outcome {
@@ -143,6 +159,8 @@ impl Outcome {
             Self::Ignored { .. } => "ignored",
             Self::Refused { .. } => "refused",
             Self::Parked { .. } => "parked",
+            Self::Deferred { .. } => "deferred",
+            Self::Kept { .. } => "kept",
         }
     }
 
@@ -151,9 +169,72 @@ impl Outcome {
     pub fn runs(&self) -> Vec<RunId> {
         match self {
             Self::Started { run } | Self::Held { run } => vec![*run],
-            Self::Signalled { runs, .. } => runs.clone(),
+            Self::Signalled { runs, .. } | Self::Deferred { runs, .. } | Self::Kept { runs, .. } => {
+                runs.clone()
+            }
             Self::Ignored { .. } | Self::Refused { .. } | Self::Parked { .. } => Vec::new(),
         }
+    }
+}
+
+/// What a run made of a signal, the least first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing takes it.
+    Unheard,
+    /// Something hears it, and nothing follows.
+    Ignored(SignalTaker),
+    /// It is kept for a `wait` to come.
+    Kept,
+    /// It is followed when the work that executes has ended.
+    Deferred,
+    /// It is followed.
+    Now,
+}
+
+impl Heard {
+    /// The more, the higher.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Unheard => 0,
+            Self::Ignored(_) => 1,
+            Self::Kept => 2,
+            Self::Deferred => 3,
+            Self::Now => 4,
+        }
+    }
+}
+
+/// What a run made of a signal, by the events that the signal led to at once.
+pub fn heard<'a>(batch: impl IntoIterator<Item = &'a RunEvent>) -> Heard {
+    let (mut best, mut follows) = (Heard::Unheard, false);
+    for event in batch {
+        let taken = match event {
+            RunEvent::SignalReceived(_) => continue,
+            RunEvent::SignalTaken(taken) => taken,
+            _consequence => {
+                follows = true;
+                continue;
+            }
+        };
+        let found = match (taken.how, &taken.by) {
+            (Hearing::Ignored, SignalTaker::Nobody) => Heard::Unheard,
+            (Hearing::Ignored, by) => Heard::Ignored(by.clone()),
+            (Hearing::Kept, _) => Heard::Kept,
+            (Hearing::Deferred, _) => Heard::Deferred,
+            // A route may find that nothing is left to do: a pause of what is paused, a recheck of what is not judged.
+            (Hearing::Now, SignalTaker::Step(_) | SignalTaker::Run) if taken.ends.is_none() => {
+                Heard::Ignored(taken.by.clone())
+            }
+            (Hearing::Now, _) => Heard::Now,
+        };
+        if found.rank() > best.rank() {
+            best = found;
+        }
+    }
+    match best {
+        Heard::Ignored(_) if follows => Heard::Now,
+        other => other,
     }
 }
 
@@ -174,7 +255,12 @@ pub fn wish(trigger: &Trigger, occasion: &Occasion) -> Result<Option<Wish>, Eval
                 Some(input) => input.render(occasion)?,
                 None => occasion.event.clone(),
             },
-            title: start.title.as_ref().map(|title| title.render_text(occasion)).transpose()?,
+            title: start
+                .title
+                .as_ref()
+                .map(|title| title.render_text(occasion))
+                .transpose()?
+                .map(|title| one_line(&title).into_owned()),
         }),
     };
     let signal = match &trigger.signal {

@@ -4,6 +4,8 @@
 #[path = "definition/support.rs"]
 mod support;
 
+#[path = "definition/absent.rs"]
+mod absent;
 #[path = "definition/built.rs"]
 mod built;
 #[path = "definition/builtin.rs"]
@@ -16,6 +18,8 @@ mod documents;
 mod editor;
 #[path = "definition/laws.rs"]
 mod laws;
+#[path = "definition/literals.rs"]
+mod literals;
 #[path = "definition/messages.rs"]
 mod messages;
 #[path = "definition/rules.rs"]

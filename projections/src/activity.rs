@@ -29,7 +29,7 @@ pub struct Awaits {
     /// The step, or an item of it.
     pub step: String,
     /// What for.
-    pub what: AwaitsWhat,
+    pub kind: AwaitsWhat,
     /// Who may; empty: anyone.
     pub roles: Vec<String>,
 }
@@ -428,12 +428,12 @@ impl Activity {
     pub(crate) fn awaits(&self) -> Vec<Awaits> {
         let asking = self.asking.iter().map(|(path, asked)| Awaits {
             step: path.to_string(),
-            what: if asked.question { AwaitsWhat::Question } else { AwaitsWhat::Approval },
+            kind: if asked.question { AwaitsWhat::Question } else { AwaitsWhat::Approval },
             roles: asked.roles.clone(),
         });
         let blocked = self.blocked.iter().map(|path| Awaits {
             step: path.to_string(),
-            what: AwaitsWhat::Unblock,
+            kind: AwaitsWhat::Unblock,
             roles: Vec::new(),
         });
         let mut awaits: Vec<Awaits> = asking.chain(blocked).collect();

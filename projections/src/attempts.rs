@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::{self, RunEvent, ScheduledWork};
-use everfold_engine::failure::FailureKind;
+use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::{Attempt, AttemptId, Round};
 use everfold_engine::time::Timestamp;
 use serde::Serialize;
@@ -33,12 +33,35 @@ pub struct AttemptRow {
 pub struct AttemptEnd {
     /// When.
     pub at: Timestamp,
-    /// With which kind of failure; none: well.
-    pub failure: Option<FailureKind>,
+    /// How it failed; none: well.
+    pub failure: Option<AttemptFailure>,
+}
+
+/// How an attempt failed: what its event says, without the detail.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptFailure {
+    /// Which kind.
+    pub kind: FailureKind,
+    /// An own code below the kind.
+    pub code: Option<String>,
     /// What happened, in one line.
-    pub message: Option<String>,
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
     /// The exit code, where there is one.
     pub exit_code: Option<i32>,
+}
+
+impl AttemptFailure {
+    fn of(failure: &Failure) -> Self {
+        Self {
+            kind: failure.kind,
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            hint: failure.hint().to_owned(),
+            exit_code: failure.exit_code,
+        }
+    }
 }
 
 /// The attempts that a run's events tell of, in the order they were scheduled; a copied history is
@@ -99,25 +122,17 @@ impl Rows {
                 }
             }
             RunEvent::AttemptSucceeded(event) => {
-                let end = AttemptEnd { at: event.ended_at, failure: None, message: None, exit_code: None };
+                let end = AttemptEnd { at: event.ended_at, failure: None };
                 self.end(&event.id, end);
             }
             RunEvent::AttemptFailed(event) => {
-                let end = AttemptEnd {
-                    at: event.ended_at,
-                    failure: Some(event.failure.kind),
-                    message: Some(event.failure.message.clone()),
-                    exit_code: event.failure.exit_code,
-                };
+                let failure = Some(AttemptFailure::of(&event.failure));
+                let end = AttemptEnd { at: event.ended_at, failure };
                 self.end(&event.id, end);
             }
             RunEvent::AttemptLost(event) => {
-                let end = AttemptEnd {
-                    at,
-                    failure: Some(FailureKind::Lost),
-                    message: Some(event.reason.clone()),
-                    exit_code: None,
-                };
+                let lost = Failure::new(FailureKind::Lost, event.reason.clone());
+                let end = AttemptEnd { at, failure: Some(AttemptFailure::of(&lost)) };
                 self.end(&event.id, end);
             }
             _other => {}

@@ -149,7 +149,7 @@ impl<'a> InboxView<'a> {
                 page.next = Some(u64::from(number));
                 return Ok(ControlFlow::Break(()));
             }
-            page.items.push(task.clone());
+            page.items.push(task.clone().in_one_line());
             Ok(ControlFlow::Continue(()))
         };
         Condition::All(all).walk(&self.look, first..count, false, |number| {

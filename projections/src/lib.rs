@@ -36,18 +36,19 @@ mod task;
 mod tx;
 
 pub use activity::{Awaits, AwaitsWhat};
-pub use attempts::{AttemptEnd, AttemptRow, attempts};
+pub use attempts::{AttemptEnd, AttemptFailure, AttemptRow, attempts};
 pub use audit::{Audit, AuditView, DecisionPage, DecisionPlace, GateFilter};
 pub use decision::{Decision, DecisionKind, decision_of};
 pub use inbox::{Inbox, InboxView, TaskPage};
 pub use lost::{LostNotice, LostView};
 pub use model::{ModelStatus, Stopped};
 pub use models::Models;
-pub use money::dollars;
+pub use money::usd;
 pub use projection::{Around, Copied, Fact, FoldError, Projection};
 pub use readside::{Answer, AskError, Place, ReadSide, RunDirectory};
 pub use runs::{
-    Board, Card, Column, GroupBy, RunCounts, RunFilter, RunOrder, RunPage, RunRow, Runs, RunsView, Shown,
+    Board, Column, GroupBy, RowFailure, RowParent, RowUsage, RunCounts, RunFilter, RunOrder, RunPage, RunRow,
+    Runs, RunsView, Shown,
 };
 pub use shelf::ShelfError;
 pub use source::Unreadable;

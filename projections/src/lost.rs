@@ -66,6 +66,16 @@ impl<'a> LostView<'a> {
         found.iter().map(|(_, row)| rowcodec::read(&mut row.as_slice())).collect()
     }
 
+    /// What one run gave up, oldest event first.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn of_run(&self, run: RunId, limit: usize) -> Result<Vec<LostNotice>, FoldError> {
+        let (from, to) = (by_name(run, Version::ZERO, ""), by_name(run, Version(u64::MAX), ""));
+        let found = self.0.scan(&from, &to, false, limit)?;
+        found.iter().map(|(_, row)| rowcodec::read(&mut row.as_slice())).collect()
+    }
+
     /// One of them.
     ///
     /// # Errors

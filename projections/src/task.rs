@@ -1,11 +1,13 @@
 //! One thing that a person is to do.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use everfold_engine::event::{ApprovalTerms, BlockReason, Comment, QuestionTerms};
 use everfold_engine::id::{Attempt, AttemptId, Position, Round, RunId, StepPath};
 use everfold_engine::json::{Hash, Payload};
+use everfold_engine::text::one_line;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +132,21 @@ impl Task {
         format!("{}:{}:{}{attempt}{blocked}", run.short(), id.path, id.round)
     }
 
+    /// The same with titles as lists show them: former versions kept them as they were given.
+    #[must_use]
+    pub(crate) fn in_one_line(mut self) -> Self {
+        let of_kind = match &mut self.kind {
+            TaskKind::Approval { title, .. } | TaskKind::Question { title, .. } => Some(title),
+            TaskKind::Blocked { .. } | TaskKind::Budget { .. } => None,
+        };
+        for title in of_kind.into_iter().chain(self.run_title.as_mut()) {
+            if let Cow::Owned(line) = one_line(title) {
+                *title = line;
+            }
+        }
+        self
+    }
+
     /// Whether somebody with that role may do it.
     #[must_use]
     pub fn is_for(&self, role: &str) -> bool {
@@ -163,5 +180,28 @@ impl FromStr for TaskName {
         let path: StepPath = path.parse().map_err(|_| NoTaskName)?;
         let id = AttemptId { path, round: Round(number(round)?), attempt: Attempt(number(attempt)?) };
         Ok(Self { run: (*run).to_owned(), id, blocked })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn row_57_titles_that_a_former_version_kept_are_shown_in_one_line() {
+        let task: Task = serde_json::from_value(json!({
+            "id": "1f3a2b4c:ok:1", "run": "01a1fa2f-f5d5-78ae-aca8-81563b2cabce", "short_id": "3b2cabce",
+            "pipeline": "p", "run_title": "Add\nlogin", "step": "ok", "round": 1, "attempt": 1,
+            "kind": "question", "title": "Ship\u{202e} it?\r\n", "text": null,
+            "terms": {"by": "step", "options": [], "items": null, "roles": [], "remind_ms": null},
+            "draft": null, "saved_by": null,
+            "since": "2026-11-20T18:20:09.603Z", "expires_at": null, "reminded": 0, "position": 1,
+        }))
+        .unwrap();
+        let shown = task.in_one_line();
+        assert_eq!(shown.run_title.as_deref(), Some("Add login"));
+        assert!(matches!(shown.kind, TaskKind::Question { title, .. } if title == "Ship it?"));
     }
 }

@@ -176,6 +176,8 @@ fn the_python_worker_outlives_the_engine_and_the_engine_outlives_it() {
         (workers["items"][0]["polls"] == 1).then_some(workers)
     });
     assert_eq!(workers["items"][0]["name"], "worker:canary");
+    let instance = workers["items"][0]["instance"].as_str().unwrap();
+    assert!(place.says(&["workers"]).contains(instance), "the process is told by its own name");
     assert_eq!(workers["functions"][0]["name"], "deploy.canary");
     let log = place.says(&["logs", &run, "canary"]);
     assert!(log.contains("deploys 1.2 with the key"), "{log}");

@@ -11,7 +11,7 @@ use everfold_engine::definition::settings_of;
 use everfold_engine::json::Value;
 use serde::Deserialize;
 
-use crate::process::read_bounded;
+use crate::regular::read_bounded;
 
 /// The largest document that is read.
 const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;

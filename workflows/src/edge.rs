@@ -19,7 +19,7 @@ use crate::probe::{
 use crate::process::{ProcessSurvivors, Processes};
 use crate::provider::Providers;
 use crate::remote::Book;
-use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber};
+use crate::secret::{GuardedExecutor, GuardedNotifier, GuardedProber, SecretDesk};
 use crate::witness::AbortWitness;
 
 /// Every executor and prober of the reference, git workspaces in the data folder, and what finds
@@ -53,7 +53,7 @@ pub fn hands(
     mut functions: Functions,
     directory: Option<Arc<dyn Directory>>,
 ) -> Hands {
-    let client = HttpClient::new();
+    let (client, secrets) = (HttpClient::new(), &processes.secrets);
     let providers = Providers::new(&processes.settings, &client);
     let author = processes.settings.git.author.clone();
     git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
@@ -66,8 +66,8 @@ pub fn hands(
     let executors: [(&str, Arc<dyn Executor>); 4] = [
         ("command", Arc::new(CommandExecutor::new(processes.clone()))),
         ("agent", Arc::new(AgentExecutor::new(processes.clone()))),
-        ("function", Arc::new(GuardedExecutor(Arc::new(functions.clone())))),
-        ("http", Arc::new(GuardedExecutor(Arc::new(HttpExecutor::new(client.clone()))))),
+        ("function", Arc::new(GuardedExecutor(Arc::new(functions.clone()), secrets.clone()))),
+        ("http", Arc::new(GuardedExecutor(Arc::new(HttpExecutor::new(client.clone())), secrets.clone()))),
     ];
     let probers: [(&str, Arc<dyn Prober>); 11] = [
         ("command", Arc::new(CommandProber::new(processes.clone()))),
@@ -85,10 +85,13 @@ pub fn hands(
     let edge = Edge {
         directory,
         executors: executors.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
-        probers: probers.into_iter().map(|(kind, it)| (kind.to_owned(), guarded(kind, it))).collect(),
+        probers: probers
+            .into_iter()
+            .map(|(kind, it)| (kind.to_owned(), guarded(kind, it, secrets)))
+            .collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
-        notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier)))),
+        notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier), secrets.clone()))),
         built_ins: Some(Arc::new(Checked)),
         witness: Some(Arc::new(AbortWitness::new(layout))),
     };
@@ -97,10 +100,10 @@ pub fn hands(
 
 /// Commands are given secrets by their supervisor, which masks what they say; those that keep the files that
 /// they read mask these as well.
-fn guarded(kind: &str, prober: Arc<dyn Prober>) -> Arc<dyn Prober> {
+fn guarded(kind: &str, prober: Arc<dyn Prober>, secrets: &SecretDesk) -> Arc<dyn Prober> {
     match kind {
         "command" | "file" | "frontmatter" => prober,
-        _answers_only => Arc::new(GuardedProber(prober)),
+        _answers_only => Arc::new(GuardedProber(prober, secrets.clone())),
     }
 }
 
@@ -113,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_given_secrets_calls_upon_the_same_services_and_fails_alike() {
         let client = HttpClient::new();
-        let guarded = GuardedExecutor(Arc::new(HttpExecutor::new(client)));
+        let guarded = GuardedExecutor(Arc::new(HttpExecutor::new(client)), SecretDesk::default());
         let spec = json!({ "url": "https://api.example.org/x" });
         assert_eq!(guarded.services(&spec), [Service::new("http", "api.example.org")]);
         let mut failure = everfold_engine::failure::Failure::new(

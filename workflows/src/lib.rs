@@ -25,6 +25,7 @@ mod edge;
 mod in_process;
 mod notify;
 mod outage;
+mod regular;
 mod secret;
 mod witness;
 mod xml;

@@ -2,9 +2,11 @@
 //!
 //! Law: a key that is not known is refused, with the nearest known one; nothing is ignored.
 
+mod host;
 mod mail;
 mod order;
 mod prices;
+mod proxies;
 mod secrets;
 mod serve;
 mod subscriptions;
@@ -22,9 +24,11 @@ use crate::handles;
 use crate::hook::HookSettings;
 use crate::provider::ProviderSettings;
 
+pub use host::{Host, HostPort, NoHost};
 pub use mail::{MailSettings, MailTls};
 pub use order::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
 pub use prices::PriceSettings;
+pub use proxies::{Proxies, ProxyError};
 pub use secrets::Source;
 pub use serve::{ServeSettings, TlsFiles};
 pub use subscriptions::{OneOrMore, SubscriptionSettings};
@@ -363,6 +367,13 @@ mod tests {
             ("[serve]\nrate = 0", "serve: rate and burst are at least 1"),
             ("[serve]\nurl = \"example.org\"", "serve: url begins with http"),
             ("[serve]\nlisen = \"x\"", "did you mean `listen`?"),
+            (
+                "[serve]\nbehind_proxy = [\"10.1.2.3/8\"]",
+                "everfold.toml:2: behind_proxy: “10.1.2.3/8” is no network",
+            ),
+            ("[serve]\nbehind_proxy = 1", "behind_proxy is true, false or a list"),
+            ("[serve]\nhosts = [\"https://e.example\"]", "“https://e.example” names no host"),
+            ("[serve]\nurl = \"https://\"", "url names no host"),
             ("[hooks.x]\nreader = \"gitae\"", "did you mean `gitea`?"),
             ("[hooks.x]\nid = \"delivery\"", "no place: write"),
             ("[hooks.X]\nreader = \"gitea\"", "hooks.X: the name"),

@@ -486,3 +486,25 @@ async fn functions_are_called_by_name_and_say_whether_a_repeat_does_harm() {
     limited.timeout = Some(std::time::Duration::from_millis(20));
     assert_eq!(failure(&executor.start(limited, nobody()).await).kind, FailureKind::Timeout);
 }
+
+#[tokio::test]
+async fn pipes_and_devices_that_a_command_leaves_are_no_files_and_hold_nothing_up() {
+    for script in ["mkfifo $EVERFOLD_OUTPUT", "ln -s /dev/zero $EVERFOLD_OUTPUT"] {
+        let home = Home::new();
+        let end = CommandExecutor::new(home.processes()).start(home.shell(script), nobody()).await;
+        let failure = failure(&end);
+        assert_eq!(failure.kind, FailureKind::Validation, "{script}");
+        assert!(failure.message.contains("no regular file"), "{}", failure.message);
+    }
+    for is_there_before in [false, true] {
+        let home = Home::new();
+        let pipe = home.path("work").join("left");
+        if is_there_before {
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        }
+        let mut request = home.shell("test -p left || mkfifo left");
+        request.outputs.files.insert("left".to_owned(), RequestedFile { fresh: true, ..file("left") });
+        let end = CommandExecutor::new(home.processes()).start(request, nobody()).await;
+        assert!(failure(&end).message.contains("is no file"), "{}", failure(&end).message);
+    }
+}

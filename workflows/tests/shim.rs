@@ -44,13 +44,14 @@ impl Attempt {
         Self { _home: home, folder }
     }
 
+    fn supervisor_of(&self, folder: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_everfold-shim-under-test"));
+        command.arg("shim").arg(folder).env("SECRET_KEY", "s3cret");
+        command
+    }
+
     fn spawn(&self) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_everfold-shim-under-test"))
-            .arg("shim")
-            .arg(&self.folder)
-            .env("SECRET_KEY", "s3cret")
-            .spawn()
-            .unwrap()
+        self.supervisor_of(&self.folder).spawn().unwrap()
     }
 
     fn run(&self) -> ExitStatus {
@@ -355,11 +356,12 @@ fn signal(pid: i32, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-/// A folder stands where the record is to be written: it cannot be, whoever tries.
+/// A folder stands where the record is to be written: it cannot be, whoever tries. Nor can what is said of that.
 #[test]
 fn row_08_a_record_that_cannot_be_written_is_tried_again_and_nobody_takes_the_folder_meanwhile() {
     let attempt = Attempt::new("echo ran >> count; while [ ! -e go ]; do sleep 0.02; done; exit 4", |_| {});
-    let mut shim = attempt.spawn();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut shim = attempt.supervisor_of(&attempt.folder).stderr(full).spawn().unwrap();
     until("the start", || attempt.file("count").exists());
     let reserve = attempt.folder.join("exit.json.new");
     std::fs::remove_file(&reserve).unwrap();
@@ -426,4 +428,49 @@ fn row_11_a_command_has_the_limit_of_open_files_that_it_would_have_without_an_en
     let attempt = Attempt::new("ulimit -Sn", |request| request.handles = Some(77));
     assert!(attempt.run().success());
     assert_eq!(std::fs::read_to_string(attempt.folder.join("stdout")).unwrap(), "77\n");
+}
+
+#[test]
+fn a_supervisor_whose_folder_is_moved_leaves_its_record_there_and_hears_a_cancel() {
+    for is_cancelled in [false, true] {
+        let attempt = Attempt::new("echo ran > began; while [ ! -e go ]; do sleep 0.02; done", |_| {});
+        let mut supervisor = attempt.spawn();
+        until("the start", || attempt.file("began").exists());
+        attempt.shim_record();
+        let moved = attempt.file("moved");
+        std::fs::rename(&attempt.folder, &moved).unwrap();
+        match is_cancelled {
+            true => {
+                std::fs::write(moved.join("cancel"), "").unwrap();
+                std::fs::write(moved.join("wake"), "!").unwrap();
+            }
+            false => std::fs::write(attempt.file("go"), "").unwrap(),
+        }
+        assert!(supervisor.wait().unwrap().success());
+        let record: ExitRecord =
+            serde_json::from_slice(&std::fs::read(moved.join("exit.json")).unwrap()).unwrap();
+        let wanted = if is_cancelled { Outcome::Cancelled } else { Outcome::Exited { code: 0 } };
+        assert_eq!(record.outcome, wanted);
+        assert!(!attempt.folder.exists(), "nothing is left under the former name");
+    }
+}
+
+#[test]
+fn a_supervisor_of_a_copied_folder_kills_nothing_of_the_original() {
+    let attempt = Attempt::new("echo ran > began; while [ ! -e go ]; do sleep 0.02; done", |_| {});
+    let mut supervisor = attempt.spawn();
+    until("the start", || attempt.file("began").exists());
+    attempt.shim_record();
+    let copy = attempt.file("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for name in ["request.json", "started", "shim.json"] {
+        std::fs::copy(attempt.folder.join(name), copy.join(name)).unwrap();
+    }
+    assert!(attempt.supervisor_of(&copy).status().unwrap().success());
+    let record: ExitRecord = serde_json::from_slice(&std::fs::read(copy.join("exit.json")).unwrap()).unwrap();
+    assert!(matches!(record.outcome, Outcome::Lost { .. }), "{:?}", record.outcome);
+    assert!(supervisor.try_wait().unwrap().is_none(), "the original lives");
+    std::fs::write(attempt.file("go"), "").unwrap();
+    assert!(supervisor.wait().unwrap().success());
+    assert_eq!(attempt.record().outcome, Outcome::Exited { code: 0 });
 }

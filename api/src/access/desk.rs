@@ -11,7 +11,7 @@ use everfold_engine::actor::Actor;
 use everfold_engine::clock::{self, Clock};
 use everfold_engine::id::Position;
 use everfold_engine::json::Hash;
-use everfold_engine::ledger::{Ledger, LedgerError};
+use everfold_engine::ledger::{Change, Ledger, LedgerError};
 use everfold_engine::store::{Dedup, EventStore};
 use everfold_engine::time::Timestamp;
 
@@ -48,6 +48,9 @@ pub enum AccessError {
     /// The caller is not let in.
     #[error(transparent)]
     NotLetIn(#[from] NotLetIn),
+    /// The token that it is about is not good any more.
+    #[error("{0}: no session can be opened with it")]
+    TokenOver(NotLetIn),
     /// The login link was used, or its time is over.
     #[error("the login link was used already, or its time is over")]
     LinkOver,
@@ -184,13 +187,13 @@ impl AccessDesk {
         reason: Option<String>,
         actor: Actor,
         dedup: Option<Dedup>,
-    ) -> Result<Position, AccessError> {
+    ) -> Result<Change, AccessError> {
         let change = self
             .ledger
             .change(actor, dedup, |access, _| Ok::<_, AccessError>(access.revoke(name, reason)?))
             .await?;
         self.shut.send_replace(());
-        Ok(change.position)
+        Ok(change)
     }
 
     /// Waits until a caller is not let in any more, and says why; for ever with those who came without a token.
@@ -223,13 +226,14 @@ impl AccessDesk {
         }
     }
 
-    /// Whoever holds this token.
+    /// Whoever holds this token, and until when it is good.
     ///
     /// # Errors
     /// [`AccessError::NotLetIn`].
-    pub async fn caller_by_token(&self, secret: &Secret) -> Result<Caller, AccessError> {
+    pub async fn caller_by_token(&self, secret: &Secret) -> Result<(Caller, Option<Timestamp>), AccessError> {
         let access = self.access().await?;
-        Ok(caller(access.token_of(&secret.hash(), (self.clock)())?))
+        let token = access.token_of(&secret.hash(), (self.clock)())?;
+        Ok((caller(token), token.expires_at))
     }
 
     /// Whose session it is, and when it ends.
@@ -252,7 +256,7 @@ impl AccessDesk {
         access.open(token, Hash::ZERO, now.plus(LINK), now).map_err(|why| match why {
             // Not the caller is unknown, but whom they name.
             NotLetIn::Unknown => AccessRefusal::NoToken(token.to_owned()).into(),
-            other => AccessError::from(other),
+            over => AccessError::TokenOver(over),
         })?;
         let (code, expires_at) = (Secret::draw(), now.plus(LINK));
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);

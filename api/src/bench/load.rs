@@ -61,7 +61,7 @@ fn pipeline(steps: Value) -> Result<Arc<Definition>, Problem> {
 }
 
 /// Steps one after the other that do nothing.
-fn chain(steps: usize) -> Result<Arc<Definition>, Problem> {
+pub(super) fn chain(steps: usize) -> Result<Arc<Definition>, Problem> {
     let step = |at: usize| {
         let needs: Vec<String> = at.checked_sub(1).map(|before| format!("s{before}")).into_iter().collect();
         json!({"id": format!("s{at}"), "needs": needs, "work": {"task": {"kind": "function", "spec": {"name": "everfold.noop", "with": {}}}}})
@@ -69,7 +69,7 @@ fn chain(steps: usize) -> Result<Arc<Definition>, Problem> {
     pipeline((0..steps).map(step).collect())
 }
 
-fn request(definition: &Arc<Definition>, input: JsonText) -> StartRequest {
+pub(super) fn request(definition: &Arc<Definition>, input: JsonText) -> StartRequest {
     StartRequest::new(definition.clone(), input, Actor::User("bench".into()))
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn titled(bench: &Bench, runs: usize, in_flight: usize) -> Resu
     flow(bench, runs, in_flight, named).await
 }
 
-async fn flow(
+pub(super) async fn flow(
     bench: &Bench,
     runs: usize,
     in_flight: usize,

@@ -7,6 +7,7 @@
 
 mod load;
 mod machine;
+mod notices;
 mod report;
 mod views;
 
@@ -36,6 +37,7 @@ pub struct Size {
     pub(crate) unfinished: usize,
     pub(crate) history: u64,
     pub(crate) listed: usize,
+    pub(crate) untold: usize,
 }
 
 impl Size {
@@ -48,6 +50,7 @@ impl Size {
         unfinished: 10_000,
         history: 10_000,
         listed: 10_000,
+        untold: 2_000,
     };
     /// Takes minutes, and varies less.
     pub const FULL: Self = Self {
@@ -58,6 +61,7 @@ impl Size {
         unfinished: 50_000,
         history: 100_000,
         listed: 100_000,
+        untold: 20_000,
     };
 }
 
@@ -179,6 +183,24 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<Report
         .add("fan-out and join", took.as_secs_f64(), "s")
         .with("items", size.fan_out as f64)
         .with("items_per_s", size.fan_out as f64 / took.as_secs_f64());
+
+    for (name, receiver) in [
+        ("starts beside notices that are refused", notices::Receiver::Refuses),
+        ("starts beside notices that hang", notices::Receiver::Hangs),
+    ] {
+        say(name);
+        let place = folder.join(name.replace(' ', "-"));
+        let beside = notices::beside(&place, size.untold, receiver).await?;
+        let seconds = |took: notices::Took| took.wall.as_secs_f64();
+        report
+            .add(name, seconds(beside.quiet), "s")
+            .with("alone_s", seconds(beside.alone))
+            .with("with_such_notices_s", seconds(beside.loud))
+            .with("the_first_of_them_s", seconds(beside.first))
+            .with("cpu_s", beside.quiet.cpu.as_secs_f64())
+            .with("cpu_s_alone", beside.alone.cpu.as_secs_f64())
+            .with("runs", size.untold as f64);
+    }
 
     say("recovery of unfinished runs");
     let place = folder.join("unfinished");

@@ -51,7 +51,7 @@ fn list(cards: &[Value], now: Timestamp) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let rows = cards.iter().map(|card| {
         let at = |name: &str| card[name].as_str().and_then(|text| text.parse::<Timestamp>().ok());
-        let steps: Vec<String> = card["steps"].as_array().into_iter().flatten().map(text).collect();
+        let steps: Vec<String> = card["active_steps"].as_array().into_iter().flatten().map(text).collect();
         let age = at("started_at").map(|started| span(at("ended_at").unwrap_or(now).since(started)));
         let what = card["note"].as_str().map_or_else(|| steps.join(", "), str::to_owned);
         [
@@ -60,14 +60,21 @@ fn list(cards: &[Value], now: Timestamp) -> String {
             cut(card["title"].as_str().unwrap_or_default(), 40),
             cut(&what, 50),
             age.unwrap_or_default(),
-            match card["cost"].as_str() {
-                Some("0.00") | None => String::new(),
-                Some(cost) => format!("{cost} USD"),
-            },
+            cost(card["usage"]["cost_usd"].as_str().unwrap_or_default()),
             awaited(&card["awaits"]),
         ]
     });
     table(["RUN", "PIPELINE", "TITLE", "AT", "AGE", "COST", "WAITS FOR"], rows)
+}
+
+/// Money in a column of a table: as many digits as it needs, nothing for nothing.
+fn cost(usd: &str) -> String {
+    let (whole, part) = usd.split_once('.').unwrap_or((usd, ""));
+    let part = part.trim_end_matches('0');
+    match (whole, part) {
+        ("" | "0", "") => String::new(),
+        _spent => format!("{whole}.{part:0<2} USD"),
+    }
 }
 
 /// Who is awaited, in words.
@@ -76,7 +83,7 @@ fn awaited(awaits: &Value) -> String {
         let roles: Vec<&str> =
             awaits["roles"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let who = if roles.is_empty() { "anyone".to_owned() } else { roles.join(" or ") };
-        format!("{who} ({})", awaits["what"].as_str().unwrap_or_default())
+        format!("{who} ({})", awaits["kind"].as_str().unwrap_or_default())
     };
     let mut words: Vec<String> = awaits.as_array().into_iter().flatten().map(one).collect();
     words.dedup();

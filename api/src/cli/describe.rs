@@ -69,7 +69,7 @@ impl Shown<'_> {
         let event = &self.0["event"];
         match self.name() {
             "RunStarted" => match event["title"].as_str() {
-                Some(title) => format!("{}: {title}", self.text("pipeline")),
+                Some(title) => format!("{}: {}", self.text("pipeline"), cut(title, 100)),
                 None => self.text("pipeline").to_owned(),
             },
             "StepScheduled" => work(&event["work"]),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table};
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunStatus, StepStatus};
+use everfold_engine::text::one_line;
 use everfold_engine::time::Timestamp;
 use owo_colors::{OwoColorize as _, Style};
 
@@ -108,12 +109,10 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     table.trim_fmt()
 }
 
-/// A text in one line that does nothing to a terminal: without escape sequences, each other control
-/// character a blank. What a program printed, or a person typed, must not clear a screen.
+/// A text in one line that does nothing to a terminal: without escape sequences and marks of direction, each other
+/// control character a blank. What a program printed, or a person typed, must not clear a screen.
 pub(crate) fn plain(text: &str) -> String {
-    let text = anstream::adapter::strip_str(text).to_string();
-    let parts: Vec<&str> = text.split(char::is_control).filter(|part| !part.is_empty()).collect();
-    parts.join(" ")
+    one_line(&anstream::adapter::strip_str(text).to_string()).into_owned()
 }
 
 /// A [`plain`] text cut to so many characters.
@@ -132,6 +131,7 @@ mod tests {
     #[test]
     fn a_text_of_somebody_else_does_nothing_to_the_terminal() {
         assert_eq!(plain("\u{1b}[31mred\u{1b}[0m\ttab\rback \u{1b}[2J\u{7}bell"), "red tab back bell");
+        assert_eq!(plain("a\n\u{202e}b"), "a b");
         assert_eq!(cut("\u{1b}[1mabcdef\u{1b}[0m", 4), "abc…");
     }
 

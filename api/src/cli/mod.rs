@@ -40,7 +40,6 @@ mod rest;
 mod run;
 mod runs;
 mod schedule;
-mod scripts;
 mod serve;
 mod show;
 mod spend;
@@ -85,7 +84,13 @@ pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::log::begin(cli.log, cli.verbose);
     let json = cli.json;
     match dispatch(cli) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => match output::unwritten() {
+            None => ExitCode::from(code),
+            Some(fault) => {
+                output::fault(&fault, json);
+                ExitCode::from(if code == 0 { fault.code.exit() } else { code })
+            }
+        },
         Err(fault) => {
             output::fault(&fault, json);
             ExitCode::from(fault.code.exit())

@@ -104,6 +104,12 @@ pub(crate) fn next(view: &RunView, program: &str) -> Vec<Next> {
         }
         _nothing_more => {}
     }
+    if view.status.is_ended() && view.notices.iter().any(|one| one.failing.is_some()) {
+        add(format!("resume {run}"), "its notices are tried now");
+    }
+    if let Some(one) = view.notices_given_up.first() {
+        add(format!("notices retry {}", one.id), "it was given up");
+    }
     commands
 }
 

@@ -1,6 +1,7 @@
 //! Printing: answers to stdout, the rest to stderr; colours on terminals only.
 
 use std::io::{self, Write as _};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use owo_colors::OwoColorize as _;
@@ -8,6 +9,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::fault::{Code, Fault};
+
+/// Why standard output, of which a process has one, did not take an answer. A reader that went away is no such reason.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// What went wrong where an answer could not be written: whoever keeps it in a file must hear of that.
+pub(crate) fn unwritten() -> Option<Fault> {
+    let why = UNWRITTEN.get()?;
+    let fault = Fault::new(Code::File, format!("the answer could not be written to standard output: {why}"));
+    Some(fault.hint("what was asked for is done; what is written there is not whole"))
+}
 
 /// Where answers go.
 #[derive(Debug, Default)]
@@ -32,16 +43,22 @@ impl Out {
             return;
         }
         let mut stdout = anstream::stdout().lock();
-        if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-            self.closed.store(true, Ordering::Relaxed);
-        }
+        self.look_at(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
     }
 
     /// Prints bytes as they are, without a look at colours.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
-        let mut stdout = io::stdout().lock();
-        if !self.is_closed() && stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
-            self.closed.store(true, Ordering::Relaxed);
+        if !self.is_closed() {
+            let mut stdout = io::stdout().lock();
+            self.look_at(stdout.write_all(bytes).and_then(|()| stdout.flush()));
+        }
+    }
+
+    fn look_at(&self, written: io::Result<()>) {
+        let Err(error) = written else { return };
+        self.closed.store(true, Ordering::Relaxed);
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            let _first_counts = UNWRITTEN.set(error.to_string());
         }
     }
 

@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 use super::args::{Cli, PipelineArgs, PipelineVerb};
 use super::context::{Context, items};
 use super::files;
-use super::format::{count, cut, table};
+use super::format::{count, cut, plain, table};
 use super::output::{Out, note};
-use super::scripts;
 use super::target::{Target, Where};
 use crate::client::encode;
 use crate::compare::{Difference, differences};
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
 use crate::owner;
+use crate::preflight;
 
 /// A pipeline file that was read and has no errors.
 pub(crate) struct Loaded {
@@ -45,10 +45,15 @@ pub(crate) fn route(name: &str) -> String {
 
 /// The pipeline of a name.
 pub(crate) async fn named(context: &Context, name: &str) -> Result<PipelineView, Fault> {
+    let found: Result<PipelineView, Fault> = context.client.get(&route(name)).await;
+    found.map_err(|fault| fault.hinted(near_file(name)))
+}
+
+/// The file that may be meant where no pipeline has this name.
+fn near_file(name: &str) -> Option<String> {
     let as_file = ["yaml", "yml"].map(|end| format!("{name}.{end}"));
     let near = as_file.iter().find(|file| Path::new(file).is_file());
-    let found: Result<PipelineView, Fault> = context.client.get(&route(name)).await;
-    found.map_err(|fault| fault.hinted(near.map(|file| format!("there is a file: ./{file}"))))
+    near.map(|file| format!("there is a file: ./{file}"))
 }
 
 /// Reads a pipeline file and checks it. Problems are printed in full; as JSON they are in the fault.
@@ -122,15 +127,26 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             match Where::of(cli)?.target {
                 Target::Folder(folder) => {
                     let (layout, config) = (Layout::new(folder), cli.config.as_deref());
-                    refuse_unknown(&loaded.name, definition, &layout, config, as_json)?;
-                    refuse_missing(&loaded.name, &missing(definition, &layout, config)?, as_json)?;
+                    let unknown = owner::unknown_work(definition, &layout, config)?;
+                    let found = preflight::refuse_unknown(&loaded.name, &unknown);
+                    found.map_err(|fault| printed(fault, as_json))?;
+                    if let Some(known) = resources(&layout, config)? {
+                        let found = preflight::refuse_missing(&loaded.name, definition, &known);
+                        found.map_err(|fault| printed(fault, as_json))?;
+                    }
                 }
                 // The settings are the server's.
                 Target::Server(_) => {}
             }
-            scripts::refuse_unreadable(&loaded.name, definition, as_json)?;
-            let absent = scripts::absent(definition, &std::env::current_dir().unwrap_or_default());
-            checked(&out, &loaded.name, &view, (&loaded.checked.warnings, &absent), as_json)
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| {
+                Fault::new(Code::Internal, format!("the runtime could not be started: {error}"))
+            })?;
+            let found = runtime.block_on(preflight::refuse_unreadable(&loaded.name, definition));
+            let unread = found.map_err(|fault| printed(fault, as_json))?;
+            let settings = preflight::absent(definition, &std::env::current_dir().unwrap_or_default());
+            let noted = Noted { warnings: &loaded.checked.warnings, settings, unread };
+            checked(&out, &loaded.name, &view, &noted, as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
             let loaded = load(pipeline, as_json)?;
@@ -155,13 +171,18 @@ pub(crate) async fn ask(context: &Context, args: &PipelineArgs) -> Result<u8, Fa
     let (out, as_json) = (&context.out, context.json);
     match &args.verb {
         PipelineVerb::Check { pipeline } => {
-            let view = named(context, pipeline).await?;
-            if let Some(place) = context.client.place() {
-                let (definition, config) = (definition_of(&view)?, place.config.as_deref());
-                refuse_unknown(pipeline, &definition, &place.layout, config, as_json)?;
-                refuse_missing(pipeline, &missing(&definition, &place.layout, config)?, as_json)?;
-            }
-            checked(out, pipeline, &view, (&[], &[]), as_json)
+            // In this folder a run would be started, where it is one of this machine.
+            let cwd = context.client.place().and_then(|_| std::env::current_dir().ok());
+            let body = json!({ "pipeline": pipeline, "cwd": cwd });
+            let answer: Result<CheckAnswer, Fault> =
+                context.client.post("/api/v1/pipelines/check", &body).await;
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(fault) if fault.code == Code::NoPipeline => return Err(fault.hinted(near_file(pipeline))),
+                Err(fault) => return Err(printed(fault, as_json)),
+            };
+            let noted = Noted { warnings: &[], settings: answer.settings, unread: answer.unread };
+            checked(out, pipeline, &answer.pipeline, &noted, as_json)
         }
         PipelineVerb::Show { pipeline, text } => {
             let view = named(context, pipeline).await?;
@@ -198,20 +219,41 @@ fn definition_of(view: &PipelineView) -> Result<Definition, Fault> {
         .map_err(|error| Fault::new(Code::Internal, error.to_string()))
 }
 
+/// What the owner says of a pipeline without errors.
+#[derive(serde::Deserialize)]
+struct CheckAnswer {
+    pipeline: PipelineView,
+    settings: Vec<String>,
+    unread: usize,
+}
+
+/// What a check found that is no error.
+struct Noted<'a> {
+    warnings: &'a [Problem],
+    /// Settings documents that a run would not get.
+    settings: Vec<String>,
+    /// Commands that were not given to the shell.
+    unread: usize,
+}
+
 fn checked(
     out: &Out,
     name: &str,
     view: &PipelineView,
-    (warnings, missing): (&[Problem], &[String]),
+    noted: &Noted<'_>,
     as_json: bool,
 ) -> Result<u8, Fault> {
+    let Noted { warnings, settings, unread } = noted;
     if as_json {
-        out.json(&json!({ "pipeline": view, "warnings": warnings, "settings": missing }))?;
+        out.json(&json!({ "pipeline": view, "warnings": warnings, "settings": settings, "unread": unread }))?;
         return Ok(0);
     }
     print_problems(warnings);
-    missing.iter().for_each(|missing| note(format!("warning: {missing}")));
-    let noted = match (warnings.len() + missing.len()) as u64 {
+    settings.iter().for_each(|missing| note(format!("warning: {missing}")));
+    if *unread > 0 {
+        note(format!("warning: {} not given to the shell", count(*unread as u64, "command")));
+    }
+    let noted = match (warnings.len() + settings.len() + usize::from(*unread > 0)) as u64 {
         0 => String::new(),
         noted => format!(", {}", count(noted, "warning")),
     };
@@ -219,61 +261,29 @@ fn checked(
     Ok(0)
 }
 
-/// Refuses what a start here would refuse: functions and agent profiles that there are not. As JSON they are in the
-/// fault.
-fn refuse_unknown(
-    name: &str,
-    definition: &Definition,
-    layout: &Layout,
-    config: Option<&Path>,
-    as_json: bool,
-) -> Result<(), Fault> {
-    let unknown = owner::unknown_work(definition, layout, config)?;
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let message = format!("{name}: {}, so no run could start", count(unknown.len() as u64, "unknown name"));
-    let fault = Fault::new(Code::NoFunction, message);
+/// Prints the single faults of a check, each in a line of its own; as JSON they stay in the fault.
+fn printed(fault: Fault, as_json: bool) -> Fault {
     if as_json {
-        return Err(fault.errors(unknown.iter().map(owner::unknown_view).collect()));
+        return fault;
     }
-    for one in &unknown {
-        note(format!("error[{}]: {one}", Code::NoFunction));
-        if let Some(hint) = &one.failure.hint {
+    for error in &fault.errors {
+        let field = |name: &str| error.get(name).and_then(Value::as_str);
+        let code = field("code").map_or_else(|| fault.code.to_string(), str::to_owned);
+        let place = field("place").map(|place| format!("{place}: ")).unwrap_or_default();
+        note(format!("error[{code}]: {place}{}", field("message").unwrap_or_default()));
+        if let Some(hint) = field("hint") {
             note(format!("  help: {hint}"));
         }
     }
-    Err(fault)
+    fault.errors(Vec::new())
 }
 
-/// Refuses resources that a start here would refuse. As JSON they are in the fault.
-fn refuse_missing(name: &str, missing: &[String], as_json: bool) -> Result<(), Fault> {
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let fault = Fault::new(Code::NoResource, format!("{name}: {}", count(missing.len() as u64, "error")));
-    if as_json {
-        return Err(fault.errors(missing.iter().map(|message| json!({ "message": message })).collect()));
-    }
-    missing.iter().for_each(|missing| note(format!("error[{}]: {missing}", Code::NoResource)));
-    Err(fault.hint("[resources] in everfold.toml says how many there are of each"))
-}
-
-/// What a pipeline needs and the settings at hand do not name; nothing is said where there are none.
-fn missing(definition: &Definition, layout: &Layout, config: Option<&Path>) -> Result<Vec<String>, Fault> {
+/// The resources that the settings at hand name; `None`: there are no settings.
+fn resources(layout: &Layout, config: Option<&Path>) -> Result<Option<Vec<String>>, Fault> {
     if config.is_none() && !layout.settings().exists() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let known = owner::settings(layout, config)?.resources;
-    let steps = definition.steps.iter().chain(&definition.on_finish);
-    let wanted = steps.flat_map(|step| step.resources.iter().map(move |name| (step, name)));
-    let missing = wanted.filter(|(_, name)| !known.contains_key(*name)).map(|(step, name)| {
-        let near = definition::similar(name, known.keys().map(String::as_str));
-        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        let step = &step.id;
-        format!("step {step} needs the resource {name}, which the settings do not name, so no run could start{near}")
-    });
-    Ok(missing.collect())
+    Ok(Some(owner::settings(layout, config)?.resources.into_keys().collect()))
 }
 
 fn origin(loaded: &Loaded) -> &'static str {
@@ -292,7 +302,7 @@ async fn list(context: &Context) -> Result<u8, Fault> {
             view.name.clone(),
             view.version.map_or_else(|| view.origin.replace('_', "-"), |n| format!("@{n}")),
             view.steps.len().to_string(),
-            view.description.clone(),
+            plain(&view.description),
         ]
     });
     context.out.line(table(["PIPELINE", "VERSION", "STEPS", "DESCRIPTION"], rows));
@@ -398,7 +408,7 @@ fn show(
         return Ok(0);
     }
     let version = view.version.map(|n| format!("@{n}")).unwrap_or_default();
-    out.line(format!("{}{version}  {}", view.name, view.description));
+    out.line(format!("{}{version}  {}", view.name, plain(&view.description)));
     out.line(format!("hash {}", &view.hash[..12]));
     crate::graph::about(definition).iter().for_each(|line| out.line(line));
     out.line("");

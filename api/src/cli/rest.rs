@@ -1,9 +1,10 @@
 //! Whether anything of a run still needs the process that goes on with it.
 //!
 //! Law: a run rests where it waits for people, moments, signals or the end of others, and so does every run below it
-//! that has not ended. One that is to get another run's key does not: that run ends for it. Where that cannot be told,
-//! it does not rest either.
+//! that has not ended. One that is to get another run's key or slot does not: that run ends for it. Where that cannot be
+//! told, it does not rest either.
 
+use everfold_engine::definition::OnLimit;
 use everfold_engine::event::SlotKind;
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
@@ -20,7 +21,7 @@ pub(super) async fn resting(context: &Context, run: &RunView) -> Option<Vec<RunV
     let mut looked = 0;
     while let Some(view) = family.get(looked).cloned() {
         looked += 1;
-        if !rests(&view) || gets_its_key(context, &view).await {
+        if !rests(&view) || gets_a_slot(context, &view).await {
             return None;
         }
         for child in below(context, &view).await.ok()? {
@@ -49,27 +50,36 @@ pub(super) fn rests(view: &RunView) -> bool {
     is_asking || is_queued || !view.awaited_runs.is_empty()
 }
 
-/// Whether another run is about to leave it the key that it waits for. Nobody waits for a key otherwise: whoever has
-/// it is being cancelled, or ends because this one takes its place. Both need somebody who goes on with them.
-async fn gets_its_key(context: &Context, view: &RunView) -> bool {
-    let is_key = |key: &str| {
-        view.slots.iter().any(|slot| slot.key == key && matches!(slot.kind, SlotKind::Identity { .. }))
-    };
+/// Whether another run is about to leave it a slot that it waits for: that run is being cancelled, or ends because this
+/// one takes its place. Both need somebody who goes on with them. For a key no run waits otherwise.
+async fn gets_a_slot(context: &Context, view: &RunView) -> bool {
     for awaited in &view.awaits {
         let AwaitView::Slot { key, holders } = awaited else { continue };
-        if !is_key(key) {
-            continue;
-        }
-        let mut leaves = holders.is_empty();
-        for holder in holders {
-            // Nothing becomes of a run that is set aside before somebody has seen to it.
-            leaves |= !matches!(look(context, *holder).await, Err(fault) if fault.code == Code::SetAside);
-        }
-        if leaves {
+        let takes = view.slots.iter().any(|slot| slot.key == *key && takes_its_place(&slot.kind));
+        if takes && holders.is_empty() {
             return true;
+        }
+        for holder in holders {
+            let is_replaced = takes || view.origin.as_ref().is_some_and(|origin| origin.run == *holder);
+            let leaves = match look(context, *holder).await {
+                Ok(holder) => is_replaced || holder.cancelled.is_some() || holder.status.is_ended(),
+                // Nothing becomes of a run that is set aside before somebody has seen to it.
+                Err(fault) => is_replaced && fault.code != Code::SetAside,
+            };
+            if leaves {
+                return true;
+            }
         }
     }
     false
+}
+
+/// Whether a run that waits for such a slot has another one end for it.
+fn takes_its_place(kind: &SlotKind) -> bool {
+    match kind {
+        SlotKind::Identity { .. } => true,
+        SlotKind::Concurrency { on_limit, .. } => *on_limit == OnLimit::CancelOldest,
+    }
 }
 
 async fn look(context: &Context, run: RunId) -> Result<RunView, Fault> {

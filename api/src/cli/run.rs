@@ -51,7 +51,10 @@ pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<u8, Fault> {
     if args.wait.detach {
         background::reach(context).await?;
     }
-    let view: RunView = context.client.post("/api/v1/runs", &body).await?;
+    let view: RunView = match args.idempotency_key {
+        Some(_) => context.client.post_keyed("/api/v1/runs", &body).await?,
+        None => context.client.post("/api/v1/runs", &body).await?,
+    };
     let word = if view.held { "has this key already" } else { "started" };
     follow(context, view, &args.wait, word).await
 }

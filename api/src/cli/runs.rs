@@ -73,10 +73,9 @@ pub(crate) fn list(items: &[Value], now: everfold_engine::time::Timestamp) -> St
         let at = |name: &str| run[name].as_str().and_then(|text| text.parse().ok());
         let started: Option<everfold_engine::time::Timestamp> = at("started_at");
         let ended: Option<everfold_engine::time::Timestamp> = at("ended_at");
-        let steps: Vec<String> = run["steps"].as_array().into_iter().flatten().map(text).collect();
-        let what = run["paused"]
+        let steps: Vec<String> = run["active_steps"].as_array().into_iter().flatten().map(text).collect();
+        let what = run["note"]
             .as_str()
-            .or(run["failure"].as_str())
             .or(run["set_aside"].as_str())
             .map_or_else(|| steps.join(", "), str::to_owned);
         [

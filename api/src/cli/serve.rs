@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use everfold_workflows::settings::TlsFiles;
+use everfold_workflows::settings::{Proxies, TlsFiles};
 use serde_json::json;
 
 use super::args::ServeArgs;
@@ -32,7 +32,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
     if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
         settings.tls = Some(TlsFiles { cert: absolute(cert)?, key: absolute(key)? });
     }
-    settings.behind_proxy |= args.behind_proxy;
+    settings.behind_proxy = proxies(args.behind_proxy.as_deref(), settings.behind_proxy)?;
     settings.url = args.url.or(settings.url);
     // Before the folder is taken: a mistake in the arguments makes no folder.
     crate::serve::Place::of(&settings)?;
@@ -88,6 +88,18 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<u8, Fault>
     owner.begin_closing();
     server.stop().await;
     Ok(0)
+}
+
+/// The proxies that are believed: those that the command names; where it names none, those of the settings, else
+/// this machine.
+fn proxies(said: Option<&[String]>, of_settings: Proxies) -> Result<Proxies, Fault> {
+    match said {
+        None => Ok(of_settings),
+        Some([]) if of_settings.is_empty() => Ok(Proxies::loopback()),
+        Some([]) => Ok(of_settings),
+        Some(listed) => Proxies::listed(listed.iter().map(String::as_str))
+            .map_err(|error| Fault::new(Code::Usage, error.to_string())),
+    }
 }
 
 /// Says where it serves, and goes on with what was left.
@@ -168,7 +180,32 @@ async fn announce(
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
+    use super::super::args::{Cli, Verb};
     use super::*;
+
+    #[test]
+    fn row_57_proxies_are_those_of_the_command_then_of_the_settings_then_this_machine() {
+        let listed = |text: &str| Proxies::listed(text.split(',')).unwrap_or_default();
+        let of = |arguments: &[&str], settings: Proxies| {
+            let cli = Cli::try_parse_from([&["everfold", "serve"], arguments].concat());
+            match cli.map(|cli| cli.verb) {
+                Ok(Verb::Serve(args)) => proxies(args.behind_proxy.as_deref(), settings).ok(),
+                _ => None,
+            }
+        };
+        let (none, loopback, far) = (Proxies::default(), Proxies::loopback(), listed("10.0.0.0/8"));
+        assert_eq!(of(&[], none.clone()), Some(none.clone()));
+        assert_eq!(of(&[], far.clone()), Some(far.clone()));
+        assert_eq!(of(&["--behind-proxy"], none.clone()), Some(loopback.clone()));
+        assert_eq!(of(&["--behind-proxy", "--url", "https://e.example"], none.clone()), Some(loopback));
+        assert_eq!(of(&["--behind-proxy"], far.clone()), Some(far.clone()));
+        let two = Some(listed("192.0.2.1,fd00::/8"));
+        assert_eq!(of(&["--behind-proxy", "192.0.2.1,fd00::/8"], far.clone()), two);
+        assert_eq!(of(&["--behind-proxy=192.0.2.1", "--behind-proxy=fd00::/8"], far), two);
+        assert_eq!(of(&["--behind-proxy", "everything"], none), None);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn row_03_a_service_ends_after_a_minute_without_writes_and_not_before() {

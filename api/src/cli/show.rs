@@ -4,14 +4,14 @@ use everfold_engine::clock;
 use everfold_engine::driver::Waiting;
 use everfold_engine::event::OriginKind;
 use everfold_engine::id::RunId;
-use everfold_engine::state::{RunStatus, StepStatus};
+use everfold_engine::state::StepStatus;
 use everfold_engine::time::Timestamp;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
 use super::args::RunRef;
 use super::context::Context;
-use super::format::{self, cut, instant, run_style, span, step_mark, took, verdict};
+use super::format::{self, cut, instant, plain, run_style, span, step_mark, took, verdict};
 use super::next::next;
 use crate::client::encode;
 use crate::fault::Fault;
@@ -43,7 +43,7 @@ pub(crate) fn text(view: &RunView, now: Timestamp, program: &str) -> String {
 }
 
 fn head(view: &RunView, now: Timestamp) -> Vec<String> {
-    let title = view.title.as_ref().map(|title| format!(" — {title}")).unwrap_or_default();
+    let title = view.title.as_ref().map(|title| format!(" — {}", cut(title, 200))).unwrap_or_default();
     let ended = match view.ended_at {
         Some(ended) => format!(", took {}", span(ended.since(view.started_at))),
         None => format!(", {} ago", span(now.since(view.started_at))),
@@ -79,11 +79,12 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     }
     if !view.slots.is_empty() {
         let slots: Vec<&str> = view.slots.iter().map(|slot| slot.key.as_str()).collect();
-        let word = if view.status == RunStatus::Queued { "waits for" } else { "holds" };
+        let word = if view.waits_for_slots { "waits for" } else { "holds" };
         lines.push(format!("slots     {word} {}", slots.join(", ")));
     }
     if !view.labels.is_empty() {
-        let labels: Vec<String> = view.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let labels: Vec<String> =
+            view.labels.iter().map(|(key, value)| plain(&format!("{key}={value}"))).collect();
         lines.push(format!("labels    {}", labels.join(" ")));
     }
     for budget in &view.budget {
@@ -347,5 +348,6 @@ fn told_at(view: &RunView, now: Timestamp) -> Vec<String> {
     if let Some(failure) = &view.failure {
         lines.extend(failed(failure));
     }
+    lines.extend(super::notices::of_run(view));
     lines
 }

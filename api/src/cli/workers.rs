@@ -37,7 +37,7 @@ fn text(answer: &WorkersAnswer, now: Timestamp) -> String {
     let mut parts = vec![table(["FUNCTION", "WAITING", "POLLS", "SUMMARY"], functions)];
     if !answer.items.is_empty() {
         let rows = answer.items.iter().map(|worker| worker_row(worker, now));
-        parts.push(table(["WORKER", "POLLS", "HOLDS", "SINCE", "LAST HEARD", "FUNCTIONS"], rows));
+        parts.push(table(["WORKER", "INSTANCE", "POLLS", "HOLDS", "SINCE", "LAST HEARD", "FUNCTIONS"], rows));
     }
     let held = answer.items.iter().flat_map(|worker| worker.holds.iter().map(move |held| (worker, held)));
     let rows: Vec<[String; 6]> = held
@@ -50,7 +50,7 @@ fn text(answer: &WorkersAnswer, now: Timestamp) -> String {
                 held.run.short(),
                 held.step.clone(),
                 held.function.clone(),
-                worker.name.clone(),
+                worker.worker().to_string(),
                 format!("{} ago", span(now.since(held.since))),
                 state,
             ]
@@ -62,9 +62,10 @@ fn text(answer: &WorkersAnswer, now: Timestamp) -> String {
     parts.join("\n\n") + "\n"
 }
 
-fn worker_row(worker: &WorkerView, now: Timestamp) -> [String; 6] {
+fn worker_row(worker: &WorkerView, now: Timestamp) -> [String; 7] {
     [
         worker.name.clone(),
+        worker.instance.as_ref().map(ToString::to_string).unwrap_or_default(),
         worker.polls.to_string(),
         worker.holds.len().to_string(),
         instant(worker.since),

@@ -101,6 +101,18 @@ impl Client {
         self.write("POST", path, body).await
     }
 
+    /// Sends a body that holds its idempotency key itself, and gets one document.
+    ///
+    /// # Errors
+    /// What the route says, or that no owner could be reached.
+    pub(crate) async fn post_keyed<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Fault> {
+        self.ask(&Ask { method: "POST", body: Some(bytes(body)?), ..Ask::get(path) }).await
+    }
+
     /// Puts a body in its place and gets one document.
     ///
     /// # Errors
@@ -123,8 +135,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Fault> {
-        let body = serde_json::to_vec(body).map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-        self.ask(&Ask { method, body: Some(body), ..Ask::get(path) }.once(draw_u128())).await
+        self.ask(&Ask { method, body: Some(bytes(body)?), ..Ask::get(path) }.once(draw_u128())).await
     }
 
     /// Asks until a whole answer has come: one that breaks off is asked for again, a write with the
@@ -249,4 +260,8 @@ impl Client {
             Way::Server(_) => None,
         }
     }
+}
+
+fn bytes(body: &impl Serialize) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(body).map_err(|error| Fault::new(Code::Internal, error.to_string()))
 }

@@ -60,7 +60,7 @@ pub use everfold_engine::state::RunStatus;
 pub use everfold_engine::trace::Usage;
 pub use everfold_projections::{Task, TaskKind};
 pub use everfold_workflows::function::{Call, Function, FunctionError, StepError};
-pub use everfold_workflows::remote::{Worker, WorkerError};
+pub use everfold_workflows::remote::{BadInstance, Instance, Worker, WorkerError};
 pub use run::Run;
 pub use schemars;
 pub use start::Start;

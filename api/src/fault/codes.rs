@@ -80,14 +80,14 @@ codes! {
         "Nothing was started. `everfold pipeline check FILE` shows every error with its place; each has a code of its own to explain.";
     KeyReused = "EF0214", 422, 2, "the idempotency key was used for something else",
         "A key recognises a repeated request. The same key with another body is a mistake of the caller: draw a new key for each new request.";
-    NotYet = "EF0215", 404, 3, "the run has not come that far",
-        "Versions count a run's events from 1. `everfold events RUN` shows the last one.";
+    NotYet = "EF0215", 404, 3, "the run, or the log, has not come that far",
+        "Versions count a run's events from 1; `everfold events RUN` shows the last one. Positions count the events of the log; `everfold store info` tells the last.";
     SetAside = "EF0216", 409, 4, "the run is set aside",
         "Its history cannot be read or decided on, or its work brought the engine down three times in a row, so it is left alone; other runs go on. \
          The message says why; `everfold store verify` names damage, and `everfold resume RUN` tries once more when the cause is mended. \
          `everfold cancel RUN --force` ends it where it stands and gives its key and slots to others.";
     Busy = "EF0217", 503, 7, "too much waits already",
-        "The engine takes only so many inputs at once. Repeat a little later, with the same idempotency key.";
+        "The engine takes only so many inputs, and so many bytes of bodies and of answers that are not taken yet, at once. Repeat a little later, with the same idempotency key.";
     Ending = "EF0218", 503, 7, "the engine is ending",
         "The process that owns the data folder ends. Repeat the command: it takes over or reaches the next owner.";
     Internal = "EF0219", 500, 7, "a mistake of Everfold",
@@ -140,6 +140,14 @@ codes! {
         "`everfold projections` lists the read models.";
     Rebuilding = "EF0273", 409, 4, "the read model is being built anew already",
         "`everfold projections` shows how far it is; until it has come as far as the old one, that one answers.";
+    OtherCopy = "EF0280", 409, 4, "the cursor is of another copy of the store",
+        "Cursors and ids of streams name the copy of the store that gave them: another copy may have gone on otherwise. Begin again without it.";
+    OtherName = "EF0281", 409, 4, "the pipeline has another name",
+        "A pipeline is saved under the name that it calls itself; the message says both. Nothing was saved.";
+    BadDelivery = "EF0282", 422, 2, "the delivery cannot be read",
+        "The body of a delivery is the JSON that its source sends. Nothing was recorded. The message names the place.";
+    BadSchedule = "EF0283", 422, 2, "the schedule cannot be used",
+        "A schedule is a cron pattern, a duration or a map of the pipeline language, and has moments. Nothing was recorded; the message and `errors` say what is wrong with it.";
 
     Refused = "EF0301", 409, 4, "not possible in this state",
         "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";
@@ -254,7 +262,8 @@ codes! {
     LinkOver = "EF0606", 401, 4, "the login link is over",
         "A login link works once and for 15 minutes. `everfold token link NAME` makes a new one.";
     NoCsrf = "EF0607", 403, 4, "the request may come from another page",
-        "A write with the cookie of a session needs the header `X-CSRF-Token` with the text that `GET /api/v1/session` tells.";
+        "A write with the cookie of a session needs the header `X-CSRF-Token` with the text that `GET /api/v1/session` tells. What a browser sends for a page of another \
+         host (`Origin`, `Sec-Fetch-Site`) writes nothing, whatever lets it in.";
     Listen = "EF0608", 503, 2, "the server cannot listen",
         "The address is in use, is none of this machine, or the certificate cannot be used. The message says which.";
     InTheClear = "EF0609", 422, 2, "tokens would travel in the clear",
@@ -300,6 +309,13 @@ codes! {
         "Whoever descends from a step or gate of a run is not the user at the keyboard, though it runs as the same user: the socket refuses it. `api: {role: viewer}`, \
          `approver` or `operator` in a step lets the processes of its work and of its gates in as `run:ID/STEP` while they last. A git hook and a program \
          that the engine itself called are never let in.";
+    NotServed = "EF0626", 421, 4, "the host is not served here",
+        "A request names the host that it means, and a page under a name that only leads here by chance must not be able to use the server. Served are names of \
+         this machine (localhost), `url` and `hosts` of [serve] in everfold.toml, the names of the certificate, and, where other machines may call, addresses. \
+         A proxy hands on the `Host` that it was asked for; add that name to `hosts`, or give --url.";
+    NoProxy = "EF0627", 403, 4, "in the clear from another machine",
+        "The server speaks no TLS itself, so from other machines it hears the proxies that it was told of and no others: `--behind-proxy ADDRESS` or `behind_proxy` of [serve] in \
+         everfold.toml lists their addresses or networks. Without addresses a proxy on this machine is meant.";
 }
 
 impl Code {

@@ -53,6 +53,12 @@ impl From<AccessError> for Fault {
                     "was its text lost? `everfold token revoke {name}`, and make one of another name"
                 ));
             }
+            // The one who asks is known; the token that they name is at its end.
+            AccessError::TokenOver(_) => {
+                return Self::new(Code::Refused, error.to_string()).hint(
+                    "`everfold token list` shows which are good; `everfold token create NAME` makes another",
+                );
+            }
             AccessError::NotLetIn(_) => Code::NotKnown,
             AccessError::LinkOver => Code::LinkOver,
             AccessError::Ledger(error) => return error.into(),
@@ -166,7 +172,8 @@ impl From<Refusal> for Fault {
             Refusal::SeveralBudgets(_) => Code::SeveralBudgets,
             Refusal::BadRaise { .. } => Code::BadRaise,
             Refusal::OverBudget(_) => Code::OverBudget,
-            Refusal::BadSignal(_) | Refusal::TooDeep { .. } => Code::Invalid,
+            Refusal::BadSignal(_) => Code::Invalid,
+            Refusal::TooDeep { .. } => Code::TooLarge,
             Refusal::TooLarge { .. } | Refusal::TooMany { .. } => Code::TooLarge,
             Refusal::Start(_) => Code::BadInput,
             Refusal::NothingToRetry(_) => Code::NothingToRetry,
@@ -312,11 +319,13 @@ impl From<PipelineError> for Fault {
 impl From<HookError> for Fault {
     fn from(error: HookError) -> Self {
         let code = match &error {
-            HookError::BadSource(_) | HookError::BadId | HookError::Ambiguous(_) => Code::Invalid,
+            HookError::BadSource(_) | HookError::BadId => Code::Invalid,
+            HookError::Ambiguous(_) => Code::NoDelivery,
             HookError::TooLarge { .. } => Code::TooLarge,
-            HookError::TooDeep { .. } => Code::Invalid,
+            HookError::TooDeep { .. } => Code::TooLarge,
             HookError::NotFound(_) => Code::NoDelivery,
             HookError::BeingHandled => Code::Refused,
+            HookError::KeyReused => Code::KeyReused,
             HookError::ShuttingDown => Code::Ending,
             _store => Code::StoreIo,
         };
@@ -332,11 +341,13 @@ impl From<HookError> for Fault {
 impl From<ScheduleError> for Fault {
     fn from(error: ScheduleError) -> Self {
         let code = match &error {
-            ScheduleError::BadName(_) | ScheduleError::Bad(_) => Code::Invalid,
+            ScheduleError::BadName(_) => Code::Invalid,
+            ScheduleError::Bad(_) => Code::BadSchedule,
             ScheduleError::NotFound(_) => Code::NoSchedule,
             ScheduleError::Exists(_) | ScheduleError::OfPipeline { .. } | ScheduleError::AlreadySo(_) => {
                 Code::Refused
             }
+            ScheduleError::KeyReused => Code::KeyReused,
             ScheduleError::ShuttingDown => Code::Ending,
             _store => Code::StoreIo,
         };

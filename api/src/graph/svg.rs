@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use everfold_engine::definition::Definition;
+use everfold_engine::text::is_direction;
 
 use super::layout::{MARGIN, Placed, Rect, place, text_width};
 use super::sketch::{Box, Kind, Sketch};
@@ -252,6 +253,7 @@ fn escape(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
+            c if is_direction(c) => {}
             c if c.is_control() && c != '\n' => escaped.push(' '),
             c => escaped.push(c),
         }

@@ -24,7 +24,7 @@ use crate::shape;
 pub struct Session {
     /// The cookie's text, where the caller came by one.
     pub secret: Option<Secret>,
-    /// When the session ends.
+    /// When the session ends, or the token by which the caller came.
     pub expires_at: Option<Timestamp>,
     /// Whether the browser speaks TLS.
     pub secure: bool,
@@ -67,7 +67,6 @@ pub(crate) struct TokenBody {
     #[serde(default)]
     approves: Vec<String>,
     /// A span: `30d`.
-    #[schema(pattern = "^[0-9]+(ms|s|m|h|d)$")]
     expires_in: Option<String>,
 }
 
@@ -157,8 +156,8 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Fault> {
     let route = format!("DELETE /tokens/{name}");
     let once = once(&headers, &caller, &route, b"", DedupKeep::Week)?;
-    let position = app.access().revoke(&name, params.reason, caller.actor, once.dedup).await?;
-    Ok(written(StatusCode::OK, position, RevokedAnswer { name, revoked: true }))
+    let change = app.access().revoke(&name, params.reason, caller.actor, once.dedup).await?;
+    Ok(written(StatusCode::OK, change, RevokedAnswer { name, revoked: true }))
 }
 
 /// Who a session is.
@@ -169,6 +168,7 @@ pub(crate) struct Whoami {
     role: Option<Role>,
     /// Null: every role.
     approves: Option<Vec<String>>,
+    /// When the session ends, or the token by which the caller came; null: never.
     #[schema(value_type = Option<shape::Time>)]
     expires_at: Option<Timestamp>,
     /// For `X-CSRF-Token`, where the caller came by a cookie.
@@ -319,7 +319,8 @@ pub(crate) async fn link_page(Params(params): Params<LoginParams>) -> Result<Res
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         ),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // The button is told where it stands; with no-referrer a browser would hide that from this server, too.
+        (header::REFERRER_POLICY, "same-origin"),
     ];
     Ok((head, page).into_response())
 }

@@ -7,14 +7,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use everfold_engine::event::OriginKind;
 use everfold_engine::id::{RunId, Version};
-use everfold_engine::store::DedupKeep;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::written;
-use super::extract::{Body, Path, once};
+use super::extract::{Body, Path};
+use super::named::once_of_run;
 use super::runs::source;
 use super::state::version_at;
+use super::values::{time, whole_if};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{Again, Begun};
@@ -47,8 +48,7 @@ pub(crate) async fn retry(
     Path(run): Path<String>,
     body: Body<RetryBody>,
 ) -> Result<Response, Fault> {
-    let run = app.resolve(&run).await?;
-    let once = once(&headers, &caller, &format!("POST /runs/{run}/retry"), &body.bytes, DedupKeep::Week)?;
+    let (run, once) = once_of_run(&app, (&headers, &caller), &run, "retry", &body.bytes).await?;
     let RetryBody { step, detach } = body.value;
     let again = Again { from_step: step, ..Again::new(OriginKind::Retry, detach) };
     let begun = app.retry(run, again, caller.actor, once).await?;
@@ -72,6 +72,7 @@ pub(crate) struct RestartBody {
     #[serde(default)]
     files: BTreeMap<String, String>,
     /// Settings documents that replace those of the origin, by name.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
     config: Option<Value>,
     #[serde(default)]
     detach: bool,
@@ -95,8 +96,7 @@ pub(crate) async fn restart(
     Path(run): Path<String>,
     body: Body<RestartBody>,
 ) -> Result<Response, Fault> {
-    let run = app.resolve(&run).await?;
-    let once = once(&headers, &caller, &format!("POST /runs/{run}/restart"), &body.bytes, DedupKeep::Week)?;
+    let (run, once) = once_of_run(&app, (&headers, &caller), &run, "restart", &body.bytes).await?;
     let RestartBody { from_step, input, title, pipeline, definition, file, files, config, detach } =
         body.value;
     let source = source(pipeline, definition, file, files)?;
@@ -111,6 +111,7 @@ pub(crate) async fn restart(
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ForkBody {
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "whole_if")]
     version: Option<u64>,
     /// A time in RFC 3339.
     #[schema(format = DateTime)]
@@ -128,6 +129,7 @@ pub(crate) struct ForkBody {
     /// Texts of the files that the definition names.
     files: BTreeMap<String, String>,
     /// Settings documents that replace those of the origin, by name.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
     config: Option<Value>,
     detach: bool,
 }
@@ -150,18 +152,12 @@ pub(crate) async fn fork(
     Path(run): Path<String>,
     body: Body<ForkBody>,
 ) -> Result<Response, Fault> {
-    let run = app.resolve(&run).await?;
-    let once = once(&headers, &caller, &format!("POST /runs/{run}/fork"), &body.bytes, DedupKeep::Week)?;
+    let (run, once) = once_of_run(&app, (&headers, &caller), &run, "fork", &body.bytes).await?;
     let asked = body.value;
     let source = source(asked.pipeline, asked.definition, asked.file, asked.files)?;
     let at = match (asked.version, asked.at) {
         (Some(version), None) if version > 0 => Version(version),
-        (None, Some(at)) => {
-            let at = at.parse();
-            let at =
-                at.map_err(|error| Fault::new(Code::Invalid, format!("at is no time in RFC 3339: {error}")))?;
-            version_at(&app, run, at).await?
-        }
+        (None, Some(at)) => version_at(&app, run, time("at", &at)?).await?,
         (None, None) => return Err(Fault::new(Code::Invalid, "version or at is missing")),
         _both_or_zero => return Err(Fault::new(Code::Invalid, "give a version from 1, or at, not both")),
     };
@@ -183,10 +179,10 @@ pub(crate) async fn fork(
 
 /// 201 with the new run; 200 where the run itself goes on, or another one has its key.
 async fn answer(app: &App, asked: RunId, begun: Begun) -> Result<Response, Fault> {
-    let Begun { run, position, held } = begun;
+    let Begun { run, went, held } = begun;
     let view = RunView { held, ..app.view(run).await? };
     let status = if run == asked || held { StatusCode::OK } else { StatusCode::CREATED };
-    let mut response = written(status, position, view).into_response();
+    let mut response = written(status, went, view).into_response();
     if let Ok(place) = format!("/api/v1/runs/{run}").parse() {
         response.headers_mut().insert(header::LOCATION, place);
     }

@@ -7,9 +7,12 @@ use everfold_engine::id::Position;
 use serde::Serialize;
 
 use crate::fault::Fault;
+use crate::owner::Went;
 
 /// The header with the place in the store that a write led to, or that a list knows.
 pub const POSITION_HEADER: HeaderName = HeaderName::from_static("everfold-position");
+/// The header of an answer that a write had before: `true`; absent otherwise.
+pub const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The type of every error's body.
 pub const PROBLEM_TYPE: &str = "application/problem+json";
 
@@ -32,9 +35,15 @@ impl IntoResponse for Fault {
     }
 }
 
-/// The answer to a write: the body, and where it went.
-pub(crate) fn written(status: StatusCode, position: Position, body: impl Serialize) -> Response {
-    (status, [(POSITION_HEADER, HeaderValue::from(position.get()))], Json(body)).into_response()
+/// The answer to a write: the body, where it went, and whether it was answered so before.
+pub(crate) fn written(status: StatusCode, went: impl Into<Went>, body: impl Serialize) -> Response {
+    let Went { position, replayed } = went.into();
+    let position = [(POSITION_HEADER, HeaderValue::from(position.get()))];
+    let mut response = (status, position, Json(body)).into_response();
+    if replayed {
+        response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// The answer of a read model: the body, and the last event that it knows.

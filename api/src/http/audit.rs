@@ -15,6 +15,7 @@ use super::App;
 use super::answer::{Page, read};
 use super::extract::{Params, Path};
 use super::runs::{limit, min_position, moment};
+use super::values::time;
 use crate::fault::{Code, Fault};
 use crate::shape;
 
@@ -84,9 +85,7 @@ pub(crate) async fn gates(
 /// The position behind which verdicts were given from a time on.
 pub(super) async fn since(app: &App, asked: Option<&str>) -> Result<Option<Position>, Fault> {
     let Some(text) = asked else { return Ok(None) };
-    let since: Timestamp = text
-        .parse()
-        .map_err(|error| Fault::new(Code::Invalid, format!("since is no time in RFC 3339: {error}")))?;
+    let since = time("since", text)?;
     app.position_at(Timestamp(since.0.saturating_sub(1))).await.map(Some)
 }
 

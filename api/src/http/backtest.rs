@@ -20,6 +20,7 @@ use super::App;
 use super::audit::since;
 use super::extract::Body;
 use super::runs::limit;
+use super::values::whole_if;
 use crate::fault::{Code, Fault};
 use crate::shape;
 
@@ -34,11 +35,13 @@ pub(crate) struct BacktestBody {
     #[schema(min_length = 1)]
     policy: String,
     /// A time: verdicts from then on.
+    #[schema(format = DateTime)]
     since: Option<String>,
     /// Only runs of this pipeline.
     pipeline: Option<String>,
     /// So many verdicts in one answer.
     #[schema(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "whole_if")]
     limit: Option<usize>,
     /// Where to go on: `next_cursor` of the answer before.
     cursor: Option<String>,
@@ -120,7 +123,7 @@ pub(crate) async fn backtest(
         return Err(Fault::new(Code::Invalid, "gate is empty"));
     }
     check_policy(&asked.policy).map_err(|what| {
-        Fault::new(Code::Invalid, format!("policy: {what}"))
+        Fault::new(Code::BadPolicy, format!("policy: {what}"))
             .hint("a policy gives true or false, a verdict, or {verdict, reason}: `evidence.exit == 0`")
     })?;
     let limit = limit(asked.limit)?;
@@ -150,6 +153,7 @@ pub(crate) async fn backtest(
         back_to: None,
         next_cursor: page.next.map(|next| app.cursor_text(next)),
     };
+    let _turn = app.backtest_turn().await;
     for (run, mut versions) in of_runs {
         versions.sort_unstable();
         for rejudged in app.engine().rejudged(run, &versions, &answer.policy).await? {
@@ -211,5 +215,80 @@ impl BacktestAnswer {
         self.items.extend(older.items);
         self.back_to = older.back_to.or(self.back_to);
         self.next_cursor = older.next_cursor;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body as HttpBody;
+    use axum::http::Request;
+    use everfold_engine::layout::Layout;
+    use futures::FutureExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::http::Caller;
+    use crate::owner::{Held, imagine};
+
+    const JUDGED: &str = "\
+name: judged
+steps:
+  - id: a
+    function: everfold.echo
+    with: { n: 1 }
+    gates: [{ id: small, expression: output.n, policy: evidence.value < 3 }]
+";
+
+    /// A run with one verdict, that the read models know.
+    async fn judged(held: &Held) {
+        let body = serde_json::json!({ "definition": JUDGED }).to_string();
+        let request =
+            Request::post("/api/v1/runs").extension(Caller::local("ada")).body(HttpBody::from(body));
+        assert_eq!(held.routes().oneshot(request.unwrap()).await.unwrap().status(), 201);
+        while asked(held).await.verdicts == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn asked(held: &Held) -> BacktestAnswer {
+        let (gate, policy) = ("small".to_owned(), "evidence.value < 2".to_owned());
+        let value = BacktestBody { gate, policy, since: None, pipeline: None, limit: None, cursor: None };
+        let app = State(held.owner().clone());
+        backtest(app, Body { value, bytes: axum::body::Bytes::new() }).await.ok().unwrap().0
+    }
+
+    #[tokio::test]
+    async fn backtests_are_worked_out_one_after_the_other_and_one_that_is_dropped_gives_its_turn_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = imagine(Layout::new(folder.path().join("data"))).ok().unwrap();
+        judged(&held).await;
+        let is_free = || held.owner().backtest_turn().now_or_never().is_some();
+        assert!(is_free());
+        // It is in the midst of its verdicts, and goes on no further.
+        let mut first = Box::pin(asked(&held));
+        while is_free() {
+            assert!(futures::poll!(&mut first).is_pending(), "it waits before each verdict");
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let mut second = Box::pin(asked(&held));
+        let wait = std::time::Duration::from_millis(200);
+        assert!(tokio::time::timeout(wait, &mut second).await.is_err(), "it is the first one's turn");
+        assert_eq!(first.await.verdicts, 1);
+        assert_eq!(second.await.verdicts, 1, "its turn comes when the first has been answered");
+        assert!(is_free());
+        // Of two, who asked first goes away in the midst of it, and who waited behind it as well.
+        let (mut gone, mut waits) = (Box::pin(asked(&held)), Box::pin(asked(&held)));
+        while is_free() {
+            assert!(futures::poll!(&mut gone).is_pending());
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert!(tokio::time::timeout(wait, &mut waits).await.is_err());
+        let mut last = Box::pin(asked(&held));
+        assert!(tokio::time::timeout(wait, &mut last).await.is_err());
+        drop(waits);
+        drop(gone);
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(30), last).await;
+        assert_eq!(answer.expect("the turn was given back").verdicts, 1);
+        assert!(is_free());
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use everfold_projections::{Board, GroupBy, RunCounts};
+use everfold_projections::{Board, Column, GroupBy, RunCounts};
 use serde::{Deserialize, Serialize};
 
 use everfold_engine::id::Position;
@@ -10,7 +10,7 @@ use everfold_engine::id::Position;
 use super::App;
 use super::answer::read;
 use super::extract::Params;
-use super::runs::{min_position, moment};
+use super::runs::{Listed, min_position, moment};
 use crate::fault::{Code, Fault};
 use crate::shape;
 
@@ -27,7 +27,6 @@ pub(crate) struct BoardParams {
     /// `status` or `stage`.
     group_by: Option<String>,
     /// Cards of a column.
-    /// Cards of a column.
     #[param(minimum = 0, maximum = 500)]
     limit: Option<usize>,
     min_position: Option<u64>,
@@ -37,8 +36,16 @@ pub(crate) struct BoardParams {
 #[derive(Debug, Serialize)]
 struct BoardAnswer {
     position: Position,
-    #[serde(flatten)]
-    board: Board,
+    group_by: GroupBy,
+    columns: Vec<ColumnAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct ColumnAnswer {
+    name: String,
+    is_step: bool,
+    count: u64,
+    cards: Vec<Listed>,
 }
 
 /// `GET /board`: runs in columns, now or at any moment.
@@ -68,7 +75,15 @@ pub(crate) async fn board(
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.board(group_by, at, cards)).await?;
     let position = at.map_or(answer.position, |at| at.min(answer.position));
-    Ok(read(answer.position, BoardAnswer { position, board: answer.value }))
+    let Board { group_by, columns } = answer.value;
+    let listed = Listed::of(&app);
+    let columns = columns.into_iter().map(|Column { name, is_step, count, cards }| ColumnAnswer {
+        name,
+        is_step,
+        count,
+        cards: cards.into_iter().map(&listed).collect(),
+    });
+    Ok(read(answer.position, BoardAnswer { position, group_by, columns: columns.collect() }))
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]

@@ -10,12 +10,12 @@ use everfold_engine::event::UnblockDecision;
 use everfold_engine::id::{RunId, StepPath, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::JsonText;
-use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::written;
-use super::extract::{Body, Path, once};
+use super::extract::{Body, Path};
+use super::named::once_of_run;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::shape;
@@ -103,7 +103,7 @@ pub(crate) async fn cancel(
 /// A run that was given up.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct AbandonedAnswer {
-    #[schema(value_type = String)]
+    #[schema(value_type = shape::RunId)]
     id: RunId,
     short_id: String,
     /// The event that ended it.
@@ -129,11 +129,10 @@ pub(crate) async fn abandon(
     Path(run): Path<String>,
     body: Body<ReasonBody>,
 ) -> Result<Response, Fault> {
-    let run = app.resolve(&run).await?;
-    let once = once(&headers, &caller, &format!("POST /runs/{run}/abandon"), &body.bytes, DedupKeep::Week)?;
+    let (run, once) = once_of_run(&app, (&headers, &caller), &run, "abandon", &body.bytes).await?;
     let ended = app.abandon(run, body.value.reason, caller.actor, once).await?;
     let answer = AbandonedAnswer { id: run, short_id: run.short(), version: ended.version };
-    Ok(written(StatusCode::OK, ended.position, answer))
+    Ok(written(StatusCode::OK, ended, answer))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -278,8 +277,7 @@ async fn act(
     body: &[u8],
     kind: InputKind,
 ) -> Result<Response, Fault> {
-    let run = app.resolve(&run).await?;
-    let once = once(&headers, &caller, &format!("POST /runs/{run}/{verb}"), body, DedupKeep::Week)?;
-    let position = app.submit(run, kind, caller.actor, once).await?;
-    Ok(written(StatusCode::OK, position, app.view(run).await?))
+    let (run, once) = once_of_run(&app, (&headers, &caller), &run, verb, body).await?;
+    let went = app.submit(run, kind, caller.actor, once).await?;
+    Ok(written(StatusCode::OK, went, app.view(run).await?))
 }

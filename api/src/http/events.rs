@@ -140,7 +140,7 @@ pub(crate) async fn stream(
     let head = app.store().head(&StreamId::run(run)).await?.map_or(0, |head| head.version.get());
     if from > head + 1 {
         let message = format!("version {from} is beyond the end of run {}, {head}", run.short());
-        return Err(Fault::new(Code::Invalid, message).hint("begin again without Last-Event-ID and `from`"));
+        return Err(Fault::new(Code::NotYet, message).hint("begin again without Last-Event-ID and `from`"));
     }
     let follower = Follower {
         subscription: app.store().subscribe(app.store().last_position().next()),
@@ -306,12 +306,19 @@ pub(crate) fn cursor_text(epoch: &str, number: u64) -> String {
 pub(crate) fn cursor(epoch: &str, text: &str) -> Result<u64, Fault> {
     let bad = |why: &str| Fault::new(Code::Invalid, format!("“{text}” is no cursor of this store: {why}"));
     let (of, number) = text.rsplit_once('-').ok_or_else(|| bad("it is written EPOCH-NUMBER"))?;
+    let is_epoch =
+        of.len() == EPOCH_DIGITS && of.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_number = number.len() <= NUMBER_DIGITS && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse::<u64>().ok().filter(|_| is_number && is_epoch);
+    let number = number.ok_or_else(|| bad("it does not end in a number that it could have"))?;
     if of != epoch {
-        return Err(bad("it is of another copy of the store").hint("begin again without a cursor"));
+        let what = format!("“{text}” is of another copy of the store");
+        return Err(Fault::new(Code::OtherCopy, what).hint("begin again without it"));
     }
-    let number = number.parse::<u64>().ok().filter(|number| *number < NUMBER_MAX);
-    number.ok_or_else(|| bad("it does not end in a number that it could have"))
+    Ok(number)
 }
 
-/// No log grows so long; what lies behind a number below it is a number, too.
-const NUMBER_MAX: u64 = i64::MAX as u64;
+/// Hexadecimal digits of an epoch.
+const EPOCH_DIGITS: usize = 16;
+/// No log grows so long; what lies behind such a number is a number, too.
+const NUMBER_DIGITS: usize = 18;

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use axum::RequestExt as _;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use everfold_engine::id::InputId;
-use everfold_engine::json::Hash;
+use everfold_engine::json::{Hash, strict};
 use everfold_engine::store::{Dedup, DedupKeep};
+use http_body_util::{BodyExt as _, LengthLimitError};
 use serde::de::DeserializeOwned;
 
 use everfold_engine::definition::similar;
 
 use super::Caller;
-use super::strict;
+use super::room::{Full, Room, Rooms};
 use crate::fault::{Code, Fault};
 
 /// A JSON body, and its canonical bytes. An empty body is an empty object.
@@ -38,14 +40,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 Err(error) => Fault::new(Code::Unreadable, format!("the body: {error}")),
             });
         }
+        // First of all: a field that stands there twice would be told as one of a wrong value.
+        let bytes = strict::canonical(text)
+            .map_err(|error| Fault::new(Code::Unreadable, format!("the body: {error}")))?
+            .into();
         let value = serde_json::from_slice(text).map_err(|error| {
             let code = if error.is_data() { Code::Invalid } else { Code::Unreadable };
             let message = error.to_string();
             Fault::new(code, format!("the body: {message}")).hinted(nearest(&message))
         })?;
-        let bytes = strict::canonical(text)
-            .map_err(|error| Fault::new(Code::Unreadable, format!("the body: {error}")))?
-            .into();
         Ok(Self { value, bytes })
     }
 }
@@ -123,23 +126,68 @@ const BODY_WITHIN: BodyWithin = BodyWithin(Duration::from_secs(30));
 impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Fault;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Fault> {
         let BodyWithin(within) = request.extensions().get().copied().unwrap_or(BODY_WITHIN);
         let BodyMax(max) = request.extensions().get().copied().unwrap_or(BODY_MAX);
-        let read = tokio::time::timeout(within, Bytes::from_request(request, state)).await;
+        let caller = request.extensions().get::<Caller>();
+        let room = request.extensions().get::<Rooms>().map(|rooms| rooms.bodies.room(caller));
+        let mut body = request.into_limited_body();
+        let read = tokio::time::timeout(within, taken_in(&mut body, room)).await;
         let late = |_| {
             let seconds = within.as_secs();
             Fault::new(Code::TooSlow, format!("the body had not come after {seconds} s"))
         };
-        let bytes = read.map_err(late)?.map_err(|rejection| match rejection.status().as_u16() {
-            413 => {
-                Fault::new(Code::TooLarge, format!("the body is over the limit of {} MiB", max / 1024 / 1024))
-                    .hint("name a file in the input in place of what it holds")
+        match read.map_err(late)? {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(NotTaken::NoRoom(full)) => {
+                // Who is still sending would not read the answer.
+                let rest = async { while let Some(Ok(_dropped)) = body.frame().await {} };
+                let _sent = tokio::time::timeout(REST_WITHIN.min(within), rest).await;
+                Err(full.of_bodies())
             }
-            _ => Fault::new(Code::Unreadable, rejection.body_text()),
-        })?;
-        Ok(Self(bytes))
+            Err(NotTaken::TooLarge) => {
+                let what = format!("the body is over the limit of {} MiB", max / 1024 / 1024);
+                Err(Fault::new(Code::TooLarge, what)
+                    .hint("name a file in the input in place of what it holds"))
+            }
+            Err(NotTaken::Broken(error)) => Err(Fault::new(Code::Unreadable, format!("the body: {error}"))),
+        }
     }
+}
+
+/// How long the rest of a body is listened to for which there is no room.
+const REST_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why a body was not taken in.
+enum NotTaken {
+    NoRoom(Full),
+    TooLarge,
+    Broken(axum::Error),
+}
+
+/// A body, for every part of which there is room before the next is read.
+async fn taken_in(body: &mut axum::body::Body, mut room: Option<Room>) -> Result<Bytes, NotTaken> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match is_over_limit(&error) {
+            true => NotTaken::TooLarge,
+            false => NotTaken::Broken(error),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if let Some(room) = &mut room {
+            room.grow(data.len()).map_err(NotTaken::NoRoom)?;
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(match room {
+        Some(room) => room.over(bytes),
+        None => bytes.into(),
+    })
+}
+
+fn is_over_limit(error: &axum::Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.any(|error| error.is::<LengthLimitError>())
 }
 
 /// Refuses a body that says of itself that it is something else than JSON.
@@ -184,12 +232,21 @@ pub(crate) fn once(
     let Some(key) = headers.get("idempotency-key") else {
         return Ok(Once { dedup: None, input: InputId(everfold_engine::clock::draw_u128().to_be_bytes()) });
     };
-    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
-    let key =
-        key.ok_or_else(|| Fault::new(Code::Invalid, "Idempotency-Key is a text of 1 to 256 characters"))?;
+    let is_key = |key: &&str| {
+        let is_shown = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        key.len() <= KEY_BYTES_MAX && !key.is_empty() && key.trim() == *key && key.bytes().all(is_shown)
+    };
+    let key = key.to_str().ok().filter(is_key).ok_or_else(bad_key)?;
     let about = format!("{}\n{route}\n{key}", caller.actor);
     let dedup = Dedup { key: Hash::of(about.as_bytes()), body: Hash::of(body), keep };
     Ok(Once { dedup: Some(dedup), input: InputId::derive(&about) })
+}
+
+/// A text that cannot be a key.
+pub(super) fn bad_key() -> Fault {
+    let what =
+        "Idempotency-Key is a text of 1 to 256 visible ASCII characters, with spaces only between them";
+    Fault::new(Code::Invalid, what)
 }
 
 #[cfg(test)]

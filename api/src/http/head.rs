@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use tracing::Instrument as _;
 
 use super::BODY_BYTES_MAX;
+use super::room::Reader;
 use crate::fault::{Code, Fault};
 
 /// Names a request in answers and logs.
@@ -54,6 +55,7 @@ pub(super) async fn dressed(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let reader = Reader::of(&request);
     // Of the level of errors, so that every filter lets it through.
     let span = tracing::error_span!("request", request = id, %method, route);
     let answered = async {
@@ -78,7 +80,7 @@ pub(super) async fn dressed(request: Request, next: Next) -> Response {
     if method == Method::GET || method == Method::HEAD {
         response = tagged(response, known.as_ref()).await;
     }
-    response
+    reader.answered(response).await
 }
 
 /// The id that the request brought, where it is one, or a new one.

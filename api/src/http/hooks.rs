@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use everfold_engine::actor::Actor;
 use everfold_engine::driver::By;
 use everfold_engine::id::Position;
 use everfold_engine::store::DedupKeep;
@@ -16,8 +17,8 @@ use super::answer::{Page, written};
 use super::extract::{Body, Params, Path, Raw, once};
 use super::runs::limit;
 use super::{App, Caller};
-use crate::fault::Fault;
-use crate::owner::DeliveryView;
+use crate::fault::{Code, Fault};
+use crate::owner::{DeliveryView, Went};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -108,7 +109,8 @@ pub(crate) async fn receive(
     let Raw(body) = Raw::from_request(request, &app).await?;
     let (position, id, repeated) = app.receive(&source, &headers, &body).await?;
     let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(written(status, position, ReceivedAnswer { source, id, repeated }))
+    let went = Went { position, replayed: repeated };
+    Ok(written(status, went, ReceivedAnswer { source, id, repeated }))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -136,14 +138,16 @@ pub(crate) struct DeliverBody {
 )]
 pub(crate) async fn deliver(
     State(app): State<App>,
+    caller: Caller,
     Path(source): Path<String>,
     body: Body<DeliverBody>,
 ) -> Result<Response, Fault> {
+    speaks_for_sources(&caller)?;
     let DeliverBody { body, headers, id } = body.value;
     let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    let (position, view) = app.deliver(&source, &headers, body.as_bytes(), id.as_deref()).await?;
+    let (went, view) = app.deliver(&source, &headers, body.as_bytes(), id.as_deref()).await?;
     let status = if view.repeated { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(written(status, position, view))
+    Ok(written(status, went, view))
 }
 
 /// `GET /hooks/{source}/deliveries/{id}`: one delivery, with what triggers see of it.
@@ -173,8 +177,20 @@ pub(crate) async fn redeliver(
     headers: HeaderMap,
     Path((source, id)): Path<(String, String)>,
 ) -> Result<Response, Fault> {
+    speaks_for_sources(&caller)?;
     let about = format!("POST /hooks/{source}/deliveries/{id}/redeliver");
     let dedup = once(&headers, &caller, &about, &[], DedupKeep::Week)?.dedup;
-    let (position, view) = app.redeliver(named(&source), &id, By { actor: caller.actor, dedup }).await?;
-    Ok(written(StatusCode::OK, position, view))
+    let (went, view) = app.redeliver(named(&source), &id, By { actor: caller.actor, dedup }).await?;
+    Ok(written(StatusCode::OK, went, view))
+}
+
+/// Refuses the process of a step: what is delivered counts as said by the source, and may decide where steps do not.
+fn speaks_for_sources(caller: &Caller) -> Result<(), Fault> {
+    match &caller.actor {
+        Actor::Run(_) => {
+            let what = format!("{} delivers nothing in the name of a source", caller.actor);
+            Err(Fault::new(Code::NotPermitted, what).hint("send a signal: it is recorded as the step's own"))
+        }
+        _other => Ok(()),
+    }
 }

@@ -8,14 +8,15 @@ use everfold_engine::event::Comment;
 use everfold_engine::id::{AttemptId, RunId};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::{Hash, JsonText, Payload};
-use everfold_engine::store::DedupKeep;
 use everfold_projections::{Task, TaskKind, TaskName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::{Page, read, written};
-use super::extract::{Body, Params, Path, once};
+use super::extract::{Body, Params, Path};
+use super::named::once_of_task;
 use super::runs::{limit, min_position, moment};
+use super::values::whole_if;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::shape;
@@ -76,12 +77,14 @@ pub(crate) struct DecideBody {
 
 /// A remark on a place of what is shown.
 #[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RemarkBody {
     on: Option<String>,
     shown: Option<String>,
+    #[serde(default, deserialize_with = "whole_if")]
     line: Option<u32>,
     quote: Option<String>,
+    #[schema(pattern = "\\S")]
     text: String,
 }
 
@@ -103,13 +106,14 @@ pub(crate) async fn decide(
 ) -> Result<Response, Fault> {
     let Body { value: asked, bytes } = body;
     let asks = asked.kind()?;
-    let (run, id) = find(&app, &task, &asks).await?;
-    let once = once(&headers, &caller, &format!("POST /inbox/{run}/{id}"), &bytes, DedupKeep::Week)?;
+    let found = find(&app, &task, &asks);
+    let (run, id, once) = once_of_task(&app, (&headers, &caller), &task, &bytes, found).await?;
     let roles = match &caller.roles {
         Some(roles) => roles.clone(),
         // The owner of the data folder has every role.
         None => app.roles_asked(run, &id).await?,
     };
+    app.refuse_below(&caller.actor, run).await?;
     let name = Task::id_of(run, &id, false);
     let verb = asked.decision.clone().unwrap_or_else(|| "answer".to_owned());
     let kind = match asks {
@@ -122,8 +126,8 @@ pub(crate) async fn decide(
         Asks::Save(answer) => InputKind::SaveAnswer { id, answer: JsonText::new(&answer), roles },
     };
     let submitted = app.submit(run, kind, caller.actor, once).await;
-    let position = submitted.map_err(|fault| with_next(fault, run, &name, &verb))?;
-    Ok(written(StatusCode::OK, position, app.view(run).await?))
+    let went = submitted.map_err(|fault| with_next(fault, run, &name, &verb))?;
+    Ok(written(StatusCode::OK, went, app.view(run).await?))
 }
 
 /// What a body says.
@@ -195,7 +199,7 @@ async fn remarks(
     let mut remarks = Vec::new();
     for remark in given {
         if let Some(on) = remark.on.as_deref().filter(|on| !is_shown(on)) {
-            return Err(Fault::new(Code::Invalid, format!("“{on}” is not shown by {name}"))
+            return Err(Fault::new(Code::BadAnswer, format!("“{on}” is not shown by {name}"))
                 .hint(format!("`everfold show {}` lists what is shown", run.short())));
         }
         if remark.text.trim().is_empty() {

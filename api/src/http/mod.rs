@@ -26,10 +26,12 @@ mod hooks;
 mod inbox;
 mod limits;
 mod logs;
+mod named;
 mod notices;
 mod order;
 mod pipelines;
 mod projections;
+mod room;
 mod runs;
 mod schedules;
 mod spend;
@@ -38,21 +40,22 @@ mod standing;
 mod state;
 mod store;
 mod stream;
-mod strict;
+mod values;
 mod workers;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use everfold_engine::actor::Actor;
 use futures::FutureExt as _;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _, SizeAbove};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -62,7 +65,7 @@ use crate::metrics::count;
 use crate::owner::Owner;
 
 pub use access::Session;
-pub use answer::{POSITION_HEADER, PROBLEM_TYPE};
+pub use answer::{POSITION_HEADER, PROBLEM_TYPE, REPLAYED_HEADER};
 pub(crate) use backtest::{BacktestAnswer, Changed};
 pub use caller::Caller;
 pub use document::document;
@@ -80,6 +83,9 @@ pub(crate) use spend::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
 /// The largest request body in bytes.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Shorter answers go out as they are: a compressor holds more memory than they have.
+const COMPRESSED_FROM: u64 = 1024;
+
 /// What every handler works on.
 pub(crate) type App = Arc<Owner>;
 
@@ -95,12 +101,17 @@ pub fn router(owner: Arc<Owner>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(head::dressed))
         .layer(middleware::from_fn(head::named))
+        .layer(Extension(room::Rooms::default()))
         .layer(
             CompressionLayer::new().compress_when(
                 // What is followed line by line is not held back.
                 DefaultPredicate::new()
+                    .and(SizeAbove::new(COMPRESSED_FROM))
                     .and(NotForContentType::const_new("text/plain"))
-                    .and(NotForContentType::const_new("application/jsonl")),
+                    .and(NotForContentType::const_new("application/jsonl"))
+                    .and(|_, _, _: &HeaderMap, extensions: &Extensions| {
+                        extensions.get::<document::Uncompressed>().is_none()
+                    }),
             ),
         )
         .with_state(owner)

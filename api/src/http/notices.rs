@@ -64,8 +64,8 @@ pub(crate) async fn retry(
     Path(id): Path<String>,
 ) -> Result<Response, Fault> {
     let dedup = once(&headers, &caller, &format!("POST /notices/{id}/retry"), &[], DedupKeep::Week)?.dedup;
-    let (position, view) = app.retry_notice(&id, By { actor: caller.actor, dedup }).await?;
-    Ok(written(StatusCode::OK, position, view))
+    let (went, view) = app.retry_notice(&id, By { actor: caller.actor, dedup }).await?;
+    Ok(written(StatusCode::OK, went, view))
 }
 
 /// `POST /notices/{notice}/drop`: it is let be, and listed no more.
@@ -82,8 +82,8 @@ pub(crate) async fn drop(
     Path(id): Path<String>,
 ) -> Result<Response, Fault> {
     let dedup = once(&headers, &caller, &format!("POST /notices/{id}/drop"), &[], DedupKeep::Week)?.dedup;
-    let (position, view) = app.drop_notice(&id, By { actor: caller.actor, dedup }).await?;
-    Ok(written(StatusCode::OK, position, view))
+    let (went, view) = app.drop_notice(&id, By { actor: caller.actor, dedup }).await?;
+    Ok(written(StatusCode::OK, went, view))
 }
 
 /// `GET /subscriptions`: the subscriptions of the settings, and how they stand.

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::answer::written;
 use super::extract::{Body, Path, once};
+use super::named::once_of_run;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{HaltView, Signal, Signalled, Taken};
@@ -54,13 +55,12 @@ pub(crate) async fn signal(
     Path((run, name)): Path<(String, String)>,
     body: Body<SignalBody>,
 ) -> Result<Response, Fault> {
-    let run = app.resolve(&run).await?;
-    let about = format!("POST /runs/{run}/signals/{name}");
-    let once = once(&headers, &caller, &about, &body.bytes, DedupKeep::Week)?;
+    let verb = format!("signals/{name}");
+    let (run, once) = once_of_run(&app, (&headers, &caller), &run, &verb, &body.bytes).await?;
     let signal = Signal { name, payload: JsonText::new(&body.value.payload), delivery: body.value.delivery };
-    let (position, told) = app.signal(run, &signal, caller.actor, once).await?;
+    let (went, told) = app.signal(run, &signal, caller.actor, once).await?;
     let answer = SignalAnswer { taken: told.taken, repeated: told.repeated, run: app.view(run).await? };
-    Ok(written(StatusCode::OK, position, answer))
+    Ok(written(StatusCode::OK, went, answer))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -100,8 +100,11 @@ pub(crate) async fn signal_all(
     let Body { value: asked, bytes } = body;
     let once = once(&headers, &caller, &format!("POST /signals/{name}"), &bytes, DedupKeep::Week)?;
     let signal = Signal { name, payload: JsonText::new(&asked.payload), delivery: asked.delivery };
-    let runs = match (&asked.key, asked.labels.is_empty()) {
-        (Some(key), true) => vec![app.signal_key(key, &signal, caller.actor, once).await?],
+    let (went, items) = match (&asked.key, asked.labels.is_empty()) {
+        (Some(key), true) => {
+            let (went, told) = app.signal_key(key, &signal, caller.actor, once).await?;
+            (went, vec![told])
+        }
         (None, false) => app.signal_labels(&asked.labels, &signal, &caller.actor, &once).await?,
         (None, true) => {
             let what = "key or labels name the runs; without them every run would be meant";
@@ -109,7 +112,7 @@ pub(crate) async fn signal_all(
         }
         (Some(_), false) => return Err(Fault::new(Code::Invalid, "give key or labels, not both")),
     };
-    Ok(written(StatusCode::OK, app.store().last_position(), SignalledAnswer { items: runs }))
+    Ok(written(StatusCode::OK, went, SignalledAnswer { items }))
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -134,12 +137,10 @@ pub(crate) async fn breakpoints(
     Path(run): Path<String>,
     body: Body<BreakpointsBody>,
 ) -> Result<Response, Fault> {
-    let run = app.resolve(&run).await?;
-    let about = format!("PUT /runs/{run}/breakpoints");
-    let once = once(&headers, &caller, &about, &body.bytes, DedupKeep::Week)?;
+    let (run, once) = once_of_run(&app, (&headers, &caller), &run, "breakpoints", &body.bytes).await?;
     let steps = body.value.steps.iter().map(|step| StepId::new(step)).collect();
-    let position = app.submit(run, InputKind::Breakpoints { steps }, caller.actor, once).await?;
-    Ok(written(StatusCode::OK, position, app.view(run).await?))
+    let went = app.submit(run, InputKind::Breakpoints { steps }, caller.actor, once).await?;
+    Ok(written(StatusCode::OK, went, app.view(run).await?))
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -216,6 +217,6 @@ async fn halt(
     let dedup = once(headers, &caller, about, &bytes, DedupKeep::Week)?.dedup;
     let by = By { actor: caller.actor, dedup };
     let scope = asked.pipeline.map_or(HaltScope::Engine, HaltScope::Pipeline);
-    let (position, view) = app.halt(wanted, scope, asked.reason.as_deref(), by).await?;
-    Ok(written(StatusCode::OK, position, view))
+    let (went, view) = app.halt(wanted, scope, asked.reason.as_deref(), by).await?;
+    Ok(written(StatusCode::OK, went, view))
 }

@@ -1,6 +1,8 @@
 //! Pipelines: saved ones, those that come with Everfold, and the check of a file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -197,7 +199,7 @@ pub(crate) async fn versions(
     put,
     path = "/pipelines/{name}",
     tag = "pipelines",
-    request_body = CheckBody,
+    request_body = SaveBody,
     responses(
         (status = 201, description = "It is the newest version now.", body = PipelineView),
         (status = 200, description = "It is that already.", body = PipelineView),
@@ -208,7 +210,7 @@ pub(crate) async fn save(
     caller: Caller,
     headers: HeaderMap,
     Path(name): Path<String>,
-    body: Body<CheckBody>,
+    body: Body<SaveBody>,
 ) -> Result<Response, Fault> {
     let about = format!("PUT /pipelines/{name}");
     let dedup = once(&headers, &caller, &about, &body.bytes, DedupKeep::Week)?.dedup;
@@ -218,13 +220,13 @@ pub(crate) async fn save(
     let named = owner::parsed(&text, asked.file.as_deref(), &asked.files)?.definition.name;
     if named != name {
         let message = format!("the path says “{name}”, the pipeline calls itself “{named}”");
-        return Err(Fault::new(Code::Invalid, message));
+        return Err(Fault::new(Code::OtherName, message));
     }
     let (definition, saved) = app.save_pipeline(&text, asked.file.as_deref(), &asked.files, by).await?;
     let status = if saved.repeated { StatusCode::OK } else { StatusCode::CREATED };
     let view =
         PipelineView { version: Some(saved.version.n), ..PipelineView::of(&definition, "saved", Some(text)) };
-    Ok(written(status, saved.position, view))
+    Ok(written(status, saved, view))
 }
 
 fn text_of(definition: Value) -> Result<String, Fault> {
@@ -238,12 +240,27 @@ fn text_of(definition: Value) -> Result<String, Fault> {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"definition": "name: hello\nsteps:\n  - { id: greet, command: echo hello }\n"}))]
 #[serde(deny_unknown_fields)]
-pub(crate) struct CheckBody {
+pub(crate) struct SaveBody {
     #[schema(value_type = shape::Written)]
     definition: Value,
     file: Option<String>,
     #[serde(default)]
     files: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"definition": "name: hello\nsteps:\n  - { id: greet, command: echo hello }\n"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckBody {
+    /// A saved or built-in one, in place of a definition.
+    pipeline: Option<String>,
+    #[schema(value_type = Option<shape::Written>)]
+    definition: Option<Value>,
+    file: Option<String>,
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    /// Where its settings documents are looked for; of local callers only.
+    cwd: Option<String>,
 }
 
 /// What a check that found no error says.
@@ -252,9 +269,13 @@ pub(crate) struct CheckView {
     pipeline: PipelineView,
     #[schema(value_type = Vec<shape::FileProblem>)]
     warnings: Vec<definition::Problem>,
+    /// Settings documents that a run which is started in `cwd` would not get.
+    settings: Vec<String>,
+    /// Commands that were not given to the shell, for want of time.
+    unread: usize,
 }
 
-/// `POST /pipelines/check`: 422 with every problem where one is an error.
+/// `POST /pipelines/check`: 422 with every problem where one is an error. The shell reads the commands, and runs none.
 #[utoipa::path(
     post,
     path = "/pipelines/check",
@@ -262,10 +283,32 @@ pub(crate) struct CheckView {
     request_body = CheckBody,
     responses((status = 200, description = "It has no errors.", body = CheckView))
 )]
-pub(crate) async fn check(State(app): State<App>, body: Body<CheckBody>) -> Result<Json<CheckView>, Fault> {
-    let asked = body.value;
-    let text = text_of(asked.definition)?;
-    let Checked { definition, warnings, .. } = owner::parsed(&text, asked.file.as_deref(), &asked.files)?;
-    app.knows_work(&definition)?;
-    Ok(Json(CheckView { pipeline: PipelineView::of(&definition, "file", None), warnings }))
+pub(crate) async fn check(
+    State(app): State<App>,
+    caller: Caller,
+    body: Body<CheckBody>,
+) -> Result<Json<CheckView>, Fault> {
+    let CheckBody { pipeline, definition, file, files, cwd } = body.value;
+    if cwd.is_some() && !caller.local {
+        return Err(Fault::new(Code::NotPermitted, "cwd is for callers at this machine only"));
+    }
+    let (name, definition, pipeline, warnings) = match (pipeline, definition) {
+        (Some(name), None) => {
+            let view = view(&app, &name, false).await?;
+            (name.clone(), app.pipeline(&name).await?, view, Vec::new())
+        }
+        (None, Some(definition)) => {
+            let text = text_of(definition)?;
+            let Checked { definition, warnings, .. } = owner::parsed(&text, file.as_deref(), &files)?;
+            let name = file.unwrap_or_else(|| "definition".to_owned());
+            let view = PipelineView::of(&definition, "file", None);
+            (name, Arc::new(definition), view, warnings)
+        }
+        (None, None) => return Err(Fault::new(Code::Invalid, "pipeline or definition is missing")),
+        (Some(_), Some(_)) => {
+            return Err(Fault::new(Code::Invalid, "give pipeline or definition, not both"));
+        }
+    };
+    let noted = app.check(&name, &definition, cwd.map(PathBuf::from)).await?;
+    Ok(Json(CheckView { pipeline, warnings, settings: noted.settings, unread: noted.unread }))
 }

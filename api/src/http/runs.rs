@@ -4,24 +4,26 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::DedupKeep;
-use everfold_engine::time::Timestamp;
 use everfold_projections::{RunFilter, RunOrder, RunRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answer::{Page, read, written};
-use super::extract::{Body, Params, Path, once};
+use super::extract::{Body, Params, Path, bad_key, once};
+use super::values::{time, whole};
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::owner::{Begin, Begun, Source};
 use crate::shape;
 use crate::view::RunView;
 
+/// The header in which a write says its key.
+const KEY_HEADER: &str = "idempotency-key";
 /// Items of a list unless asked otherwise, and at most.
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
@@ -82,27 +84,35 @@ pub(crate) async fn list(
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
     let next_cursor = answer.value.next.map(|next| app.cursor_text(next));
-    let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
-    let listed = |row: RunRow| Listed { set_aside: aside.get(&row.id).cloned(), row };
-    let items: Vec<Listed> = answer.value.items.into_iter().map(listed).collect();
+    let items: Vec<Listed> = answer.value.items.into_iter().map(Listed::of(&app)).collect();
     Ok(read(answer.position, Page { items, next_cursor }))
 }
 
-/// A run in the list.
-#[derive(Serialize)]
-struct Listed {
+/// A run in a list or on the board.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
     #[serde(flatten)]
     row: RunRow,
     /// Why it cannot be gone on with.
     set_aside: Option<String>,
 }
 
+impl Listed {
+    /// Rows as answers show them.
+    pub(super) fn of(app: &App) -> impl Fn(RunRow) -> Self + use<> {
+        let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
+        move |row| Self { set_aside: aside.get(&row.id).cloned(), row }
+    }
+}
+
 /// The position that a read waits for.
 pub(crate) fn min_position(app: &App, asked: Option<u64>) -> Result<Option<Position>, Fault> {
     match asked {
-        Some(wanted) if wanted > app.store().last_position().get() => {
-            Err(Fault::new(Code::Invalid, "min_position is beyond the end of the log"))
-        }
+        Some(wanted) if wanted > app.store().last_position().get() => Err(Fault::new(
+            Code::NotYet,
+            format!("min_position is beyond the end of the log, {}", app.store().last_position()),
+        )
+        .hint("every write answers with its position in `Everfold-Position`")),
         asked => Ok(asked.map(Position)),
     }
 }
@@ -113,10 +123,7 @@ pub(crate) async fn moment(app: &App, asked: Option<&str>) -> Result<Option<Posi
     if let Ok(position) = text.parse() {
         return Ok(Some(Position(position)));
     }
-    let at: Timestamp = text.parse().map_err(|error| {
-        Fault::new(Code::Invalid, format!("at is no position and no time in RFC 3339: {error}"))
-    })?;
-    app.position_at(at).await.map(Some)
+    app.position_at(time("at: it is no position, and it", text)?).await.map(Some)
 }
 
 fn order(asked: Option<&str>) -> Result<RunOrder, Fault> {
@@ -146,9 +153,7 @@ fn filter(params: &ListParams) -> Result<RunFilter, Fault> {
     let status: Result<Vec<RunStatus>, Fault> =
         commas(&params.status).iter().map(|word| status(word)).collect();
     let started_after =
-        params.started_after.as_deref().map(|text| text.parse::<Timestamp>()).transpose().map_err(
-            |error| Fault::new(Code::Invalid, format!("started_after is no time in RFC 3339: {error}")),
-        )?;
+        params.started_after.as_deref().map(|text| time("started_after", text)).transpose()?;
     Ok(RunFilter {
         status: status?,
         pipeline: params.pipeline.clone(),
@@ -210,7 +215,7 @@ pub(crate) struct CreateBody {
     #[serde(default)]
     detach: bool,
     /// Higher goes first where runs wait for a slot.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     priority: i32,
 }
 
@@ -252,14 +257,20 @@ pub(crate) async fn create(
 ) -> Result<Response, Fault> {
     let Body { value: asked, bytes } = body;
     if let Some(key) = &asked.idempotency_key {
-        let key =
-            key.parse().map_err(|_| Fault::new(Code::Invalid, "idempotency_key has control characters"))?;
-        headers.insert("idempotency-key", key);
+        let key: HeaderValue = key.parse().map_err(|_| bad_key())?;
+        if let Some(other) = headers.get_all(KEY_HEADER).iter().find(|other| **other != key) {
+            let [of_body, of_header] = [&key, other].map(|key| String::from_utf8_lossy(key.as_bytes()));
+            let what = format!(
+                "`idempotency_key` of the body is “{of_body}”, and the header Idempotency-Key is “{of_header}”"
+            );
+            return Err(Fault::new(Code::KeyReused, what).hint("give one of them, or the same key in both"));
+        }
+        headers.insert(KEY_HEADER, key);
     }
     let source = source(asked.pipeline, asked.definition, asked.file, asked.files)?;
     let source = source.ok_or_else(|| Fault::new(Code::Invalid, "pipeline or definition is missing"))?;
     if asked.cwd.is_some() && !caller.local {
-        return Err(Fault::new(Code::Invalid, "cwd is for callers at this machine only"));
+        return Err(Fault::new(Code::NotPermitted, "cwd is for callers at this machine only"));
     }
     let once = once(&headers, &caller, "POST /runs", &bytes, DedupKeep::Stream)?;
     let begin = Begin {
@@ -273,14 +284,14 @@ pub(crate) async fn create(
         detach: asked.detach,
         priority: asked.priority,
     };
-    let Begun { run, position, held } = app.begin(begin).await?;
+    let Begun { run, went, held } = app.begin(begin).await?;
     if !held {
         app.traces().started_by(run, &headers);
     }
     let view = RunView { held, ..app.view(run).await? };
     let place = format!("/api/v1/runs/{run}");
     let status = if held { StatusCode::OK } else { StatusCode::CREATED };
-    let mut response = written(status, position, view).into_response();
+    let mut response = written(status, went, view).into_response();
     if let Ok(place) = place.parse() {
         response.headers_mut().insert(header::LOCATION, place);
     }

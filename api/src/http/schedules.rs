@@ -74,8 +74,8 @@ pub(crate) async fn add(
     let by = By { actor: caller.actor, dedup };
     let AddBody { name, pipeline, schedule, input, title } = body.value;
     let add = Add { name, pipeline, schedule, input: input.unwrap_or_else(|| json!({})), title };
-    let (position, view) = app.add_schedule(add, by).await?;
-    Ok(written(StatusCode::CREATED, position, view))
+    let (went, view) = app.add_schedule(add, by).await?;
+    Ok(written(StatusCode::CREATED, went, view))
 }
 
 /// Who orders something, recognised when the order comes again.
@@ -109,8 +109,8 @@ pub(crate) async fn remove(
     Params(params): Params<ReasonBody>,
 ) -> Result<Response, Fault> {
     let by = by(&headers, caller, &name, "remove", b"")?;
-    let (position, view) = app.remove_schedule(&name, params.reason, by).await?;
-    Ok(written(StatusCode::OK, position, view))
+    let (went, view) = app.remove_schedule(&name, params.reason, by).await?;
+    Ok(written(StatusCode::OK, went, view))
 }
 
 /// `POST /schedules/{name}/pause`: its moments pass.
@@ -129,8 +129,8 @@ pub(crate) async fn pause(
     body: Body<ReasonBody>,
 ) -> Result<Response, Fault> {
     let by = by(&headers, caller, &name, "pause", &body.bytes)?;
-    let (position, view) = app.pause_schedule(&name, true, body.value.reason, by).await?;
-    Ok(written(StatusCode::OK, position, view))
+    let (went, view) = app.pause_schedule(&name, true, body.value.reason, by).await?;
+    Ok(written(StatusCode::OK, went, view))
 }
 
 /// `POST /schedules/{name}/resume`: its moments lead to something again.
@@ -149,8 +149,8 @@ pub(crate) async fn resume(
     body: Body<ReasonBody>,
 ) -> Result<Response, Fault> {
     let by = by(&headers, caller, &name, "resume", &body.bytes)?;
-    let (position, view) = app.pause_schedule(&name, false, body.value.reason, by).await?;
-    Ok(written(StatusCode::OK, position, view))
+    let (went, view) = app.pause_schedule(&name, false, body.value.reason, by).await?;
+    Ok(written(StatusCode::OK, went, view))
 }
 
 /// `POST /schedules/{name}/trigger`: what a moment would do, now.
@@ -167,6 +167,6 @@ pub(crate) async fn trigger(
     Path(name): Path<String>,
 ) -> Result<Response, Fault> {
     let by = by(&headers, caller, &name, "trigger", b"")?;
-    let (position, view) = app.trigger_schedule(&name, by).await?;
-    Ok(written(StatusCode::OK, position, view))
+    let (went, view) = app.trigger_schedule(&name, by).await?;
+    Ok(written(StatusCode::OK, went, view))
 }

@@ -8,13 +8,14 @@ use everfold_engine::definition::Money;
 use everfold_engine::duration;
 use everfold_engine::event::Spent;
 use everfold_engine::input::InputKind;
-use everfold_engine::store::DedupKeep;
 use everfold_projections::{SpendBy, SpendFilter, SpendRow, SpendSum, SpendView};
 use serde::{Deserialize, Serialize};
 
 use super::answer::written;
-use super::extract::{Body, Params, Path, once};
+use super::extract::{Body, Params, Path};
+use super::named::once_of_run;
 use super::runs::{min_position, moment};
+use super::values::whole_if;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
 use crate::shape;
@@ -49,9 +50,9 @@ pub(crate) struct RaiseBody {
     budget: Option<String>,
     #[schema(value_type = Option<shape::Amount>)]
     add: Option<serde_json::Value>,
+    #[serde(deserialize_with = "whole_if")]
     tokens: Option<u64>,
     /// A span: `1h`.
-    #[schema(pattern = "^[0-9]+(ms|s|m|h|d)$")]
     wall: Option<String>,
     reason: Option<String>,
 }
@@ -71,8 +72,7 @@ pub(crate) async fn raise(
     Path(run): Path<String>,
     body: Body<RaiseBody>,
 ) -> Result<Response, Fault> {
-    let run = app.resolve(&run).await?;
-    let once = once(&headers, &caller, &format!("POST /runs/{run}/budget"), &body.bytes, DedupKeep::Week)?;
+    let (run, once) = once_of_run(&app, (&headers, &caller), &run, "budget", &body.bytes).await?;
     let asked = body.value;
     let add = Spent {
         cost_micros: asked.add.as_ref().map_or(Ok(0), money)?,
@@ -80,12 +80,19 @@ pub(crate) async fn raise(
         wall_ms: asked.wall.as_deref().map_or(Ok(0), span)?,
     };
     let kind = InputKind::RaiseBudget { budget: asked.budget, add, reason: asked.reason };
-    let position = app.submit(run, kind, caller.actor, once).await?;
-    app.counters_have_answered(run, position).await;
-    Ok(written(StatusCode::OK, position, app.view(run).await?))
+    let went = app.submit(run, kind, caller.actor, once).await?;
+    app.counters_have_answered(run, went.position).await;
+    Ok(written(StatusCode::OK, went, app.view(run).await?))
 }
 
+/// The largest amount that is given as a number.
+const AMOUNT_MAX: f64 = 1e12;
+
 fn money(value: &serde_json::Value) -> Result<u64, Fault> {
+    // Not every amount has a binary fraction: the nearest millionth is meant.
+    if let Some(number) = value.as_f64().filter(|number| (0.0..=AMOUNT_MAX).contains(number)) {
+        return Ok((number * 1e6).round() as u64);
+    }
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let fault = || {
         Fault::new(Code::Invalid, format!("add: “{text}” is no amount of money"))
@@ -189,7 +196,8 @@ pub(crate) async fn spend(
         let is_number = |(part, digits): (&&str, usize)| {
             part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit())
         };
-        parts.len() == 3 && parts.iter().zip([4, 2, 2]).all(is_number)
+        let has_its_form = parts.len() == 3 && parts.iter().zip([4, 2, 2]).all(is_number);
+        has_its_form && text.parse::<jiff::civil::Date>().is_ok()
     };
     if let Some(since) = params.since.as_ref().filter(|since| !is_day(since)) {
         return Err(Fault::new(Code::Invalid, format!("since: “{since}” is no day"))

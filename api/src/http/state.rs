@@ -14,6 +14,7 @@ use super::answer::Page;
 use super::extract::{Params, Path};
 use super::pipelines::document;
 use super::runs::moment;
+use super::values::time;
 use crate::fault::{Code, Fault};
 use crate::owner::Replay;
 use crate::shape;
@@ -25,7 +26,7 @@ use crate::view::RunView;
 pub(crate) struct AtParams {
     #[param(minimum = 1)]
     version: Option<u64>,
-    /// A time in RFC 3339.
+    /// A time in RFC 3339; with `version` the earlier of the two.
     #[param(format = DateTime)]
     at: Option<String>,
 }
@@ -47,13 +48,9 @@ pub(crate) async fn at(
     let version = match (params.version, params.at) {
         (None, None) => return Ok(Json(app.view(run).await?)),
         (Some(version), None) => Version(version),
-        (None, Some(at)) => {
-            let at: Timestamp = at
-                .parse()
-                .map_err(|error| Fault::new(Code::Invalid, format!("at is no time in RFC 3339: {error}")))?;
-            version_at(&app, run, at).await?
-        }
-        (Some(_), Some(_)) => return Err(Fault::new(Code::Invalid, "give version or at, not both")),
+        (None, Some(at)) => version_at(&app, run, time("at", &at)?).await?,
+        // Both bound it: it is the run as far as both let it be seen.
+        (Some(version), Some(at)) => version_at(&app, run, time("at", &at)?).await?.min(Version(version)),
     };
     if version == Version::ZERO {
         return Err(

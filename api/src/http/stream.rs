@@ -60,10 +60,8 @@ pub(crate) async fn all(
         (None, None) => now + 1,
     };
     if from > now + 1 {
-        return Err(Fault::new(
-            Code::Invalid,
-            format!("position {from} is beyond the end of the log, {now}"),
-        ));
+        let message = format!("position {from} is beyond the end of the log, {now}");
+        return Err(Fault::new(Code::NotYet, message).hint("begin again without Last-Event-ID and `from`"));
     }
     let run = match &params.run {
         Some(run) => Some(app.resolve(run).await?),

@@ -7,8 +7,9 @@ use axum::extract::State;
 use axum::response::Response;
 use everfold_engine::definition::similar;
 use everfold_engine::execution::Usage;
+use everfold_engine::id::EffectId;
 use everfold_workflows::remote::{
-    AttemptName, Beat, Heard, Job, Poll, Refused, Report, Reported, Said, Told,
+    AttemptName, Beat, Heard, Instance, Job, Poll, Refused, Report, Reported, Said, Told, WorkerName,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,9 +17,10 @@ use serde_json::Value;
 use super::answer::written;
 use super::extract::{Body, Path};
 use super::standing::Standing;
+use super::values::whole;
 use super::{App, Caller};
 use crate::fault::{Code, Fault};
-use crate::owner::{Owner, WorkersAnswer};
+use crate::owner::{Owner, Went, WorkersAnswer};
 use crate::shape;
 
 /// The longest a poll waits, in seconds.
@@ -44,13 +46,17 @@ pub(crate) struct PollBody {
     #[schema(min_items = 1, max_items = 200, example = json!(["deploy.canary"]))]
     kinds: Vec<String>,
     /// How many attempts it takes at once.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 100)]
     capacity: usize,
     /// How long it waits where there is no work, in seconds.
     #[serde(default = "half_a_minute")]
     #[schema(minimum = 0, maximum = 60, example = 30.0)]
     wait: f64,
+    /// The process that polls, as it calls itself and no other one does: so processes of one token are told apart.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", example = "build-7-4711-3f9a2c1b")]
+    instance: Option<Instance>,
 }
 
 fn one() -> usize {
@@ -73,6 +79,10 @@ pub(crate) struct PollAnswer {
 pub(crate) struct BeatBody {
     /// As `poll` gave it.
     lease: String,
+    /// The process, as it named itself to `poll`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    instance: Option<Instance>,
     /// Lines for the log of the attempt.
     #[serde(default)]
     #[schema(max_items = 1000)]
@@ -87,13 +97,17 @@ pub(crate) struct BeatBody {
 pub(crate) struct CompleteBody {
     /// As `poll` gave it.
     lease: String,
+    /// The process, as it named itself to `poll`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    instance: Option<Instance>,
     /// What the step gives, at most 1 MiB.
     #[serde(default)]
     output: Value,
     /// What it used up.
     #[serde(default)]
-    #[schema(value_type = Vec<shape::Usage>, max_items = 1000)]
-    usage: Vec<Usage>,
+    #[schema(max_items = 1000)]
+    usage: Vec<UsageBody>,
     /// Lines for the log of the attempt.
     #[serde(default)]
     #[schema(max_items = 1000)]
@@ -105,21 +119,57 @@ pub(crate) struct CompleteBody {
 pub(crate) struct FailBody {
     /// As `poll` gave it.
     lease: String,
+    /// The process, as it named itself to `poll`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    instance: Option<Instance>,
     #[schema(value_type = shape::Told)]
     failure: Told,
     /// What it used up.
     #[serde(default)]
-    #[schema(value_type = Vec<shape::Usage>, max_items = 1000)]
-    usage: Vec<Usage>,
+    #[schema(max_items = 1000)]
+    usage: Vec<UsageBody>,
     /// Lines for the log of the attempt.
     #[serde(default)]
     #[schema(max_items = 1000)]
     log: Vec<String>,
 }
 
+/// What work used up.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct UsageBody {
+    model: Option<String>,
+    /// Tokens read, those from a cache left out.
+    #[serde(deserialize_with = "whole")]
+    input_tokens: u64,
+    /// Tokens read from a cache.
+    #[serde(deserialize_with = "whole")]
+    cached_tokens: u64,
+    /// Tokens written.
+    #[serde(deserialize_with = "whole")]
+    output_tokens: u64,
+    /// Cost in millionths of a US dollar.
+    #[serde(deserialize_with = "whole")]
+    cost_micros: u64,
+    /// The agent's own session.
+    session: Option<String>,
+}
+
+impl From<UsageBody> for Usage {
+    fn from(body: UsageBody) -> Self {
+        let UsageBody { model, input_tokens, cached_tokens, output_tokens, cost_micros, session } = body;
+        Self { model, input_tokens, cached_tokens, output_tokens, cost_micros, session }
+    }
+}
+
+fn used(usage: Vec<UsageBody>) -> Vec<Usage> {
+    usage.into_iter().map(Usage::from).collect()
+}
+
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Taken {
-    #[schema(value_type = String, example = "0190b3a2-7c1e-7a44-9d6f-3b1c5e2f8a10:deploy:1:1")]
+    #[schema(value_type = shape::AttemptName)]
     id: AttemptName,
     /// Whether it had been said before.
     repeated: bool,
@@ -150,7 +200,7 @@ pub(crate) async fn poll(
     standing: Standing,
     body: Body<PollBody>,
 ) -> Result<Json<PollAnswer>, Fault> {
-    let PollBody { mut kinds, capacity, wait } = body.value;
+    let PollBody { mut kinds, capacity, wait, instance } = body.value;
     let invalid = |message: String| Err(Fault::new(Code::Invalid, message));
     if kinds.is_empty() || kinds.len() > KINDS_MAX {
         return invalid(format!("`kinds` names 1 to {KINDS_MAX} functions"));
@@ -167,7 +217,7 @@ pub(crate) async fn poll(
         is_remote(&app, kind)?;
     }
     let poll = Poll { functions: kinds, capacity, wait: Duration::from_secs_f64(wait) };
-    let worker = caller.actor.to_string();
+    let worker = WorkerName::new(caller.actor.to_string(), instance);
     let attempts = tokio::select! {
         biased;
         () = app.closing() => Vec::new(),
@@ -208,14 +258,18 @@ pub(crate) async fn heartbeat(
     Path(id): Path<String>,
     body: Body<BeatBody>,
 ) -> Result<Json<Heard>, Fault> {
-    let BeatBody { lease, log, progress } = body.value;
+    let BeatBody { lease, instance, log, progress } = body.value;
     lines_fit(&log)?;
     if progress.as_ref().is_some_and(|line| line.len() > LINE_BYTES_MAX) {
         return Err(Fault::new(Code::TooLarge, "`progress` is longer than 64 KiB"));
     }
-    let said = said(&caller, &id, lease)?;
+    let said = said(&caller, &id, lease, instance)?;
     let (book, lives) = (app.book(), lives(&app, &said));
-    Ok(Json(book.heartbeat(said, Beat { log, progress }, lives).await.map_err(refused)?))
+    let id = said.id.0.clone();
+    match book.heartbeat(said, Beat { log, progress }, lives).await {
+        Ok(heard) => Ok(Json(heard)),
+        Err(why) => Err(not_heard(&app, &id, why).await),
+    }
 }
 
 /// `POST /workers/attempts/{id}/complete`: an attempt succeeded. A repeat is
@@ -233,13 +287,18 @@ pub(crate) async fn complete(
     Path(id): Path<String>,
     body: Body<CompleteBody>,
 ) -> Result<Response, Fault> {
-    let CompleteBody { lease, output, usage, log } = body.value;
+    let CompleteBody { lease, instance, output, usage, log } = body.value;
     let bytes = output.to_string().len();
     if bytes > OUTPUT_BYTES_MAX {
         let message = format!("the output has {bytes} bytes, and an output has at most {OUTPUT_BYTES_MAX}");
         return Err(Fault::new(Code::TooLarge, message).hint("keep it elsewhere, and give its address"));
     }
-    report(&app, said(&caller, &id, lease)?, Report { result: Reported::Output(output), usage, log }).await
+    report(
+        &app,
+        said(&caller, &id, lease, instance)?,
+        Report { result: Reported::Output(output), usage: used(usage), log },
+    )
+    .await
 }
 
 /// `POST /workers/attempts/{id}/fail`: an attempt failed. A repeat is recognised
@@ -257,14 +316,14 @@ pub(crate) async fn fail(
     Path(id): Path<String>,
     body: Body<FailBody>,
 ) -> Result<Response, Fault> {
-    let FailBody { lease, failure, usage, log } = body.value;
+    let FailBody { lease, instance, failure, usage, log } = body.value;
     let texts =
         [Some(&failure.message), failure.code.as_ref(), failure.hint.as_ref(), failure.detail.as_ref()];
     if texts.into_iter().flatten().any(|text| text.len() > TOLD_BYTES_MAX) {
         return Err(Fault::new(Code::TooLarge, "a text of the failure is longer than 64 KiB"));
     }
     let result = Reported::Failure(failure.into());
-    report(&app, said(&caller, &id, lease)?, Report { result, usage, log }).await
+    report(&app, said(&caller, &id, lease, instance)?, Report { result, usage: used(usage), log }).await
 }
 
 async fn report(app: &App, said: Said, report: Report) -> Result<Response, Fault> {
@@ -273,15 +332,19 @@ async fn report(app: &App, said: Said, report: Report) -> Result<Response, Fault
         return Err(Fault::new(Code::TooLarge, format!("`usage` has more than {USAGES_MAX} parts")));
     }
     let (id, lives) = (said.id.clone(), lives(app, &said));
-    let repeated = app.book().report(said, report, lives).await.map_err(refused)?;
+    let repeated = match app.book().report(said, report, lives).await {
+        Ok(repeated) => repeated,
+        Err(why) => return Err(not_heard(app, &id.0, why).await),
+    };
     // Its end becomes an event of its run in a moment.
-    Ok(written(axum::http::StatusCode::OK, app.store().last_position(), Taken { id, repeated }))
+    let went = Went { position: app.store().last_position(), replayed: repeated };
+    Ok(written(axum::http::StatusCode::OK, went, Taken { id, repeated }))
 }
 
-fn said(caller: &Caller, id: &str, lease: String) -> Result<Said, Fault> {
+fn said(caller: &Caller, id: &str, lease: String, instance: Option<Instance>) -> Result<Said, Fault> {
     let id = id.parse().map_err(|error| Fault::new(Code::Invalid, format!("{error}")))?;
     let _: &AttemptName = &id;
-    Ok(Said { id, lease, worker: caller.actor.to_string() })
+    Ok(Said { id, lease, worker: WorkerName::new(caller.actor.to_string(), instance) })
 }
 
 /// Whether the run of an attempt still wants it. Where that cannot be told now the worker asks again: what it has
@@ -304,11 +367,30 @@ fn lines_fit(log: &[String]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What a worker is told whose word does not count. Of an attempt that is over it hears what became of it, too: an
+/// output that it reported may have been refused since.
+async fn not_heard(app: &App, id: &EffectId, why: Refused) -> Fault {
+    let failed = match &why {
+        Refused::Over(_) => app.failure_of(id).await,
+        _other => None,
+    };
+    let fault = refused(why);
+    match failed.filter(|failure| !fault.message.contains(failure.as_str())) {
+        Some(failure) => {
+            Fault { message: format!("{}; the attempt failed: {failure}", fault.message), ..fault }
+        }
+        None => fault,
+    }
+}
+
 fn refused(refused: Refused) -> Fault {
     let message = refused.to_string();
     match refused {
         Refused::Unknown | Refused::Foreign(_) => Fault::new(Code::NotHeld, message)
             .hint("drop the work; name the attempt and the lease as `poll` gave them, with the same token"),
+        Refused::OtherInstance(_) => Fault::new(Code::NotHeld, message).hint(
+            "drop the work; a process names itself with `instance` in every report as it did to `poll`",
+        ),
         Refused::Over(_) => Fault::new(Code::AttemptOver, message)
             .hint("drop the work: nothing that it gives counts any more"),
         Refused::TooMany => Fault::new(Code::TooFast, message).retry_after(Duration::from_secs(5)),

@@ -4,6 +4,7 @@
 //! it comes from (`run`, `step`, `request`, …) comes first.
 
 use everfold_engine::id::RunId;
+use everfold_engine::text::is_direction;
 use serde_json::{Map, Value, json};
 use tracing::Level;
 
@@ -85,14 +86,14 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    match text.contains(char::is_control) {
+    match text.contains(|c: char| c.is_control() || is_direction(c)) {
         true => text.chars().flat_map(escaped).collect(),
         false => text,
     }
 }
 
 fn escaped(c: char) -> Vec<char> {
-    if c.is_control() { c.escape_default().collect() } else { vec![c] }
+    if c.is_control() || is_direction(c) { c.escape_default().collect() } else { vec![c] }
 }
 
 fn cut(text: &str) -> String {

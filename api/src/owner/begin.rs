@@ -8,14 +8,14 @@ use everfold_engine::actor::Actor;
 use everfold_engine::definition::{self, Checked, Definition, similar};
 use everfold_engine::driver::{Abandon, Accepted, StartRequest, Submission, Which};
 use everfold_engine::envelope::StreamId;
-use everfold_engine::id::{Position, RunId};
+use everfold_engine::id::RunId;
 use everfold_engine::input::InputKind;
 use everfold_engine::json::JsonText;
 use everfold_engine::store::{Dedup, Writability};
 use everfold_workflows::builtin;
 use serde_json::{Value, json};
 
-use super::Owner;
+use super::{Owner, Went};
 use crate::fault::{Code, Fault};
 use crate::http::Once;
 
@@ -65,8 +65,9 @@ pub struct Begin {
 pub struct Begun {
     /// The run.
     pub run: RunId,
-    /// The place of its first event, or of its last where it had the key already.
-    pub position: Position,
+    /// The place of its first event, or of its last where it had the key already; and whether it is the answer to
+    /// the same start once more.
+    pub went: Went,
     /// It had the key already; nothing was started.
     pub held: bool,
 }
@@ -133,7 +134,7 @@ impl Owner {
         } else {
             self.note_driven(started.run, begin.detach);
         }
-        Ok(Begun { run: started.run, position: started.position, held: started.held })
+        Ok(Begun { run: started.run, went: started.into(), held: started.held })
     }
 
     /// Tells a run something; resolves when what followed is durable.
@@ -146,7 +147,7 @@ impl Owner {
         kind: InputKind,
         actor: Actor,
         once: Once,
-    ) -> Result<Position, Fault> {
+    ) -> Result<Went, Fault> {
         self.may_write()?;
         self.attend_notices().await;
         let accepted = self
@@ -154,7 +155,7 @@ impl Owner {
             .submit(Submission { run, kind, actor, id: Some(once.input), dedup: once.dedup })
             .await?;
         self.note_driven(run, false);
-        Ok(accepted.position)
+        Ok(accepted.into())
     }
 
     /// Ends a run that is set aside; resolves when that is durable.

@@ -24,7 +24,7 @@ impl Owner {
         self.may_write()?;
         if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
             let message = format!("reason: it is over the limit of {REASON_BYTES_MAX} bytes");
-            return Err(Fault::new(Code::Invalid, message));
+            return Err(Fault::new(Code::TooLarge, message));
         }
         let name = service.to_string();
         let unknown = || {

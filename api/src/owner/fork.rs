@@ -83,7 +83,7 @@ impl Owner {
         };
         let started = self.engine().fork(request).await?;
         self.drive(started.run, asked.detach).await?;
-        Ok(Begun { run: started.run, position: started.position, held: started.held })
+        Ok(Begun { run: started.run, went: started.into(), held: started.held })
     }
 
     /// Retries a run: a blocked one in place, an ended one as a new run.
@@ -111,7 +111,7 @@ impl Owner {
             reason: None,
             policies: Default::default(),
         };
-        let position = self.submit(run, kind, actor, once).await?;
-        Ok(Begun { run, position, held: false })
+        let went = self.submit(run, kind, actor, once).await?;
+        Ok(Begun { run, went, held: false })
     }
 }

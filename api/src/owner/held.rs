@@ -211,6 +211,8 @@ fn assemble(
         telling: tokio::sync::OnceCell::new(),
         attended: AtomicBool::new(false),
         verifying: Arc::new(tokio::sync::Semaphore::new(1)),
+        backtesting: tokio::sync::Semaphore::new(1),
+        checking: tokio::sync::Semaphore::new(1),
         trusts_children,
     });
     Held { routes: http::router(Arc::clone(&owner)), owner, server: None, mark: None }
@@ -230,7 +232,7 @@ fn hands(
     views: &Arc<ReadSide>,
 ) -> Hands {
     let blobs = Arc::new(BlobStore::new(layout.root()));
-    let processes = Processes { shim, blobs, settings: Arc::new(settings) };
+    let processes = Processes::new(shim, blobs, Arc::new(settings));
     let directory = Arc::new(RunDirectory(Arc::clone(views)));
     everfold_workflows::hands(layout, &processes, functions, Some(directory))
 }
@@ -246,7 +248,7 @@ pub(crate) fn unknown_work(
 ) -> Result<Vec<Unknown>, Fault> {
     let settings = Arc::new(super::settings(layout, config)?);
     let blobs = Arc::new(BlobStore::new(layout.root()));
-    let processes = Processes { shim: ShimProgram::at(Path::new("everfold")), blobs, settings };
+    let processes = Processes::new(ShimProgram::at(Path::new("everfold")), blobs, settings);
     let hands = everfold_workflows::hands(layout, &processes, Functions::built_in(), None);
     Ok(everfold_engine::driver::unknown_work(&hands.edge, definition))
 }

@@ -12,7 +12,7 @@ use everfold_workflows::hook::{self, Headers, HookSettings, ReadError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Owner;
+use super::{Owner, Went};
 use crate::fault::{Code, Fault};
 use crate::shape;
 
@@ -64,7 +64,7 @@ pub struct OutcomeView {
     pub pipeline: Option<String>,
     /// Which of its triggers, from 1.
     pub trigger: Option<u32>,
-    /// `started`, `held`, `signalled`, `ignored`, `refused`, `parked`.
+    /// `started`, `held`, `signalled`, `deferred`, `kept`, `ignored`, `refused`, `parked`.
     pub outcome: String,
     /// The runs that it reached.
     #[schema(value_type = Vec<shape::RunId>)]
@@ -88,6 +88,14 @@ impl OutcomeView {
                 Self { reason: Some("it has the key already; nothing was started".to_owned()), ..view }
             }
             Outcome::Signalled { signal, .. } => Self { signal: Some(signal), ..view },
+            Outcome::Deferred { signal, .. } => {
+                let reason = Some("it is followed when the work that executes has ended".to_owned());
+                Self { signal: Some(signal), reason, ..view }
+            }
+            Outcome::Kept { signal, .. } => {
+                let reason = Some("it is kept for a step that waits for it and has not begun".to_owned());
+                Self { signal: Some(signal), reason, ..view }
+            }
             Outcome::Ignored { why } => Self { reason: Some(why), ..view },
             Outcome::Refused { code, message } => Self { code: Some(code), reason: Some(message), ..view },
             Outcome::Parked { signal, to } => {
@@ -155,10 +163,14 @@ impl Owner {
         headers: &Headers,
         raw: &[u8],
         id: Option<&str>,
-    ) -> Result<(Position, DeliveryView), Fault> {
+    ) -> Result<(Went, DeliveryView), Fault> {
         self.may_write()?;
         let settings = self.hooks.get(source).cloned().unwrap_or_default();
-        let delivery = read(&settings, headers, raw, id)?;
+        // By hand the request itself was readable: what is not is the delivery in it.
+        let delivery = read(&settings, headers, raw, id).map_err(|fault| match fault.code {
+            Code::Unreadable => Fault { code: Code::BadDelivery, ..fault },
+            _other => fault,
+        })?;
         let id = delivery.id.clone();
         let receipt = self.engine().deliver(source, delivery).await?;
         self.await_outcome(source, &id, receipt).await
@@ -216,11 +228,13 @@ impl Owner {
         source: Option<&str>,
         id: &str,
         by: By,
-    ) -> Result<(Position, DeliveryView), Fault> {
+    ) -> Result<(Went, DeliveryView), Fault> {
         self.may_write()?;
         let (record, _) = self.engine().delivery(source, id).await?;
         let receipt = self.engine().redeliver(&record, by).await?;
-        self.await_outcome(&record.source, &record.id, receipt).await
+        let (went, view) = self.await_outcome(&record.source, &record.id, receipt).await?;
+        // The order is the one that came again, not the delivery.
+        Ok((went, DeliveryView { repeated: false, ..view }))
     }
 
     async fn await_outcome(
@@ -228,7 +242,7 @@ impl Owner {
         source: &str,
         id: &str,
         receipt: Receipt,
-    ) -> Result<(Position, DeliveryView), Fault> {
+    ) -> Result<(Went, DeliveryView), Fault> {
         let Receipt { position, repeated, outcome, .. } = receipt;
         if let Ok(Ok(outcomes)) = tokio::time::timeout(OUTCOME, outcome).await {
             for run in outcomes.iter().flat_map(|one| one.outcome.runs()) {
@@ -241,7 +255,7 @@ impl Owner {
             }
         }
         let (record, _) = self.engine().delivery(Some(source), id).await?;
-        Ok((position, DeliveryView { repeated, ..DeliveryView::of(&record) }))
+        Ok((Went { position, replayed: repeated }, DeliveryView { repeated, ..DeliveryView::of(&record) }))
     }
 
     /// Deliveries of a source, or of all, the newest first, and where to go on behind them.

@@ -8,6 +8,7 @@
 mod aborts;
 mod begin;
 mod breakers;
+mod check;
 mod duties;
 mod fork;
 mod held;
@@ -23,6 +24,7 @@ mod schedules;
 mod socket;
 mod steps;
 mod verify;
+mod went;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +66,7 @@ pub(crate) use schedules::Add;
 pub use schedules::{ScheduleView, TickView};
 pub use socket::{connect, listen};
 pub use verify::{Verified, verify_folder};
+pub use went::Went;
 pub use workers::WorkersAnswer;
 pub(crate) use workers::unknown_view;
 
@@ -98,6 +101,10 @@ pub struct Owner {
     encoded: http::Encoded,
     /// Whose turn it is to verify the store.
     verifying: Arc<Semaphore>,
+    /// One answer of a backtest is worked out at a time: it costs as much as its caller's policy.
+    backtesting: Semaphore,
+    /// Whose turn it is to have a shell read commands.
+    checking: Semaphore,
     /// They are being told.
     telling: OnceCell<()>,
     /// The duties by the clock are kept.
@@ -215,6 +222,11 @@ impl Owner {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The turn to work out an answer of a backtest; it is given back when it is dropped.
+    pub(crate) async fn backtest_turn(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.backtesting.acquire().await.ok()
     }
 
     /// The store.

@@ -83,10 +83,10 @@ pub(crate) struct EventBrief {
 }
 
 impl Owner {
-    /// Compares a run at two versions; without `to` as it is now.
+    /// Compares a run at two versions, the earlier one first; without `to` as it is now.
     ///
     /// # Errors
-    /// There is no such run, it has not come that far, or `from` is behind `to`.
+    /// There is no such run, or it has not come that far.
     pub(crate) async fn compared(
         &self,
         run: RunId,
@@ -101,10 +101,8 @@ impl Owner {
             let fault = Fault::new(Code::NotYet, "versions count from 1");
             return Err(fault.hint("`everfold events RUN` shows them"));
         }
-        if from > to {
-            let what = format!("from ({from}) is behind to ({to})");
-            return Err(Fault::new(Code::Invalid, what).hint(format!("ask from={to}&to={from}")));
-        }
+        // Whichever was named first: what changed, changed in the order of time.
+        let (from, to) = (from.min(to), from.max(to));
         let (before, after) = (self.engine.state_at(run, from).await?, self.engine.state_at(run, to).await?);
         let (earlier, later) = (self.view_at(run, from).await?, self.view_at(run, to).await?);
         let moment = |view: &crate::view::RunView| Moment {

@@ -14,12 +14,14 @@ use everfold_engine::time::Timestamp;
 use everfold_projections::LostNotice;
 use serde::{Deserialize, Serialize};
 
-use super::Owner;
+use super::{Owner, Went};
 use crate::fault::{Code, Fault};
 use crate::shape;
 
 /// What runs gave up is looked through so far back.
 const LOST_MAX: usize = 10_000;
+/// What one run gave up is shown up to so many.
+const GIVEN_UP_MAX: usize = 20;
 
 /// A notice that nobody got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -143,6 +145,22 @@ impl Owner {
         Ok((views, has_more))
     }
 
+    /// What a run gave up that is not settled since, as the read models know it at this moment.
+    pub(super) async fn given_up(&self, run: RunId) -> Result<Vec<NoticeView>, Fault> {
+        let at_once = Some(Position::ZERO);
+        let lost = self.views.lost_notices(at_once, move |lost| lost.of_run(run, GIVEN_UP_MAX)).await?.value;
+        if lost.is_empty() {
+            return Ok(Vec::new());
+        }
+        let notices = self.engine().notices().await?;
+        let mut views: Vec<NoticeView> =
+            lost.into_iter().filter_map(|lost| unsettled(&notices, lost)).collect();
+        for view in &mut views {
+            view.event = self.type_of(view.run, view.version).await?;
+        }
+        Ok(views)
+    }
+
     async fn type_of(&self, run: RunId, version: Version) -> Result<Option<String>, Fault> {
         let events = self.store.read(&StreamId::run(run), version, 1).await?;
         let kind = events.first().and_then(|envelope| RunEvent::name_of(envelope.header.kind));
@@ -171,7 +189,7 @@ impl Owner {
     ///
     /// # Errors
     /// There is none of that id, it was settled, or the store takes nothing.
-    pub async fn retry_notice(&self, id: &str, by: By) -> Result<(Position, NoticeView), Fault> {
+    pub async fn retry_notice(&self, id: &str, by: By) -> Result<(Went, NoticeView), Fault> {
         self.may_write()?;
         let letter = self.letter(id).await?;
         self.attend_notices().await;
@@ -181,18 +199,18 @@ impl Owner {
         let view = notices
             .letter(&letter.id)
             .map_or_else(|| NoticeView::of(&letter), |letter| NoticeView::of(letter));
-        Ok((change.position, NoticeView { status: "retrying".to_owned(), ..view }))
+        Ok((change.into(), NoticeView { status: "retrying".to_owned(), ..view }))
     }
 
     /// Lets a lost notice be.
     ///
     /// # Errors
     /// There is none of that id, or the store takes nothing.
-    pub async fn drop_notice(&self, id: &str, by: By) -> Result<(Position, NoticeView), Fault> {
+    pub async fn drop_notice(&self, id: &str, by: By) -> Result<(Went, NoticeView), Fault> {
         self.may_write()?;
         let letter = self.letter(id).await?;
         let change = self.engine().drop_notice(&letter.id, by.actor, by.dedup).await?;
-        Ok((change.position, NoticeView { status: "dropped".to_owned(), ..NoticeView::of(&letter) }))
+        Ok((change.into(), NoticeView { status: "dropped".to_owned(), ..NoticeView::of(&letter) }))
     }
 
     /// The subscriptions of the settings.

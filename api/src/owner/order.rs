@@ -7,15 +7,16 @@ use everfold_engine::driver::{By, Submission};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalTaker};
 use everfold_engine::halts::Wanted;
-use everfold_engine::id::{InputId, Position, RunId, Version};
+use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::JsonText;
+use everfold_engine::json::{Hash, JsonText};
 use everfold_engine::state::RunStatus;
+use everfold_engine::store::Dedup;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{RunFilter, RunOrder, RunsView};
 use serde::{Deserialize, Serialize};
 
-use super::Owner;
+use super::{Owner, Went};
 use crate::fault::{Code, Fault};
 use crate::http::Once;
 use crate::shape;
@@ -106,7 +107,7 @@ impl Owner {
         signal: &Signal,
         actor: Actor,
         once: Once,
-    ) -> Result<(Position, Signalled), Fault> {
+    ) -> Result<(Went, Signalled), Fault> {
         self.may_write()?;
         let (kind, input) = (signal.input(), once.input);
         let submission = Submission { run, kind, actor, id: Some(input), dedup: once.dedup };
@@ -117,7 +118,7 @@ impl Owner {
             false => Vec::new(),
         };
         let repeated = !accepted.changed;
-        Ok((accepted.position, Signalled { run, short_id: run.short(), taken, repeated }))
+        Ok((accepted.into(), Signalled { run, short_id: run.short(), taken, repeated }))
     }
 
     /// Sends a signal to the run that has a key.
@@ -130,14 +131,13 @@ impl Owner {
         signal: &Signal,
         actor: Actor,
         once: Once,
-    ) -> Result<Signalled, Fault> {
+    ) -> Result<(Went, Signalled), Fault> {
         let holder = self.engine().holder(key).await?;
         let run = holder.ok_or_else(|| {
             Fault::new(Code::NoRun, format!("no unended run has the key “{key}”"))
                 .hint("`everfold runs` lists all; the key of a run is what its pipeline's `key` gives")
         })?;
-        let (_, signalled) = self.signal(run, signal, actor, once).await?;
-        Ok(signalled)
+        self.signal(run, signal, actor, once).await
     }
 
     /// Sends a signal to every unended run that has all these labels, each once.
@@ -151,20 +151,26 @@ impl Owner {
         signal: &Signal,
         actor: &Actor,
         once: &Once,
-    ) -> Result<Vec<Signalled>, Fault> {
+    ) -> Result<(Went, Vec<Signalled>), Fault> {
         self.may_write()?;
-        let mut signalled = Vec::new();
+        let (mut signalled, mut is_first) = (Vec::new(), false);
         for run in self.unended_with(labels).await? {
             let input = InputId::derive(&format!("{}/{run}", once.input));
-            let of_run = Once { dedup: None, input };
-            match self.signal(run, signal, actor.clone(), of_run).await {
-                Ok((_, told)) => signalled.push(told),
+            // Each run is told under a key of its own, so that a repeat gets from each what it said then.
+            let dedup =
+                once.dedup.map(|of| Dedup { key: Hash::of(format!("{}\n{run}", of.key).as_bytes()), ..of });
+            match self.signal(run, signal, actor.clone(), Once { dedup, input }).await {
+                Ok((went, told)) => {
+                    is_first |= !went.replayed;
+                    signalled.push(told);
+                }
                 // It ended meanwhile.
                 Err(fault) if fault.code == Code::Ended => {}
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(signalled)
+        let replayed = !is_first && !signalled.is_empty();
+        Ok((Went { position: self.store().last_position(), replayed }, signalled))
     }
 
     async fn unended_with(&self, labels: &BTreeMap<String, String>) -> Result<Vec<RunId>, Fault> {
@@ -185,7 +191,7 @@ impl Owner {
             runs.extend(page.items.iter().map(|row| row.id));
             if runs.len() > RUNS_MAX {
                 let message = format!("more than {RUNS_MAX} runs have these labels");
-                return Err(Fault::new(Code::Invalid, message).hint("name more labels"));
+                return Err(Fault::new(Code::Refused, message).hint("name more labels"));
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -220,11 +226,11 @@ impl Owner {
         scope: HaltScope,
         reason: Option<&str>,
         by: By,
-    ) -> Result<(Position, HaltsView), Fault> {
+    ) -> Result<(Went, HaltsView), Fault> {
         self.may_write()?;
         let halting = self.engine().halt(wanted, scope, reason, by).await?;
         let paused = self.halts().await?;
-        Ok((halting.position, HaltsView { paused, changed: halting.changed, runs: halting.runs }))
+        Ok((halting.into(), HaltsView { paused, changed: halting.changed, runs: halting.runs }))
     }
 
     /// The pauses in force.

@@ -7,7 +7,7 @@ use everfold_engine::budgets::Counter;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::{Envelope, StreamId};
-use everfold_engine::event::RunEvent;
+use everfold_engine::event::{BudgetTerms, RunEvent};
 use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
 use everfold_engine::state::{Awaited, Kept, RunState, RunStatus, Unit};
@@ -210,10 +210,26 @@ impl Owner {
         let live = driven.then(|| self.engine.live(run).borrow().clone());
         let seen = self
             .engine
-            .with_state(run, move |state| (RunView::of(state, live.as_ref(), driven), large(state)))
+            .with_state(run, move |state| {
+                let shared: Vec<BudgetTerms> = state.shared_budgets().cloned().collect();
+                let tells = !state.definition().notify.is_empty();
+                ((RunView::of(state, live.as_ref(), driven), large(state)), shared, tells)
+            })
             .await?;
+        let (seen, shared, tells) = seen;
         let mut view = self.shown(run, seen).await?;
+        if tells {
+            view.tells(self.engine.notice_stands(run));
+            view.notices_given_up = self.given_up(run).await?;
+        }
         if !view.status.is_ended() {
+            for terms in &shared {
+                match self.engine.shared_budget(terms).await {
+                    Ok(now) => now.iter().for_each(|now| view.shares(now)),
+                    // The run is shown all the same, with what the counter said last.
+                    Err(error) => tracing::warn!(%run, budget = terms.id, %error, "a counter cannot be read"),
+                }
+            }
             view.stands_in_line(self.engine.waiting(run, IN_LINE_MAX));
         }
         Ok(view)
@@ -334,6 +350,15 @@ impl Owner {
         found.ok_or_else(|| Fault::new(Code::NoStep, format!("there is no step “{}”", id.attempt.path)))
     }
 
+    /// How an attempt failed, if it did and its step went on with no other since.
+    pub(crate) async fn failure_of(&self, id: &EffectId) -> Option<String> {
+        let attempt = id.attempt.clone();
+        let failure = self.engine.with_state(id.run, move |state| {
+            current_unit(state, &attempt)??.failure.as_ref().map(|failure| failure.message.clone())
+        });
+        failure.await.ok().flatten()
+    }
+
     /// The roles that an approval or a question asks.
     pub(crate) async fn roles_asked(&self, run: RunId, id: &AttemptId) -> Result<Vec<String>, Fault> {
         let id = id.clone();
@@ -395,11 +420,16 @@ fn large(state: &RunState) -> Large {
 }
 
 fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {
+    let current = current_unit(state, id)?;
+    Some(!state.is_ended() && current.is_some_and(|unit| unit.stage.is_in_flight()))
+}
+
+/// The step or item of an attempt, where none came after that attempt. The outer `None`: there is no such step.
+fn current_unit<'a>(state: &'a RunState, id: &AttemptId) -> Option<Option<&'a Unit>> {
     let (_, facts) = state.step(&id.path.step)?;
     let unit = match id.path.item {
         None => Some(&facts.unit),
         Some(item) => facts.items.as_ref().and_then(|items| items.units.get(item as usize)),
     };
-    let current = unit.filter(|unit| facts.round == id.round && unit.attempt == id.attempt);
-    Some(!state.is_ended() && current.is_some_and(|unit| unit.stage.is_in_flight()))
+    Some(unit.filter(|unit| facts.round == id.round && unit.attempt == id.attempt))
 }

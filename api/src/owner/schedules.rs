@@ -12,7 +12,7 @@ use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{OutcomeView, Owner};
+use super::{OutcomeView, Owner, Went};
 use crate::fault::{Code, Fault};
 use crate::shape;
 use everfold_engine::triggers::Outcome;
@@ -144,12 +144,12 @@ impl Owner {
     ///
     /// # Errors
     /// It has no moments, its pipeline is none, or its input does not fit.
-    pub(crate) async fn add_schedule(&self, add: Add, by: By) -> Result<(Position, ScheduleView), Fault> {
+    pub(crate) async fn add_schedule(&self, add: Add, by: By) -> Result<(Went, ScheduleView), Fault> {
         self.may_write()?;
         let schedule: Schedule = definition::schedule_of(&add.schedule).map_err(|problems| {
             let errors =
                 problems.0.iter().map(|problem| json!({ "message": problem.message, "hint": problem.hint }));
-            Fault::new(Code::Invalid, "the schedule cannot be used").errors(errors.collect())
+            Fault::new(Code::BadSchedule, "the schedule cannot be used").errors(errors.collect())
         })?;
         let pipeline = self.pipeline(&add.pipeline).await?;
         if let Some(schema) = &pipeline.input
@@ -165,8 +165,8 @@ impl Owner {
             title: add.title,
         };
         let new = NewSchedule { name: add.name.clone(), schedule, origin };
-        let position = self.engine().add_schedule(new, by).await?;
-        Ok((position, self.schedule_after(&add.name, position).await?))
+        let change = self.engine().add_schedule(new, by).await?;
+        Ok((change.into(), self.schedule_after(&add.name, change.position).await?))
     }
 
     /// Removes a schedule; gives it as it was.
@@ -178,18 +178,18 @@ impl Owner {
         name: &str,
         reason: Option<String>,
         by: By,
-    ) -> Result<(Position, ScheduleView), Fault> {
+    ) -> Result<(Went, ScheduleView), Fault> {
         self.may_write()?;
         let known = self.schedule(name).await;
-        let position = match self.engine().remove_schedule(name, reason, by).await {
-            Ok(position) => position,
+        let change = match self.engine().remove_schedule(name, reason, by).await {
+            Ok(change) => change,
             Err(error) => return Err(self.refused(name, error).await),
         };
         let view = match known {
             Ok(view) => view,
-            Err(_removed) => self.schedule_after(name, position).await?,
+            Err(_removed) => self.schedule_after(name, change.position).await?,
         };
-        Ok((position, ScheduleView { status: "removed".to_owned(), next_at: None, ..view }))
+        Ok((change.into(), ScheduleView { status: "removed".to_owned(), next_at: None, ..view }))
     }
 
     /// Has a schedule stand still, or go on.
@@ -202,10 +202,10 @@ impl Owner {
         pauses: bool,
         reason: Option<String>,
         by: By,
-    ) -> Result<(Position, ScheduleView), Fault> {
+    ) -> Result<(Went, ScheduleView), Fault> {
         self.may_write()?;
         match self.engine().pause_schedule(name, pauses, reason, by).await {
-            Ok(position) => Ok((position, self.schedule_after(name, position).await?)),
+            Ok(change) => Ok((change.into(), self.schedule_after(name, change.position).await?)),
             Err(error) => Err(self.refused(name, error).await),
         }
     }
@@ -214,11 +214,7 @@ impl Owner {
     ///
     /// # Errors
     /// There is none.
-    pub(crate) async fn trigger_schedule(
-        &self,
-        name: &str,
-        by: By,
-    ) -> Result<(Position, ScheduleView), Fault> {
+    pub(crate) async fn trigger_schedule(&self, name: &str, by: By) -> Result<(Went, ScheduleView), Fault> {
         self.may_write()?;
         let ticked = match self.engine().trigger_schedule(name, by).await {
             Ok(ticked) => ticked,
@@ -229,18 +225,9 @@ impl Owner {
             self.note_driven(run, true);
         }
         let view = self.schedule_after(name, ticked.position).await?;
-        let triggered = match outcome {
-            Some(outcome) => Some(OutcomeView::of(&outcome)),
-            None => self.triggered_then(name, ticked.position).await?,
-        };
-        Ok((ticked.position, ScheduleView { triggered, ..view }))
-    }
-
-    /// What an order to trigger led to that was taken before; `None`: nothing yet.
-    async fn triggered_then(&self, name: &str, position: Position) -> Result<Option<OutcomeView>, Fault> {
-        let Some(then) = self.engine().schedule_then(name, position).await? else { return Ok(None) };
-        let newest = then.settled.last().filter(|settled| settled.tick.by_hand && then.waiting == 0);
-        Ok(newest.map(|settled| OutcomeView::of(&settled.outcome)))
+        let triggered = outcome.as_ref().map(OutcomeView::of);
+        let went = Went { position: ticked.position, replayed: ticked.repeated };
+        Ok((went, ScheduleView { triggered, ..view }))
     }
 
     /// The schedule behind an order that was taken, also where that came again and the schedule is there no more.

@@ -6,12 +6,14 @@
 use std::path::Path;
 
 use everfold_engine::access::Role;
+use everfold_engine::actor::Actor;
 use everfold_engine::effect::{Effect, effects};
 use everfold_engine::id::{EffectId, RunId};
 use everfold_engine::layout::Layout;
 use everfold_engine::state::RunState;
 
 use super::Owner;
+use crate::fault::{Code, Fault};
 use crate::http::Caller;
 
 impl Owner {
@@ -27,6 +29,42 @@ impl Owner {
             // What is to end, or is over; a run that cannot be read.
             Ok(None) | Err(_) => Caller::of_step(run, "", None),
         }
+    }
+}
+
+/// Runs above one that are looked at.
+const ABOVE_MAX: usize = 64;
+
+impl Owner {
+    /// Refuses a decision of a step's process on a run that its own run came of: begun by one of that run's steps, as
+    /// its child or by a process, or by a run that such a one began.
+    ///
+    /// # Errors
+    /// [`Code::NotAllowed`]; a run above that cannot be looked at.
+    pub(crate) async fn refuse_below(&self, caller: &Actor, run: RunId) -> Result<(), Fault> {
+        let mut below = run_of(caller);
+        for _ in 0..ABOVE_MAX {
+            let Some(here) = below else { return Ok(()) };
+            if here == run {
+                let what =
+                    format!("a step of a run does not decide on the run that it came of, {}", run.short());
+                return Err(Fault::new(Code::NotAllowed, what).hint("a person decides, or a run of its own"));
+            }
+            let above = |state: &RunState| {
+                let parent = state.parent().map(|parent| parent.run);
+                parent.or_else(|| run_of(state.started()?.0))
+            };
+            below = self.engine.with_state(here, above).await?;
+        }
+        Err(Fault::new(Code::NotAllowed, "a step of a run that so many runs stand above does not decide"))
+    }
+}
+
+/// The run that a step's process, or a run's step, acts for.
+fn run_of(actor: &Actor) -> Option<RunId> {
+    match actor {
+        Actor::Run(name) => name.split('/').next()?.parse().ok(),
+        _other => None,
     }
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use everfold_workflows::settings::ServeSettings;
 
 use super::bodies::{self, Bodies};
 use super::cookie::session_of;
+use super::hosts::Hosts;
+use super::peers::Peers;
 use super::rate::Rates;
 use crate::access::{AccessError, Secret};
 use crate::fault::{Code, Fault};
@@ -23,54 +25,71 @@ const CSRF_HEADER: &str = "x-csrf-token";
 
 /// Where a login link leads.
 const LOGIN: &str = "/login";
+/// Where services deliver.
+const HOOKS: &str = "/api/v1/hooks/";
 
 /// What stands between the listener and the routes.
 pub(super) struct Gate {
     owner: Arc<Owner>,
     rates: Rates,
     bodies: Bodies,
-    behind_proxy: bool,
-    is_tls: bool,
+    peers: Peers,
+    hosts: Hosts,
 }
 
 impl Gate {
-    pub(super) fn new(owner: Arc<Owner>, settings: &ServeSettings, is_tls: bool) -> Self {
+    pub(super) fn new(owner: Arc<Owner>, settings: &ServeSettings, hosts: Hosts) -> Self {
         let (rates, bodies) = (Rates::new(settings), Bodies::default());
-        Self { owner, rates, bodies, behind_proxy: settings.behind_proxy, is_tls }
+        let peers = Peers::new(settings.behind_proxy.clone(), settings.tls.is_some());
+        Self { owner, rates, bodies, peers, hosts }
     }
 
-    /// Where the request comes from: the last address that a trusted proxy names, else the peer's.
-    fn address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        let named =
-            headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-        let last = named.and_then(|named| named.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
-        last.filter(|_| self.behind_proxy).unwrap_or_else(|| peer.ip())
-    }
-
-    fn is_secure(&self, headers: &HeaderMap) -> bool {
-        let forwarded = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-        self.is_tls || (self.behind_proxy && forwarded)
+    /// Refuses what did not come on the way, or by the name, or from the page that it should.
+    fn expected(
+        &self,
+        peer: SocketAddr,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        is_signed: bool,
+    ) -> Result<(), Fault> {
+        let path = uri.path();
+        // What watches over the process calls it by any address, and is told nothing that is secret.
+        if !matches!(path, "/healthz" | "/readyz") {
+            self.peers.let_near(peer)?;
+        }
+        if matches!(path, "/healthz" | "/readyz" | "/metrics") && is_read(method) {
+            return Ok(());
+        }
+        let asked = self.hosts.asked(uri, headers)?;
+        // A signature says more of who sends it than any browser could.
+        if is_read(method) || is_signed {
+            return Ok(());
+        }
+        self.hosts.may_write(&asked, headers, self.peers.is_secure(peer, headers))
     }
 
     /// Whether a path takes deliveries that their source signs.
     fn takes_signed(&self, path: &str) -> bool {
-        path.strip_prefix("/api/v1/hooks/").is_some_and(|source| self.owner.is_signed_source(source))
+        path.strip_prefix(HOOKS).is_some_and(|source| self.owner.is_signed_source(source))
     }
 
     async fn caller(
         &self,
         from: IpAddr,
+        secure: bool,
         method: &Method,
         path: &str,
         headers: &HeaderMap,
     ) -> Result<(Caller, Session), Fault> {
-        let secure = self.is_secure(headers);
         let session = |secret, expires_at| Session { secret, expires_at, secure };
         if path == LOGIN {
             // Who logs in is known by the code alone, whoever they were before.
             return Ok((Caller::anonymous(), session(None, None)));
         }
-        if let Some(value) = headers.get(header::AUTHORIZATION) {
+        // A service that delivers sends what stands in the address that it was given, a name and a password too.
+        let is_of_everfold = |value: &&HeaderValue| !path.starts_with(HOOKS) || bearer(value).is_some();
+        if let Some(value) = headers.get(header::AUTHORIZATION).filter(is_of_everfold) {
             let secret = bearer(value).ok_or_else(|| {
                 Fault::new(Code::NotKnown, "Authorization is no bearer token of Everfold")
                     .hint("send `Authorization: Bearer evf_…`, as `everfold token create` printed it")
@@ -82,13 +101,14 @@ impl Gate {
             if found.as_ref().is_err_and(|fault| fault.code == Code::NotKnown) {
                 self.rates.of_wrong_token(from).map_err(too_fast)?;
             }
-            return found.map(|caller| (caller, session(None, None)));
+            return found.map(|(caller, expires_at)| (caller, session(None, expires_at)));
         }
-        let Some(secret) = session_of(headers) else { return Ok((Caller::anonymous(), session(None, None))) };
+        let Some(secret) = session_of(headers, secure) else {
+            return Ok((Caller::anonymous(), session(None, None)));
+        };
         match self.owner.access().caller_by_session(&secret).await {
             Ok((caller, expires_at)) => {
-                let is_write = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-                if is_write && !has_csrf(headers, &secret) {
+                if !is_read(method) && !has_csrf(headers, &secret) {
                     return Err(Fault::new(
                         Code::NoCsrf,
                         format!("{CSRF_HEADER} is missing or of another session"),
@@ -111,15 +131,21 @@ pub(super) async fn let_in(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let from = gate.address(peer, request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let (caller, session) = match gate.caller(from, &method, &path, &request.headers().clone()).await {
+    let is_signed = method == Method::POST && gate.takes_signed(&path);
+    if let Err(fault) = gate.expected(peer, &method, request.uri(), request.headers(), is_signed) {
+        return fault.into_response();
+    }
+    let from = gate.peers.origin(peer, request.headers());
+    let secure = gate.peers.is_secure(peer, request.headers());
+    let (caller, session) = match gate.caller(from, secure, &method, &path, &request.headers().clone()).await
+    {
         Ok(found) => found,
         Err(fault) => return fault.into_response(),
     };
     let is_stranger = caller.role.is_none();
     // Who signs is no stranger: only what turns out to be signed by nobody counts.
-    let is_signed = is_stranger && method == Method::POST && gate.takes_signed(&path);
+    let is_signed = is_stranger && is_signed;
     let counted = match &caller.role {
         Some(_) => gate.rates.of_token(&caller.actor.to_string()),
         None if is_signed => Ok(()),
@@ -130,7 +156,7 @@ pub(super) async fn let_in(
     }
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(session);
-    let has_body = is_stranger && !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let has_body = is_stranger && !is_read(&method);
     if !has_body {
         return next.run(request).await;
     }
@@ -146,6 +172,11 @@ pub(super) async fn let_in(
         return too_fast(wait).into_response();
     }
     answer
+}
+
+/// Whether a method only reads.
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// Too many bodies of strangers are on their way.
@@ -172,4 +203,44 @@ fn too_fast(wait: Duration) -> Fault {
     Fault::new(Code::TooFast, format!("too many requests; the next one is welcome in {seconds} s"))
         .hint("`serve.rate` and `serve.burst` in everfold.toml set the limits of a token")
         .retry_after(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::{Router, middleware};
+    use everfold_engine::layout::Layout;
+    use everfold_workflows::settings::Proxies;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// What a caller at an address is answered by a server that every machine reaches in the clear.
+    async fn asked(routes: &Router, peer: &str, path: &str) -> StatusCode {
+        let mut request =
+            Request::get(path).header(header::HOST, "10.0.0.1:7878").body(Body::empty()).unwrap();
+        let peer: SocketAddr = (peer.parse::<IpAddr>().unwrap(), 4711).into();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        routes.clone().oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn row_57_from_another_machine_in_the_clear_only_proxies_are_heard_and_health_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = crate::owner::imagine(Layout::new(folder.path().join("data"))).unwrap();
+        for (listed, proxy) in [("10.0.0.0/8", "10.0.0.2"), ("loopback", "127.0.0.1")] {
+            let behind_proxy = Proxies::listed([listed]).unwrap();
+            let settings =
+                ServeSettings { listen: "0.0.0.0:0".into(), behind_proxy, ..ServeSettings::default() };
+            let hosts = Hosts::new(&settings, false, None);
+            let gate = Arc::new(Gate::new(held.owner().clone(), &settings, hosts));
+            let routes = held.routes().layer(middleware::from_fn_with_state(gate, let_in));
+            for (peer, status) in [(proxy, 401), ("127.0.0.1", 401), ("192.0.2.1", 403)] {
+                assert_eq!(asked(&routes, peer, "/api/v1/runs").await, status, "{listed} {peer}");
+                assert_eq!(asked(&routes, peer, "/healthz").await, 200, "{listed} {peer}");
+            }
+            assert_eq!(asked(&routes, "192.0.2.1", "/metrics").await, 403, "its token would be read");
+        }
+    }
 }

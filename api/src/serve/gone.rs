@@ -74,7 +74,7 @@ impl Served {
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = socket.connect(self.address()).await.unwrap();
         let head = format!(
-            "GET /api/v1/stream?from=1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+            "GET /api/v1/stream?from=1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
             token.secret.reveal()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -91,7 +91,7 @@ impl Served {
     /// What another one is told who comes.
     async fn told(&self) -> StatusCode {
         let mut stream = TcpStream::connect(self.address()).await.unwrap();
-        let head = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let head = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         stream.write_all(head).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -1,7 +1,7 @@
 //! The server: the routes over TCP, for callers with tokens.
 //!
 //! Law: beyond this machine nothing is served in the clear unless somebody says that a proxy in front
-//! speaks TLS. Who calls is known from a token or a session alone; the rest of a request is not believed.
+//! speaks TLS, and says which. Who calls is known from a token or a session alone; the rest of a request is not believed.
 
 mod authenticate;
 mod bodies;
@@ -10,6 +10,8 @@ mod cookie;
 mod first;
 #[cfg(test)]
 mod gone;
+mod hosts;
+mod peers;
 mod place;
 mod rate;
 
@@ -25,15 +27,18 @@ use everfold_workflows::settings::{ServeSettings, TlsFiles};
 use hyper_util::rt::TokioTimer;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::task::JoinHandle;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 use connections::{Connections, Door};
 use first::First;
+use hosts::Hosts;
 
 use crate::fault::{Code, Fault};
 use crate::http::BodyWithin;
 use crate::owner::Owner;
 
-pub use cookie::{SESSION_COOKIE, session_cookie, session_of};
+pub use cookie::{SECURE_SESSION_COOKIE, SESSION_COOKIE, session_cookie, session_of};
 pub use place::Place;
 
 /// How long requests that are being answered may go on when the server ends.
@@ -51,6 +56,8 @@ const WINDOW: u32 = 64 * 1024;
 pub struct Server {
     /// Where people reach it.
     pub url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
     handle: Handle<SocketAddr>,
     serving: JoinHandle<std::io::Result<()>>,
 }
@@ -79,7 +86,9 @@ impl Server {
         let listener = listen(place.address, takes_nothing).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let url = place.url(address);
-        let gate = authenticate::Gate::new(owner, settings, url.starts_with("https:"));
+        let own = settings.tls.as_ref().map(own_certificate).transpose()?;
+        let hosts = Hosts::new(settings, address.ip().is_loopback(), own);
+        let gate = authenticate::Gate::new(owner, settings, hosts);
         let routes = routes.layer(middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in));
         let routes = routes.layer(middleware::from_fn(crate::http::named));
         let routes = routes.layer(Extension(BodyWithin(Duration::from_secs(settings.body_seconds.max(1)))));
@@ -114,7 +123,7 @@ impl Server {
                 tokio::spawn(server.serve(service))
             }
         };
-        Ok(Self { url, handle, serving })
+        Ok(Self { url, address, handle, serving })
     }
 
     /// Ends listening, and what is being answered in its time.
@@ -142,9 +151,16 @@ fn listen(address: SocketAddr, takes_nothing: Duration) -> std::io::Result<TcpLi
 async fn certificate(files: &TlsFiles) -> Result<RustlsConfig, Fault> {
     // The process's provider of cryptography; set before, it stays as it is.
     let _set = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-    RustlsConfig::from_pem_file(&files.cert, &files.key).await.map_err(|error| {
-        let (cert, key) = (files.cert.display(), files.key.display());
-        Fault::new(Code::Listen, format!("the certificate {cert} with the key {key} cannot be used: {error}"))
-            .hint("both are PEM files; the certificate of the server comes first, its issuers behind it")
-    })
+    RustlsConfig::from_pem_file(&files.cert, &files.key).await.map_err(|error| unusable(files, &error))
+}
+
+/// The server's own certificate, whose names it is served by.
+fn own_certificate(files: &TlsFiles) -> Result<CertificateDer<'static>, Fault> {
+    CertificateDer::from_pem_file(&files.cert).map_err(|error| unusable(files, &error))
+}
+
+fn unusable(files: &TlsFiles, error: &dyn std::error::Error) -> Fault {
+    let (cert, key) = (files.cert.display(), files.key.display());
+    Fault::new(Code::Listen, format!("the certificate {cert} with the key {key} cannot be used: {error}"))
+        .hint("both are PEM files; the certificate of the server comes first, its issuers behind it")
 }

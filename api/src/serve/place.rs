@@ -28,7 +28,7 @@ impl Place {
                 .hint("write ADDRESS:PORT, as in 127.0.0.1:7878")
         })?;
         let is_tls = settings.tls.is_some();
-        if !address.ip().is_loopback() && !is_tls && !settings.behind_proxy {
+        if !address.ip().is_loopback() && !is_tls && settings.behind_proxy.is_empty() {
             return Err(Fault::new(
                 Code::InTheClear,
                 format!(
@@ -36,7 +36,7 @@ impl Place {
                 ),
             )
             .hint(
-                "give --tls-cert FILE --tls-key FILE, or --behind-proxy where a proxy in front speaks TLS",
+                "give --tls-cert FILE --tls-key FILE, or --behind-proxy ADDRESS where a proxy in front speaks TLS",
             ));
         }
         Ok(Self { address, is_tls, public: settings.url.clone() })
@@ -54,6 +54,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use everfold_workflows::settings::Proxies;
+
     use super::*;
 
     fn at(listen: &str, change: impl FnOnce(&mut ServeSettings)) -> Result<Place, Code> {
@@ -66,7 +68,7 @@ mod tests {
     fn nothing_is_served_to_other_machines_in_the_clear() {
         for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
             assert_eq!(at(listen, |_| {}), Err(Code::InTheClear), "{listen}");
-            assert!(at(listen, |settings| settings.behind_proxy = true).is_ok(), "{listen}");
+            assert!(at(listen, |settings| settings.behind_proxy = Proxies::loopback()).is_ok(), "{listen}");
         }
         for listen in ["127.0.0.1:0", "[::1]:0", "127.8.8.8:1"] {
             assert!(at(listen, |_| {}).is_ok(), "{listen}");

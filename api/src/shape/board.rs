@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::id::{RunId, Time};
-use super::run::{Awaits, RunStatus};
+use super::run::RunRow;
 
 /// The board, and the position that it is of.
 #[derive(ToSchema, Serialize)]
@@ -32,26 +31,8 @@ pub(crate) struct Column {
     is_step: bool,
     /// How many runs are in it.
     count: u64,
-    /// The newest of them.
-    cards: Vec<Card>,
-}
-
-/// A run on the board.
-#[derive(ToSchema, Serialize)]
-pub(crate) struct Card {
-    id: RunId,
-    short_id: String,
-    pipeline: String,
-    title: Option<String>,
-    status: RunStatus,
-    steps: Vec<String>,
-    awaits: Vec<Awaits>,
-    note: Option<String>,
-    started_at: Time,
-    moved_at: Time,
-    ended_at: Option<Time>,
-    /// US dollars, as a decimal.
-    cost: String,
+    /// The newest of them, as lists show them.
+    cards: Vec<RunRow>,
 }
 
 /// How many runs there are.

@@ -67,8 +67,21 @@ pub(crate) struct AttemptRow {
 pub(crate) struct AttemptEnd {
     at: Time,
     /// Null: well.
-    failure: Option<FailureKind>,
-    message: Option<String>,
+    failure: Option<AttemptFailure>,
+}
+
+/// How an attempt failed: a failure as everywhere, without `detail`.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct AttemptFailure {
+    /// Which kind.
+    kind: FailureKind,
+    /// An own code below the kind.
+    code: Option<String>,
+    /// What happened, in one line.
+    message: String,
+    /// What to do next.
+    hint: String,
+    /// The exit code, where there is one.
     exit_code: Option<i32>,
 }
 

@@ -30,4 +30,4 @@ pub(crate) use run::{
 };
 pub(crate) use signal::{Hearing, SignalTaker};
 pub(crate) use task::{Task, Unblocking, Voting};
-pub(crate) use worker::{Heard, Job, Told, Usage, WorkersAnswer};
+pub(crate) use worker::{AttemptName, Heard, Job, Told, WorkersAnswer};

@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::id::{RunId, Time};
+use crate::view::{ParentView, UsageView};
 
 /// What a run is doing.
 #[derive(ToSchema, Serialize)]
@@ -125,46 +126,79 @@ pub(crate) struct Workspace {
     commit: Option<String>,
 }
 
-/// A run as lists show it.
+/// A run as lists and boards show it. A field that the run alone has too is the same there.
 #[derive(ToSchema, Serialize)]
 pub(crate) struct RunRow {
+    /// The run.
     id: RunId,
     /// The last 8 digits of the id.
     short_id: String,
+    /// The pipeline's name.
     pipeline: String,
+    /// For readers.
     title: Option<String>,
+    /// Who started it.
     started_by: String,
+    /// When it began.
     started_at: Time,
+    /// What it is doing.
     status: RunStatus,
     /// Since when it has been doing that at these steps.
     moved_at: Time,
     /// The steps that something goes on in, or that wait for people.
-    steps: Vec<String>,
-    /// How it failed, in one line.
-    failure: Option<String>,
-    /// Why it stands still, where somebody said so.
-    paused: Option<String>,
+    active_steps: Vec<String>,
+    /// How it failed.
+    failure: Option<RowFailure>,
+    /// How it failed or why it stands still, in one line.
+    note: Option<String>,
+    /// Addresses and filters.
     labels: BTreeMap<String, String>,
-    /// Whom it waits for.
+    /// Whom it waits for: of what the run awaits, the part that is of people.
     awaits: Vec<Awaits>,
+    /// When it ended.
     ended_at: Option<Time>,
-    /// US dollars, as a decimal.
-    #[schema(example = "0.25")]
-    cost: String,
-    /// Tokens read and written, those from a cache left out.
-    tokens: u64,
+    /// What was used up.
+    usage: UsageView,
+    /// When the last event was recorded.
     updated_at: Time,
-    /// Its last version.
+    /// The version that this was folded up to.
     version: u64,
     /// The place of its first event in the store: the order of the list.
     position: u64,
     /// The position since which the row holds.
     since: u64,
-    /// The run that started it.
-    parent: Option<RunId>,
+    /// The step of another run that started it.
+    parent: Option<ParentView>,
+    /// The run whose history this one began with.
     origin: Option<Origin>,
     /// Why it cannot be gone on with; null where it can.
     set_aside: Option<String>,
+}
+
+/// How a run failed: a failure as everywhere, without `detail`, `round` and `attempt`.
+#[derive(ToSchema, Serialize)]
+pub(crate) struct RowFailure {
+    /// Which kind.
+    kind: FailureKind,
+    /// An own code below the kind.
+    code: Option<String>,
+    /// What happened, in one line.
+    message: String,
+    /// What to do next.
+    hint: String,
+    /// The exit code, where there is one.
+    exit_code: Option<i32>,
+    /// Where.
+    step: Option<String>,
+}
+
+/// What somebody is waited for.
+#[derive(ToSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AwaitsKind {
+    Approval,
+    Question,
+    Unblock,
 }
 
 /// Somebody whom a run waits for.
@@ -172,8 +206,7 @@ pub(crate) struct RunRow {
 pub(crate) struct Awaits {
     /// The step, or an item of it.
     step: String,
-    /// `approval`, `question` or `unblock`.
-    what: String,
+    kind: AwaitsKind,
     /// Who may; empty: anyone.
     roles: Vec<String>,
 }

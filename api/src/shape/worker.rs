@@ -16,11 +16,13 @@ pub(crate) struct WorkersAnswer {
     next_cursor: Option<String>,
 }
 
-/// A worker: all that polls with one token.
+/// A worker: a process, or all that poll with one token and do not say which process they are.
 #[derive(ToSchema, Serialize)]
 pub(crate) struct WorkerView {
     /// The actor.
     name: String,
+    /// The process, as it calls itself; null: it does not say.
+    instance: Option<String>,
     /// What it does, by its newest poll.
     functions: Vec<String>,
     /// Its polls that wait at this moment.
@@ -132,20 +134,4 @@ pub(crate) enum ToldKind {
     Validation,
     /// Somebody else holds what it needs.
     Conflict,
-}
-
-/// What work used up.
-#[derive(ToSchema, Serialize)]
-pub(crate) struct Usage {
-    model: Option<String>,
-    /// Tokens read, those from a cache left out.
-    input_tokens: u64,
-    /// Tokens read from a cache.
-    cached_tokens: u64,
-    /// Tokens written.
-    output_tokens: u64,
-    /// Cost in millionths of a US dollar.
-    cost_micros: u64,
-    /// The agent's own session.
-    session: Option<String>,
 }

@@ -7,6 +7,7 @@ use everfold_engine::event::BlockReason;
 use everfold_engine::id::{AttemptId, RunId};
 use everfold_engine::json::JsonText;
 use everfold_engine::state::{Awaited, RunState, Unit};
+use everfold_engine::text::one_line;
 use everfold_engine::time::Timestamp;
 use everfold_projections::Task;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,9 @@ pub enum AwaitView {
         reason: BlockReason,
         /// Why, in words.
         message: String,
+        /// Who may; empty: anyone whose role lets them steer runs.
+        #[serde(default)]
+        roles: Vec<String>,
     },
     /// A moment.
     Timer {
@@ -125,6 +129,7 @@ pub(super) fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> Awa
             step: path.to_string(),
             reason: reason.clone(),
             message: block_message(reason, state.said_of_gate(&path.step)),
+            roles: Vec::new(),
         },
         Awaited::Timer { path, at, is_limit } => {
             AwaitView::Timer { step: path.to_string(), at: *at, limit: *is_limit }
@@ -150,7 +155,7 @@ fn approval_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
         expires_at: state.expires_at(id),
         changes: approval.is_some_and(|approval| approval.terms.changes),
         value: approval.map_or(Value::Null, |approval| small(approval.value())),
-        title: approval.map(|approval| approval.title.clone()).unwrap_or_default(),
+        title: approval.map(|approval| one_line(&approval.title).into_owned()).unwrap_or_default(),
         show: approval.map_or(Value::Null, |approval| small(&approval.show)),
         roles: roles.to_vec(),
         quorum: approval.map_or(1, |approval| approval.terms.quorum),
@@ -167,7 +172,7 @@ fn question_view(run: RunId, state: &RunState, id: &AttemptId, roles: &[String])
     AwaitView::Question {
         task: Task::id_of(run, id, false),
         step: id.path.to_string(),
-        title: question.map(|question| question.title.clone()).unwrap_or_default(),
+        title: question.map(|question| one_line(&question.title).into_owned()).unwrap_or_default(),
         text: question.map_or(Value::Null, |question| small(&question.text)),
         options: terms.map(|terms| terms.options.clone()).unwrap_or_default(),
         items: items.map_or(Value::Null, JsonText::value),

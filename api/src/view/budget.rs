@@ -4,8 +4,10 @@ use everfold_engine::budgets;
 use everfold_engine::definition::{OnOver, Period};
 use everfold_engine::event::{Measure, Spent};
 use everfold_engine::time::Timestamp;
+pub(crate) use everfold_projections::usd;
 use serde::{Deserialize, Serialize};
 
+use super::{AwaitView, RunView};
 use crate::shape;
 
 /// A budget of a run, or the counter that runs share.
@@ -25,7 +27,7 @@ pub struct BudgetView {
     pub on_over: OnOver,
     /// The limits, with what they were raised by.
     pub limit: AmountsView,
-    /// What was spent; of a shared one as its counter said last.
+    /// What was spent; of a shared one by all its runs, and where this run is over as its counter said last.
     pub spent: AmountsView,
     /// What is kept free for work that runs, in US dollars.
     pub reserved_usd: String,
@@ -85,17 +87,30 @@ pub(super) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> Budg
     }
 }
 
+impl RunView {
+    /// Shows a shared budget as its counter stands, also where what waits for it was told of an earlier moment.
+    pub(crate) fn shares(&mut self, now: &everfold_engine::state::BudgetView<'_>) {
+        let Some(shown) = self.budget.iter_mut().find(|shown| shown.id == now.terms.id) else { return };
+        let over = now.over.filter(|_| shown.over.is_some());
+        *shown = budget_view(&everfold_engine::state::BudgetView { over, ..now.clone() });
+        for awaited in &mut self.awaits {
+            if let AwaitView::Budget { budget, message, until } = awaited
+                && *budget == shown.id
+            {
+                message.clone_from(&shown.summary);
+                *until = shown.until;
+            }
+        }
+    }
+}
+
 /// What a run used up.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UsageView {
-    /// Tokens read.
+    /// Tokens read, those from a cache among them.
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
     /// US dollars, as a decimal.
     pub cost_usd: String,
-}
-
-pub(crate) fn usd(micros: u64) -> String {
-    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }

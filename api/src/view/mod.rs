@@ -3,6 +3,7 @@
 mod awaits;
 mod budget;
 mod failure;
+mod notice;
 mod pause;
 mod step;
 
@@ -14,6 +15,7 @@ use everfold_engine::event::{Origin, SlotKind, WantedSlot};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::state::{Kept, RunState, RunStatus};
+use everfold_engine::text::one_line;
 use everfold_engine::time::Timestamp;
 use everfold_engine::trace::Workspace;
 use serde::{Deserialize, Serialize};
@@ -23,9 +25,11 @@ pub use awaits::{AwaitView, block_message};
 pub(crate) use budget::usd;
 pub use budget::{AmountsView, BudgetView, UsageView};
 pub use failure::FailureView;
+pub use notice::OutstandingNotice;
 pub use pause::PauseView;
 pub use step::{GateView, ItemsView, StepView, is_in_workspace, kind_of};
 
+use crate::owner::NoticeView;
 use crate::shape;
 use awaits::await_view;
 use budget::budget_view;
@@ -107,6 +111,12 @@ pub struct RunView {
     /// How many notices nobody was told yet.
     #[serde(default)]
     pub notices_outstanding: usize,
+    /// Those that go first of them: how often each was tried, and why it was not sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<OutstandingNotice>,
+    /// Notices of its pipeline that were given up, and that nobody sent again or dropped since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices_given_up: Vec<NoticeView>,
     /// The step of another run that started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentView>,
@@ -121,6 +131,9 @@ pub struct RunView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<shape::WantedSlot>)]
     pub slots: Vec<WantedSlot>,
+    /// It does not have the slots yet, also where it is paused meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_slots: bool,
     /// The attempts and probes that wait for a place, a resource, a rate or a breaker: those that have
     /// waited longest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -190,7 +203,7 @@ impl RunView {
             short_id: id.short(),
             pipeline: state.pipeline().to_owned(),
             definition: state.definition_hash()?,
-            title: state.title().map(str::to_owned),
+            title: state.title().map(|title| one_line(title).into_owned()),
             labels: state.labels().clone(),
             status: state.status(),
             version: state.version(),
@@ -225,9 +238,12 @@ impl RunView {
             },
             driven,
             notices_outstanding: state.notices_outstanding(),
+            notices: notice::outstanding(state),
+            notices_given_up: Vec::new(),
             held: false,
             origin: state.origin().cloned(),
             slots: slots(state),
+            waits_for_slots: state.is_queued(),
             in_line: Vec::new(),
             in_line_total: 0,
             config: small(state.config()),

@@ -2,7 +2,12 @@
 //! present and the past.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod checks;
+mod forms;
 mod moments;
+mod newest;
+mod notices;
+mod replays;
 mod streams;
 
 use axum::Router;
@@ -388,8 +393,12 @@ async fn lists_boards_and_counts_know_the_present_and_the_past() {
         board["columns"].as_array().unwrap().iter().find(|column| column["name"] == name).unwrap().clone()
     };
     let card = &column(&board, "waiting")["cards"][0];
-    assert_eq!((&card["steps"], &card["cost"]), (&json!(["ok"]), &json!("0.00")), "{board}");
-    assert_eq!(card["awaits"], json!([{ "step": "ok", "what": "approval", "roles": [] }]));
+    assert_eq!(
+        (&card["active_steps"], &card["usage"]["cost_usd"]),
+        (&json!(["ok"]), &json!("0.000000")),
+        "{board}"
+    );
+    assert_eq!(card["awaits"], json!([{ "step": "ok", "kind": "approval", "roles": [] }]));
     let (_, stages) = api.get("/api/v1/board?group_by=stage").await;
     assert_eq!(column(&stages, "ok")["count"], 1, "{stages}");
 
@@ -424,9 +433,11 @@ async fn lists_boards_and_counts_know_the_present_and_the_past() {
         let (status, list) = api.get(&format!("/api/v1/runs?{query}")).await;
         assert_eq!((status, list["items"].as_array().map(Vec::len)), (200, Some(wanted)), "{query}: {list}");
     }
-    for query in ["sort=size", "at=yesterday", "min_position=1000000", "status=odd"] {
+    for query in ["sort=size", "at=yesterday", "status=odd"] {
         assert_eq!(api.get(&format!("/api/v1/runs?{query}")).await.0, 422, "{query}");
     }
+    let (status, beyond) = api.get("/api/v1/runs?min_position=1000000").await;
+    assert_eq!((status, &beyond["code"]), (404, &json!("EF0215")), "{beyond}");
 }
 
 #[tokio::test]

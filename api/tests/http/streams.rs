@@ -103,7 +103,7 @@ async fn the_stream_of_everything_is_gone_on_with_without_a_gap_or_a_repetition(
 
     let (status, problem) = api.get("/api/v1/stream?types=RunStartd").await;
     assert_eq!((status, &problem["hint"]), (422, &json!("did you mean `RunStarted`?")));
-    assert_eq!(api.get("/api/v1/stream?from=99999").await.0, 422);
+    assert_eq!(api.get("/api/v1/stream?from=99999").await.0, 404);
 }
 
 #[tokio::test]

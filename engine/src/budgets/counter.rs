@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Use;
 use super::event::CounterEvent;
+use super::{Use, period};
 use crate::event::{BudgetTerms, Spent};
 use crate::id::{EffectId, RunId, Version};
 use crate::time::Timestamp;
@@ -84,6 +84,19 @@ impl Counter {
         Use { spent: self.spent, reserved_micros: self.reserved_micros, raised: self.raised }
     }
 
+    /// How far it is used up at a moment, and the period of that: where its own is over, the next one has begun and
+    /// nothing of it is spent, though no event says so yet.
+    #[must_use]
+    pub fn at(&self, terms: &BudgetTerms, now: Timestamp) -> (Use, Option<(Timestamp, Timestamp)>) {
+        match self.period {
+            Some((_, until)) if now < until => (self.used(), self.period),
+            _over_or_none => match period(now, terms.per, terms.zone.as_deref()) {
+                None => (self.used(), self.period),
+                begun => (Use { reserved_micros: self.reserved_micros, ..Use::default() }, begun),
+            },
+        }
+    }
+
     /// The period that it counts in; `None`: all of time, or none has begun.
     #[must_use]
     pub fn period(&self) -> Option<(Timestamp, Timestamp)> {
@@ -103,5 +116,45 @@ impl Counter {
 
     pub(super) fn knows(&self, run: RunId, version: Version) -> bool {
         self.recent.iter().rev().any(|known| *known == (run, version))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budgets::event::{CounterPeriodBegan, LimitRaised, SpendCharged};
+    use crate::definition::{OnOver, Period};
+
+    #[test]
+    fn row_75_behind_the_end_of_its_period_a_counter_stands_at_nothing_before_an_event_says_so() {
+        let day: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
+        let next: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
+        let terms = BudgetTerms {
+            id: "daily".into(),
+            scope: Some("team".into()),
+            per: Period::Day,
+            zone: None,
+            cost_micros: Some(100),
+            tokens: None,
+            wall_ms: None,
+            reserve_micros: 0,
+            on_over: OnOver::Pause,
+        };
+        let (run, version) = (RunId(uuid::Uuid::from_u128(1)), Version(3));
+        let attempt = EffectId { run, attempt: "a/1/1".parse().unwrap() };
+        let amount = |cost_micros| Spent { cost_micros, ..Spent::default() };
+        let mut counter = Counter::default();
+        assert_eq!(counter.at(&terms, day), (Use::default(), Some((day, next))), "nothing was ever said");
+        for event in [
+            CounterEvent::CounterPeriodBegan(CounterPeriodBegan { from: day, until: next }),
+            CounterEvent::SpendCharged(SpendCharged { attempt, version, spent: amount(70), at: day }),
+            CounterEvent::LimitRaised(LimitRaised { run, version, add: amount(5), at: day }),
+        ] {
+            counter.apply(&event);
+        }
+        let (used, period) = counter.at(&terms, Timestamp(next.0 - 1));
+        assert_eq!((used.spent.cost_micros, used.raised.cost_micros, period), (70, 5, Some((day, next))));
+        let (used, period) = counter.at(&terms, next);
+        assert_eq!((used, period.map(|(from, _)| from)), (Use::default(), Some(next)));
     }
 }

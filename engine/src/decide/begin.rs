@@ -249,7 +249,7 @@ impl Beginning {
             if key.trim().is_empty() {
                 continue;
             }
-            let limit = concurrency.limit.resolve(&scope);
+            let limit = concurrency.limit.resolve_within("`limit`", 1..=u32::MAX, &scope);
             let limit = limit.map_err(|error| failed("concurrency", "limit", &error))?;
             if limit == 0 {
                 let code = crate::definition::Code::TooSmall;
@@ -454,7 +454,11 @@ fn wanted(key: String, kind: SlotKind) -> Result<WantedSlot, Refusal> {
 }
 
 fn failed(what: &str, name: &str, error: &EvalError) -> Refusal {
-    Refusal::Start(format!("{what} “{name}”: {error}"))
+    let code = match error {
+        EvalError::Failed { code: Some(code), .. } => format!(" ({code})"),
+        EvalError::Failed { code: None, .. } | EvalError::Needs(_) => String::new(),
+    };
+    Refusal::Start(format!("{what} “{name}”: {error}{code}"))
 }
 
 /// Puts settings documents together: earlier ones win, maps are merged, everything else is taken whole.

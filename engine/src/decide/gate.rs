@@ -323,13 +323,15 @@ pub(super) fn failed(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrupt> 
     let key = Key::step(at);
     let id = draft.state.attempt_id(key);
     let case = Case { at, gate, id: &id, probe_no: 0, now: draft.now() };
-    let Some((failure, next, findings)) = settle_failed(draft.state, draft.loaded, case)? else {
+    let Some(Settled { failure, next, findings, is_stale }) = settle_failed(draft.state, draft.loaded, case)?
+    else {
         return Ok(());
     };
     let from = route::From {
         key,
         id,
         gate: Some(gate.id.clone()),
+        is_stale,
         by: None,
         failure,
         blocked: BlockReason::Gate { gate: gate.id.clone() },
@@ -356,24 +358,30 @@ fn seen(state: &RunState, loaded: &Loaded, at: usize, gate: &Gate) -> Result<Opt
     Ok(Some((newest.probe_no, Seen { verdict: newest.verdict, failure, evidence, findings })))
 }
 
-fn settle_failed(
-    state: &RunState,
-    loaded: &Loaded,
-    case: Case<'_>,
-) -> Result<Option<(Failure, Next, Value)>, Interrupt> {
+/// What follows from a gate that failed.
+struct Settled {
+    failure: Failure,
+    next: Next,
+    findings: Value,
+    /// It is to see what is fresh, and nothing was.
+    is_stale: bool,
+}
+
+fn settle_failed(state: &RunState, loaded: &Loaded, case: Case<'_>) -> Result<Option<Settled>, Interrupt> {
     let Some((probe_no, seen)) = seen(state, loaded, case.at, case.gate)? else { return Ok(None) };
     let case = Case { probe_no, ..case };
     let Seen { failure, evidence, findings, .. } = seen;
+    let is_stale = case.gate.fresh && policy::is_stale(&evidence);
     let next = settled(scope(state, loaded, case).and_then(|scope| {
         let scope = scope.with("evidence", evidence).with("failure", failure_value(&failure));
         next(state, &scope, case.at, case.gate, &failure)
     }))?;
     Ok(Some(match next {
-        Ok(next) => (failure, next, findings),
+        Ok(next) => Settled { failure, next, findings, is_stale },
         Err(broken) => {
             // Nobody knows where it leads: a person does.
             let message = format!("{}; its route cannot be followed: {}", failure.message, broken.message);
-            (Failure { message, ..failure }, Next::Block(None), findings)
+            Settled { failure: Failure { message, ..failure }, next: Next::Block(None), findings, is_stale }
         }
     }))
 }

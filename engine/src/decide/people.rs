@@ -7,8 +7,8 @@ use super::ready::type_name;
 use super::refusal::Refusal;
 use crate::definition::{Vote, Work};
 use crate::event::{
-    ApprovalDecided, CancelRequested, Comment, NoteAdded, RunAbandoned, RunCancelled, RunResumed,
-    RunUnblocked, UnblockDecision, Unblocked, VoteCast,
+    ApprovalDecided, ApprovalTerms, CancelRequested, Comment, NoteAdded, RunAbandoned, RunCancelled,
+    RunResumed, RunUnblocked, UnblockDecision, Unblocked, VoteCast,
 };
 use crate::id::{Attempt, AttemptId, Round, StepPath};
 use crate::json::JsonText;
@@ -188,6 +188,16 @@ fn run_of(actor: &str) -> Option<&str> {
     actor.strip_prefix("run:").map(|name| name.split('/').next().unwrap_or(name))
 }
 
+/// Whether this would be an approval of one's own: a run's steps never decide on it, whoever started it, and who did only
+/// where that is allowed.
+pub(super) fn is_self(state: &RunState, terms: &ApprovalTerms, by: &str) -> bool {
+    let started_by = state.started().map(|(by, _)| by.to_string());
+    let is_starter = started_by.as_deref() == Some(by)
+        || run_of(by).is_some_and(|run| started_by.as_deref().and_then(run_of) == Some(run));
+    let is_own = state.run().is_some_and(|run| run_of(by) == Some(run.to_string().as_str()));
+    is_own || !terms.self_approval && is_starter
+}
+
 /// Whether this person may say this.
 fn check_ballot(
     draft: &Draft<'_>,
@@ -199,12 +209,7 @@ fn check_ballot(
     let terms = &approval.terms;
     let vote = ballot.vote;
     check_roles(path, &terms.roles, ballot.roles)?;
-    let started_by = draft.state.started().map(|(by, _)| by.to_string());
-    let is_starter = started_by.as_deref() == Some(by)
-        || run_of(by).is_some_and(|run| started_by.as_deref().and_then(run_of) == Some(run));
-    // A run's own steps never decide on it, whoever started it.
-    let is_own = draft.state.run().is_some_and(|run| run_of(by) == Some(run.to_string().as_str()));
-    if is_own || !terms.self_approval && is_starter {
+    if is_self(draft.state, terms, by) {
         return Err(Refusal::SelfApproval(path.clone()));
     }
     if vote == Vote::Changes && !terms.changes {

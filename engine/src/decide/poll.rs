@@ -104,7 +104,11 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
     let blocked = BlockReason::NoEvidence { gate: gate.id.clone() };
     let findings = route::failure_findings(&failure);
     let gate = Some(gate.id.clone());
-    route::take(draft, next, route::From { key, id, gate, by: None, failure, blocked, findings })
+    route::take(
+        draft,
+        next,
+        route::From { key, id, gate, is_stale: false, by: None, failure, blocked, findings },
+    )
 }
 
 /// The current gate of a step cannot be judged. That is neither a failure nor a lack of evidence, so no route

@@ -23,6 +23,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::id::{AttemptId, StepPath};
 use crate::json::{JsonText, Value};
 use crate::state::{Kept, Key, QuestionState, Unit};
+use crate::text;
 
 /// An answer, a draft of one, or a question of the work.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -49,7 +50,7 @@ pub(super) fn prepare(
     };
     let (options, items) = (render(&question.options)?, render(&question.items)?);
     let text = question.text.as_ref().map(|text| text.render_text(scope)).transpose()?;
-    let title = question.title.render_text(scope)?;
+    let title = text::one_line(&question.title.render_text(scope)?).into_owned();
     let expires = resolve_pause(question.expires.as_ref(), "`expires`", scope)?;
     let remind_ms = resolve_pause(question.remind.as_ref(), "`remind`", scope)?.map(ready::millis);
     let parts = read_options(options.as_ref()).and_then(|options| Ok((options, read_items(items.as_ref())?)));
@@ -215,14 +216,16 @@ fn prepare_asked(
         message,
         code: None,
     })?;
-    Ok((ask, of_step.max.resolve(&scope)?, resolve_pause(of_step.expires.as_ref(), "`expires`", &scope)?))
+    let max = of_step.max.resolve_within("`max` of `ask`", 0..=u32::MAX, &scope)?;
+    Ok((ask, max, resolve_pause(of_step.expires.as_ref(), "`expires`", &scope)?))
 }
 
 /// The first line of a text, cut where it is long.
 fn one_line(text: &str) -> String {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = text::one_line(line);
     match line.char_indices().nth(TITLE_CHARS_MAX) {
-        None => line.to_owned(),
+        None => line.into_owned(),
         Some((end, _)) => format!("{}…", &line[..end]),
     }
 }

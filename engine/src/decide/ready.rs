@@ -22,6 +22,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::id::{Attempt, AttemptId, Round, StepPath};
 use crate::json::{Payload, Value};
 use crate::state::Key;
+use crate::text::one_line;
 
 /// The most items of one `foreach`, and the most bytes of its list: it is recorded in one append.
 const ITEMS_MAX: usize = 100_000;
@@ -236,7 +237,7 @@ pub(super) fn render_env(
 fn prepare_approval(approval: &Approval, scope: &RunScope<'_>) -> Result<PreparedApproval, EvalError> {
     let show: Vec<Value> = approval.show.iter().map(|shown| shown.render(scope)).collect::<Result<_, _>>()?;
     Ok(PreparedApproval {
-        title: approval.title.render_text(scope)?,
+        title: one_line(&approval.title.render_text(scope)?).into_owned(),
         show: Value::Array(show),
         edit: approval.edit.as_ref().map(|edit| edit.render(scope)).transpose()?,
         terms: ApprovalTerms {

@@ -119,7 +119,9 @@ pub(super) fn follow(
                 (_, None) => (!by_person).then_some(MAX_DEFAULT),
                 (Some(former), Some(_)) => former.max,
                 (None, Some(RouteMax::Unlimited)) => None,
-                (None, Some(RouteMax::Times(times))) => Some(times.resolve(scope)?),
+                (None, Some(RouteMax::Times(times))) => {
+                    Some(times.resolve_within("`max`", 0..=u32::MAX, scope)?)
+                }
             };
             let used = former.map_or(0, |former: RouteUse| former.used);
             let rounds_left = by_person || has_rounds_left(state, scope, target)?;
@@ -203,12 +205,24 @@ pub(super) struct From {
     pub(super) key: Key,
     pub(super) id: AttemptId,
     pub(super) gate: Option<String>,
+    /// The gate is to see what is fresh, and saw nothing that changed since the round began.
+    pub(super) is_stale: bool,
     pub(super) by: Option<String>,
     pub(super) failure: Failure,
     /// Why the step would be blocked.
     pub(super) blocked: BlockReason,
     /// What a reworked step is told where the route does not say.
     pub(super) findings: Value,
+}
+
+/// Whether the round of a step began because this gate of it failed, and it is to be sent back once more: what did not
+/// change since then is what the gate refused, though it says another thing of it now.
+fn was_sent_back(state: &RunState, rework: &Rework, at: usize, gate: &str) -> bool {
+    let source = state.facts.steps[at].rework.as_ref().map(|rework| &rework.source);
+    let is_it = |source: &ReworkSource| {
+        source.gate.as_deref() == Some(gate) && source.id.path.step == state.step_id(at)
+    };
+    rework.target == at && source.is_some_and(is_it)
 }
 
 /// Goes where a route of a failure leads.
@@ -218,7 +232,9 @@ pub(super) fn take(draft: &mut Draft<'_>, next: Next, from: From) -> Result<(), 
     match next {
         Next::Rework(rework) => match &from.gate {
             Some(gate)
-                if rework.is_blocked_unchanged && draft.state.failed_unchanged(from.key.step, gate) =>
+                if rework.is_blocked_unchanged
+                    && (draft.state.failed_unchanged(from.key.step, gate)
+                        || (from.is_stale && was_sent_back(draft.state, &rework, from.key.step, gate))) =>
             {
                 let (target, gate) = (draft.state.step_id(rework.target), gate.clone());
                 let message = format!("{}; the evidence is that of its failure before", from.failure.message);

@@ -195,7 +195,11 @@ fn follow(
         Err(broken) => (Next::Fail(None), broken),
     };
     let findings = findings.map_or_else(|| route::failure_findings(&failure), |text| json!(text));
-    route::take(draft, next, route::From { key, id, gate: None, by, failure, blocked, findings })
+    route::take(
+        draft,
+        next,
+        route::From { key, id, gate: None, is_stale: false, by, failure, blocked, findings },
+    )
 }
 
 /// All items are over, and some failed.
@@ -269,7 +273,7 @@ fn passed(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
             return route::take(
                 draft,
                 next,
-                route::From { key, id, gate: None, by: None, failure, blocked, findings },
+                route::From { key, id, gate: None, is_stale: false, by: None, failure, blocked, findings },
             );
         }
     }

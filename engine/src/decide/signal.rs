@@ -13,7 +13,7 @@ use serde_json::json;
 use super::cut::stop_step;
 use super::draft::{Draft, Interrupt, settled};
 use super::gate;
-use super::people::{TEXT_BYTES_MAX, refuse_ended};
+use super::people::{TEXT_BYTES_MAX, is_self, refuse_ended};
 use super::refusal::Refusal;
 use super::route::{self, Next};
 use super::scope::{RunScope, failure_value};
@@ -323,14 +323,14 @@ fn take(draft: &mut Draft<'_>, offer: &Offer, taker: Taker) {
         Taker::Nobody => record(draft, offer, SignalTaker::Nobody, Hearing::Ignored, None),
         Taker::Step(at, act) => {
             let id = id(draft, at);
-            let how = hearing(draft.state, Some(at), &act);
+            let how = hearing(draft.state, Some(at), &act, &offer.by);
             record(draft, offer, SignalTaker::Step(id.clone()), how, ends(&act, None, offer));
             if how == Hearing::Now {
                 follow_at(draft, offer, at, id, act);
             }
         }
         Taker::Run(act) => {
-            let how = hearing(draft.state, None, &act);
+            let how = hearing(draft.state, None, &act, &offer.by);
             record(draft, offer, SignalTaker::Run, how, ends(&act, Some(()), offer));
             if how == Hearing::Now {
                 follow_run(draft, offer, act);
@@ -343,8 +343,9 @@ fn record(draft: &mut Draft<'_>, offer: &Offer, by: SignalTaker, how: Hearing, e
     draft.record(SignalTaken { signal: offer.version, by, how, ends });
 }
 
-/// What becomes of the signal: a decision on what is not asked or not blocked leads to nothing.
-fn hearing(state: &RunState, at: Option<usize>, act: &Act) -> Hearing {
+/// What becomes of the signal: a decision on what is not asked or not blocked leads to nothing, and so does the approval
+/// of one's own.
+fn hearing(state: &RunState, at: Option<usize>, act: &Act, by: &Actor) -> Hearing {
     let is_possible = match (act, at) {
         (Act::Defer, _) => return Hearing::Deferred,
         (Act::Ignore, _) | (Act::Follow(Next::Continue), _) => false,
@@ -354,7 +355,8 @@ fn hearing(state: &RunState, at: Option<usize>, act: &Act) -> Hearing {
             let approval = state.facts.steps[at].unit.approval();
             state.facts.asking.contains(&Key::step(at))
                 && approval.is_some_and(|open| {
-                    open.decision.is_none() && (*vote != Vote::Changes || open.terms.changes)
+                    let is_offered = *vote != Vote::Changes || open.terms.changes;
+                    open.decision.is_none() && is_offered && !is_self(state, &open.terms, &by.to_string())
                 })
         }
         (Act::Answer(_), Some(at)) => {
@@ -442,6 +444,7 @@ fn from(state: &RunState, offer: &Offer, at: usize, id: AttemptId) -> route::Fro
         key: Key::step(at),
         id,
         gate: None,
+        is_stale: false,
         by: Some(offer.by.to_string()),
         failure,
         blocked,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use super::codes::Code;
+use crate::text::is_direction;
 
 /// One problem of a pipeline file or of a file that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -183,7 +184,8 @@ impl Problem {
 
     /// The part of the line to show, where in it the mark begins, and how long the mark is.
     fn shown(&self) -> (String, usize, usize) {
-        let line: Vec<char> = self.excerpt.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let line: Vec<char> =
+            self.excerpt.chars().map(|c| if c.is_control() || is_direction(c) { ' ' } else { c }).collect();
         let at = self.mark.min(line.len());
         let first = if at > SHOWN_CHARS_MAX - 40 { at - 40 } else { 0 };
         let last = line.len().min(first + SHOWN_CHARS_MAX);

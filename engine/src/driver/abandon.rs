@@ -78,8 +78,7 @@ impl Shared {
         if first.body != dedup.body {
             return Err(SubmitError::KeyReused);
         }
-        let (version, position) = (first.appended.last_version(), first.appended.last_position());
-        Ok(Some(Accepted { version, position, changed: true }))
+        Ok(Some(Accepted::again(&first.appended)))
     }
 
     /// Records that the run is given up; tells whether its history could be folded.
@@ -131,7 +130,8 @@ impl Shared {
         match appended {
             Ok(appended) => {
                 let (version, position) = (appended.last_version(), appended.last_position());
-                Ok((Accepted { version, position, changed: true }, is_folded))
+                let repeated = appended.repeated;
+                Ok((Accepted { version, position, changed: true, repeated }, is_folded))
             }
             Err(AppendError::Full) => Err(SubmitError::Full),
             Err(error) => Err(failed(&error)),

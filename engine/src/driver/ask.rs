@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::engine::shard_of;
 use super::load::panic_text;
-use super::message::{Answered, Message, Queued};
+use super::message::{Message, Queued};
 use super::shared::Shared;
 use super::{Accepted, QueryError, RecoverError, Submission, SubmitError};
 use crate::decide::Refusal;
@@ -40,7 +40,7 @@ impl Shared {
         }
     }
 
-    pub(super) async fn ask(&self, run: RunId, mut queued: Queued) -> Result<Answered, SubmitError> {
+    pub(super) async fn ask(&self, run: RunId, mut queued: Queued) -> Result<Accepted, SubmitError> {
         if self.is_stopping() {
             return Err(SubmitError::ShuttingDown);
         }
@@ -55,7 +55,7 @@ impl Shared {
         self.send(run, message).await?;
         let answer = answer.await.unwrap_or(Err(SubmitError::ShuttingDown));
         let records_nothing = match &answer {
-            Ok(answered) => !answered.accepted.changed,
+            Ok(accepted) => !accepted.changed,
             Err(error) => matches!(error, SubmitError::Refused(_)),
         };
         match dedup.filter(|_| records_nothing) {
@@ -69,13 +69,13 @@ impl Shared {
     async fn first_answer(
         &self,
         dedup: Dedup,
-        answer: Result<Answered, SubmitError>,
-    ) -> Result<Answered, SubmitError> {
+        answer: Result<Accepted, SubmitError>,
+    ) -> Result<Accepted, SubmitError> {
         let first = self.store.first_write(dedup.key).await;
         match first.map_err(|error| SubmitError::Store(error.to_string()))? {
             None => answer,
             Some(first) if first.body != dedup.body => Err(SubmitError::KeyReused),
-            Some(first) => Ok(Answered::again(&first.appended)),
+            Some(first) => Ok(Accepted::again(&first.appended)),
         }
     }
 
@@ -86,7 +86,7 @@ impl Shared {
             None => InputId((self.config.chance)().to_le_bytes()),
         });
         let queued = Queued { id, actor, kind, dedup, answer: None, definition: None };
-        Ok(self.ask(run, queued).await?.accepted)
+        self.ask(run, queued).await
     }
 
     pub(super) async fn with_state<R: Send + 'static>(

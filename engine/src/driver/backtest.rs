@@ -69,6 +69,8 @@ pub(super) async fn by_policy(
             if let RunEvent::GateEvaluated(recorded) = &event
                 && versions.binary_search(&next).is_ok()
             {
+                // A policy may take long, and whoever asked may be gone.
+                tokio::task::yield_now().await;
                 let outcome = judged(shared, run, &state, (next, meta.at), recorded, policy).await?;
                 let (version, at, recorded) = (next, meta.at, recorded.clone());
                 found.push(Rejudged { version, at, recorded, outcome });

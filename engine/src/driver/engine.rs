@@ -31,7 +31,7 @@ use crate::input::InputKind;
 use crate::json::{Hash, JsonText};
 use crate::layout::Layout;
 use crate::state::RunState;
-use crate::store::{Dedup, EventStore, Subscription};
+use crate::store::{Appended, Dedup, EventStore, Subscription};
 
 /// A run to start.
 #[derive(Debug, Clone)]
@@ -116,6 +116,16 @@ pub struct Accepted {
     pub position: Position,
     /// Something was recorded; false for what is history already.
     pub changed: bool,
+    /// It was recorded before, under the same idempotency key: this is the first answer once more.
+    pub repeated: bool,
+}
+
+impl Accepted {
+    /// The first answer to a write, once more.
+    pub(super) fn again(first: &Appended) -> Self {
+        let (version, position) = (first.last_version(), first.last_position());
+        Self { version, position, changed: true, repeated: true }
+    }
 }
 
 /// The engine: cheap to clone. Dropping the last clone ends it as a crash would, except that

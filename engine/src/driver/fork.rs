@@ -13,7 +13,8 @@ use super::engine::Engine;
 use super::load::decode;
 use super::message::Queued;
 use super::shared::Shared;
-use super::{LoadError, QueryError, StartError, Started, SubmitError, admission};
+use super::start::in_one_line;
+use super::{Accepted, LoadError, QueryError, StartError, Started, SubmitError, admission};
 use crate::actor::Actor;
 use crate::decide::begin::{self, Beginning};
 use crate::decide::{Decision, Loaded, Refusal, decide};
@@ -98,9 +99,8 @@ impl Shared {
         let kind = InputKind::Fork(Box::new(fork));
         let (actor, dedup, definition) = (request.actor, request.dedup, Some(definition));
         let queued = Queued { actor, dedup, definition, ..Queued::own(id, kind) };
-        let accepted = self.ask(run, queued).await?.accepted;
-        let (version, position) = (accepted.version, accepted.position);
-        Ok(Started { run, version, position, repeated: !accepted.changed, held: false })
+        let Accepted { version, position, changed, repeated } = self.ask(run, queued).await?;
+        Ok(Started { run, version, position, repeated: repeated || !changed, held: false })
     }
 
     async fn head_of(&self, run: RunId) -> Result<Option<Head>, StartError> {
@@ -176,7 +176,7 @@ impl Shared {
             input: JsonText::new(&input),
             config: (!config.is_null()).then(|| JsonText::new(&config)),
             from_step,
-            title: request.title.clone(),
+            title: in_one_line(request.title.as_deref()),
             entropy: self.draw_u64(),
             until_step: request.until_step.clone(),
         })

@@ -46,6 +46,8 @@ pub struct Halting {
     pub position: Position,
     /// Something was recorded; false where it was so already.
     pub changed: bool,
+    /// It was recorded before, under the same key.
+    pub repeated: bool,
     /// Unended runs that were looked at.
     pub runs: usize,
 }
@@ -91,8 +93,8 @@ impl Engine {
         };
         // Also where nothing changed, or is not known to have: an order before this one may not have told them all.
         let runs = if may_hold { self.tell_runs(wanted).await } else { Ok(0) };
-        let Change { position, changed, .. } = change?;
-        Ok(Halting { position, changed, runs: runs? })
+        let Change { position, changed, repeated } = change?;
+        Ok(Halting { position, changed, repeated, runs: runs? })
     }
 
     /// Has every unended run look at the pauses.

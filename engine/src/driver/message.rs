@@ -10,26 +10,10 @@ use crate::definition::Definition;
 use crate::id::{InputId, RunId};
 use crate::input::InputKind;
 use crate::state::RunState;
-use crate::store::{Appended, Dedup};
+use crate::store::Dedup;
 
 /// Where an answer goes.
-pub(super) type Answer = oneshot::Sender<Result<Answered, SubmitError>>;
-
-/// What an input led to, once it is durable.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Answered {
-    pub(super) accepted: Accepted,
-    /// The write was done before under the same idempotency key.
-    pub(super) repeated: bool,
-}
-
-impl Answered {
-    /// The first answer to a write, once more.
-    pub(super) fn again(first: &Appended) -> Self {
-        let (version, position) = (first.last_version(), first.last_position());
-        Self { accepted: Accepted { version, position, changed: true }, repeated: true }
-    }
-}
+pub(super) type Answer = oneshot::Sender<Result<Accepted, SubmitError>>;
 
 /// A look at a state.
 pub(super) type Look = Box<dyn FnOnce(Result<&RunState, QueryError>) + Send>;
@@ -57,7 +41,7 @@ impl Queued {
     }
 
     /// Answers the one who waits, if anyone does.
-    pub(super) fn answer(&mut self, answer: Result<Answered, SubmitError>) {
+    pub(super) fn answer(&mut self, answer: Result<Accepted, SubmitError>) {
         if let Some(waiting) = self.answer.take() {
             // Nobody waits any more when the caller went away.
             let _gone = waiting.send(answer);

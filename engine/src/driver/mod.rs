@@ -39,6 +39,7 @@ mod message;
 mod outbox;
 mod patience;
 mod pipelines;
+mod receivers;
 mod recover;
 mod replay;
 mod request;
@@ -75,6 +76,7 @@ pub use line::{
 pub use live::{LiveAttempt, LiveRun};
 pub use outbox::{NoticeError, NoticeSubscription, SubscriptionStand};
 pub use pipelines::{Saved, saved_pipeline};
+pub use receivers::NoticeStand;
 pub use recover::{Recovered, Which};
 pub use replay::{Difference, ReplayError, Replayed};
 pub use schedules::{NewSchedule, ScheduleError, ScheduleRecord, Ticked};

@@ -56,6 +56,8 @@ pub struct Saved {
     pub position: Position,
     /// It was the newest already, and nothing was added.
     pub repeated: bool,
+    /// It was saved before under the same idempotency key: this is the first answer once more.
+    pub replayed: bool,
 }
 
 /// Reads the event of a saved pipeline's stream.
@@ -199,7 +201,7 @@ impl Shared {
                 let version = former.iter().find(|(_, envelope)| envelope.position == position);
                 let (event, _) = version.ok_or_else(|| PipelineError::NotFound(name.to_owned()))?;
                 let version = SavedVersion { n: event.n, hash: event.hash };
-                return Ok(Saved { version, position, repeated: false });
+                return Ok(Saved { version, position, repeated: false, replayed: true });
             }
             let mut saved = SavedPipeline::default();
             former.iter().for_each(|(event, _)| saved.apply(event));
@@ -208,7 +210,7 @@ impl Shared {
                 let (Some(version), Some(newest)) = (saved.newest(), newest) else {
                     return Err(PipelineError::NotFound(name.to_owned()));
                 };
-                return Ok(Saved { version, position: newest.position, repeated: true });
+                return Ok(Saved { version, position: newest.position, repeated: true, replayed: false });
             };
             let version = SavedVersion { n: event.n, hash };
             let payload =
@@ -230,7 +232,8 @@ impl Shared {
             };
             match self.store.append(append).await {
                 Ok(appended) => {
-                    return Ok(Saved { version, position: appended.last_position(), repeated: false });
+                    let (position, replayed) = (appended.last_position(), appended.repeated);
+                    return Ok(Saved { version, position, repeated: false, replayed });
                 }
                 Err(AppendError::WrongExpectedVersion { .. } | AppendError::WrongPreviousHash { .. })
                     if tries < TRIES =>

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::definitions::Definitions;
@@ -21,6 +21,7 @@ use super::members::Members;
 use super::message::Message;
 use super::outbox::Outbox;
 use super::pipelines::Children;
+use super::receivers::Receivers;
 use super::schedules::SchedulePost;
 use super::treasury::Treasury;
 use super::triggers::TriggerBook;
@@ -52,8 +53,8 @@ pub(super) struct Shared {
     pub(super) values: Values,
     /// Attempts and probes that wait for their turn.
     pub(super) line: Arc<Line>,
-    /// Places for notices that are being sent.
-    pub(super) notices: Arc<Semaphore>,
+    /// Who is told by notices of runs, and who waits for that.
+    pub(super) receivers: Arc<Receivers>,
     /// Subscriptions to events of all runs.
     pub(super) outbox: Outbox,
     pub(super) live: Live,
@@ -138,7 +139,7 @@ impl Shared {
             definitions: Definitions::new(Arc::clone(&store), config.clock.clone()),
             values: Values::new(Arc::clone(&store), Arc::clone(&blobs), &config),
             line,
-            notices: Arc::new(Semaphore::new(config.notices_max.clamp(1, Semaphore::MAX_PERMITS))),
+            receivers: Arc::new(Receivers::new(&config, steady.clone())),
             outbox: Outbox::new(Arc::clone(&store), &config),
             live: Live::default(),
             wakes: Wakes::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::desk::{Found, SetAside};
 use super::lineage::ancestors;
-use super::message::{Answered, Queued};
+use super::message::Queued;
 use super::shared::Shared;
 use super::unknown::refuse_unknown;
 use super::{Accepted, QueryError, StartError, StartRequest, Started, SubmitError, admission};
@@ -17,6 +17,7 @@ use crate::input::{InputKind, Start};
 use crate::json::{JsonText, Value};
 use crate::state::RunState;
 use crate::store::{Dedup, Writability};
+use crate::text::one_line;
 
 /// What a start found out before it recorded anything.
 enum Prepared {
@@ -32,9 +33,16 @@ struct Ready {
     set_aside: Option<SetAside>,
 }
 
+/// A title as it is kept. What decides does not clean it, so that former histories are decided as they were.
+pub(super) fn in_one_line(title: Option<&str>) -> Option<String> {
+    title.map(|title| one_line(title).into_owned())
+}
+
 impl Shared {
     /// Starts a run; resolves when that is durable.
-    pub(super) async fn start(self: Arc<Self>, request: StartRequest) -> Result<Started, StartError> {
+    pub(super) async fn start(self: Arc<Self>, mut request: StartRequest) -> Result<Started, StartError> {
+        // Before anything is made of it: what expressions see of the title is what stands in the history.
+        request.title = in_one_line(request.title.as_deref());
         match &*self.store.writability().borrow() {
             Writability::Writable => {}
             Writability::Full => return Err(SubmitError::Full.into()),
@@ -92,16 +100,12 @@ impl Shared {
         }
         match asked {
             // The core has seen this very start before.
-            Ok(Answered { accepted, repeated: false }) if !accepted.changed => {
-                self.started_before(run, id).await
-            }
-            Ok(Answered { accepted, repeated: false }) => {
-                let Accepted { version, position, .. } = accepted;
+            Ok(Accepted { changed: false, .. }) => self.started_before(run, id).await,
+            Ok(Accepted { version, position, repeated: false, .. }) => {
                 Ok(Started { run, version, position, repeated: false, held: false })
             }
-            Ok(Answered { accepted, repeated: true }) => {
-                let run = self.run_at(accepted.position).await?;
-                let Accepted { version, position, .. } = accepted;
+            Ok(Accepted { version, position, repeated: true, .. }) => {
+                let run = self.run_at(position).await?;
                 Ok(Started { run, version, position, repeated: true, held: false })
             }
             Err(SubmitError::Refused(Refusal::AlreadyStarted)) => self.started_before(run, id).await,

@@ -34,6 +34,8 @@ pub(super) async fn again(
                 replayed.push(Difference { version, fact: event.name(), recorded, decided, message });
             }
         }
+        // What a fork goes on by is another definition, from here on.
+        shared.loader().go_on_by(run, &mut state, event).await?;
         state.apply(event, meta);
     }
     Ok(())

@@ -317,9 +317,15 @@ fn to_json(value: &dyn Val, depth: usize, depth_max: usize) -> Result<Value, Str
         return list.inner().iter().map(|item| to_json(item.as_ref(), depth + 1, depth_max)).collect();
     }
     if let Some(map) = value.downcast_ref::<CelMap>() {
+        // In the order of the keys: of two errors the same one is told each time.
+        let mut entries: Vec<_> = map.inner().iter().collect();
+        entries.sort_by_cached_key(|(key, _)| key_order(key));
         let mut fields = BTreeMap::new();
-        for (key, value) in map.inner() {
-            fields.insert(key_text(key), to_json(value.as_ref(), depth + 1, depth_max)?);
+        for (key, value) in entries {
+            let value = to_json(value.as_ref(), depth + 1, depth_max)?;
+            if fields.insert(key_text(key), value).is_some() {
+                return Err(format!("a map has the key “{}” as a text and as another value", key_text(key)));
+            }
         }
         return Ok(Value::Object(fields.into_iter().collect()));
     }

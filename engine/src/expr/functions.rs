@@ -171,6 +171,15 @@ fn count(arguments: &[Value], index: usize) -> Result<usize, String> {
     }
 }
 
+/// How often at most; below 0: as often as there is reason to.
+fn limit(arguments: &[Value], index: usize) -> Result<usize, String> {
+    match arguments.get(index) {
+        None => Ok(usize::MAX),
+        Some(number) if number.as_i64().is_some_and(|number| number < 0) => Ok(usize::MAX),
+        Some(_) => count(arguments, index),
+    }
+}
+
 fn bounded(text: String) -> Result<Value, String> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"));
@@ -213,10 +222,15 @@ fn upper_ascii(arguments: &[Value]) -> Result<Value, String> {
 
 fn split(arguments: &[Value]) -> Result<Value, String> {
     let (whole, separator) = (text(arguments, 0)?, text(arguments, 1)?);
-    let limit = if arguments.len() > 2 { count(arguments, 2)? } else { usize::MAX };
+    let limit = limit(arguments, 2)?;
     let parts: Vec<String> = match (limit, separator) {
         (0, _) => Vec::new(),
-        (_, "") => whole.chars().map(String::from).collect(),
+        (_, "") => {
+            // The last part is what is left.
+            let mut starts: Vec<usize> = whole.char_indices().map(|(at, _)| at).take(limit).collect();
+            starts.push(whole.len());
+            starts.windows(2).map(|pair| whole[pair[0]..pair[1]].to_owned()).collect()
+        }
         _ => whole.splitn(limit, separator).map(str::to_owned).collect(),
     };
     Ok(json!(parts))
@@ -233,7 +247,7 @@ fn join(arguments: &[Value]) -> Result<Value, String> {
 
 fn replace(arguments: &[Value]) -> Result<Value, String> {
     let (whole, old, new) = (text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?);
-    let times = if arguments.len() > 3 { count(arguments, 3)? } else { usize::MAX };
+    let times = limit(arguments, 3)?;
     let found = if old.is_empty() { whole.len() + 1 } else { whole.matches(old).count() };
     if whole.len().saturating_add(found.min(times).saturating_mul(new.len())) > 2 * TEXT_BYTES_MAX {
         return Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"));

@@ -75,6 +75,8 @@ pub struct Access {
     pub guarded_from: Option<usize>,
     /// The chain stands in `has(…)` or is the key of an `in`.
     pub tested: bool,
+    /// What takes the value at the end of the chain fails on null: `[…]`, a loop, `size`, `in`, arithmetic.
+    pub fails_on_null: bool,
 }
 
 /// Why a text is no expression.
@@ -262,7 +264,7 @@ impl Walk<'_> {
             }),
             Node::Call(call) => self.call(call, depth),
             Node::Comprehension(comprehension) => {
-                self.visit(&mut comprehension.iter_range, depth + 1)?;
+                self.visit_operand(&mut comprehension.iter_range, depth + 1)?;
                 self.visit(&mut comprehension.accu_init, depth + 1)?;
                 let bound = self.bound.len();
                 self.bound.push(comprehension.accu_var.clone());
@@ -285,6 +287,16 @@ impl Walk<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Visits what is taken by something that fails on null.
+    fn visit_operand(&mut self, node: &mut IdedNode, depth: usize) -> Result<(), ExprError> {
+        let is_chain = self.chain(node).is_some_and(|access| !access.tested);
+        self.visit(node, depth)?;
+        if let Some(last) = self.accesses.last_mut().filter(|_| is_chain) {
+            last.fails_on_null = true;
+        }
+        Ok(())
     }
 
     /// `has(a.b)` is false, not an error, where `a` is null: outputs of skipped steps are null.
@@ -323,8 +335,10 @@ impl Walk<'_> {
                 return Err(self.unknown_function(&name));
             }
         } else {
-            if let Some(target) = &mut call.target {
-                self.visit(target, depth + 1)?;
+            match &mut call.target {
+                Some(target) if call.func_name == "size" => self.visit_operand(target, depth + 1)?,
+                Some(target) => self.visit(target, depth + 1)?,
+                None => {}
             }
             if let Some(own) = functions::own(&call.func_name) {
                 let given = call.args.len() + usize::from(call.target.is_some());
@@ -342,7 +356,11 @@ impl Walk<'_> {
                 return Err(self.unknown_function(&call.func_name));
             }
         }
-        call.args.iter_mut().try_for_each(|argument| self.visit(argument, depth + 1))
+        let name = call.func_name.as_str();
+        call.args.iter_mut().enumerate().try_for_each(|(at, argument)| match fails_on_null(name, at) {
+            true => self.visit_operand(argument, depth + 1),
+            false => self.visit(argument, depth + 1),
+        })
     }
 
     fn unknown_function(&self, name: &str) -> ExprError {
@@ -367,6 +385,8 @@ impl Walk<'_> {
             access.guarded_from.get_or_insert(access.path.len());
             access.path.push(key.inner().to_owned());
             access.tested = true;
+            // It asks for the key, and fails where there is no map.
+            access.fails_on_null = true;
             self.accesses.push(access);
         }
     }
@@ -410,7 +430,8 @@ pub(super) fn chain_of(node: &IdedNode, bound: &[String]) -> Option<Access> {
             let name = name.trim_start_matches('.');
             let free =
                 !bound.iter().any(|bound| bound == name) && !TYPES.contains(&name) && !name.starts_with('@');
-            free.then(|| Access { path: vec![name.to_owned()], guarded_from: None, tested: false })
+            let path = vec![name.to_owned()];
+            free.then_some(Access { path, guarded_from: None, tested: false, fails_on_null: false })
         }
         Node::Select(select) => {
             let mut access = chain_of(&select.operand, bound)?;
@@ -446,6 +467,20 @@ pub fn step_path(step: &str) -> String {
     let plain = step.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && step.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if plain { format!("steps.{step}") } else { format!("steps['{step}']") }
+}
+
+/// Whether a call fails where its argument at this place is null.
+fn fails_on_null(name: &str, at: usize) -> bool {
+    match name {
+        operators::INDEX => at == 0,
+        operators::IN => at == 1,
+        operators::ADD
+        | operators::SUBSTRACT
+        | operators::MULTIPLY
+        | operators::DIVIDE
+        | operators::MODULO => true,
+        name => name == "size",
+    }
 }
 
 fn is_operator(name: &str) -> bool {

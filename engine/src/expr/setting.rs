@@ -1,7 +1,6 @@
 //! Numbers and spans that may be computed.
 
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 
 use serde_json::Value;
 
@@ -15,7 +14,7 @@ impl Setting<u32> {
     /// # Errors
     /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number from 0 on.
     pub fn resolve(&self, scope: &dyn Scope) -> Result<u32, EvalError> {
-        whole(self, "a whole number from 0 on", scope)
+        within(self, None, "a whole number from 0 on", scope)
     }
 
     /// The number, computed where it is not fixed, within the bounds that the check keeps for a written one.
@@ -30,7 +29,7 @@ impl Setting<u32> {
         bounds: RangeInclusive<u32>,
         scope: &dyn Scope,
     ) -> Result<u32, EvalError> {
-        let number = self.resolve(scope)?;
+        let number = within(self, Some(what), "a whole number from 0 on", scope)?;
         match self {
             Self::Computed(template) if number < *bounds.start() => {
                 let message = format!("{what} is at least {}, not {number}", bounds.start());
@@ -51,7 +50,7 @@ impl Setting<u64> {
     /// # Errors
     /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number from 0 on.
     pub fn resolve(&self, scope: &dyn Scope) -> Result<u64, EvalError> {
-        whole(self, "a whole number from 0 on", scope)
+        within(self, None, "a whole number from 0 on", scope)
     }
 }
 
@@ -61,7 +60,7 @@ impl Setting<i32> {
     /// # Errors
     /// As [`Template::render`]; [`EvalError::Failed`] where the value is no whole number.
     pub fn resolve(&self, scope: &dyn Scope) -> Result<i32, EvalError> {
-        whole(self, "a whole number", scope)
+        within(self, None, "a whole number", scope)
     }
 }
 
@@ -120,9 +119,10 @@ impl Setting<Money> {
     }
 }
 
-/// Of any width.
-fn whole<N: Copy + FromStr + TryFrom<i128>>(
+/// Of any width. A number that the width does not hold fails as a written one does where it has a name.
+fn within<N: Copy + TryFrom<i128>>(
     setting: &Setting<N>,
+    what: Option<&str>,
     wanted: &str,
     scope: &dyn Scope,
 ) -> Result<N, EvalError> {
@@ -131,11 +131,18 @@ fn whole<N: Copy + FromStr + TryFrom<i128>>(
         Setting::Computed(template) => {
             let value = template.render(scope)?;
             let number = match &value {
-                Value::Number(number) => number.as_i128().and_then(|number| N::try_from(number).ok()),
-                Value::String(digits) => digits.trim().parse().ok(),
+                Value::Number(number) => number.as_i128(),
+                Value::String(digits) => digits.trim().parse::<i128>().ok(),
                 _ => None,
             };
-            number.ok_or_else(|| failed(template, wanted, &value))
+            let fits = number.and_then(|number| N::try_from(number).ok());
+            fits.ok_or_else(|| match (number, what) {
+                (Some(number), Some(what)) => {
+                    let code = if number < 0 { TOO_SMALL } else { TOO_LARGE };
+                    out_of_bounds(template, format!("{what} cannot be {number}"), code)
+                }
+                _no_number => failed(template, wanted, &value),
+            })
         }
     }
 }

@@ -66,6 +66,11 @@ fn expressions_give_values() {
         ("'A-B'.split('-').map(p, p.lowerAscii()).join('/')", json!("a/b")),
         ("'abc'.replace('b', 'x').upperAscii()", json!("AXC")),
         ("'héllo'.substring(1, 3)", json!("él")),
+        ("'héy'.split('', 2)", json!(["h", "éy"])),
+        ("'héy'.split('')", json!(["h", "é", "y"])),
+        ("''.split('')", json!([])),
+        ("'a,b,c'.split(',', -1)", json!(["a", "b", "c"])),
+        ("'a,b,c'.replace(',', '-', -1)", json!("a-b-c")),
         ("'v1.2'.matches('^v[0-9.]+$')", json!(true)),
         ("min(input.list) + max(4, 9, 2)", json!(10)),
         ("slug('Ünter den Linden: no. 7', 20)", json!("unter-den-linden-no")),
@@ -267,6 +272,17 @@ fn settings_are_fixed_or_computed() {
     assert_eq!(span.resolve(&scope()).map(|span| span.0.as_secs()), Ok(180));
     let bad: Setting<Span> = serde_json::from_value(json!("${input.name}")).unwrap();
     assert!(bad.resolve(&scope()).unwrap_err().to_string().contains("a duration like 30s"));
+}
+
+#[test]
+fn what_becomes_of_a_map_does_not_hang_on_the_order_in_which_it_lies_in_memory() {
+    for _ in 0..50 {
+        let doubled = eval("{1: 'number', '1': 'text'}").unwrap_err();
+        assert!(doubled.contains("the key “1” as a text"), "{doubled}");
+        let first = eval("{'c': -1.0 / 0.0, 'a': 0.0 / 0.0, 'b': 1.0 / 0.0}").unwrap_err();
+        assert!(first.contains("NaN is no JSON number"), "{first}");
+    }
+    assert_eq!(eval("{2: 'b', true: 'c', '1': 'a'}"), Ok(json!({"1": "a", "2": "b", "true": "c"})));
 }
 
 #[test]

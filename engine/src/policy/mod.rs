@@ -113,6 +113,22 @@ pub fn judge_fresh(evidence: &Value) -> Option<Judgement> {
     })
 }
 
+/// Whether evidence that is to be fresh failed because nothing that it was read from changed since the round began. Of
+/// members those count that did not pass.
+#[must_use]
+pub fn is_stale(evidence: &Value) -> bool {
+    if let Some(members) = evidence["members"].as_array() {
+        let is_over = |member: &&Value| matches!(member["verdict"].as_str(), Some("pass" | "skipped"));
+        let mut failed = members.iter().filter(|member| !is_over(member)).peekable();
+        return failed.peek().is_some() && failed.all(|member| is_stale(&member["evidence"]));
+    }
+    let files = evidence["files"].as_array().map_or(&[] as &[Value], Vec::as_slice);
+    let named = texts(&evidence["unchanged"]);
+    // Files asked for by name, all of them; reports that a pattern finds, of which none is left.
+    (!named.is_empty() && named.len() >= files.len())
+        || (!texts(&evidence["stale"]).is_empty() && files.is_empty())
+}
+
 fn pass(reason: impl Into<String>) -> Judgement {
     Judgement::new(Verdict::Pass, reason)
 }

@@ -18,6 +18,7 @@ mod outbox;
 mod people;
 mod queue;
 mod runs;
+mod shown;
 mod snapshot;
 pub(crate) mod spend;
 mod step;

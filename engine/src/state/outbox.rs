@@ -157,6 +157,11 @@ impl RunState {
         self.facts.outbox.len()
     }
 
+    /// The notices that nobody was told yet, by channel, in the order in which they go there.
+    pub fn outstanding_notices(&self) -> impl Iterator<Item = (&str, &Outstanding)> {
+        self.facts.outbox.all().map(|(channel, one)| (channel.as_str(), one))
+    }
+
     /// The notice that stands first in a channel.
     #[must_use]
     pub fn first_notice(&self, channel: &str) -> Option<&Outstanding> {

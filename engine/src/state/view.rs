@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cancelling, Kept, Key, Outcome, Phase, RunState, Settling, Stage, StepState, UsageTotal};
+use super::{Cancelling, Kept, Key, Phase, RunState, Stage, StepState, UsageTotal};
 use crate::actor::Actor;
 use crate::definition::{FinishStatus, Step, Work};
 use crate::event::{BlockReason, Origin, Parent, StopReason, TimerId, TimerKind};
 use crate::failure::Failure;
-use crate::id::{AttemptId, Round, RunId, StepId, StepPath, Version};
+use crate::id::{AttemptId, RunId, StepId, StepPath, Version};
 use crate::json::Hash;
 use crate::time::Timestamp;
 use crate::trace::Workspace;
@@ -520,42 +520,6 @@ impl RunState {
         Some((self.graph.step(at), &self.facts.steps[at]))
     }
 
-    /// What a step is doing.
-    #[must_use]
-    pub fn step_status(&self, step: &StepId) -> Option<StepStatus> {
-        let at = self.graph.find(step)?;
-        Some(self.status_at(at))
-    }
-
-    pub(crate) fn status_at(&self, at: usize) -> StepStatus {
-        let step = &self.facts.steps[at];
-        match &step.phase {
-            Phase::Pending => StepStatus::Pending,
-            // What follows is decided when the run goes on; that it ended is known.
-            Phase::Settling(settling) if self.facts.paused => match settling {
-                Settling::GatesPassed => StepStatus::Succeeded,
-                Settling::Work if step.unit.stage.is_talking() => StepStatus::Waiting,
-                Settling::Work | Settling::Items | Settling::Cut | Settling::Unheard => StepStatus::Failed,
-                Settling::GateFailed
-                | Settling::GateBroken
-                | Settling::GateOpen { .. }
-                | Settling::Unblocked(..) => StepStatus::Gating,
-            },
-            Phase::Working => self.working_status(at, step),
-            Phase::Settling(Settling::Work | Settling::Items | Settling::Cut | Settling::Unheard) => {
-                StepStatus::Running
-            }
-            Phase::Judging | Phase::Settling(_) => StepStatus::Gating,
-            Phase::Blocked(_) => StepStatus::Blocked,
-            Phase::Succeeded => StepStatus::Succeeded,
-            Phase::Failed { .. } => StepStatus::Failed,
-            Phase::Skipped => StepStatus::Skipped,
-            // The run failed elsewhere before it began: nobody cancelled it.
-            Phase::Cancelled if step.round == Round::ZERO && self.has_failed() => StepStatus::Pending,
-            Phase::Cancelled => StepStatus::Cancelled,
-        }
-    }
-
     /// Whether anything in the pipeline ever listens to a signal of this name.
     #[cfg(feature = "runtime")]
     pub(crate) fn listens_to(&self, signal: &str) -> bool {
@@ -568,30 +532,5 @@ impl RunState {
     #[cfg(feature = "runtime")]
     pub(crate) fn is_paused(&self) -> bool {
         self.facts.paused
-    }
-
-    /// Whether the run ends because something failed.
-    fn has_failed(&self) -> bool {
-        matches!(self.facts.outcome, Some(Outcome::Failed { .. }))
-    }
-
-    fn working_status(&self, at: usize, step: &StepState) -> StepStatus {
-        if let Some(items) = &step.items {
-            let is_standing = items.open > 0 && items.open == items.blocked + items.asking;
-            return match is_standing {
-                true if items.blocked > 0 => StepStatus::Blocked,
-                true => StepStatus::Waiting,
-                false => StepStatus::Running,
-            };
-        }
-        match (&step.unit.stage, &self.graph.step(at).work) {
-            (Stage::Scheduled, _) if self.waits_for_funds(&self.attempt_id(Key::step(at))) => {
-                StepStatus::Waiting
-            }
-            (Stage::Scheduled, _) => StepStatus::Scheduled,
-            (Stage::RetryAt(_) | Stage::Asking, _) => StepStatus::Waiting,
-            (_, Some(Work::Approval(_) | Work::Question(_) | Work::Wait(_))) => StepStatus::Waiting,
-            (_, Some(Work::Task(_)) | None) => StepStatus::Running,
-        }
     }
 }

@@ -47,10 +47,14 @@ pub trait Files: Send + Sync + 'static {
 
     /// The same with a mode for those that are made.
     fn create_folder_of(&self, path: &Path, mode: u32) -> io::Result<()> {
-        if path.is_dir() {
-            return Ok(());
-        }
         let above = above(path);
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+            // The folder that this process stands in has none above it that could be made.
+            Err(error) if error.kind() != io::ErrorKind::NotFound || above == path => return Err(error),
+            Err(_missing) => {}
+        }
         self.create_folder_of(above, mode)?;
         match self.make_folder(path, mode) {
             // Somebody else made it in this moment.

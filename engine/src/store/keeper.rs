@@ -86,7 +86,18 @@ impl Keeper {
                     }
                 }
             } else if wanted.checkpoint {
-                wanted = self.wait(wanted, CHECKPOINT_AFTER);
+                let renew_after = shared.options.renew_mark_after.min(CHECKPOINT_AFTER);
+                wanted = self.wait(wanted, renew_after);
+                if wanted.stop || wanted.heal {
+                    continue;
+                }
+                if renew_after < CHECKPOINT_AFTER {
+                    drop(wanted);
+                    if let Ok(Err(error)) = guarded(|| renew_mark(shared)) {
+                        tracing::debug!(%error, "store.json stays what it was until the next checkpoint");
+                    }
+                    wanted = self.wait(self.wanted(), CHECKPOINT_AFTER.saturating_sub(renew_after));
+                }
                 if wanted.stop || wanted.heal {
                     continue;
                 }
@@ -142,6 +153,15 @@ fn tried_twice(shared: &Shared) -> Result<(), IndexHealth> {
     }
 }
 
+/// Replaces `store.json` as soon as something is written after a checkpoint: a backup of before is another file then,
+/// also where its bytes are put into the files that lie there.
+fn renew_mark(shared: &Shared) -> Result<(), ReadError> {
+    if shared.check_ours().is_err() {
+        return Ok(()); // It has been said.
+    }
+    write_mark(shared)
+}
+
 /// Makes the index durable and says in `store.json` how far the journal goes.
 fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
     if shared.check_ours().is_err() {
@@ -154,9 +174,7 @@ fn checkpoint(shared: &Shared) -> Result<(), ReadError> {
     let index = shared.index()?;
     index.expire((shared.options.clock)())?;
     index.checkpoint()?;
-    let mark = shared.mark().clone();
-    mark::write(shared.files.as_ref(), &shared.folder, &mark)
-        .map_err(|source| ReadError::Io { path: shared.folder.join(mark::FILE_NAME), source })
+    write_mark(shared)
 }
 
 /// Builds the index again from the journal, beside the old one, and replaces that.

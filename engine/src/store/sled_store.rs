@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -42,6 +43,8 @@ use crate::time::Timestamp;
 const QUEUE: usize = 4_096;
 /// How often a reader whose index failed looks into the one that came in its place.
 const READ_AGAIN_MAX: u32 = 2;
+/// Who opens a store for one write has closed it by then, and pays nothing for it.
+const RENEW_MARK_AFTER: Duration = Duration::from_millis(100);
 /// Bytes of payload behind which one read of the log takes no more.
 pub(crate) const READ_BYTES_ENOUGH: usize = 8 * 1024 * 1024;
 
@@ -58,6 +61,8 @@ pub struct SledOptions {
     pub segments: SegmentSizes,
     /// Memory for sled's pages.
     pub cache_bytes: u64,
+    /// How long after the first write that follows a checkpoint `store.json` becomes another file.
+    pub renew_mark_after: Duration,
     /// Told how far building the index has come.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
     /// Told how the store does.
@@ -72,6 +77,7 @@ impl Default for SledOptions {
             boot_id: mark::boot_id(),
             segments: SegmentSizes::default(),
             cache_bytes: 32 * 1024 * 1024,
+            renew_mark_after: RENEW_MARK_AFTER,
             progress: Arc::new(|_| {}),
             observer: Arc::new(Unobserved),
         }

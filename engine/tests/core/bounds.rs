@@ -130,6 +130,42 @@ fn row_42_a_least_value_holds_where_it_is_computed_too_with_the_code_of_the_writ
 }
 
 #[test]
+fn a_computed_number_that_none_can_be_fails_as_the_written_one_does() {
+    let each = with(function("a", &[]), json!({"foreach": {"items": [1], "max_in_flight": "${input.n}"}}));
+    let quorum =
+        json!({"id": "a", "needs": [], "work": {"approval": {"title": "go on?", "quorum": "${input.n}"}}});
+    for (step, what) in [(each, "`max_in_flight`"), (quorum, "`quorum`")] {
+        for (n, code) in
+            [(json!(-1), "EF0110"), (json!("-1"), "EF0110"), (json!(4_294_967_296_i64), "EF0139")]
+        {
+            let failure = failure_of(step.clone(), json!({ "n": n })).expect("it fails");
+            assert_eq!(failure.code.as_deref(), Some(code), "{}", failure.message);
+            let told = n.as_str().map_or_else(|| n.to_string(), str::to_owned);
+            assert!(failure.message.contains(&format!("{what} cannot be {told}")), "{}", failure.message);
+        }
+        let failure = failure_of(step, json!({"n": "many"})).expect("it fails");
+        assert_eq!(failure.code, None, "{}", failure.message);
+    }
+    for (more, what) in [
+        (json!({"retry": {"attempts": "${-1}", "backoff_min": "1s", "backoff_max": "1s"}}), "`attempts`"),
+        (json!({"on_fail": [{"to": {"rework": "a"}, "max": {"times": "${-1}"}}]}), "`max`"),
+        (
+            json!({"max_rounds": "${-1}", "on_fail": [{"to": {"rework": "a"}, "max": {"times": 2}}]}),
+            "`max_rounds`",
+        ),
+    ] {
+        let mut world = World::start(
+            definition(json!({"name": "p", "steps": [with(function("a", &[]), more)]})),
+            json!({}),
+        );
+        world.fail("a/1/1", "broken");
+        let (failure, _) = world.state.failure().expect("it fails");
+        assert_eq!(failure.code.as_deref(), Some("EF0110"), "{}", failure.message);
+        assert!(failure.message.contains(&format!("{what} cannot be -1")), "{}", failure.message);
+    }
+}
+
+#[test]
 fn row_43_a_held_step_is_not_held_any_more_once_a_person_decided_on_the_held_round() {
     for decision in [UnblockDecision::Skip, UnblockDecision::Proceed] {
         let held = json!({"on_fail": [

@@ -421,3 +421,64 @@ fn row_25_a_run_knows_who_had_it_cancelled_first_and_why_and_a_restart_of_it_doe
     assert_eq!(other.state.cancelling(), None, "nobody cancelled that one");
     other.check_fold();
 }
+
+/// What nobody touched was told of in other words than when it was refused, and went round once more.
+#[test]
+fn row_27_a_fresh_gate_blocks_at_once_on_the_document_that_it_sent_back() {
+    let route = json!([{"to": {"rework": "a"}, "if_unchanged": "block"}]);
+    let file = json!({"task": {"kind": "frontmatter", "spec": {"file": "plan.md", "fields": ["verdict"]}}});
+    let tests = json!({"task": {"kind": "tests", "spec": {"globs": ["reports/*.xml"]}}});
+    let plan = |blob: &str, since: &str, unchanged: Value| {
+        json!({"file": "plan.md", "from": "worktree", "value": "REJECTED", "pass": ["READY"], "fail": ["REJECTED"],
+            "fields": {"verdict": "REJECTED"}, "match": "exact", "unchanged": unchanged,
+            "source": {"path": "plan.md", "blob": blob, "fresh_since": {"commit": since, "at": 1}}})
+    };
+    let report = |blob: &str, since: &str| {
+        json!({"tests": 1, "failed": 1, "skipped": 0, "failures": [{"name": "t"}], "files": [{"path": "r.xml", "blob": blob}],
+            "source": {"globs": ["reports/*.xml"], "fresh_since": {"commit": since, "at": 1}}})
+    };
+    let left = json!({"tests": 0, "failed": 0, "skipped": 0, "failures": [], "files": [], "stale": ["r.xml"],
+        "source": {"globs": ["reports/*.xml"], "fresh_since": {"commit": "c3", "at": 1}}});
+    let member =
+        |found: Value| json!({"members": [{"id": "frontmatter", "kind": "frontmatter", "evidence": found}]});
+    for (probe, rounds) in [
+        (
+            file.clone(),
+            [plan("b1", "c1", json!([])), plan("b2", "c2", json!([])), plan("b2", "c3", json!(["plan.md"]))],
+        ),
+        (tests, [report("b1", "c1"), report("b2", "c2"), left]),
+        (
+            json!({"all": [{"probe": file}]}),
+            [
+                member(plan("b1", "c1", json!([]))),
+                member(plan("b2", "c2", json!([]))),
+                member(plan("b2", "c3", json!(["plan.md"]))),
+            ],
+        ),
+    ] {
+        let gate = json!({"id": "g", "probe": probe, "fresh": true, "on_fail": route});
+        let mut world = run(json!([with(function("a", &[]), json!({ "gates": [gate] }))]));
+        let then = ["ReworkRequested", "ReworkRequested", "StepBlocked"];
+        for (round, (found, then)) in (1..).zip(rounds.into_iter().zip(then)) {
+            world.succeed(&format!("a/{round}/1"), json!(1));
+            let batch = world.probe(&format!("a/{round}/1"), "g", 1, found);
+            assert_eq!(names(&batch)[1], then, "round {round} of {probe}");
+        }
+        let reason = world.state.block_reason(&"a".parse().expect("a path"));
+        assert!(matches!(reason, Some(BlockReason::Unchanged { gate, .. }) if gate == "g"), "{reason:?}");
+    }
+}
+
+/// In the first round nothing was refused yet: the work is told to touch it.
+#[test]
+fn row_27_a_fresh_gate_sends_back_the_first_time_that_nothing_was_touched() {
+    let route = json!([{"to": {"rework": "a"}, "if_unchanged": "block"}]);
+    let probe = json!({"task": {"kind": "frontmatter", "spec": {"file": "plan.md", "fields": ["verdict"]}}});
+    let gate = json!({"id": "g", "probe": probe, "fresh": true, "on_fail": route});
+    let mut world = run(json!([with(function("a", &[]), json!({ "gates": [gate] }))]));
+    world.succeed("a/1/1", json!(1));
+    let found =
+        json!({"file": "plan.md", "value": "READY", "pass": ["READY"], "fail": [], "unchanged": ["plan.md"]});
+    let batch = world.probe("a/1/1", "g", 1, found);
+    assert_eq!(names(&batch), ["GateEvaluated", "ReworkRequested", "StepScheduled"]);
+}

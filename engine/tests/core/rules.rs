@@ -4,7 +4,7 @@ use everfold_engine::actor::Actor;
 use everfold_engine::decide::Refusal;
 use everfold_engine::definition::{OnLost, Vote};
 use everfold_engine::effect::Effect;
-use everfold_engine::event::{RunEvent, UnblockDecision};
+use everfold_engine::event::{RunEvent, TimerKind, UnblockDecision};
 use everfold_engine::failure::FailureKind;
 use everfold_engine::id::StepPath;
 use everfold_engine::input::InputKind;
@@ -12,6 +12,7 @@ use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunState, RunStatus, StepStatus};
 use serde_json::{Value, json};
 
+use super::people::fire;
 use super::words::{approval, attempts, cancel, function, lose, names, run, status, unblock, vote, with};
 use super::world::{World, definition, start};
 
@@ -154,6 +155,39 @@ fn row_49_a_paused_run_shows_what_ended_as_ended() {
         StepStatus::Gating,
         StepStatus::Scheduled,
         StepStatus::Pending,
+    ];
+    assert_eq!((world.state.status(), seen), (RunStatus::Paused, expected));
+}
+
+/// It was shown as failed, and tried again when the run went on.
+#[test]
+fn row_49_a_paused_run_shows_no_end_that_a_retry_or_a_route_may_still_change() {
+    let retry = json!({"retry": {"attempts": 2, "backoff_min": "1s", "backoff_max": "1s"}});
+    let mut world = run(json!([
+        with(function("tried", &[]), retry.clone()),
+        with(function("routed", &[]), json!({"on_fail": [{"to": "continue"}]})),
+        with(
+            function("sent", &[]),
+            json!({"on_success": [{"when": "steps.sent.round < 2", "to": {"rework": "sent"}}]})
+        ),
+        with(function("labelled", &[]), json!({"labels": {"n": "${output}"}})),
+        with(function("spent", &[]), retry),
+    ]));
+    world.fail("spent/1/1", "exit 1");
+    fire(&mut world, TimerKind::Retry);
+    world.by("ada", InputKind::Pause { reason: None }).expect("taken");
+    world.fail("tried/1/1", "exit 1");
+    world.fail("routed/1/1", "exit 1");
+    world.succeed("sent/1/1", json!(1));
+    world.succeed("labelled/1/1", json!(1));
+    world.fail("spent/1/2", "exit 1");
+    let seen = ["tried", "routed", "sent", "labelled", "spent"].map(|step| status(&world, step));
+    let expected = [
+        StepStatus::Running,
+        StepStatus::Running,
+        StepStatus::Gating,
+        StepStatus::Gating,
+        StepStatus::Failed,
     ];
     assert_eq!((world.state.status(), seen), (RunStatus::Paused, expected));
 }

@@ -375,3 +375,23 @@ fn row_33_a_vote_by_a_signal_keeps_its_words_and_not_the_delivery() {
     let own = json!({"to": "changes", "findings": "${signal.repository.name} is late"});
     assert_eq!(comment_of(delivery, own).as_deref(), Some("shop is late"));
 }
+
+#[test]
+fn a_signal_of_the_runs_own_steps_or_of_who_may_not_approve_what_is_theirs_decides_nothing() {
+    let decided = |by: Actor, self_approval: bool| {
+        let work = json!({"title": "ok?", "self_approval": self_approval});
+        let routes = json!({"on_signal": {"go": [{"to": "approve"}]}});
+        let mut world = run(json!([with(approval("q", work), routes)]));
+        let batch = world.give_as(by, signal("go", json!({}))).expect("taken");
+        assert!(takers(&batch)[0].0.starts_with("step q"), "{batch:?}");
+        status(&world, "q") == StepStatus::Succeeded
+    };
+    let own = || Actor::Run(format!("{}/work", super::world::RUN));
+    assert!(!decided(own(), true), "a run's own step, whoever may approve");
+    assert!(!decided(own(), false));
+    let starter = || Actor::User("ada".into());
+    assert!(decided(starter(), true));
+    assert!(!decided(starter(), false), "who started it");
+    assert!(decided(Actor::Hook("forge/bob".into()), false));
+    assert!(decided(Actor::User("bob".into()), false));
+}

@@ -28,6 +28,7 @@ mod notices;
 mod on_disk;
 mod order;
 mod other;
+mod receivers;
 mod recovery;
 mod slots;
 mod subscriptions;

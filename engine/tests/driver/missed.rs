@@ -77,7 +77,7 @@ async fn l28_a_signal_to_a_run_that_cannot_be_read_at_once_reaches_it() {
     let trigger = json!({"on": {"hook": "forge"}, "signal": "ci", "to": {"run": "${event.body.run}"}});
     save(&rig, &pipeline("p", 10, json!({"triggers": [trigger]}))).await;
     let waits = json!({
-        "id": "w", "work": {"wait": {"for": "1h"}}, "on_signal": {"ci": [{"to": "ignore"}]},
+        "id": "w", "work": {"wait": {"for": "1h"}}, "on_signal": {"ci": [{"to": "block"}]},
     });
     let run = rig.start(&steps(vec![waits])).await;
     tokio::time::sleep(Duration::from_millis(10)).await;

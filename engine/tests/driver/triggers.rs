@@ -19,11 +19,12 @@ use serde_json::json;
 
 use crate::rig::{Rig, command, definition};
 
+/// Its runs keep the signals `again` and `ci`, for steps that never come to wait for them.
 pub fn pipeline(name: &str, ms: u64, more: Value) -> Arc<Definition> {
-    let taken = json!([{"to": "ignore"}]);
-    let mut document = json!({
-        "name": name, "steps": [command("work", &[], ms)], "on_signal": {"again": taken, "ci": taken},
-    });
+    let never =
+        |id: &str, signal: &str| json!({"id": id, "when": "false", "work": {"wait": {"signal": signal}}});
+    let steps = json!([command("work", &[], ms), never("once-more", "again"), never("checked", "ci")]);
+    let mut document = json!({ "name": name, "steps": steps });
     document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     definition(document)
 }
@@ -101,7 +102,7 @@ async fn l28_key_free_starts_key_taken_signals_and_what_does_not_apply_is_ignore
     assert_eq!(title.as_deref(), Some("issue 1 by bob"));
     assert_eq!(rig.envelopes(first).await[0].header.actor, Actor::Hook("forge/bob".into()));
     let second = outcome(&rig, "d2", json!({"n": 1, "kind": "label"})).await;
-    assert_eq!(second, Outcome::Signalled { signal: "again".into(), runs: vec![first] });
+    assert_eq!(second, Outcome::Kept { signal: "again".into(), runs: vec![first] });
     assert_eq!(signals(&rig, first).await, [("again".into(), Some("forge/d2".into()))]);
     match outcome(&rig, "d3", json!({"n": 1, "kind": "noise"})).await {
         Outcome::Ignored { why } => assert!(why.contains("when"), "{why}"),
@@ -136,6 +137,7 @@ async fn row_33_a_signal_that_nobody_takes_is_an_outcome_with_its_reason() {
             command("work", &[], 60_000),
             {"id": "then", "needs": ["work"], "gates": [{"id": "g", "probe": {"expression": "true"}}],
              "on_signal": {"late": [{"to": "ignore"}]}},
+            {"id": "waits", "work": {"wait": {"signal": "again"}}},
         ],
     });
     let p = pipeline("p", 0, more);
@@ -164,6 +166,52 @@ async fn row_33_a_signal_that_nobody_takes_is_an_outcome_with_its_reason() {
     rig.recover().await;
     let again = deliver(&rig, "d1", json!({"n": 1})).await.outcome.await.unwrap();
     assert!(why(again, 0).contains("listens to “nobody”"));
+}
+
+/// They were all told of as `signalled`.
+#[tokio::test(start_paused = true)]
+async fn row_31_what_a_route_makes_of_a_signal_is_what_the_delivery_led_to() {
+    let mut rig = Rig::new();
+    let signals = ["ignored", "unless", "over", "later", "kept", "now"];
+    let trigger = |signal: &&str| {
+        let when = format!("event.body.signal == '{signal}'");
+        json!({"on": {"hook": "forge"}, "when": when, "signal": signal, "to": {"key": "k"}})
+    };
+    let triggers: Vec<Value> = signals.iter().map(trigger).collect();
+    let mut work = command("work", &[], 3_600_000);
+    work["on_signal"] = json!({
+        "ignored": [{"to": "ignore"}],
+        "unless": [{"when": "signal.body.signal != 'unless'", "to": "block"}],
+        "over": [{"to": {"rework": "work"}, "busy": "interrupt", "max": {"times": 0}, "then": {"to": "continue"}}],
+        "later": [{"to": {"rework": "work"}, "busy": "defer"}],
+    });
+    let never = json!({"id": "never", "when": "false", "work": {"wait": {"signal": "kept"}}});
+    let waits = json!({"id": "waits", "work": {"wait": {"signal": "now"}}});
+    let more = json!({"key": {"value": "k"}, "triggers": triggers, "steps": [work, never, waits]});
+    let p = pipeline("p", 0, more);
+    save(&rig, &p).await;
+    let run = rig.engine.start(crate::rig::request(&p, json!({}))).await.unwrap().run;
+    rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    let mut led = Vec::new();
+    for signal in signals {
+        let outcomes = deliver(&rig, signal, json!({"signal": signal})).await.outcome.await.unwrap();
+        let one = outcomes
+            .iter()
+            .find(|one| !matches!(&one.outcome, Outcome::Ignored { why } if why.contains("`when`")));
+        led.push(one.map(|one| one.outcome.clone()).unwrap());
+    }
+    let words: Vec<&str> = led.iter().map(Outcome::word).collect();
+    assert_eq!(words, ["ignored", "ignored", "ignored", "deferred", "kept", "signalled"], "{led:?}");
+    for (outcome, part) in [(&led[0], "step work"), (&led[1], "conditions"), (&led[2], "step work")] {
+        assert!(matches!(outcome, Outcome::Ignored { why } if why.contains(part)), "{outcome:?}");
+    }
+    // What was told once is told so by another engine, too.
+    rig.crash().await;
+    rig.recover().await;
+    for (signal, outcome) in signals.iter().zip(&led) {
+        let again = deliver(&rig, signal, json!({"signal": signal})).await.outcome.await.unwrap();
+        assert!(again.iter().any(|one| one.outcome == *outcome), "{signal}: {again:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,7 +275,7 @@ async fn l26_l28_a_parked_signal_reaches_the_run_that_comes_for_it() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
-    assert_eq!(settled, Outcome::Signalled { signal: "ci".into(), runs: vec![run] });
+    assert_eq!(settled, Outcome::Kept { signal: "ci".into(), runs: vec![run] });
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,7 +326,7 @@ async fn l28_a_crash_between_the_delivery_and_its_outcome_does_nothing_twice() {
         rig.recover().await;
         // Its sender has no answer and sends it again.
         let told = outcome(&rig, "d1", json!({"n": 1, "kind": "label"})).await;
-        assert_eq!(told, Outcome::Signalled { signal: "again".into(), runs: vec![first] }, "{steps}");
+        assert_eq!(told, Outcome::Kept { signal: "again".into(), runs: vec![first] }, "{steps}");
         started(&outcome(&rig, "d2", json!({"n": 2, "kind": "open"})).await);
         assert_eq!(signals(&rig, first).await.len(), 1, "{steps}");
         assert_eq!(runs(&rig).await, 2, "{steps}");
@@ -449,10 +497,7 @@ async fn t_a_schedule_that_is_triggered_twice_in_one_moment_tells_a_run_twice() 
     let run = started(&by_hand().await.outcome.await.unwrap());
     let both = [by_hand().await, by_hand().await];
     for ticked in both {
-        assert_eq!(
-            ticked.outcome.await.unwrap(),
-            Outcome::Signalled { signal: "again".into(), runs: vec![run] }
-        );
+        assert_eq!(ticked.outcome.await.unwrap(), Outcome::Kept { signal: "again".into(), runs: vec![run] });
     }
     let heard = signals(&rig, run).await;
     assert_eq!(heard.len(), 2, "{heard:?}");

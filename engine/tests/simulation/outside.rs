@@ -15,7 +15,7 @@ use everfold_engine::hooks::{DeliveryReceived, HookEvent};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::JsonText;
 use everfold_engine::schedules::{ScheduleEvent, ScheduleOrigin};
-use everfold_engine::triggers::Outcome;
+use everfold_engine::triggers::{Heard, Outcome, heard};
 use serde_json::json;
 
 use super::plan::{Act, SOURCE};
@@ -221,12 +221,21 @@ impl Outside {
             return Err(format!("outside: {open} is not handled"));
         }
         let (mut begun, mut told) = (BTreeSet::new(), BTreeMap::new());
-        // What nobody took is recorded, and is no signal that somebody was told.
-        let taken: BTreeSet<_> = log
-            .iter()
-            .filter(|envelope| RunEvent::name_of(envelope.header.kind) == Some("SignalTaken"))
-            .map(|envelope| (envelope.header.stream.clone(), envelope.header.cause.input))
-            .collect();
+        // What leads to nothing is recorded, and is no signal that somebody was told.
+        let mut batches: BTreeMap<_, Vec<RunEvent>> = BTreeMap::new();
+        for envelope in log.iter().filter(|envelope| envelope.header.stream.kind == StreamKind::Run) {
+            let header = &envelope.header;
+            let place = (header.stream.clone(), header.cause.input, header.cause.because);
+            if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
+                batches.entry(place).or_default().push(event);
+            }
+        }
+        let is_taken = |envelope: &Envelope| {
+            let header = &envelope.header;
+            let place = (header.stream.clone(), header.cause.input, header.cause.because);
+            let made = batches.get(&place).map_or(Heard::Unheard, heard);
+            !matches!(made, Heard::Unheard | Heard::Ignored(_))
+        };
         for envelope in log.iter().filter(|envelope| envelope.header.flags & flag::COPIED == 0) {
             let header = &envelope.header;
             let (Some(run), Actor::Hook(_) | Actor::Schedule(_)) = (header.stream.as_run(), &header.actor)
@@ -238,7 +247,7 @@ impl Outside {
                 Ok(RunEvent::SignalReceived(event)) if is_ours(event.delivery.as_deref()) => {
                     let known = told.entry((run, event.name, event.delivery)).or_insert((0, false));
                     known.0 += 1;
-                    known.1 |= taken.contains(&(header.stream.clone(), header.cause.input));
+                    known.1 |= is_taken(envelope);
                 }
                 _other => {}
             }
@@ -250,7 +259,9 @@ impl Outside {
                 Outcome::Started { run } if !started.insert(*run) => {
                     self.violations.push(format!("{stream} started {run} for the second time"));
                 }
-                Outcome::Signalled { signal, runs } => {
+                Outcome::Signalled { signal, runs }
+                | Outcome::Deferred { signal, runs }
+                | Outcome::Kept { signal, runs } => {
                     for run in runs {
                         *signalled.entry((*run, signal.clone())).or_default() += 1;
                     }
@@ -262,7 +273,7 @@ impl Outside {
             let odd: Vec<_> = begun.symmetric_difference(&started).collect();
             self.violations.push(format!("began or was said to begin, not both: {odd:?}"));
         }
-        let mut heard: BTreeMap<(RunId, String), usize> = BTreeMap::new();
+        let mut hearers: BTreeMap<(RunId, String), usize> = BTreeMap::new();
         for ((run, signal, delivery), (times, is_taken)) in told {
             if times > 1 {
                 self.violations.push(format!("{run} was told {signal} of {delivery:?} {times} times"));
@@ -270,10 +281,10 @@ impl Outside {
             if !is_taken {
                 continue;
             }
-            *heard.entry((run, signal)).or_default() += 1;
+            *hearers.entry((run, signal)).or_default() += 1;
         }
-        if heard != signalled {
-            self.violations.push(format!("told {heard:?}, said to be told {signalled:?}"));
+        if hearers != signalled {
+            self.violations.push(format!("told {hearers:?}, said to be told {signalled:?}"));
         }
         self.violations.first().map_or(Ok(()), |what| Err(format!("outside: {what}")))
     }

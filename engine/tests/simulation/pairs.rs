@@ -42,9 +42,11 @@ impl Pairs {
         *self.of_runs.entry((status, event.name())).or_default() += 1;
         if let Some(step) = step_of(event)
             && let Some(status) = before.step_status(step)
-            // In a run that stands still it is shown as ended before anything is made of its end.
+            // In a run that stands still a step is shown as it can only end before its end is recorded; until then it may
+            // be ended otherwise from outside.
             && !(before.pauses().next().is_some()
-                && matches!(status, StepStatus::Succeeded | StepStatus::Failed))
+                && matches!(status, StepStatus::Succeeded | StepStatus::Failed)
+                && ENDS_FROM_OUTSIDE.contains(&event.name()))
         {
             *self.of_steps.entry((status.as_str(), event.name())).or_default() += 1;
         }
@@ -92,6 +94,11 @@ impl Pairs {
         (missing(&RUN, &self.of_runs, never_of_run), missing(&STEP, &self.of_steps, never_of_step))
     }
 }
+
+/// What is recorded of a step that is shown as over in a run that stands still: the end that is shown, as soon as the run
+/// goes on, or another one by a cancellation or a signal.
+const ENDS_FROM_OUTSIDE: [&str; 5] =
+    ["StepSucceeded", "StepFailed", "StepBlocked", "StepCancelled", "StepCancelRequested"];
 
 /// A status and an event.
 pub type Pair = (&'static str, &'static str);

@@ -128,8 +128,10 @@ fn seeds_that_failed_once_hold() {
     be_quiet();
     let unread = [1265, 3357, 4897, 4900, 4996, 5805, 6073, 7194, 7636, 8516];
     let late = [1105, 3060, 6995, 8742];
-    for seed in
-        [1812, 2224, 2983, 3134, 5527, 4755, 3732, 5180, 5780, 12_927, 16_313].into_iter().chain(unread).chain(late)
+    for seed in [1812, 2224, 2983, 3134, 5527, 4755, 3732, 5180, 5780, 12_927, 16_313]
+        .into_iter()
+        .chain(unread)
+        .chain(late)
     {
         if let Err(failed) = played(seed, &of_seed(seed)) {
             panic!("{}", story(seed, failed));

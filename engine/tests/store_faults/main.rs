@@ -43,6 +43,8 @@ fn open_with(
         files: Arc::new(files.clone()),
         boot_id: boot.into(),
         segments,
+        // Calls are counted, and made to fail, one by one.
+        renew_mark_after: std::time::Duration::MAX,
         ..SledOptions::default()
     };
     SledStore::open(folder, options).map(Arc::new)

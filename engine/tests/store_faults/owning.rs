@@ -204,6 +204,39 @@ fn row_04_a_backup_put_back_into_the_same_folder_is_a_copy() {
     });
 }
 
+/// A backup of a store at rest, made while its owner lived, is put into the files that lie there after a kill.
+#[test]
+fn row_04_what_is_written_after_a_rest_makes_a_backup_of_that_rest_a_copy() {
+    run(async {
+        let above = TempDir::new().unwrap();
+        let (folder, backup) = (above.path().join("data"), above.path().join("backup"));
+        let mut writer = Writer::new("a");
+        let store = open(&folder, &FaultFiles::default());
+        store.append(writer.append(&[b"the charge is to be made"])).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        let files = FaultFiles::default();
+        let options = SledOptions {
+            files: Arc::new(files.clone()),
+            boot_id: "boot".into(),
+            renew_mark_after: std::time::Duration::ZERO,
+            ..SledOptions::default()
+        };
+        let store = SledStore::open(&folder, options).unwrap();
+        copy(&folder, &backup);
+        let at_rest = inode(&folder.join("store.json"));
+        store.append(writer.append(&[b"the charge was made"])).await.unwrap();
+        while inode(&folder.join("store.json")) == at_rest {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        files.stop_after(0, false);
+        drop(store);
+        copy(&backup, &folder);
+        let store = open(&folder, &FaultFiles::default());
+        assert!(!store.report().adopted);
+    });
+}
+
 #[test]
 fn row_04_a_store_that_stays_where_it_is_needs_no_word_whatever_its_end() {
     run(async {

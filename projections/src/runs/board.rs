@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 
-use everfold_engine::id::{Position, RunId, StepId};
+use everfold_engine::id::Position;
 use everfold_engine::json::Hash;
 use everfold_engine::state::RunStatus;
-use everfold_engine::time::Timestamp;
 use serde::Serialize;
 
 use super::list::{Moment, RunsView, STATUSES};
 use super::record::RunRow;
 use super::{fold, terms};
-use crate::activity::Awaits;
 use crate::postings::Condition;
 use crate::projection::FoldError;
 use crate::stages::Stages;
@@ -48,64 +46,14 @@ pub struct Column {
     /// How many runs stand here.
     pub count: u64,
     /// The newest of them, newest first.
-    pub cards: Vec<Card>,
-}
-
-/// A run as a board shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Card {
-    /// The run.
-    pub id: RunId,
-    /// The last 8 digits of the id.
-    pub short_id: String,
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// For readers.
-    pub title: Option<String>,
-    /// What it is doing.
-    pub status: RunStatus,
-    /// The steps in progress.
-    pub steps: Vec<StepId>,
-    /// Whom it waits for.
-    pub awaits: Vec<Awaits>,
-    /// How it failed or why it stands still.
-    pub note: Option<String>,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// Since when it stands here.
-    pub moved_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// What it has cost, in millionths of a US dollar.
-    #[serde(rename = "cost", with = "crate::money")]
-    pub cost_micros: u64,
-}
-
-impl From<RunRow> for Card {
-    fn from(row: RunRow) -> Self {
-        let shown = row.shown;
-        Self {
-            id: row.id,
-            short_id: row.short_id,
-            pipeline: row.pipeline,
-            title: row.title,
-            status: shown.status,
-            steps: shown.steps,
-            awaits: shown.awaits,
-            note: shown.failure.or(shown.paused),
-            started_at: row.started_at,
-            moved_at: shown.moved_at,
-            ended_at: shown.ended_at,
-            cost_micros: shown.cost_micros,
-        }
-    }
+    pub cards: Vec<RunRow>,
 }
 
 /// A column being filled: cards by the numbers of their rows.
 #[derive(Default)]
 struct Filling {
     count: u64,
-    cards: Vec<(u32, Card)>,
+    cards: Vec<(u32, RunRow)>,
 }
 
 impl Filling {
@@ -206,7 +154,7 @@ impl RunsView<'_> {
             };
             let column = filling.entry(name).or_default();
             column.count += 1;
-            column.cards.push((*number, row.into()));
+            column.cards.push((*number, row));
         }
         Ok(filling)
     }
@@ -229,7 +177,7 @@ impl RunsView<'_> {
             Ok(ControlFlow::Continue(()))
         })?;
         for number in newest {
-            column.cards.extend(self.row(number, moment.at)?.map(|row| (number, row.into())));
+            column.cards.extend(self.row(number, moment.at)?.map(|row| (number, row)));
         }
         Ok(())
     }

@@ -284,7 +284,7 @@ pub(super) fn number_of(look: &Look<'_>, count: u32, run: RunId) -> Result<Optio
 
 impl Projection for Runs {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 8;
+    const SCHEMA: u32 = 9;
 
     fn heeds(_event: &RunEvent) -> bool {
         true

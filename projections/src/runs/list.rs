@@ -433,7 +433,7 @@ impl RunFilter {
         (self.status.is_empty() || self.status.contains(&shown.status))
             && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == row.pipeline)
             && self.labels.iter().all(has_label)
-            && self.parent.is_none_or(|parent| row.parent == Some(parent))
+            && self.parent.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.run == run))
             && self.started_after.is_none_or(|after| row.started_at > after)
             && self.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
             && self.awaiting.as_ref().is_none_or(|role| {
@@ -452,7 +452,7 @@ impl RunRow {
             started_by: self.started_by.clone(),
             started_at: self.started_at,
             position: self.position,
-            parent: self.parent,
+            parent: self.parent.clone(),
             origin: self.origin.clone(),
             definition: self.definition,
         }

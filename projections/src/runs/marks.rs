@@ -96,7 +96,7 @@ impl Marks {
             rowcodec::write(bytes, &now.ended_at)?;
         }
         if mask & SPENT != 0 {
-            rowcodec::write(bytes, &(now.cost_micros, now.tokens))?;
+            rowcodec::write(bytes, &now.usage)?;
         }
         self.last = here;
         Ok(())
@@ -150,7 +150,7 @@ impl Marks {
                 shown.ended_at = rowcodec::read(&mut bytes)?;
             }
             if mask & SPENT != 0 {
-                (shown.cost_micros, shown.tokens) = rowcodec::read(&mut bytes)?;
+                shown.usage = rowcodec::read(&mut bytes)?;
             }
             found = Some(Mark { position: Position(place), version: Version(version), at: Timestamp(at) });
         }
@@ -222,7 +222,7 @@ mod tests {
                     STEPS
                 }
                 1 => {
-                    shown.cost_micros += number;
+                    shown.usage.cost_micros += number;
                     SPENT
                 }
                 2 => {

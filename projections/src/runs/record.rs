@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use everfold_engine::event::{Origin, RunEvent};
+use everfold_engine::failure::Failure;
 use everfold_engine::id::{Position, RunId, StepId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::state::RunStatus;
+use everfold_engine::text::one_line;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::marks::{Mark, Marks, part};
 use super::terms::Indexed;
+use super::told;
 use crate::activity::{Activity, Awaits};
 use crate::projection::FoldError;
 use crate::stages::Stages;
@@ -36,7 +39,7 @@ pub struct RunRow {
     /// When it began.
     pub started_at: Timestamp,
     /// What it shows; a part of the row in JSON.
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "told::told")]
     pub shown: Shown,
     /// When the last event was recorded.
     pub updated_at: Timestamp,
@@ -46,8 +49,9 @@ pub struct RunRow {
     pub position: Position,
     /// The place of its last event: the row holds since then.
     pub since: Position,
-    /// The run that started it.
-    pub parent: Option<RunId>,
+    /// The step of another run that started it.
+    #[serde(serialize_with = "told::parent")]
+    pub parent: Option<RowParent>,
     /// The run whose history this one began with.
     pub origin: Option<Origin>,
     /// The definition that the run is pinned to, where its steps name stages.
@@ -64,8 +68,8 @@ pub struct Shown {
     pub moved_at: Timestamp,
     /// The steps that something goes on in, or that wait for people.
     pub steps: Vec<StepId>,
-    /// How it failed, in one line.
-    pub failure: Option<String>,
+    /// How it failed.
+    pub failure: Option<RowFailure>,
     /// Why it stands still, where somebody said so.
     pub paused: Option<String>,
     /// Addresses and filters.
@@ -74,11 +78,37 @@ pub struct Shown {
     pub awaits: Vec<Awaits>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What it has cost, in millionths of a US dollar.
-    #[serde(rename = "cost", with = "crate::money")]
+    /// What it used up.
+    pub usage: RowUsage,
+}
+
+/// What a run used up, counted as its own state counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowUsage {
+    /// Tokens read, those from a cache among them.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Cost in millionths of a US dollar.
     pub cost_micros: u64,
-    /// Tokens read and written, those from a cache left out.
-    pub tokens: u64,
+}
+
+/// How a run failed: what its last event says, without the detail, which may be long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowFailure {
+    /// The step that made it fail, or an item of it.
+    pub step: Option<String>,
+    /// How; without `detail`.
+    pub failure: Failure,
+}
+
+/// The step of another run that started a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowParent {
+    /// Its run.
+    pub run: RunId,
+    /// The step, or an item of it.
+    pub step: String,
 }
 
 impl Default for Shown {
@@ -92,8 +122,7 @@ impl Default for Shown {
             labels: Arc::default(),
             awaits: Vec::new(),
             ended_at: None,
-            cost_micros: 0,
-            tokens: 0,
+            usage: RowUsage::default(),
         }
     }
 }
@@ -107,7 +136,7 @@ pub(super) struct Fixed {
     pub(super) started_by: String,
     pub(super) started_at: Timestamp,
     pub(super) position: Position,
-    pub(super) parent: Option<RunId>,
+    pub(super) parent: Option<RowParent>,
     pub(super) origin: Option<Origin>,
     /// The definition that the run is pinned to, where its steps name stages.
     pub(super) definition: Option<Hash>,
@@ -142,7 +171,10 @@ impl Record {
             started_by: around.actor.to_string(),
             started_at: around.recorded_at,
             position: fact.position,
-            parent: event.parent.as_ref().map(|parent| parent.run),
+            parent: event
+                .parent
+                .as_ref()
+                .map(|parent| RowParent { run: parent.run, step: parent.id.path.to_string() }),
             origin: None,
             definition: Some(event.definition),
         };
@@ -235,14 +267,17 @@ impl Record {
                 changed |= part::LABELS;
             }
             RunEvent::RunFailed(event) => {
-                shown.failure = Some(event.failure.message.clone());
+                let failure = Failure { detail: None, ..event.failure.clone() };
+                shown.failure =
+                    Some(RowFailure { step: event.path.as_ref().map(ToString::to_string), failure });
                 changed |= part::FAILURE;
             }
             RunEvent::UsageRecorded(event) => {
-                let usage = &event.usage;
-                let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
-                shown.cost_micros = shown.cost_micros.saturating_add(usage.cost_micros);
-                shown.tokens = shown.tokens.saturating_add(tokens);
+                let (usage, total) = (&event.usage, &mut shown.usage);
+                let read = usage.input_tokens.saturating_add(usage.cached_tokens);
+                total.input_tokens = total.input_tokens.saturating_add(read);
+                total.output_tokens = total.output_tokens.saturating_add(usage.output_tokens);
+                total.cost_micros = total.cost_micros.saturating_add(usage.cost_micros);
                 changed |= part::SPENT;
             }
             _other => {}
@@ -323,7 +358,8 @@ impl Fixed {
             id: self.id,
             short_id: self.id.short(),
             pipeline: self.pipeline,
-            title: self.title,
+            // Former versions kept titles as they were given.
+            title: self.title.map(|title| one_line(&title).into_owned()),
             started_by: self.started_by,
             started_at: self.started_at,
             shown,

@@ -71,8 +71,8 @@ pub(super) fn update(terms: &mut Changes, number: u32, record: &mut Record) {
     if is_new {
         terms.add(PIPELINE, &fixed.pipeline, number);
         add_window(terms, fixed.id, number);
-        if let Some(parent) = fixed.parent {
-            terms.add(PARENT, &digits(parent), number);
+        if let Some(parent) = &fixed.parent {
+            terms.add(PARENT, &digits(parent.run), number);
         }
     }
     if old.status != Some(shown.status) {

@@ -6,6 +6,7 @@ mod lived;
 use std::sync::Arc;
 
 use everfold_engine::envelope::Envelope;
+use everfold_engine::failure::Failure;
 use everfold_engine::id::{Attempt, AttemptId, Position};
 use everfold_engine::policy::Verdict;
 use everfold_engine::state::{Awaited, RunStatus};
@@ -211,6 +212,14 @@ proptest! {
             prop_assert_eq!(row.shown.status, lived.state.status(), "after {:?}", trace);
             prop_assert_eq!(&*row.shown.labels, lived.state.labels(), "after {:?}", trace);
             prop_assert_eq!(row.version, lived.state.version());
+            let (usage, total) = (row.shown.usage, lived.state.usage());
+            let told = (usage.input_tokens, usage.output_tokens, usage.cost_micros);
+            prop_assert_eq!(told, (total.input_tokens, total.output_tokens, total.cost_micros), "after {:?}", trace);
+            let failure = row.shown.failure.map(|failed| (failed.step, failed.failure));
+            let wanted = lived.state.failure().map(|(failure, path)| {
+                (path.map(ToString::to_string), Failure { detail: None, ..failure.clone() })
+            });
+            prop_assert_eq!(failure, wanted, "after {:?}", trace);
             let awaited = lived.state.awaited();
             let open = |id: &AttemptId, is_blocked| Task::id_of(lived.run, id, is_blocked);
             let mut wanted: Vec<String> = Vec::new();

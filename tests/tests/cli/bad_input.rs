@@ -163,7 +163,12 @@ fn work_that_does_not_keep_to_what_it_was_told_fails_and_says_how() {
             &[],
         ),
         failed(&scratch, "file-missing", "    command: 'true'\n    outputs: { f: none.txt }\n", &[]),
-        failed(&scratch, "file-outside", "    command: 'true'\n    outputs: { f: ../../etc/passwd }\n", &[]),
+        failed(
+            &scratch,
+            "file-outside",
+            "    command: 'true'\n    outputs: { f: \"${'../../etc/passwd'}\" }\n",
+            &[],
+        ),
         failed(
             &scratch,
             "file-absolute",

@@ -180,3 +180,23 @@ fn a_process_that_kills_itself_behind_an_event_is_gone_on_with() {
     assert_eq!(scratch.run(&["replay", "@"]).code, 0);
     assert_eq!(scratch.run(&["store", "verify"]).code, 0);
 }
+
+/// Whoever keeps an answer in a file must hear that it is not whole; a reader that has gone away needs nothing more.
+#[test]
+fn an_answer_that_standard_output_does_not_take_is_no_success() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", "name: p\nsteps: [{ id: a, command: echo hello }]\n");
+    assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 0);
+    for verb in [&["events", "@", "--json"][..], &["show", "@"], &["logs", "@", "a"], &["pipeline", "schema"]]
+    {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = scratch.command(verb).stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.code() == Some(2) && said.contains("standard output"), "{verb:?}: {said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let done =
+            scratch.command(verb).stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{verb:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}

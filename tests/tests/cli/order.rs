@@ -192,6 +192,24 @@ steps:
     assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
     assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
     assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "queued");
+    // Behind one that waits already it rests as well, though it would take a second slot.
+    scratch.write("two.yaml", "name: two\nconcurrency: { key: one, limit: 2 }\nsteps:\n  - id: ok\n    approval: { title: Go on? }\n");
+    assert_eq!(scratch.run(&["run", "./two.yaml", "--no-wait"]).code, 6);
+    let behind = scratch.run(&["show", "@", "--json"]).json();
+    assert!(behind["status"] == "queued" && behind["awaits"][0]["key"] == "one", "{behind}");
+    // Where another one ends for it, it does not.
+    scratch.write("new.yaml", "name: new\nconcurrency: { key: new, limit: 1, on_limit: cancel-oldest }\nsteps:\n  - id: ok\n    approval: { title: Go on? }\n");
+    for again in [&["run", "./new.yaml", "--no-wait"][..], &["restart", "@", "--from", "ok", "--no-wait"]] {
+        assert_eq!(scratch.run(&["run", "./new.yaml", "--no-wait"]).code, 6);
+        let again = scratch.run(again);
+        assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting", "{again:?}");
+        assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "cancelled", "{again:?}");
+    }
+    // A pause gives it nothing.
+    assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
+    assert_eq!(scratch.run(&["pause", "@"]).code, 0);
+    let paused = scratch.run(&["show", "@"]);
+    assert!(paused.out.contains("paused") && paused.out.contains("slots     waits for one"), "{paused:?}");
 }
 
 #[test]

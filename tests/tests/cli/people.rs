@@ -136,7 +136,7 @@ fn l20_two_approvers_a_wish_for_changes_remarks_and_an_edited_value() {
     let short = scratch.short("@");
     said(&scratch.run(&["changes", "@"]), 4, &["EF0306", "-m"]);
     let remark = ["changes", "@", "--remark", "brief.md:1=say how fast"];
-    said(&by(&scratch, "ben", &["changes", "@", "--remark", "other.md=x"]), 2, &["EF0211", "not shown"]);
+    said(&by(&scratch, "ben", &["changes", "@", "--remark", "other.md=x"]), 2, &["EF0220", "not shown"]);
     said(&by(&scratch, "ben", &remark), 0, &["sent back"]);
     said(&scratch.run(&["resume", "--no-wait"]), 6, &[]);
     said(&scratch.run(&["approve", &format!("{short}:ok:1")]), 4, &["EF0303", "everfold inbox"]);

@@ -60,7 +60,7 @@ fn l25_the_end_of_a_failed_child_is_told_with_its_name() {
     let listed = scratch.run(&["runs", "--json"]).json();
     let top = listed["items"].as_array().unwrap().iter().find(|run| run["pipeline"] == "top").unwrap();
     let bad = listed["items"].as_array().unwrap().iter().find(|run| run["pipeline"] == "bad").unwrap();
-    assert_eq!(bad["parent"], top["id"], "{children}");
+    assert_eq!(bad["parent"]["run"], top["id"], "{children}");
     let short = bad["short_id"].as_str().unwrap();
     assert!(done.out.contains(&format!("child run {short} (./bad.yaml) failed")), "{done:?}");
     assert!(done.out.contains(&format!("everfold show {short}")), "{done:?}");

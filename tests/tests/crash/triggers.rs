@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{Lab, TRACE, await_that};
 
-const INTAKE: &str = "name: intake\nkey: \"issue-${input.n}\"\nconcurrency: { key: all, limit: 1 }\ntriggers:\n  - hook: tracker\n    start: { input: { n: \"${event.body.n}\" } }\n    signal: again\non_signal: { again: ignore }\nsteps:\n  - id: a\n    approval: { title: go on? }\n";
+const INTAKE: &str = "name: intake\nkey: \"issue-${input.n}\"\nconcurrency: { key: all, limit: 1 }\ntriggers:\n  - hook: tracker\n    start: { input: { n: \"${event.body.n}\" } }\n    signal: again\non_signal: { again: { rework: a, max: 9 } }\nsteps:\n  - id: a\n    approval: { title: go on? }\n";
 
 fn deliver(lab: &Lab, id: &str) -> Value {
     let done = lab.run(&["hook", "deliver", "tracker", "d.json", "--id", id, "--json"]);
@@ -19,6 +19,8 @@ fn outcome(view: &Value) -> String {
 
 /// The owner in the background is killed, so that the next command is the owner.
 fn kill_owner(lab: &Lab) {
+    // One that has just begun to begin is not known yet: the run is at rest before.
+    lab.run(&["resume", "@", "--no-wait"]).ended_with(6);
     if let Some(pid) = lab.owner().and_then(Pid::from_raw) {
         let _gone_by_itself = kill_process(pid, Signal::KILL);
     }
@@ -112,6 +114,9 @@ fn t_while_it_serves_moments_come_and_after_a_kill_none_comes_twice() {
     // Each moment has one run, and each run one moment.
     let shown = lab.run(&["schedule", "show", "nightly:1", "--json"]).ended_with(0).json();
     let ticks = shown["ticks"].as_array().unwrap();
+    // One that came right before the pause leads to nothing.
+    let ticks = ticks.iter().filter(|tick| tick["outcome"] != "ignored");
+    let ticks: Vec<&Value> = ticks.collect();
     let mut moments: Vec<&str> = ticks.iter().map(|tick| tick["at"].as_str().unwrap()).collect();
     let mut runs: Vec<&str> = ticks.iter().map(|tick| tick["runs"][0].as_str().unwrap()).collect();
     let before = (moments.len(), runs.len());

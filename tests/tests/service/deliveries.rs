@@ -20,7 +20,7 @@ fn begin(place: &Place, secret: Option<&str>, length: usize, body: &str) -> TcpS
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let signed = secret.map(|secret| format!("x-gitlab-token: {secret}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST /api/v1/hooks/forge HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n{signed}content-length: {length}\r\n\r\n"
+        "POST /api/v1/hooks/forge HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n{signed}content-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body.as_bytes()).unwrap();
@@ -33,6 +33,29 @@ fn status(mut stream: TcpStream) -> u16 {
     let _cut = stream.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);
     answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer}")).parse().unwrap()
+}
+
+/// A page in a browser can send a delivery as well as a service can; who is behind it, a signature alone tells.
+#[test]
+fn row_57_a_page_of_another_host_delivers_nothing_to_a_source_that_nobody_signs_for() {
+    const OPEN: &str = "[hooks.open]\nreader = \"generic\"\nsignature = \"none\"\n";
+    let place = Place::with(&format!("{SETTINGS}{OPEN}"), vec![("FORGE_SECRET", SECRET.to_owned())]);
+    let deliver = |source: &str, head: &str| {
+        let mut stream = TcpStream::connect(&place.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let head = format!(
+            "POST /api/v1/hooks/{source} HTTP/1.1\r\ncontent-type: application/json\r\nconnection: close\r\n{head}content-length: 2\r\n\r\n{{}}"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        status(stream)
+    };
+    assert_eq!(deliver("open", "host: localhost\r\norigin: http://evil.example\r\n"), 403);
+    assert_eq!(deliver("open", "host: localhost\r\nsec-fetch-site: cross-site\r\n"), 403);
+    assert_eq!(deliver("open", "host: evil.example\r\n"), 421);
+    assert_eq!(deliver("open", "host: localhost\r\n"), 202, "a service says neither");
+    let signed = format!("host: localhost\r\norigin: http://evil.example\r\nx-gitlab-token: {SECRET}\r\n");
+    assert_eq!(deliver("forge", &signed), 202, "its signature says more than its origin");
+    assert_eq!(deliver("forge", "host: localhost\r\norigin: http://evil.example\r\n"), 401);
 }
 
 /// 16 senders at once, each with its share of these.

@@ -28,7 +28,7 @@ async fn to_the_end(mut events: Events) -> Vec<Event> {
 async fn half_a_request(place: &Place, path: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&place.address).await.unwrap();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{}",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{}",
         place.admin,
         body.len(),
         &body[..body.len() / 2]

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::GitError;
+use crate::regular;
 
 /// A worktree that is what was made for the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +116,7 @@ fn read_short(file: &Path) -> io::Result<String> {
     use std::io::Read as _;
     const PATH_BYTES_MAX: u64 = 16 * 1024;
     let mut text = String::new();
-    std::fs::File::open(file)?.take(PATH_BYTES_MAX).read_to_string(&mut text)?;
+    regular::open(file)?.take(PATH_BYTES_MAX).read_to_string(&mut text)?;
     match text.trim() {
         "" => Err(invalid("it is empty")),
         _ => Ok(text),

@@ -53,6 +53,16 @@ pub(super) async fn default_base(git: &Git) -> Result<String, Failure> {
     let repository = git.folder.display();
     match git.text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await {
         Ok(_) => {}
+        // A name that leads to a commit which is not there is damage; without a commit there is none.
+        Err(GitError::Failed { .. })
+            if git.text(&["rev-parse", "--verify", "--quiet", "HEAD"]).await.is_ok() =>
+        {
+            return Err(Failure::new(
+                FailureKind::Spawn,
+                format!("the commit that is checked out in {repository} cannot be read"),
+            )
+            .with_hint("look with `git fsck`; name a branch that is whole in `workspace.base`"));
+        }
         Err(GitError::Failed { .. }) => {
             return Err(Failure::new(
                 FailureKind::Spawn,

@@ -1,7 +1,7 @@
 //! How sources of webhooks are read: `[hooks.NAME]` in the settings.
 //!
 //! Law: reading is pure: the same headers and bytes give the same delivery, so a repeat is known as one.
-//! Nothing of a signature or a token is kept.
+//! Nothing of a signature or a token is kept, nor the source's secret, whatever header holds it.
 //!
 //! Called by the command line's `hook deliver`, and by whoever takes deliveries from a network, who checks
 //! the [`signature`] first.
@@ -17,7 +17,7 @@ pub mod signature;
 use std::collections::BTreeMap;
 
 use everfold_engine::hooks::{BODY_BYTES_MAX, DeliveryReceived, ID_BYTES_MAX};
-use everfold_engine::json::{Hash, JsonText, Value};
+use everfold_engine::json::{self, Hash, JsonText, Value};
 
 pub use settings::{HookSettings, Place, ReaderKind, Scheme};
 
@@ -44,8 +44,8 @@ pub enum ReadError {
     /// It is too large.
     #[error("the body has {0} bytes, {BODY_BYTES_MAX} are allowed")]
     TooLarge(usize),
-    /// It is no JSON.
-    #[error("the body is no JSON: {0}")]
+    /// It is no JSON, or would be read as something else than it says.
+    #[error("the body cannot be read as JSON: {0}")]
     NoJson(String),
 }
 
@@ -65,7 +65,7 @@ pub fn read(
     }
     let body: Value = match raw.iter().all(u8::is_ascii_whitespace) {
         true => Value::Null,
-        false => serde_json::from_slice(raw).map_err(|error| ReadError::NoJson(error.to_string()))?,
+        false => json::strict::value(raw).map_err(ReadError::NoJson)?,
     };
     let mut found = match settings.reader {
         ReaderKind::Generic => generic::read(headers, &body),
@@ -84,7 +84,7 @@ pub fn read(
         id: id.unwrap_or_else(|| Hash::of(raw).to_string()[..32].to_owned()),
         name: found.name,
         sender: found.sender,
-        headers: headers.iter().filter(|(name, _)| may_be_shown(name)).map(owned).collect(),
+        headers: shown(settings, headers),
         body: JsonText::new(&body),
         about: JsonText::new(&Value::Object(found.about)),
     })
@@ -98,11 +98,29 @@ fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control)
 }
 
-/// Whether a header holds nothing that lets its reader act as the sender.
-fn may_be_shown(name: &str) -> bool {
-    const SECRET: [&str; 7] =
-        ["authorization", "cookie", "signature", "token", "secret", "password", "api-key"];
-    !SECRET.iter().any(|word| name.contains(word))
+/// The headers that are kept: those that hold nothing that lets their reader act as the sender.
+fn shown(settings: &HookSettings, headers: &Headers) -> Headers {
+    let secret = settings.secret.as_ref().and_then(|secret| secret.read().ok());
+    let is_shown = |(name, value): &(&String, &String)| {
+        may_be_shown(settings, name) && !secret.as_ref().is_some_and(|secret| holds(value, secret))
+    };
+    headers.iter().filter(is_shown).map(owned).collect()
+}
+
+/// Whether the name of a header says of no secret. A header that the settings read an id, an event or a sender from is
+/// recorded as that, so that it is shown by its own name, too.
+fn may_be_shown(settings: &HookSettings, name: &str) -> bool {
+    const SECRET: [&str; 9] =
+        ["key", "auth", "secret", "token", "signature", "cookie", "password", "passphrase", "credential"];
+    let is_read = |place: &Option<Place>| matches!(place, Some(Place::Header(own)) if own == name);
+    let is_told = [&settings.id, &settings.name, &settings.sender].into_iter().any(is_read);
+    settings.header.as_deref() != Some(name) && (is_told || !SECRET.iter().any(|word| name.contains(word)))
+}
+
+/// Whether a value is the source's secret, or holds it beside other words; a short one may stand in any text.
+fn holds(value: &str, secret: &str) -> bool {
+    const SHORT: usize = 8;
+    value.trim() == secret || (secret.len() >= SHORT && value.contains(secret))
 }
 
 /// A text, or a number as text, at a path of a document.

@@ -185,3 +185,72 @@ fn l28_a_signed_time_is_believed_within_its_window() {
     assert!(matches!(try_it(&format!("t=1800000001,v1={right}"), 1_800_000_000), Err(SignatureError::Wrong)));
     assert!(matches!(try_it(&format!("v1={right}"), 1_800_000_000), Err(SignatureError::Malformed(_))));
 }
+
+#[test]
+fn the_header_that_the_settings_name_for_the_signature_is_kept_nowhere() {
+    for scheme in ["gitlab", "generic"] {
+        let settings = settings(&format!("signature = \"{scheme}\"\nheader = \"X-Monitor-Auth\""));
+        let given = headers(&[("x-monitor-auth", "hush"), ("x-other", "shown")]);
+        let delivery = read(&settings, &given, b"{}", None).unwrap();
+        let kept: Vec<_> = delivery.headers.keys().collect();
+        assert_eq!(kept, ["x-other"], "{scheme}");
+    }
+}
+
+#[test]
+fn a_delivery_that_would_be_read_as_another_one_is_refused() {
+    let settings = settings("id = \"body.id\"");
+    for body in [r#"{"id": 20000000000000000001}"#, r#"{"id": "x", "n": 1, "n": 2}"#] {
+        let refused = read(&settings, &headers(&[]), body.as_bytes(), None);
+        assert!(matches!(refused, Err(ReadError::NoJson(_))), "{body}: {refused:?}");
+    }
+}
+
+#[test]
+fn headers_that_hold_what_lets_their_reader_act_as_the_sender_are_kept_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "hush-hush-hush\n").unwrap();
+    let text = format!(
+        "name = \"headers.X-Event-Key\"\nsignature = \"none\"\nsecret = {{ file = \"{}\" }}",
+        file.display()
+    );
+    let settings = settings(&text);
+    let secret = [
+        "x-functions-key",
+        "ocp-apim-subscription-key",
+        "x-access-key",
+        "x-webhook-key",
+        "x-api-key",
+        "x-auth",
+        "x-api-auth",
+        "proxy-authorization",
+        "x-client-secret",
+        "x-token-id",
+        "x-hub-signature-256",
+        "cookie2",
+        "x-basic-password",
+        "x-amz-credential",
+    ];
+    let mut given = headers(&secret.map(|name| (name, "4711")));
+    given.extend(headers(&[
+        ("x-monitor", "hush-hush-hush"),
+        ("x-scheme", "Monitor hush-hush-hush"),
+        ("x-event-key", "repo:push"),
+        ("x-github-event", "push"),
+        ("x-request-id", "r1"),
+        ("user-agent", "curl"),
+    ]));
+    let delivery = read(&settings, &given, b"{}", None).unwrap();
+    let kept: Vec<_> = delivery.headers.keys().collect();
+    assert_eq!(kept, ["user-agent", "x-event-key", "x-github-event", "x-request-id"]);
+    assert_eq!(delivery.name.as_deref(), Some("repo:push"));
+}
+
+#[test]
+fn what_says_which_delivery_it_is_is_read_also_from_headers_that_are_not_kept() {
+    let pairs = [("x-gitlab-event-uuid", "l1"), ("x-gitlab-event", "Push Hook"), ("idempotency-key", "i1")];
+    let found = of("gitlab", &pairs, json!({ "object_kind": "push" }));
+    assert_eq!(found.id, "i1");
+    assert_eq!(found.headers, headers(&pairs[..2]));
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use everfold_engine::clock;
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::json::{Hash, Value};
+use everfold_engine::text::one_line;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail};
 use lettre::transport::smtp::Error;
@@ -107,7 +108,8 @@ fn mail(settings: &MailSettings, call: &Call, with: &Value) -> Result<Mail, Fail
         text.trim().parse().map_err(|_| invalid(format!("{what}: “{}” is no address", text.trim())))
     };
     let message = Message::of(call, with);
-    let subject = optional(with, "subject")?.unwrap_or(&message.subject).replace(['\r', '\n'], " ");
+    let subject = optional(with, "subject")?.unwrap_or(&message.subject);
+    let subject = one_line(subject).into_owned();
     let from = optional(with, "from")?.unwrap_or(&settings.from);
     let id = Hash::of(call.idempotency_key().as_bytes()).to_string();
     let mut builder = Mail::builder()

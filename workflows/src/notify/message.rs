@@ -4,6 +4,7 @@
 //! step, the reason and the next command without opening anything.
 
 use everfold_engine::json::Value;
+use everfold_engine::text::one_line;
 
 use crate::function::Call;
 
@@ -154,9 +155,9 @@ fn word(value: &Value) -> &str {
 
 /// At most so many characters, in one line.
 fn cut(text: &str, chars_max: usize) -> String {
-    let text = text.replace(['\n', '\r', '\t'], " ");
+    let text = one_line(text);
     match text.char_indices().nth(chars_max) {
-        None => text,
+        None => text.into_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
@@ -193,6 +194,15 @@ mod tests {
         );
         let unknown = said(json!({"type": "WorktreeReset"}), None);
         assert_eq!(unknown.lines().next(), Some("delivery 1f3a2b4c “Add login”: WorktreeReset"));
+    }
+
+    #[test]
+    fn row_57_a_title_says_nothing_else_in_a_subject_than_it_holds() {
+        let message = Message::told(&json!({
+            "run": {"pipeline": "p", "short_id": "1f3a2b4c", "title": "Pay\u{202e}fdp.exe\r\nBcc: all"},
+            "event": {"type": "RunSucceeded"},
+        }));
+        assert_eq!(message.subject, "p 1f3a2b4c “Payfdp.exe Bcc: all”: succeeded");
     }
 
     #[test]

@@ -36,6 +36,26 @@ use crate::function::{Call, Caller, Function, Functions};
 use crate::http::{HttpClient, HttpError};
 use crate::settings::{MailSettings, ServeSettings};
 
+/// The parameter of each function of this module that says where to.
+const TO: [(&str, &str); 6] = [
+    ("notify.slack", "url"),
+    ("notify.http", "url"),
+    ("notify.telegram", "chat"),
+    ("notify.email", "to"),
+    ("notify.command", "argv"),
+    ("notify.log", "file"),
+];
+
+/// The parameter of a function that says where to; `None`: it is none of this module's.
+pub(crate) fn to(function: &str) -> Option<&'static str> {
+    TO.iter().find(|(name, _)| *name == function).map(|(_, key)| *key)
+}
+
+/// The functions of this module.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TO.iter().map(|(name, _)| *name)
+}
+
 /// What stands for the step where a notice calls a function; no step can be called so.
 const STEP: &str = "$notify";
 
@@ -88,6 +108,14 @@ impl FunctionNotifier {
 }
 
 impl Notifier for FunctionNotifier {
+    fn receiver(&self, function: &str, with: &Value) -> Value {
+        match to(function) {
+            Some(key) => with[key].clone(),
+            None if !with["to"].is_null() => with["to"].clone(),
+            None => with.clone(),
+        }
+    }
+
     fn notify(&self, request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
         let call = call(&request, self.serve.link(request.run));
         let told = match self.functions.call(&request.function, request.with, || call.clone()) {

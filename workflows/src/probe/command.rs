@@ -14,7 +14,7 @@ use crate::process::{
     Processes, Says, attach, cancel, ceiling, env_removed, make_absolute, make_private, millis,
     tell_data_folder,
 };
-use crate::secret::look_up;
+use crate::secret::SecretDesk;
 use crate::shim::Handover;
 use crate::shim::log;
 use crate::shim::protocol::{LOG, Outcome, PROTOCOL, PROTOCOL_SECRETS, Request, STARTED};
@@ -61,7 +61,7 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
     loop {
         make_private(&request.folder).map_err(|error| not_now(format!("the probe's folder: {error}")))?;
         let handover = match !request.secrets.is_empty() && !request.folder.join(STARTED).exists() {
-            true => Some(handover(&request.secrets).await?),
+            true => Some(handover(&processes.secrets, &request.secrets).await?),
             false => None,
         };
         let record =
@@ -100,8 +100,8 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
 }
 
 /// The variables of the judged step's process are the command's, too.
-async fn handover(secrets: &Secrets) -> Result<Handover, ProbeFailure> {
-    let found = look_up(secrets).await;
+async fn handover(desk: &SecretDesk, secrets: &Secrets) -> Result<Handover, ProbeFailure> {
+    let found = desk.look_up(secrets).await;
     let values = found.map_err(|failure| not_now(format!("{}; {}", failure.message, failure.hint())))?;
     let env = values.variables(secrets);
     Ok(Handover { env, values: values.texts().cloned().collect(), ..Handover::default() })

@@ -10,6 +10,7 @@ use serde_json::{Map, json};
 
 use super::{gone, never, not_now};
 use crate::git::{Git, GitError, head};
+use crate::regular;
 
 /// Names that the evidence lists; all are counted.
 const NAMES_MAX: usize = 1_000;
@@ -83,8 +84,7 @@ fn text(bytes: &[u8]) -> Vec<String> {
 fn lines_of(path: &std::path::Path) -> u64 {
     let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
     let mut bytes = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(UNTRACKED_BYTES_MAX).read_to_end(&mut bytes));
+    let read = regular::open(path).and_then(|file| file.take(UNTRACKED_BYTES_MAX).read_to_end(&mut bytes));
     if !is_file || read.is_err() || bytes.contains(&0) {
         return 0;
     }

@@ -57,7 +57,7 @@ impl FileProber {
 
 impl Prober for FileProber {
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
-        let processes = self.processes.clone();
+        let (processes, secrets) = (self.processes.clone(), self.processes.secrets.clone());
         let probe = |request: ProbeRequest, mask: Mask| async move {
             let commit = commit_of(&request.workdir).await;
             let (workdir, fresh) = (request.workdir.clone(), request.fresh.clone());
@@ -70,7 +70,7 @@ impl Prober for FileProber {
                 Some(fresh) => with_freshness(found, &workdir, &fresh).await,
             }
         };
-        probed(request, probe).boxed()
+        probed(secrets, request, probe).boxed()
     }
 }
 

@@ -69,8 +69,8 @@ impl FrontmatterProber {
 
 impl Prober for FrontmatterProber {
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
-        let processes = self.processes.clone();
-        probed(request, move |request, mask| probe(processes, request, mask)).boxed()
+        let (processes, secrets) = (self.processes.clone(), self.processes.secrets.clone());
+        probed(secrets, request, move |request, mask| probe(processes, request, mask)).boxed()
     }
 }
 

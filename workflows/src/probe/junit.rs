@@ -11,7 +11,8 @@ use serde_json::json;
 use super::file::walk;
 use super::fresh::unchanged;
 use super::{never, not_now};
-use crate::process::{Place, read_bounded, resolve};
+use crate::process::{Place, resolve};
+use crate::regular::read_bounded;
 use crate::xml;
 
 /// The largest report that is read.

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::{gone, never, not_now};
 use crate::git::{Git, GitError, head};
-use crate::process::{Place, read_bounded, resolve};
+use crate::process::{Place, resolve};
+use crate::regular::read_bounded;
 use crate::secret::Mask;
 
 /// The largest file that is read as evidence.

@@ -17,6 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::ShimProgram;
 use super::attempt::Meter;
 use super::meter::Metered;
+use crate::regular;
 use crate::shim::Handover;
 use crate::shim::log::{LogReader, Source};
 use crate::shim::protocol::{
@@ -365,7 +366,7 @@ fn write_request(folder: &Path, request: &Request) -> Result<(), AttachError> {
 /// The record, if the folder has come to its end.
 pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError> {
     let path = folder.join(EXIT);
-    let text = match std::fs::read(&path) {
+    let text = match regular::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(AttachError::Look { path, source }),
@@ -389,7 +390,7 @@ pub(super) fn has(folder: &Path, name: &str) -> Result<bool, AttachError> {
 pub(crate) fn is_held(folder: &Path) -> Result<bool, AttachError> {
     let path = folder.join(LOCK);
     let look = |source| AttachError::Look { path: path.clone(), source };
-    let lock = match std::fs::File::open(&path) {
+    let lock = match regular::open(&path) {
         Ok(lock) => lock,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(look(source)),
@@ -404,7 +405,7 @@ pub(crate) fn is_held(folder: &Path) -> Result<bool, AttachError> {
 
 /// Waits until the supervisor that holds the folder has ended, or may have.
 async fn wait_for_holder(folder: &Path) {
-    let record = std::fs::read(folder.join(SHIM))
+    let record = regular::read(&folder.join(SHIM))
         .ok()
         .and_then(|text| serde_json::from_slice::<ShimRecord>(&text).ok());
     match record.and_then(|record| handle(&record)) {

@@ -14,13 +14,12 @@ use everfold_engine::time::Timestamp;
 
 use super::Processes;
 use super::attach::{self, AttachError, Progress, Says, Watch, attach};
-use super::files::{make_private, write_private};
+use super::files::{if_there, make_private, write_private};
 use super::output::Stdout;
 use super::report::{self, StoredEnd};
 use super::told::{self, INPUT};
 use super::turns::{self, Next};
 use crate::git::{Git, GitError, unable};
-use crate::secret;
 use crate::shim::os::now_ms;
 use crate::shim::protocol::{CANCEL, ExitRecord, Outcome, REQUEST, STARTED};
 
@@ -155,7 +154,7 @@ async fn look(
         // What has begun was given its secrets then.
         let handover = match !request.secrets.is_empty() && !has(STARTED)? {
             true => {
-                let values = secret::look_up(&request.secrets).await?;
+                let values = processes.secrets.look_up(&request.secrets).await?;
                 Some(told::handover(request, &values))
             }
             false => None,
@@ -272,16 +271,21 @@ fn prepared(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> {
         return Ok(());
     }
     let workdir = &request.workdir.path;
-    if !workdir.is_dir() {
-        return Err(Failure::new(
-            FailureKind::Spawn,
-            format!("the working folder {} does not exist", workdir.display()),
-        )
-        .into());
+    let missing = || {
+        let message = format!("the working folder {} does not exist", workdir.display());
+        Unready::from(Failure::new(FailureKind::Spawn, message))
+    };
+    match if_there(workdir.metadata()) {
+        Ok(Some(about)) if about.is_dir() => {}
+        Ok(_) => return Err(missing()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Err(missing()),
+        Err(error) => return Err(Unready::unseen("the working folder", &error)),
     }
     let program = plan.argv.first().cloned().unwrap_or_default();
     let path = request.env.get("PATH").or(plan.env.get("PATH")).map(String::as_str);
-    if told::find_program(&program, workdir, path).is_none() {
+    let found = told::find_program(&program, workdir, path)
+        .map_err(|error| Unready::unseen(&format!("the program {program}"), &error))?;
+    if found.is_none() {
         let message = format!("the program {program} does not exist or may not be executed");
         return Err(Failure::new(FailureKind::Spawn, message).with_hint(&plan.missing_hint).into());
     }

@@ -9,6 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use everfold_engine::store::files::{Files as _, SystemFiles};
 use everfold_engine::store::is_shortage;
 
+use crate::regular;
+
 /// Where a declared path leads.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -77,19 +79,10 @@ pub(crate) fn make_private(folder: &Path) -> std::io::Result<()> {
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = regular::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     std::fs::rename(new, path)
-}
-
-/// Reads a file of at most `max_bytes`; `None` when it is larger.
-pub(crate) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<Option<Vec<u8>>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= max_bytes).then_some(bytes))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! Law: read from the beginning of what it said, so that an engine that takes it up again says no less than the
 //! one before. What it says is only ever more: the end of the attempt corrects nothing, it adds.
 
-use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use everfold_engine::execution::{AttemptObserver, Usage};
 
 use super::attempt::Meter;
 use super::turns;
+use crate::regular;
 use crate::shim::protocol::STDOUT;
 
 /// Read in one look.
@@ -88,7 +88,7 @@ impl Metered {
     }
 
     fn read(&mut self) -> std::io::Result<()> {
-        let mut file = match File::open(&self.path) {
+        let mut file = match regular::open(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             file => file?,
         };

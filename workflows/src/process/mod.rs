@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub(crate) use attach::{Says, attach, cancel, is_held};
 pub(crate) use attempt::{Answer, Begun, Check, Ended, Interpret, Meter, Plan, attempt, ended_now};
 pub use descent::{Descent, descent};
-pub(crate) use files::{Place, make_private, read_bounded, resolve, write_private};
+pub(crate) use files::{Place, make_private, resolve, write_private};
 #[cfg(test)]
 pub(crate) use output::Stdout;
 pub(crate) use output::{ANSWER, RESULT_BYTES_MAX, cost_micros, last_json};
@@ -36,6 +36,7 @@ pub(crate) use turns::{Former, Next, Turn, TurnKind};
 use everfold_engine::driver::Blobs;
 use everfold_engine::execution::AttemptRequest;
 
+use crate::secret::SecretDesk;
 use crate::settings::Settings;
 
 /// The program that supervises, with its leading arguments; a folder follows.
@@ -90,4 +91,14 @@ pub struct Processes {
     pub blobs: Arc<dyn Blobs>,
     /// Limits, identity, profiles.
     pub settings: Arc<Settings>,
+    /// Looks secrets up.
+    pub(crate) secrets: SecretDesk,
+}
+
+impl Processes {
+    /// What executors share that is of one owner of a data folder.
+    #[must_use]
+    pub fn new(shim: ShimProgram, blobs: Arc<dyn Blobs>, settings: Arc<Settings>) -> Self {
+        Self { shim, blobs, settings, secrets: SecretDesk::default() }
+    }
 }

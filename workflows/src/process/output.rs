@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 
 use super::attempt::{Check, Unready};
-use super::files::{Place, if_there, is_of_the_system, read_bounded, resolve};
+use super::files::{Place, if_there, is_of_the_system, resolve};
+use crate::regular::read_bounded;
 use crate::shim::copy_of;
 
 /// The limit of a result file, and of a JSON file named by `outputs.json`.

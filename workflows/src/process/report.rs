@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::attach::Progress;
 use super::attempt::{Answer, Ended, Plan, Unready, outcome};
-use super::files::{Place, if_there, is_of_the_system, read_bounded, resolve, write_private};
+use super::files::{Place, if_there, is_of_the_system, resolve, write_private};
 use super::output::{self, ResultFile, Stdout, outside};
 use super::turns::{self, Former, Past, Turn, TurnKind};
 use super::{Processes, told};
 use crate::git::{Git, SaveError, SaveRequest, free_locks, save};
+use crate::regular;
 use crate::shim::log;
 use crate::shim::protocol::{ExitRecord, LOG, Outcome, PROTOCOL, STDOUT, STDOUT_TAIL};
 
@@ -60,7 +61,7 @@ enum StoredResult {
 impl StoredEnd {
     /// The report that was given before, if one was.
     pub(crate) fn load(folder: &Path) -> std::io::Result<Option<Self>> {
-        let text = if_there(std::fs::read(folder.join(REPORT)))?;
+        let text = if_there(regular::read(&folder.join(REPORT)))?;
         let end = text.and_then(|text| serde_json::from_slice::<Self>(&text).ok());
         Ok(end.filter(|end| end.protocol <= PROTOCOL))
     }
@@ -119,7 +120,7 @@ pub(crate) fn note_before(request: &AttemptRequest) -> std::io::Result<()> {
 fn hash_of(workdir: &Path, path: &str) -> std::io::Result<Option<Hash>> {
     let Place::Inside(file) = resolve(workdir, path) else { return Ok(None) };
     let mut hasher = blake3::Hasher::new();
-    let copied = std::fs::File::open(file).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
+    let copied = regular::open(&file).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
     match copied {
         Ok(_) => Ok(Some(Hash(*hasher.finalize().as_bytes()))),
         Err(error) if is_of_the_system(&error) => Err(error),
@@ -372,7 +373,7 @@ fn read_into(
 fn stdout(folder: &Path, record: &ExitRecord) -> Result<Stdout, Unready> {
     let text = |name: &str| {
         let bytes =
-            if_there(std::fs::read(folder.join(name))).map_err(|error| Unready::unseen(name, &error))?;
+            if_there(regular::read(&folder.join(name))).map_err(|error| Unready::unseen(name, &error))?;
         Ok::<_, Unready>(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
     };
     let tail = if record.stdout_truncated { Some(text(STDOUT_TAIL)?) } else { None };
@@ -386,7 +387,7 @@ fn keep_files(
     processes: &Processes,
 ) -> Result<Vec<Artefact>, Unready> {
     let invalid = |message: String| Unready::from(Failure::new(FailureKind::Validation, message));
-    let before = if_there(std::fs::read(request.folder.join(BEFORE)))
+    let before = if_there(regular::read(&request.folder.join(BEFORE)))
         .map_err(|error| Unready::unseen("what was there before", &error))?;
     let before: BTreeMap<String, Option<Hash>> =
         before.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
@@ -435,7 +436,7 @@ fn keep_files(
             }
             Failure::new(FailureKind::Error, format!("{} could not be kept: {error}", file.path)).into()
         };
-        let Some(bytes) = read_bounded(&path, FILE_BYTES_MAX).map_err(failed)? else {
+        let Some(bytes) = regular::read_bounded(&path, FILE_BYTES_MAX).map_err(failed)? else {
             return Err(invalid(format!("the declared output {name} ({}) is larger than 64 MiB", file.path)));
         };
         let blob = processes.blobs.put(request.id.run, &bytes).map_err(failed)?;
@@ -447,7 +448,7 @@ fn keep_files(
 /// Keeps what the executor itself rendered, such as a prompt. Its loss fails nothing.
 fn keep_texts(processes: &Processes, request: &AttemptRequest, texts: &[(String, String)]) -> Vec<Artefact> {
     let keep = |(name, file): &(String, String)| {
-        let bytes = std::fs::read(request.folder.join(file)).ok()?;
+        let bytes = regular::read(&request.folder.join(file)).ok()?;
         match processes.blobs.put(request.id.run, &bytes) {
             Ok(blob) => Some(Artefact { name: name.clone(), path: file.clone(), blob }),
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use everfold_engine::execution::{AttemptRequest, RequestedJson, RequestedOutputs, Secrets, Workdir};
@@ -9,6 +10,7 @@ use everfold_engine::id::RunId;
 use everfold_engine::layout::Layout;
 
 use super::attempt::Plan;
+use super::files::is_of_the_system;
 use crate::git::{CEILING, ceiling_of};
 use crate::handles;
 use crate::secret::Values;
@@ -126,18 +128,29 @@ fn variables(attempt: &AttemptRequest) -> [(String, String); 8] {
 
 /// Finds a program as a process would: by `path` (`None`: this process's PATH), or, with a `/` in its
 /// name, from the folder.
-#[must_use]
-pub fn find_program(name: &str, folder: &Path, path: Option<&str>) -> Option<PathBuf> {
-    let is_program = |path: &PathBuf| {
-        use std::os::unix::fs::PermissionsExt as _;
-        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+///
+/// # Errors
+/// It was not found, and the system could not look at one of its places: that says nothing about the program.
+pub fn find_program(name: &str, folder: &Path, path: Option<&str>) -> io::Result<Option<PathBuf>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut unseen = None;
+    let mut is_program = |path: &PathBuf| match path.metadata() {
+        Ok(about) => about.is_file() && about.permissions().mode() & 0o111 != 0,
+        Err(error) => {
+            if is_of_the_system(&error) {
+                unseen.get_or_insert(error);
+            }
+            false
+        }
     };
-    if name.contains('/') {
-        return Some(folder.join(name)).filter(is_program);
+    let found = if name.contains('/') {
+        Some(folder.join(name)).filter(|path| is_program(path))
+    } else {
+        let paths = path.map(Into::into).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+        std::env::split_paths(&paths).map(|path| path.join(name)).find(|path| is_program(path))
+    };
+    match (found, unseen) {
+        (None, Some(error)) => Err(error),
+        (found, _) => Ok(found),
     }
-    let paths = match path {
-        Some(path) => path.into(),
-        None => std::env::var_os("PATH")?,
-    };
-    std::env::split_paths(&paths).map(|path| path.join(name)).find(is_program)
 }

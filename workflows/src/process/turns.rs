@@ -20,6 +20,7 @@ use super::attach::{AttachError, has, read_exit};
 use super::attempt::Ended;
 use super::files::{if_there, make_private, write_private};
 use super::told::OUTPUT;
+use crate::regular;
 use crate::shim::log;
 use crate::shim::os::now_ms;
 use crate::shim::protocol::{EXIT, ExitRecord, LOG, Request, SHIM, STARTED, STDOUT, STDOUT_TAIL};
@@ -100,7 +101,7 @@ fn folder_of(folder: &Path, number: usize) -> PathBuf {
 }
 
 fn next_of(turn: &Path) -> std::io::Result<Option<Turn>> {
-    let text = if_there(std::fs::read(turn.join(NEXT)))?;
+    let text = if_there(regular::read(&turn.join(NEXT)))?;
     Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?)
 }
 

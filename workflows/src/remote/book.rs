@@ -10,22 +10,20 @@ use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::EffectId;
 use everfold_engine::json::Hash;
 use everfold_engine::layout::Layout;
-use everfold_engine::time::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::attempt::{Attempt, Held, Offer, Stage};
+use super::name::WorkerName;
 use super::queue::{Found, Queues};
 use super::record::{self, End, EndResult, Lease, Reporter};
 use super::said::{AttemptName, Beat, Heard, Job, Poll, Refused, Report, Said};
+use super::seen::{Seen, forget};
 use super::view::{HeldView, RemoteView, WorkerView};
 use crate::process::ended_now;
 
 /// How many polls may wait at once.
 const POLLS_MAX: usize = 10_000;
-/// How many workers are remembered that hold nothing and do not poll.
-const WORKERS_MAX: usize = 1_000;
-
 /// What is offered, who holds what, who polls. Cheap to clone.
 #[derive(Clone)]
 pub struct Book {
@@ -37,17 +35,9 @@ struct Inner {
     lease: Duration,
     queues: Mutex<Queues>,
     open: Mutex<HashMap<EffectId, Arc<Attempt>>>,
-    workers: Mutex<BTreeMap<String, Seen>>,
+    workers: Mutex<BTreeMap<WorkerName, Seen>>,
     /// Held while a folder is read and its attempt entered, and while one is changed that is not entered.
     door: tokio::sync::Mutex<()>,
-}
-
-/// A worker that was heard of.
-struct Seen {
-    functions: BTreeSet<String>,
-    polls: usize,
-    since: Timestamp,
-    at: Timestamp,
 }
 
 /// Takes an attempt out of the book however its future ends, also by being dropped.
@@ -72,7 +62,7 @@ impl Drop for Entered {
 /// A poll in progress.
 struct Polling {
     book: Book,
-    worker: String,
+    worker: WorkerName,
     waits: Option<u64>,
 }
 
@@ -216,7 +206,7 @@ impl Book {
     ///
     /// # Errors
     /// Too many wait, or a lease cannot be kept.
-    pub async fn poll(&self, worker: &str, poll: Poll) -> Result<Vec<Job>, Refused> {
+    pub async fn poll(&self, worker: &WorkerName, poll: Poll) -> Result<Vec<Job>, Refused> {
         let mut polling = self.polling(worker, &poll)?;
         let deadline = Instant::now() + poll.wait;
         loop {
@@ -240,28 +230,28 @@ impl Book {
         }
     }
 
-    fn polling(&self, worker: &str, poll: &Poll) -> Result<Polling, Refused> {
+    fn polling(&self, worker: &WorkerName, poll: &Poll) -> Result<Polling, Refused> {
         if self.queues().waiting() >= POLLS_MAX {
             return Err(Refused::TooMany);
         }
         let now = clock::now();
         let mut workers = self.seen();
-        if workers.len() >= WORKERS_MAX {
-            workers.retain(|_, seen| seen.polls > 0 || now.since(seen.at) < Duration::from_secs(3_600));
+        if !workers.contains_key(worker) {
+            forget(&mut workers, now);
         }
-        let known = workers.entry(worker.to_owned());
+        let known = workers.entry(worker.clone());
         let seen =
             known.or_insert_with(|| Seen { functions: BTreeSet::new(), polls: 0, since: now, at: now });
         seen.functions = poll.functions.iter().cloned().collect();
         (seen.polls, seen.at) = (seen.polls + 1, now);
         drop(workers);
-        Ok(Polling { book: self.clone(), worker: worker.to_owned(), waits: None })
+        Ok(Polling { book: self.clone(), worker: worker.clone(), waits: None })
     }
 
     /// Makes offers a worker's. It goes on where the poll is dropped meanwhile, so that nothing stays half
     /// taken; what nobody heard of is offered again.
-    async fn hand_out(&self, offers: Vec<EffectId>, worker: &str) -> Result<Vec<Job>, Refused> {
-        let (book, worker) = (self.clone(), worker.to_owned());
+    async fn hand_out(&self, offers: Vec<EffectId>, worker: &WorkerName) -> Result<Vec<Job>, Refused> {
+        let (book, worker) = (self.clone(), worker.clone());
         let (tell, told) = oneshot::channel();
         tokio::spawn(async move {
             let (mut jobs, mut wrong) = (Vec::new(), None);
@@ -288,7 +278,7 @@ impl Book {
         told.await.unwrap_or_else(|_| Err(Refused::NotKept("the engine ends".to_owned())))
     }
 
-    async fn lend(&self, attempt: &Arc<Attempt>, worker: &str) -> std::io::Result<Option<Job>> {
+    async fn lend(&self, attempt: &Arc<Attempt>, worker: &WorkerName) -> std::io::Result<Option<Job>> {
         let offer = &attempt.offer;
         let mut stage = attempt.stage.lock().await;
         if !matches!(*stage, Stage::Offered) || attempt.ended.is_cancelled() {
@@ -296,7 +286,7 @@ impl Book {
         }
         let lease = Lease {
             lease: format!("{:032x}", clock::draw_u128()),
-            worker: worker.to_owned(),
+            worker: worker.clone(),
             taken_at: clock::now(),
         };
         let (folder, written) = (offer.folder.clone(), lease.clone());
@@ -427,9 +417,7 @@ impl Book {
         let read = blocking(move || record::read(&folder)).await;
         let (lease, end) = read.map_err(|error| Refused::NotKept(error.to_string()))?;
         let lease = lease.ok_or(Refused::Unknown)?;
-        if lease.lease != said.lease || lease.worker != said.worker {
-            return Err(Refused::Foreign(lease.worker));
-        }
+        is_its(&lease, said)?;
         match end {
             Some(end) => Ok(Some(end)),
             None => match lives.await {
@@ -442,9 +430,11 @@ impl Book {
 
     /// Who polls and who holds what.
     pub async fn workers(&self) -> Vec<WorkerView> {
-        let mut views: BTreeMap<String, WorkerView> = self
+        let now = clock::now();
+        let mut views: BTreeMap<WorkerName, WorkerView> = self
             .seen()
             .iter()
+            .filter(|(name, seen)| seen.is_there(name, now))
             .map(|(name, seen)| {
                 let functions = seen.functions.iter().cloned().collect();
                 (name.clone(), WorkerView::new(name, functions, seen.polls, seen.since, seen.at))
@@ -496,11 +486,11 @@ impl Book {
         self.inner.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seen(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<WorkerName, Seen>> {
         self.inner.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn noticed(&self, worker: &str) {
+    fn noticed(&self, worker: &WorkerName) {
         if let Some(seen) = self.seen().get_mut(worker) {
             seen.at = clock::now();
         }
@@ -521,13 +511,25 @@ fn holder<'a>(stage: &'a mut Stage, said: &Said) -> Result<&'a mut Held, Refused
     match stage {
         Stage::Offered => Err(Refused::Unknown),
         Stage::Ended(end) => Err(Refused::Over(end.explained())),
-        Stage::Held(held) if held.lease.lease != said.lease || held.lease.worker != said.worker => {
-            Err(Refused::Foreign(held.lease.worker.clone()))
+        Stage::Held(held) => {
+            is_its(&held.lease, said)?;
+            if held.until <= Instant::now() {
+                return Err(Refused::Over("its lease has ended".to_owned()));
+            }
+            Ok(held)
         }
-        Stage::Held(held) if held.until <= Instant::now() => {
-            Err(Refused::Over("its lease has ended".to_owned()))
+    }
+}
+
+/// A lease is a worker's by its text and by who it was given to. Another process that learnt the text, from a file or
+/// a queue that both read, speaks of the other's work by mistake.
+fn is_its(lease: &Lease, said: &Said) -> Result<(), Refused> {
+    match &lease.worker {
+        own if *own == said.worker && lease.lease == said.lease => Ok(()),
+        own if own.actor == said.worker.actor && own.instance != said.worker.instance => {
+            Err(Refused::OtherInstance(own.clone()))
         }
-        Stage::Held(held) => Ok(held),
+        own => Err(Refused::Foreign(own.clone())),
     }
 }
 

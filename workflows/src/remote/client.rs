@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::name::Instance;
 use super::said::{Heard, Job, Told, ToldKind};
 use crate::function::{Call, Caller, Function, FunctionError, Functions};
 use crate::http::{HttpClient, HttpError, HttpRequest};
@@ -75,6 +76,7 @@ pub enum WorkerError {
 pub struct Worker {
     url: String,
     token: String,
+    instance: Instance,
     functions: Functions,
     capacity: usize,
     client: HttpClient,
@@ -85,6 +87,7 @@ pub struct Worker {
 struct Shared {
     url: String,
     token: String,
+    instance: Instance,
     functions: Arc<Functions>,
     client: HttpClient,
     folder: PathBuf,
@@ -142,6 +145,7 @@ impl Worker {
         Self {
             url: url.into().trim_end_matches('/').to_owned(),
             token: token.into(),
+            instance: Instance::draw(),
             functions: Functions::default(),
             capacity: 1,
             client: HttpClient::new(),
@@ -156,6 +160,14 @@ impl Worker {
     pub fn function(mut self, function: Function) -> Result<Self, FunctionError> {
         self.functions.register(function)?;
         Ok(self)
+    }
+
+    /// What it calls itself, where other processes use the same token; a drawn name with the host's and the process's
+    /// in it unless this says another. No two that work at the same time may have one name.
+    #[must_use]
+    pub fn instance(mut self, instance: Instance) -> Self {
+        self.instance = instance;
+        self
     }
 
     /// How many attempts it works on at once; 1 unless this says more.
@@ -185,9 +197,10 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Refused`]: the engine does not take it.
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
-        let Self { url, token, functions, capacity, client, folder } = self;
+        let Self { url, token, instance, functions, capacity, client, folder } = self;
         let names: Vec<String> = functions.names().into_iter().map(str::to_owned).collect();
-        let shared = Arc::new(Shared { url, token, functions: Arc::new(functions), client, folder });
+        let shared =
+            Arc::new(Shared { url, token, instance, functions: Arc::new(functions), client, folder });
         let (mut at_work, mut pause) = (JoinSet::new(), PAUSE_MIN);
         let ended = loop {
             while at_work.try_join_next().is_some() {}
@@ -199,6 +212,7 @@ impl Worker {
             }
             let body = json!({
                 "kinds": names, "capacity": capacity - at_work.len(), "wait": WAIT.as_secs(),
+                "instance": shared.instance,
             });
             let polled = tokio::select! {
                 () = stop.cancelled() => break Ok(()),
@@ -321,7 +335,9 @@ async fn beats(shared: &Shared, job: &Job, ear: &Ear) {
         log.append(&mut ear.take_log());
         let excess = log.len().saturating_sub(LINES_MAX);
         log.drain(..excess);
-        let body = json!({ "lease": job.lease, "log": log, "progress": ear.take_progress() });
+        let body = json!({
+            "lease": job.lease, "instance": shared.instance, "log": log, "progress": ear.take_progress(),
+        });
         match shared.post::<Heard>(&path, &body).await {
             Ok(heard) if heard.cancel => return,
             Ok(_goes_on) => log.clear(),
@@ -336,13 +352,15 @@ async fn beats(shared: &Shared, job: &Job, ear: &Ear) {
 
 async fn report(shared: &Shared, job: &Job, ear: &Ear, result: Result<Value, Failure>, usage: Vec<Usage>) {
     let log = ear.take_log();
-    let (verb, body) = match result {
+    let mut body = json!({ "lease": job.lease, "instance": shared.instance, "usage": usage, "log": log });
+    let verb = match result {
         Ok(output) => {
-            ("complete", json!({ "lease": job.lease, "output": output, "usage": usage, "log": log }))
+            body["output"] = output;
+            "complete"
         }
         Err(failure) => {
-            let told = told(failure);
-            ("fail", json!({ "lease": job.lease, "failure": told, "usage": usage, "log": log }))
+            body["failure"] = json!(told(failure));
+            "fail"
         }
     };
     let (path, mut pause) = (format!("attempts/{}/{verb}", job.id), PAUSE_MIN);

@@ -5,6 +5,7 @@
 //!   lease, the attempt is lost, and the next attempt is another one.
 //! - A lease is durable before its worker hears of it, a report before its worker is thanked; so a crash of
 //!   the engine changes nothing for a worker, but that its lease begins anew.
+//! - A worker is a process: two that use one token are two, and neither may speak of what the other holds.
 //! - A report counts for whoever holds the attempt, as long as they do, once.
 //!
 //! | file | what it is |
@@ -13,6 +14,8 @@
 //! | `attempt` | one attempt: offered, held, ended |
 //! | `record` | what of that is durable, in the attempt's folder |
 //! | `book` | all of it, as the executor and the routes use it |
+//! | `name` | who a worker is |
+//! | `seen` | which workers were heard of |
 //! | `said`, `view` | what is said over the routes |
 //! | `client` | a worker in Rust |
 
@@ -20,9 +23,11 @@ mod attempt;
 mod book;
 mod client;
 mod executor;
+mod name;
 mod queue;
 mod record;
 mod said;
+mod seen;
 mod view;
 
 #[cfg(test)]
@@ -31,6 +36,7 @@ mod tests;
 pub use book::Book;
 pub use client::{Worker, WorkerError};
 pub(crate) use executor::carry;
+pub use name::{BadInstance, Instance, WorkerName};
 pub use said::{
     AttemptName, Beat, Heard, Job, NoAttemptName, Poll, Refused, Report, Reported, Said, Told, ToldKind,
 };

@@ -13,7 +13,9 @@ use everfold_engine::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::process::{make_private, read_bounded, write_private};
+use super::name::WorkerName;
+use crate::process::{make_private, write_private};
+use crate::regular::read_bounded;
 
 /// Who holds the attempt.
 const LEASE: &str = "lease.json";
@@ -27,8 +29,8 @@ const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub(super) struct Lease {
     /// Drawn at random: a report must name it.
     pub(super) lease: String,
-    /// The worker, as an actor.
-    pub(super) worker: String,
+    #[serde(flatten)]
+    pub(super) worker: WorkerName,
     pub(super) taken_at: Timestamp,
 }
 
@@ -47,7 +49,8 @@ pub(super) struct End {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reporter {
     pub(super) lease: String,
-    pub(super) worker: String,
+    #[serde(flatten)]
+    pub(super) worker: WorkerName,
     /// Of what it said.
     pub(super) hash: String,
 }
@@ -70,7 +73,8 @@ impl End {
     /// In a few words, for whoever comes too late.
     pub(super) fn explained(&self) -> String {
         match &self.result {
-            EndResult::Succeeded(_) => "it has succeeded".to_owned(),
+            // What its step made of it, its schema or a limit, is not known here.
+            EndResult::Succeeded(_) => "its worker has reported an output".to_owned(),
             EndResult::Failed(failure) => format!("it has ended: {}", failure.message),
             EndResult::Lost(reason) => format!("it counts as lost: {reason}"),
         }
@@ -144,7 +148,12 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("attempt");
         assert!(matches!(read(&folder), Ok((None, None))));
-        let lease = Lease { lease: "x".into(), worker: "worker:a".into(), taken_at: Timestamp(7) };
+        let instance = "host-1".parse().ok();
+        let lease = Lease {
+            lease: "x".into(),
+            worker: WorkerName::new("worker:a", instance),
+            taken_at: Timestamp(7),
+        };
         write_lease(&folder, &lease).unwrap();
         for result in [
             EndResult::Succeeded(serde_json::json!({ "a": [1, null] })),
@@ -156,6 +165,11 @@ mod tests {
             assert_eq!(held.as_ref(), Some(&lease));
             assert_eq!(format!("{:?}", end.unwrap().result), format!("{result:?}"));
         }
+        // As it was written before instances had names.
+        let former = br#"{"lease": "x", "worker": "worker:a", "taken_at": "2026-01-05T00:00:00Z"}"#;
+        std::fs::write(folder.join(LEASE), former).unwrap();
+        let held = read(&folder).unwrap().0.unwrap();
+        assert_eq!(held.worker, WorkerName::new("worker:a", None));
         std::fs::write(folder.join(END), b"{").unwrap();
         assert!(read(&folder).unwrap_err().to_string().contains("end.json is damaged"));
     }

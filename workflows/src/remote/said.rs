@@ -13,6 +13,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::attempt::{Held, Offer};
+use super::name::WorkerName;
 use super::record::EndResult;
 
 /// An attempt as its worker names it: `RUN:STEP[.ITEM]:ROUND:ATTEMPT`, safe in a URL.
@@ -127,8 +128,8 @@ pub struct Said {
     pub id: AttemptName,
     /// The lease that it was given with.
     pub lease: String,
-    /// The worker, as an actor.
-    pub worker: String,
+    /// The worker.
+    pub worker: WorkerName,
 }
 
 /// What a worker says while it works.
@@ -234,7 +235,10 @@ pub enum Refused {
     Unknown,
     /// It is somebody else's.
     #[error("the attempt is held by {0} with another lease")]
-    Foreign(String),
+    Foreign(WorkerName),
+    /// It is another process's that uses the same token.
+    #[error("the attempt is held by {0}, another process with this token")]
+    OtherInstance(WorkerName),
     /// It is over.
     #[error("the attempt is over: {0}")]
     Over(String),

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::attempt::Offer;
-use super::{Beat, Book, Job, Poll, Refused, Report, Reported, Said};
+use super::{Beat, Book, Job, Poll, Refused, Report, Reported, Said, WorkerName};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
@@ -71,7 +71,7 @@ impl Bench {
     }
 
     async fn poll(&self, worker: &str, capacity: usize) -> Vec<Job> {
-        self.book.poll(worker, poll(capacity, LONG)).await.unwrap()
+        self.book.poll(&named(worker), poll(capacity, LONG)).await.unwrap()
     }
 
     async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, Refused> {
@@ -84,8 +84,16 @@ fn poll(capacity: usize, wait: Duration) -> Poll {
     Poll { functions: vec!["deploy".into()], capacity, wait }
 }
 
+/// `ACTOR` or `ACTOR#INSTANCE`.
+fn named(worker: &str) -> WorkerName {
+    match worker.split_once('#') {
+        Some((actor, instance)) => WorkerName::new(actor, Some(instance.parse().unwrap())),
+        None => WorkerName::new(worker, None),
+    }
+}
+
 fn said(job: &Job, worker: &str) -> Said {
-    Said { id: job.id.clone(), lease: job.lease.clone(), worker: worker.into() }
+    Said { id: job.id.clone(), lease: job.lease.clone(), worker: named(worker) }
 }
 
 fn output(end: AttemptEnd) -> Value {
@@ -111,7 +119,7 @@ async fn a_report_counts_once_and_only_for_whoever_holds_the_attempt() {
     assert_eq!((jobs.len(), &jobs[0].with), (1, &json!({ "item": 0 })));
     let job = &jobs[0];
     let foreign = bench.report(job, "worker:b", json!(1)).await.unwrap_err();
-    assert_eq!(foreign, Refused::Foreign("worker:a".into()));
+    assert_eq!(foreign, Refused::Foreign(named("worker:a")));
     let other_lease = Job { lease: "guessed".into(), ..job.clone() };
     assert!(matches!(bench.report(&other_lease, "worker:a", json!(1)).await, Err(Refused::Foreign(_))));
     let elsewhere = Job { id: super::AttemptName(effect(9, 9)), ..job.clone() };
@@ -122,6 +130,59 @@ async fn a_report_counts_once_and_only_for_whoever_holds_the_attempt() {
     let other = bench.report(job, "worker:a", json!({ "x": 2 })).await.unwrap_err();
     assert!(matches!(&other, Refused::Over(why) if why.contains("another report")), "{other}");
     assert!(bench.book.workers().await[0].holds.is_empty());
+}
+
+/// Both know each other's leases: they read one queue of their own.
+#[tokio::test]
+async fn row_59_two_processes_of_one_token_are_two_workers_and_neither_ends_what_the_other_holds() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), LONG);
+    let (one, other, unnamed) = ("token:ci#host-1", "token:ci#host-2", "token:ci");
+    let ends = [bench.carry(effect(1, 0)), bench.carry(effect(1, 1)), bench.carry(effect(1, 2))];
+    let jobs = [
+        bench.poll(one, 1).await.remove(0),
+        bench.poll(other, 1).await.remove(0),
+        bench.poll(unnamed, 1).await.remove(0),
+    ];
+    let holds: Vec<(WorkerName, usize)> =
+        bench.book.workers().await.iter().map(|it| (it.worker(), it.holds.len())).collect();
+    assert_eq!(holds, [(named(unnamed), 1), (named(one), 1), (named(other), 1)]);
+    for (job, holder) in jobs.iter().zip([one, other, unnamed]) {
+        for another in [one, other, unnamed].into_iter().filter(|it| *it != holder) {
+            let refused = Refused::OtherInstance(named(holder));
+            assert_eq!(bench.report(job, another, json!(another)).await, Err(refused.clone()));
+            let beat = bench.book.heartbeat(said(job, another), Beat::default(), async { Ok(true) }).await;
+            assert_eq!(beat, Err(refused));
+        }
+        let folder = bench.layout.attempt(&job.id.0);
+        let lease: Value =
+            serde_json::from_slice(&std::fs::read(folder.join("lease.json")).unwrap()).unwrap();
+        let instance = holder.split_once('#').map(|(_, instance)| instance);
+        assert_eq!((lease["worker"].as_str(), lease["instance"].as_str()), (Some("token:ci"), instance));
+    }
+    // The next engine tells them apart, too, before anything of the run is taken up.
+    let next = Bench::new(place.path(), LONG);
+    assert_eq!(next.report(&jobs[0], other, json!(1)).await, Err(Refused::OtherInstance(named(one))));
+    for ((job, holder), end) in jobs.iter().zip([one, other, unnamed]).zip(ends) {
+        assert_eq!(bench.report(job, holder, json!(holder)).await, Ok(false));
+        assert_eq!(output(end.await.unwrap()), json!(holder));
+        let end = std::fs::read_to_string(bench.layout.attempt(&job.id.0).join("end.json")).unwrap();
+        let instance = holder.split_once('#').map(|(_, instance)| instance);
+        assert!(instance.is_none_or(|instance| end.contains(instance)), "{end}");
+    }
+}
+
+/// A process names itself anew each time that it starts, so that names come without an end.
+#[tokio::test]
+async fn row_59_processes_that_are_gone_take_a_bounded_room() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new(place.path(), LONG);
+    for number in 0..1_200 {
+        let worker = named(&format!("token:ci#p{number}"));
+        assert!(bench.book.poll(&worker, poll(1, Duration::ZERO)).await.unwrap().is_empty());
+    }
+    assert!(bench.book.workers().await.len() <= 1_000);
+    assert!(bench.book.workers().await.iter().any(|it| it.worker() == named("token:ci#p1199")));
 }
 
 #[tokio::test]
@@ -244,7 +305,7 @@ async fn work_that_nobody_heard_of_is_offered_again() {
     let end = bench.carry(effect(1, 0));
     let book = bench.book.clone();
     // It goes while the lease is being written.
-    let mut gone = Box::pin(async move { book.poll("worker:gone", poll(1, LONG)).await });
+    let mut gone = Box::pin(async move { book.poll(&named("worker:gone"), poll(1, LONG)).await });
     while bench.book.function("deploy", "").waiting == 0 {
         tokio::task::yield_now().await;
     }
@@ -272,7 +333,7 @@ async fn a_thousand_attempts_of_ten_runs_are_shared_out_evenly_among_three_worke
         tokio::spawn(async move {
             let name = format!("worker:{worker}");
             loop {
-                let jobs = bench.book.poll(&name, poll(1, Duration::from_millis(50))).await.unwrap();
+                let jobs = bench.book.poll(&named(&name), poll(1, Duration::from_millis(50))).await.unwrap();
                 let Some(job) = jobs.first() else { return };
                 order.lock().unwrap().push(job.run.clone());
                 bench.report(job, &name, json!(job.step)).await.unwrap();
@@ -304,7 +365,9 @@ async fn polls_that_wait_do_nothing_until_there_is_work() {
     let mut waiting: Vec<_> = (0..1_000)
         .map(|at| {
             let book = bench.book.clone();
-            tokio_test_task(async move { book.poll(&format!("worker:{}", at % 7), poll(1, LONG)).await })
+            tokio_test_task(
+                async move { book.poll(&named(&format!("worker:{}", at % 7)), poll(1, LONG)).await },
+            )
         })
         .collect();
     waiting.iter_mut().for_each(|(task, _)| assert!(poll_once(task, &waiting_waker()).is_pending()));

@@ -4,13 +4,16 @@ use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::name::{Instance, WorkerName};
 use super::said::AttemptName;
 
-/// A worker: all that polls with one token.
+/// A worker: a process, or all that poll with one token and do not say which process they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerView {
     /// The actor.
     pub name: String,
+    /// The process, as it calls itself; null: it does not say.
+    pub instance: Option<Instance>,
     /// What it does, by its newest poll.
     pub functions: Vec<String>,
     /// Its polls that wait at this moment.
@@ -24,14 +27,21 @@ pub struct WorkerView {
 }
 
 impl WorkerView {
+    /// The worker in one text.
+    #[must_use]
+    pub fn worker(&self) -> WorkerName {
+        WorkerName::new(self.name.clone(), self.instance.clone())
+    }
+
     pub(super) fn new(
-        name: &str,
+        worker: &WorkerName,
         functions: Vec<String>,
         polls: usize,
         since: Timestamp,
         seen_at: Timestamp,
     ) -> Self {
-        Self { name: name.to_owned(), functions, polls, since, seen_at, holds: Vec::new() }
+        let WorkerName { actor: name, instance } = worker.clone();
+        Self { name, instance, functions, polls, since, seen_at, holds: Vec::new() }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What sources of secrets told before: after a rotation work still comes across the old value, in files
 //! that were written and in answers of those who have not changed it yet.
 //!
-//! Law: a former value is in memory, as long as the process lives, and nowhere else. The memory is bounded:
-//! of each source the newest values, and the sources that were asked last.
+//! Law: a former value is in the memory of the owner that looked it up, as long as that lives, and nowhere else. The
+//! memory is bounded: of each source the newest values, and the sources that were asked last.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use everfold_engine::definition::SecretSource;
 use lru::LruCache;
@@ -17,19 +17,28 @@ const VALUES_MAX: usize = 4;
 const SOURCES_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
 /// By folder and source, the newest value first.
-type Told = LruCache<(std::path::PathBuf, String), Vec<String>>;
+type Told = LruCache<(PathBuf, String), Vec<String>>;
 
-static TOLD: Mutex<Option<Told>> = Mutex::new(None);
+/// What looks secrets up, and remembers what their sources told. Cheap to clone: all clones remember together.
+#[derive(Clone)]
+pub(crate) struct SecretDesk(Arc<Mutex<Told>>);
 
-/// Notes what a source tells now; gives what it told before.
-pub(super) fn of(source: &SecretSource, folder: &Path, value: &str) -> Vec<String> {
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    let told = told.get_or_insert_with(|| LruCache::new(SOURCES_MAX));
-    let values = told.get_or_insert_mut((folder.to_owned(), format!("{source:?}")), Vec::new);
-    values.retain(|known| known != value);
-    values.insert(0, value.to_owned());
-    values.truncate(VALUES_MAX + 1);
-    values[1..].to_vec()
+impl Default for SecretDesk {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(LruCache::new(SOURCES_MAX))))
+    }
+}
+
+impl SecretDesk {
+    /// Notes what a source tells now; gives what it told before.
+    pub(super) fn before(&self, source: &SecretSource, folder: &Path, value: &str) -> Vec<String> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = told.get_or_insert_mut((folder.to_owned(), format!("{source:?}")), Vec::new);
+        values.retain(|known| known != value);
+        values.insert(0, value.to_owned());
+        values.truncate(VALUES_MAX + 1);
+        values[1..].to_vec()
+    }
 }
 
 #[cfg(test)]
@@ -40,7 +49,8 @@ mod tests {
     fn row_72_what_a_source_told_before_a_rotation_is_known() {
         let folder = tempfile::tempdir().unwrap();
         let source = SecretSource::File("token".into());
-        let of = |value: &str| of(&source, folder.path(), value);
+        let desk = SecretDesk::default();
+        let of = |value: &str| desk.clone().before(&source, folder.path(), value);
         assert!(of("first value").is_empty());
         assert_eq!(of("second value"), ["first value"]);
         assert_eq!(of("second value"), ["first value"]);
@@ -50,5 +60,15 @@ mod tests {
             assert!(of(&format!("value {round}")).len() <= VALUES_MAX, "bounded");
         }
         assert!(!of("value 20").contains(&"first value".to_owned()), "the oldest are forgotten");
+    }
+
+    #[test]
+    fn row_72_one_owner_knows_nothing_of_what_another_was_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = SecretSource::File("token".into());
+        let (one, other) = (SecretDesk::default(), SecretDesk::default());
+        assert!(one.before(&source, folder.path(), "first value").is_empty());
+        assert!(other.before(&source, folder.path(), "second value").is_empty());
+        assert_eq!(one.before(&source, folder.path(), "second value"), ["first value"]);
     }
 }

@@ -15,14 +15,14 @@ use everfold_engine::json::Value;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::{Mask, look_up};
+use super::{Mask, SecretDesk};
 use crate::process::ended_now;
 
 /// The function whose whole work is to show what it is told.
 const SHOWS: &str = "notify.log";
 
 /// An executor whose work is given secrets.
-pub(crate) struct GuardedExecutor(pub(crate) Arc<dyn Executor>);
+pub(crate) struct GuardedExecutor(pub(crate) Arc<dyn Executor>, pub(crate) SecretDesk);
 
 /// An observer that is shown nothing secret.
 struct Masked(Arc<dyn AttemptObserver>, Mask);
@@ -55,9 +55,9 @@ impl GuardedExecutor {
         observer: Arc<dyn AttemptObserver>,
         again: bool,
     ) -> BoxFuture<'static, AttemptEnd> {
-        let inner = Arc::clone(&self.0);
+        let (inner, desk) = (Arc::clone(&self.0), self.1.clone());
         async move {
-            let values = match look_up(&request.secrets).await {
+            let values = match desk.look_up(&request.secrets).await {
                 Ok(values) => values,
                 Err(failure) => return ended_now(AttemptResult::Failed(failure)),
             };
@@ -130,7 +130,7 @@ impl Executor for GuardedExecutor {
 }
 
 /// A prober of a step with secrets: also where it is given none, it may come across them.
-pub(crate) struct GuardedProber(pub(crate) Arc<dyn Prober>);
+pub(crate) struct GuardedProber(pub(crate) Arc<dyn Prober>, pub(crate) SecretDesk);
 
 impl Prober for GuardedProber {
     fn unknown(&self, spec: &Value) -> Option<Failure> {
@@ -138,8 +138,8 @@ impl Prober for GuardedProber {
     }
 
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Value, ProbeFailure>> {
-        let inner = Arc::clone(&self.0);
-        probed(request, move |request, _| inner.probe(request)).boxed()
+        let (inner, desk) = (Arc::clone(&self.0), self.1.clone());
+        probed(desk, request, move |request, _| inner.probe(request)).boxed()
     }
 
     fn services(&self, spec: &Value) -> Vec<Service> {
@@ -153,7 +153,11 @@ impl Prober for GuardedProber {
 
 /// Gives a probe its secrets, and masks them in its evidence. A prober that keeps what it read masks that
 /// itself, so it is told what to mask.
-pub(crate) async fn probed<F, P>(mut request: ProbeRequest, probe: P) -> Result<Value, ProbeFailure>
+pub(crate) async fn probed<F, P>(
+    desk: SecretDesk,
+    mut request: ProbeRequest,
+    probe: P,
+) -> Result<Value, ProbeFailure>
 where
     P: FnOnce(ProbeRequest, Mask) -> F,
     F: Future<Output = Result<Value, ProbeFailure>>,
@@ -161,7 +165,8 @@ where
     if request.secrets.is_empty() {
         return probe(request, Mask::default()).await;
     }
-    let values = look_up(&request.secrets)
+    let values = desk
+        .look_up(&request.secrets)
         .await
         .map_err(|failure| ProbeFailure::passing(format!("{}; {}", failure.message, failure.hint())))?;
     let mask = values.mask();
@@ -179,16 +184,20 @@ where
 }
 
 /// A notifier whose notices are given secrets.
-pub(crate) struct GuardedNotifier(pub(crate) Arc<dyn Notifier>);
+pub(crate) struct GuardedNotifier(pub(crate) Arc<dyn Notifier>, pub(crate) SecretDesk);
 
 impl Notifier for GuardedNotifier {
+    fn receiver(&self, function: &str, with: &Value) -> Value {
+        self.0.receiver(function, with)
+    }
+
     fn notify(&self, mut request: NoticeRequest) -> BoxFuture<'static, Result<(), NoticeFailure>> {
         if request.secrets.is_empty() || request.function == SHOWS {
             return self.0.notify(request);
         }
-        let inner = Arc::clone(&self.0);
+        let (inner, desk) = (Arc::clone(&self.0), self.1.clone());
         async move {
-            let values = look_up(&request.secrets).await.map_err(|failure| {
+            let values = desk.look_up(&request.secrets).await.map_err(|failure| {
                 NoticeFailure::passing(format!("{}; {}", failure.message, failure.hint()))
             })?;
             values.fill(&mut request.with, &request.secrets.spec);

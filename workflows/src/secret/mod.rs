@@ -19,6 +19,7 @@ use everfold_engine::failure::{Failure, FailureKind, SECRET_CODE};
 use everfold_engine::json::Value;
 use tokio::io::AsyncReadExt as _;
 
+pub(crate) use former::SecretDesk;
 pub(crate) use guard::{GuardedExecutor, GuardedNotifier, GuardedProber, probed};
 pub(crate) use mask::{Mask, Stream, VALUE_BYTES_MIN};
 
@@ -76,22 +77,24 @@ impl Values {
     }
 }
 
-/// Looks up all that a piece of work is given.
-///
-/// # Errors
-/// A failure of kind `spawn` with the code `SECRET`, which names the secret and what to do.
-pub(crate) async fn look_up(secrets: &Secrets) -> Result<Values, Failure> {
-    let folder = secrets.folder.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let (mut values, mut before) = (BTreeMap::new(), Vec::new());
-    for name in secrets.names() {
-        let Some(source) = secrets.sources.get(name) else {
-            return Err(failure(name, "the pipeline does not declare it", "declare it under `secrets`"));
-        };
-        let value = value(name, source, &folder).await?;
-        before.extend(former::of(source, &folder, &value));
-        values.insert(name.to_owned(), value);
+impl SecretDesk {
+    /// Looks up all that a piece of work is given.
+    ///
+    /// # Errors
+    /// A failure of kind `spawn` with the code `SECRET`, which names the secret and what to do.
+    pub(crate) async fn look_up(&self, secrets: &Secrets) -> Result<Values, Failure> {
+        let folder = secrets.folder.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let (mut values, mut before) = (BTreeMap::new(), Vec::new());
+        for name in secrets.names() {
+            let Some(source) = secrets.sources.get(name) else {
+                return Err(failure(name, "the pipeline does not declare it", "declare it under `secrets`"));
+            };
+            let value = value(name, source, &folder).await?;
+            before.extend(self.before(source, &folder, &value));
+            values.insert(name.to_owned(), value);
+        }
+        Ok(Values(values, before))
     }
-    Ok(Values(values, before))
 }
 
 fn failure(name: &str, what: &str, hint: &str) -> Failure {
@@ -228,7 +231,10 @@ mod tests {
             (SecretSource::Env("PATH".to_owned()), std::env::var("PATH").unwrap().as_str()),
         ] {
             let secrets = Secrets { folder: Some(folder.path().to_owned()), ..secrets(source) };
-            assert_eq!(look_up(&secrets).await.unwrap().variables(&secrets)["T"], value);
+            assert_eq!(
+                SecretDesk::default().look_up(&secrets).await.unwrap().variables(&secrets)["T"],
+                value
+            );
         }
     }
 
@@ -247,7 +253,7 @@ mod tests {
             (command("printf '\\377\\376abc'"), "no UTF-8"),
             (command("head -c 70000 /dev/zero | tr '\\0' x"), "64 KiB"),
         ] {
-            let failure = look_up(&secrets(source)).await.unwrap_err();
+            let failure = SecretDesk::default().look_up(&secrets(source)).await.unwrap_err();
             assert_eq!((failure.kind, failure.code.as_deref()), (FailureKind::Spawn, Some("SECRET")));
             assert!(failure.message.contains(part), "{}", failure.message);
             assert!(!failure.message.contains("leaked-value") && failure.hint.is_some());
@@ -260,7 +266,7 @@ mod tests {
         let of = vec![Piece::Text("Bearer ".to_owned()), Piece::Secret { secret: "T".to_owned() }];
         secrets.spec = vec![Hidden { at: "/headers/a~1b".to_owned(), of: of.clone() }];
         secrets.env = vec![Hidden { at: "/AUTH".to_owned(), of }];
-        let values = look_up(&secrets).await.unwrap();
+        let values = SecretDesk::default().look_up(&secrets).await.unwrap();
         let mut spec = json!({"headers": {"a/b": "Bearer ***"}});
         values.fill(&mut spec, &secrets.spec);
         assert_eq!(spec, json!({"headers": {"a/b": "Bearer t0ken"}}));

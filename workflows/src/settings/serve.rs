@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use everfold_engine::id::RunId;
 use serde::Deserialize;
 
+use super::{HostPort, Proxies};
+
 /// How the server listens, and what it lets through.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -13,8 +15,11 @@ pub struct ServeSettings {
     pub listen: String,
     /// Speaks TLS with this certificate.
     pub tls: Option<TlsFiles>,
-    /// A proxy in front speaks TLS and says who calls (`X-Forwarded-For`, `X-Forwarded-Proto`).
-    pub behind_proxy: bool,
+    /// Proxies in front that speak TLS and say who calls (`X-Forwarded-For`, `X-Forwarded-Proto`); `true` means those
+    /// on this machine.
+    pub behind_proxy: Proxies,
+    /// Further names by which people and programs reach it; requests to another host are refused.
+    pub hosts: Vec<HostPort>,
     /// How people reach it, for links; else what it listens on.
     pub url: Option<String>,
     /// Requests per second of one token, on average.
@@ -46,7 +51,8 @@ impl Default for ServeSettings {
         Self {
             listen: "127.0.0.1:7878".to_owned(),
             tls: None,
-            behind_proxy: false,
+            behind_proxy: Proxies::default(),
+            hosts: Vec::new(),
             url: None,
             rate: 500,
             burst: 1_000,
@@ -79,6 +85,17 @@ impl ServeSettings {
         if self.url.as_ref().is_some_and(|url| !is_url(url)) {
             return Err("url begins with http:// or https://".to_owned());
         }
+        if self.url.is_some() && self.origin().is_none() {
+            return Err("url names no host".to_owned());
+        }
         Ok(())
+    }
+
+    /// Scheme and host of `url`, where there is one.
+    #[must_use]
+    pub fn origin(&self) -> Option<(&str, HostPort)> {
+        let (scheme, rest) = self.url.as_deref()?.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        Some((scheme, authority.parse().ok()?))
     }
 }

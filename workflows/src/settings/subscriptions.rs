@@ -19,15 +19,6 @@ const SUBSCRIPTIONS_MAX: usize = 100;
 const NAME_BYTES_MAX: usize = 64;
 /// What expressions may name.
 const NAMES: [&str; 3] = ["event", "actor", "run"];
-/// The functions of the program that tell, and what of theirs `to` stands for.
-const TO: [(&str, &str); 6] = [
-    ("notify.slack", "url"),
-    ("notify.http", "url"),
-    ("notify.telegram", "chat"),
-    ("notify.email", "to"),
-    ("notify.command", "argv"),
-    ("notify.log", "file"),
-];
 
 /// Somebody who is told of events of all runs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -116,7 +107,7 @@ impl SubscriptionSettings {
     fn with(&self) -> Result<Template, String> {
         let mut with = json!(self.with);
         if let Some(to) = &self.to {
-            let key = TO.iter().find(|(function, _)| *function == self.function).map_or("to", |(_, key)| key);
+            let key = crate::notify::to(&self.function).unwrap_or("to");
             with[key] = to.clone();
         }
         Template::parse(&with).map_err(|error| error.to_string())
@@ -142,8 +133,8 @@ impl SubscriptionSettings {
                 return Err(format!("events: there is no event {event}{}", near.unwrap_or_default()));
             }
         }
-        if self.function.starts_with("notify.") && !TO.iter().any(|(name, _)| *name == self.function) {
-            let near = similar(&self.function, TO.iter().map(|(name, _)| *name));
+        if self.function.starts_with("notify.") && crate::notify::to(&self.function).is_none() {
+            let near = similar(&self.function, crate::notify::names());
             let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             return Err(format!("there is no function {}{near}", self.function));
         }

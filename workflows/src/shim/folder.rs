@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,9 +14,10 @@ use std::time::Duration;
 use everfold_engine::store::is_shortage;
 use rustix::fs::{FlockOperation, flock, fstat};
 
+use super::complain;
 use super::protocol::{
-    CANCEL, EXIT, EXIT_RESERVE, ExitRecord, LOCK, PROTOCOL_SECRETS, REQUEST, Request, SHIM, STARTED,
-    ShimRecord, WAKE,
+    CANCEL, EXIT, EXIT_RESERVE, ExitRecord, FolderRef, LOCK, PROTOCOL_SECRETS, REQUEST, Request, SHIM,
+    STARTED, ShimRecord, WAKE,
 };
 
 const RESERVED_BYTES: usize = 4096;
@@ -67,8 +69,12 @@ pub(crate) enum Claim {
     Cancelled,
 }
 
-/// A folder that this process holds.
+/// A folder that this process holds, wherever it is moved meanwhile.
 pub(crate) struct Folder {
+    /// What it was called at the start.
+    name: PathBuf,
+    handle: File,
+    /// A path through the handle, where the system has such.
     path: PathBuf,
     lock: File,
 }
@@ -76,10 +82,13 @@ pub(crate) struct Folder {
 impl Folder {
     /// Takes the lock. Others test it for a moment now and then, so it is tried a few times.
     pub(crate) fn lock(path: &Path) -> Result<Self, ShimError> {
+        let handle = File::open(path).map_err(before("open the folder"))?;
+        let name = path.to_owned();
+        let path = through(&handle).unwrap_or_else(|| name.clone());
         let lock = open_new(&path.join(LOCK), false).map_err(before("open the lock"))?;
         for _ in 0..LOCK_TRIES {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { path: path.to_owned(), lock }),
+                Ok(()) => return Ok(Self { name, handle, path, lock }),
                 Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
                 Err(errno) => return Err(before("take the lock")(errno.into())),
             }
@@ -91,8 +100,19 @@ impl Folder {
         self.path.join(name)
     }
 
+    /// The path by which this process reads and writes in it.
     pub(crate) fn root(&self) -> &Path {
         &self.path
+    }
+
+    /// What it was called when this process began: the mark of its processes, and its name for readers.
+    pub(crate) fn name(&self) -> &Path {
+        &self.name
+    }
+
+    /// Which folder it is: a copy of it is another one.
+    pub(crate) fn identity(&self) -> Option<FolderRef> {
+        FolderRef::of(&self.handle)
     }
 
     pub(crate) fn has_ended(&self) -> Result<bool, ShimError> {
@@ -170,7 +190,7 @@ impl Folder {
                 return Err(error);
             }
             if pause == END_PAUSE_MIN {
-                eprintln!("{}: {error}; it is tried again until it can", self.path.display());
+                complain(&self.name, &format_args!("{error}; it is tried again until it can"));
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(END_PAUSE_MAX);
@@ -179,7 +199,7 @@ impl Folder {
         for _ in 0..END_SYNCS_MAX {
             match self.sync() {
                 Ok(()) => return Ok(()),
-                Err(error) => eprintln!("{}: could not sync the folder: {error}", self.path.display()),
+                Err(error) => complain(&self.name, &format_args!("could not sync the folder: {error}")),
             }
             std::thread::sleep(END_PAUSE_MIN);
         }
@@ -198,12 +218,19 @@ impl Folder {
 
     /// Whether the folder was deleted, and with it the lock that this process holds.
     fn is_gone(&self) -> bool {
-        fstat(&self.lock).is_ok_and(|stat| stat.st_nlink == 0) && matches!(self.path.try_exists(), Ok(false))
+        let is_unlinked = |file: &File| fstat(file).is_ok_and(|stat| stat.st_nlink == 0);
+        is_unlinked(&self.lock) && is_unlinked(&self.handle)
     }
 
     fn sync(&self) -> std::io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.handle.sync_all()
     }
+}
+
+/// A path that leads to an open folder, whatever it is called by now.
+fn through(folder: &File) -> Option<PathBuf> {
+    let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    path.is_dir().then_some(path)
 }
 
 fn open_new(path: &Path, exclusive: bool) -> std::io::Result<File> {

@@ -5,7 +5,7 @@
 //! folder is masked before the last record is written.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::ShimError;
 use super::protocol::{EXIT_RESERVE, LOCK, LOG, STARTED, STDOUT, STDOUT_TAIL, WAKE};
 use crate::process::{Place, resolve};
+use crate::regular;
 use crate::secret::Mask;
 
 /// More is no handover.
@@ -66,7 +67,7 @@ fn allow_missing(error: std::io::Error) -> std::io::Result<()> {
 }
 
 fn private(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    regular::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// The masked copy of a declared file in which a secret was found.
@@ -103,10 +104,10 @@ fn mask_folder(folder: &Path, mask: &Mask, depth: usize) {
 
 /// What is masked is shorter, so what is written never overtakes what is read.
 fn mask_in_place(path: &Path, mask: &Mask) -> std::io::Result<()> {
-    if !holds_some(&mut File::open(path)?, mask)? {
+    if !holds_some(&mut regular::open(path)?, mask)? {
         return Ok(());
     }
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut file = regular::options().read(true).write(true).open(path)?;
     let (mut read_to, mut written_to) = (0, 0);
     let mut stream = mask.stream();
     let mut piece = vec![0; 64 * 1024];
@@ -150,11 +151,11 @@ fn mask_copy(folder: &Path, cwd: &Path, path: &str, mask: &Mask) -> std::io::Res
     if !about.is_file() || about.len() > FILE_BYTES_MAX {
         return Ok(());
     }
-    if !holds_some(&mut File::open(&found)?, mask)? {
+    if !holds_some(&mut regular::open(&found)?, mask)? {
         return Ok(());
     }
     let mut stream = mask.stream();
-    let (mut from, mut to) = (File::open(&found)?, private(&copy)?);
+    let (mut from, mut to) = (regular::open(&found)?, private(&copy)?);
     let mut piece = vec![0; 64 * 1024];
     loop {
         match from.read(&mut piece)? {

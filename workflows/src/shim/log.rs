@@ -13,12 +13,13 @@
 //! remark that counts what is missing, and the last ones, which are written when the process ends.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::os::now_ms;
+use crate::regular;
 
 /// The longest piece of a line in one record.
 const PIECE_BYTES_MAX: usize = 8 * 1024;
@@ -67,7 +68,7 @@ impl LogLine {
 }
 
 pub(crate) fn create(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    regular::options().create(true).append(true).mode(0o600).open(path)
 }
 
 /// Writes a log; a disk without room loses lines, never the process.
@@ -349,7 +350,7 @@ impl LogReader {
 
     fn open(&mut self) -> std::io::Result<bool> {
         if self.file.is_none() {
-            self.file = match File::open(&self.path) {
+            self.file = match regular::open(&self.path) {
                 Ok(file) => Some(file),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),

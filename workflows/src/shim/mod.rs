@@ -18,6 +18,8 @@ pub(crate) mod os;
 mod supervise;
 pub(crate) mod survivors;
 
+use std::fmt::Display;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -40,8 +42,14 @@ pub fn shim_main(folder: &Path) -> ExitCode {
         Err(error @ ShimError::NoRoom { .. }) => (error, protocol::EXIT_NO_ROOM),
         Err(error) => (error, protocol::EXIT_UNABLE),
     };
-    eprintln!("{}: {error}", folder.display());
+    complain(folder, &error);
     ExitCode::from(code)
+}
+
+/// Says something on standard error, which is a file in the folder. Where that cannot be written it is left out: what
+/// keeps a command's record may not end for want of a place for its complaint.
+fn complain(folder: &Path, what: &dyn Display) {
+    let _unwritten = writeln!(std::io::stderr(), "{}: {what}", folder.display());
 }
 
 fn run(path: &Path) -> Result<(), ShimError> {

@@ -94,6 +94,23 @@ pub struct ProcessRef {
     pub start_ticks: u64,
 }
 
+/// A folder that its path alone does not name: one that was moved is the same, a copy is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderRef {
+    /// Its device, in the boot of the record.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+}
+
+impl FolderRef {
+    /// The folder that is open; `None` where the system does not say.
+    pub(crate) fn of(folder: &std::fs::File) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        folder.metadata().ok().map(|about| Self { device: about.dev(), inode: about.ino() })
+    }
+}
+
 /// Who supervises what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShimRecord {
@@ -101,6 +118,9 @@ pub struct ShimRecord {
     pub protocol: u32,
     /// The boot in which the numbers mean something.
     pub boot_id: String,
+    /// The folder that it holds; records of former versions name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderRef>,
     /// The supervisor, leader of its session.
     pub shim: ProcessRef,
     /// The command, leader of its process group.

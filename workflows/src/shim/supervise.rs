@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal};
 
 use super::capture::Capture;
 use super::children::Family;
+use super::complain;
 use super::folder::Folder;
 use super::handover::{Handover, mask_all};
 use super::log::{LogWriter, Source};
@@ -105,7 +106,7 @@ fn begin(
             done => return done.map(Some),
         };
         if !std::mem::replace(&mut is_said, true) {
-            eprintln!("{}: the command cannot begin yet: {error}", folder.root().display());
+            complain(folder.name(), &format_args!("the command cannot begin yet: {error}"));
         }
         std::thread::sleep(BEGIN_EVERY);
         if folder.is_cancelled() {
@@ -132,6 +133,7 @@ fn try_begin(folder: &Folder, request: &Request, handover: &Handover, mask: &Mas
     let record = ShimRecord {
         protocol: PROTOCOL,
         boot_id: os::boot_id(),
+        folder: folder.identity(),
         shim: os::process_ref(rustix::process::getpid().as_raw_nonzero().get()),
         command: os::process_ref(head.as_raw_nonzero().get()),
         started_at,
@@ -277,7 +279,7 @@ fn spawn(folder: &Folder, request: &Request, handover: &Handover) -> std::io::Re
             command.env_remove(&name);
         }
     }
-    command.envs(&request.env).envs(&handover.env).env(MARK_VARIABLE, folder.root());
+    command.envs(&request.env).envs(&handover.env).env(MARK_VARIABLE, folder.name());
     match &request.stdin {
         Some(path) => command.stdin(File::open(path)?),
         None => command.stdin(Stdio::null()),

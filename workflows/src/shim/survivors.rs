@@ -2,7 +2,7 @@
 //!
 //! Law: nothing is signalled that cannot be shown to belong to the folder: it carries the folder's
 //! mark in its environment, or it is in the session that the recorded supervisor led, in the
-//! recorded boot.
+//! recorded boot. What a copy of the folder records is the original's, which may live.
 //!
 //! Called with the folder's lock held, before the attempt is declared lost.
 
@@ -12,16 +12,19 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::os::{self, Stat};
-use super::protocol::{MARK_VARIABLE, SHIM, ShimRecord};
+use super::protocol::{FolderRef, MARK_VARIABLE, SHIM, ShimRecord};
+use crate::regular;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Kills everything that still belongs to the folder; gives how many processes that were.
 pub(crate) fn kill(folder: &Path) -> usize {
-    let record = std::fs::read(folder.join(SHIM))
+    let here = std::fs::File::open(folder).ok().and_then(|folder| FolderRef::of(&folder));
+    let record = regular::read(&folder.join(SHIM))
         .ok()
         .and_then(|text| serde_json::from_slice::<ShimRecord>(&text).ok())
-        .filter(|record| record.boot_id == os::boot_id());
+        .filter(|record| record.boot_id == os::boot_id())
+        .filter(|record| record.folder.is_none() || record.folder == here);
     let mark = format!("{MARK_VARIABLE}={}", folder.display());
     let mut killed = std::collections::HashSet::new();
     let started = Instant::now();

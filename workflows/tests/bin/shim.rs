@@ -33,7 +33,7 @@ fn engine(folder: &str, workdir: &str, script: &str) -> ExitCode {
         }
         let shim = ShimProgram::current()?;
         let settings = Arc::new(Settings::default());
-        let executor = CommandExecutor::new(Processes { shim, blobs: Arc::new(NoBlobs), settings });
+        let executor = CommandExecutor::new(Processes::new(shim, Arc::new(NoBlobs), settings));
         executor.start(request(folder, workdir, script), Arc::new(Nobody)).await;
         std::io::Result::Ok(())
     };

@@ -74,11 +74,11 @@ impl Home {
     }
 
     pub fn processes_with(&self, settings: &str) -> Processes {
-        Processes {
-            shim: ShimProgram::at(Path::new(env!("CARGO_BIN_EXE_everfold-shim-under-test"))),
-            blobs: Arc::new(FolderBlobs(self.path("blobs"))),
-            settings: Arc::new(Settings::parse(settings, Path::new("everfold.toml")).unwrap()),
-        }
+        Processes::new(
+            ShimProgram::at(Path::new(env!("CARGO_BIN_EXE_everfold-shim-under-test"))),
+            Arc::new(FolderBlobs(self.path("blobs"))),
+            Arc::new(Settings::parse(settings, Path::new("everfold.toml")).unwrap()),
+        )
     }
 
     pub fn id(&self, step: &str) -> EffectId {

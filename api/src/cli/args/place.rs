@@ -17,9 +17,10 @@ pub(crate) struct ServeArgs {
     /// Its private key, as PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// A proxy in front speaks TLS and names the callers' addresses
-    #[arg(long)]
-    pub(crate) behind_proxy: bool,
+    /// A proxy in front speaks TLS and says who calls: the addresses and networks that are believed, with commas
+    /// between [default: behind_proxy of the settings, else a proxy on this machine]
+    #[arg(long, value_name = "PROXY,…", num_args = 0..=1, value_delimiter = ',')]
+    pub(crate) behind_proxy: Option<Vec<String>>,
     /// How people reach it, for links
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,

@@ -23,13 +23,28 @@ pub(super) fn say(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
 }
 
 /// The body, what it is about in words, and the word of JSON Schema with its value.
-fn choices() -> [(&'static str, &'static str, &'static str, Value); 6] {
+fn choices() -> [(&'static str, &'static str, &'static str, Value); 8] {
     [
         (
             "CreateBody",
             "Either `pipeline` or `definition`.",
             "oneOf",
             json!([given(&["pipeline"], &["definition"]), given(&["definition"], &["pipeline"])]),
+        ),
+        (
+            "CheckBody",
+            "Either `pipeline` or `definition`.",
+            "oneOf",
+            json!([given(&["pipeline"], &["definition"]), given(&["definition"], &["pipeline"])]),
+        ),
+        (
+            "TokenBody",
+            "A `role`, or what it `approves`, or both.",
+            "anyOf",
+            json!([
+                given(&["role"], &[]),
+                with(given(&["approves"], &[]), "approves", json!({ "minItems": 1 })),
+            ]),
         ),
         (
             "RestartBody",

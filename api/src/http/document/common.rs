@@ -56,6 +56,9 @@ pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
             }))));
         }
         positions(operation);
+        if takes_key(path) || is_recognised(path) {
+            replays(operation);
+        }
     }
     fail(path, needs, is_write, operation);
     if !is_write {
@@ -81,15 +84,6 @@ fn tag(path: &str, operation: &mut Operation) {
     }))));
 }
 
-/// Reads `PUT /api/v1/runs/{run}/breakpoints` as `put_runs_run_breakpoints`.
-pub(super) fn operation_id(path: &str, method: &Method) -> String {
-    let path = path.strip_prefix("/api/v1").unwrap_or(path);
-    let words = path.split(['/', '.', '_']).map(|word| word.trim_matches(['{', '}']));
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let braces: String = if path.ends_with('}') { "_one".into() } else { String::new() };
-    format!("{}_{}{braces}", method.as_str().to_lowercase(), words.join("_"))
-}
-
 /// Who may call, as the document writes it.
 pub(super) fn security_schemes() -> BTreeMap<String, RefOr<SecurityScheme>> {
     BTreeMap::from([
@@ -101,7 +95,7 @@ pub(super) fn security_schemes() -> BTreeMap<String, RefOr<SecurityScheme>> {
         (
             "session".to_owned(),
             RefOr::T(part(json!({ "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE,
-                "description": "The session of a browser; writes need `X-CSRF-Token` as well." }))),
+                "description": "The session of a browser; writes need `X-CSRF-Token` as well. Over TLS its name is `__Host-everfold_session`." }))),
         ),
     ])
 }
@@ -176,13 +170,7 @@ fn of_query(parameter: RefOr<Parameter>) -> RefOr<Parameter> {
             json!({}),
         ),
         "from" | "version" => ("", json!({ "minimum": 0 })),
-        "at" if written["schema"]["format"].is_null() => {
-            written["schema"] = json!({ "anyOf": [
-                { "type": "integer", "minimum": 0 },
-                { "type": "string", "format": "date-time" },
-            ] });
-            ("A time or a position.", json!({}))
-        }
+        "at" if written["schema"]["format"].is_null() => ("A time or a position.", json!({})),
         _own => ("", json!({})),
     };
     if written["description"].is_null() && !about.is_empty() {
@@ -241,6 +229,27 @@ fn takes_key(path: &str) -> bool {
         || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries"))
 }
 
+/// Whether a write is recognised by what it holds, and then answered as it was the first time.
+fn is_recognised(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
+    matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries")
+        || (rest.starts_with("workers/") && (rest.ends_with("/complete") || rest.ends_with("/fail")))
+}
+
+/// Says of the answers to a write that they say when they were given before.
+fn replays(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(Response { headers, .. }) = response else { continue };
+        headers.insert(
+            "Idempotency-Replayed".to_owned(),
+            RefOr::T(part(json!({
+                "description": "`true` where the write was done before and this is its first answer; absent otherwise.",
+                "schema": { "type": "string", "enum": ["true"] },
+            }))),
+        );
+    }
+}
+
 /// Says of the answers to a write where it went.
 fn positions(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
@@ -267,6 +276,9 @@ fn fail(path: &str, needs: Needs, is_write: bool, operation: &mut Operation) {
     let mut statuses: Vec<u16> = vec![429, 500, 503];
     if needs != Needs::Nobody {
         statuses.extend([401, 403]);
+    }
+    if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
+        statuses.extend([403, 421]);
     }
     let has = |place: &str| {
         operation.parameters.iter().flatten().any(|parameter| match parameter {

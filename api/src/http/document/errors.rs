@@ -10,7 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
 
 /// Each status of errors with what it means.
-const STATUSES: [(u16, &str, &str); 14] = [
+const STATUSES: [(u16, &str, &str); 15] = [
     (400, "Unreadable", "It cannot be read."),
     (401, "NotLetIn", "Nobody is known who asks."),
     (403, "NotPermitted", "The role may not do that."),
@@ -19,6 +19,7 @@ const STATUSES: [(u16, &str, &str); 14] = [
     (409, "Refused", "Not possible in this state; nothing was recorded."),
     (413, "TooLarge", "The request is too large."),
     (415, "WrongType", "The body is of a type that the route does not read."),
+    (421, "NotServed", "The host that the request names is not served here."),
     (422, "Invalid", "A field or parameter is unknown or has a wrong value."),
     (429, "TooFast", "Too many requests; `Retry-After` says when the next is welcome."),
     (500, "Internal", "A mistake of Everfold, or a file that cannot be read."),

@@ -7,11 +7,15 @@
 mod choices;
 mod common;
 mod errors;
+mod exact;
+mod links;
+mod names;
 mod page;
 
 use std::sync::LazyLock;
 
 use axum::http::Method;
+use serde_json::Value;
 use utoipa::PartialSchema as _;
 use utoipa::ToSchema as _;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -19,7 +23,7 @@ use utoipa::openapi::{Info, License, OpenApi, OpenApiVersion, Tag};
 
 use crate::fault::Problem;
 
-pub(super) use page::{__path_file, __path_json, __path_page, file, json, page};
+pub(super) use page::{__path_file, __path_json, __path_page, Uncompressed, file, json, page};
 
 /// The parts of the page, and what is said of each.
 const TAGS: [(&str, &str); 15] = [
@@ -45,11 +49,15 @@ const ABOUT: &str = "Durable workflows over HTTP.\n\n\
     Writes that list `Idempotency-Key` take it: a repeat gets the first answer, another body 422. Every answer of a write has \
     `Everfold-Position`, the place in the log that it led to. Every error is `application/problem+json` (RFC 9457) with a \
     stable `code`; every answer has `X-Request-Id`, the one that the request brought or a new one; an unknown path answers 404 (EF0207), a method that a path does not take 405 (EF0208). Fields and \
-    parameters that are unknown are refused with 422.";
+    parameters that are unknown are refused with 422, and a body in which a whole number has more than 64 bits, wherever it stands, with 400.";
 
 /// The document of every route.
-pub fn document() -> &'static OpenApi {
-    static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| completed(super::routes().into_openapi()));
+pub fn document() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+        let mut document: Value = part(completed(super::routes().into_openapi()));
+        exact::say(&mut document);
+        document
+    });
     &DOCUMENT
 }
 
@@ -75,14 +83,13 @@ fn completed(mut document: OpenApi) -> OpenApi {
     let schemas =
         document.components.as_ref().and_then(|components| serde_json::to_value(&components.schemas).ok());
     let schemas = schemas.unwrap_or_default();
-    let mut taken = std::collections::BTreeSet::new();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             common::complete(path, &method, operation);
             common::may_be_empty(operation, &schemas);
-            let id = common::operation_id(path, &method);
-            debug_assert!(taken.insert(id.clone()), "two operations are called {id}");
-            operation.operation_id = Some(id);
+            let name = names::of(path, &method);
+            debug_assert!(name.is_some(), "{method} {path} has no name");
+            operation.operation_id = name.map(str::to_owned);
         }
     }
     let components = document.components.get_or_insert_default();
@@ -98,12 +105,13 @@ fn tag(name: &str, about: &str) -> Tag {
     tag
 }
 
-/// A part of the document, written as JSON.
+/// A part of the document, written as JSON, or the other way round.
 ///
 /// # Panics
 /// Never: what is written here is fixed, and a test reads all of it.
-fn part<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
-    serde_json::from_value(value).expect("a part of the document reads as what it is")
+fn part<T: serde::de::DeserializeOwned>(value: impl serde::Serialize) -> T {
+    let read = serde_json::to_value(value).and_then(serde_json::from_value);
+    read.expect("a part of the document reads as what it is")
 }
 
 #[cfg(test)]
@@ -115,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_operation_says_what_it_does_who_may_and_how_it_fails() {
-        let mut document = document().clone();
+        let mut document = completed(crate::http::routes().into_openapi());
         let tags: Vec<&str> = TAGS.iter().map(|(name, _)| *name).collect();
         let mut seen = 0;
         for (path, item) in &mut document.paths.paths {
@@ -136,8 +144,26 @@ mod tests {
     }
 
     #[test]
+    fn row_59_the_document_has_no_empty_places() {
+        fn look(value: &Value, at: &str) {
+            match value {
+                // An example may hold anything, and a field's default may be null.
+                Value::Object(map) => {
+                    map.iter().filter(|(key, _)| !key.starts_with("example")).for_each(|(key, inner)| {
+                        assert!(!inner.is_null() || key == "default", "{at}/{key} is null");
+                        look(inner, &format!("{at}/{key}"));
+                    })
+                }
+                Value::Array(items) => items.iter().for_each(|item| look(item, at)),
+                _plain => {}
+            }
+        }
+        look(document(), "");
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
-        let document = serde_json::to_value(document()).unwrap();
+        let document = document();
         let text = document.to_string();
         let mut rest = text.as_str();
         while let Some(at) = rest.find("\"$ref\":\"#") {

@@ -29,6 +29,8 @@ pub(super) const RUN_FIELDS: [&str; 11] = [
 pub(super) const WORKSPACE_FIELDS: [&str; 4] = ["path", "branch", "base", "commit"];
 pub(super) const REWORK_FIELDS: [&str; 6] = ["from", "gate", "by", "round", "findings", "history"];
 pub(super) const GATE_FIELDS: [&str; 5] = ["round", "probe_no", "used", "elapsed", "previous"];
+/// Of what a step's gate came to.
+const VERDICT_FIELDS: [&str; 3] = ["verdict", "reason", "evidence"];
 pub(super) const FAILURE_FIELDS: [&str; 5] = ["kind", "code", "message", "detail", "exit_code"];
 pub(super) const OWN_FIELDS: [&str; 4] = ["id", "stage", "round", "rounds"];
 
@@ -129,6 +131,35 @@ impl Check<'_> {
                 return report(reader, used, access, index + 1, Code::Unguarded, message, hint);
             }
             schema = target;
+        }
+    }
+
+    /// Reports a gate that a step does not have, and a field that what a gate came to does not have.
+    pub(super) fn gates(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, at: usize) {
+        let Some(name) = access.path.get(3) else { return };
+        let step = &self.drafts[at].step;
+        let names = || step.gates.iter().map(|gate| gate.id.as_str());
+        if !names().any(|gate| gate == name) {
+            // A gate that could not be read was reported.
+            if reader.unread_gates.contains(&Some(at)) || self.guarded(used, access, 3) {
+                return;
+            }
+            let hint = match similar(name, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if step.gates.is_empty() => "the step has no gates".to_owned(),
+                None => format!("its gates are: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("“{}” has no gate “{name}”", step.id);
+            return report(reader, used, access, 4, Code::UnknownField, message, hint);
+        }
+        let Some(field) = access.path.get(4) else { return };
+        if !VERDICT_FIELDS.contains(&field.as_str()) && !self.guarded(used, access, 4) {
+            let hint = match similar(field, VERDICT_FIELDS.into_iter()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it has: {}", VERDICT_FIELDS.join(", ")),
+            };
+            let message = format!("a gate of a step has no “{field}”");
+            report(reader, used, access, 5, Code::UnknownField, message, hint);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What only the whole pipeline shows: order, loops, names, types of expressions.
 
+mod absent;
 mod fields;
 mod graph;
 mod loops;

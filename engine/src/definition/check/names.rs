@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::codes::Code;
 use super::super::read::{Draft, Pipeline, Place, Reader, Use};
 use super::super::similar::similar;
-use super::super::{Definition, RouteTo, Routes, Work};
+use super::super::{Definition, Work};
 use super::Upstream;
 use super::fields::{
     FAILURE_FIELDS, GATE_FIELDS, OWN_FIELDS, REWORK_FIELDS, RUN_FIELDS, STEP_FIELDS, WORKSPACE_FIELDS,
@@ -74,18 +74,23 @@ fn patterns(reader: &mut Reader<'_>, used: &Use) {
 }
 
 pub(super) struct Check<'a> {
-    drafts: &'a [Draft],
+    pub(super) drafts: &'a [Draft],
     /// Where each step stands in `drafts`.
     steps: BTreeMap<&'a str, usize>,
     /// What the pipeline declares besides its steps.
     declared: &'a Definition,
     pub(super) input: Option<&'a Value>,
-    upstream: Option<&'a Upstream>,
+    pub(super) upstream: Option<&'a Upstream>,
 }
 
 impl<'a> Check<'a> {
-    fn draft(&self, used: &Use) -> Option<&'a Draft> {
+    pub(super) fn draft(&self, used: &Use) -> Option<&'a Draft> {
         used.step.and_then(|step| self.drafts.get(step))
+    }
+
+    /// Where a step stands among the drafts.
+    pub(super) fn position(&self, step: &str) -> Option<usize> {
+        self.steps.get(step).copied()
     }
 
     /// The names that expressions have at a place.
@@ -398,6 +403,9 @@ impl<'a> Check<'a> {
         if field == "outputs" {
             self.outputs(reader, used, access, target);
         }
+        if field == "gates" {
+            self.gates(reader, used, access, at);
+        }
         self.maybe_null(reader, used, access, at);
     }
 
@@ -435,49 +443,6 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Reports a field of an output that may be null as a whole.
-    fn maybe_null(&self, reader: &mut Reader<'_>, used: &Use, access: &Access, at: usize) {
-        let target = &self.drafts[at];
-        let (name, field) = (target.step.id.as_str(), access.path[2].as_str());
-        if access.path.len() < 4 || self.guarded(used, access, 3) {
-            return;
-        }
-        let own = used.step == Some(at);
-        let why = match field {
-            "last" if own => "it has no earlier round at first",
-            "failure" => "it has one only after it failed",
-            "output" if own => return,
-            "output" if target.step.standby => "it is a standby step, skipped until a rework names it",
-            "output" if target.step.when.is_some() => "its `when` may skip it",
-            "output" if tolerated(target) => "its failure may be tolerated",
-            "output" if self.anytime(used) => "it may not have run yet",
-            "output" if !self.certain(used, at) => "with `join: any` it may not have ended",
-            _ => return,
-        };
-        if self.asks_status(used, name, at) {
-            return;
-        }
-        let chain = format!("{}.{field}", step_path(name));
-        let next = &access.path[3];
-        let message = format!("{chain} may be null: {why}");
-        let hint = format!("read it with {chain}.?{next}, or ask for {}.status first", step_path(name));
-        report(reader, used, access, 4, Code::Unguarded, message, hint);
-    }
-
-    /// Whether an expression may be asked at any time of the run.
-    fn anytime(&self, used: &Use) -> bool {
-        used.step.is_none() && matches!(used.place, Place::Signal | Place::Notice)
-    }
-
-    /// Whether a step has ended for certain when an expression is asked.
-    fn certain(&self, used: &Use, target: usize) -> bool {
-        let Some(own) = used.step.filter(|own| self.drafts.get(*own).is_some_and(|draft| !draft.finish))
-        else {
-            return true;
-        };
-        self.upstream.is_none_or(|upstream| upstream.is_certain(own, target))
-    }
-
     /// Whether the part of a chain at `index` may be absent without harm: it is read as an optional,
     /// or the same expression or the step's `when` asks for it.
     pub(super) fn guarded(&self, used: &Use, access: &Access, index: usize) -> bool {
@@ -495,39 +460,8 @@ impl<'a> Check<'a> {
     }
 
     /// What holds wherever an expression is looked at: the `when` of its step, and that of what it belongs to.
-    fn conditions<'u>(&'u self, used: &'u Use) -> impl Iterator<Item = &'u Expr> {
+    pub(super) fn conditions<'u>(&'u self, used: &'u Use) -> impl Iterator<Item = &'u Expr> {
         let of_step = self.draft(used).and_then(|draft| draft.step.when.as_ref());
         of_step.into_iter().chain(&used.guard)
     }
-
-    /// Whether the expression, or the step's `when`, asks how a step ended; or both steps have the
-    /// same `when`.
-    fn asks_status(&self, used: &Use, name: &str, at: usize) -> bool {
-        let asks = |access: &Access| {
-            matches!(access.path.as_slice(), [root, step, field, ..] if root == "steps" && step == name
-                && (field == "status" || (field == "output" && access.path.len() == 3)))
-        };
-        used.expr.accesses().iter().any(asks)
-            || self.conditions(used).any(|when| {
-                when.accesses().iter().any(asks) || Some(when) == self.drafts[at].step.when.as_ref()
-            })
-    }
-}
-
-/// Whether a step can end failed but tolerated.
-fn tolerated(draft: &Draft) -> bool {
-    let continues = |routes: &Routes| {
-        routes.0.iter().any(|route| {
-            let mut route = Some(route);
-            while let Some(current) = route {
-                if current.to == RouteTo::Continue {
-                    return true;
-                }
-                route = current.then.as_deref();
-            }
-            false
-        })
-    };
-    // For a gate `continue` leads to the next gate: the step still succeeds.
-    continues(&draft.step.on_fail)
 }

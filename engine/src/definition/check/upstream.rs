@@ -2,6 +2,7 @@
 
 use super::super::Join;
 use super::super::read::Draft;
+use super::absent::may_be_tolerated;
 
 /// For each step the set of those that it needs, directly or not.
 #[derive(Debug, Default)]
@@ -10,6 +11,8 @@ pub(in super::super) struct Upstream {
     bits: Vec<u64>,
     /// Those of them that have ended when it starts; where no step joins any, these are all.
     certain: Option<Vec<u64>>,
+    /// Steps that are passed over where all that they need may end without success.
+    passed_over: Vec<bool>,
 }
 
 impl Upstream {
@@ -41,7 +44,12 @@ impl Upstream {
             }
             certain
         });
-        Self { words, bits, certain }
+        let mut passed_over = vec![false; needs.len()];
+        for &step in order {
+            passed_over[step] = drafts[step].step.join == Join::Any
+                && may_all_be_without_success(drafts, &needs[step], &passed_over);
+        }
+        Self { words, bits, certain, passed_over }
     }
 
     /// Whether `step` needs `other`, directly or not.
@@ -49,9 +57,26 @@ impl Upstream {
         self.bits.get(step * self.words + other / 64).is_some_and(|word| word & (1 << (other % 64)) != 0)
     }
 
+    /// Whether a step with `join: any` may be skipped, because nothing that it needs succeeded.
+    pub(in super::super) fn may_be_passed_over(&self, step: usize) -> bool {
+        self.passed_over.get(step).copied().unwrap_or_default()
+    }
+
     /// Whether `other` has ended, whatever happened, when `step` starts.
     pub(in super::super) fn is_certain(&self, step: usize, other: usize) -> bool {
         let bits = self.certain.as_ref().unwrap_or(&self.bits);
         bits.get(step * self.words + other / 64).is_some_and(|word| word & (1 << (other % 64)) != 0)
     }
+}
+
+/// Whether some steps may all end without success in one run. Those that only a `when` skips may be each
+/// other's alternatives: they count where there is one condition among them.
+fn may_all_be_without_success(drafts: &[Draft], steps: &[usize], passed_over: &[bool]) -> bool {
+    let mut condition = None;
+    !steps.is_empty()
+        && steps.iter().all(|&at| {
+            let when = &drafts[at].step.when;
+            let is_free = passed_over[at] || may_be_tolerated(&drafts[at]).is_some();
+            is_free || (when.is_some() && *condition.get_or_insert(when) == when)
+        })
 }

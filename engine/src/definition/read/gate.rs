@@ -111,8 +111,14 @@ impl Reader<'_> {
     /// The gates of a step.
     pub(super) fn gates(&mut self, node: &Node) -> Vec<Gate> {
         let mut gates: Vec<Gate> = Vec::new();
+        if !matches!(node.kind, Kind::List(_)) {
+            self.unread_gates.push(self.step);
+        }
         for item in self.list(node, "`gates`") {
-            let Some(gate) = self.gate(item) else { continue };
+            let Some(gate) = self.gate(item) else {
+                self.unread_gates.push(self.step);
+                continue;
+            };
             if gates.iter().any(|other| other.id == gate.id) {
                 self.twice(item, &format!("there is a gate “{}” already", gate.id));
             }
@@ -163,6 +169,9 @@ impl Reader<'_> {
         let keys = self.keys(node, &SHAPE)?;
         let judged = self.judged(keys, "gate");
         let outside = judged.as_ref().and_then(|judged| judged.probe.as_ref()).is_some_and(asks_outside);
+        if let Some(file) = keys.get("file").filter(|_| keys.get("policy").is_none()) {
+            self.glob_that_fits_nothing(file);
+        }
         let poll = match keys.get("poll") {
             Some(poll) => self.poll(poll, outside),
             None => outside.then(|| Poll {

@@ -33,6 +33,7 @@ impl Reader<'_> {
                 None => self.missing(node.span.clone(), "`http`", "url", "url: https://example.org/health"),
             }
             if let Some(headers) = keys.get("headers") {
+                self.headers(headers);
                 let texts = self.with_secrets(|reader| reader.text_map(headers, "`headers`", place));
                 let texts = texts.into_iter().map(|(name, text)| (name, text.source().clone()));
                 spec.insert("headers".into(), Value::Object(texts.collect()));
@@ -61,6 +62,28 @@ impl Reader<'_> {
             return None;
         }
         Some(Task { kind: Task::HTTP.to_owned(), spec: Template::parse(&Value::Object(spec)).ok()? })
+    }
+
+    /// Reports names that no header can have, and written values that none can.
+    fn headers(&mut self, node: &Node) {
+        let Kind::Map(entries) = &node.kind else { return };
+        for (key, value) in entries {
+            let name = key.text().unwrap_or_default();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            if name.is_empty() || !name.chars().all(is_name) {
+                self.report(Code::Value, key.span.clone(), format!("“{name}” is no name of a header")).hint =
+                    Some("letters, digits and `-`, without spaces and colons: X-Team".to_owned());
+            }
+            let text = value.text().filter(|text| !text.contains("${")).unwrap_or_default();
+            if text.contains(|c: char| c.is_ascii_control() && c != '\t') {
+                let span = self.first_line(value.span.clone());
+                let message = format!("the value of header {name} holds a line break or the like");
+                self.report(Code::Value, span, message).hint = Some(
+                    "write it in one line; a block that begins with `|` or `>` ends with a line break"
+                        .to_owned(),
+                );
+            }
+        }
     }
 
     fn method(&mut self, node: &Node, _place: Place) -> Option<&'static str> {

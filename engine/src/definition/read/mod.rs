@@ -11,6 +11,7 @@ mod foreach;
 mod gate;
 mod http;
 mod outputs;
+mod path;
 mod people;
 mod probe;
 mod route;
@@ -185,6 +186,12 @@ pub(super) struct Reader<'a> {
     pub(super) finishing: bool,
     /// Ids of steps that could not be read.
     pub(super) broken: Vec<String>,
+    /// Steps of whose gates one could not be read.
+    pub(super) unread_gates: Vec<Option<usize>>,
+    /// The run gets a worktree, whose folder has a name that no file can know.
+    has_worktree: bool,
+    /// What is being read looks into it.
+    in_worktree: bool,
 }
 
 /// The entries of a map whose keys were checked against a shape.
@@ -230,6 +237,9 @@ impl<'a> Reader<'a> {
             step: None,
             finishing: false,
             broken: Vec::new(),
+            unread_gates: Vec::new(),
+            has_worktree: false,
+            in_worktree: false,
         }
     }
 

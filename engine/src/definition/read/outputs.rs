@@ -35,7 +35,10 @@ impl Reader<'_> {
         match node.text() {
             Some("stdout") => Some(OutputJson::Stdout),
             Some("lenient") => Some(OutputJson::Lenient),
-            _ => self.text_template(node, "`json`", Place::Work).map(OutputJson::File),
+            _ => {
+                self.inner_path(node, "`json`");
+                self.text_template(node, "`json`", Place::Work).map(OutputJson::File)
+            }
         }
     }
 
@@ -57,6 +60,7 @@ impl Reader<'_> {
     fn output_file(&mut self, node: &Node) -> Option<OutputFile> {
         if !matches!(node.kind, Kind::Map(_)) {
             let file = self.text_template(node, "the path of an output", Place::Work)?;
+            self.inner_path(node, "the path of an output");
             return Some(OutputFile { file, optional: false, fresh: false });
         }
         let keys = self.keys(node, &OUTPUT)?;
@@ -64,6 +68,7 @@ impl Reader<'_> {
             self.missing(node.span.clone(), "an output", "file", "file: PATH");
             return None;
         };
+        self.inner_path(file, "`file` of an output");
         let flag = |reader: &mut Self, key: &str| {
             keys.get(key).and_then(|node| reader.bool(node, &format!("`{key}`"))).unwrap_or_default()
         };

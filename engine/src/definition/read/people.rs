@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
 use super::super::{Approval, Ask, Question, Routes, Setting, Span, Vote};
@@ -185,15 +187,7 @@ impl Reader<'_> {
                     self.report(Code::Value, node.span.clone(), "`options` has at least one").hint =
                         Some("write options: [yes, no], or take it out for a free answer".to_owned());
                 }
-                let mut seen = BTreeSet::new();
-                for item in items {
-                    if let Some(text) = item.text().filter(|text| !text.contains("${"))
-                        && !seen.insert(text)
-                    {
-                        let message = format!("“{text}” stands there twice");
-                        self.report(Code::Value, item.span.clone(), message);
-                    }
-                }
+                self.written_options(items, |item| item.text().map(str::to_owned));
                 self.templates(node, "an option", Place::Work)?;
                 Template::parse(&super::probe::text_value(node)).ok()
             }
@@ -202,6 +196,23 @@ impl Reader<'_> {
                 self.wrong_type(node, "`options`", "a list of texts, or one whole `${…}`");
                 None
             }
+        }
+    }
+
+    /// Reports options of the file that are empty or stand there twice; `shown` is what people choose by.
+    fn written_options(&mut self, items: &[Node], shown: impl Fn(&Node) -> Option<String>) {
+        let mut seen = BTreeSet::new();
+        for item in items.iter().filter(|item| !item.is_null()) {
+            let Some(text) = shown(item).filter(|text| !text.contains("${")) else { continue };
+            if text.trim().is_empty() {
+                self.report(Code::Value, item.span.clone(), "an option is empty").hint =
+                    Some("write what may be chosen, or take it out".to_owned());
+            } else if seen.contains(&text) {
+                let message = format!("“{text}” stands there twice");
+                self.report(Code::Value, item.span.clone(), message).hint =
+                    Some("take one of the two out".to_owned());
+            }
+            seen.insert(text);
         }
     }
 
@@ -215,9 +226,17 @@ impl Reader<'_> {
             return None;
         };
         let mut ids = BTreeSet::new();
-        for item in items {
+        for (at, item) in items.iter().enumerate() {
             if !matches!(item.kind, Kind::Map(_)) {
                 self.text(item, "a part of a question")?;
+                self.plain_text(item, "a part of a question");
+                // What a whole `${…}` gives may have an id of its own.
+                if !super::scalar::is_whole(item) && !ids.insert((at + 1).to_string()) {
+                    let message = format!("there is a part “{}” already", at + 1);
+                    self.report(Code::DuplicateId, item.span.clone(), message).hint = Some(
+                        "a part without an `id` has its number as one: write {id: …, text: …}".to_owned(),
+                    );
+                }
                 continue;
             }
             let keys = self.keys(item, &ITEM)?;
@@ -227,14 +246,44 @@ impl Reader<'_> {
                 }
             }
             if let Some(id) = keys.get("id")
-                && let Some(name) = self.id(id, "id of a part", true)
+                && self.id(id, "id of a part", true).is_some()
+                && let Some(name) = shown(id)
                 && !ids.insert(name.clone())
             {
                 let message = format!("there is a part “{name}” already");
                 self.report(Code::DuplicateId, id.span.clone(), message);
             }
+            if let Some(text) = keys.get("text") {
+                self.plain_text(text, "`text` of a part");
+            }
+            if let Some(options) = keys.get("options") {
+                self.options_of_part(options);
+            }
         }
         self.template(node, Place::Work)
+    }
+
+    /// Reports what is no text as it stands: its type is kept.
+    fn plain_text(&mut self, node: &Node, what: &str) {
+        if !node.is_bad() && !node.value().is_string() {
+            self.wrong_type(node, what, "a text");
+            if let (Some(text), Some(last)) = (node.text(), self.problems.last_mut()) {
+                last.hint = Some(format!("put it in quotes: \"{text}\""));
+            }
+        }
+    }
+
+    fn options_of_part(&mut self, node: &Node) {
+        let Kind::List(items) = &node.kind else {
+            if !super::scalar::is_whole(node) {
+                self.wrong_type(node, "`options` of a part", "a list of texts, or one whole `${…}`");
+            }
+            return;
+        };
+        for item in items.iter().filter(|item| item.text().is_none() || item.is_null()) {
+            self.wrong_type(item, "an option", "a text");
+        }
+        self.written_options(items, shown);
     }
 
     /// What the work itself may ask.
@@ -249,5 +298,14 @@ impl Reader<'_> {
             ask.max = max;
         }
         Some(ask)
+    }
+}
+
+/// What a value of the file is called where texts, numbers and bools count as texts.
+fn shown(node: &Node) -> Option<String> {
+    match node.value() {
+        Value::String(text) => Some(text),
+        value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }

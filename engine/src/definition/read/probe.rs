@@ -38,6 +38,7 @@ impl Reader<'_> {
     pub(super) fn file_probe(&mut self, node: &Node) -> Option<Template> {
         if node.text().is_some() {
             self.text_template(node, "`file`", Place::Gate)?;
+            self.inner_path(node, "`file`");
             return Template::parse(&json!({ "exists": text_value(node) })).ok();
         }
         let keys = self.keys(node, &FILE)?;
@@ -53,10 +54,18 @@ impl Reader<'_> {
         let paths = keys.get(way)?;
         let mut fine = true;
         if *way == "all" {
-            self.list(paths, "`all`");
+            let items = self.list(paths, "`all`");
+            if matches!(&paths.kind, Kind::List(items) if items.is_empty()) {
+                self.report(Code::Value, paths.span.clone(), "`all` of `file` has at least one path").hint =
+                    Some("write all: [docs/plan.md, docs/tests.md]".to_owned());
+            }
+            items.iter().filter(|_| keys.get("in").is_none()).for_each(|it| self.inner_path(it, "a path"));
             fine &= self.templates(paths, "`all`", Place::Gate).is_some();
         } else {
             fine &= self.text_template(paths, &format!("`{way}`"), Place::Gate).is_some();
+            if *way == "exists" && keys.get("in").is_none() {
+                self.inner_path(paths, "`exists`");
+            }
         }
         spec.insert((*way).to_owned(), text_value(paths));
         if let Some(min) = keys.get("min") {
@@ -70,6 +79,7 @@ impl Reader<'_> {
         }
         if let Some(place) = keys.get("in") {
             fine &= self.text_template(place, "`in`", Place::Gate).is_some();
+            self.inner_path(place, "`in`");
             spec.insert("in".into(), text_value(place));
         }
         for format in ["json", "yaml"] {
@@ -95,6 +105,7 @@ impl Reader<'_> {
         }
         let file = keys.get("file")?;
         let fine = self.text_template(file, "`file`", Place::Gate).is_some();
+        self.inner_path(file, "`file`");
         let fields = self.texts(keys.get("fields")?, "`fields`");
         let pass = self.texts(keys.get("pass")?, "`pass`");
         let fail = keys.get("fail").map_or_else(Vec::new, |node| self.texts(node, "`fail`"));

@@ -202,13 +202,11 @@ impl Reader<'_> {
     }
 
     fn not_a_number(&mut self, node: &Node, what: &str, also: &str) {
-        let negative = node.text().is_some_and(|text| text.parse::<i64>().is_ok_and(|number| number < 0));
-        if negative {
-            let text = node.text().unwrap_or_default().to_owned();
-            self.report(Code::TooSmall, node.span.clone(), format!("{what} cannot be {text}"));
-        } else {
-            self.wrong_type(node, what, &format!("a whole number{also}"));
-        }
+        let Some(number) = self.whole::<i128>(node) else {
+            return self.wrong_type(node, what, &format!("a whole number{also}"));
+        };
+        let code = if number < 0 { Code::TooSmall } else { Code::TooLarge };
+        self.report(code, node.span.clone(), format!("{what} cannot be {number}"));
     }
 
     /// A duration like `5m`.

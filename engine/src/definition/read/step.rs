@@ -171,6 +171,7 @@ impl Reader<'_> {
                 }
             }
         }
+        self.note_folder(keys);
         let place = Place::Step;
         let foreach = keys.get("foreach").and_then(|node| self.foreach(node));
         let when = keys.get("when").and_then(|node| self.expression(node, "`when`", place, Wants::Bool));

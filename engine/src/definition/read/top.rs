@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, Node};
-use super::super::{Admit, Definition, ROUNDS_DEFAULT, ROUNDS_MAX};
+use super::super::{Admit, Definition, ROUNDS_DEFAULT, ROUNDS_MAX, WorkspaceSpec};
 use super::step::{Defaults, Draft};
 use super::{Place, Reader, Shape};
 use crate::expr::Template;
@@ -63,6 +63,7 @@ impl Reader<'_> {
         let concurrency = keys.get("concurrency").map_or_else(Vec::new, |node| self.concurrency(node));
         let budgets = keys.get("budget").map_or_else(Vec::new, |node| self.budgets(node));
         let workspace = keys.get("workspace").and_then(|node| self.workspace(node));
+        self.has_worktree = matches!(workspace, Some(WorkspaceSpec::Git(_)));
         let secrets = keys.get("secrets").map_or_else(BTreeMap::new, |node| self.secrets(node));
         let rounds = keys.get("rounds").and_then(|node| self.rounds(node));
         let triggers =

@@ -9,6 +9,7 @@ use super::super::{Severity, Task, Work};
 use super::probe::text_value;
 use super::{Keys, Place, Reader, Shape};
 use crate::expr::Template;
+use crate::saved::PipelineRef;
 
 /// Every kind of work, by its key.
 pub(super) const WORKS: [&str; 8] =
@@ -77,6 +78,11 @@ impl Reader<'_> {
                         "a command has at least the program's name",
                     )
                     .hint = Some("write [make, test]".to_owned());
+                    return None;
+                }
+                if let Some(program) = items.first().filter(|item| item.text() == Some("")) {
+                    self.report(Code::Value, program.span.clone(), "the command names no program").hint =
+                        Some("its first word is the program: [make, test]".to_owned());
                     return None;
                 }
                 self.templates(node, "a word of a command", place)?;
@@ -153,12 +159,14 @@ impl Reader<'_> {
         let before = self.problems.len();
         if node.text().is_some() {
             self.text_template(node, "`run`", Place::Work)?;
+            self.child_name(node);
             spec["pipeline"] = text_value(node);
         } else {
             let keys = self.keys(node, &RUN)?;
             match keys.get("pipeline") {
                 Some(pipeline) => {
                     self.text_template(pipeline, "`pipeline`", Place::Work);
+                    self.child_name(pipeline);
                     spec["pipeline"] = text_value(pipeline);
                 }
                 None => self.missing(node.span.clone(), "`run`", "pipeline", "pipeline: NAME or a path"),
@@ -185,5 +193,18 @@ impl Reader<'_> {
             return None;
         }
         Some(Task { kind: Task::RUN.to_owned(), spec: Template::parse(&spec).ok()? })
+    }
+
+    /// Reports a written name that no pipeline can have.
+    fn child_name(&mut self, node: &Node) {
+        let Some(name) = node.text().filter(|name| !node.is_null() && !name.contains("${")) else { return };
+        if !PipelineRef::is_path(name)
+            && let Err(error) = name.parse::<PipelineRef>()
+        {
+            self.report(Code::Value, node.span.clone(), error.to_string()).hint = Some(
+                "`everfold pipeline list` shows the names; a path begins with ./ or ends with .yaml"
+                    .to_owned(),
+            );
+        }
     }
 }

@@ -461,7 +461,12 @@ impl Clerk {
             if key.waits(run).is_none_or(|waiting| held >= waiting.slot.limit()) {
                 break;
             }
-            match self.shared.with_state(run, RunState::is_paused).await {
+            let is_still = match self.wants.get(&run) {
+                // It asks anew when it goes on. Looked at, one that left memory would be loaded, and ask for that alone.
+                Some(want) if want.still => Ok(true),
+                _ => self.shared.with_state(run, RunState::is_paused).await,
+            };
+            match is_still {
                 Ok(true) => drop(still.insert(run)),
                 // Whoever cannot be looked at now is served as it would be.
                 Ok(false) | Err(_) => held += 1,

@@ -126,8 +126,8 @@ impl Engine {
         Ok(state.living().next())
     }
 
-    /// The slots that a run waits for because others hold them, with those others. Costs as much as the
-    /// keys' histories are long.
+    /// The slots that a run waits for because others hold them or wait before it, with those others. Costs as much
+    /// as the keys' histories are long.
     ///
     /// # Errors
     /// [`QueryError::Store`]: a key cannot be read.
@@ -140,8 +140,11 @@ impl Engine {
         for (stream, slot) in in_order(slots) {
             let key = key::Key::load(&self.inner.shared, &stream).await;
             let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
-            if !state.holds(run) && !state.has_room(&slot) {
-                awaited.push((slot, state.living().collect()));
+            // Those that came first go first, also where only they ask for a lower limit.
+            let ahead: Vec<RunId> = state.queue().into_iter().take_while(|waiting| *waiting != run).collect();
+            if !state.holds(run) && (!state.has_room(&slot) || !ahead.is_empty()) {
+                let holders: Vec<RunId> = state.living().collect();
+                awaited.push((slot, if holders.is_empty() { ahead } else { holders }));
             }
         }
         Ok(awaited)

@@ -367,7 +367,11 @@ impl HookDesk {
         match Tail::first(&self.shared, by).await {
             Err(error) => return refuse(answer, error),
             Ok(None) => {}
-            Ok(Some(position)) => {
+            Ok(Some(None)) => {
+                let _gone = answer.send(Err(HookError::KeyReused));
+                return Ok(());
+            }
+            Ok(Some(Some(position))) => {
                 // It was asked for by the same order already.
                 let wanted = self.open(name).await?.source.state.entry(delivery).map(|entry| entry.wanted);
                 return self.promise(name, delivery, wanted.unwrap_or(handled), position, true, answer).await;

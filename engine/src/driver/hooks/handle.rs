@@ -13,6 +13,7 @@ use crate::hooks::{
 };
 use crate::id::{RunId, Version};
 use crate::json::{Hash, JsonText};
+use crate::text::is_direction;
 use crate::triggers::{Outcome, WishedSignal, wish};
 use futures::FutureExt as _;
 use tokio::sync::oneshot;
@@ -60,7 +61,11 @@ fn called(source: &str, id: &str, nth: u32) -> String {
 /// Who is behind a delivery: its source and, where the source says so, its sender.
 fn actor(source: &str, event: &DeliveryReceived) -> Actor {
     const SENDER_CHARS_MAX: usize = 100;
-    let sender = event.sender.iter().flat_map(|sender| sender.chars()).filter(|c| !c.is_control());
+    let sender = event
+        .sender
+        .iter()
+        .flat_map(|sender| sender.chars())
+        .filter(|c| !c.is_control() && !is_direction(*c));
     let sender: String = sender.take(SENDER_CHARS_MAX).collect();
     match sender.trim() {
         "" => Actor::Hook(source.to_owned()),

@@ -65,6 +65,9 @@ pub enum HookError {
     /// It is being handled at this moment.
     #[error("the delivery is being handled already")]
     BeingHandled,
+    /// The idempotency key was used for another order.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     /// The store cannot be read, or takes nothing.
     #[error("{0}")]
     Store(String),

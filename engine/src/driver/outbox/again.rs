@@ -1,4 +1,5 @@
-//! Letters that somebody wants to be sent again: each by itself, a few at a time.
+//! Letters that somebody wants to be sent again: each by itself, a few at a time. Those that fail keep no other back
+//! while they pause.
 //!
 //! A letter of a subscription says what the settings make it say now; one of a run says what the run recorded.
 
@@ -6,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::teller::{Trouble, found, given_up, notice, write};
@@ -21,7 +23,7 @@ use crate::execution::NoticeRequest;
 use crate::id::{RunId, Version};
 use crate::json::Value;
 use crate::ledger::LedgerError;
-use crate::notices::{Letter, NoticeEvent, NoticeId, Told};
+use crate::notices::{AGAIN_MAX, Letter, NoticeEvent, NoticeId, Told};
 use crate::store::ReadError;
 use crate::time::Timestamp;
 
@@ -38,6 +40,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut sending: JoinSet<NoticeId> = JoinSet::new();
     let mut ending = shared.outbox.ending.subscribe();
     let mut is_unread = false;
+    let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let read = shared.outbox.ledger.current().await;
         let was_unread = std::mem::replace(&mut is_unread, read.is_err());
@@ -46,12 +49,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 let wanted =
                     notices.letters().filter(|letter| letter.again.is_some() && !busy.contains(&letter.id));
                 for letter in
-                    wanted.take(AT_ONCE.saturating_sub(busy.len())).map(Arc::clone).collect::<Vec<_>>()
+                    wanted.take(AGAIN_MAX.saturating_sub(busy.len())).map(Arc::clone).collect::<Vec<_>>()
                 {
                     busy.insert(letter.id.clone());
-                    let shared = Arc::clone(&shared);
+                    let (shared, places) = (Arc::clone(&shared), Arc::clone(&places));
                     sending.spawn(async move {
-                        if let Err(trouble) = send(&shared, &letter).await {
+                        if let Err(trouble) = send(&shared, &letter, &places).await {
                             tracing::warn!(notice = %letter.id, "it was not sent again: {trouble}");
                             let mut ending = shared.outbox.ending.subscribe();
                             // The store may be back in a moment.
@@ -87,10 +90,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn send(shared: &Shared, letter: &Letter) -> Result<(), Trouble> {
+async fn send(shared: &Shared, letter: &Letter, places: &Semaphore) -> Result<(), Trouble> {
     let since = letter.again.as_ref().map_or(letter.at, |again| again.since);
     let outcome = match of(shared, letter).await? {
-        Ok(request) => tries::all(shared, request, since, |_| {}).await,
+        Ok(request) => tries::all(shared, request, since, Some(places), |_| {}).await,
         Err(message) => Outcome::GivenUp { tries: 0, message },
     };
     let id = letter.id.clone();

@@ -174,7 +174,7 @@ impl Teller {
                 stand.failing = Some(failed.message.to_owned());
             });
         };
-        tries::all(&self.shared, request, since, failed).await
+        tries::all(&self.shared, request, since, None, failed).await
     }
 }
 

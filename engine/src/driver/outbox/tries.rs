@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use tokio::sync::Semaphore;
 
 use crate::driver::load::panic_text;
 use crate::driver::shared::Shared;
@@ -59,11 +60,13 @@ pub(super) async fn once(shared: &Shared, request: NoticeRequest) -> Result<(), 
     }
 }
 
-/// As many as it takes. `since` is when it was first to be told; `failed` hears of each that comes to nothing.
+/// As many as it takes. `since` is when it was first to be told; `failed` hears of each that comes to nothing. Each try
+/// takes one of the `places`, if there are such; the pauses between them take none.
 pub(super) async fn all(
     shared: &Shared,
     request: NoticeRequest,
     since: Timestamp,
+    places: Option<&Semaphore>,
     failed: impl Fn(Failed<'_>),
 ) -> Outcome {
     let mut ending = shared.outbox.ending.subscribe();
@@ -72,7 +75,20 @@ pub(super) async fn all(
         tries += 1;
         let request = NoticeRequest { attempt: tries, ..request.clone() };
         let (dedup, run, name) = (request.dedup(), request.run, request.notice.clone());
-        let failure = match once(shared, request).await {
+        let place = async {
+            match places {
+                Some(places) => places.acquire().await.ok(),
+                None => None,
+            }
+        };
+        let place = tokio::select! {
+            biased;
+            place = place => place,
+            _ = ending.wait_for(|ending| *ending) => return Outcome::Left,
+        };
+        let result = once(shared, request).await;
+        drop(place);
+        let failure = match result {
             Ok(()) => return Outcome::Told { tries },
             Err(failure) => failure,
         };

@@ -12,13 +12,16 @@ use tokio::task::JoinSet;
 use super::super::shared::Shared;
 use super::super::triggers::{By, Stopped, Tail, TailError};
 use super::known::{Again, Kept, Known};
+use super::then::{outcome_of, tick_at};
 use super::tick::{Work, follow, has_begun};
-use super::{Answer, Ask, NewSchedule, ScheduleError, ScheduleRecord, Ticked};
+use super::trouble::{Trouble, already, recorded, told};
+use super::{Ask, NewSchedule, ScheduleError, ScheduleRecord, Ticked};
 use crate::actor::Actor;
 use crate::definition::{Overlap, Schedule};
 use crate::envelope::StreamId;
 use crate::id::{Position, RunId, Version};
 use crate::json::JsonText;
+use crate::ledger::Change;
 use crate::schedules::{
     Now, ScheduleEvent, ScheduleOrigin, SchedulePaused, ScheduleRemoved, ScheduleResumed, ScheduleSet,
     ScheduleState, TickMeant, TickSettled, drop_waiting, look, name_of_trigger, trigger,
@@ -114,17 +117,7 @@ impl ScheduleDesk {
                 return told(answer, added);
             }
             Ask::Remove(name, by, reason, answer) => {
-                if let Some(first) = Tail::first(&self.shared, &by).await? {
-                    return told(answer, Ok(first));
-                }
-                let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
-                let removed = match self.origin_of(&name).await {
-                    Ok(ScheduleOrigin::Trigger { pipeline, .. }) => {
-                        Err(Trouble::Refused(ScheduleError::OfPipeline { name, pipeline }))
-                    }
-                    Ok(ScheduleOrigin::Added { .. }) => self.record_stop(&name, &by, event, REMOVED).await,
-                    Err(trouble) => Err(trouble),
-                };
+                let removed = self.remove(&name, reason, &by).await;
                 return told(answer, removed);
             }
             Ask::Pause(name, pauses, by, reason, answer) => {
@@ -312,16 +305,42 @@ impl ScheduleDesk {
         Ok(())
     }
 
-    async fn add(&mut self, new: NewSchedule, by: &By) -> Result<Position, Trouble> {
-        if let Some(first) = Tail::first(&self.shared, by).await? {
+    /// The answer to an order that was taken before under its key.
+    async fn first(&self, by: &By) -> Result<Option<Change>, Trouble> {
+        match Tail::first(&self.shared, by).await? {
+            None => Ok(None),
+            Some(None) => Err(Trouble::Refused(ScheduleError::KeyReused)),
+            Some(Some(position)) => Ok(Some(Change { position, changed: true, repeated: true })),
+        }
+    }
+
+    async fn remove(&mut self, name: &str, reason: Option<String>, by: &By) -> Result<Change, Trouble> {
+        if let Some(first) = self.first(by).await? {
+            return Ok(first);
+        }
+        if let ScheduleOrigin::Trigger { pipeline, .. } = self.origin_of(name).await? {
+            return Err(Trouble::Refused(ScheduleError::OfPipeline { name: name.to_owned(), pipeline }));
+        }
+        let event = ScheduleEvent::ScheduleRemoved(ScheduleRemoved { reason });
+        self.record_stop(name, by, event, REMOVED).await.map(recorded)
+    }
+
+    async fn add(&mut self, new: NewSchedule, by: &By) -> Result<Change, Trouble> {
+        if let Some(first) = self.first(by).await? {
             return Ok(first);
         }
         let set = ScheduleSet { schedule: document(&new.schedule), origin: new.origin };
         let former = self.named(&new.name).await?.and_then(|kept| kept.state.set().cloned());
         match former {
-            Some(former) if former == set => Ok(self.shared.store.last_position()),
+            Some(former) if former == set => {
+                let position = self.shared.store.last_position();
+                Ok(Change { position, changed: false, repeated: false })
+            }
             Some(_another) => Err(Trouble::Refused(ScheduleError::Exists(new.name))),
-            None => self.record(&new.name, by, |_| vec![ScheduleEvent::ScheduleSet(set.clone())]).await,
+            None => {
+                let events = vec![ScheduleEvent::ScheduleSet(set)];
+                self.record(&new.name, by, |_| events.clone()).await.map(recorded)
+            }
         }
     }
 
@@ -331,8 +350,8 @@ impl ScheduleDesk {
         pauses: bool,
         reason: Option<String>,
         by: &By,
-    ) -> Result<Position, Trouble> {
-        if let Some(first) = Tail::first(&self.shared, by).await? {
+    ) -> Result<Change, Trouble> {
+        if let Some(first) = self.first(by).await? {
             return Ok(first);
         }
         self.origin_of(name).await?;
@@ -340,29 +359,48 @@ impl ScheduleDesk {
         let event = match (pauses, is_paused) {
             (true, false) => {
                 let event = ScheduleEvent::SchedulePaused(SchedulePaused { reason });
-                return self.record_stop(name, by, event, PAUSED).await;
+                return self.record_stop(name, by, event, PAUSED).await.map(recorded);
             }
             (false, true) => ScheduleEvent::ScheduleResumed(ScheduleResumed { reason }),
             (true, true) => return Err(already(format!("“{name}” is paused already"))),
             (false, false) => return Err(already(format!("“{name}” is not paused"))),
         };
-        self.record(name, by, |_| vec![event.clone()]).await
+        self.record(name, by, |_| vec![event.clone()]).await.map(recorded)
     }
 
     async fn trigger(&mut self, name: &str, by: &By) -> Result<Ticked, Trouble> {
-        if let Some(position) = Tail::first(&self.shared, by).await? {
-            // What it led to stands with the schedule.
-            let (_settled, outcome) = oneshot::channel();
-            return Ok(Ticked { position, outcome });
+        let (sender, outcome) = oneshot::channel();
+        if let Some(Change { position, .. }) = self.first(by).await? {
+            self.await_again(name, position, sender).await?;
+            return Ok(Ticked { position, repeated: true, outcome });
         }
         self.origin_of(name).await?;
         let now = self.shared.now();
         let position = self.record(name, by, |_| vec![trigger(now)]).await?;
-        let (sender, outcome) = oneshot::channel();
         if let Some(kept) = self.all().await?.get_mut(name) {
-            kept.awaited.insert(kept.tail.version, sender);
+            kept.awaited.entry(kept.tail.version).or_default().push(sender);
         }
-        Ok(Ticked { position, outcome })
+        Ok(Ticked { position, repeated: false, outcome })
+    }
+
+    /// Tells what the moment at a place of the store led to, or leads to, whatever other moments wait.
+    async fn await_again(
+        &mut self,
+        name: &str,
+        position: Position,
+        sender: oneshot::Sender<Outcome>,
+    ) -> Result<(), Trouble> {
+        let Some(tick) = tick_at(&self.shared, name, position).await? else { return Ok(()) };
+        self.named(name).await?;
+        let kept = self.all().await?.get_mut(name);
+        if let Some(kept) = kept.filter(|kept| kept.state.waiting().contains_key(&tick)) {
+            let waiting = kept.awaited.entry(tick).or_default();
+            waiting.retain(|waiting| !waiting.is_closed());
+            waiting.push(sender);
+        } else if let Some(outcome) = outcome_of(&self.shared, name, tick).await? {
+            let _gone = sender.send(outcome);
+        }
+        Ok(())
     }
 
     async fn list(&mut self) -> Result<Vec<ScheduleRecord>, Trouble> {
@@ -397,8 +435,8 @@ impl ScheduleDesk {
         };
         self.record(name, &Actor::Engine.into(), decide).await.map_err(Trouble::tail)?;
         let waiting = self.all().await?.get_mut(name).and_then(|kept| kept.awaited.remove(&tick));
-        if let Some(waiting) = waiting {
-            let _gone = waiting.send(outcome);
+        for waiting in waiting.into_iter().flatten() {
+            let _gone = waiting.send(outcome.clone());
         }
         Ok(())
     }
@@ -470,42 +508,4 @@ async fn is_open(shared: &Shared, run: Option<RunId>) -> Result<bool, TailError>
 /// A schedule as its stream holds it.
 fn document(schedule: &Schedule) -> JsonText {
     serde_json::to_value(schedule).map_or_else(|_| JsonText::null(), |value| JsonText::new(&value))
-}
-
-/// Why something was not done.
-enum Trouble {
-    Refused(ScheduleError),
-    Tail(TailError),
-}
-
-impl From<TailError> for Trouble {
-    fn from(error: TailError) -> Self {
-        Self::Tail(error)
-    }
-}
-
-impl Trouble {
-    /// What is recorded by the engine itself is never refused.
-    fn tail(self) -> TailError {
-        match self {
-            Self::Tail(error) => error,
-            Self::Refused(refusal) => TailError::Store(refusal.to_string()),
-        }
-    }
-}
-
-fn already(what: String) -> Trouble {
-    Trouble::Refused(ScheduleError::AlreadySo(what))
-}
-
-/// Answers; an error of the stream is the desk's, too.
-fn told<T>(answer: Answer<T>, result: Result<T, Trouble>) -> Result<(), TailError> {
-    let (told, error) = match result {
-        Ok(done) => (Ok(done), None),
-        Err(Trouble::Refused(refusal)) => (Err(refusal), None),
-        Err(Trouble::Tail(TailError::Closed)) => (Err(ScheduleError::ShuttingDown), Some(TailError::Closed)),
-        Err(Trouble::Tail(error)) => (Err(ScheduleError::Store(error.to_string())), Some(error)),
-    };
-    let _gone = answer.send(told);
-    error.map_or(Ok(()), Err)
 }

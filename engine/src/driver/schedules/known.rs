@@ -100,7 +100,8 @@ pub(super) struct Kept {
     pub(super) next: Option<Timestamp>,
     pub(super) in_work: BTreeSet<Version>,
     pub(super) rests_until: Option<Timestamp>,
-    pub(super) awaited: HashMap<Version, oneshot::Sender<Outcome>>,
+    /// Who waits for what a moment leads to.
+    pub(super) awaited: HashMap<Version, Vec<oneshot::Sender<Outcome>>>,
 }
 
 impl Kept {

@@ -8,6 +8,7 @@ mod desk;
 mod known;
 mod then;
 mod tick;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +21,7 @@ use super::engine::Engine;
 use super::triggers::By;
 use crate::definition::Schedule;
 use crate::id::{Position, RunId, Version};
+use crate::ledger::Change;
 use crate::schedules::{BadSchedule, ScheduleOrigin, Settled, Timetable, is_name};
 use crate::time::Timestamp;
 use crate::triggers::Outcome;
@@ -54,6 +56,9 @@ pub enum ScheduleError {
     /// It is so already.
     #[error("{0}")]
     AlreadySo(String),
+    /// The idempotency key was used for another order.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     /// The store cannot be read, or takes nothing.
     #[error("{0}")]
     Store(String),
@@ -99,6 +104,8 @@ pub struct ScheduleRecord {
 pub struct Ticked {
     /// The place of its fact in the store.
     pub position: Position,
+    /// It was asked for before, under the same key: what it led to stands with the schedule.
+    pub repeated: bool,
     /// Resolves with what it led to; never where the engine ends before.
     pub outcome: oneshot::Receiver<Outcome>,
 }
@@ -112,11 +119,11 @@ enum Ask {
     /// It is to look at the clock.
     Look(oneshot::Sender<()>),
     /// A schedule is to be there.
-    Add(Box<NewSchedule>, By, Answer<Position>),
+    Add(Box<NewSchedule>, By, Answer<Change>),
     /// A schedule is to be no more.
-    Remove(String, By, Option<String>, Answer<Position>),
+    Remove(String, By, Option<String>, Answer<Change>),
     /// A schedule is to stand still, or to go on.
-    Pause(String, bool, By, Option<String>, Answer<Position>),
+    Pause(String, bool, By, Option<String>, Answer<Change>),
     /// What a moment would do is to be done now.
     Trigger(String, By, Answer<Ticked>),
     /// Runs are about to be told.
@@ -176,7 +183,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`ScheduleError`]
-    pub async fn add_schedule(&self, new: NewSchedule, by: impl Into<By>) -> Result<Position, ScheduleError> {
+    pub async fn add_schedule(&self, new: NewSchedule, by: impl Into<By>) -> Result<Change, ScheduleError> {
         if !is_name(&new.name) {
             return Err(ScheduleError::BadName(new.name.chars().take(64).collect()));
         }
@@ -194,7 +201,7 @@ impl Engine {
         name: &str,
         reason: Option<String>,
         by: impl Into<By>,
-    ) -> Result<Position, ScheduleError> {
+    ) -> Result<Change, ScheduleError> {
         let (name, by) = (name.to_owned(), by.into());
         self.inner.shared.schedules.ask(|answer| Ask::Remove(name, by, reason, answer)).await
     }
@@ -209,7 +216,7 @@ impl Engine {
         pauses: bool,
         reason: Option<String>,
         by: impl Into<By>,
-    ) -> Result<Position, ScheduleError> {
+    ) -> Result<Change, ScheduleError> {
         let (name, by) = (name.to_owned(), by.into());
         self.inner.shared.schedules.ask(|answer| Ask::Pause(name, pauses, by, reason, answer)).await
     }

@@ -2,12 +2,15 @@
 //!
 //! For orders that come again after the schedule was removed: they get the answer that they had the first time.
 
+use super::super::shared::Shared;
+use super::super::triggers::TailError;
 use super::{ScheduleError, ScheduleRecord};
 use crate::driver::Engine;
 use crate::envelope::Envelope;
 use crate::id::{Position, Version};
 use crate::schedules::{ScheduleEvent, ScheduleState, Timetable, stream};
 use crate::time::Timestamp;
+use crate::triggers::Outcome;
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;
@@ -63,6 +66,44 @@ impl Engine {
             if page.len() < PAGE {
                 return Ok(past.known());
             }
+        }
+    }
+}
+
+/// The version of the moment that stands at a place of the store; `None`: it is none of this schedule.
+pub(super) async fn tick_at(
+    shared: &Shared,
+    name: &str,
+    position: Position,
+) -> Result<Option<Version>, TailError> {
+    let found = shared.store.read_all(position, 1).await;
+    let found = found.map_err(|error| TailError::Store(error.to_string()))?;
+    let header = found.first().map(|envelope| &envelope.header);
+    Ok(header.filter(|header| header.stream == stream(name)).map(|header| header.version))
+}
+
+/// What a moment led to; `None`: nothing yet.
+pub(super) async fn outcome_of(
+    shared: &Shared,
+    name: &str,
+    tick: Version,
+) -> Result<Option<Outcome>, TailError> {
+    let unread = |error: &dyn std::fmt::Display| TailError::Store(error.to_string());
+    let mut next = tick.next();
+    loop {
+        let page = shared.store.read(&stream(name), next, PAGE).await.map_err(|error| unread(&error))?;
+        for envelope in &page {
+            let header = &envelope.header;
+            let event = ScheduleEvent::decode(header.kind, header.schema, &envelope.payload);
+            if let ScheduleEvent::TickSettled(settled) = event.map_err(|error| unread(&error))?
+                && settled.tick == tick
+            {
+                return Ok(Some(settled.outcome));
+            }
+            next = header.version.next();
+        }
+        if page.len() < PAGE {
+            return Ok(None);
         }
     }
 }

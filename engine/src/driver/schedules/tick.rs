@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::super::PipelineError;
 use super::super::shared::Shared;
+use super::super::start::in_one_line;
 use super::super::triggers::{Done, Errand, Mean, Stopped, act, started_before};
 use super::Ask;
 use crate::actor::Actor;
@@ -103,6 +104,7 @@ pub(super) async fn follow(shared: &Arc<Shared>, work: Work) -> Result<Outcome, 
                 }
                 Err(error) => return Err(unreadable(error.to_string())),
             };
+            let title = in_one_line(title.as_deref());
             let start = Some(WishedStart { input: input.value(), title });
             (definition, Wish { start, signal: None })
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 
 use super::commit::Chunk;
-use super::notice::{Stage, Telling};
+use super::notice::Telling;
 use super::outcome::WantedBy;
 use super::settle::Settling;
 use super::timers::TimerKey;
@@ -362,7 +362,7 @@ impl Cell {
             || !self.queue.is_empty()
             || !self.work.is_empty()
             || !self.probes.is_empty()
-            || self.notices.values().any(|telling| !matches!(telling.stage, Stage::Pausing(_)))
+            || self.notices.values().any(|telling| !telling.is_at_rest())
             || self.preparing
             || self.releasing
             || self.fetching > 0
@@ -372,6 +372,6 @@ impl Cell {
     /// Whether work inside this process is in progress.
     pub(super) fn has_in_process_work(&self) -> bool {
         self.work.values().any(|work| matches!(work, Work::Running(running) if !running.traits.supervised))
-            || self.notices.values().any(|telling| telling.stage == Stage::Sending)
+            || self.notices.values().any(Telling::is_going)
     }
 }

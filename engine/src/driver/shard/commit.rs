@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::cell::{Cell, Item};
 use crate::decide::{Decision, Loaded, Refusal, decide};
 use crate::driver::load::panic_text;
-use crate::driver::message::{Answered, Look, Queued};
+use crate::driver::message::{Look, Queued};
 use crate::driver::shared::Shared;
 use crate::driver::{Accepted, QueryError, SubmitError};
 use crate::envelope::{Cause, EventHeader, NewEvent};
@@ -179,10 +179,7 @@ impl Cell {
         {
             self.settle_work(&queued.kind);
         }
-        let answered = |changed, version, position| Answered {
-            accepted: Accepted { version, position, changed },
-            repeated: false,
-        };
+        let answered = |changed, version, position| Accepted { version, position, changed, repeated: false };
         match decided {
             Decided::Changed { mut queued, last } => {
                 let behind = version.0.saturating_sub(last);
@@ -298,7 +295,7 @@ impl Cell {
     /// The first chunk had been written before under its idempotency key: nothing of it was added,
     /// and its input gets the first answer.
     pub(super) fn repeated(&mut self, appended: &Appended) {
-        self.drop_first(|queued| queued.answer(Ok(Answered::again(appended))));
+        self.drop_first(|queued| queued.answer(Ok(Accepted::again(appended))));
     }
 
     /// Takes the input with the idempotency key out, answers it, and requeues all others.

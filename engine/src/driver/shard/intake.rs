@@ -129,6 +129,11 @@ impl Shard {
 
     /// Goes on with a run: loads it where it is not, and starts what it lists.
     fn drive(&mut self, run: RunId, even_aside: bool, done: oneshot::Sender<bool>) {
+        if !even_aside && self.world.parked.has_only_notices(&run) {
+            // It has ended, and its notices go when it is their time.
+            let _gone = done.send(true);
+            return;
+        }
         let cell = self.cells.entry(run).or_insert_with(|| Cell::new(run, Phase::Ready, None));
         let was_driven = std::mem::replace(&mut cell.driven, true);
         match (&cell.phase, cell.state.is_some()) {
@@ -138,10 +143,16 @@ impl Shard {
             (Phase::Aside(_), _) | (Phase::Ready, false) => {
                 cell.awaited.push(done);
                 self.world.load(cell);
+                if even_aside {
+                    self.world.hurry_notices(cell);
+                }
             }
             (Phase::Ready, true) => {
                 if !was_driven {
                     self.world.dispatch(cell);
+                }
+                if even_aside {
+                    self.world.hurry_notices(cell);
                 }
                 self.world.mark(cell);
                 let _gone = done.send(true);

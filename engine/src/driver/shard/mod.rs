@@ -14,6 +14,7 @@ mod idle;
 mod intake;
 mod notice;
 mod outcome;
+mod parked;
 mod poison;
 mod probe;
 mod release;
@@ -43,6 +44,7 @@ use cell::{Cell, Phase};
 use idle::Idle;
 use outcome::Done;
 pub(super) use outcome::die;
+use parked::Parked;
 use rings::Rings;
 use room::Room;
 use timers::{Due, Timers};
@@ -97,6 +99,8 @@ struct World {
     pauses: Timers,
     rings: Rings,
     idle: Idle,
+    /// Notices of runs that are not in memory.
+    parked: Parked,
     dirty: VecDeque<RunId>,
     room: Room,
     sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
@@ -135,6 +139,7 @@ impl Shard {
                 pauses: Timers::default(),
                 rings: Rings::default(),
                 idle,
+                parked: Parked::new(shards),
                 dirty: VecDeque::new(),
                 room: Room::default(),
                 sleep: None,
@@ -187,6 +192,7 @@ impl Shard {
         // What was granted while attempts may not start is taken when they may.
         let has_grants = self.world.shared.line.poll(self.world.at, cx);
         is_ready |= has_grants && self.closing.is_none() && !self.world.shared.is_holding();
+        is_ready |= self.world.shared.receivers.poll(self.world.at, cx);
         is_ready |= self.world.room.poll(cx);
         is_ready |= !self.done.is_empty() || !self.worked.is_empty();
         is_ready |= self.poll_sleep(cx);
@@ -204,7 +210,8 @@ impl Shard {
     fn poll_sleep(&mut self, cx: &mut Context<'_>) -> bool {
         let (now, steady) = (self.world.shared.now(), self.world.shared.steady());
         let line = self.world.shared.line.next_at().filter(|_| !self.world.shared.is_holding());
-        let pause = self.world.pauses.next().into_iter().chain(line).min();
+        let receivers = self.world.shared.receivers.next_at();
+        let pause = self.world.pauses.next().into_iter().chain(line).chain(receivers).min();
         let left = self.world.timers.next().map(|at| at.since(now).min(SLEEP_MAX));
         let left = left.into_iter().chain(pause.map(|at| at.since(steady))).min();
         let Some(left) = left.filter(|_| self.closing.is_none()) else {
@@ -247,6 +254,7 @@ impl Shard {
         self.use_room();
         self.hear();
         self.fire();
+        self.call_notices();
         self.start_waiting();
         while let Some(run) = self.world.dirty.pop_front() {
             self.contained(run, |shard| shard.look_at(run));
@@ -298,7 +306,12 @@ impl Shard {
             let pause = self.world.pauses.pop(steady);
             let Some((run, due, key)) = pause.or_else(|| self.world.timers.pop(now)) else { return };
             self.contained(run, |shard| {
-                let Some(cell) = shard.cells.get_mut(&run) else { return };
+                let Some(cell) = shard.cells.get_mut(&run) else {
+                    return match due {
+                        Due::Notice(channel) => shard.parked_notice_due(run, channel),
+                        Due::Timer(_) | Due::Settled => {}
+                    };
+                };
                 match due {
                     Due::Timer(timer) => shard.world.fired(cell, timer, key),
                     Due::Settled => shard.world.settled(cell, true),
@@ -351,23 +364,17 @@ impl Shard {
     /// Lets a run go from memory; whoever needs it next loads it.
     fn forget(&mut self, run: RunId) {
         let Some(cell) = self.cells.remove(&run) else { return };
-        let pauses = cell.notices.into_values().filter_map(|telling| match telling.stage {
-            notice::Stage::Pausing(key) => Some(key),
-            _in_progress => None,
-        });
-        let shared = &self.world.shared;
-        let (now, steady) = (shared.now(), shared.steady());
         let mut earliest = None;
+        let has_ended = cell.has_ended() && cell.timers.is_empty();
         for key in cell.timers.into_values().flatten().map(|(_, _, key)| key) {
             self.world.timers.remove(key);
             earliest = earliest.into_iter().chain([key.0]).min();
         }
-        for key in pauses {
-            self.world.pauses.remove(key);
-            earliest = earliest.into_iter().chain([now.plus(key.0.since(steady))]).min();
+        if let Some(at) = self.world.park(run, cell.notices, has_ended) {
+            earliest = earliest.into_iter().chain([at]).min();
         }
         if let Some(at) = earliest {
-            shared.wakes.parked(at);
+            self.world.shared.wakes.parked(at);
         }
     }
 

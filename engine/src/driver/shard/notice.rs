@@ -2,7 +2,7 @@
 //!
 //! Law (L32): a notice goes out only when the event that queued it is durable, and what came of it is
 //! an input like any other. After a crash it goes again under the same id. A run that waits only for
-//! the next try may leave memory.
+//! the next try, or for its receiver to answer, may leave memory.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use super::work::WorkDone;
 use crate::decide::plan::{self, NoticePlan, SecretPlan};
 use crate::driver::load::{decode, panic_text};
 use crate::driver::message::Queued;
+use crate::driver::receivers::{self, About, Place, Ticket, Turn};
 use crate::driver::request;
 use crate::driver::shared::Shared;
 use crate::effect::Touched;
@@ -36,9 +37,11 @@ use crate::time::Timestamp;
 const TRIED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// The first pause after a failure; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
 /// The longest pause that a receiver may ask for.
 const ASKED_MAX: Duration = Duration::from_secs(60 * 60);
+/// How often it is looked whether a notice has waited for its receiver for too long.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A pause is at least one part in so many of a notice's age.
 const AGE_SHARE: u32 = 16;
 /// The time limit of one try.
@@ -48,16 +51,21 @@ const TRY_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Telling {
     version: Version,
     notice: String,
+    /// Tries of its own.
     tries: u32,
     queued_at: Timestamp,
+    receiver: Hash,
+    /// Failures of its receiver before it was first to go there.
+    failures_before: u64,
     pub(super) stage: Stage,
 }
 
 /// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It goes as soon as its values are there.
-    Next,
+    /// It goes as soon as its values are there; where it was called, it has a place.
+    Next(Option<Place>),
+    /// It waits for a place, or for its receiver to answer; now and then it is looked at.
+    Waiting(Ticket, TimerKey),
     /// It is being sent.
     Sending,
     /// It failed, and goes again at this moment.
@@ -66,9 +74,54 @@ pub(super) enum Stage {
     Reported,
 }
 
+/// Whether the turn of a notice has come.
+pub(super) enum Come {
+    Now(Telling),
+    Later(Telling),
+    /// It has waited for its receiver for a day.
+    Never(Telling, String),
+}
+
 impl Telling {
     fn is(&self, version: Version, notice: &str) -> bool {
         self.version == version && self.notice == notice
+    }
+
+    fn about<'a>(&'a self, run: RunId, channel: &'a str) -> About<'a> {
+        About { run, channel, version: self.version, notice: &self.notice, tries: self.tries }
+    }
+
+    /// It is its turn, unless the place is another receiver's. Gives the moment that it need not wait for.
+    pub(super) fn called(&mut self, place: Place) -> Option<TimerKey> {
+        let Stage::Waiting(_, key) = self.stage else { return None };
+        if place.receiver() != self.receiver {
+            return None;
+        }
+        self.stage = Stage::Next(Some(place));
+        Some(key)
+    }
+
+    /// Whether it needs nothing of its run for now.
+    pub(super) fn is_at_rest(&self) -> bool {
+        matches!(self.stage, Stage::Pausing(_) | Stage::Waiting(..))
+    }
+
+    /// The moment at which it is looked at again.
+    pub(super) fn key(&self) -> Option<TimerKey> {
+        match self.stage {
+            Stage::Pausing(key) | Stage::Waiting(_, key) => Some(key),
+            Stage::Next(_) | Stage::Sending | Stage::Reported => None,
+        }
+    }
+
+    /// Whether something of it is in progress that an engine which ends waits for.
+    pub(super) fn is_going(&self) -> bool {
+        match &self.stage {
+            Stage::Sending => true,
+            Stage::Next(place) => place.is_some(),
+            Stage::Waiting(ticket, _) => !ticket.is_left_alone(),
+            Stage::Pausing(_) | Stage::Reported => false,
+        }
     }
 }
 
@@ -76,7 +129,8 @@ impl Cell {
     /// The end of a notice is decided, durably: the next one of its channel may go, also where that end is no
     /// event because a newer one had taken its place.
     pub(super) fn settle_notice(&mut self, version: Version, notice: &str) {
-        let is_it = |telling: &Telling| telling.stage == Stage::Reported && telling.is(version, notice);
+        let is_it =
+            |telling: &Telling| matches!(telling.stage, Stage::Reported) && telling.is(version, notice);
         let settled = self.notices.iter().filter(|(_, telling)| is_it(telling));
         let settled: Vec<String> = settled.map(|(channel, _)| channel.clone()).collect();
         for channel in settled {
@@ -86,31 +140,61 @@ impl Cell {
             }
         }
     }
+
+    /// The run cannot be gone on with for a while: others have the places of its notices.
+    pub(super) fn give_up_places(&mut self) {
+        for telling in self.notices.values_mut() {
+            if let Stage::Next(place) = &mut telling.stage {
+                drop(place.take());
+            }
+        }
+    }
 }
 
 impl World {
     /// The state lists nothing for a channel.
     pub(super) fn channel_is_empty(&mut self, cell: &mut Cell, channel: &str) {
-        if let Some(Telling { stage: Stage::Pausing(key), .. }) = cell.notices.get(channel) {
-            self.pauses.remove(*key);
-            cell.notices.remove(channel);
+        if cell
+            .notices
+            .get(channel)
+            .is_some_and(|telling| !matches!(telling.stage, Stage::Sending | Stage::Reported))
+            && let Some(telling) = cell.notices.remove(channel)
+        {
+            self.let_be(cell.run, channel, &telling);
         }
+    }
+
+    /// Nobody is to be told of it any more.
+    fn let_be(&mut self, run: RunId, channel: &str, telling: &Telling) {
+        if let Some(key) = telling.key() {
+            self.pauses.remove(key);
+        }
+        self.shared.receivers.forget(run, channel);
     }
 
     /// The state lists the first notice of a channel.
     pub(super) fn notice_listed(&mut self, cell: &mut Cell, channel: String, version: Version, notice: &str) {
-        let mut tries = 0;
-        match cell.notices.get(&channel) {
-            None => {}
+        let known = match cell.notices.get(&channel) {
             Some(Telling { stage: Stage::Sending | Stage::Reported, .. }) => return,
-            Some(known) if known.is(version, notice) => match known.stage {
-                Stage::Pausing(_) => return,
-                _next => tries = known.tries,
-            },
-            // A newer one took its place.
-            Some(other) => {
-                if let Stage::Pausing(key) = other.stage {
-                    self.pauses.remove(key);
+            Some(known) if known.is(version, notice) && known.is_at_rest() => return,
+            _next_or_another => cell.notices.remove(&channel),
+        };
+        // What is known of another one went with it: a newer one took its place.
+        let mut known = known.and_then(|known| {
+            let is_it = known.is(version, notice);
+            if !is_it {
+                self.let_be(cell.run, &channel, &known);
+            }
+            is_it.then_some(known)
+        });
+        if let Some(telling) = known.take_if(|telling| matches!(telling.stage, Stage::Next(None))) {
+            // It is known whom it is for, so nothing of it is read before its turn.
+            match self.turn(cell.run, &channel, telling) {
+                Come::Now(telling) => known = Some(telling),
+                Come::Later(telling) => return drop(cell.notices.insert(channel, telling)),
+                Come::Never(telling, failure) => {
+                    cell.notices.insert(channel.clone(), telling);
+                    return self.report_notice(cell, &channel, Some(failure));
                 }
             }
         }
@@ -121,33 +205,94 @@ impl World {
                 Ok(Err(EvalError::Needs(wanted))) => {
                     let missing = self.shared.values.at_hand(wanted, &mut cell.loaded);
                     if !missing.is_empty() {
+                        cell.notices.extend(known.map(|known| (channel.clone(), known)));
                         return self.fetch(cell, missing, WantedBy::Part(Touched::Channel(channel)));
                     }
                 }
                 other => break other,
             }
         };
-        let mut plan = match planned {
+        let plan = match planned {
             Err(panic) => return self.set_aside(cell, panic_text(panic.as_ref())),
             Ok(Err(_) | Ok(None)) => return,
             Ok(Ok(Some(plan))) => plan,
         };
+        let telling = match known {
+            Some(known) => known,
+            None => match self.turn(cell.run, &channel, self.new_telling(&plan)) {
+                Come::Now(telling) => telling,
+                Come::Later(telling) => return drop(cell.notices.insert(channel, telling)),
+                Come::Never(telling, failure) => {
+                    cell.notices.insert(channel.clone(), telling);
+                    return self.report_notice(cell, &channel, Some(failure));
+                }
+            },
+        };
+        self.send_notice(cell, channel, telling, plan);
+    }
+
+    fn new_telling(&self, plan: &NoticePlan) -> Telling {
+        let to = match &self.shared.edge.notifier {
+            Some(notifier) => notifier.receiver(&plan.function, &plan.with),
+            None => Value::Null,
+        };
+        let receiver = receivers::receiver(&plan.function, &to, &plan.hidden);
+        Telling {
+            version: plan.version,
+            notice: plan.notice.clone(),
+            tries: 0,
+            queued_at: plan.queued_at,
+            receiver,
+            failures_before: self.shared.receivers.failures(&receiver),
+            stage: Stage::Next(None),
+        }
+    }
+
+    /// Asks for the place of a notice that is to go.
+    pub(super) fn turn(&mut self, run: RunId, channel: &str, mut telling: Telling) -> Come {
+        let receivers = Arc::clone(&self.shared.receivers);
+        let age = self.shared.now().since(telling.queued_at);
+        if age >= TRIED_FOR
+            && receivers.is_left_alone(&telling.receiver)
+            && let Some(failing) = receivers.failing(&telling.receiver)
+        {
+            // Tries at its receiver while it waited for that are its own as well.
+            let others = failing.failures.saturating_sub(telling.failures_before);
+            let tries = telling.tries.max(u32::try_from(others).unwrap_or(u32::MAX));
+            if tries > 0 {
+                telling.tries = tries;
+                return Come::Never(telling, format!("{}; given up after 24 h", failing.message));
+            }
+        }
+        match receivers.ask(telling.receiver, self.at, run, channel) {
+            Turn::Now(place) => {
+                telling.stage = Stage::Next(Some(place));
+                Come::Now(telling)
+            }
+            Turn::Later(ticket) => {
+                let left = TRIED_FOR.saturating_sub(age).max(LOOK_EVERY);
+                let until = self.shared.steady().plus(left);
+                let key = self.pauses.add(until, run, Due::Notice(channel.to_owned()));
+                telling.stage = Stage::Waiting(ticket, key);
+                receivers.waits(&telling.about(run, channel), telling.receiver);
+                Come::Later(telling)
+            }
+        }
+    }
+
+    /// Calls the function of a notice that has a place.
+    fn send_notice(&mut self, cell: &mut Cell, channel: String, mut telling: Telling, mut plan: NoticePlan) {
+        let Some(state) = &cell.state else { return };
         let hidden = SecretPlan { spec: std::mem::take(&mut plan.hidden), ..SecretPlan::default() };
         let secrets = request::secrets(state, hidden);
-        let telling = Telling {
-            version,
-            notice: notice.to_owned(),
-            tries: tries + 1,
-            queued_at: plan.queued_at,
-            stage: Stage::Sending,
-        };
+        telling.tries += 1;
         let tries = telling.tries;
+        let Stage::Next(place) = std::mem::replace(&mut telling.stage, Stage::Sending) else { return };
+        let span = span::of_notice(cell.run, telling.version, &telling.notice);
         cell.notices.insert(channel.clone(), telling);
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
-        let span = span::of_notice(run, version, notice);
         self.works.spawn(
             async move {
-                let _place = Arc::clone(&shared.notices).acquire_owned().await;
                 let sent = AssertUnwindSafe(tell(&shared, run, plan, secrets, tries)).catch_unwind();
                 let result = match tokio::time::timeout(TRY_MAX, sent).await {
                     Ok(Ok(result)) => result,
@@ -158,6 +303,9 @@ impl World {
                         Err(NoticeFailure::passing(format!("no answer within {} s", TRY_MAX.as_secs())))
                     }
                 };
+                if let Some(place) = place {
+                    place.ended(&result);
+                }
                 WorkDone::Notice { run, channel, result }
             }
             .instrument(span),
@@ -191,23 +339,67 @@ impl World {
                 let until = self.shared.steady().plus(pause);
                 let key = self.pauses.add(until, cell.run, Due::Notice(channel.clone()));
                 telling.stage = Stage::Pausing(key);
+                self.shared.receivers.failed(&telling.about(cell.run, &channel), &failure.message, until);
                 // Where a newer one took its place meanwhile, that goes at once.
                 return self.look_at_channel(cell, channel);
             }
         };
+        self.report_notice(cell, &channel, failure);
+    }
+
+    /// What became of a notice is decided like any other input.
+    fn report_notice(&mut self, cell: &mut Cell, channel: &str, failure: Option<String>) {
+        let Some(telling) = cell.notices.get_mut(channel) else { return };
         telling.stage = Stage::Reported;
         let (version, notice, tries) = (telling.version, telling.notice.clone(), telling.tries);
         let id = InputId::derive(&format!("{}/{version}/{notice}/told", cell.run));
         cell.push(Queued::own(id, InputKind::NoticeFinished { version, notice, tries, failure }));
+        self.shared.receivers.forget(cell.run, channel);
         self.mark(cell);
     }
 
-    /// The pause of a notice is over.
+    /// The pause of a notice is over, or it has waited for its receiver for long.
     pub(super) fn notice_due(&mut self, cell: &mut Cell, channel: String) {
-        if let Some(telling) = cell.notices.get_mut(&channel) {
-            telling.stage = Stage::Next;
+        if let Some(telling) = cell.notices.get_mut(&channel).filter(|telling| telling.is_at_rest()) {
+            telling.stage = Stage::Next(None);
         }
         self.look_at_channel(cell, channel);
+    }
+
+    /// Somebody wants the run to be gone on with: its notices do not wait for their pauses, nor for their receivers'.
+    pub(super) fn hurry_notices(&mut self, cell: &mut Cell) {
+        let mut channels = Vec::new();
+        for (channel, telling) in &mut cell.notices {
+            if telling.is_at_rest() {
+                self.shared.receivers.hurry(telling.receiver);
+            }
+            if let Stage::Pausing(key) = telling.stage {
+                self.pauses.remove(key);
+                telling.stage = Stage::Next(None);
+                channels.push(channel.clone());
+            }
+        }
+        channels.into_iter().for_each(|channel| self.look_at_channel(cell, channel));
+    }
+
+    /// It is the turn of a notice that waited.
+    pub(super) fn notice_called(&mut self, cell: &mut Cell, channel: String, place: Place) {
+        let Some(telling) = cell.notices.get_mut(&channel) else { return };
+        let Some(key) = telling.called(place) else { return };
+        self.pauses.remove(key);
+        match cell.phase {
+            Phase::Ready | Phase::Fetching => self.dispatch_part(cell, &Touched::Channel(channel)),
+            Phase::Loading | Phase::Appending => {
+                if let Some(state) = &mut cell.state {
+                    state.touch_channel(channel);
+                }
+            }
+            Phase::Stalled | Phase::Aside(_) => {
+                cell.give_up_places();
+                cell.unlisted = true;
+            }
+        }
+        self.mark(cell);
     }
 
     /// Looks at a channel now, where the state is durable, else as soon as it is.

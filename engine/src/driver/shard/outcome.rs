@@ -188,6 +188,7 @@ impl World {
     pub(super) fn load(&mut self, cell: &mut Cell) {
         cell.phase = Phase::Loading;
         cell.state = None;
+        self.take_parked(cell);
         let (run, shared) = (cell.run, Arc::clone(&self.shared));
         self.jobs.push(Box::pin(async move {
             let result = match shared.halts.current().await {
@@ -282,6 +283,8 @@ impl World {
                     // Whatever lists it next plans it again.
                     cell.work.remove(id);
                 }
+                // A notice that cannot be read now waits without one.
+                cell.give_up_places();
                 if !error.is_full() {
                     return self.set_aside(cell, error.to_string());
                 }
@@ -367,6 +370,7 @@ impl World {
         self.shared.aside().insert(cell.run, reason.clone());
         // What the desk and the treasury answer now is not heard: once it is there again it asks again.
         cell.wanting = false;
+        cell.give_up_places();
         cell.asked.clear();
         cell.reported.clear();
         for waiting in cell.awaited.drain(..) {

@@ -220,6 +220,7 @@ impl World {
 
     fn stall(&mut self, cell: &mut Cell) {
         cell.is_stalled = true;
+        cell.give_up_places();
         self.room.stall(cell.run, &self.shared);
     }
 

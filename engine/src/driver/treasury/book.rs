@@ -35,22 +35,32 @@ pub(super) enum BookError {
 }
 
 impl Book {
+    /// A counter of which nothing was read yet.
+    pub(super) fn unread(stream: StreamId) -> Self {
+        Self { counter: Counter::default(), stream, version: Version::ZERO, hash: Hash::ZERO }
+    }
+
     /// Folds a counter's stream.
     pub(super) async fn load(shared: &Shared, stream: &StreamId) -> Result<Self, BookError> {
-        let failed = |error: String| BookError::Store(format!("{stream}: {error}"));
-        let (counter, version, hash) = (Counter::default(), Version::ZERO, Hash::ZERO);
-        let mut book = Self { counter, stream: stream.clone(), version, hash };
+        let mut book = Self::unread(stream.clone());
+        book.read_on(shared).await?;
+        Ok(book)
+    }
+
+    /// Folds what was added to the stream since it was read.
+    pub(super) async fn read_on(&mut self, shared: &Shared) -> Result<(), BookError> {
+        let failed = |stream: &StreamId, error: String| BookError::Store(format!("{stream}: {error}"));
         loop {
-            let page = shared.store.read(stream, book.version.next(), PAGE).await;
-            let page = page.map_err(|error| failed(error.to_string()))?;
+            let page = shared.store.read(&self.stream, self.version.next(), PAGE).await;
+            let page = page.map_err(|error| failed(&self.stream, error.to_string()))?;
             for envelope in &page {
                 let header = &envelope.header;
                 let event = CounterEvent::decode(header.kind, header.schema, &envelope.payload);
-                book.counter.apply(&event.map_err(|error| failed(error.to_string()))?);
-                (book.version, book.hash) = (header.version, envelope.hash);
+                self.counter.apply(&event.map_err(|error| failed(&self.stream, error.to_string()))?);
+                (self.version, self.hash) = (header.version, envelope.hash);
             }
             if page.len() < PAGE {
-                return Ok(book);
+                return Ok(());
             }
         }
     }

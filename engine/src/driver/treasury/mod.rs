@@ -9,25 +9,29 @@
 mod book;
 mod treasurer;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use book::Book;
 pub(super) use treasurer::Treasurer;
 
 use super::QueryError;
 use super::engine::Engine;
-use crate::budgets::Counter;
+use crate::budgets::{Counter, room, stream};
 use crate::envelope::{StreamId, StreamKind};
 use crate::event::BudgetTerms;
 use crate::id::{EffectId, RunId, Version};
+use crate::state::BudgetView;
 use crate::state::spend::Report;
 use crate::store::ReadError;
 
 /// Streams that are listed at once.
 const PAGE: usize = 1_000;
+/// Counters that are kept for readers.
+const READ_MAX: usize = 256;
 
 /// What waits for the treasurer: at most one request for each attempt that is about to start, and one
 /// report for each that has ended.
@@ -37,6 +41,8 @@ pub(super) struct Treasury {
     bell: Notify,
     /// Nobody answers any more.
     closed: AtomicBool,
+    /// Counters that readers asked for, each read as far as then: beside the treasurer, who may wait for a store.
+    read: Mutex<HashMap<StreamId, Arc<tokio::sync::Mutex<Book>>>>,
 }
 
 /// What the treasurer is asked or told; `terms` are those of the run's shared budgets.
@@ -63,6 +69,16 @@ impl Treasury {
         let mut asks = self.lock();
         self.closed.store(true, Ordering::Release);
         asks.clear();
+    }
+
+    /// The counter of a stream for those who only read it.
+    fn of_readers(&self, stream: &StreamId) -> Arc<tokio::sync::Mutex<Book>> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.len() >= READ_MAX && !read.contains_key(stream) {
+            read.clear(); // They are read again as they are asked for.
+        }
+        let unread = || Arc::new(tokio::sync::Mutex::new(Book::unread(stream.clone())));
+        Arc::clone(read.entry(stream.clone()).or_insert_with(unread))
     }
 
     async fn next(&self) -> Ask {
@@ -96,6 +112,24 @@ impl Engine {
         Ok(())
     }
 
+    /// A shared budget as its counter stands now; `None`: it is of its run alone. Costs what was added to the counter
+    /// since it was asked for last, and the first time its whole history.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`]: the counter cannot be read.
+    pub async fn shared_budget<'a>(
+        &self,
+        terms: &'a BudgetTerms,
+    ) -> Result<Option<BudgetView<'a>>, QueryError> {
+        let Some(stream) = stream(terms) else { return Ok(None) };
+        let shared = &self.inner.shared;
+        let book = shared.treasury.of_readers(&stream);
+        let mut book = book.lock().await;
+        book.read_on(shared).await.map_err(|error| QueryError::Store(error.to_string()))?;
+        let (used, period) = book.counter.at(terms, shared.now());
+        Ok(Some(BudgetView { terms, used, over: room(terms, &used).err(), period }))
+    }
+
     /// The counters of all budgets that runs share. Costs as much as their histories are long.
     ///
     /// # Errors
@@ -108,7 +142,7 @@ impl Engine {
             let page = shared.store.streams(StreamKind::Budget, after, PAGE).await;
             let page = page.map_err(|error| QueryError::Store(error.to_string()))?;
             for (stream, _) in &page {
-                let book = book::Book::load(shared, stream).await;
+                let book = Book::load(shared, stream).await;
                 let book = book.map_err(|error| QueryError::Store(error.to_string()))?;
                 counters.push((stream.clone(), book.counter));
             }

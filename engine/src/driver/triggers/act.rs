@@ -10,21 +10,18 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use super::super::desk;
-use super::super::load::decode;
-use super::super::message::Queued;
 use super::super::shared::Shared;
 use super::super::{QueryError, StartError, StartRequest, SubmitError, admission};
+use super::heard::{Told, Took};
 use crate::actor::Actor;
 use crate::decide::Refusal;
 use crate::decide::begin::Beginning;
 use crate::definition::Definition;
-use crate::envelope::{Cause, Envelope, StreamId};
-use crate::event::RunEvent;
+use crate::envelope::StreamId;
 use crate::execution::RunQuery;
-use crate::id::{InputId, RunId, Version};
-use crate::input::InputKind;
+use crate::id::RunId;
 use crate::json::{JsonText, Value};
-use crate::state::{Order, RunState, RunStatus};
+use crate::state::{RunState, RunStatus};
 use crate::store::Writability;
 use crate::triggers::{Outcome, Target, Wish, WishedSignal, WishedStart};
 
@@ -36,8 +33,6 @@ const FAILED_AGAIN: Duration = Duration::from_secs(5);
 const RUNS_MAX: usize = 10_000;
 /// Runs of which an outcome says why they did not take a signal.
 const REASONS_MAX: usize = 3;
-/// Events that are read back at once; what one input leads to is never more.
-const BATCH_MAX: usize = 1_000;
 /// Ids of runs that triggers start derive from this and from the occasion.
 const NAMESPACE: Uuid = Uuid::from_u128(0x9f1c_2b7e_5a60_4c1d_8e3f_7b52_06d4_a91e);
 /// What a run is that has not ended.
@@ -97,15 +92,6 @@ impl Began {
             Self::Refused(outcome) => outcome,
         }
     }
-}
-
-/// How a run took a signal.
-enum Told {
-    Heard,
-    /// It is recorded there, and nobody takes it: why.
-    Unheard(String),
-    Gone,
-    Refused(String, String),
 }
 
 /// Does what a trigger wants, as often as it is asked, once.
@@ -211,17 +197,12 @@ fn no_key(definition: &Definition) -> Outcome {
     Outcome::Refused { code: "no_key".to_owned(), message }
 }
 
-/// Whether an event says that somebody took the signal that caused it, or that it is kept for somebody.
-fn is_taking(event: &Envelope, cause: Cause) -> bool {
-    event.header.cause == cause && RunEvent::name_of(event.header.kind) == Some("SignalTaken")
-}
-
 /// Whoever acts on behalf of a trigger.
-struct Sender<'a> {
-    shared: &'a Arc<Shared>,
-    about: &'a str,
-    delivery: &'a str,
-    actor: &'a Actor,
+pub(super) struct Sender<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) about: &'a str,
+    pub(super) delivery: &'a str,
+    pub(super) actor: &'a Actor,
 }
 
 impl Sender<'_> {
@@ -381,17 +362,27 @@ impl Sender<'_> {
     /// Tells these runs; one that has ended meanwhile hears nothing.
     async fn tell_all(&self, runs: Vec<RunId>, signal: &WishedSignal) -> Result<Outcome, Stopped> {
         let (mut heard, mut unheard) = (Vec::new(), Vec::new());
-        let mut not_heard = None;
+        let (mut best, mut not_heard) = (Took::Kept, None);
         for run in runs {
             match self.tell(run, signal).await? {
-                Told::Heard => heard.push(run),
+                Told::Heard(how) => {
+                    best = best.max(how);
+                    heard.push(run);
+                }
                 Told::Unheard(why) => unheard.push(why),
                 Told::Gone => {}
                 Told::Refused(code, message) => not_heard = Some((code, message)),
             }
         }
         Ok(match (heard.is_empty(), not_heard) {
-            (false, _) => Outcome::Signalled { signal: signal.name.clone(), runs: heard },
+            (false, _) => {
+                let (signal, runs) = (signal.name.clone(), heard);
+                match best {
+                    Took::Now => Outcome::Signalled { signal, runs },
+                    Took::Deferred => Outcome::Deferred { signal, runs },
+                    Took::Kept => Outcome::Kept { signal, runs },
+                }
+            }
             (true, Some((code, message))) => Outcome::Refused { code, message },
             (true, None) if !unheard.is_empty() => {
                 let more = unheard.len().saturating_sub(REASONS_MAX);
@@ -405,138 +396,8 @@ impl Sender<'_> {
         })
     }
 
-    async fn tell(&self, run: RunId, signal: &WishedSignal) -> Result<Told, Stopped> {
-        loop {
-            let kind = InputKind::Signal {
-                name: signal.name.clone(),
-                payload: JsonText::new(&signal.payload),
-                delivery: Some(self.delivery.to_owned()),
-            };
-            let id = InputId::derive(&format!("{}/{}/{run}", self.about, signal.name));
-            let queued = Queued { actor: self.actor.clone(), ..Queued::own(id, kind) };
-            match self.shared.ask(run, queued).await {
-                Ok(answered) if answered.accepted.changed && !answered.repeated => {
-                    return self.taken(run, answered.accepted.version, &signal.name).await;
-                }
-                // It was there before an engine ended.
-                Ok(_again) => {
-                    let before = self.taken_before(run, &signal.name).await?;
-                    return Ok(before.unwrap_or(Told::Heard));
-                }
-                Err(SubmitError::Refused(Refusal::Ended(_))) => {
-                    let before = self.taken_before(run, &signal.name).await?;
-                    return Ok(before.unwrap_or(Told::Gone));
-                }
-                Err(SubmitError::NotFound(_)) => return Ok(Told::Gone),
-                Err(SubmitError::Refused(refusal)) => {
-                    return Ok(Told::Refused(refusal.code().to_owned(), refusal.to_string()));
-                }
-                Err(SubmitError::SetAside { run, reason }) => {
-                    let message = format!("run {run} is set aside: {reason}");
-                    return Ok(Told::Refused("set_aside".to_owned(), message));
-                }
-                Err(error) => self.again_after(&error).await?,
-            }
-        }
-    }
-
-    /// What became of a signal that a run has just recorded: of the input whose last event stands at this version.
-    async fn taken(&self, run: RunId, last: Version, signal: &str) -> Result<Told, Stopped> {
-        let newest = self.read(run, last, 1).await?;
-        let Some(cause) = newest.first().map(|newest| newest.header.cause) else { return Ok(Told::Heard) };
-        let count = usize::try_from(last.get().saturating_sub(cause.because.get())).unwrap_or(BATCH_MAX);
-        let batch = self.read(run, cause.because.next(), count.min(BATCH_MAX)).await?;
-        if batch.iter().any(|event| is_taking(event, cause)) {
-            return Ok(Told::Heard);
-        }
-        self.unheard(run, signal).await
-    }
-
-    /// What became of a signal that a run recorded before an engine ended; `None`: it never did. Reads the run's
-    /// events, which no delivery needs that nothing interrupted.
-    async fn taken_before(&self, run: RunId, signal: &str) -> Result<Option<Told>, Stopped> {
-        if !self.has_heard(run, signal).await? {
-            return Ok(None);
-        }
-        let (mut next, mut of) = (Version::FIRST, None);
-        loop {
-            let page = self.read(run, next, BATCH_MAX).await?;
-            for event in &page {
-                match of {
-                    None if self.is_this(run, event, signal) => of = Some(event.header.cause),
-                    Some(cause) if is_taking(event, cause) => return Ok(Some(Told::Heard)),
-                    Some(cause) if event.header.cause != cause => {
-                        return self.unheard(run, signal).await.map(Some);
-                    }
-                    _other => {}
-                }
-            }
-            match page.last() {
-                Some(last) if page.len() == BATCH_MAX => next = last.header.version.next(),
-                _end if of.is_some() => return self.unheard(run, signal).await.map(Some),
-                // It is known, and was copied from another run's history.
-                _end => return Ok(Some(Told::Heard)),
-            }
-        }
-    }
-
-    fn is_this(&self, run: RunId, event: &Envelope, signal: &str) -> bool {
-        RunEvent::name_of(event.header.kind) == Some("SignalReceived")
-            && matches!(decode(run, event), Ok(RunEvent::SignalReceived(received))
-                if received.name == signal && received.delivery.as_deref() == Some(self.delivery))
-    }
-
-    async fn read(&self, run: RunId, from: Version, limit: usize) -> Result<Vec<Envelope>, Stopped> {
-        loop {
-            match self.shared.store.read(&StreamId::run(run), from, limit).await {
-                Ok(events) => return Ok(events),
-                Err(error) => self.patience(&error.to_string()).await?,
-            }
-        }
-    }
-
-    /// Why nobody took a signal that a run recorded.
-    async fn unheard(&self, run: RunId, signal: &str) -> Result<Told, Stopped> {
-        loop {
-            let name = signal.to_owned();
-            match self.shared.with_state(run, move |state| state.listens_to(&name)).await {
-                Ok(true) => {
-                    let short = run.short();
-                    return Ok(Told::Unheard(format!(
-                        "nothing in run {short} takes “{signal}” now: what listens to it has not begun, or has ended, \
-                         or its conditions do not hold"
-                    )));
-                }
-                Ok(false) => {
-                    return Ok(Told::Unheard(format!(
-                        "nothing in run {} listens to “{signal}”",
-                        run.short()
-                    )));
-                }
-                Err(QueryError::ShuttingDown) => return Err(Stopped),
-                Err(QueryError::NotFound(_) | QueryError::SetAside { .. }) => return Ok(Told::Heard),
-                Err(error) => self.patience(&error.to_string()).await?,
-            }
-        }
-    }
-
-    /// Whether a run heard the signal before.
-    async fn has_heard(&self, run: RunId, signal: &str) -> Result<bool, Stopped> {
-        let heard = Order::delivery(signal, self.delivery);
-        loop {
-            let wanted = heard;
-            let knows = move |state: &RunState| state.facts.order.deliveries.contains(&wanted);
-            match self.shared.with_state(run, knows).await {
-                Ok(has_heard) => return Ok(has_heard),
-                Err(QueryError::NotFound(_) | QueryError::SetAside { .. }) => return Ok(false),
-                Err(QueryError::ShuttingDown) => return Err(Stopped),
-                Err(error) => self.patience(&error.to_string()).await?,
-            }
-        }
-    }
-
     /// Waits until it makes sense to try again.
-    async fn again_after(&self, error: &SubmitError) -> Result<(), Stopped> {
+    pub(super) async fn again_after(&self, error: &SubmitError) -> Result<(), Stopped> {
         match error {
             SubmitError::ShuttingDown => Err(Stopped),
             SubmitError::Busy => {
@@ -548,7 +409,7 @@ impl Sender<'_> {
         }
     }
 
-    async fn patience(&self, error: &str) -> Result<(), Stopped> {
+    pub(super) async fn patience(&self, error: &str) -> Result<(), Stopped> {
         if self.shared.is_stopping() {
             return Err(Stopped);
         }

@@ -3,6 +3,7 @@
 mod act;
 mod book;
 mod by;
+mod heard;
 mod tail;
 
 pub(super) use act::{Done, Errand, Mean, Stopped, act, started_before, tell_all};

@@ -120,12 +120,15 @@ impl Tail {
         shared.now().max(self.last_at)
     }
 
-    /// Where an order went that comes once more.
-    pub(in crate::driver) async fn first(shared: &Shared, by: &By) -> Result<Option<Position>, TailError> {
+    /// Where an order went that comes once more; `None` in it: its key was used for another order.
+    pub(in crate::driver) async fn first(
+        shared: &Shared,
+        by: &By,
+    ) -> Result<Option<Option<Position>>, TailError> {
         let Some(dedup) = &by.dedup else { return Ok(None) };
         let first = shared.store.first_write(dedup.key).await;
         let first = first.map_err(|error| TailError::Store(error.to_string()))?;
-        Ok(first.map(|first| first.appended.last_position()))
+        Ok(first.map(|first| (first.body == dedup.body).then(|| first.appended.last_position())))
     }
 
     /// Makes events durable, in one append, or finds that they were under the same key: then nothing is added. With

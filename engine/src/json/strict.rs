@@ -1,26 +1,34 @@
-//! Bodies that say one thing: what a JSON text could lose on its way into a value is refused, not changed.
+//! JSON texts that say one thing: what could be lost on the way into a value is refused, not changed.
 //!
 //! Law: two bodies that are the same value have the same canonical bytes, whatever their spaces and the order of
 //! their fields, so that a repeated write is recognised by what it says.
 
 use std::collections::BTreeMap;
 
-use everfold_engine::json::{JsonText, Value};
+use super::{JsonText, Value};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// A value whose objects have no name twice.
 struct Once(Value);
 
-/// The canonical bytes of a JSON text.
+/// The value of a JSON text that comes from outside.
 ///
 /// # Errors
 /// What is wrong with it: no JSON, a name that an object has twice, a whole number beyond 64 bits.
-pub(super) fn canonical(text: &[u8]) -> Result<Vec<u8>, String> {
+pub fn value(text: &[u8]) -> Result<Value, String> {
     let Once(value) = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    if let Some(number) = beyond_64_bits(text) {
-        return Err(format!("the number {number} does not fit into 64 bits; send it as a text"));
+    match beyond_64_bits(text) {
+        Some(number) => Err(format!("the number {number} does not fit into 64 bits; send it as a text")),
+        None => Ok(value),
     }
-    Ok(JsonText::new(&value).as_str().as_bytes().to_vec())
+}
+
+/// The canonical bytes of a JSON text that comes from outside.
+///
+/// # Errors
+/// Those of [`value`].
+pub fn canonical(text: &[u8]) -> Result<Vec<u8>, String> {
+    value(text).map(|value| JsonText::new(&value).as_str().as_bytes().to_vec())
 }
 
 /// The first whole number of a JSON text that would be read as one with a fraction.

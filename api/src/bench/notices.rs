@@ -1,0 +1,102 @@
+//! Starts beside notices that fail: what those runs cost the others whose receivers are not there.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::{Engine, EngineConfig, Which};
+use everfold_engine::layout::Layout;
+use everfold_engine::store::{BlobStore, EventStore, SledOptions, SledStore};
+use everfold_workflows::function::Functions;
+use everfold_workflows::process::{Processes, ShimProgram};
+use everfold_workflows::settings::Settings;
+use serde_json::json;
+
+use super::{Bench, IN_FLIGHT, Problem, load, machine};
+
+/// What the receiver of the failing notices does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receiver {
+    /// It takes no connection.
+    Refuses,
+    /// It takes a connection and never answers.
+    Hangs,
+}
+
+/// A load of so many starts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Took {
+    pub(super) wall: Duration,
+    pub(super) cpu: Duration,
+}
+
+/// The same number of starts each time.
+pub(super) struct Beside {
+    /// Of a pipeline without notices, with nothing beside.
+    pub(super) alone: Took,
+    /// Of the pipeline whose notices fail, with nothing beside.
+    pub(super) first: Took,
+    /// Of a pipeline without notices, beside the failing ones of runs that have ended.
+    pub(super) quiet: Took,
+    /// Of the pipeline whose notices fail, beside them.
+    pub(super) loud: Took,
+}
+
+/// Starts so many runs four times in a new folder.
+pub(super) async fn beside(folder: &Path, runs: usize, receiver: Receiver) -> Result<Beside, Problem> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let url = format!("http://{}/hook", listener.local_addr()?);
+    // Who listens and accepts nothing hangs; nobody listens on a port that was given back.
+    let _hangs = (receiver == Receiver::Hangs).then_some(listener);
+    let bench = open(folder)?;
+    // As whoever owns a folder does: from now on ended runs may leave memory.
+    bench.engine.recover(Which::All).await?;
+    let (quiet, loud) = (load::chain(1)?, telling(&url)?);
+    let beside = Beside {
+        alone: start(&bench, runs, &quiet).await?,
+        first: start(&bench, runs, &loud).await?,
+        quiet: start(&bench, runs, &quiet).await?,
+        loud: start(&bench, runs, &loud).await?,
+    };
+    bench.close().await?;
+    Ok(beside)
+}
+
+async fn start(bench: &Bench, runs: usize, definition: &Arc<Definition>) -> Result<Took, Problem> {
+    let before = machine::usage()?;
+    let definition = Arc::clone(definition);
+    let wall =
+        load::flow(bench, runs, IN_FLIGHT, move |_| load::request(&definition, json!(null).into())).await?;
+    Ok(Took { wall, cpu: machine::usage()?.since(before).cpu })
+}
+
+/// One step that does nothing, and a notice of the end.
+fn telling(url: &str) -> Result<Arc<Definition>, Problem> {
+    let noop = json!({"task": {"kind": "function", "spec": {"name": "everfold.noop", "with": {}}}});
+    let document = json!({
+        "name": "bench",
+        "notify": [{
+            "id": "end",
+            "events": ["RunSucceeded"],
+            "function": "notify.http",
+            "with": {"url": url, "text": "${run.id} has ended"},
+        }],
+        "steps": [{"id": "s0", "work": noop}],
+    });
+    Ok(Arc::new(Definition::from_document(&document.to_string())?))
+}
+
+/// As [`Bench::open`], with functions that tell; what they are about when it is closed is not waited for.
+fn open(folder: &Path) -> Result<Bench, Problem> {
+    let store: Arc<dyn EventStore> = Arc::new(SledStore::open(folder, SledOptions::default())?);
+    let (layout, blobs) = (Layout::new(folder), Arc::new(BlobStore::new(folder)));
+    let processes = Processes::new(ShimProgram::current()?, blobs.clone(), Arc::new(Settings::default()));
+    let functions = Functions::built_in();
+    let notifier = everfold_workflows::edge(&layout, &processes, functions, None).notifier;
+    let edge = everfold_engine::execution::Edge { notifier, ..load::edge() };
+    let config = EngineConfig { grace: Duration::from_millis(100), ..EngineConfig::default() };
+    let engine = Engine::open(config, store.clone(), blobs, layout, edge);
+    Ok(Bench { engine, store })
+}

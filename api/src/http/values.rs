@@ -1,0 +1,111 @@
+//! Values of requests, read as the document writes them: what it allows is taken.
+
+use everfold_engine::time::Timestamp;
+use serde::{Deserialize as _, Deserializer, de};
+
+use crate::fault::{Code, Fault};
+
+/// The last millisecond that can be written down.
+const LAST: Timestamp = Timestamp(253_402_207_200_000);
+/// Digits of a second's fraction that are looked at.
+const FRACTION_DIGITS: usize = 9;
+
+/// A time in RFC 3339. `what` names the field.
+pub(super) fn time(what: &str, text: &str) -> Result<Timestamp, Fault> {
+    text.parse().or_else(|error| {
+        far(text)
+            .or_else(|| last(text))
+            .ok_or_else(|| Fault::new(Code::Invalid, format!("{what} is no time in RFC 3339: {error}")))
+    })
+}
+
+/// A time with a longer fraction than is looked at.
+fn far(text: &str) -> Option<Timestamp> {
+    let dot = text.find('.')?;
+    let digits = text[dot + 1..].bytes().take_while(u8::is_ascii_digit).count();
+    let cut =
+        format!("{}{}", text.get(..dot + 1 + digits.min(FRACTION_DIGITS))?, text.get(dot + 1 + digits..)?);
+    cut.parse().ok()
+}
+
+/// A time of the last days: they are told as the last moment that can be told.
+fn last(text: &str) -> Option<Timestamp> {
+    let year = text.strip_prefix("9999-12-3")?;
+    let earlier = format!("9998-12-3{year}");
+    (earlier.parse::<Timestamp>().is_ok() || far(&earlier).is_some()).then_some(LAST)
+}
+
+/// A whole number of a JSON body. `5.0` is one, too: there are programs that write every number so.
+pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<i128>>(deserializer: D) -> Result<T, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    read(&number)
+        .ok_or_else(|| de::Error::custom(format!("{number} is no whole number of this field's range")))
+}
+
+/// The same where it may be left out.
+pub(super) fn whole_if<'de, D: Deserializer<'de>, T: TryFrom<i128>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let number = Option::<serde_json::Number>::deserialize(deserializer)?;
+    let Some(number) = number else { return Ok(None) };
+    let read = read(&number).map(Some);
+    read.ok_or_else(|| de::Error::custom(format!("{number} is no whole number of this field's range")))
+}
+
+fn read<T: TryFrom<i128>>(number: &serde_json::Number) -> Option<T> {
+    let whole = number.as_i128().or_else(|| {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e30)?;
+        // Whole, and far within the range: nothing of it is lost.
+        Some(float as i128)
+    })?;
+    T::try_from(whole).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Body {
+        #[serde(deserialize_with = "whole")]
+        count: u32,
+        #[serde(default, deserialize_with = "whole_if")]
+        limit: Option<u64>,
+    }
+
+    #[test]
+    fn row_59_every_way_to_write_a_whole_number_is_taken() {
+        let read = |body: serde_json::Value| serde_json::from_value::<Body>(body);
+        for (count, limit) in [(json!(7), json!(null)), (json!(7.0), json!(7.0)), (json!(7e0), json!(7))] {
+            let body = read(json!({ "count": count, "limit": limit })).unwrap();
+            assert_eq!((body.count, body.limit.unwrap_or(7)), (7, 7));
+        }
+        assert_eq!(read(json!({ "count": 0 })).unwrap().limit, None);
+        assert_eq!(read(json!({ "count": 0, "limit": u64::MAX })).unwrap().limit, Some(u64::MAX));
+        for bad in [json!(7.5), json!(-1), json!("7"), json!(4_294_967_296_u64), json!(1e40), json!(null)] {
+            assert!(read(json!({ "count": bad })).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn row_59_every_time_of_rfc_3339_is_taken() {
+        for text in [
+            "2026-11-20T10:00:00Z",
+            "2026-11-20t10:00:00z",
+            "2026-11-20T10:00:00.123456789012345+01:00",
+            "0000-01-01T00:00:00-23:59",
+            "0001-01-01T00:00:00+23:59",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59.99999999999-23:59",
+            "2016-12-31T23:59:60Z",
+        ] {
+            assert!(time("at", text).is_ok(), "{text}");
+        }
+        assert_eq!(LAST.to_string(), "9999-12-30T22:00:00.000Z");
+        for text in ["", "noon", "2026-13-01T00:00:00Z", "2026-11-20", "9999-12-32T00:00:00Z", "9999-12-3"] {
+            assert!(time("at", text).is_err(), "{text}");
+        }
+    }
+}

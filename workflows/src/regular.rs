@@ -1,0 +1,66 @@
+//! Files that other programs may have made: opened so that nothing but a file is ever read.
+//!
+//! Law: whoever opens a pipe waits for its other end, and a device need have no end. A process may leave either under
+//! any name that it knows, so every such name is opened here: without waiting, and only if it leads to a regular file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Read as _, Result};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// The largest file that [`read`] takes into memory.
+const BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Options under which opening a pipe waits for nothing.
+pub(crate) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    options
+}
+
+/// Opens a file to read it; `InvalidInput` where it is a pipe, a folder, a socket or a device.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    let file = options().read(true).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    Ok(file)
+}
+
+/// Reads a file of at most `bytes_max`; `None` when it is larger.
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= bytes_max).then_some(bytes))
+}
+
+/// Reads a file; `FileTooLarge` beyond 256 MiB.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let larger = || Error::new(ErrorKind::FileTooLarge, "it is larger than 256 MiB");
+    read_bounded(path, BYTES_MAX)?.ok_or_else(larger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_are_read_and_no_pipe_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        std::fs::write(at("file"), "text").unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("zeros")).unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        let kind = |name: &str| open(&at(name)).unwrap_err().kind();
+        for name in ["pipe", "zeros", "."] {
+            assert_eq!(kind(name), ErrorKind::InvalidInput, "{name}");
+        }
+        assert_eq!(kind("none"), ErrorKind::NotFound);
+        assert!(options().append(true).create(true).open(at("pipe")).is_err(), "nobody reads it");
+        assert_eq!(read(&at("link")).unwrap(), b"text");
+        assert_eq!(read_bounded(&at("file"), 4).unwrap().as_deref(), Some(&b"text"[..]));
+        assert_eq!(read_bounded(&at("file"), 3).unwrap(), None);
+    }
+}
