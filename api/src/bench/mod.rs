@@ -165,6 +165,11 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<Report
     say("pages of lists, beside a writing load");
     let bench = Bench::open(&folder.join("listed"), load::edge())?;
     let asked = views::asked(&bench, &folder.join("listed-views"), size.listed).await?;
+    // As after a kill before the first checkpoint of the read models: all runs began within one part of the log.
+    let before = machine::usage()?;
+    let anew = views::folded(&bench.store, &folder.join("listed-views-anew")).await?;
+    let spent = machine::usage()?.since(before);
+    let events = bench.store.last_position().get() as f64;
     bench.close().await?;
     report
         .add("page of 100 runs", asked.p99.as_secs_f64() * 1e3, "ms p99")
@@ -174,6 +179,11 @@ async fn measure(folder: &Path, size: Size, say: &dyn Fn(&str)) -> Result<Report
         .with("runs", asked.runs as f64)
         .with("lag_events", asked.lag as f64)
         .with("steps_per_s_beside", asked.steps);
+    report
+        .add("fold of titled runs from nothing", anew, "events/s")
+        .with("runs", asked.runs as f64)
+        .with("seconds", events / anew)
+        .with("cpu_s", spent.cpu.as_secs_f64());
 
     say("a fan-out and its join");
     let bench = Bench::open(&folder.join("fan-out"), load::edge())?;
