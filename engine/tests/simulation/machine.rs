@@ -340,9 +340,10 @@ impl Executor for Processes {
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
         let machine = Arc::clone(&self.0);
+        // At once: whoever gets its place may begin before this is polled.
+        machine.ledger.asked_to_end(&request.id);
         Box::pin(async move {
             let id = request.id;
-            machine.ledger.asked_to_end(&id);
             let mut luck = machine.luck(&format!("stop {} {}", id.run, id.attempt));
             if !machine.is_calm() {
                 tokio::time::sleep(Duration::from_millis(luck.below(3) * 700)).await;

@@ -500,14 +500,20 @@ impl World {
         let is_supervised = running.traits.supervised;
         let (task, gone) = (running.task.clone(), running.gone.take());
         let (executor, request) = (Arc::clone(&running.executor), running.request.clone());
-        let cancelled = AssertUnwindSafe(async move { executor.cancel(request).await }).catch_unwind();
+        // Asked before its place is given to others; a panic there is no reason not to wait for its end.
+        let asked = catch_unwind(AssertUnwindSafe(|| executor.cancel(request)));
+        let cancelled = async move {
+            if let Ok(asked) = asked {
+                let _done_or_panicked = AssertUnwindSafe(asked).catch_unwind().await;
+            }
+        };
         let (run, id) = (cell.run, id.clone());
         let span = span::of_attempt(run, &id);
         self.works.spawn(
             async move {
                 if is_supervised {
                     // Nothing may start in its place while anything of it is left.
-                    let _done_or_panicked = cancelled.await;
+                    cancelled.await;
                 } else {
                     let _too_late = tokio::time::timeout(grace, cancelled).await;
                 }
