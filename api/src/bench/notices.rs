@@ -48,10 +48,10 @@ pub(super) struct Beside {
 pub(super) async fn beside(folder: &Path, runs: usize, receiver: Receiver) -> Result<Beside, Problem> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let url = format!("http://{}/hook", listener.local_addr()?);
-    // Who listens and accepts nothing hangs; nobody listens on a port that was given back.
+    // A listener that accepts no connection lets its clients hang; on a port that was given back none listens.
     let _hangs = (receiver == Receiver::Hangs).then_some(listener);
     let bench = open(folder)?;
-    // As whoever owns a folder does: from now on ended runs may leave memory.
+    // As the owner of a folder does: from now on the shards may drop ended runs from memory.
     bench.engine.recover(Which::All).await?;
     let (quiet, loud) = (load::chain(1)?, telling(&url)?);
     let beside = Beside {

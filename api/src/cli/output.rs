@@ -13,7 +13,7 @@ use crate::fault::{Code, Fault};
 /// Why standard output, of which a process has one, did not take an answer. A reader that went away is no such reason.
 static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
-/// What went wrong where an answer could not be written: whoever keeps it in a file must hear of that.
+/// The fault of an answer that could not be written: the command must fail, because the file that holds the answer is not whole.
 pub(crate) fn unwritten() -> Option<Fault> {
     let why = UNWRITTEN.get()?;
     let fault = Fault::new(Code::File, format!("the answer could not be written to standard output: {why}"));

@@ -51,7 +51,7 @@ pub(super) fn rests(view: &RunView) -> bool {
 }
 
 /// Whether another run is about to leave it a slot that it waits for: that run is being cancelled, or ends because this
-/// one takes its place. Both need somebody who goes on with them. For a key no run waits otherwise.
+/// one takes its place. Both need an owner that drives them. A run waits for a key only then.
 async fn gets_a_slot(context: &Context, view: &RunView) -> bool {
     for awaited in &view.awaits {
         let AwaitView::Slot { key, holders } = awaited else { continue };
@@ -63,7 +63,7 @@ async fn gets_a_slot(context: &Context, view: &RunView) -> bool {
             let is_replaced = takes || view.origin.as_ref().is_some_and(|origin| origin.run == *holder);
             let leaves = match look(context, *holder).await {
                 Ok(holder) => is_replaced || holder.cancelled.is_some() || holder.status.is_ended(),
-                // Nothing becomes of a run that is set aside before somebody has seen to it.
+                // The engine does not go on with a run that is set aside: it frees no slot by itself.
                 Err(fault) => is_replaced && fault.code != Code::SetAside,
             };
             if leaves {

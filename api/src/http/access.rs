@@ -319,7 +319,7 @@ pub(crate) async fn link_page(Params(params): Params<LoginParams>) -> Result<Res
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         ),
-        // The button is told where it stands; with no-referrer a browser would hide that from this server, too.
+        // With no-referrer a browser sends `Origin: null` for the button, and this server would refuse the login.
         (header::REFERRER_POLICY, "same-origin"),
     ];
     Ok((head, page).into_response())

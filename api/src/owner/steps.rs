@@ -36,7 +36,7 @@ impl Owner {
 const ABOVE_MAX: usize = 64;
 
 impl Owner {
-    /// Refuses a decision of a step's process on a run that its own run came of: begun by one of that run's steps, as
+    /// Refuses the vote of a step's process on a run that its own run came of: begun by one of that run's steps, as
     /// its child or by a process, or by a run that such a one began.
     ///
     /// # Errors
